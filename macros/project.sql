@@ -1,0 +1,60 @@
+{# How this project departs from dbt's defaults. #}
+
+
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {#- The layers are the schemas; no prefix of the target's. -#}
+    {{ custom_schema_name or target.schema }}
+{%- endmacro %}
+
+
+{% macro stop_at_another_lake() %}
+    {#- A server left over from other settings would take the writes of this checkout. -#}
+    {%- if execute -%}
+        {%- set wanted = lake_of_this_checkout() -%}
+        {%- set answer = run_query('set spark.sql.warehouse.dir') -%}
+        {%- set served = answer.rows[0][1] | replace('file:', '') -%}
+        {%- if served.rstrip('/') != wanted.rstrip('/') -%}
+            {{ exceptions.raise_compiler_error(
+                'The server on port ' ~ target.port ~ ' serves the lake ' ~ served
+                ~ '; the settings of this checkout say ' ~ wanted
+                ~ '. Set CHURN_HOME, CHURN_LAKE_URI and CHURN_THRIFT_PORT as they were when the '
+                ~ 'server was started, or start one for this checkout with `churn up`.'
+            ) }}
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{% macro lake_of_this_checkout() %}
+    {%- set home = env_var('CHURN_HOME', '') or '.churn' -%}
+    {%- set lake = env_var('CHURN_LAKE_URI', '') or home ~ '/lake' -%}
+    {%- if '://' not in lake and not lake.startswith('/') -%}
+        {%- set lake = invocation_args_dict.project_dir ~ '/' ~ lake -%}
+    {%- endif -%}
+    {{ return(lake) }}
+{% endmacro %}
+
+
+{% macro get_insert_overwrite_sql(source_relation, target_relation, existing_relation) %}
+    {#- Delta: the dates of the loads to clean are replaced in one commit, also by no rows at all;
+        a dynamic overwrite would leave a date alone that has become empty. Parquet: as upstream. -#}
+    {%- set columns = adapter.get_columns_in_relation(target_relation)
+        | map(attribute='quoted') | join(', ') -%}
+    {%- if config.get('file_format') == 'delta' -%}
+        {%- set dates = run_query(
+            'select distinct extract_date from ' ~ ref('open_loads') ~ ' where to_clean'
+        ).columns[0].values() -%}
+        {%- if dates -%}
+            insert into {{ target_relation }}
+            replace where extract_date in (
+                {%- for date in dates %}date '{{ date }}'{{ ', ' if not loop.last }}{% endfor -%}
+            )
+            select {{ columns }} from {{ source_relation }}
+        {%- else -%}
+            select 'no load to clean' as nothing_to_do
+        {%- endif -%}
+    {%- else -%}
+        insert overwrite table {{ target_relation }} {{ partition_cols(label="partition") }}
+        select {{ columns }} from {{ source_relation }}
+    {%- endif -%}
+{% endmacro %}

@@ -1,0 +1,105 @@
+{{ config(materialized='table', alias='customer_features') }}
+
+{%- set add_ons = [
+    'online_security', 'online_backup', 'device_protection', 'tech_support', 'streaming_tv',
+    'streaming_movies',
+] %}
+{%- set one_hot = one_hot_columns(var('source_contract')) %}
+
+with
+
+open_loads as (
+
+    select * from {{ ref('open_loads') }}
+
+),
+
+customers as (
+
+    select * from {{ ref('customers') }}
+
+),
+
+candidates as (
+
+    select
+        customers.*,
+        open_loads.batch_id,
+        open_loads.loaded_at
+
+    from customers
+
+    inner join open_loads
+        on
+            customers.extract_date = open_loads.extract_date
+            and customers._batch_id = open_loads.batch_id
+
+),
+
+averages as (
+
+    select
+        *,
+        case when tenure = 0 then monthly_charges else total_charges / tenure end
+            as avg_historical_charge
+
+    from candidates
+
+),
+
+final as (
+
+    select
+        -- ids
+        batch_id,
+        customer_id,
+
+        -- times
+        cast(extract_date as timestamp) as event_timestamp,
+        loaded_at as created_timestamp,
+
+        -- numbers
+        tenure,
+        monthly_charges,
+        total_charges,
+        avg_historical_charge,
+        case when avg_historical_charge = 0 then 1d else monthly_charges / avg_historical_charge end
+            as billing_ratio,
+        cast(
+            phone_service
+            + case when multiple_lines = 'Yes' then 1 else 0 end
+            + case when internet_service != 'No' then 1 else 0 end
+            {%- for service in add_ons %}
+            + case when {{ service }} = 'Yes' then 1 else 0 end
+            {%- endfor %}
+            as int
+        ) as service_count,
+
+        -- groups
+        case
+            when tenure < 12 then 0
+            when tenure < 24 then 1
+            when tenure < 48 then 2
+            else 3
+        end as tenure_group,
+
+        -- flags
+        cast(tenure > 24 and monthly_charges > 80 as int) as is_high_value,
+        senior_citizen,
+        partner,
+        dependents,
+        phone_service,
+        paperless_billing,
+        {%- for column in one_hot %}
+        cast({{ column.condition }} as int) as {{ column.name }},
+        {%- endfor %}
+
+        -- what a verdict speaks of: candidates that were built again want a new one
+        current_timestamp() as built_at,
+        extract_date
+
+    from averages
+
+)
+
+select * from final

@@ -1,0 +1,104 @@
+{{ config(materialized='table') }}
+
+with
+
+open_loads as (
+
+    select * from {{ ref('open_loads') }}
+
+),
+
+load_counts as (
+
+    select * from {{ ref('load_counts') }}
+
+),
+
+features as (
+
+    select * from {{ ref('audit_customer_features') }}
+
+),
+
+labels as (
+
+    select * from {{ ref('audit_churn_labels') }}
+
+),
+
+feature_figures as (
+
+    select
+        batch_id,
+        count(*) as feature_rows,
+        count(distinct customer_id) as customers,
+        max(built_at) as built_at
+
+    from features
+
+    group by batch_id
+
+),
+
+label_figures as (
+
+    select
+        batch_id,
+        count(*) as label_rows,
+        count(distinct customer_id) as labelled_customers,
+        count(churned) as labels,
+        max(built_at) as built_at
+
+    from labels
+
+    group by batch_id
+
+),
+
+final as (
+
+    select
+        open_loads.batch_id,
+        open_loads.extract_date,
+        greatest(feature_figures.built_at, label_figures.built_at) as candidates_built_at,
+        cast(coalesce(feature_figures.customers, 0) as double) as customers,
+        cast(
+            coalesce(feature_figures.feature_rows - feature_figures.customers, 0)
+            + coalesce(label_figures.label_rows - label_figures.labelled_customers, 0) as double
+        ) as surplus_keys,
+        cast(
+            coalesce(feature_figures.feature_rows, 0) - coalesce(label_figures.labels, 0) as double
+        ) as customers_without_label,
+        coalesce(
+            try_divide(
+                load_counts.rejected_rows, load_counts.bronze_rows - load_counts.exact_duplicates
+            ),
+            0
+        ) as reject_share,
+        cast(
+            abs(
+                load_counts.bronze_rows
+                - load_counts.silver_rows
+                - load_counts.rejected_rows
+                - load_counts.exact_duplicates
+            ) as double
+        ) as unaccounted_rows,
+        cast(
+            abs(load_counts.silver_rows - coalesce(feature_figures.feature_rows, 0))
+            + abs(load_counts.silver_rows - coalesce(label_figures.label_rows, 0)) as double
+        ) as candidates_missing_or_surplus
+
+    from open_loads
+
+    left join load_counts
+        on open_loads.batch_id = load_counts.batch_id
+
+    left join feature_figures
+        on open_loads.batch_id = feature_figures.batch_id
+
+    left join label_figures
+        on open_loads.batch_id = label_figures.batch_id
+
+)
+
+select * from final

@@ -1,0 +1,49 @@
+{{ config(materialized='view', file_format=none) }}
+
+with
+
+gate_results as (
+
+    select * from {{ ref('gate_results') }}
+
+),
+
+-- only the last judgement of a load counts
+last_judgements as (
+
+    select
+        *,
+        rank() over (
+            partition by batch_id
+            order by judged_at desc
+        ) as recency
+
+    from gate_results
+
+),
+
+final as (
+
+    select
+        batch_id,
+        extract_date,
+        max(run_id) as run_id,
+        max(judged_at) as judged_at,
+        max(candidates_built_at) as candidates_built_at,
+        case
+            when bool_or(verdict = 'pending') then 'pending'
+            when bool_or(severity = 'error' and verdict = 'failed') then 'refused'
+            else 'passed'
+        end as verdict
+
+    from last_judgements
+
+    where recency = 1
+
+    group by
+        batch_id,
+        extract_date
+
+)
+
+select * from final

@@ -1,0 +1,40 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='insert_overwrite',
+        partition_by='extract_date',
+        file_format='parquet',
+        full_refresh=false,
+        on_schema_change='append_new_columns',
+    )
+}}
+
+with
+
+candidates as (
+
+    select * from {{ ref('audit_customer_features') }}
+
+),
+
+passed_loads as (
+
+    select * from {{ ref('load_verdicts') }} where verdict = 'passed'
+
+),
+
+final as (
+
+    select candidates.* except (batch_id, built_at)
+
+    from candidates
+
+    -- a verdict on earlier candidates says nothing about these
+    inner join passed_loads
+        on
+            candidates.batch_id = passed_loads.batch_id
+            and candidates.built_at <= passed_loads.candidates_built_at
+
+)
+
+select * from final

@@ -1,0 +1,101 @@
+{{ config(materialized='table') }}
+
+with
+
+loads as (
+
+    select * from {{ source('bronze', 'loads') }}
+
+),
+
+cleaned as (
+
+    select * from {{ cleaned_before() }}
+
+),
+
+judged as (
+
+    select * from {{ judged_before() }}
+
+),
+
+published as (
+
+    select * from {{ published_before() }}
+
+),
+
+-- a later load of a date replaces the earlier ones
+latest as (
+
+    select
+        batch_id,
+        extract_date,
+        _loaded_at as loaded_at,
+        row_number() over (
+            partition by extract_date
+            order by _loaded_at desc, batch_id
+        ) as recency
+
+    from loads
+
+),
+
+-- only the last judgement of a load counts
+states as (
+
+    select
+        batch_id,
+        max_by(rules_version, judged_at) as rules_version,
+        max(judged_at) = max(
+            case when verdict = 'pending' then judged_at end
+        ) as is_requeued,
+        max(judged_at) = max(
+            case when severity = 'error' and verdict = 'failed' then judged_at end
+        ) as is_refused
+
+    from judged
+
+    group by batch_id
+
+),
+
+final as (
+
+    select
+        latest.batch_id,
+        latest.extract_date,
+        latest.loaded_at,
+        coalesce(states.is_requeued, false) or cleaned.batch_id is null as to_clean
+
+    from latest
+
+    left join states
+        on latest.batch_id = states.batch_id
+
+    left join cleaned
+        on
+            latest.batch_id = cleaned.batch_id
+            and cleaned.rules_version = '{{ rules_version() }}'
+
+    left join published
+        on latest.batch_id = published.batch_id
+
+    where
+        latest.recency = 1
+        and (
+            coalesce(states.is_requeued, false)
+            or (
+                published.batch_id is null
+                -- a refused load waits for other rules or another workbook
+                and not (
+                    coalesce(states.is_refused, false)
+                    and states.rules_version = '{{ rules_version() }}'
+                )
+            )
+        )
+
+)
+
+select * from final

@@ -1,0 +1,230 @@
+"""What a file really is, whatever its name says, and when it was saved."""
+
+import codecs
+import zipfile
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+
+import olefile
+
+from lakehouse.errors import Unusable
+
+Kind = Literal["xlsx", "xls", "csv"]
+
+SUFFIXES = (".xlsx", ".xls", ".csv")
+ZIP = b"PK"
+OLE = bytes.fromhex("D0CF11E0A1B11AE1")
+ENCODINGS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+# A million customers unpack to 0.7 GB; ordinary sheets shrink to a tenth, never to a thousandth.
+MAX_UNPACKED_BYTES = 4 * 1024**3
+MAX_RATIO = 1000
+RATIO_COUNTS_FROM_BYTES = 50 * 1024**2
+MAX_PROPERTIES_BYTES = 1024**2
+
+# Records of the .xls stream: the end of its first part, and the one that an encrypted file has.
+BIFF_EOF, BIFF_FILEPASS = 0x000A, 0x002F
+
+_DCTERMS = "{http://purl.org/dc/terms/}"
+
+
+def kind_of(path: Path) -> Kind:
+    """The format by content, after checks that the file is whole and may be opened.
+
+    Raises Unusable for what is no file, is empty, damaged, encrypted, or none of the formats.
+    """
+    _hold_is_file(path)
+    with path.open("rb") as file:
+        head = file.read(len(OLE))
+    if head == OLE:
+        _hold_xls(path)
+        return "xls"
+    if head.startswith(ZIP):
+        _hold_xlsx(path)
+        return "xlsx"
+    if path.suffix.lower() != ".csv":
+        raise _not_excel(path)
+    return "csv"
+
+
+def saved_at(path: Path, kind: Kind) -> datetime | None:
+    """When the file was last saved, in UTC, as it says itself; None where it doesn't."""
+    if kind == "xlsx":
+        return _saved_in_xlsx(path)
+    if kind == "xls":
+        return _saved_in_xls(path)
+    return None
+
+
+def damaged(path: Path, detail: object) -> Unusable:
+    return Unusable(
+        f"{path.name} is damaged or incomplete: {detail}",
+        where=str(path),
+        remedy="get the file again from where it came from, or open it in Excel and save it anew",
+    )
+
+
+def _hold_is_file(path: Path) -> None:
+    if path.is_dir():
+        what, remedy = f"{path.name} is a folder", "name the workbook inside it"
+    elif not path.exists():
+        what, remedy = f"there is no file {path.name}", "check the path and its spelling"
+    elif not path.is_file():
+        what, remedy = f"{path.name} is not an ordinary file", "save the workbook as a file"
+    elif path.suffix.lower() not in SUFFIXES:
+        what = f"{path.name} does not end in {', '.join(SUFFIXES)}"
+        remedy = "save it in Excel as .xlsx, or as 'CSV UTF-8'"
+    elif path.stat().st_size == 0:
+        what, remedy = f"{path.name} is empty (0 bytes)", "get the file again, or save it anew"
+    else:
+        return
+    raise Unusable(what, where=str(path), remedy=remedy)
+
+
+def _hold_xlsx(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            _hold_bounded(path, entries)
+            _hold_workbook(path, entries)
+            # Excel's reader stops at the last row, before a sheet's checksum is looked at.
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as fault:
+        raise damaged(path, fault) from fault
+    if broken:
+        raise damaged(path, f"the checksum of {broken} is wrong")
+
+
+def _hold_bounded(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    unpacked = sum(entry.file_size for entry in entries)
+    dense = [
+        entry.filename
+        for entry in entries
+        if entry.file_size > max(RATIO_COUNTS_FROM_BYTES, MAX_RATIO * entry.compress_size)
+    ]
+    if unpacked > MAX_UNPACKED_BYTES or dense:
+        raise Unusable(
+            f"{path.name} would unpack to {unpacked / 1024**3:.1f} GiB, which no workbook does",
+            where=f"{path}{': ' + dense[0] if dense else ''}",
+            remedy="open it in Excel, delete the unused rows and columns, and save it anew",
+        )
+
+
+def _hold_workbook(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    names = {entry.filename.lower() for entry in entries}
+    if any(entry.flag_bits & 1 for entry in entries):
+        raise _protected(path)
+    if not any(name.endswith("workbook.xml") for name in names):
+        binary = any(name.endswith("workbook.bin") for name in names)
+        kind = "a binary workbook (.xlsb)" if binary else "a zip archive without a workbook in it"
+        raise Unusable(
+            f"{path.name} is {kind}",
+            where=str(path),
+            remedy="open it in Excel and save it as .xlsx",
+        )
+
+
+def _hold_xls(path: Path) -> None:
+    try:
+        with olefile.OleFileIO(path, raise_defects=olefile.DEFECT_INCORRECT) as ole:
+            if ole.exists("EncryptedPackage"):
+                raise _protected(path)
+            name = next((name for name in ("Workbook", "Book") if ole.exists(name)), None)
+            # read to its end: a stream that is cut off fails here instead of losing rows
+            stream = ole.openstream(name).read() if name else None
+    # olefile meets broken structures with whatever its own code runs into
+    except (OSError, IndexError, ValueError, TypeError, AttributeError) as fault:
+        raise damaged(path, fault) from fault
+    if stream is None:
+        raise Unusable(
+            f"{path.name} is an Office file, but not a workbook",
+            where=str(path),
+            remedy="name the workbook; .xlsx, .xls and .csv are read",
+        )
+    if _is_encrypted(stream):
+        raise _protected(path)
+
+
+def _is_encrypted(stream: bytes) -> bool:
+    """Whether a record of the stream's first part says that the rest is encrypted."""
+    place = 0
+    while place + 4 <= len(stream):
+        record = int.from_bytes(stream[place : place + 2], "little")
+        if record in (BIFF_FILEPASS, BIFF_EOF):
+            return record == BIFF_FILEPASS
+        place += 4 + int.from_bytes(stream[place + 2 : place + 4], "little")
+    return False
+
+
+def _protected(path: Path) -> Unusable:
+    return Unusable(
+        f"{path.name} is protected by a password",
+        where=str(path),
+        remedy="open it in Excel, remove the password (File, Info, Protect Workbook), and save it",
+    )
+
+
+def _not_excel(path: Path) -> Unusable:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head.startswith(ENCODINGS) or b"\0" not in head:
+        what = f"{path.name} is not an Excel file: it holds plain text"
+        remedy = "rename it to .csv if it is one, else save it in Excel as .xlsx"
+    else:
+        what = f"{path.name} is not an Excel file, or damaged from its first bytes on"
+        remedy = "get the file again, or open it in Excel and save it as .xlsx"
+    return Unusable(what, where=str(path), remedy=remedy)
+
+
+def _saved_in_xlsx(path: Path) -> datetime | None:
+    with zipfile.ZipFile(path) as archive:
+        part = next(
+            (
+                entry
+                for entry in archive.infolist()
+                if entry.filename.lower() == "docprops/core.xml"
+                or entry.filename.endswith(".psmdcp")
+            ),
+            None,
+        )
+        if part is None or part.file_size > MAX_PROPERTIES_BYTES:
+            return None
+        content = archive.read(part)
+    try:
+        text = content.decode("utf-8-sig")
+        # Properties need no document type; without one there are no entities to blow up.
+        if "<!DOCTYPE" in text:
+            return None
+        root = ElementTree.fromstring(text)
+    except (UnicodeDecodeError, ElementTree.ParseError, ValueError):
+        return None
+    dates = (_w3c_date(root.findtext(_DCTERMS + name)) for name in ("modified", "created"))
+    return next(filter(None, dates), None)
+
+
+def _w3c_date(text: str | None) -> datetime | None:
+    try:
+        return _in_utc(datetime.fromisoformat((text or "").strip()))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _saved_in_xls(path: Path) -> datetime | None:
+    try:
+        with olefile.OleFileIO(path) as ole:
+            properties = ole.get_metadata()
+    # a broken summary is no reason to refuse the rows
+    except (OSError, IndexError, ValueError, TypeError, AttributeError, OverflowError):
+        return None
+    for saved in (properties.last_saved_time, properties.create_time):
+        if isinstance(saved, datetime):
+            return _in_utc(saved)
+    return None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    # both formats keep UTC; a time without a zone is one that says so nowhere
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

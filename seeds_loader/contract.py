@@ -1,0 +1,122 @@
+"""The source contract: which columns a workbook must have and what their values may be.
+
+It is declared among the variables of the dbt project and nowhere else; this module only reads it.
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lakehouse.errors import ChurnError
+
+CONTRACT_FILE = Path("dbt_project.yml")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the contract; `name` is its name in bronze, `silver` from silver on."""
+
+    name: str
+    type: str
+    silver: str
+    aliases: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    yes: tuple[str, ...] = ()
+    no: tuple[str, ...] = ()
+    range: tuple[float, float] | None = None
+    blank_is_zero_where: str | None = None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The columns that a workbook must have, in bronze's order."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    def match(self, header: str) -> Column | None:
+        """The column that a header stands for; None for a header that the contract doesn't know."""
+        return self._by_header.get(normalise(header))
+
+    @cached_property
+    def _by_header(self) -> Mapping[str, Column]:
+        return {
+            normalise(header): column
+            for column in self.columns
+            for header in (column.name, *column.aliases)
+        }
+
+
+def read_contract(path: Path | None = None) -> Contract:
+    """Reads `vars.source_contract` of a dbt project file, by default of this checkout's.
+
+    Raises ChurnError when the file is missing, is no YAML, or contradicts itself: that is a fault
+    of the project, not of anybody's workbook.
+    """
+    place = path or Path(__file__).resolve().parents[1] / CONTRACT_FILE
+    try:
+        document = yaml.safe_load(place.read_text(encoding="utf-8"))
+        declared = document["vars"]["source_contract"]
+        columns = tuple(_column(name, entry) for name, entry in declared.items())
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as fault:
+        raise _broken(f"the source contract can't be read: {fault!r}", place) from fault
+    if not columns:
+        raise _broken("the source contract declares no column", place)
+    _hold_unambiguous(columns, place)
+    return Contract(columns)
+
+
+def normalise(header: str) -> str:
+    """What is left of a header to compare: no case, white space, dots, underscores or invisibles.
+
+    Category Cf holds the zero-width characters and the byte order mark, which `isspace` does not
+    know; a no-break space counts as white space.
+    """
+    return "".join(
+        character
+        for character in header
+        if not (character.isspace() or character in "._" or unicodedata.category(character) == "Cf")
+    ).casefold()
+
+
+def _column(name: str, entry: Mapping[str | bool, Any]) -> Column:
+    bounds = entry.get("range")
+    return Column(
+        name=name,
+        type=entry["type"],
+        silver=entry["silver"],
+        aliases=_texts(entry.get("aliases")),
+        categories=_texts(entry.get("categories")),
+        # YAML 1.1 reads the bare keys yes and no as booleans
+        yes=_texts(entry.get("yes", entry.get(True))),
+        no=_texts(entry.get("no", entry.get(False))),
+        range=(float(bounds[0]), float(bounds[1])) if bounds else None,
+        blank_is_zero_where=entry.get("blank_is_zero_where"),
+    )
+
+
+def _texts(values: Sequence[object] | None) -> tuple[str, ...]:
+    return tuple(str(value) for value in values or ())
+
+
+def _hold_unambiguous(columns: Sequence[Column], place: Path) -> None:
+    owner: dict[str, str] = {}
+    for column in columns:
+        for header in (column.name, *column.aliases):
+            other = owner.setdefault(normalise(header), column.name)
+            if other != column.name:
+                raise _broken(
+                    f"the header {header!r} stands for both {other} and {column.name}", place
+                )
+
+
+def _broken(what: str, place: Path) -> ChurnError:
+    return ChurnError(what, where=str(place), remedy="restore or correct vars.source_contract")

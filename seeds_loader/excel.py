@@ -1,0 +1,147 @@
+"""Excel's sheets as text, through fastexcel.
+
+What a cell becomes:
+  text      as it stands, blanks around it included
+  number    1 for 1.0, else its shortest decimals; Excel itself keeps 15 digits of a number, so a
+            long id has to be text to survive in the workbook. Numbers that lie within 5e-10 of one
+            with fewer than nine decimals are read as that one
+  boolean   TRUE, FALSE
+  date      2024-03-01 00:00:00
+  error     its sign, such as #N/A
+  formula   the value that Excel stored with it
+  blank     null
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fastexcel
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.errors import Unusable
+from seeds_loader.container import Kind, damaged
+from seeds_loader.grid import Grid
+
+ERROR_SIGNS = {
+    "Error(Div0)": "#DIV/0!",
+    "Error(NA)": "#N/A",
+    "Error(Name)": "#NAME?",
+    "Error(Null)": "#NULL!",
+    "Error(Num)": "#NUM!",
+    "Error(Ref)": "#REF!",
+    "Error(Value)": "#VALUE!",
+    "Error(GettingData)": "#GETTING_DATA",
+}
+
+# fastexcel writes nine decimals: nine of them, or a zero with a sign, may be a number cut off
+CUT_OFF = r"^(-?\d+\.\d{9}|-0)$"
+PLAIN_NUMBER = r"^-?\d+(\.\d{1,9})?$"
+BOOLEAN = r"^(true|false)$"
+
+
+def open_workbook(path: Path, kind: Kind) -> fastexcel.ExcelReader:
+    """Opens a workbook whose content is of this kind."""
+    with _faults(path, None):
+        # the reader goes by the name unless it gets the bytes
+        named_right = path.suffix.lower() == f".{kind}"
+        return fastexcel.read_excel(path if named_right else path.read_bytes())
+
+
+def read_sheet(reader: fastexcel.ExcelReader, path: Path, sheet: str) -> Grid:
+    """All cells of a sheet; no columns where it is empty. Raises Unusable if it can't be read."""
+    with _faults(path, sheet):
+        loaded = reader.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string")
+        batch, faults = loaded.to_arrow_with_errors()
+        columns = list(batch.columns)
+        _restore_errors(columns, faults)
+        _restore_booleans(reader, sheet, columns)
+        _restore_decimals(reader, sheet, columns)
+        left = loaded.selected_columns[0].absolute_index if columns else 0
+    return Grid(sheet, tuple(pa.chunked_array([column]) for column in columns), left)
+
+
+def _restore_errors(columns: list[pa.Array], faults: fastexcel.CellErrors | None) -> None:
+    """Puts the signs of error cells where the reader left nulls."""
+    signs: dict[int, list[tuple[int, str]]] = {}
+    for fault in faults.errors if faults else ():
+        row, column = fault.offset_position
+        read = re.search(r"got '(.*)'", fault.detail)
+        sign = ERROR_SIGNS.get(read[1], read[1]) if read else fault.detail
+        signs.setdefault(column, []).append((row, sign))
+    for column, found in signs.items():
+        found.sort()
+        mask = np.zeros(len(columns[column]), dtype=bool)
+        mask[[row for row, _ in found]] = True
+        columns[column] = pc.replace_with_mask(
+            columns[column], pa.array(mask), pa.array([sign for _, sign in found], pa.string())
+        )
+
+
+def _restore_booleans(reader: fastexcel.ExcelReader, sheet: str, columns: list[pa.Array]) -> None:
+    """Writes booleans as Excel shows them, and leaves the text 'true' alone."""
+    suspects = _matching(columns, BOOLEAN)
+    for index, exact in _again(reader, sheet, suspects, "boolean"):
+        lower = pc.match_substring_regex(columns[index], BOOLEAN)
+        mask = pc.fill_null(pc.and_(lower, pc.is_valid(exact)), False)
+        columns[index] = pc.if_else(mask, pc.utf8_upper(columns[index]), columns[index])
+
+
+def _restore_decimals(reader: fastexcel.ExcelReader, sheet: str, columns: list[pa.Array]) -> None:
+    """Gives numbers with more than nine decimals the rest of their digits."""
+    suspects = _matching(columns, CUT_OFF)
+    for index, exact in _again(reader, sheet, suspects, "float"):
+        plain = pc.fill_null(pc.match_substring_regex(columns[index], PLAIN_NUMBER), False)
+        seen = pc.cast(pc.if_else(plain, columns[index], None), pa.float64())
+        cut = pc.fill_null(pc.not_equal(seen, exact), False)
+        columns[index] = pc.if_else(cut, pc.cast(exact, pa.string()), columns[index])
+
+
+def _matching(columns: list[pa.Array], pattern: str) -> list[int]:
+    return [
+        index
+        for index, column in enumerate(columns)
+        if pc.any(pc.match_substring_regex(column, pattern)).as_py()
+    ]
+
+
+def _again(
+    reader: fastexcel.ExcelReader, sheet: str, columns: list[int], dtype: fastexcel.DType
+) -> Iterator[tuple[int, pa.Array]]:
+    """These columns read once more as another type; text is null then."""
+    if not columns:
+        return
+    loaded = reader.load_sheet(
+        sheet, header_row=None, skip_rows=0, dtypes=dtype, use_columns=columns
+    )
+    yield from zip(columns, loaded.to_arrow().columns, strict=True)
+
+
+@contextmanager
+def _faults(path: Path, sheet: str | None) -> Iterator[None]:
+    """Turns what the reader throws into a message with a place and a remedy."""
+    try:
+        yield
+    except (fastexcel.FastExcelError, pa.ArrowException, OSError) as fault:
+        raise _told(path, sheet, str(fault)) from fault
+    except BaseException as fault:
+        # a panic of the reader's Rust code is neither an Exception nor a class one can import
+        if type(fault).__name__ != "PanicException":
+            raise
+        raise _told(path, sheet, str(fault)) from fault
+
+
+def _told(path: Path, sheet: str | None, fault: str) -> Unusable:
+    sign = re.search(r"Unsupported cell error value '(.*?)'", fault)
+    if sign:
+        return Unusable(
+            f"a cell of sheet '{sheet}' of {path.name} holds the error {sign[1]}",
+            where=f"{path}, sheet '{sheet}'",
+            remedy=f"find {sign[1]} in Excel (Find, look in: Values), correct the cell and save",
+        )
+    if re.search("password", fault, re.IGNORECASE):
+        fault = "it seems to be protected by a password"
+    return damaged(path, fault.splitlines()[0] + (f" (sheet '{sheet}')" if sheet else ""))

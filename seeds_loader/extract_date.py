@@ -1,0 +1,70 @@
+"""The day a workbook speaks of."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+
+from lakehouse.errors import Unusable
+from seeds_loader.workbook import Extract
+
+# Older saved dates are what programs write that don't know the time (1601, 1970, 1980).
+EARLIEST = date(2000, 1, 1)
+# The user's day may be ahead of UTC's.
+AHEAD = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class ExtractDate:
+    """The extract date, where it was taken from, and what a person should know about it."""
+
+    date: date
+    source: Literal["given", "workbook", "file"]
+    warning: str | None = None
+
+
+def choose_extract_date(
+    given: date | None, extract: Extract, now: datetime | None = None
+) -> ExtractDate:
+    """The date given, else the saved date inside the file, else the file's modification date.
+
+    All in UTC. A saved date that can't be true (before 2000, or more than a day ahead of `now`) is
+    passed over. Raises Unusable for a given date that can't be true.
+    """
+    latest = (now or datetime.now(UTC)).astimezone(UTC).date() + AHEAD
+    if given is not None:
+        _hold_plausible(given, latest)
+        return ExtractDate(given, "given")
+    saved = extract.saved_at.astimezone(UTC).date() if extract.saved_at else None
+    if saved is not None and EARLIEST <= saved <= latest:
+        return ExtractDate(saved, "workbook")
+    modified = _modified(extract)
+    reason = f"says it was saved on {saved}" if saved else "does not say when it was saved"
+    return ExtractDate(
+        modified,
+        "file",
+        f"{extract.path.name} {reason}: the extract date {modified} is the file's modification "
+        "date, which a copy may change; give the right one with --extract-date YYYY-MM-DD",
+    )
+
+
+def _hold_plausible(given: date, latest: date) -> None:
+    if EARLIEST <= given <= latest:
+        return
+    fault = f"before {EARLIEST}" if given < EARLIEST else "in the future"
+    raise Unusable(
+        f"the extract date {given} lies {fault}",
+        where="--extract-date",
+        remedy=f"give the day the workbook speaks of, from {EARLIEST} to {latest}",
+    )
+
+
+def _modified(extract: Extract) -> date:
+    try:
+        stamp = extract.path.stat().st_mtime
+    except OSError as fault:
+        raise Unusable(
+            f"{extract.path.name} is gone since it was read",
+            where=str(extract.path),
+            remedy="put the file back, or give --extract-date",
+        ) from fault
+    return datetime.fromtimestamp(stamp, UTC).date()

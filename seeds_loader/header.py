@@ -1,0 +1,104 @@
+"""Finding the header of a sheet: the first row that names every column of the contract."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lakehouse.errors import Unusable
+from seeds_loader.contract import Contract
+
+# Titles, dates and notes stand above a header, not pages of them.
+ROWS_SEARCHED = 20
+NAMES_LISTED = 8
+
+
+@dataclass(frozen=True)
+class Header:
+    """A row held against the contract.
+
+    row     its index on the sheet, from 0
+    titles  the texts of its cells, from the leftmost used column on
+    places  for each title the name of the contract's column, or None
+    missing the contract's columns that no title stands for
+    """
+
+    row: int
+    titles: tuple[str | None, ...]
+    places: tuple[str | None, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        return not self.missing
+
+    @property
+    def matched(self) -> int:
+        return sum(place is not None for place in self.places)
+
+
+def find_header(
+    rows: Iterable[tuple[int, Sequence[str | None]]], contract: Contract
+) -> Header | None:
+    """The first of the rows (index, cells) that fits, else the nearest miss, None without rows."""
+    best: Header | None = None
+    for row, cells in rows:
+        header = _held(row, cells, contract)
+        if header.fits:
+            return header
+        if best is None or header.matched > best.matched:
+            best = header
+    return best
+
+
+def hold_single(header: Header, left: int, where: str) -> None:
+    """Raises Unusable when two columns stand for one of the contract; `left` is the first's index.
+
+    Taking either would be a guess about what the customer is billed.
+    """
+    for name in filter(None, dict.fromkeys(header.places)):
+        twins = [index for index, place in enumerate(header.places) if place == name]
+        if len(twins) > 1:
+            named = " and ".join(_title_place(header, index, left) for index in twins)
+            raise Unusable(
+                f"{len(twins)} columns stand for {name}: {named}",
+                where=where,
+                remedy=f"keep one column for {name}; delete or rename the other",
+            )
+
+
+def describe_miss(header: Header | None) -> str:
+    """Why a sheet is not taken, in a few words."""
+    if header is None:
+        return "empty"
+    # Two headers alike are chance ('gender', 'Contract'), more is a header with something missing.
+    if header.matched < 3:
+        return f"nothing like the header in its first {ROWS_SEARCHED} used rows"
+    return f"row {header.row + 1} is nearest to the header but lacks {listed(header.missing)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, cut where nobody would read on."""
+    shown = ", ".join(names[:NAMES_LISTED])
+    rest = len(names) - NAMES_LISTED
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def column_letter(index: int) -> str:
+    """The letters that Excel shows above the column with this index, from 0: 27 is AB."""
+    letters = ""
+    index += 1
+    while index:
+        index, digit = divmod(index - 1, 26)
+        letters = chr(ord("A") + digit) + letters
+    return letters
+
+
+def _held(row: int, cells: Sequence[str | None], contract: Contract) -> Header:
+    columns = [contract.match(cell) if cell else None for cell in cells]
+    places = tuple(column.name if column else None for column in columns)
+    missing = tuple(name for name in contract.names if name not in places)
+    return Header(row=row, titles=tuple(cells), places=places, missing=missing)
+
+
+def _title_place(header: Header, index: int, left: int) -> str:
+    letter = column_letter(left + index)
+    return f"{header.titles[index]!r} in column {letter} (cell {letter}{header.row + 1})"

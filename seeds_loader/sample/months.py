@@ -1,0 +1,173 @@
+"""The months of a sample: a base that turns over and stays as it is.
+
+26.5 % of the base is labelled as leaving in every month, so a quarter of it is new in the next
+one. Were all of those new to the operator, the base would be young within a few months and look
+like no other. So joiners come in two ways: new customers with a tenure of 0 or 1 month, about a
+third of them, and customers taken over from another brand, who keep the tenure they had there.
+Places are given out so that each contract, tenure band and internet service keeps its share of
+the base, and each goes to one of a few candidates with odds of their probability to leave: who
+joins is then like who left, and no feature drifts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from seeds_loader.sample import shares as s
+from seeds_loader.sample.dirt import Dirt, add_dirt
+from seeds_loader.sample.parameters import SampleParameters
+from seeds_loader.sample.population import (
+    churn_probabilities,
+    draw_customers,
+    draw_leavers,
+    draw_terms,
+    live_a_month,
+)
+
+# First month of the tenure bands that keep their share. The last is open: who stays grows old.
+BAND_STARTS = np.array([0, 1, 2, 6, 12, 24, 36, 48])
+
+CANDIDATES_A_PLACE = 4
+
+LETTERS = 26**5
+IDS = 10_000 * LETTERS
+
+
+@dataclass(frozen=True)
+class Base:
+    """The customers of a month, who of them leaves in it, and all id numbers issued so far."""
+
+    people: pd.DataFrame
+    ids: np.ndarray
+    leaves: np.ndarray
+    issued: np.ndarray
+
+
+@dataclass(frozen=True)
+class Month:
+    """One month's workbook.
+
+    customers: the truth, a row a customer, the 21 columns of the contract in its order; text as
+        str, SeniorCitizen and tenure as int, amounts as float, TotalCharges NaN where tenure is 0.
+    sheet: the same as the workbook says it: one space for that NaN, and the faults, if asked for.
+    dirt: the faults in `sheet`, by row number.
+    """
+
+    extract_date: date
+    customers: pd.DataFrame
+    sheet: pd.DataFrame
+    dirt: list[Dirt]
+
+
+def simulate(parameters: SampleParameters) -> Iterator[Month]:
+    """The months in order; one month at a time is held in memory.
+
+    The customers of a month depend on rows, seed and the months before it, not on `dirt`, which
+    has random numbers of its own.
+    """
+    rng = np.random.default_rng([parameters.seed, 0])
+    dirt_rng = np.random.default_rng([parameters.seed, 1]) if parameters.dirt else None
+    base = _first_base(rng, parameters.rows)
+    for extract_date in parameters.extract_dates:
+        if extract_date != parameters.start:
+            base = _next_base(rng, base)
+        yield _as_month(extract_date, _as_customers(base), dirt_rng)
+
+
+def _first_base(rng: np.random.Generator, rows: int) -> Base:
+    people = draw_customers(rng, *draw_terms(rng, rows, s.TERMS))
+    ids = new_ids(rng, rows, np.empty(0, dtype=np.int64))
+    return Base(people, ids, draw_leavers(rng, churn_probabilities(people)), ids)
+
+
+def _next_base(rng: np.random.Generator, base: Base) -> Base:
+    stayers = live_a_month(rng, base.people[~base.leaves])
+    joiners = draw_joiners(rng, stayers, len(base.people))
+    people = pd.concat([stayers, joiners], ignore_index=True)
+    joined = new_ids(rng, len(joiners), base.issued)
+    return Base(
+        people,
+        np.concatenate([base.ids[~base.leaves], joined]),
+        draw_leavers(rng, churn_probabilities(people)),
+        np.concatenate([base.issued, joined]),
+    )
+
+
+def draw_joiners(rng: np.random.Generator, stayers: pd.DataFrame, rows: int) -> pd.DataFrame:
+    """As many joiners as bring the base back to `rows` customers and its usual make-up."""
+    places = rows - len(stayers)
+    terms = draw_terms(rng, places, _missing_terms(stayers, rows))
+    candidates = draw_customers(rng, *(np.repeat(term, CANDIDATES_A_PLACE) for term in terms))
+    # Adding Gumbel noise to log weights and taking the largest draws in proportion to the weights.
+    weights = np.maximum(churn_probabilities(candidates), 1e-12)
+    keys = (np.log(weights) + rng.gumbel(size=len(weights))).reshape(places, CANDIDATES_A_PLACE)
+    taken = np.arange(places) * CANDIDATES_A_PLACE + keys.argmax(axis=1)
+    return candidates.iloc[taken]
+
+
+def new_ids(rng: np.random.Generator, count: int, issued: np.ndarray) -> np.ndarray:
+    """`count` id numbers that differ from each other and from the issued ones."""
+    fresh = np.empty(0, dtype=np.int64)
+    while len(fresh) < count:
+        drawn = np.concatenate([fresh, rng.integers(IDS, size=count - len(fresh))])
+        first = np.sort(np.unique(drawn, return_index=True)[1])
+        fresh = drawn[first]
+        fresh = fresh[~np.isin(fresh, issued)]
+    return fresh
+
+
+def _missing_terms(stayers: pd.DataFrame, rows: int) -> np.ndarray:
+    """What the base lacks, as weights of the shape of `shares.TERMS`."""
+    band_of_tenure = np.searchsorted(BAND_STARTS, np.arange(s.TERMS.shape[1]), side="right") - 1
+    expected = np.add.reduceat(s.TERMS, BAND_STARTS, axis=1)
+    tenure = stayers["tenure"].to_numpy().clip(max=s.LONGEST_TENURE)
+    present = np.zeros_like(expected)
+    contract, internet = stayers["Contract"].to_numpy(), stayers["InternetService"].to_numpy()
+    np.add.at(present, (contract, band_of_tenure[tenure], internet), 1)
+    missing = np.maximum(expected * rows - present, 0.0)
+    # No customer is expected in some bands (a contract a month old and not yet billed).
+    factor = np.divide(missing, expected, out=np.zeros_like(missing), where=expected > 0)
+    return np.asarray(s.TERMS * factor[:, band_of_tenure])
+
+
+def _id_text(numbers: np.ndarray) -> np.ndarray:
+    """Customer ids like 7590-VHVEG: four digits, a dash, five capitals."""
+    digits, letters = np.divmod(numbers, LETTERS)
+    text = np.empty((len(numbers), 10), dtype=np.uint8)
+    for place in range(4):
+        text[:, place] = ord("0") + digits // 10 ** (3 - place) % 10
+    text[:, 4] = ord("-")
+    for place in range(5):
+        text[:, 5 + place] = ord("A") + letters // 26 ** (4 - place) % 26
+    return text.view("S10").ravel().astype("U10").astype(object)
+
+
+def _as_customers(base: Base) -> pd.DataFrame:
+    people = base.people
+    tenure = people["tenure"].to_numpy(dtype=np.int64)
+    columns: dict[str, np.ndarray] = {
+        "customerID": _id_text(base.ids),
+        "SeniorCitizen": people["SeniorCitizen"].to_numpy(dtype=np.int64),
+        "tenure": tenure,
+        "MonthlyCharges": people["monthly"].to_numpy() / 100,
+        "TotalCharges": np.where(tenure > 0, people["total"].to_numpy() / 100, np.nan),
+    }
+    codes = people.assign(Churn=base.leaves.astype(np.int8))
+    for name, labels in s.LABELS.items():
+        columns[name] = np.array(labels, dtype=object)[codes[name].to_numpy()]
+    return pd.DataFrame({header: columns[header] for header in s.HEADERS})
+
+
+def _as_month(
+    extract_date: date, customers: pd.DataFrame, dirt_rng: np.random.Generator | None
+) -> Month:
+    totals = customers["TotalCharges"].to_numpy(dtype=object)
+    totals[(customers["tenure"] == 0).to_numpy()] = " "
+    sheet = customers.assign(TotalCharges=pd.Series(totals, dtype=object))
+    if dirt_rng is None:
+        return Month(extract_date, customers, sheet, [])
+    dirty, dirt = add_dirt(dirt_rng, sheet)
+    return Month(extract_date, customers, dirty, dirt)

@@ -1,0 +1,69 @@
+"""What a sample is made from."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from lakehouse.errors import Unusable
+
+# Fewer rows can't hold one fault of each kind and stay below the gate's bound for rejects.
+SMALLEST_DIRTY_SAMPLE = 200
+
+# The zip format, which a workbook is, knows no earlier year.
+FIRST_YEAR = 1980
+
+
+@dataclass(frozen=True)
+class SampleParameters:
+    """Size, span and seed of a sample.
+
+    `rows` counts customers a month, `start` is the first extract date. Raises `Unusable` for
+    values that no sample can be made from.
+    """
+
+    rows: int = 7043
+    months: int = 1
+    seed: int = 42
+    start: date = date(2025, 1, 1)
+    dirt: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least(1, self.rows, "rows")
+        _at_least(1, self.months, "months")
+        _at_least(0, self.seed, "seed")
+        if self.dirt and self.rows < SMALLEST_DIRTY_SAMPLE:
+            raise Unusable(
+                f"{self.rows} rows are too few for a sample with faults",
+                where="rows of the sample",
+                remedy=f"ask for {SMALLEST_DIRTY_SAMPLE} rows or more, or for no faults",
+            )
+        self._check_dates()
+
+    def _check_dates(self) -> None:
+        if self.start.day != 1:
+            raise Unusable(
+                f"{self.start} is not the first day of a month",
+                where="start of the sample",
+                remedy=f"start at {self.start.replace(day=1)}, for example",
+            )
+        last_year = self.start.year + (self.start.month + self.months - 2) // 12
+        if self.start.year < FIRST_YEAR or last_year > date.max.year:
+            raise Unusable(
+                f"{self.months} months from {self.start} leave the calendar of workbooks",
+                where="start and months of the sample",
+                remedy=f"stay between the years {FIRST_YEAR} and {date.max.year}",
+            )
+
+    @property
+    def extract_dates(self) -> list[date]:
+        """The first of each month, `months` of them."""
+        first = self.start.year * 12 + self.start.month - 1
+        return [date(m // 12, m % 12 + 1, 1) for m in range(first, first + self.months)]
+
+
+def _at_least(lowest: int, value: int, name: str) -> None:
+    if value < lowest:
+        raise Unusable(
+            f"{name} is {value}",
+            where=f"{name} of the sample",
+            remedy=f"give a whole number of {lowest} or more",
+        )

@@ -1,0 +1,114 @@
+"""Months as workbooks whose bytes depend on nothing but the parameters."""
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from openpyxl import Workbook
+from openpyxl.writer.excel import ExcelWriter
+
+from lakehouse.errors import Unusable
+from seeds_loader.sample.dirt import extra_rows
+from seeds_loader.sample.months import Month, simulate
+from seeds_loader.sample.parameters import SampleParameters
+
+SHEET = "Customers"
+CREATOR = "telco-churn sample"
+
+# The most that an .xlsx sheet can hold, its header included.
+MOST_SHEET_ROWS = 1_048_576
+
+
+def write_samples(
+    parameters: SampleParameters, out: Path, progress: Callable[[str], None] | None = None
+) -> list[Path]:
+    """Write a workbook a month into the folder `out`, made if missing; their paths in order.
+
+    A workbook appears under its name when it is complete, and replaces an older one. `progress`
+    gets a line for each. Raises `Unusable` when `out` can't be a folder, or a sheet can't hold
+    the rows; nothing is written then.
+    """
+    _check_size(parameters)
+    _make_folder(out)
+    paths = []
+    for month in simulate(parameters):
+        path = out / f"telco_customers_{month.extract_date}.xlsx"
+        _write_whole(month, path)
+        paths.append(path)
+        if progress is not None:
+            progress(f"{path.name}: {len(month.sheet):,} rows")
+    return paths
+
+
+def _check_size(parameters: SampleParameters) -> None:
+    added = extra_rows(parameters.rows) if parameters.dirt else 0
+    if parameters.rows + added + 1 > MOST_SHEET_ROWS:
+        raise Unusable(
+            f"{parameters.rows:,} rows do not fit on a sheet, which holds {MOST_SHEET_ROWS:,}",
+            where="rows of the sample",
+            remedy="ask for 1,000,000 rows or fewer",
+        )
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unusable(
+            f"the folder can't be made: {error.strerror}",
+            where=str(out),
+            remedy="name a folder that exists or can be made",
+        ) from error
+
+
+def _write_whole(month: Month, path: Path) -> None:
+    """Write under a temporary name beside `path`, then rename: no half workbook is ever seen."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        _write_workbook(month, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_workbook(month: Month, path: Path) -> None:
+    saved = datetime.combine(month.extract_date, datetime.min.time())
+    workbook = Workbook(write_only=True)
+    workbook.properties.creator = CREATOR
+    workbook.properties.created = workbook.properties.modified = saved
+    sheet = workbook.create_sheet(SHEET)
+    sheet.append(list(month.sheet.columns))
+    # As lists the cells are Python's own numbers and text, which openpyxl takes fastest.
+    for row in zip(*(month.sheet[column].tolist() for column in month.sheet), strict=True):
+        sheet.append(row)
+    # Workbook.save would put the present time into the properties and the archive.
+    with _DatedZip(path, month.extract_date) as archive:
+        ExcelWriter(workbook, archive).save()
+
+
+class _DatedZip(ZipFile):
+    """A new zip archive whose entries all bear one date, whenever they are written."""
+
+    def __init__(self, path: Path, day: date) -> None:
+        super().__init__(path, "w", compression=ZIP_DEFLATED, allowZip64=True)
+        self._day = day
+
+    def _entry(self, name: str) -> ZipInfo:
+        entry = ZipInfo(name, date_time=(self._day.year, self._day.month, self._day.day, 0, 0, 0))
+        entry.compress_type = ZIP_DEFLATED
+        entry.create_system = 3  # the same on every platform
+        entry.external_attr = 0o644 << 16
+        return entry
+
+    def writestr(self, zinfo_or_arcname: Any, data: Any, *args: Any, **kwargs: Any) -> None:
+        super().writestr(self._entry(str(zinfo_or_arcname)), data)
+
+    def write(self, filename: Any, arcname: Any = None, *args: Any, **kwargs: Any) -> None:
+        entry = self._entry(str(arcname))
+        entry.file_size = os.path.getsize(filename)
+        with open(filename, "rb") as source, self.open(entry, "w") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
