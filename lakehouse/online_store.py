@@ -3,6 +3,7 @@
 import os
 import secrets
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import redis
@@ -13,6 +14,7 @@ from lakehouse.service import Say, Service, free_port
 from lakehouse.settings import Settings
 
 START_SECONDS = 20
+Client: TypeAlias = "redis.Redis"
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Address:
     password: str | None = field(repr=False)
     database: int = 0
 
-    def client(self) -> "redis.Redis[bytes]":
+    def client(self) -> Client:
         """A client; connects with the first command."""
         return redis.Redis(
             host=self.host,

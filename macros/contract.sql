@@ -2,7 +2,7 @@
 
 
 {% macro trimmed(column) -%}
-    btrim({{ adapter.quote(column) }}, ' \t\n\r\f\u00a0')
+    btrim({{ adapter.quote(column) }}, ' \t\n\r\u000c\u00a0')
 {%- endmacro %}
 
 
@@ -95,6 +95,7 @@
     {%- for rule in contract.values() if rule.type == 'category' -%}
         {%- for category in rule.categories -%}
             {%- do columns.append({
+                'group': rule.silver,
                 'name': rule.silver ~ '_' ~ snake_case(category),
                 'condition': rule.silver ~ " = '" ~ category ~ "'",
             }) -%}

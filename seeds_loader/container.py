@@ -1,6 +1,7 @@
 """What a file really is, whatever its name says, and when it was saved."""
 
 import codecs
+import struct
 import zipfile
 import zlib
 from datetime import UTC, datetime
@@ -25,8 +26,12 @@ MAX_RATIO = 1000
 RATIO_COUNTS_FROM_BYTES = 50 * 1024**2
 MAX_PROPERTIES_BYTES = 1024**2
 
-# Records of the .xls stream: the end of its first part, and the one that an encrypted file has.
-BIFF_EOF, BIFF_FILEPASS = 0x000A, 0x002F
+# Records of the .xls stream: the one that an encrypted file has, and those that hold cells.
+BIFF_FILEPASS = 0x002F
+BIFF_CELLS = frozenset(
+    (0x0006, 0x00BD, 0x00BE, 0x00D6, 0x00FD, 0x0201, 0x0203, 0x0204, 0x0205, 0x027E)
+)
+XLS_COLUMNS = 256
 
 _DCTERMS = "{http://purl.org/dc/terms/}"
 
@@ -92,7 +97,9 @@ def _hold_xlsx(path: Path) -> None:
             _hold_workbook(path, entries)
             # Excel's reader stops at the last row, before a sheet's checksum is looked at.
             broken = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as fault:
+    except zipfile.BadZipFile as fault:
+        raise damaged(path, f"its table of contents is missing or wrong ({fault})") from fault
+    except (zlib.error, EOFError, NotImplementedError) as fault:
         raise damaged(path, fault) from fault
     if broken:
         raise damaged(path, f"the checksum of {broken} is wrong")
@@ -144,19 +151,23 @@ def _hold_xls(path: Path) -> None:
             where=str(path),
             remedy="name the workbook; .xlsx, .xls and .csv are read",
         )
-    if _is_encrypted(stream):
-        raise _protected(path)
+    _hold_records(path, stream)
 
 
-def _is_encrypted(stream: bytes) -> bool:
-    """Whether a record of the stream's first part says that the rest is encrypted."""
+def _hold_records(path: Path, stream: bytes) -> None:
+    """Raises Unusable for an encrypted stream and for cells outside of any sheet.
+
+    The reader lays a sheet out up to its furthest cell: a broken record would take all memory, and
+    the process with it. After the FILEPASS record everything is scrambled.
+    """
     place = 0
-    while place + 4 <= len(stream):
-        record = int.from_bytes(stream[place : place + 2], "little")
-        if record in (BIFF_FILEPASS, BIFF_EOF):
-            return record == BIFF_FILEPASS
-        place += 4 + int.from_bytes(stream[place + 2 : place + 4], "little")
-    return False
+    while place + 8 <= len(stream):
+        record, length, _, column = struct.unpack_from("<4H", stream, place)
+        if record == BIFF_FILEPASS:
+            raise _protected(path)
+        if record in BIFF_CELLS and column >= XLS_COLUMNS:
+            raise damaged(path, f"a cell in column {column + 1}, where .xls ends at {XLS_COLUMNS}")
+        place += 4 + length
 
 
 def _protected(path: Path) -> Unusable:

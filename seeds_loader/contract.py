@@ -26,8 +26,8 @@ class Column:
     silver: str
     aliases: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
-    yes: tuple[str, ...] = ()
-    no: tuple[str, ...] = ()
+    one: tuple[str, ...] = ()
+    zero: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
     blank_is_zero_where: str | None = None
 
@@ -87,7 +87,7 @@ def normalise(header: str) -> str:
     ).casefold()
 
 
-def _column(name: str, entry: Mapping[str | bool, Any]) -> Column:
+def _column(name: str, entry: Mapping[str, Any]) -> Column:
     bounds = entry.get("range")
     return Column(
         name=name,
@@ -95,9 +95,8 @@ def _column(name: str, entry: Mapping[str | bool, Any]) -> Column:
         silver=entry["silver"],
         aliases=_texts(entry.get("aliases")),
         categories=_texts(entry.get("categories")),
-        # YAML 1.1 reads the bare keys yes and no as booleans
-        yes=_texts(entry.get("yes", entry.get(True))),
-        no=_texts(entry.get("no", entry.get(False))),
+        one=_texts(entry.get("one")),
+        zero=_texts(entry.get("zero")),
         range=(float(bounds[0]), float(bounds[1])) if bounds else None,
         blank_is_zero_where=entry.get("blank_is_zero_where"),
     )

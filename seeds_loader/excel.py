@@ -4,7 +4,7 @@ What a cell becomes:
   text      as it stands, blanks around it included
   number    1 for 1.0, else its shortest decimals; Excel itself keeps 15 digits of a number, so a
             long id has to be text to survive in the workbook. Numbers that lie within 5e-10 of one
-            with fewer than nine decimals are read as that one
+            with fewer than seven decimals are read as that one
   boolean   TRUE, FALSE
   date      2024-03-01 00:00:00
   error     its sign, such as #N/A
@@ -37,8 +37,9 @@ ERROR_SIGNS = {
     "Error(GettingData)": "#GETTING_DATA",
 }
 
-# fastexcel writes nine decimals: nine of them, or a zero with a sign, may be a number cut off
-CUT_OFF = r"^(-?\d+\.\d{9}|-0)$"
+# fastexcel writes nine decimals and drops zeros at their end: what has this many of them, or is a
+# zero with a sign, may be a number cut off
+CUT_OFF = r"^(-?\d+\.\d{7,9}|-0)$"
 PLAIN_NUMBER = r"^-?\d+(\.\d{1,9})?$"
 BOOLEAN = r"^(true|false)$"
 
@@ -140,7 +141,8 @@ def _told(path: Path, sheet: str | None, fault: str) -> Unusable:
         return Unusable(
             f"a cell of sheet '{sheet}' of {path.name} holds the error {sign[1]}",
             where=f"{path}, sheet '{sheet}'",
-            remedy=f"find {sign[1]} in Excel (Find, look in: Values), correct the cell and save",
+            remedy=f"find {sign[1]} in Excel (Find, look in: Values), correct the cell and save; "
+            "if the customers stand on another sheet, name that one with --sheet",
         )
     if re.search("password", fault, re.IGNORECASE):
         fault = "it seems to be protected by a password"

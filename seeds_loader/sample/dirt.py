@@ -157,8 +157,10 @@ def _faulty_row(fate: Fate, place: int, copy_of: dict[int, int], turn: int) -> i
 def _change_row(
     sheet: pd.DataFrame, row: int, kind: str, column: str, change: Callable[[Any], Any]
 ) -> None:
-    """Change one cell in place; a conflicting row that is a month behind lacks that bill too."""
+    """Change one cell in place; a conflicting row that is a month behind was billed less too."""
     if kind == "conflicting_duplicate" and column == "tenure":
-        total = sheet.at[row, "TotalCharges"] - sheet.at[row, "MonthlyCharges"]
+        # Less the month's share, not less the present bill, which may be more than the total.
+        tenure = sheet.at[row, "tenure"]
+        total = sheet.at[row, "TotalCharges"] * (tenure - 1) / tenure
         sheet.at[row, "TotalCharges"] = round(total, 2)
     sheet.at[row, column] = change(sheet.at[row, column])

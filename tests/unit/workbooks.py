@@ -1,19 +1,36 @@
 """Workbooks for the loader's tests, made on the spot."""
 
-import re
 import struct
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from openpyxl import Workbook
 
-HEADER = (
-    "customerID gender SeniorCitizen Partner Dependents tenure PhoneService MultipleLines "
-    "InternetService OnlineSecurity OnlineBackup DeviceProtection TechSupport StreamingTV "
-    "StreamingMovies Contract PaperlessBilling PaymentMethod MonthlyCharges TotalCharges Churn"
-).split()
+HEADER = [
+    "customerID",
+    "gender",
+    "SeniorCitizen",
+    "Partner",
+    "Dependents",
+    "tenure",
+    "PhoneService",
+    "MultipleLines",
+    "InternetService",
+    "OnlineSecurity",
+    "OnlineBackup",
+    "DeviceProtection",
+    "TechSupport",
+    "StreamingTV",
+    "StreamingMovies",
+    "Contract",
+    "PaperlessBilling",
+    "PaymentMethod",
+    "MonthlyCharges",
+    "TotalCharges",
+    "Churn",
+]
 
 
 def customer(number: int = 1) -> list[object]:
@@ -30,19 +47,13 @@ def sheet_rows(count: int = 2) -> list[Sequence[object]]:
     return [HEADER, *(customer(number) for number in range(1, count + 1))]
 
 
-def write_xlsx(
-    path: Path,
-    sheets: Mapping[str, Iterable[Sequence[object]]],
-    saved: datetime | None = None,
-) -> Path:
+def write_xlsx(path: Path, sheets: Mapping[str, Iterable[Sequence[object]]]) -> Path:
     book = Workbook()
     book.remove(book.worksheets[0])
     for name, rows in sheets.items():
         sheet = book.create_sheet(name)
         for row in rows:
             sheet.append(row)
-    if saved:
-        book.properties.modified = saved
     book.save(path)
     return path
 
@@ -50,15 +61,15 @@ def write_xlsx(
 def write_raw_xlsx(path: Path, rows: str) -> Path:
     """A workbook whose sheet `Data` holds this XML of rows, for what openpyxl doesn't write."""
     write_xlsx(path, {"Data": [["x"]]})
-    change_part(
-        path,
-        "xl/worksheets/sheet1.xml",
-        lambda xml: re.sub("<sheetData>.*</sheetData>", lambda _: wrapped, xml),
-    ) if (wrapped := f"<sheetData>{rows}</sheetData>") else None
-    return path
+
+    def with_rows(xml: str) -> str:
+        before, rest = xml.split("<sheetData>")
+        return f"{before}<sheetData>{rows}</sheetData>{rest.split('</sheetData>')[1]}"
+
+    return change_part(path, "xl/worksheets/sheet1.xml", with_rows)
 
 
-def change_part(path: Path, part: str, change) -> Path:  # type: ignore[no-untyped-def]
+def change_part(path: Path, part: str, change: Callable[[str], str]) -> Path:
     with zipfile.ZipFile(path) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
     contents[part] = change(contents[part].decode()).encode()
@@ -69,7 +80,6 @@ def change_part(path: Path, part: str, change) -> Path:  # type: ignore[no-untyp
 
 
 def raw_row(number: int, cells: Iterable[str]) -> str:
-    """A row of XML from cells as `raw_cell` makes them; blanks are empty strings."""
     return f'<row r="{number}">{"".join(cells)}</row>'
 
 

@@ -1,0 +1,101 @@
+"""The dbt part: what analysts run as `dbt build`, called in this process."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lakehouse.errors import ChurnError
+from lakehouse.settings import Settings
+
+OnNode = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What dbt reported. `failures` and `warnings` hold a line for every test that is not green."""
+
+    tests: int
+    passed: int
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def dbt_build(
+    settings: Settings, arguments: Sequence[str], run_id: str, on_node: OnNode
+) -> Outcome:
+    """Run `dbt build` with the arguments; returns what the tests said.
+
+    Raises:
+        ChurnError: a model failed, or dbt could not run; a red test is not a fault but an outcome.
+    """
+    os.environ.update(settings.for_dbt(), CHURN_RUN_ID=run_id)
+    answer = _invoke(settings, ["build", *arguments], on_node)
+    if answer.exception is not None:
+        raise ChurnError(
+            f"dbt could not build: {answer.exception}",
+            where=f"{settings.home}/logs/dbt/dbt.log",
+            remedy="correct what the message names; `dbt debug` checks the connection",
+        )
+    _raise_on_failed_model(answer.result.results, settings)
+    return _outcome(answer.result.results)
+
+
+def dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
+    """Run another dbt command, `docs generate` for one.
+
+    Raises:
+        ChurnError: it did not succeed.
+    """
+    os.environ.update(settings.for_dbt())
+    answer = _invoke(settings, list(arguments), lambda *_: None)
+    if not answer.success:
+        raise ChurnError(
+            f"dbt {' '.join(arguments)} failed: {answer.exception or 'see the log'}",
+            where=f"{settings.home}/logs/dbt/dbt.log",
+            remedy="correct what the message names",
+        )
+
+
+def _invoke(settings: Settings, arguments: list[str], on_node: OnNode) -> Any:
+    from dbt.cli.main import dbtRunner
+
+    def watch(event: Any) -> None:
+        if event.info.name in ("LogModelResult", "LogTestResult", "LogStartLine"):
+            on_node(event.data.index, event.data.total, event.data.description or "")
+
+    places = [
+        *("--project-dir", str(settings.project), "--profiles-dir", str(settings.project)),
+        *("--target-path", str(settings.home / "dbt"), "--log-level", "none"),
+        *("--log-path", str(settings.home / "logs" / "dbt"), "--log-level-file", "debug"),
+    ]
+    return dbtRunner(callbacks=[watch]).invoke([*arguments, *places])
+
+
+def _raise_on_failed_model(results: Sequence[Any], settings: Settings) -> None:
+    for result in results:
+        is_test = result.node.resource_type in ("test", "unit_test")
+        if result.status == "error" or (not is_test and result.status == "fail"):
+            raise ChurnError(
+                f"dbt could not build {result.node.name}: {_first_lines(result.message)}",
+                where=result.node.original_file_path,
+                remedy=f"read {settings.home}/logs/dbt/dbt.log; then repeat the command",
+            )
+
+
+def _outcome(results: Sequence[Any]) -> Outcome:
+    tests = [each for each in results if each.node.resource_type in ("test", "unit_test")]
+    return Outcome(
+        tests=len(tests),
+        passed=sum(each.status == "pass" for each in tests),
+        failures=[_line(each) for each in tests if each.status == "fail"],
+        warnings=[_line(each) for each in tests if each.status == "warn"],
+    )
+
+
+def _line(result: Any) -> str:
+    return f"{result.node.name}: {_first_lines(result.message)}"
+
+
+def _first_lines(message: str | None) -> str:
+    return " ".join((message or "").split())[:400]

@@ -1,0 +1,246 @@
+"""The whole job: workbook, tables, gate, online store, model, scores, report."""
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from cli import loads
+from cli.build import Outcome, dbt_build
+from cli.progress import Step, Steps
+from lakehouse import spark_server
+from lakehouse.errors import ChurnError, GateRefused
+from lakehouse.run_lock import run_lock
+from lakehouse.settings import Settings
+from seeds_loader.extract_date import ExtractDate, choose_extract_date
+from seeds_loader.load import Load, load
+from seeds_loader.workbook import Extract, read_workbook
+
+STEPS = 9
+# Unit tests check the project's code, not the data: `dbt build` and CI run them, a monthly run
+# has no need to.
+DATA_ONLY = ["--exclude-resource-type", "unit_test"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller asked for."""
+
+    workbook: Path
+    sheet: str | None = None
+    extract_date: date | None = None
+
+
+@dataclass
+class Run:
+    """A run as it goes: what it knows so far is what summary.json will say."""
+
+    settings: Settings
+    steps: Steps
+    summary: dict[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        return str(self.summary["run_id"])
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.home / "runs" / self.run_id
+
+
+def run(settings: Settings, request: Request, steps: Steps) -> dict[str, Any]:
+    """Run the whole job and return the summary, which is also written to the run's folder.
+
+    Raises:
+        lakehouse.errors.Unusable: the workbook can't be used; nothing was written.
+        lakehouse.errors.GateRefused: the gate refused the load; the summary is written.
+        lakehouse.errors.Unavailable: a service does not answer, or another run holds the lake.
+    """
+    run_id = new_run_id()
+    job = Run(settings, steps, {"run_id": run_id, "unchanged": False})
+    with steps.step("read") as step:
+        extract, extract_date = read(request, step)
+    with steps.step("server") as step:
+        spark_server.ensure(settings, step.say)
+    with run_lock(settings, f"churn run {run_id}", steps.say):
+        with spark_server.session(settings) as spark:
+            return _run(job, spark, extract, extract_date)
+
+
+def new_run_id() -> str:
+    """Sorts by time; the tail keeps two runs of one second apart."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def read(request: Request, step: Step) -> tuple[Extract, ExtractDate]:
+    """The workbook's rows and the date they speak of."""
+    extract = read_workbook(request.workbook, request.sheet, progress=step.say)
+    extract_date = choose_extract_date(request.extract_date, extract)
+    if extract_date.warning:
+        step.say(f"warning: {extract_date.warning}")
+    step.outcome = f"{extract.table.num_rows:,} rows, sheet {extract.sheet!r}"
+    return extract, extract_date
+
+
+def _run(
+    job: Run, spark: SparkSession, extract: Extract, extract_date: ExtractDate
+) -> dict[str, Any]:
+    summary = job.summary
+    with job.steps.step("ingest") as step:
+        loaded = load(spark, extract, extract_date, step.say)
+        step.outcome = (
+            f"extract of {loaded.extract_date} (date from: {loaded.extract_date_source})"
+            + ("" if loaded.is_new else ", loaded before")
+        )
+    summary["workbook"] = {
+        "path": str(extract.path),
+        "sha256": loaded.source_sha256,
+        "sheet": loaded.sheet,
+        "rows": loaded.row_count,
+    }
+    summary["extract_date"] = loaded.extract_date.isoformat()
+    summary["extract_date_source"] = loaded.extract_date_source
+    summary["batch_id"] = loaded.batch_id
+    changes = [loaded.is_new, _build(job, spark, loaded), _online(job, spark), _model(job, spark)]
+    summary["unchanged"] = not any(changes)
+    if summary["unchanged"]:
+        job.steps.say("nothing has changed since this workbook was run before")
+    with job.steps.step("report") as step:
+        step.outcome = str(_write_report(job, spark, loaded))
+    return _write_summary(job)
+
+
+def _build(job: Run, spark: SparkSession, loaded: Load) -> bool:
+    """The dbt part; False where the load was published before and nothing is left to do.
+
+    Raises:
+        GateRefused: the load did not pass; summary and report are written.
+    """
+    state = loads.load_state(spark, loaded.batch_id)
+    built = state.published is None
+    with job.steps.step("build") as step:
+        if state.verdict == "refused":
+            step.say("this load was refused before; judging it again")
+            loads.requeue(spark, "batch_id = :batch", job.run_id, batch=loaded.batch_id)
+        outcome = build_open_loads(job.settings, spark, job.run_id, step) if built else None
+        state = loads.load_state(spark, loaded.batch_id)
+        job.summary["counts"] = {**(state.counts or {})}
+        job.summary["gate"] = _gate(spark, loaded, state)
+        step.outcome = _build_outcome(state, outcome)
+    if state.published is None:
+        raise _refusal(job, spark, loaded, outcome)
+    job.summary["counts"]["gold"] = state.published
+    return built
+
+
+def build_open_loads(
+    settings: Settings, spark: SparkSession, run_id: str, step: Step
+) -> Outcome:
+    """`dbt build` of whatever is open, the project's unit tests left out.
+
+    A refused load holds back the publishing of the same dbt call; what passed beside it is
+    published by a second one.
+    """
+    outcome = dbt_build(settings, DATA_ONLY, run_id, step.advance)
+    if outcome.failures and loads.passed_but_unpublished(spark):
+        step.say("a load was refused; publishing the others")
+        outcome = dbt_build(settings, DATA_ONLY, run_id, step.advance)
+    return outcome
+
+
+def _gate(spark: SparkSession, loaded: Load, state: loads.LoadState) -> dict[str, Any]:
+    verdicts = [each["verdict"] for each in loads.gate_results(spark, loaded.batch_id)]
+    return {
+        "tests": len(verdicts),
+        "passed": verdicts.count("passed"),
+        "warned": verdicts.count("warned"),
+        "failed": verdicts.count("failed"),
+        "verdict": state.verdict,
+    }
+
+
+def _build_outcome(state: loads.LoadState, outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "published before"
+    return f"{state.verdict}; {outcome.passed} of {outcome.tests} tests green"
+
+
+def _refusal(
+    job: Run, spark: SparkSession, loaded: Load, outcome: Outcome | None
+) -> GateRefused:
+    """The message for a refused load; writes summary and report first."""
+    job.summary["gate"]["verdict"] = "refused"
+    _write_report(job, spark, loaded)
+    _write_summary(job)
+    rules = [
+        f"{each['rule']}: {each['figure']:g} against {each['threshold']:g}"
+        for each in loads.gate_results(spark, loaded.batch_id)
+        if each["verdict"] == "failed"
+    ]
+    lines = "".join(f"\n    {line}" for line in rules or (outcome.failures if outcome else []))
+    return GateRefused(
+        f"The gate refused {loaded.source_file}; gold, online store, model and scores are as "
+        f"before{lines}",
+        where=f"extract of {loaded.extract_date}, {job.folder}/report.html",
+        remedy="look at silver.rejected_rows and audit.gate_results, correct the workbook, "
+        "then run it again",
+    )
+
+
+def _online(job: Run, spark: SparkSession) -> bool:
+    """Feature store: declarations, online values, proof. True where values were written."""
+    with job.steps.step("import") as step:
+        from feature_repo.materialize import apply, materialize
+        from feature_repo.verify import verify
+    with job.steps.step("apply") as step:
+        apply(job.settings, step.say)
+    with job.steps.step("materialize") as step:
+        online = materialize(job.settings, spark, step.say)
+        step.outcome = f"{online.customers:,} customers online"
+    with job.steps.step("verify") as step:
+        verification = verify(job.settings, spark, step.say)
+        if verification.differences:
+            raise ChurnError(
+                f"The online store differs from gold: {verification.differences[0]}",
+                where="`churn features verify`",
+                remedy="`churn features materialize`, then verify again",
+            )
+        job.summary["counts"]["online_verified"] = verification.customers
+        step.outcome = f"{verification.customers:,} customers equal gold in every feature"
+    return online.written
+
+
+def _model(job: Run, spark: SparkSession) -> bool:
+    """Champion model and batch scores; True where one of them is new."""
+    from trainer.score import score
+    from trainer.train import train
+
+    with job.steps.step("train") as step:
+        training = train(job.settings, spark, step.say)
+        record = training.record
+        job.summary["model"] = record.summary()
+        step.outcome = f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold"
+    with job.steps.step("score") as step:
+        scores = score(job.settings, spark, step.say)
+        job.summary["counts"]["scored"] = scores.customers
+        step.outcome = f"{scores.customers:,} customers"
+    return bool(training.is_new or scores.written)
+
+
+def _write_report(job: Run, spark: SparkSession, loaded: Load) -> Path:
+    from cli.report_data import write_run_report
+
+    return write_run_report(job.settings, spark, job.summary, loaded, job.folder)
+
+
+def _write_summary(job: Run) -> dict[str, Any]:
+    job.summary["seconds"] = dict(job.steps.seconds)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    draft = job.folder / "summary.json.new"
+    draft.write_text(json.dumps(job.summary, indent=2) + "\n")
+    draft.replace(job.folder / "summary.json")
+    return job.summary

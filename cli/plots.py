@@ -1,0 +1,264 @@
+"""The report's plots as inline SVG. Importing this module loads matplotlib, so import it late."""
+
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+if TYPE_CHECKING:
+    from cli.report import Evaluation
+
+# Stand-ins that the page's style sheet gives their light or dark value.
+THEME = {
+    "#a10001": "var(--ink)",
+    "#a10002": "var(--muted)",
+    "#a10003": "var(--track)",
+    "#a10004": "var(--series-1)",
+    "#a10005": "var(--series-2)",
+    "#a10006": "var(--series-3)",
+}
+INK, MUTED, TRACK, *SERIES = THEME
+# A second sign beside the colour, for print in grey and for the colour-blind.
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)))
+MARKERS = ("o", "s", "^")
+
+# In points of 1/72 inch; the page shows a point as about one pixel.
+WIDTH, HEIGHT, BAR_ROW = 324, 250, 34
+LONGEST_LABEL = 34
+
+SETTINGS = {
+    # Text stays text: a small file, searchable, in the page's own font.
+    "svg.fonttype": "none",
+    # A category called `$x$` is a name and no formula.
+    "text.parse_math": False,
+    "font.size": 10.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": TRACK,
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "lines.linewidth": 1.8,
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar with its name above its left end and its figure above the right one."""
+
+    label: str
+    value: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawn plot: `svg` is safe to set into a page as it is."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+def readable_kind(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _label(text: str, longest: int = LONGEST_LABEL) -> str:
+    """One line of printable characters; others are not allowed in XML."""
+    line = " ".join(text.split())
+    line = "".join(char if char.isprintable() else "\ufffd" for char in line)
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+@contextmanager
+def _figure(height: float = HEIGHT) -> Iterator[Figure]:
+    """A figure under this module's settings alone, whatever the user's matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        yield Figure(figsize=(WIDTH / 72, height / 72))
+
+
+def _save(figure: Figure, name: str, title: str, description: str) -> str:
+    # The salt makes the ids of the definitions stable, and different in every plot of a page.
+    matplotlib.rcParams["svg.hashsalt"] = name
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return _inline(buffer.getvalue(), title, description)
+
+
+def _inline(document: str, title: str, description: str) -> str:
+    """An SVG document as an element of an HTML page: no prolog, name spaces, sizes or metadata."""
+    root = ElementTree.fromstring(document)
+    view_box = root.attrib["viewBox"]
+    for element in root.iter():
+        _strip(element)
+    for child in list(root):
+        if child.tag == "metadata" or child.find("style") is not None:
+            root.remove(child)
+    root.attrib = {"viewBox": view_box, "role": "img", "aria-label": title}
+    for place, (tag, text) in enumerate((("title", title), ("desc", description))):
+        element = ElementTree.Element(tag)
+        element.text = _label(text, longest=2000)
+        root.insert(place, element)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _strip(element: ElementTree.Element) -> None:
+    """Local names only, themed colours, and no ids on groups: they would repeat in the page."""
+    tag = element.tag.rpartition("}")[2]
+    element.tag = tag
+    attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+    if tag == "g":
+        attributes.pop("id", None)
+    if "style" in attributes:
+        style = re.sub(r"font-family: [^;]*;? ?", "", attributes["style"])
+        attributes["style"] = re.sub(r"#a1000\d", lambda hit: THEME[hit[0]], style)
+    element.attrib = attributes
+
+
+def bars(name: str, title: str, rows: Sequence[Bar], limit: float, mark: float | None = None) -> str:
+    """Horizontal bars on a track that ends at `limit`; `mark` draws a line across all of them."""
+    height = BAR_ROW * len(rows) + 4
+    with _figure(height) as figure:
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_axis_off()
+        axes.set_xlim(0, limit)
+        axes.set_ylim(height, 0)
+        for place, row in enumerate(rows):
+            top = place * BAR_ROW
+            axes.text(0, top + 14, _label(row.label), va="baseline")
+            axes.text(limit, top + 14, _label(row.note), ha="right", va="baseline")
+            axes.barh(top + 23, limit, height=9, color=TRACK)
+            axes.barh(top + 23, row.value, height=9, color=SERIES[0])
+            if mark is not None:
+                axes.plot([mark, mark], [top + 17, top + 29], color=INK, linewidth=1.6)
+        described = "; ".join(f"{row.label}: {row.note}" for row in rows)
+        return _save(figure, name, title, described)
+
+
+def _curves(
+    name: str,
+    title: str,
+    evaluations: Sequence["Evaluation"],
+    draw: Callable[[Axes], None],
+    labels: tuple[str, str],
+    legend: str,
+) -> str:
+    """A plot over shares of both axes."""
+    with _figure() as figure:
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(0, 1), ylim=(0, 1.01))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        draw(axes)
+        axes.legend(loc=legend)
+        kinds = ", ".join(readable_kind(evaluation.kind) for evaluation in evaluations)
+        return _save(figure, name, title, f"{labels[1]} over {labels[0]}, for {kinds}")
+
+
+def _named(evaluation: "Evaluation", metric: str) -> str:
+    """The legend's entry: the kind and its out-of-fold figure."""
+    figure = evaluation.out_of_fold.get(metric)
+    value = "" if figure is None else f" {figure:.3f}"
+    return _label(readable_kind(evaluation.kind)) + value
+
+
+def _styled(evaluations: Sequence["Evaluation"]) -> Iterator[tuple["Evaluation", dict, str]]:
+    for evaluation, color, dash, marker in zip(
+        evaluations, cycle(SERIES), cycle(DASHES), cycle(MARKERS), strict=False
+    ):
+        yield evaluation, {"color": color, "linestyle": dash}, marker
+
+
+def roc(title: str, evaluations: Sequence["Evaluation"]) -> str:
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, label="by chance 0.500")
+        for evaluation, style, _ in _styled(evaluations):
+            axes.plot(*_columns(evaluation.curves.roc), label=_named(evaluation, "roc_auc"), **style)
+
+    labels = ("alarms among those who stay", "found of those who leave")
+    return _curves("roc", title, evaluations, draw, labels, "lower right")
+
+
+def precision_recall(title: str, evaluations: Sequence["Evaluation"], rate: float | None) -> str:
+    def draw(axes: Axes) -> None:
+        for evaluation, style, _ in _styled(evaluations):
+            axes.plot(*_columns(evaluation.curves.pr), label=_named(evaluation, "pr_auc"), **style)
+        if rate is not None:
+            axes.axhline(rate, color=MUTED, linewidth=1, label=f"by chance {rate:.3f}")
+
+    labels = ("found of those who leave (recall)", "right among the named (precision)")
+    return _curves("precision-recall", title, evaluations, draw, labels, "lower left")
+
+
+def calibration(title: str, evaluations: Sequence["Evaluation"]) -> str:
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
+        for evaluation, style, marker in _styled(evaluations):
+            predicted, observed = _columns([row[:2] for row in evaluation.curves.calibration])
+            label = _named(evaluation, "brier")
+            axes.plot(predicted, observed, marker=marker, markersize=5, label=label, **style)
+
+    labels = ("probability the model gives", "share that left")
+    return _curves("calibration", title, evaluations, draw, labels, "upper left")
+
+
+def thresholds(title: str, evaluations: Sequence["Evaluation"], metric: str) -> str:
+    """How `metric`, accuracy or f1, moves with the threshold; a marker at the one used."""
+    place = {"accuracy": 1, "f1": 2}[metric]
+
+    def draw(axes: Axes) -> None:
+        for evaluation, style, marker in _styled(evaluations):
+            swept = [(row[0], row[place]) for row in evaluation.curves.thresholds]
+            axes.plot(*_columns(swept), label=_named(evaluation, metric), **style)
+            used = min(swept, key=lambda point: abs(point[0] - evaluation.threshold), default=None)
+            if used:
+                axes.plot(*used, color=style["color"], marker=marker, markersize=8, linestyle="")
+
+    labels = ("threshold on the probability", {"accuracy": "accuracy", "f1": "F1"}[metric])
+    return _curves(metric, title, evaluations, draw, labels, "lower center")
+
+
+def histogram(title: str, evaluation: "Evaluation") -> str:
+    """Customers by probability, those who left stacked on those who stayed."""
+    rows = evaluation.curves.histogram
+    with _figure() as figure:
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        axes.set(xlabel="probability the model gives", ylabel="customers", xlim=(0, 1))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        left = [row[0] for row in rows]
+        # A hair's breadth between the bars, else they melt into one shape.
+        width = [(row[1] - row[0]) * 0.92 for row in rows]
+        left_company, stayed = [row[2] for row in rows], [row[3] for row in rows]
+        common = {"width": width, "align": "edge"}
+        axes.bar(left, stayed, color=SERIES[0], label="stayed", **common)
+        axes.bar(left, left_company, bottom=stayed, color=SERIES[1], label="left", **common)
+        axes.legend(loc="upper right")
+        described = f"customers by the probability of the {readable_kind(evaluation.kind)}"
+        return _save(figure, "histogram", title, described)
+
+
+def _columns(points: Sequence[tuple[float, ...]]) -> tuple[list[float], list[float]]:
+    return [point[0] for point in points], [point[1] for point in points]

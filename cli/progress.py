@@ -1,0 +1,86 @@
+"""Shows people how far a command is: a live bar on a terminal, plain lines elsewhere.
+
+Everything goes to standard error; standard output belongs to results.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import TimeElapsedColumn as Elapsed
+
+
+class Steps:
+    """The steps of a command, timed; `seconds` holds what each took."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.seconds: dict[str, float] = {}
+        self._console = Console(stderr=True, highlight=False)
+        self._live: Progress | None = None
+
+    @contextmanager
+    def step(self, name: str) -> Iterator["Step"]:
+        """Run one step and keep its seconds, whether it ends well or not."""
+        number = len(self.seconds) + 1
+        start = time.monotonic()
+        step = Step(self, name, f"{number}/{self.total} {name}")
+        try:
+            with step.shown():
+                yield step
+        finally:
+            self.seconds[name] = round(time.monotonic() - start, 2)
+        took = f"{self.seconds[name]:6.1f} s"
+        self._console.print(f"✓ {step.title:<24}{took}  {step.outcome}", markup=False)
+
+    @property
+    def on_terminal(self) -> bool:
+        return sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        self._console.print(f"  {text}", markup=False)
+
+
+class Step:
+    """One step while it runs."""
+
+    def __init__(self, steps: Steps, name: str, title: str) -> None:
+        self.title = title
+        self.name = name
+        self.outcome = ""
+        self._steps = steps
+        self._bar: Progress | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """The live bar, where there is a terminal to draw it on."""
+        if not self._steps.on_terminal:
+            yield
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30))
+        with Progress(
+            *columns,
+            MofNCompleteColumn(),
+            Elapsed(),
+            console=self._steps._console,
+            transient=True,
+        ) as bar:
+            self._bar = bar
+            self._task = bar.add_task(self.title, total=None)
+            yield
+            self._bar = None
+
+    def say(self, text: str) -> None:
+        """A line about the step."""
+        self._steps.say(text)
+
+    def advance(self, done: int, total: int, what: str) -> None:
+        """How far the step is: `done` of `total`, and at what."""
+        if self._bar is not None:
+            self._bar.update(
+                self._task, completed=done, total=total, description=f"{self.title}: {what}"
+            )

@@ -1,0 +1,44 @@
+"""Plugin of dbt: a dbt call that builds takes the run lock of the lake.
+
+dbt imports top-level modules whose names begin with `dbt_` and starts the plugins that they list,
+before it reads the project. Jinja, where `on-run-start` lives, can't hold a lock that the kernel
+gives back when the process dies (docs/decisions/0002-run-lock.md).
+"""
+
+import atexit
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+from dbt.flags import get_flags
+from dbt.plugins.manager import dbtPlugin
+from dbt_common.exceptions import DbtRuntimeError
+
+from lakehouse.errors import ChurnError
+from lakehouse.run_lock import acquire_for_dbt
+from lakehouse.settings import read_settings
+
+BUILDING = {"build", "run", "seed", "snapshot", "clone", "run-operation"}
+
+
+class RunLock(dbtPlugin):
+    """Holds the lock as long as the process lives."""
+
+    held: IO[str] | None = None
+
+    def initialize(self) -> None:
+        command = str(getattr(get_flags(), "WHICH", ""))
+        if command not in BUILDING or RunLock.held is not None:
+            return
+        try:
+            RunLock.held = acquire_for_dbt(read_settings(), f"dbt {command}")
+        except ChurnError as fault:
+            if Path(sys.argv[0]).name == "dbt":
+                # dbt ends with 2 on every fault of its own; as a command of its own it is to say
+                # "another run holds the lake" in the way that all commands do.
+                atexit.register(os._exit, fault.exit_code)
+            raise DbtRuntimeError(str(fault)) from fault
+
+
+plugins = [RunLock]

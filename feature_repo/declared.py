@@ -1,0 +1,50 @@
+"""The features as the dbt contract of gold.customer_features declares them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lakehouse.errors import ChurnError
+from lakehouse.settings import PROJECT
+
+CONTRACT = PROJECT / "models" / "gold" / "customer_features.yml"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature column; `data_type` is the SQL type of the dbt contract."""
+
+    name: str
+    data_type: str
+    description: str
+
+
+def read_features(path: Path = CONTRACT) -> list[Feature]:
+    """The columns that the contract marks with `meta.feature`, in its order.
+
+    Raises:
+        ChurnError: the file declares no feature, or a column lacks its type.
+    """
+    declared = yaml.safe_load(path.read_text())["models"][0]["columns"]
+    features = [_feature(column) for column in declared if _is_feature(column)]
+    if not features or not all(feature.data_type for feature in features):
+        raise ChurnError(
+            "The dbt contract declares no feature, or a feature without data_type",
+            where=str(path),
+            remedy="mark each feature with config.meta.feature and give its data_type",
+        )
+    return features
+
+
+def _is_feature(column: dict[str, Any]) -> bool:
+    return bool(column.get("config", {}).get("meta", {}).get("feature"))
+
+
+def _feature(column: dict[str, Any]) -> Feature:
+    return Feature(
+        name=column["name"],
+        data_type=str(column.get("data_type", "")),
+        description=" ".join(str(column.get("description", "")).split()),
+    )

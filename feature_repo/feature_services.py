@@ -1,0 +1,11 @@
+"""The feature service: the churn model's input contract."""
+
+from feast import FeatureService
+
+from feature_repo.features import customer_features
+
+churn = FeatureService(
+    name="churn",
+    features=[customer_features],
+    description="Input of the churn model, in training and in serving.",
+)

@@ -1,0 +1,137 @@
+"""Apply the declarations, and bring the latest published extract online."""
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from feast.infra.online_stores.helpers import _redis_key
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from pyspark.sql.connect.session import SparkSession
+
+from feature_repo.entities import customer
+from feature_repo.feature_services import churn
+from feature_repo.features import customer_features
+from feature_repo.published import Publication, latest_publication
+from feature_repo.store import PROJECT_NAME, store
+from lakehouse import online_store
+from lakehouse.errors import GateRefused
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.sql import statement
+
+# What the online store holds: written last, deleted first, so that it never says more than is
+# there. Ends otherwise than entity keys do, so that no scan takes it for a customer.
+MARKER = b"churn:published-online"
+SCAN_COUNT = 5000
+
+
+def apply(settings: Settings, say: Say) -> None:
+    """Register entity, view and service."""
+    feature_store = store(settings, say)
+    with quietly():
+        feature_store.apply([customer, customer_features, churn])
+
+
+@dataclass(frozen=True)
+class Online:
+    """What the online store holds now; `written` says whether this call wrote it."""
+
+    customers: int
+    written: bool
+
+
+def materialize(settings: Settings, spark: SparkSession, say: Say) -> Online:
+    """Make the online store hold exactly the customers of the latest published extract.
+
+    Writes nothing where they are there already: an older
+    extract that was published late changes nothing online.
+
+    Raises:
+        GateRefused: nothing was published yet.
+    """
+    publication = required_publication(spark)
+    address = online_store.ensure(settings, say)
+    with address.client() as client:
+        if client.get(MARKER) == marker(publication):
+            say("the online store holds the latest extract already")
+            return Online(publication.customers, written=False)
+        client.delete(MARKER)
+        feature_store = store(settings, say)
+        say(f"writing {publication.customers:,} customers to the online store")
+        with quietly():
+            feature_store.materialize(
+                start_date=publication.event_timestamp,
+                end_date=publication.event_timestamp,
+                feature_views=[customer_features.name],
+            )
+        removed = _remove_others(client, spark, publication)
+        if removed:
+            say(f"removed {removed:,} customers who are not in the latest extract")
+        client.set(MARKER, marker(publication))
+    return Online(publication.customers, written=True)
+
+
+def required_publication(spark: SparkSession) -> Publication:
+    """The latest publication.
+
+    Raises:
+        GateRefused: nothing was published yet.
+    """
+    publication = latest_publication(spark)
+    if publication is None:
+        raise GateRefused(
+            "No extract has been published yet",
+            where="gold.publications",
+            remedy="load a workbook that passes the gate: `churn run WORKBOOK`",
+        )
+    return publication
+
+
+def marker(publication: Publication) -> bytes:
+    """What the marker says of an extract: which load, and which features."""
+    return json.dumps(
+        {
+            "batch_id": publication.batch_id,
+            "extract_date": publication.extract_date.isoformat(),
+            "customers": publication.customers,
+            "features": [field.name for field in customer_features.features],
+        }
+    ).encode()
+
+
+def redis_key(customer_id: str) -> bytes:
+    """The online store's key of a customer, as Feast writes it."""
+    entity = EntityKey(
+        join_keys=[customer.join_key], entity_values=[Value(string_val=customer_id)]
+    )
+    return bytes(_redis_key(PROJECT_NAME, entity, entity_key_serialization_version=3))
+
+
+def customer_keys(client: online_store.Client) -> Iterator[bytes]:
+    """Keys of all customers that the online store holds."""
+    yield from client.scan_iter(match=b"*" + PROJECT_NAME.encode(), count=SCAN_COUNT)
+
+
+def _remove_others(
+    client: online_store.Client, spark: SparkSession, publication: Publication
+) -> int:
+    published = statement(
+        spark,
+        "select customer_id from gold.customer_features where extract_date = :extract_date",
+        extract_date=publication.extract_date,
+    ).toArrow()
+    wanted = {redis_key(each) for each in published["customer_id"].to_pylist()}
+    surplus = [key for key in customer_keys(client) if key not in wanted]
+    for start in range(0, len(surplus), SCAN_COUNT):
+        client.unlink(*surplus[start : start + SCAN_COUNT])
+    return len(surplus)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Feast prints its progress to standard output, where a command's JSON belongs."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield

@@ -1,0 +1,54 @@
+"""The feature store with the settings of this checkout."""
+
+from feast import FeatureStore
+from feast.infra.offline_stores.contrib.spark_offline_store.spark import SparkOfflineStoreConfig
+from feast.infra.online_stores.redis import RedisOnlineStoreConfig
+from feast.repo_config import RegistryConfig, RepoConfig
+
+from lakehouse import online_store
+from lakehouse.service import Say
+from lakehouse.settings import Settings, read_settings
+
+PROJECT_NAME = "churn"
+
+
+def store(settings: Settings | None = None, say: Say = lambda text: None) -> FeatureStore:
+    """The FeatureStore; starts the embedded online store where it is not running.
+
+    Offline reads go through the Spark server over Connect, online ones to Redis.
+
+    Raises:
+        lakehouse.errors.Unavailable: the online store does not answer.
+    """
+    settings = settings or read_settings()
+    return FeatureStore(config=configuration(settings, online_store.ensure(settings, say)))
+
+
+def configuration(settings: Settings, address: online_store.Address) -> RepoConfig:
+    """Feast's configuration; it holds the password, so it stays in memory."""
+    registry = settings.home / "registry" / "registry.db"
+    registry.parent.mkdir(parents=True, exist_ok=True)
+    return RepoConfig(
+        project=PROJECT_NAME,
+        provider="local",
+        registry=RegistryConfig(path=str(registry), cache_ttl_seconds=60),
+        offline_store=SparkOfflineStoreConfig(
+            type="spark", spark_conf={"spark.remote": settings.connect_url}
+        ),
+        online_store=RedisOnlineStoreConfig(
+            type="redis",
+            connection_string=_connection_string(address),
+            # A restatement keeps its event time; the store would skip it as old. Safe because
+            # materialize runs under the run lock, so there is one writer.
+            skip_dedup=True,
+        ),
+        entity_key_serialization_version=3,
+    )
+
+
+def _connection_string(address: online_store.Address) -> str:
+    parts = [f"{address.host}:{address.port}", f"db={address.database}"]
+    if address.password:
+        # Feast reads the value as JSON where it can: quoted, a password of digits stays text.
+        parts.append(f'password="{address.password}"')
+    return ",".join(parts)

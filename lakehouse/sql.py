@@ -1,0 +1,40 @@
+"""SQL text with values in it, safely.
+
+Spark's own named parameters don't get through Delta's parser (Delta 4.4 on Spark 4.2 reports them
+as unbound), so values are written as literals here and nowhere else.
+"""
+
+import re
+from datetime import date
+from typing import Any
+
+from pyspark.sql.connect.dataframe import DataFrame
+from pyspark.sql.connect.session import SparkSession
+
+Rows = list[dict[str, Any]]
+
+
+def statement(spark: SparkSession, sql: str, **values: str | int | date) -> DataFrame:
+    """Run a statement in which `:name` stands for a value."""
+    frame: DataFrame = spark.sql(with_values(sql, **values))
+    return frame
+
+
+def query(spark: SparkSession, sql: str, **values: str | int | date) -> Rows:
+    """Rows of a query in which `:name` stands for a value, as dictionaries."""
+    rows: Rows = statement(spark, sql, **values).toArrow().to_pylist()
+    return rows
+
+
+def with_values(sql: str, **values: str | int | date) -> str:
+    """The statement with its values written as literals; an unknown name is a KeyError."""
+    return re.sub(r"(?<!:):([a-z_]+)\b", lambda found: literal(values[found.group(1)]), sql)
+
+
+def literal(value: str | int | date) -> str:
+    """A value as a SQL literal."""
+    if isinstance(value, date):
+        return f"date '{value.isoformat()}'"
+    if isinstance(value, int):
+        return str(value)
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

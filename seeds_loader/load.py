@@ -1,0 +1,139 @@
+"""Writes an extract to bronze: its rows once, then the line in bronze.loads that makes them count."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+from pyspark.sql.connect.session import SparkSession
+
+from lakehouse.service import Say
+from lakehouse.sql import statement
+from seeds_loader.extract_date import ExtractDate
+from seeds_loader.workbook import Extract
+
+ROWS = "bronze.telco_customers"
+LOADS = "bronze.loads"
+# A slice of this many rows at a time goes over the wire, so that memory stays bounded.
+ROWS_AT_ONCE = 200_000
+
+
+@dataclass(frozen=True)
+class Load:
+    """A load as bronze.loads has it; `is_new` says whether this call wrote it."""
+
+    batch_id: str
+    source_file: str
+    source_sha256: str
+    sheet: str
+    row_count: int
+    extract_date: date
+    extract_date_source: str
+    loaded_at: datetime
+    is_new: bool
+
+
+def load(spark: SparkSession, extract: Extract, extract_date: ExtractDate, say: Say) -> Load:
+    """Write the extract, unless it is the latest load of its date already.
+
+    The rows are written before the load's own line: rows without a line count nowhere, and the
+    next try replaces them.
+    """
+    earlier = _loads_of(spark, extract_date.date)
+    if earlier and _is_same(earlier[-1], extract):
+        return earlier[-1]
+    new = _new_load(extract, extract_date, earlier)
+    if earlier:
+        say(f"restating {new.extract_date}: {earlier[-1].source_file} was loaded before")
+    _write_rows(spark, extract, new, say)
+    _append(spark, _line(new), LOADS)
+    return new
+
+
+def _loads_of(spark: SparkSession, extract_date: date) -> list[Load]:
+    """Loads of a date, oldest first."""
+    if not spark.catalog.tableExists(LOADS):
+        return []
+    rows = spark.table(LOADS).where(f"extract_date = '{extract_date}'").orderBy("_loaded_at")
+    return [
+        Load(
+            **{key: value for key, value in row.items() if key != "_loaded_at"},
+            loaded_at=row["_loaded_at"].astimezone(UTC),
+            is_new=False,
+        )
+        for row in rows.toArrow().to_pylist()
+    ]
+
+
+def _is_same(load: Load, extract: Extract) -> bool:
+    return (load.source_sha256, load.sheet) == (extract.sha256, extract.sheet)
+
+
+def _new_load(extract: Extract, extract_date: ExtractDate, earlier: list[Load]) -> Load:
+    loaded_at = datetime.now(UTC)
+    if earlier:
+        # The later load of a date wins; a clock that was set back must not change that.
+        loaded_at = max(loaded_at, earlier[-1].loaded_at + timedelta(milliseconds=1))
+    identity = f"{extract.sha256}|{extract.sheet}|{extract_date.date}|{len(earlier)}"
+    return Load(
+        batch_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
+        source_file=extract.path.name,
+        source_sha256=extract.sha256,
+        sheet=extract.sheet,
+        row_count=extract.table.num_rows,
+        extract_date=extract_date.date,
+        extract_date_source=extract_date.source,
+        loaded_at=loaded_at,
+        is_new=True,
+    )
+
+
+def _write_rows(spark: SparkSession, extract: Extract, new: Load, say: Say) -> None:
+    if spark.catalog.tableExists(ROWS):
+        # What an ingest left that died before its line was written.
+        statement(spark, f"delete from {ROWS} where _batch_id = :batch", batch=new.batch_id)
+    total = extract.table.num_rows
+    for start in range(0, total, ROWS_AT_ONCE):
+        rows = extract.table.slice(start, ROWS_AT_ONCE)
+        if total > ROWS_AT_ONCE:
+            say(f"writing rows {start + 1:,} to {start + rows.num_rows:,} of {total:,}")
+        _append(spark, _with_origin(rows, new), ROWS)
+
+
+def _with_origin(rows: pa.Table, new: Load) -> pa.Table:
+    """The rows with the columns that say where they come from."""
+    origin = {
+        "_batch_id": new.batch_id,
+        "_source_file": new.source_file,
+        "_source_sha256": new.source_sha256,
+        "_sheet": new.sheet,
+    }
+    for name, value in origin.items():
+        rows = rows.append_column(name, pa.repeat(pa.scalar(value), rows.num_rows))
+    extract_date = pa.repeat(pa.scalar(new.extract_date), rows.num_rows)
+    loaded_at = pa.repeat(pa.scalar(new.loaded_at, pa.timestamp("us", "UTC")), rows.num_rows)
+    rows = rows.append_column("_extract_date", extract_date)
+    return rows.append_column("_loaded_at", loaded_at)
+
+
+def _line(new: Load) -> pa.Table:
+    return pa.table(
+        {
+            "batch_id": [new.batch_id],
+            "source_file": [new.source_file],
+            "source_sha256": [new.source_sha256],
+            "sheet": [new.sheet],
+            "row_count": pa.array([new.row_count], pa.int32()),
+            "extract_date": [new.extract_date],
+            "extract_date_source": [new.extract_date_source],
+            "_loaded_at": pa.array([new.loaded_at], pa.timestamp("us", "UTC")),
+        }
+    )
+
+
+def _append(spark: SparkSession, rows: pa.Table, table: str) -> None:
+    writer = spark.createDataFrame(rows).write.format("delta").mode("append")
+    if table == ROWS:
+        # Readers take one load at a time; the date is what prunes its files.
+        writer = writer.partitionBy("_extract_date")
+    writer.saveAsTable(table)

@@ -1,0 +1,59 @@
+-- Every row of a pending load is in silver or among the rejects, once.
+--
+-- A row is a load whose counts differ: rows were lost or multiplied between the sheet and silver.
+-- That is a fault of the cleaning models or of the loader, not of the workbook; compare
+-- bronze.telco_customers with silver.customers and silver.rejected_rows by _batch_id and
+-- _row_number. Gold is as it was before.
+--
+-- Names the verdicts so that it runs after them: the gate must have recorded its own finding
+-- before this one stops the build.
+--
+-- depends_on: {{ ref('load_verdicts') }}
+
+with
+
+open_loads as (
+
+    select * from {{ ref('open_loads') }}
+
+),
+
+load_counts as (
+
+    select * from {{ ref('load_counts') }}
+
+),
+
+loads as (
+
+    select * from {{ source('bronze', 'loads') }}
+
+),
+
+final as (
+
+    select
+        load_counts.batch_id,
+        load_counts.extract_date,
+        loads.row_count as sheet_rows,
+        load_counts.bronze_rows,
+        load_counts.silver_rows,
+        load_counts.exact_duplicates,
+        load_counts.rejected_rows
+
+    from open_loads
+
+    inner join load_counts
+        on open_loads.batch_id = load_counts.batch_id
+
+    inner join loads
+        on open_loads.batch_id = loads.batch_id
+
+    where
+        loads.row_count != load_counts.bronze_rows
+        or load_counts.bronze_rows
+        != load_counts.silver_rows + load_counts.exact_duplicates + load_counts.rejected_rows
+
+)
+
+select * from final

@@ -1,0 +1,82 @@
+import pytest
+from workbooks import HEADER
+
+from lakehouse.errors import ChurnError
+from seeds_loader.contract import Contract, read_contract
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return read_contract()
+
+
+def test_the_contract_has_the_columns_in_their_order(contract):
+    assert list(contract.names) == HEADER
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("customerID", "customerID"),
+        ("CUSTOMER_ID", "customerID"),
+        (" Customer.ID ", "customerID"),
+        ("Customer\u00a0ID\u200b", "customerID"),
+        ("\ufeffcustomerID", "customerID"),
+        ("Senior\nCitizen", "SeniorCitizen"),
+        ("Tenure Months", "tenure"),
+        ("tenure_in_months", "tenure"),
+        ("Monthly Charges", "MonthlyCharges"),
+        ("Total Charge", "TotalCharges"),
+        ("Churn Label", "Churn"),
+    ],
+)
+def test_headers_match_without_case_spaces_dots_and_underscores(contract, header, name):
+    column = contract.match(header)
+    assert column is not None
+    assert column.name == name
+
+
+@pytest.mark.parametrize("header", ["", " ", "Churn Value", "Churn-Label", "customer", "CLTV"])
+def test_other_headers_match_nothing(contract, header):
+    assert contract.match(header) is None
+
+
+def test_a_column_carries_its_rules(contract):
+    columns = {column.name: column for column in contract.columns}
+    assert columns["SeniorCitizen"].one == ("Yes", "1")
+    assert columns["SeniorCitizen"].zero == ("No", "0")
+    assert columns["Churn"].silver == "churned"
+    assert columns["tenure"].range == (0, 600)
+    assert columns["TotalCharges"].blank_is_zero_where == "tenure"
+    assert columns["InternetService"].categories == ("DSL", "Fiber optic", "No")
+    assert {column.type for column in contract.columns} == {
+        *("text", "flag", "integer", "number", "category")
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("vars: [", "can't be read"),
+        ("vars: {}", "can't be read"),
+        ("vars: {source_contract: {}}", "no column"),
+        ("vars: {source_contract: {a: {type: text}}}", "silver"),
+        (
+            """vars: {source_contract: {a: {type: text, silver: a},
+                      b: {type: text, silver: b, aliases: [A.]}}}""",
+            "both a and b",
+        ),
+    ],
+)
+def test_a_broken_contract_is_told(tmp_path, text, told):
+    place = tmp_path / "dbt_project.yml"
+    place.write_text(text)
+    with pytest.raises(ChurnError, match=told) as caught:
+        read_contract(place)
+    assert caught.value.where == str(place)
+    assert caught.value.exit_code == 1
+
+
+def test_a_missing_contract_is_told(tmp_path):
+    with pytest.raises(ChurnError, match="can't be read"):
+        read_contract(tmp_path / "none.yml")

@@ -1,0 +1,72 @@
+import os
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lakehouse.errors import Unusable
+from seeds_loader.extract_date import ExtractDate, choose_extract_date
+from seeds_loader.workbook import Extract
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    path = tmp_path / "book.xlsx"
+    path.touch()
+    # 23:30 UTC: the day differs in half of the world's zones
+    stamp = datetime(2026, 2, 28, 23, 30, tzinfo=UTC).timestamp()
+    os.utime(path, (stamp, stamp))
+    return path
+
+
+def extract(path: Path, saved_at: datetime | None = None) -> Extract:
+    return Extract(path, "", "Data", pa.table({}), saved_at, 1)
+
+
+def test_the_given_date_comes_first(book):
+    chosen = choose_extract_date(date(2026, 1, 31), extract(book, NOW), NOW)
+    assert chosen == ExtractDate(date(2026, 1, 31), "given", None)
+
+
+def test_the_saved_date_counts_in_utc(book):
+    saved = datetime(2026, 2, 1, 1, tzinfo=timezone(timedelta(hours=5)))
+    chosen = choose_extract_date(None, extract(book, saved), NOW)
+    assert chosen == ExtractDate(date(2026, 1, 31), "workbook", None)
+
+
+def test_the_modification_date_comes_last_and_warns(book):
+    chosen = choose_extract_date(None, extract(book), NOW)
+    assert (chosen.date, chosen.source) == (date(2026, 2, 28), "file")
+    assert chosen.warning is not None
+    for word in ("book.xlsx", "2026-02-28", "--extract-date"):
+        assert word in chosen.warning
+
+
+@pytest.mark.parametrize("year", [1601, 1980, 2027])
+def test_a_saved_date_that_cannot_be_true_is_passed_over(book, year):
+    chosen = choose_extract_date(None, extract(book, datetime(year, 5, 1, tzinfo=UTC)), NOW)
+    assert chosen.source == "file"
+    assert chosen.warning is not None
+    assert f"{year}-05-01" in chosen.warning
+
+
+def test_tomorrow_may_be_given(book):
+    assert choose_extract_date(date(2026, 3, 11), extract(book), NOW).date == date(2026, 3, 11)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [(date(2026, 3, 12), "future"), (date(1999, 12, 31), "before 2000-01-01")]
+)
+def test_an_impossible_date_is_refused(book, given, told):
+    with pytest.raises(Unusable, match=told) as caught:
+        choose_extract_date(given, extract(book), NOW)
+    assert "--extract-date" in str(caught.value)
+    assert "from 2000-01-01 to 2026-03-11" in caught.value.remedy
+
+
+def test_a_vanished_file_is_told(tmp_path):
+    with pytest.raises(Unusable, match="gone"):
+        choose_extract_date(None, extract(tmp_path / "book.xlsx"), NOW)
