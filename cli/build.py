@@ -61,8 +61,10 @@ def _invoke(settings: Settings, arguments: list[str], on_node: OnNode) -> Any:
     from dbt.cli.main import dbtRunner
 
     def watch(event: Any) -> None:
-        if event.info.name in ("LogModelResult", "LogTestResult", "LogStartLine"):
-            on_node(event.data.index, event.data.total, event.data.description or "")
+        # Models and tests name their total differently.
+        total = getattr(event.data, "total", 0) or getattr(event.data, "num_models", 0)
+        if event.info.name in ("LogModelResult", "LogTestResult") and total:
+            on_node(event.data.index, total, event.data.node_info.node_name)
 
     places = [
         *("--project-dir", str(settings.project), "--profiles-dir", str(settings.project)),

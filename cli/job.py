@@ -2,15 +2,18 @@
 
 import json
 import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.connect.session import SparkSession
 
 from cli import loads
 from cli.build import Outcome, dbt_build
+from cli.preload import preload
 from cli.progress import Step, Steps
 from lakehouse import spark_server
 from lakehouse.errors import ChurnError, GateRefused
@@ -20,7 +23,12 @@ from seeds_loader.extract_date import ExtractDate, choose_extract_date
 from seeds_loader.load import Load, load
 from seeds_loader.workbook import Extract, read_workbook
 
-STEPS = 9
+if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
+    from feature_repo.materialize import Online
+    from trainer.record import ModelRecord
+    from trainer.score import Scores
+
+STEPS = 10
 # Unit tests check the project's code, not the data: `dbt build` and CI run them, a monthly run
 # has no need to.
 DATA_ONLY = ["--exclude-resource-type", "unit_test"]
@@ -61,14 +69,17 @@ def run(settings: Settings, request: Request, steps: Steps) -> dict[str, Any]:
         lakehouse.errors.Unavailable: a service does not answer, or another run holds the lake.
     """
     run_id = new_run_id()
+    preload()
     job = Run(settings, steps, {"run_id": run_id, "unchanged": False})
     with steps.step("read") as step:
         extract, extract_date = read(request, step)
     with steps.step("server") as step:
         spark_server.ensure(settings, step.say)
-    with run_lock(settings, f"churn run {run_id}", steps.say):
-        with spark_server.session(settings) as spark:
-            return _run(job, spark, extract, extract_date)
+    with (
+        run_lock(settings, f"churn run {run_id}", steps.say),
+        spark_server.session(settings) as spark,
+    ):
+        return _run(job, spark, extract, extract_date)
 
 
 def new_run_id() -> str:
@@ -137,9 +148,7 @@ def _build(job: Run, spark: SparkSession, loaded: Load) -> bool:
     return built
 
 
-def build_open_loads(
-    settings: Settings, spark: SparkSession, run_id: str, step: Step
-) -> Outcome:
+def build_open_loads(settings: Settings, spark: SparkSession, run_id: str, step: Step) -> Outcome:
     """`dbt build` of whatever is open, the project's unit tests left out.
 
     A refused load holds back the publishing of the same dbt call; what passed beside it is
@@ -169,9 +178,7 @@ def _build_outcome(state: loads.LoadState, outcome: Outcome | None) -> str:
     return f"{state.verdict}; {outcome.passed} of {outcome.tests} tests green"
 
 
-def _refusal(
-    job: Run, spark: SparkSession, loaded: Load, outcome: Outcome | None
-) -> GateRefused:
+def _refusal(job: Run, spark: SparkSession, loaded: Load, outcome: Outcome | None) -> GateRefused:
     """The message for a refused load; writes summary and report first."""
     job.summary["gate"]["verdict"] = "refused"
     _write_report(job, spark, loaded)
@@ -182,21 +189,23 @@ def _refusal(
         if each["verdict"] == "failed"
     ]
     lines = "".join(f"\n    {line}" for line in rules or (outcome.failures if outcome else []))
-    return GateRefused(
+    refusal = GateRefused(
         f"The gate refused {loaded.source_file}; gold, online store, model and scores are as "
         f"before{lines}",
         where=f"extract of {loaded.extract_date}, {job.folder}/report.html",
         remedy="look at silver.rejected_rows and audit.gate_results, correct the workbook, "
         "then run it again",
     )
+    refusal.summary = job.summary
+    return refusal
 
 
 def _online(job: Run, spark: SparkSession) -> bool:
     """Feature store: declarations, online values, proof. True where values were written."""
-    with job.steps.step("import") as step:
+    with job.steps.step("apply") as step:
         from feature_repo.materialize import apply, materialize
         from feature_repo.verify import verify
-    with job.steps.step("apply") as step:
+
         apply(job.settings, step.say)
     with job.steps.step("materialize") as step:
         online = materialize(job.settings, spark, step.say)
@@ -244,3 +253,101 @@ def _write_summary(job: Run) -> dict[str, Any]:
     draft.write_text(json.dumps(job.summary, indent=2) + "\n")
     draft.replace(job.folder / "summary.json")
     return job.summary
+
+
+def closing_words(settings: Settings, summary: dict[str, Any]) -> str:
+    """What a person wants to know at the end."""
+    counts, model = summary["counts"], summary["model"]
+    lines = [
+        f"{counts['bronze']:,} rows read, {counts['silver']:,} customers, "
+        f"{counts['rejected']:,} rejected, {counts['exact_duplicates']:,} exact duplicates",
+        f"gate {summary['gate']['verdict']}; {counts['gold']:,} in gold, "
+        f"{counts['online_verified']:,} online and equal, {counts['scored']:,} scored",
+        f"model {model['version']} ({model['kind']}): ROC-AUC {model['roc_auc']:.3f}, "
+        f"PR-AUC {model['pr_auc']:.3f} out of fold",
+        f"report: {settings.home / 'runs' / summary['run_id'] / 'report.html'}",
+    ]
+    if summary["unchanged"]:
+        lines.insert(0, "unchanged: this workbook was run before, and nothing is left to do")
+    return "\n".join(lines)
+
+
+def ingest(settings: Settings, request: Request, steps: Steps) -> Load:
+    """Workbook to bronze, by itself."""
+    with steps.step("read") as step:
+        extract, extract_date = read(request, step)
+    with steps.step("server") as step:
+        spark_server.ensure(settings, step.say)
+    with (
+        run_lock(settings, f"churn ingest {extract.path.name}", steps.say),
+        spark_server.session(settings) as spark,
+        steps.step("ingest") as step,
+    ):
+        return load(spark, extract, extract_date, step.say)
+
+
+def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: Steps) -> Outcome:
+    """The dbt part, by itself.
+
+    Raises:
+        GateRefused: a test was red.
+    """
+    with steps.step("server") as step:
+        spark_server.ensure(settings, step.say)
+    run_id = new_run_id()
+    with (
+        run_lock(settings, f"churn build {run_id}", steps.say),
+        spark_server.session(settings) as spark,
+        steps.step("build") as step,
+    ):
+        if rebuild and spark.catalog.tableExists("audit.load_verdicts"):
+            loads.requeue(spark, "verdict = 'passed'", run_id)
+        if arguments:
+            outcome = dbt_build(settings, arguments, run_id, step.advance)
+        else:
+            outcome = build_open_loads(settings, spark, run_id, step)
+    if outcome.failures:
+        lines = "".join(f"\n    {line}" for line in outcome.failures)
+        raise GateRefused(
+            f"The gate refused; what did not pass was not published{lines}",
+            where="audit.gate_results, silver.rejected_rows",
+            remedy="correct the workbook and load it again, or look at the rows that it names",
+        )
+    return outcome
+
+
+def materialize_only(settings: Settings, steps: Steps) -> "Online":
+    """The latest published extract online, by itself."""
+    from feature_repo.materialize import apply, materialize
+
+    with _writing(settings, "churn features materialize", steps) as (spark, step):
+        apply(settings, step.say)
+        return materialize(settings, spark, step.say)
+
+
+def train_only(settings: Settings, steps: Steps) -> "ModelRecord":
+    """The model, by itself."""
+    from trainer.train import train
+
+    with _writing(settings, "churn train", steps) as (spark, step):
+        return train(settings, spark, step.say).record
+
+
+def score_only(settings: Settings, steps: Steps) -> "Scores":
+    """Batch scores, by themselves."""
+    from trainer.score import score
+
+    with _writing(settings, "churn score", steps) as (spark, step):
+        return score(settings, spark, step.say)
+
+
+@contextmanager
+def _writing(settings: Settings, purpose: str, steps: Steps) -> Iterator[tuple[SparkSession, Step]]:
+    """Server, lock, session and one shown step, for a command that does one thing."""
+    spark_server.ensure(settings, steps.say)
+    with (
+        run_lock(settings, purpose, steps.say),
+        spark_server.session(settings) as spark,
+        steps.step(purpose.removeprefix("churn ")) as step,
+    ):
+        yield spark, step

@@ -117,4 +117,3 @@ def passed_but_unpublished(spark: SparkSession) -> int:
         """,
     )
     return int(rows[0]["loads"])
-

@@ -135,7 +135,9 @@ def _strip(element: ElementTree.Element) -> None:
     element.attrib = attributes
 
 
-def bars(name: str, title: str, rows: Sequence[Bar], limit: float, mark: float | None = None) -> str:
+def bars(
+    name: str, title: str, rows: Sequence[Bar], limit: float, mark: float | None = None
+) -> str:
     """Horizontal bars on a track that ends at `limit`; `mark` draws a line across all of them."""
     height = BAR_ROW * len(rows) + 4
     with _figure(height) as figure:
@@ -194,7 +196,9 @@ def roc(title: str, evaluations: Sequence["Evaluation"]) -> str:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, label="by chance 0.500")
         for evaluation, style, _ in _styled(evaluations):
-            axes.plot(*_columns(evaluation.curves.roc), label=_named(evaluation, "roc_auc"), **style)
+            axes.plot(
+                *_columns(evaluation.curves.roc), label=_named(evaluation, "roc_auc"), **style
+            )
 
     labels = ("alarms among those who stay", "found of those who leave")
     return _curves("roc", title, evaluations, draw, labels, "lower right")

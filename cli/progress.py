@@ -34,15 +34,19 @@ class Steps:
         finally:
             self.seconds[name] = round(time.monotonic() - start, 2)
         took = f"{self.seconds[name]:6.1f} s"
-        self._console.print(f"✓ {step.title:<24}{took}  {step.outcome}", markup=False)
+        self.line(f"✓ {step.title:<24}{took}  {step.outcome}")
 
     @property
     def on_terminal(self) -> bool:
         return sys.stderr.isatty()
 
     def say(self, text: str) -> None:
-        """A line for people."""
-        self._console.print(f"  {text}", markup=False)
+        """A remark for people."""
+        self.line(f"  {text}")
+
+    def line(self, text: str) -> None:
+        """A line as it is: no markup, since file names may look like it, and no wrapping."""
+        self._console.print(text, markup=False, soft_wrap=True)
 
 
 class Step:

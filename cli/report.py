@@ -253,21 +253,37 @@ def banner(data: ReportData) -> tuple[str, str, str]:
     failed = sum(result.verdict == "failed" for result in data.gate_results)
     if failed or gate.get("failed") or gate.get("verdict") in ("refused", "failed"):
         headline = "Refused: this workbook did not pass the gate"
-        return ("refused", headline, "Nothing of it was published. The published tables, the "
-                "online store, the model and the scores are as they were before this run.")
+        return (
+            "refused",
+            headline,
+            "Nothing of it was published. The published tables, the "
+            "online store, the model and the scores are as they were before this run.",
+        )
     if data.summary.get("unchanged"):
-        return ("passed", "Unchanged: this workbook was already published",
-                "Nothing had to be done; the figures are those of what is published.")
+        return (
+            "passed",
+            "Unchanged: this workbook was already published",
+            "Nothing had to be done; the figures are those of what is published.",
+        )
     if not gate:
-        return ("unknown", "No verdict: the gate did not run",
-                "The report shows what is known of the run.")
+        return (
+            "unknown",
+            "No verdict: the gate did not run",
+            "The report shows what is known of the run.",
+        )
     warned = gate.get("warned") or 0
     if warned:
         noun = "warning" if warned == 1 else "warnings"
-        return ("warned", f"Published, with {warned} {noun}",
-                "Every rule that can refuse a workbook passed; look at the warnings below.")
-    return ("passed", "Published: every rule of the gate passed",
-            "The tables and the online store hold this workbook's customers.")
+        return (
+            "warned",
+            f"Published, with {warned} {noun}",
+            "Every rule that can refuse a workbook passed; look at the warnings below.",
+        )
+    return (
+        "passed",
+        "Published: every rule of the gate passed",
+        "The tables and the online store hold this workbook's customers.",
+    )
 
 
 def _tiles(data: ReportData) -> Iterator[Tile]:
@@ -477,7 +493,9 @@ def _seconds_plot(seconds: Mapping[str, float]) -> Iterator["Plot"]:
 def _chosen(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Evaluation:
     """The evaluation of the run's model; the first one where the summary names none of them."""
     kind = model.get("kind")
-    return next((evaluation for evaluation in evaluations if evaluation.kind == kind), evaluations[0])
+    return next(
+        (evaluation for evaluation in evaluations if evaluation.kind == kind), evaluations[0]
+    )
 
 
 def _champion(model: Mapping[str, Any]) -> str:

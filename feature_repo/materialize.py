@@ -104,9 +104,7 @@ def marker(publication: Publication) -> bytes:
 
 def redis_key(customer_id: str) -> bytes:
     """The online store's key of a customer, as Feast writes it."""
-    entity = EntityKey(
-        join_keys=[customer.join_key], entity_values=[Value(string_val=customer_id)]
-    )
+    entity = EntityKey(join_keys=[customer.join_key], entity_values=[Value(string_val=customer_id)])
     return bytes(_redis_key(PROJECT_NAME, entity, entity_key_serialization_version=3))
 
 

@@ -38,9 +38,7 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
     """
     publication = required_publication(spark)
     features = [feature.name for feature in read_features()]
-    labels = spark.table("gold.churn_labels").where(
-        f"extract_date = '{publication.extract_date}'"
-    )
+    labels = spark.table("gold.churn_labels").where(f"extract_date = '{publication.extract_date}'")
     say("retrieving the training set from the feature store")
     feature_store = store(settings, say)
     with quietly():

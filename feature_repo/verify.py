@@ -38,7 +38,9 @@ def verify(settings: Settings, spark: SparkSession, say: Say) -> Verification:
     """
     publication = required_publication(spark)
     features = [feature.name for feature in read_features()]
-    gold = spark.table("gold.customer_features").where(f"extract_date = '{publication.extract_date}'")
+    gold = spark.table("gold.customer_features").where(
+        f"extract_date = '{publication.extract_date}'"
+    )
     rows: pa.Table = gold.select("customer_id", "event_timestamp", *features).toArrow()
     feature_store = store(settings, say)
     differences: list[dict[str, Any]] = []

@@ -3,6 +3,8 @@
 Every message to a person says what is wrong, where, and what to do about it.
 """
 
+from typing import Any
+
 
 class ChurnError(Exception):
     """A fault with a place and a remedy; `exit_code` is what the command ends with."""
@@ -26,9 +28,13 @@ class Unusable(ChurnError):
 
 
 class GateRefused(ChurnError):
-    """The gate refused a load; gold, Redis, model and scores are as before."""
+    """The gate refused a load; gold, Redis, model and scores are as before.
+
+    `summary` is the run's summary, where a run was on.
+    """
 
     exit_code = 3
+    summary: dict[str, Any] | None = None
 
 
 class Unavailable(ChurnError):

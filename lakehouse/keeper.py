@@ -20,7 +20,7 @@ POLL_SECONDS = 5.0
 
 def main() -> None:
     order = json.load(sys.stdin)
-    with open(order["log"], "ab") as log:
+    with Path(order["log"]).open("ab") as log:
         server = subprocess.Popen(
             order["command"], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )

@@ -3,6 +3,7 @@
 import os
 import secrets
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -139,8 +140,8 @@ def embedded_password(settings: Settings) -> str:
     return path.read_text().strip()
 
 
-def _write_secret(path: os.PathLike[str], text: str) -> None:
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+def _write_secret(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)

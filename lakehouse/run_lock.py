@@ -107,3 +107,16 @@ def _token(settings: Settings) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def current_holder(settings: Settings) -> str | None:
+    """Who holds the lake at this moment, in words; None where nobody does."""
+    path = lock_file(settings)
+    if not path.exists():
+        return None
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return holder(path)
+    return None

@@ -209,10 +209,10 @@ def _port_variables(name: str) -> str:
 def _holder_of(port: int) -> str:
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
-                if connection.pid is not None:
-                    name = psutil.Process(connection.pid).name()
-                    return f"process {connection.pid} ({name})"
+            listens = connection.status == psutil.CONN_LISTEN and connection.pid is not None
+            if listens and tuple(connection.laddr)[1:2] == (port,):
+                name = psutil.Process(connection.pid).name()
+                return f"process {connection.pid} ({name})"
     except psutil.Error:
         pass
     return "another process"

@@ -153,7 +153,9 @@ def _create_schemas(settings: Settings) -> None:
     """The schemas, each in its folder of the lake."""
     with session(settings) as spark:
         for schema in SCHEMAS:
-            spark.sql(f"create schema if not exists {schema} location '{_folder(settings, schema)}'")
+            spark.sql(
+                f"create schema if not exists {schema} location '{_folder(settings, schema)}'"
+            )
 
 
 def _folder(settings: Settings, schema: str) -> str:

@@ -65,8 +65,9 @@ def _fetch(wanted: list[dict[str, str]], folder: Path) -> None:
         order = Path(scratch) / "ivy.xml"
         order.write_text(_ivy_order(wanted))
         command = [
-            *(find_java(), "-cp", f"{SPARK_HOME}/jars/*", "org.apache.ivy.Main"),
-            *("-ivy", order, "-cache", f"{scratch}/cache", "-confs", "default", "-types", "jar"),
+            *(str(find_java()), "-cp", f"{SPARK_HOME}/jars/*", "org.apache.ivy.Main"),
+            *("-ivy", str(order), "-cache", f"{scratch}/cache"),
+            *("-confs", "default", "-types", "jar"),
             *("-retrieve", f"{scratch}/[artifact]-[revision].[ext]"),
         ]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -60,8 +60,8 @@
 
 
 {% macro fault_of(column, contract) %}
-    {#- The code of what is wrong with a cell, null where nothing is. `silver` names the typed
-        value, which a CTE above has computed. -#}
+    {#- The code of what is wrong with a cell, null where nothing is. `typed_…` is the cell as
+        silver holds it, which a CTE above has computed; the bare name would be the workbook's. -#}
     {%- set rule = contract[column] -%}
     {%- set refusal = {
         'flag': 'not_accepted',
@@ -70,12 +70,12 @@
         'number': 'not_a_number',
     } -%}
     case
-        when {{ rule.silver }} is null and {{ is_blank(column) }} then 'missing'
+        when typed_{{ rule.silver }} is null and {{ is_blank(column) }} then 'missing'
         {%- if rule.type in refusal %}
-        when {{ rule.silver }} is null then '{{ refusal[rule.type] }}'
+        when typed_{{ rule.silver }} is null then '{{ refusal[rule.type] }}'
         {%- endif %}
         {%- if rule.range %}
-        when {{ rule.silver }} not between {{ rule.range[0] }} and {{ rule.range[1] }}
+        when typed_{{ rule.silver }} not between {{ rule.range[0] }} and {{ rule.range[1] }}
             then 'out_of_range'
         {%- endif %}
     end
@@ -105,9 +105,9 @@
 {% endmacro %}
 
 
-{% macro snake_case(text) %}
-    {{ return(modules.re.sub('[^a-z0-9]+', '_', text | lower).strip('_')) }}
-{% endmacro %}
+{% macro snake_case(text) -%}
+    {{ modules.re.sub('[^a-z0-9]+', '_', text | lower).strip('_') }}
+{%- endmacro %}
 
 
 {% macro rules_version() %}

@@ -1,4 +1,4 @@
-"""Writes an extract to bronze: its rows once, then the line in bronze.loads that makes them count."""
+"""Writes an extract to bronze: its rows, then the line in bronze.loads that makes them count."""
 
 import hashlib
 from dataclasses import dataclass

@@ -5,7 +5,7 @@
 select
     case
         {%- for expression in expressions %}
-        when ({{ expression }}) is not true then '{{ expression | replace("'", "''") }}'
+        when ({{ expression }}) is not true then '{{ dbt.escape_single_quotes(expression) }}'
         {%- endfor %}
     end as broken,
     checked.*

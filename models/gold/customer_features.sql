@@ -19,7 +19,8 @@ candidates as (
 
 passed_loads as (
 
-    select * from {{ ref('load_verdicts') }} where verdict = 'passed'
+    select * from {{ ref('load_verdicts') }}
+    where verdict = 'passed'
 
 ),
 

@@ -17,7 +17,8 @@ open_loads as (
 
 passed_loads as (
 
-    select * from {{ ref('load_verdicts') }} where verdict = 'passed'
+    select * from {{ ref('load_verdicts') }}
+    where verdict = 'passed'
 
 ),
 

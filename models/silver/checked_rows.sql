@@ -6,7 +6,8 @@ with
 
 loads as (
 
-    select * from {{ ref('open_loads') }} where to_clean
+    select * from {{ ref('open_loads') }}
+    where to_clean
 
 ),
 
@@ -93,7 +94,7 @@ contenders as (
         *,
         row_number() over (
             partition by _batch_id, customer_id, is_sound and copy_number = 1
-            order by tenure desc, total_charges desc, row_hash
+            order by tenure desc, total_charges desc, row_hash asc
         ) as standing
 
     from copies

@@ -4,6 +4,7 @@
         incremental_strategy='insert_overwrite',
         partition_by='extract_date',
         on_schema_change='append_new_columns',
+        full_refresh=false,
     )
 }}
 

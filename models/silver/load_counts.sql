@@ -3,6 +3,7 @@
         materialized='incremental',
         incremental_strategy='merge',
         unique_key='batch_id',
+        full_refresh=false,
     )
 }}
 
@@ -10,7 +11,8 @@ with
 
 open_loads as (
 
-    select * from {{ ref('open_loads') }} where to_clean
+    select * from {{ ref('open_loads') }}
+    where to_clean
 
 ),
 

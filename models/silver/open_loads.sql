@@ -35,7 +35,7 @@ latest as (
         _loaded_at as loaded_at,
         row_number() over (
             partition by extract_date
-            order by _loaded_at desc, batch_id
+            order by _loaded_at desc, batch_id asc
         ) as recency
 
     from loads

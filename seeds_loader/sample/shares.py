@@ -55,7 +55,7 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "PhoneService": _FLAG,
     "MultipleLines": (*_FLAG, "No phone service"),
     "InternetService": ("DSL", "Fiber optic", "No"),
-    **{add_on: (*_FLAG, "No internet service") for add_on in ADD_ONS},
+    **dict.fromkeys(ADD_ONS, (*_FLAG, "No internet service")),
     "Contract": ("Month-to-month", "One year", "Two year"),
     "PaperlessBilling": _FLAG,
     "PaymentMethod": (

@@ -109,6 +109,6 @@ class _DatedZip(ZipFile):
 
     def write(self, filename: Any, arcname: Any = None, *args: Any, **kwargs: Any) -> None:
         entry = self._entry(str(arcname))
-        entry.file_size = os.path.getsize(filename)
-        with open(filename, "rb") as source, self.open(entry, "w") as target:
+        entry.file_size = Path(filename).stat().st_size
+        with Path(filename).open("rb") as source, self.open(entry, "w") as target:
             shutil.copyfileobj(source, target, 1 << 20)

@@ -1,0 +1,359 @@
+"""The `churn` command line. Each command reads the settings once and calls the part that works."""
+
+import functools
+import json
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.progress import Steps
+from lakehouse.errors import ChurnError, GateRefused
+from lakehouse.settings import Settings, read_settings
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+SHEET = click.option("--sheet", help="Sheet to read; needed where more than one fits.")
+DATE = click.option(
+    "--extract-date",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The day the workbook speaks of; default: the saved date inside the file.",
+)
+
+
+def command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Hand the settings to a command and turn its faults into messages and exit codes."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> None:
+        _quiet_libraries()
+        try:
+            function(read_settings(), *arguments, **options)
+        except ChurnError as fault:
+            click.echo(f"{fault}", err=True)
+            sys.exit(fault.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted; repeat the command, it goes on where it stopped", err=True)
+            sys.exit(1)
+        except Exception as fault:
+            traceback.print_exc()
+            click.echo(f"Unexpected fault: {str(fault).splitlines()[0]}", err=True)
+            click.echo("  where: the lines above; logs under CHURN_HOME/logs", err=True)
+            click.echo("  what to do: repeat the command; if it stays, report it", err=True)
+            sys.exit(1)
+
+    return call
+
+
+def _quiet_libraries() -> None:
+    """Faults reach people as exceptions; the libraries' own log lines would say them twice."""
+    # Feast sets filters of its own when it is imported; what is never shown can't come back.
+    warnings.showwarning = lambda *_: None
+    for name in ("SQLQueryContextLogger", "pyspark", "feast", "py4j"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="telco-churn")
+def main() -> None:
+    """From a telecom's customer workbook to governed tables, features and a churn model."""
+
+
+@main.command()
+@click.argument("workbook", required=False, type=click.Path(path_type=Path))
+@SHEET
+@DATE
+@JSON
+@command
+def run(
+    settings: Settings,
+    workbook: Path | None,
+    sheet: str | None,
+    extract_date: datetime | None,
+    as_json: bool,
+) -> None:
+    """Run the whole job on WORKBOOK (.xlsx, .xls or .csv); without one, on a sample it makes."""
+    from cli import job
+
+    if workbook is None:
+        workbook = _sample_workbook(settings)
+    request = job.Request(workbook, sheet, _day(extract_date))
+    steps = Steps(job.STEPS)
+    try:
+        summary = job.run(settings, request, steps)
+    except GateRefused as refusal:
+        if as_json and refusal.summary is not None:
+            _print_json(refusal.summary)
+        raise
+    if as_json:
+        _print_json(summary)
+    else:
+        click.echo(job.closing_words(settings, summary))
+
+
+def _sample_workbook(settings: Settings) -> Path:
+    from seeds_loader.sample import SampleParameters, write_samples
+
+    folder = settings.home / "sample"
+    click.echo(f"no workbook given: making the sample in {folder}", err=True)
+    return write_samples(SampleParameters(), folder)[0]
+
+
+@main.command()
+@command
+def up(settings: Settings) -> None:
+    """Start the Spark server and the embedded online store."""
+    from lakehouse import online_store, spark_server
+
+    say = _say
+    spark_server.ensure(settings, say)
+    online_store.ensure(settings, say)
+    _print_status(settings)
+
+
+@main.command()
+@command
+def down(settings: Settings) -> None:
+    """Stop the Spark server and the embedded online store."""
+    from lakehouse import online_store, spark_server
+
+    for service in (spark_server.service(settings), online_store.service(settings)):
+        click.echo(f"{service.name}: {'stopped' if service.stop() else 'was not running'}")
+
+
+@main.command()
+@JSON
+@command
+def status(settings: Settings, as_json: bool) -> None:
+    """Show what runs, and where."""
+    from cli.status import status as read_status
+
+    if as_json:
+        _print_json(read_status(settings))
+    else:
+        _print_status(settings)
+
+
+def _print_status(settings: Settings) -> None:
+    from cli.status import status as read_status
+
+    for name, state in read_status(settings).items():
+        words = ", ".join(f"{key} {value}" for key, value in state.items() if value is not None)
+        click.echo(f"{name:<8}{words}")
+
+
+@main.command()
+@click.argument("workbook", type=click.Path(path_type=Path))
+@SHEET
+@DATE
+@command
+def ingest(
+    settings: Settings, workbook: Path, sheet: str | None, extract_date: datetime | None
+) -> None:
+    """Load WORKBOOK into bronze."""
+    from cli import job
+
+    loaded = job.ingest(settings, job.Request(workbook, sheet, _day(extract_date)), Steps(3))
+    words = "loaded" if loaded.is_new else "was loaded before:"
+    click.echo(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--rebuild", is_flag=True, help="Judge and publish all passed loads again.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@command
+def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None:
+    """Run the dbt part with its gate; ARGUMENTS go to `dbt build` as they are."""
+    from cli import job
+
+    outcome = job.build(settings, arguments, rebuild, Steps(2))
+    for line in outcome.warnings:
+        click.echo(f"warning: {line}")
+    click.echo(f"{outcome.passed} of {outcome.tests} tests green")
+
+
+@main.group()
+def features() -> None:
+    """The feature store: apply, materialize, verify."""
+
+
+@features.command()
+@command
+def apply(settings: Settings) -> None:
+    """Register entity, view and service."""
+    from feature_repo.materialize import apply as apply_declarations
+
+    apply_declarations(settings, _say)
+    click.echo("applied")
+
+
+@features.command()
+@command
+def materialize(settings: Settings) -> None:
+    """Bring the latest published extract online."""
+    from cli import job
+
+    online = job.materialize_only(settings, Steps(1))
+    click.echo(f"{online.customers:,} customers online")
+
+
+@features.command()
+@JSON
+@command
+def verify(settings: Settings, as_json: bool) -> None:
+    """Read every customer back and compare every value with gold."""
+    from feature_repo.verify import verify as verify_online
+    from lakehouse import spark_server
+
+    spark_server.ensure(settings, _say)
+    with spark_server.session(settings) as spark:
+        verification = verify_online(settings, spark, _say)
+    if as_json:
+        _print_json(asdict(verification))
+    else:
+        count = len(verification.differences)
+        click.echo(
+            f"{verification.customers:,} customers, {verification.features} features, "
+            f"{count or 'no'} differences"
+        )
+    for each in verification.differences:
+        click.echo(f"  {each}", err=True)
+    sys.exit(1 if verification.differences else 0)
+
+
+@main.command()
+@command
+def train(settings: Settings) -> None:
+    """Train on the latest published extract and choose the champion."""
+    from cli import job
+
+    record = job.train_only(settings, Steps(1))
+    click.echo(f"{record.version} ({record.kind}), ROC-AUC {record.metrics['roc_auc']:.4f}")
+
+
+@main.command()
+@JSON
+@command
+def evaluate(settings: Settings, as_json: bool) -> None:
+    """Show the champion's evaluation: out of fold, and on the held-out rows."""
+    from cli.evaluation import evaluation, evaluation_lines
+
+    figures = evaluation(settings)
+    if as_json:
+        _print_json(figures)
+    else:
+        click.echo("\n".join(evaluation_lines(figures)))
+
+
+@main.command()
+@command
+def score(settings: Settings) -> None:
+    """Score the customers of the latest published extract with the champion."""
+    from cli import job
+
+    scores = job.score_only(settings, Steps(1))
+    click.echo(f"{scores.customers:,} customers scored")
+
+
+@main.command()
+@click.argument("customer_id")
+@JSON
+@command
+def show(settings: Settings, customer_id: str, as_json: bool) -> None:
+    """Show what the online store holds for a customer, and the score."""
+    from cli.customer import shown, shown_lines
+
+    customer = shown(settings, customer_id, _say)
+    if as_json:
+        _print_json(customer)
+    else:
+        click.echo("\n".join(shown_lines(customer)))
+
+
+@main.command()
+@click.argument("customer_id")
+@JSON
+@command
+def trace(settings: Settings, customer_id: str, as_json: bool) -> None:
+    """Show where a customer's numbers come from: workbook row to score."""
+    from cli.customer import trace_lines, traced
+
+    lineage = traced(settings, customer_id, _say)
+    if as_json:
+        _print_json(lineage)
+    else:
+        click.echo("\n".join(trace_lines(lineage)))
+
+
+@main.command()
+@click.option("--no-serve", is_flag=True, help="Build the site and end.")
+@command
+def docs(settings: Settings, no_serve: bool) -> None:
+    """Build the dbt docs site and serve it on loopback."""
+    from cli.site import build_site, serve_site
+
+    folder = build_site(settings, _say)
+    click.echo(f"the site lies in {folder}")
+    if not no_serve:
+        serve_site(folder, settings.docs_port, _say)
+
+
+@main.command()
+@click.option("--rows", default=7043, show_default=True, help="Customers in each workbook.")
+@click.option("--months", default=1, show_default=True, help="Workbooks, one a month.")
+@click.option("--seed", default=42, show_default=True, help="Same seed, same bytes.")
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First extract date.")
+@click.option("--dirt", is_flag=True, help="Add the faults that real workbooks have.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@command
+def sample(
+    settings: Settings,
+    rows: int,
+    months: int,
+    seed: int,
+    start: datetime | None,
+    dirt: bool,
+    out: Path,
+) -> None:
+    """Write realistic workbooks, one a month."""
+    from seeds_loader.sample import SampleParameters, write_samples
+
+    given = {"start": start.date()} if start else {}
+    parameters = SampleParameters(rows=rows, months=months, seed=seed, dirt=dirt, **given)
+    for path in write_samples(parameters, out, progress=_say):
+        click.echo(path)
+
+
+@main.command()
+@JSON
+@command
+def config(settings: Settings, as_json: bool) -> None:
+    """Print the settings, secrets masked."""
+    shown_settings = settings.shown()
+    if as_json:
+        _print_json(shown_settings)
+    else:
+        for name, value in shown_settings.items():
+            click.echo(f"{name}={'' if value is None else value}")
+
+
+def _say(text: str) -> None:
+    click.echo(f"  {text}", err=True)
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+if __name__ == "__main__":
+    main()

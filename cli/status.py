@@ -1,0 +1,37 @@
+"""What runs of this checkout, and where."""
+
+from typing import Any
+
+from lakehouse import online_store, spark_server
+from lakehouse.run_lock import current_holder
+from lakehouse.service import Service, answers_on
+from lakehouse.settings import Settings
+
+
+def status(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Services and the lake, by name."""
+    return {
+        "spark": {
+            **_service(spark_server.service(settings)),
+            "thrift_port": settings.thrift_port,
+            "connect_port": settings.connect_port,
+        },
+        "redis": _online_store(settings),
+        "lake": {"uri": settings.lake_uri, "held_by": current_holder(settings)},
+    }
+
+
+def _service(service: Service) -> dict[str, Any]:
+    running = service.find()
+    if running is None:
+        return {"state": "stopped", "pid": None}
+    answers = all(map(answers_on, running.ports))
+    return {"state": "running" if answers else "starting", "pid": running.pid}
+
+
+def _online_store(settings: Settings) -> dict[str, Any]:
+    if settings.redis_url:
+        return {"state": "named by CHURN_REDIS_URL", "url": settings.redis_url}
+    service = online_store.service(settings)
+    running = service.find()
+    return {**_service(service), "port": running.ports[0] if running else None}

@@ -1,0 +1,75 @@
+"""Why a customer is at risk, as SQL: what each reason adds to the model's log-odds.
+
+Logistic regression: coefficient * (value - mean of the training rows). Trees: along the path of
+each tree, what a split changes in the mean of the rows that go its way. Both are additive:
+baseline + all contributions = log-odds.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from trainer.forms import Form, LinearForm, Node
+from trainer.words import Reason, quoted
+
+TOP = 3
+
+
+def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, str]) -> str:
+    """The top three reasons that raise the risk, the strongest first.
+
+    array<struct<feature: string, text: string, contribution: double>>; fewer where fewer raise it.
+    """
+    structs = ", ".join(
+        f"named_struct('feature', {quoted(reason.feature)}, 'text', {reason.text}, "
+        f"'contribution', {contribution(form, reason, derived)})"
+        for reason in reasons
+    )
+    # Equal contributions in the order of names: a score written again is the same score.
+    order = (
+        "(a, b) -> case when a.contribution > b.contribution then -1 "
+        "when a.contribution < b.contribution then 1 "
+        "when a.feature < b.feature then -1 else 1 end"
+    )
+    raising = f"filter(array({structs}), reason -> reason.contribution > 0)"
+    return f"slice(array_sort({raising}, {order}), 1, {TOP})"
+
+
+def contribution(form: Form, reason: Reason, derived: Mapping[str, str]) -> str:
+    """What the reason's inputs add to the log-odds, as an expression over the features."""
+    if isinstance(form, LinearForm):
+        terms = [
+            f"{number(form.coefficients[name])} * ({_value(name, derived)} "
+            f"- {number(form.means[name])})"
+            for name in reason.inputs
+        ]
+    else:
+        terms = [
+            _path(tree, tree[0], 0.0, reason, derived)
+            for tree in form.trees
+            if any(node.input in reason.inputs for node in tree)
+        ]
+    return f"({' + '.join(terms) or number(0.0)})"
+
+
+def number(value: float) -> str:
+    """The number as a SQL literal that reads back as the same double."""
+    return f"({value!r}D)"
+
+
+def _value(name: str, derived: Mapping[str, str]) -> str:
+    return derived.get(name, f"`{name}`")
+
+
+def _path(
+    tree: Sequence[Node], node: Node, sum_above: float, reason: Reason, derived: Mapping[str, str]
+) -> str:
+    """What the path below `node` adds for the reason, on top of the steps above it."""
+    if node.input is None:
+        return number(sum_above)
+    branches = []
+    for child in (tree[node.left], tree[node.right]):
+        step = child.value - node.value if node.input in reason.inputs else 0.0
+        branches.append(_path(tree, child, sum_above + step, reason, derived))
+    if branches[0] == branches[1]:
+        return branches[0]
+    asked = f"{_value(node.input, derived)} <= {number(node.threshold)}"
+    return f"case when {asked} then {branches[0]} else {branches[1]} end"

@@ -1,0 +1,138 @@
+"""The declared parameters of training, read from `parameters.yml`."""
+
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lakehouse.errors import ChurnError, Unusable
+
+DECLARED = Path(__file__).with_name("parameters.yml")
+LOGISTIC_REGRESSION = "logistic_regression"
+GRADIENT_BOOSTED_TREES = "gradient_boosted_trees"
+KINDS = (LOGISTIC_REGRESSION, GRADIENT_BOOSTED_TREES)
+
+
+@dataclass(frozen=True)
+class LogisticRegressionParameters:
+    """L2 strength on standardised inputs, and where the optimiser stops."""
+
+    reg_param: float
+    max_iter: int
+    tol: float
+
+
+@dataclass(frozen=True)
+class TreesParameters:
+    """Shape of the boosted ensemble: `max_iter` trees of `max_depth`."""
+
+    max_iter: int
+    max_depth: int
+    step_size: float
+    max_bins: int
+    min_instances_per_node: int
+
+
+@dataclass(frozen=True)
+class ChampionRule:
+    """What the challenger's mean gain in ROC-AUC over the folds must exceed."""
+
+    default: str
+    challenger: str
+    minimum_gain: float
+    standard_errors: float
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """All that decides what a model is, but for the data."""
+
+    seed: int
+    folds: int
+    holdout_share: float
+    threshold: float
+    log1p: tuple[str, ...]
+    logistic_regression: LogisticRegressionParameters
+    gradient_boosted_trees: TreesParameters
+    champion: ChampionRule
+    forbidden_features: tuple[str, ...]
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON types, for the record and the version's hash."""
+        shown = asdict(self)
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in shown.items()
+        }
+
+
+def read_parameters(path: Path = DECLARED) -> Parameters:
+    """The parameters of the file.
+
+    Raises:
+        ChurnError: a parameter is missing, unknown, or out of its range.
+    """
+    declared = yaml.safe_load(path.read_text())
+    try:
+        kinds = declared.pop("kinds")
+        parameters = Parameters(
+            logistic_regression=LogisticRegressionParameters(**kinds.pop(LOGISTIC_REGRESSION)),
+            gradient_boosted_trees=TreesParameters(**kinds.pop(GRADIENT_BOOSTED_TREES)),
+            champion=ChampionRule(**declared.pop("champion")),
+            log1p=tuple(declared.pop("log1p")),
+            forbidden_features=tuple(declared.pop("forbidden_features")),
+            **declared,
+        )
+    except (AttributeError, KeyError, TypeError) as fault:
+        raise _wrong(path, f"a parameter is missing or unknown: {fault}") from fault
+    if kinds:
+        raise _wrong(path, f"unknown kinds of model: {', '.join(kinds)}")
+    _check(parameters, path)
+    return parameters
+
+
+def _check(parameters: Parameters, path: Path) -> None:
+    rule = parameters.champion
+    if parameters.folds < 2:
+        raise _wrong(path, f"folds is {parameters.folds}, at least 2 are needed")
+    for name in ("holdout_share", "threshold"):
+        if not 0 < getattr(parameters, name) < 1:
+            raise _wrong(path, f"{name} is {getattr(parameters, name)}, not between 0 and 1")
+    if {rule.default, rule.challenger} != set(KINDS):
+        raise _wrong(path, f"champion.default and .challenger must be {' and '.join(KINDS)}")
+
+
+def _wrong(path: Path, why: str) -> ChurnError:
+    return ChurnError(
+        f"The training parameters can't be used: {why}",
+        where=str(path),
+        remedy="correct the file; its comments say what each parameter is",
+    )
+
+
+def check_features(features: list[str], parameters: Parameters) -> None:
+    """Refuse a feature list that knows the label.
+
+    Raises:
+        Unusable: a name is forbidden, or a feature that an input derives from is not there.
+    """
+    leaks = [
+        name
+        for name in features
+        if any(fnmatchcase(name.lower(), pattern) for pattern in parameters.forbidden_features)
+    ]
+    if leaks:
+        raise Unusable(
+            f"The training set would leak: {', '.join(leaks)} may not be a feature",
+            where="the feature service, against forbidden_features of trainer/parameters.yml",
+            remedy="take the column out of the features; a label belongs to gold.churn_labels",
+        )
+    missing = [name for name in parameters.log1p if name not in features]
+    if missing:
+        raise Unusable(
+            f"The model derives inputs from {', '.join(missing)}, which the training set lacks",
+            where="the feature service, against log1p of trainer/parameters.yml",
+            remedy="add the feature, or take it out of log1p",
+        )

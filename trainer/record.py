@@ -1,0 +1,79 @@
+"""The record of a model version: what it is, how good it is, and where it came from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from trainer.evaluate import HOLDOUT, OUT_OF_FOLD, Curves, Metrics
+from trainer.forms import Form, from_json, to_json
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A model version.
+
+    `metrics` and `curves` go by kind, then by evaluation (`out_of_fold`, `holdout`, `fold_<k>`;
+    curves without the folds). `features` are in the model's order. `signature` identifies the
+    training set, `form` is the model in numbers, `seconds` goes by step, `created` is in UTC.
+    """
+
+    version: str
+    kind: str
+    champion_reason: str
+    metrics: dict[str, dict[str, Metrics]]
+    curves: dict[str, dict[str, Curves]]
+    parameters: dict[str, Any]
+    features: list[str]
+    derived: dict[str, str]
+    form: Form
+    extract_date: date
+    signature: str
+    rows: int
+    seconds: dict[str, float]
+    created: datetime
+
+    @property
+    def out_of_fold(self) -> Metrics:
+        """The champion's figures over all rows, each judged by a model that did not see it."""
+        return self.metrics[self.kind][OUT_OF_FOLD]
+
+    @property
+    def holdout(self) -> Metrics:
+        """The champion's figures on the hold-out, trained on the rest."""
+        return self.metrics[self.kind][HOLDOUT]
+
+
+def write(record: ModelRecord) -> str:
+    """The record as JSON text."""
+    fields = {
+        **asdict(replace(record, curves={})),
+        "curves": record.curves,
+        "form": to_json(record.form),
+        "extract_date": record.extract_date.isoformat(),
+        "created": record.created.isoformat(),
+    }
+    return json.dumps(fields, indent=1)
+
+
+def read(text: str) -> ModelRecord:
+    """The record of the text.
+
+    Raises:
+        ValueError, KeyError, TypeError: the text is not a record.
+    """
+    fields: Mapping[str, Any] = json.loads(text)
+    metrics = {
+        kind: {name: Metrics(**figures) for name, figures in evaluations.items()}
+        for kind, evaluations in fields["metrics"].items()
+    }
+    return ModelRecord(
+        **{
+            **fields,
+            "metrics": metrics,
+            "form": from_json(fields["form"]),
+            "extract_date": date.fromisoformat(fields["extract_date"]),
+            "created": datetime.fromisoformat(fields["created"]),
+        }
+    )

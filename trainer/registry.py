@@ -1,0 +1,100 @@
+"""The model versions under `$CHURN_HOME/models`, and which of them is the champion.
+
+`<version>/` holds `model/`, the Spark pipeline, and `record.json`; `champion.json` names a
+version. A version is written under a hidden name and renamed: who sees it sees all of it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from lakehouse.errors import ChurnError
+from lakehouse.settings import Settings
+from trainer import record as records
+from trainer.parameters import Parameters
+from trainer.record import ModelRecord
+
+
+def folder(settings: Settings) -> Path:
+    """Where the versions lie."""
+    return settings.home / "models"
+
+
+def model_folder(settings: Settings, version: str) -> Path:
+    """The Spark pipeline of a version."""
+    return folder(settings) / version / "model"
+
+
+def version_of(
+    extract_date: date, signature: str, parameters: Parameters, features: Sequence[str]
+) -> str:
+    """The version that this training set and these parameters make: `20251203-1a2b3c4d`."""
+    identity = json.dumps([signature, parameters.shown(), list(features)], sort_keys=True)
+    return f"{extract_date:%Y%m%d}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def find(settings: Settings, version: str) -> ModelRecord | None:
+    """The version's record; None where there is none, or a damaged one."""
+    place = folder(settings) / version
+    if not (place / "model").is_dir():
+        return None
+    try:
+        return records.read((place / "record.json").read_text())
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+@contextmanager
+def draft(settings: Settings, version: str) -> Iterator[Path]:
+    """A folder for a version in the making; it is gone afterwards unless `publish`ed."""
+    place = folder(settings) / f".{version}.{os.getpid()}.new"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:
+    """Make the drafted folder, which holds `model/`, the version of the record.
+
+    Call it under the run lock: a damaged version of that name is replaced.
+    """
+    (drafted / "record.json").write_text(records.write(record))
+    target = folder(settings) / record.version
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(drafted, target)
+
+
+def promote(settings: Settings, version: str) -> None:
+    """Make the version the champion, in one step."""
+    place = folder(settings) / "champion.json"
+    new = place.with_name(f".champion.{os.getpid()}.new")
+    new.write_text(json.dumps({"version": version}))
+    os.replace(new, place)
+
+
+def champion(settings: Settings) -> ModelRecord | None:
+    """The champion's record; None before the first training.
+
+    Raises:
+        ChurnError: the champion is named, and its version is missing or damaged.
+    """
+    place = folder(settings) / "champion.json"
+    if not place.exists():
+        return None
+    version = str(json.loads(place.read_text())["version"])
+    found = find(settings, version)
+    if found is None:
+        raise ChurnError(
+            f"The champion {version} is missing or damaged",
+            where=str(folder(settings) / version),
+            remedy="`churn train` makes it again from the published extract",
+        )
+    return found

@@ -1,0 +1,84 @@
+"""The training rows: checked, put in a fixed order, with their folds and their input vector."""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from pyspark.sql.connect.dataframe import DataFrame
+
+from lakehouse.errors import Unusable
+from trainer import folds
+from trainer.kinds import LABEL, assembly, derived
+from trainer.parameters import Parameters
+
+if TYPE_CHECKING:
+    from feature_repo.training import TrainingSet
+
+# Doubles are added up in the order in which partitions finish. With one partition, or two, that
+# order can't matter: up to twice as many rows, equal data give equal figures to the last bit.
+ROWS_PER_PARTITION = 100_000
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Cached rows of `churned, fold, is_holdout, <inputs>, inputs` (the vector).
+
+    `means` goes by input.
+    """
+
+    frame: DataFrame
+    count: int
+    means: dict[str, float]
+
+
+def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
+    """The rows to train on; the same in whatever order and partitions they come.
+
+    Raises:
+        Unusable: a feature or a label is missing somewhere, or the labels are all equal.
+    """
+    retrieved = training.frame.cache()
+    try:
+        count = _check(retrieved, training.features)
+        frame = _arranged(retrieved, count, training.features, parameters).cache()
+        inputs = [*training.features, *derived(parameters)]
+        means = frame.selectExpr(*(f"avg(`{name}`) as `{name}`" for name in inputs))
+        return TrainingRows(frame, count, means.toArrow().to_pylist()[0])
+    finally:
+        retrieved.unpersist()
+
+
+def _arranged(
+    retrieved: DataFrame, count: int, features: list[str], parameters: Parameters
+) -> DataFrame:
+    fold = folds.fold(features, parameters.seed, parameters.folds)
+    held_out = folds.is_holdout(features, parameters.seed, parameters.holdout_share)
+    derive, assemble = assembly(features, derived(parameters))
+    ordered = (
+        retrieved.repartition(ceil(count / ROWS_PER_PARTITION), "customer_id")
+        .sortWithinPartitions("customer_id", "event_timestamp")
+        .selectExpr(LABEL, f"{fold} as fold", f"{held_out} as is_holdout", *features)
+    )
+    return assemble.transform(derive.transform(ordered))
+
+
+def _check(retrieved: DataFrame, features: list[str]) -> int:
+    """The number of rows; raises where they can't train a model."""
+    gaps = (f"count_if(`{name}` is null) as `{name}`" for name in [*features, LABEL])
+    figures = retrieved.selectExpr("count(*) as row_count", f"sum({LABEL}) as positives", *gaps)
+    found = figures.toArrow().to_pylist()[0]
+    count, positives = found.pop("row_count"), found.pop("positives")
+    missing = [f"{name} ({rows} rows)" for name, rows in found.items() if rows]
+    if missing:
+        raise Unusable(
+            f"The training set has gaps: {', '.join(missing)}",
+            where="the retrieved training set",
+            remedy="`churn features apply`, then train again; gold's columns have no nulls",
+        )
+    if count == 0 or positives in (0, count):
+        raise Unusable(
+            f"Nothing to learn: {positives or 0} of {count} customers churned",
+            where="gold.churn_labels",
+            remedy="publish an extract with customers who left and customers who stayed",
+        )
+    return int(count)

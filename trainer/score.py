@@ -1,0 +1,133 @@
+"""Score every customer of the latest published extract, with reasons."""
+
+from pyspark.ml import PipelineModel
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import functions as F
+from pyspark.sql.connect.dataframe import DataFrame
+from pyspark.sql.connect.session import SparkSession
+
+from feature_repo.published import Publication, latest_publication
+from lakehouse.errors import Unusable
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from trainer import registry
+from trainer.connect import ml_over_connect
+from trainer.explain import reasons_column
+from trainer.kinds import each
+from trainer.record import ModelRecord
+from trainer.words import read_reasons, reasons_for
+
+TABLE = "gold.churn_scores"
+CREATE = f"""
+create table if not exists {TABLE} (
+    customer_id string,
+    extract_date date,
+    model_version string,
+    probability double,
+    decile int comment '1 to 10; 10 is the highest risk',
+    reasons array<struct<feature: string, text: string, contribution: double>>
+        comment 'what raises the risk most, at most three; contributions to the log-odds',
+    scored_at timestamp,
+    _batch_id string
+) using delta
+comment 'Churn risk of a customer at an extract date, by model version'
+"""
+
+
+def score(settings: Settings, spark: SparkSession, say: Say) -> int:
+    """Score the latest published extract with the champion; the number of customers scored.
+
+    Replaces the rows of that extract date and model version in one commit, and writes nothing
+    where they are complete. Call it under the run lock.
+
+    Raises:
+        Unusable: there is no model, no published extract, or gold lacks a feature of the model.
+    """
+    record, publication = _needed(registry.champion(settings), latest_publication(spark))
+    spark.sql(CREATE)
+    if _is_complete(spark, record.version, publication):
+        say(f"the scores of {publication.extract_date} by {record.version} are there already")
+        return publication.customers
+    say(f"scoring {publication.customers} customers with {record.version}")
+    ml_over_connect()
+    features = _features(spark, record, publication)
+    model = str(registry.model_folder(settings, record.version))
+    each(spark, lambda path: _write(path, record, publication, features), [model])
+    return publication.customers
+
+
+def _needed(
+    record: ModelRecord | None, publication: Publication | None
+) -> tuple[ModelRecord, Publication]:
+    if publication is None:
+        raise Unusable(
+            "No extract was published yet",
+            where="gold.publications",
+            remedy="`churn ingest WORKBOOK`, then `churn build`",
+        )
+    if record is None:
+        raise Unusable(
+            "No model was trained yet",
+            where="the model registry",
+            remedy="`churn train`, then score again",
+        )
+    return record, publication
+
+
+def _is_complete(spark: SparkSession, version: str, publication: Publication) -> bool:
+    """Whether every customer has its score, from this batch and none other."""
+    there = spark.table(TABLE).where(_replaced(version, publication))
+    counted = there.selectExpr(
+        "count(distinct customer_id) as customers",
+        "count(*) as rows_there",
+        f"count_if(_batch_id = '{publication.batch_id}') as of_batch",
+    )
+    found = counted.toArrow().to_pylist()[0]
+    return set(found.values()) == {publication.customers}
+
+
+def _replaced(version: str, publication: Publication) -> str:
+    return f"extract_date = date '{publication.extract_date}' and model_version = '{version}'"
+
+
+def _features(spark: SparkSession, record: ModelRecord, publication: Publication) -> DataFrame:
+    gold = spark.table("gold.customer_features")
+    missing = [name for name in record.features if name not in gold.columns]
+    if missing:
+        raise Unusable(
+            f"Gold lacks features of model {record.version}: {', '.join(missing)}",
+            where="gold.customer_features",
+            remedy="`churn train` makes a model of the features that there are",
+        )
+    extract = gold.where(f"extract_date = date '{publication.extract_date}'")
+    return extract.select("customer_id", *record.features)
+
+
+def scored(model: PipelineModel, record: ModelRecord, features: DataFrame) -> DataFrame:
+    """Rows of `customer_id, probability, decile, reasons` for rows of id and features."""
+    inputs = [*record.features, *record.derived]
+    reasons = reasons_column(record.form, reasons_for(inputs, read_reasons()), record.derived)
+    predicted = model.transform(features).withColumn("chance", vector_to_array("probability")[1])
+    return predicted.selectExpr(
+        "customer_id",
+        "chance as probability",
+        # Equal probabilities fall into the same decile on every run.
+        "ntile(10) over (order by chance, customer_id) as decile",
+        f"{reasons} as reasons",
+    )
+
+
+def _write(
+    model_path: str, record: ModelRecord, publication: Publication, features: DataFrame
+) -> None:
+    rows = scored(PipelineModel.load(model_path), record, features).selectExpr(
+        "customer_id",
+        f"date '{publication.extract_date}' as extract_date",
+        f"'{record.version}' as model_version",
+        "probability",
+        "decile",
+        "reasons",
+        "current_timestamp() as scored_at",
+        f"'{publication.batch_id}' as _batch_id",
+    )
+    rows.writeTo(TABLE).overwrite(F.expr(_replaced(record.version, publication)))
