@@ -170,15 +170,14 @@ def session(settings: Settings) -> Iterator[SparkSession]:
     Raises:
         Unavailable: the server does not answer.
     """
-    try:
-        spark = SparkSession.builder.remote(settings.connect_url).create()
-        spark.conf.set("spark.sql.session.timeZone", "UTC")
-    except Exception as fault:  # grpc and Spark raise a dozen kinds for "nobody there"
+    # Asked first: the client itself tries for minutes to reach a server that is not there.
+    if not answers_on(settings.connect_port):
         raise Unavailable(
-            f"The Spark server does not answer: {str(fault).splitlines()[0]}",
+            "The Spark server does not answer",
             where=settings.connect_url,
             remedy="`churn up` starts it; `churn status` shows what runs",
-        ) from fault
+        )
+    spark = SparkSession.builder.remote(settings.connect_url).create()
     try:
         yield spark
     finally:

@@ -36,7 +36,8 @@ class Metrics:
     brier: float
 
 
-# Rows of equal probability are one step of the curves: they can't be told apart.
+# Rows of equal probability are one step of the curves: they can't be told apart. Counts are whole
+# numbers, so these sums don't depend on any order.
 STEPS = """
 with
 
@@ -61,7 +62,7 @@ probabilities as (
 
 ),
 
-steps as (
+final as (
 
     select *,
         n - positive as negative,
@@ -77,6 +78,8 @@ steps as (
         by_risk as (partition by kind, evaluation order by probability desc)
 
 )
+
+select * from final
 """
 
 # ROC-AUC: the share of (leaver, stayer) pairs in the right order, ties counting half.
@@ -95,7 +98,7 @@ select
     sum(positive * pow(1 - probability, 2) + negative * pow(probability, 2))
         / max(total) as brier
 
-from steps
+from {steps}
 
 group by kind, evaluation
 """
@@ -114,7 +117,7 @@ select
         'precision', max(positives_above) / max(above)
     ) as point
 
-from steps
+from {steps}
 
 where evaluation in ('out_of_fold', 'holdout')
 
@@ -127,21 +130,16 @@ select
     evaluation,
     'calibration' as curve,
     map(
-        'predicted', avg(probability),
-        'observed', avg(churned),
-        'count', cast(count(*) as double)
+        'predicted', sum(probability * n) / sum(n),
+        'observed', sum(positive) / sum(n),
+        'count', cast(sum(n) as double)
     ) as point
 
-from (
-    select *,
-        ntile(10) over (
-            partition by kind, evaluation order by probability, churned
-        ) as bin
-    from evaluated
-    where evaluation in ('out_of_fold', 'holdout')
-)
+from {steps}
 
-group by kind, evaluation, bin
+where evaluation in ('out_of_fold', 'holdout')
+
+group by kind, evaluation, ceil(above * 10 / total)
 """
 
 # 0.05 to 0.95; the counts of a threshold are those of the steps at or above it.
@@ -157,7 +155,7 @@ select
         / (sum(if(probability >= mark / 20, n, 0)) + max(positives))
     ) as point
 
-from steps
+from {steps}
 
 cross join (select explode(sequence(1, 19)) as mark)
 
@@ -178,40 +176,43 @@ select
         'churned', cast(sum(positive) as double)
     ) as point
 
-from (select *, least(floor(probability * 20), 19) as bin from steps)
+from (select *, least(floor(probability * 20), 19) as bin from {steps})
 
 where evaluation in ('out_of_fold', 'holdout')
 
 group by kind, evaluation, bin
 """
 
-CURVES = f"{STEPS} {RANKING} union all {CALIBRATION} union all {THRESHOLDS} union all {HISTOGRAM}"
+CURVES = " union all ".join((RANKING, CALIBRATION, THRESHOLDS, HISTOGRAM))
 
 
-def metrics(predictions: DataFrame, threshold: float) -> dict[str, dict[str, Metrics]]:
+def steps(predictions: DataFrame) -> DataFrame:
+    """What `metrics` and `curves` are made of: a row for each probability of an evaluation."""
+    return predictions.sparkSession.sql(STEPS, predictions=predictions)
+
+
+def metrics(steps: DataFrame, threshold: float) -> dict[str, dict[str, Metrics]]:
     """Kind to evaluation to its figures, in one query for all of them."""
-    query = STEPS + METRICS.replace("{threshold}", f"{threshold}D")
     figures: dict[str, dict[str, Metrics]] = {}
-    for row in _rows(predictions, query):
+    for row in _rows(steps, METRICS.replace("{threshold}", f"{threshold}D")):
         kind, evaluation = row.pop("kind"), row.pop("evaluation")
         figures.setdefault(kind, {})[evaluation] = Metrics(**row)
     return figures
 
 
-def curves(predictions: DataFrame) -> dict[str, dict[str, Curves]]:
+def curves(steps: DataFrame) -> dict[str, dict[str, Curves]]:
     """Kind to evaluation (out of fold, hold-out) to the points that plots need.
 
     `roc` and `pr` have at most 200 points, `calibration` ten quantile bins, `thresholds`
     accuracy and F1 from .05 to .95, `histogram` the customers by probability and label.
     """
-    query = CURVES.replace("{points}", str(CURVE_POINTS - 1))
     drawn: dict[str, dict[str, Curves]] = {}
-    for row in _rows(predictions, query):
+    for row in _rows(steps, CURVES.replace("{points}", str(CURVE_POINTS - 1))):
         of_kind = drawn.setdefault(row["kind"], {})
         curve = of_kind.setdefault(row["evaluation"], {}).setdefault(row["curve"], [])
         curve.append(dict(row["point"]))
     return {
-        kind: {name: _arranged(each) for name, each in evaluations.items()}
+        kind: {name: _arranged(points) for name, points in evaluations.items()}
         for kind, evaluations in drawn.items()
     }
 
@@ -238,7 +239,6 @@ def _arranged(points: Mapping[str, list[Point]]) -> Curves:
     }
 
 
-def _rows(predictions: DataFrame, query: str) -> list[dict[str, Any]]:
-    spark = predictions.sparkSession
-    rows = spark.sql(query, predictions=predictions).toArrow().to_pylist()
+def _rows(steps: DataFrame, query: str) -> list[dict[str, Any]]:
+    rows = steps.sparkSession.sql(query, steps=steps).toArrow().to_pylist()
     return [dict(row) for row in rows]

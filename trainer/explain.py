@@ -7,19 +7,23 @@ baseline + all contributions = log-odds.
 
 from collections.abc import Mapping, Sequence
 
+from lakehouse.sql import literal
 from trainer.forms import Form, LinearForm, Node
-from trainer.words import Reason, quoted
+from trainer.words import Reason
 
 TOP = 3
+# In log-odds; what moves the probability by little more than a point is no reason to act on.
+SMALLEST = 0.05
 
 
 def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, str]) -> str:
     """The top three reasons that raise the risk, the strongest first.
 
-    array<struct<feature: string, text: string, contribution: double>>; fewer where fewer raise it.
+    array<struct<feature: string, text: string, contribution: double>>; fewer where fewer raise it
+    by SMALLEST or more.
     """
     structs = ", ".join(
-        f"named_struct('feature', {quoted(reason.feature)}, 'text', {reason.text}, "
+        f"named_struct('feature', {literal(reason.feature)}, 'text', {reason.text}, "
         f"'contribution', {contribution(form, reason, derived)})"
         for reason in reasons
     )
@@ -29,7 +33,7 @@ def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, 
         "when a.contribution < b.contribution then 1 "
         "when a.feature < b.feature then -1 else 1 end"
     )
-    raising = f"filter(array({structs}), reason -> reason.contribution > 0)"
+    raising = f"filter(array({structs}), reason -> reason.contribution >= {SMALLEST}D)"
     return f"slice(array_sort({raising}, {order}), 1, {TOP})"
 
 

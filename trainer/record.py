@@ -14,15 +14,16 @@ from trainer.forms import Form, from_json, to_json
 class ModelRecord:
     """A model version.
 
-    `metrics` and `curves` go by kind, then by evaluation (`out_of_fold`, `holdout`, `fold_<k>`;
-    curves without the folds). `features` are in the model's order. `signature` identifies the
-    training set, `form` is the model in numbers, `seconds` goes by step, `created` is in UTC.
+    `evaluations` and `curves` go by kind, then by evaluation (`out_of_fold`, `holdout`,
+    `fold_<k>`; curves without the folds). `features` are in the model's order, `signature`
+    identifies the training set, `form` is the model in numbers, `seconds` goes by step,
+    `created` is in UTC.
     """
 
     version: str
     kind: str
     champion_reason: str
-    metrics: dict[str, dict[str, Metrics]]
+    evaluations: dict[str, dict[str, Metrics]]
     curves: dict[str, dict[str, Curves]]
     parameters: dict[str, Any]
     features: list[str]
@@ -35,14 +36,25 @@ class ModelRecord:
     created: datetime
 
     @property
-    def out_of_fold(self) -> Metrics:
+    def metrics(self) -> dict[str, float]:
         """The champion's figures over all rows, each judged by a model that did not see it."""
-        return self.metrics[self.kind][OUT_OF_FOLD]
+        return asdict(self.evaluations[self.kind][OUT_OF_FOLD])
 
     @property
-    def holdout(self) -> Metrics:
+    def holdout(self) -> dict[str, float]:
         """The champion's figures on the hold-out, trained on the rest."""
-        return self.metrics[self.kind][HOLDOUT]
+        return asdict(self.evaluations[self.kind][HOLDOUT])
+
+    def summary(self) -> dict[str, Any]:
+        """What a run's summary says of its model; a new version is the champion."""
+        return {
+            "version": self.version,
+            "kind": self.kind,
+            "champion": True,
+            "champion_reason": self.champion_reason,
+            **self.metrics,
+            "holdout": self.holdout,
+        }
 
 
 def write(record: ModelRecord) -> str:
@@ -64,14 +76,14 @@ def read(text: str) -> ModelRecord:
         ValueError, KeyError, TypeError: the text is not a record.
     """
     fields: Mapping[str, Any] = json.loads(text)
-    metrics = {
-        kind: {name: Metrics(**figures) for name, figures in evaluations.items()}
-        for kind, evaluations in fields["metrics"].items()
+    evaluations = {
+        kind: {name: Metrics(**figures) for name, figures in evaluated.items()}
+        for kind, evaluated in fields["evaluations"].items()
     }
     return ModelRecord(
         **{
             **fields,
-            "metrics": metrics,
+            "evaluations": evaluations,
             "form": from_json(fields["form"]),
             "extract_date": date.fromisoformat(fields["extract_date"]),
             "created": datetime.fromisoformat(fields["created"]),

@@ -21,7 +21,7 @@ ROWS_PER_PARTITION = 100_000
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Cached rows of `churned, fold, is_holdout, <inputs>, inputs` (the vector).
+    """Materialised rows of `churned, fold, is_holdout, <inputs>, inputs` (the vector).
 
     `means` goes by input.
     """
@@ -40,7 +40,9 @@ def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
     retrieved = training.frame.cache()
     try:
         count = _check(retrieved, training.features)
-        frame = _arranged(retrieved, count, training.features, parameters).cache()
+        frame = _arranged(retrieved, count, training.features, parameters)
+        # Not cache(): each of the many statements that follow would plan the retrieval anew.
+        frame = frame.localCheckpoint()
         inputs = [*training.features, *derived(parameters)]
         means = frame.selectExpr(*(f"avg(`{name}`) as `{name}`" for name in inputs))
         return TrainingRows(frame, count, means.toArrow().to_pylist()[0])

@@ -1,5 +1,7 @@
 """Score every customer of the latest published extract, with reasons."""
 
+from dataclasses import dataclass
+
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
@@ -7,9 +9,10 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.published import Publication, latest_publication
-from lakehouse.errors import Unusable
+from lakehouse.errors import GateRefused, Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
+from lakehouse.sql import literal, with_values
 from trainer import registry
 from trainer.connect import ml_over_connect
 from trainer.explain import reasons_column
@@ -34,36 +37,45 @@ comment 'Churn risk of a customer at an extract date, by model version'
 """
 
 
-def score(settings: Settings, spark: SparkSession, say: Say) -> int:
-    """Score the latest published extract with the champion; the number of customers scored.
+@dataclass(frozen=True)
+class Scores:
+    """How many customers have a score; `written` unless all of them were there already."""
+
+    customers: int
+    written: bool
+
+
+def score(settings: Settings, spark: SparkSession, say: Say) -> Scores:
+    """Score the latest published extract with the champion.
 
     Replaces the rows of that extract date and model version in one commit, and writes nothing
     where they are complete. Call it under the run lock.
 
     Raises:
-        Unusable: there is no model, no published extract, or gold lacks a feature of the model.
+        GateRefused: nothing was published yet.
+        Unusable: there is no model, or gold lacks a feature of it.
     """
     record, publication = _needed(registry.champion(settings), latest_publication(spark))
     spark.sql(CREATE)
     if _is_complete(spark, record.version, publication):
         say(f"the scores of {publication.extract_date} by {record.version} are there already")
-        return publication.customers
+        return Scores(publication.customers, written=False)
     say(f"scoring {publication.customers} customers with {record.version}")
     ml_over_connect()
     features = _features(spark, record, publication)
     model = str(registry.model_folder(settings, record.version))
     each(spark, lambda path: _write(path, record, publication, features), [model])
-    return publication.customers
+    return Scores(publication.customers, written=True)
 
 
 def _needed(
     record: ModelRecord | None, publication: Publication | None
 ) -> tuple[ModelRecord, Publication]:
     if publication is None:
-        raise Unusable(
-            "No extract was published yet",
+        raise GateRefused(
+            "No extract has been published yet",
             where="gold.publications",
-            remedy="`churn ingest WORKBOOK`, then `churn build`",
+            remedy="load a workbook that passes the gate: `churn run WORKBOOK`",
         )
     if record is None:
         raise Unusable(
@@ -80,14 +92,15 @@ def _is_complete(spark: SparkSession, version: str, publication: Publication) ->
     counted = there.selectExpr(
         "count(distinct customer_id) as customers",
         "count(*) as rows_there",
-        f"count_if(_batch_id = '{publication.batch_id}') as of_batch",
+        f"count_if(_batch_id = {literal(publication.batch_id)}) as of_batch",
     )
     found = counted.toArrow().to_pylist()[0]
     return set(found.values()) == {publication.customers}
 
 
 def _replaced(version: str, publication: Publication) -> str:
-    return f"extract_date = date '{publication.extract_date}' and model_version = '{version}'"
+    condition = "extract_date = :extract_date and model_version = :version"
+    return with_values(condition, extract_date=publication.extract_date, version=version)
 
 
 def _features(spark: SparkSession, record: ModelRecord, publication: Publication) -> DataFrame:
@@ -99,7 +112,7 @@ def _features(spark: SparkSession, record: ModelRecord, publication: Publication
             where="gold.customer_features",
             remedy="`churn train` makes a model of the features that there are",
         )
-    extract = gold.where(f"extract_date = date '{publication.extract_date}'")
+    extract = gold.where(f"extract_date = {literal(publication.extract_date)}")
     return extract.select("customer_id", *record.features)
 
 
@@ -122,12 +135,12 @@ def _write(
 ) -> None:
     rows = scored(PipelineModel.load(model_path), record, features).selectExpr(
         "customer_id",
-        f"date '{publication.extract_date}' as extract_date",
-        f"'{record.version}' as model_version",
+        f"{literal(publication.extract_date)} as extract_date",
+        f"{literal(record.version)} as model_version",
         "probability",
         "decile",
         "reasons",
         "current_timestamp() as scored_at",
-        f"'{publication.batch_id}' as _batch_id",
+        f"{literal(publication.batch_id)} as _batch_id",
     )
     rows.writeTo(TABLE).overwrite(F.expr(_replaced(record.version, publication)))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
 Judged = tuple[dict[str, dict[str, Metrics]], dict[str, dict[str, Curves]]]
 
 
-def train(settings: Settings, spark: SparkSession, say: Say) -> ModelRecord:
+@dataclass(frozen=True)
+class Training:
+    """The champion's record; `is_new` unless it was trained already."""
+
+    record: ModelRecord
+    is_new: bool
+
+
+def train(settings: Settings, spark: SparkSession, say: Say) -> Training:
     """Train on the latest published extract and make the result the champion.
 
     A version with the same training set and parameters is not trained again. Call it under the
@@ -45,19 +54,18 @@ def train(settings: Settings, spark: SparkSession, say: Say) -> ModelRecord:
 
 def train_on(
     settings: Settings, training: "TrainingSet", parameters: Parameters, say: Say
-) -> ModelRecord:
+) -> Training:
     """Train on the given training set; see `train`."""
     check_features(training.features, parameters)
     version = registry.version_of(
         training.extract_date, training.signature, parameters, training.features
     )
-    record = registry.find(settings, version)
-    if record is None:
-        record = _train_version(settings, training, parameters, version, say)
-    else:
+    found = registry.find(settings, version)
+    if found is not None:
         say(f"model {version} is trained already")
+    record = found or _train_version(settings, training, parameters, version, say)
     registry.promote(settings, version)
-    return record
+    return Training(record, is_new=found is None)
 
 
 def _train_version(
@@ -67,32 +75,29 @@ def _train_version(
     seconds: dict[str, float] = {}
     with _timed(seconds, "prepare"):
         rows = prepare(training, parameters)
-    try:
-        metrics, curves = _judge(rows, parameters, say, seconds)
-        choice = _choose(metrics, parameters)
-        say(f"champion: {choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
-        with registry.draft(settings, version) as drafted:
-            with _timed(seconds, "final"):
-                form = _fit_final(rows, training, parameters, choice.kind, drafted / "model")
-            record = ModelRecord(
-                version=version,
-                kind=choice.kind,
-                champion_reason=choice.reason,
-                metrics=metrics,
-                curves=curves,
-                parameters=parameters.shown(),
-                features=list(training.features),
-                derived=kinds.derived(parameters),
-                form=form,
-                extract_date=training.extract_date,
-                signature=training.signature,
-                rows=rows.count,
-                seconds=seconds,
-                created=datetime.now(UTC),
-            )
-            registry.publish(settings, drafted, record)
-    finally:
-        rows.frame.unpersist()
+    evaluations, curves = _judge(rows, parameters, say, seconds)
+    choice = _choose(evaluations, parameters)
+    say(f"champion: {choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
+    with registry.draft(settings, version) as drafted:
+        with _timed(seconds, "final"):
+            form = _fit_final(rows, training, parameters, choice.kind, drafted / "model")
+        record = ModelRecord(
+            version=version,
+            kind=choice.kind,
+            champion_reason=choice.reason,
+            evaluations=evaluations,
+            curves=curves,
+            parameters=parameters.shown(),
+            features=list(training.features),
+            derived=kinds.derived(parameters),
+            form=form,
+            extract_date=training.extract_date,
+            signature=training.signature,
+            rows=rows.count,
+            seconds=seconds,
+            created=datetime.now(UTC),
+        )
+        registry.publish(settings, drafted, record)
     return record
 
 
@@ -101,18 +106,18 @@ def _judge(
 ) -> Judged:
     """Figures and curves of both kinds on rows that their models did not see."""
     with _timed(seconds, "cross_validate"):
-        predictions = cross_validate(rows.frame, parameters, say).cache()
+        predictions = cross_validate(rows.frame, parameters, say)
     say("measuring both kinds")
     with _timed(seconds, "measure"):
-        metrics = evaluate.metrics(predictions, parameters.threshold)
-        curves = evaluate.curves(predictions)
-    predictions.unpersist()
-    return metrics, curves
+        steps = evaluate.steps(predictions).localCheckpoint()
+        evaluations = evaluate.metrics(steps, parameters.threshold)
+        curves = evaluate.curves(steps)
+    return evaluations, curves
 
 
-def _choose(metrics: dict[str, dict[str, Metrics]], parameters: Parameters) -> Choice:
+def _choose(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) -> Choice:
     fold_auc = {
-        kind: [metrics[kind][f"fold_{k}"].roc_auc for k in range(parameters.folds)]
+        kind: [evaluations[kind][f"fold_{k}"].roc_auc for k in range(parameters.folds)]
         for kind in KINDS
     }
     return choose(fold_auc, parameters.champion)

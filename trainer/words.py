@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from lakehouse.sql import literal
+
 DECLARED = Path(__file__).with_name("reasons.yml")
 
 
@@ -33,16 +35,11 @@ def reasons_for(inputs: Sequence[str], declared: Sequence[Reason]) -> list[Reaso
         for reason in declared
     ]
     unknown = [
-        Reason(name, (name,), f"concat('{name} = ', `{name}`)")
+        Reason(name, (name,), f"concat({literal(name)}, ' = ', `{name}`)")
         for name in inputs
         if name not in known
     ]
     return [reason for reason in covering if reason.inputs] + unknown
-
-
-def quoted(words: str) -> str:
-    """The words as a SQL literal."""
-    return "'" + words.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _reason(feature: str, entry: dict[str, Any]) -> Reason:
@@ -50,6 +47,6 @@ def _reason(feature: str, entry: dict[str, Any]) -> Reason:
     inputs = (*words, *entry.get("inputs", ()))
     if "text" in entry:
         return Reason(feature, inputs, entry["text"])
-    cases = " ".join(f"when `{name}` = 1 then {quoted(text)}" for name, text in words.items())
-    otherwise = quoted(entry.get("otherwise", feature.replace("_", " ")))
+    cases = " ".join(f"when `{name}` = 1 then {literal(text)}" for name, text in words.items())
+    otherwise = literal(entry.get("otherwise", feature.replace("_", " ")))
     return Reason(feature, inputs, f"case {cases} else {otherwise} end")

@@ -1,0 +1,31 @@
+"""Homes that tests share; whatever they start is ended at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from homes import Home, Homes, Walked
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homes]:
+    made = Homes(tmp_path_factory)
+    yield made
+    for home in made.all:
+        home.churn("down")
+
+
+@pytest.fixture(scope="session")
+def walked(homes: Homes, shared_data: Path) -> Walked:
+    """The whole job on the 21-column workbook, in an empty home."""
+    home = homes.new("walked")
+    summary = home.churn_json("run", shared_data / "Telco-Customer-Churn.xlsx")
+    return Walked(home, summary)
+
+
+@pytest.fixture(scope="session")
+def tables(homes: Homes) -> Home:
+    """A home with a server and no data, for tests of bronze to gold."""
+    home = homes.new("tables")
+    home.churn("up")
+    return home

@@ -1,0 +1,109 @@
+"""Homes of their own for the tests: real servers, own ports and folders."""
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse import spark_server
+from lakehouse.settings import PROJECT, Settings, read_settings
+from lakehouse.sql import query
+
+BIN = Path(sys.executable).parent
+RUN_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Home:
+    """A CHURN_HOME with ports of its own."""
+
+    path: Path
+    environ: dict[str, str]
+
+    @property
+    def settings(self) -> Settings:
+        return read_settings(self.environ)
+
+    def churn(
+        self, *arguments: str | Path, code: int = 0, **environ: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Call the command line as a person does; it must end with the code."""
+        return self.call([BIN / "churn", *arguments], code, **environ)
+
+    def churn_json(self, *arguments: str | Path, code: int = 0) -> dict[str, Any]:
+        """What a command prints with --json: one object, and nothing beside it."""
+        printed: dict[str, Any] = json.loads(self.churn(*arguments, "--json", code=code).stdout)
+        return printed
+
+    def dbt(self, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+        """Call dbt from the checkout, as an analyst does."""
+        places = {"DBT_TARGET_PATH": str(self.path / "target"), "DBT_LOG_PATH": str(self.path)}
+        return self.call([BIN / "dbt", *arguments], code, **places)
+
+    def call(
+        self, command: list[str | Path], code: int, **environ: str
+    ) -> "subprocess.CompletedProcess[str]":
+        answer = subprocess.run(
+            [str(part) for part in command],
+            cwd=PROJECT,
+            env={**self.environ, **environ},
+            capture_output=True,
+            text=True,
+            timeout=RUN_SECONDS,
+        )
+        said = f"{command} ended with {answer.returncode}\n{answer.stdout}\n{answer.stderr}"
+        assert answer.returncode == code, said
+        return answer
+
+    def sql(self, text: str) -> list[dict[str, Any]]:
+        """Rows of a query on the home's server."""
+        with spark_server.session(self.settings) as spark:
+            return query(spark, text)
+
+    def value(self, text: str) -> Any:
+        """The one value of a query."""
+        return next(iter(self.sql(text)[0].values()))
+
+
+class Homes:
+    """Makes homes and remembers them, so that each is ended."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        self._folders = folders
+        self.all: list[Home] = []
+
+    def new(self, name: str) -> Home:
+        path = self._folders.mktemp(name)
+        settings = {key: value for key, value in os.environ.items() if "CHURN_" not in key}
+        settings |= {
+            "CHURN_HOME": str(path),
+            "CHURN_THRIFT_PORT": str(quiet_port()),
+            "CHURN_CONNECT_PORT": str(quiet_port()),
+        }
+        home = Home(path, settings)
+        self.all.append(home)
+        return home
+
+
+def quiet_port() -> int:
+    """A free port below those that the system hands out: two test runs must not meet."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+
+
+@dataclass(frozen=True)
+class Walked:
+    """A home in which the whole job was run, and what the run said."""
+
+    home: Home
+    summary: dict[str, Any]

@@ -1,0 +1,180 @@
+"""Commands and their faults: exit codes, messages, servers that are shared and ended."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import openpyxl
+import psutil
+import pytest
+from homes import BIN, Home, Homes, quiet_port
+
+from lakehouse import spark_server
+from lakehouse.run_lock import acquire
+from seeds_loader.contract import read_contract
+
+
+@pytest.fixture(scope="module")
+def bare(homes: Homes) -> Home:
+    """A home in which nothing was started."""
+    return homes.new("bare")
+
+
+def nothing_written(home: Home) -> bool:
+    return not any(home.path.iterdir())
+
+
+def test_an_unusable_workbook_is_refused_before_anything_starts(bare: Home, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "People"
+    names = [name for name in read_contract().names if name != "TotalCharges"]
+    book.active.append(names)
+    book.active.append(["1"] * len(names))
+    path = tmp_path / "half.xlsx"
+    book.save(path)
+    said = bare.churn("run", path, code=2).stderr
+    assert "half.xlsx" in said
+    assert "People" in said
+    assert "TotalCharges" in said
+    assert "what to do" in said
+    assert nothing_written(bare)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("text.xlsx", b"customerID,gender\n1,Male\n", "text.xlsx"),
+        ("empty.xlsx", b"", "empty"),
+        ("cut.xlsx", b"PK\x03\x04 cut", "cut.xlsx"),
+        ("notes.docx", b"x", ".docx"),
+    ],
+)
+def test_a_broken_file_is_explained(
+    bare: Home, tmp_path: Path, name: str, content: bytes, word: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    said = bare.churn("run", tmp_path / name, code=2).stderr
+    assert word in said
+    assert "what to do" in said
+    assert "Traceback" not in said
+    assert nothing_written(bare)
+
+
+def test_a_missing_file_is_named(bare: Home, tmp_path: Path) -> None:
+    said = bare.churn("run", tmp_path / "gone.xlsx", code=2).stderr
+    assert "gone.xlsx" in said
+
+
+def test_two_fitting_sheets_are_listed(bare: Home, shared_data: Path, tmp_path: Path) -> None:
+    book = openpyxl.load_workbook(shared_data / "Telco-Customer-Churn.xlsx")
+    book.copy_worksheet(book.active).title = "Copy"
+    path = tmp_path / "two.xlsx"
+    book.save(path)
+    said = bare.churn("run", path, code=2).stderr
+    assert "Copy" in said
+    assert "Telco-Customer-Churn" in said
+    assert "--sheet" in said
+    assert nothing_written(bare)
+
+
+def test_settings_that_make_no_sense_are_named(bare: Home) -> None:
+    said = bare.churn("config", code=2, CHURN_THRIFT_PORT="many").stderr
+    assert "CHURN_THRIFT_PORT=many" in said
+
+
+def test_config_prints_json(bare: Home) -> None:
+    printed = bare.churn_json("config")
+    assert printed["CHURN_HOME"] == str(bare.path)
+    masked = bare.churn("config", "--json", CHURN_REDIS_PASSWORD="s3cret").stdout
+    assert "s3cret" not in masked
+
+
+def test_a_taken_port_is_explained(homes: Homes) -> None:
+    home = homes.new("taken")
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", int(home.environ["CHURN_THRIFT_PORT"])))
+        holder.listen()
+        said = home.churn("up", code=4).stderr
+    assert home.environ["CHURN_THRIFT_PORT"] in said
+    assert "CHURN_THRIFT_PORT" in said
+
+
+def test_two_commands_at_once_start_one_server(homes: Homes) -> None:
+    home = homes.new("twins")
+    twins = [
+        subprocess.Popen([BIN / "churn", "up"], env=home.environ, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [twin.wait(300) for twin in twins] == [0, 0]
+    started = [twin.stderr.read().count("starting the Spark server") for twin in twins]  # type: ignore[union-attr]
+    assert sorted(started) == [0, 1]
+    pid = home.churn_json("status")["spark"]["pid"]
+    keeper = json.loads((home.path / "spark" / "state.json").read_text())["keeper"]
+    home.churn("down")
+    assert not psutil.pid_exists(pid)
+    assert not psutil.pid_exists(keeper)
+    assert home.churn_json("status")["spark"]["state"] == "stopped"
+
+
+def test_a_stale_state_file_does_not_stop_anybody(homes: Homes, tables: Home) -> None:
+    home = homes.new("stale")
+    shutil.copytree(tables.path / "spark", home.path / "spark", ignore=shutil.ignore_patterns("m*"))
+    state = home.path / "spark" / "state.json"
+    known = json.loads(state.read_text())
+    state.write_text(json.dumps({**known, "created": known["created"] - 1000}))
+    assert home.churn_json("status")["spark"]["state"] == "stopped"
+
+
+def test_another_run_is_named(tables: Home) -> None:
+    held = acquire(tables.settings, "the holder of this test", lambda _: None)
+    try:
+        said = tables.churn("build", code=4).stderr
+        assert "the holder of this test" in said
+        assert "the holder of this test" in tables.churn("status").stdout
+        dbt = tables.dbt("run", "-s", "open_loads", code=4)
+        assert "the holder of this test" in dbt.stdout
+    finally:
+        held.close()
+
+
+def test_a_dead_holder_blocks_nobody(tables: Home) -> None:
+    hold = (
+        "import sys, time; from lakehouse.settings import read_settings; "
+        "from lakehouse.run_lock import acquire; "
+        "held = acquire(read_settings(), 'soon dead', print); print('held', flush=True); "
+        "time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold], env=tables.environ, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.wait()
+    start = time.monotonic()
+    acquire(tables.settings, "next", lambda _: None).close()
+    assert time.monotonic() - start < 5
+
+
+def test_a_server_with_other_settings_is_not_used(tables: Home, tmp_path: Path) -> None:
+    said = tables.churn("build", code=4, CHURN_LAKE_URI=str(tmp_path / "elsewhere")).stderr
+    assert "churn down" in said
+
+
+def test_an_online_store_that_is_not_there(tables: Home) -> None:
+    port = quiet_port()
+    said = tables.churn(
+        "show", "7590-VHVEG", code=4, CHURN_REDIS_URL=f"redis://127.0.0.1:{port}/0"
+    ).stderr
+    assert str(port) in said
+
+
+def test_the_session_needs_a_server(bare: Home) -> None:
+    from lakehouse.errors import Unavailable
+
+    with pytest.raises(Unavailable, match="does not answer"), spark_server.session(bare.settings):
+        pass

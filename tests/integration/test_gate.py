@@ -1,0 +1,179 @@
+"""Bronze to gold on a real server: layouts, restatements, refusals, and what they leave alone."""
+
+import random
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from homes import Home
+
+from seeds_loader.sample import SampleParameters, simulate, write_samples
+
+LATEST = "select max(extract_date) from gold.customer_features"
+
+
+def gold(home: Home, extract_date: str) -> list[dict[str, Any]]:
+    """Published rows of a date, without the time of their load."""
+    return home.sql(
+        f"""
+        select * except (created_timestamp) from gold.customer_features
+        where extract_date = '{extract_date}' order by customer_id
+        """
+    )
+
+
+def published(home: Home) -> dict[str, int]:
+    rows = home.sql(
+        "select extract_date, count(*) as n from gold.customer_features group by 1 order by 1"
+    )
+    return {row["extract_date"].isoformat(): row["n"] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two monthly workbooks of 1,200 customers, with the faults that real ones have."""
+    folder = tmp_path_factory.mktemp("samples")
+    return write_samples(SampleParameters(rows=1200, months=2, dirt=True), folder)
+
+
+def workbook(path: Path, rows: list[list[Any]]) -> Path:
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("Customers")
+    for row in rows:
+        sheet.append(row)
+    book.save(path)
+    return path
+
+
+def rows_of(path: Path) -> list[list[Any]]:
+    sheet = openpyxl.load_workbook(path, read_only=True).worksheets[0]
+    return [list(row) for row in sheet.iter_rows(values_only=True)]
+
+
+def load_and_build(home: Home, path: Path, extract_date: str, code: int = 0) -> str:
+    home.churn("ingest", path, "--extract-date", extract_date)
+    return home.churn("build", "--exclude-resource-type", "unit_test", code=code).stderr
+
+
+def test_dirty_rows_are_rejected_by_what_is_wrong_with_them(
+    tables: Home, samples: list[Path]
+) -> None:
+    """The sampler knows which faults it made; the rejects must be those rows, no others."""
+    load_and_build(tables, samples[0], "2025-01-01")
+    month = next(iter(simulate(SampleParameters(rows=1200, months=2, dirt=True))))
+    expected = {each.row_number: each.fate for each in month.dirt if each.fate != "loads"}
+    rejects = tables.sql(
+        "select _row_number, reasons from silver.rejected_rows where extract_date = '2025-01-01'"
+    )
+    codes = {row["_row_number"]: row["reasons"][0]["code"] for row in rejects}
+    assert set(codes) == set(expected)
+    for row, fate in expected.items():
+        assert codes[row] == fate or fate == "fault", (row, codes[row], fate)
+    counts = tables.sql("select * from silver.load_counts where extract_date = '2025-01-01'")[0]
+    assert counts["bronze_rows"] == (
+        counts["silver_rows"] + counts["rejected_rows"] + counts["exact_duplicates"]
+    )
+    assert published(tables)["2025-01-01"] == counts["silver_rows"]
+
+
+def test_the_order_of_rows_does_not_matter(tables: Home, shared_data: Path, tmp_path: Path) -> None:
+    rows = rows_of(shared_data / "Telco-Customer-Churn.xlsx")
+    shuffled = rows[1:]
+    random.Random(7).shuffle(shuffled)
+    path = workbook(tmp_path / "shuffled.xlsx", [rows[0], *shuffled])
+    load_and_build(tables, path, "2024-01-01")
+    load_and_build(tables, shared_data / "Telco-Customer-Churn.xlsx", "2024-02-01")
+    january, february = gold(tables, "2024-01-01"), gold(tables, "2024-02-01")
+    times = ("event_timestamp", "extract_date")
+    without = [
+        [{k: v for k, v in row.items() if k not in times} for row in month]
+        for month in (january, february)
+    ]
+    assert without[0] == without[1]
+    kept = {row["customer_id"]: row["total_charges"] for row in january}
+    assert (kept["0639-TSIQW"], kept["8456-QDAVC"]) == (6886.25, 1495.1)
+
+
+def test_a_refused_load_changes_nothing_that_is_published(
+    tables: Home, samples: list[Path], tmp_path: Path
+) -> None:
+    load_and_build(tables, samples[0], "2025-01-01")
+    before = published(tables)
+    rows = rows_of(samples[1])
+    path = workbook(tmp_path / "few.xlsx", rows[:500])
+    said = tables.churn("run", path, "--extract-date", "2025-03-01", code=3).stderr
+    assert "enough_customers" in said
+    assert "silver.rejected_rows" in said
+    assert published(tables) == before
+    assert tables.value("select count(*) from silver.customers where extract_date='2025-03-01'") > 0
+    # no selector and no second build gets it out
+    tables.dbt("run", "-s", "customer_features", "churn_labels", "publications")
+    tables.dbt("build", "--exclude-resource-type", "unit_test")
+    assert published(tables) == before
+    # the same workbook again is judged again and refused again
+    again = tables.churn_json("run", path, "--extract-date", "2025-03-01", code=3)
+    assert again["gate"]["verdict"] == "refused"
+    assert again["counts"]["bronze"] == 499
+    assert "gold" not in again["counts"]
+    assert published(tables) == before
+    # and it holds up nobody else
+    load_and_build(tables, samples[1], "2025-04-01")
+    assert set(published(tables)) == {*before, "2025-04-01"}
+
+
+def test_a_restatement_replaces_its_date_and_can_be_taken_back(
+    tables: Home, samples: list[Path], tmp_path: Path
+) -> None:
+    load_and_build(tables, samples[1], "2025-05-01")
+    first = gold(tables, "2025-05-01")
+    rows = rows_of(samples[1])
+    path = workbook(tmp_path / "restated.xlsx", rows[:1150])
+    load_and_build(tables, path, "2025-05-01")
+    assert len(gold(tables, "2025-05-01")) < len(first)
+    load_and_build(tables, samples[1], "2025-05-01")
+    assert gold(tables, "2025-05-01") == first
+    loads = tables.value("select count(*) from bronze.loads where extract_date = '2025-05-01'")
+    assert loads == 3
+
+
+def test_a_rebuild_publishes_the_same_again(tables: Home, samples: list[Path]) -> None:
+    load_and_build(tables, samples[0], "2025-01-01")
+    before = gold(tables, "2025-01-01")
+    count = published(tables)
+    tables.churn("build", "--rebuild")
+    assert gold(tables, "2025-01-01") == before
+    assert published(tables) == count
+    tables.dbt("build", "--full-refresh", "--exclude-resource-type", "unit_test")
+    assert published(tables) == count
+
+
+def test_nothing_pending_is_a_green_build(tables: Home) -> None:
+    before = tables.sql("describe history gold.publications")[0]["version"]
+    tables.churn("build", "--exclude-resource-type", "unit_test")
+    verdicts = tables.value("select count(*) from audit.gate_results where judged_at > now()")
+    assert verdicts == 0
+    after = tables.sql("describe history gold.publications")[0]["version"]
+    assert after - before <= 1
+
+
+def test_columns_that_nobody_knows_are_kept(tables: Home, shared_data: Path) -> None:
+    load_and_build(tables, shared_data / "Telco_customer_churn_33.xlsx", "2018-09-28")
+    assert published(tables)["2018-09-28"] == 7043
+    extra = tables.value(
+        "select _extra['Churn Reason'] from bronze.telco_customers "
+        "where _extract_date = '2018-09-28' and customerID = '3668-QPYBK'"
+    )
+    assert extra == "Competitor made better offer"
+    columns = {row["col_name"] for row in tables.sql("describe gold.customer_features")}
+    leaks = {"churn_label", "churn_value", "churn_score", "churn_reason", "cltv", "churned"}
+    assert not columns & leaks
+
+
+def test_the_extract_date_of_the_sample_is_its_saved_date(samples: list[Path]) -> None:
+    from seeds_loader.extract_date import choose_extract_date
+    from seeds_loader.workbook import read_workbook
+
+    chosen = choose_extract_date(None, read_workbook(samples[1]))
+    assert (chosen.date, chosen.source) == (date(2025, 2, 1), "workbook")

@@ -1,0 +1,332 @@
+"""Training and scoring on a real server, on the published workbook."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from homes import Home, Homes
+from pyspark.sql.connect.dataframe import DataFrame
+from pyspark.sql.connect.session import SparkSession
+
+from feature_repo.declared import read_features
+from feature_repo.training import TrainingSet
+from lakehouse import spark_server
+from lakehouse.settings import Settings
+from lakehouse.sql import query
+from trainer import evaluate, folds, registry
+from trainer.connect import ml_over_connect
+from trainer.crossvalidate import cross_validate
+from trainer.explain import contribution
+from trainer.forms import log_odds, with_derived
+from trainer.kinds import derived, each
+from trainer.parameters import KINDS, Parameters, read_parameters
+from trainer.record import ModelRecord
+from trainer.rows import prepare
+from trainer.score import score, scored
+from trainer.train import _fit_final, train_on
+from trainer.words import read_reasons, reasons_for
+
+FEATURES = [feature.name for feature in read_features()]
+EXTRACT_DATE = date(2025, 12, 3)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A session on a home with gold, models apart from the home's own, and a trained version."""
+
+    spark: SparkSession
+    settings: Settings
+    record: ModelRecord
+
+
+def ignore(_: str) -> None:
+    """Progress that nobody reads."""
+
+
+def gold_rows(spark: SparkSession) -> DataFrame:
+    """Features and labels of the one extract, as Feast retrieves them."""
+    labels = spark.table("gold.churn_labels").select("customer_id", "churned")
+    return spark.table("gold.customer_features").join(labels, "customer_id")
+
+
+def a_training_set(frame: DataFrame, signature: str) -> TrainingSet:
+    columns = frame.select("customer_id", "event_timestamp", *FEATURES, "churned")
+    return TrainingSet(columns, FEATURES, EXTRACT_DATE, signature)
+
+
+@pytest.fixture(scope="module")
+def home(homes: Homes, shared_data: Path) -> Home:
+    home = homes.new("trainer")
+    home.churn("ingest", shared_data / "Telco-Customer-Churn.xlsx")
+    home.churn("build")
+    return home
+
+
+@pytest.fixture(scope="module")
+def trained(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    # Models apart: the home's own champion stays what it is.
+    settings = replace(home.settings, home=tmp_path_factory.mktemp("models"))
+    with spark_server.session(settings) as spark:
+        training = a_training_set(gold_rows(spark), "in gold's order")
+        result = train_on(settings, training, read_parameters(), ignore)
+        assert result.is_new
+        yield Trained(spark, settings, result.record)
+
+
+def test_the_metrics_are_honest(trained: Trained) -> None:
+    for kind in KINDS:
+        out_of_fold = trained.record.evaluations[kind]["out_of_fold"]
+        assert (out_of_fold.rows, out_of_fold.positives) == (7043, 1869)
+        assert 0.835 < out_of_fold.roc_auc < 0.87
+        assert out_of_fold.pr_auc > 0.64
+        assert out_of_fold.brier < 0.14
+    logistic = trained.record.evaluations["logistic_regression"]
+    assert logistic["out_of_fold"].roc_auc >= 0.845
+    assert logistic["out_of_fold"].pr_auc >= 0.65
+    assert 1200 < logistic["holdout"].rows < 1620
+    assert logistic["holdout"].roc_auc < 0.89
+
+
+def test_the_folds_add_up_to_the_pooled_rows(trained: Trained) -> None:
+    for evaluations in trained.record.evaluations.values():
+        judged = [evaluations[f"fold_{k}"] for k in range(5)]
+        assert sum(fold.rows for fold in judged) == evaluations["out_of_fold"].rows
+        assert all(1200 < fold.rows < 1620 for fold in judged)
+
+
+def test_the_curves_are_small_and_complete(trained: Trained) -> None:
+    for kind, evaluations in trained.record.curves.items():
+        assert set(evaluations) == {"out_of_fold", "holdout"}
+        for name, curves in evaluations.items():
+            assert all(len(points) <= 200 for points in curves.values())
+            assert len(curves["calibration"]) == 10
+            thresholds = [round(point["threshold"], 2) for point in curves["thresholds"]]
+            assert thresholds == [round(0.05 * step, 2) for step in range(1, 20)]
+            assert curves["roc"][-1]["true_positive_rate"] == 1.0
+            assert curves["pr"][-1]["recall"] == 1.0
+            binned = sum(point["stayed"] + point["churned"] for point in curves["histogram"])
+            assert binned == trained.record.evaluations[kind][name].rows
+
+
+def test_neither_order_nor_partitions_change_a_figure(trained: Trained) -> None:
+    shuffled = gold_rows(trained.spark).repartition(7).orderBy("monthly_charges", "customer_id")
+    again = train_on(
+        trained.settings, a_training_set(shuffled, "shuffled"), read_parameters(), ignore
+    )
+    assert again.is_new
+    assert again.record.version != trained.record.version
+    for kind, evaluations in trained.record.evaluations.items():
+        for name, figures in evaluations.items():
+            assert asdict(again.record.evaluations[kind][name]) == pytest.approx(
+                asdict(figures), abs=1e-9
+            )
+    assert registry.champion(trained.settings) == again.record
+    registry.promote(trained.settings, trained.record.version)
+
+
+def test_a_trained_version_is_not_trained_again(trained: Trained) -> None:
+    training = a_training_set(gold_rows(trained.spark), "in gold's order")
+    again = train_on(trained.settings, training, read_parameters(), ignore)
+    assert not again.is_new
+    assert again.record == trained.record
+
+
+def test_rows_with_equal_features_are_never_split(trained: Trained) -> None:
+    columns = ", ".join(f"`{name}`" for name in FEATURES)
+    found = query(
+        trained.spark,
+        f"""
+        with grouped as (
+            select count(*) as customers,
+                count(distinct {folds.fold(FEATURES, 42, 5)}) as folds,
+                count(distinct {folds.is_holdout(FEATURES, 42, 0.2)}) as sides
+            from gold.customer_features group by {columns}
+        )
+        select max(folds) as folds, max(sides) as sides, sum(customers) as customers,
+            sum(if(customers > 1, customers, 0)) as twins
+        from grouped
+        """,
+    )[0]
+    assert (found["folds"], found["sides"], found["customers"]) == (1, 1, 7043)
+    assert found["twins"] > 40
+
+
+def test_the_figures_are_those_of_the_textbook(trained: Trained) -> None:
+    # By hand: 3 leavers, 5 stayers; .6 ties a leaver with a stayer.
+    rows = [(0.9, 1), (0.7, 0), (0.6, 1), (0.6, 0), (0.4, 1), (0.3, 0), (0.2, 0), (0.1, 0)]
+    predictions = trained.spark.createDataFrame(
+        [("k", "fold_0", churned, probability) for probability, churned in rows],
+        "kind string, part string, churned int, probability double",
+    )
+    figures = evaluate.metrics(evaluate.steps(predictions), 0.5)["k"]
+    assert figures["fold_0"] == figures["out_of_fold"]
+    pooled = figures["out_of_fold"]
+    assert (pooled.rows, pooled.positives) == (8, 3)
+    # Pairs in the right order: 5 + 3.5 + 3 of 15.
+    assert pooled.roc_auc == pytest.approx(11.5 / 15)
+    assert pooled.pr_auc == pytest.approx((1 / 1 + 2 / 4 + 3 / 5) / 3)
+    assert pooled.accuracy == pytest.approx(5 / 8)
+    assert pooled.f1 == pytest.approx(2 * 2 / (4 + 3))
+    assert pooled.brier == pytest.approx(
+        sum((churned - probability) ** 2 for probability, churned in rows) / 8
+    )
+
+
+# --- reasons ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def explained(
+    request: pytest.FixtureRequest, trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> ModelRecord:
+    """A version of each kind, trained on all rows, saved beside its record."""
+    if request.param == trained.record.kind:
+        return trained.record
+    ml_over_connect()
+    training = a_training_set(gold_rows(trained.spark), "either kind")
+    parameters = read_parameters()
+    version = f"20251203-{request.param}"
+    with registry.draft(trained.settings, version) as drafted:
+        rows = prepare(training, parameters)
+        form = _fit_final(rows, training, parameters, request.param, drafted / "model")
+        record = replace(trained.record, version=version, kind=request.param, form=form)
+        registry.publish(trained.settings, drafted, record)
+    return record
+
+
+def with_reasons(trained: Trained, record: ModelRecord) -> list[dict[str, Any]]:
+    """Features, probability and the sum of all contributions of every customer."""
+    from pyspark.ml import PipelineModel
+
+    inputs = [*record.features, *record.derived]
+    terms = [
+        contribution(record.form, reason, record.derived)
+        for reason in reasons_for(inputs, read_reasons())
+    ]
+    features = trained.spark.table("gold.customer_features").select("customer_id", *FEATURES)
+    path = str(registry.model_folder(trained.settings, record.version))
+
+    def work(place: str) -> list[dict[str, Any]]:
+        predicted = scored(PipelineModel.load(place), record, features)
+        summed = features.selectExpr("*", f"{' + '.join(terms)} as contributions")
+        rows = predicted.join(summed, "customer_id").toArrow().to_pylist()
+        return [dict(row) for row in rows]
+
+    return each(trained.spark, work, [path])[0]
+
+
+def test_baseline_and_contributions_are_the_models_log_odds(
+    trained: Trained, explained: ModelRecord
+) -> None:
+    rows = with_reasons(trained, explained)
+    assert len(rows) == 7043
+    for row in rows:
+        model = math.log(row["probability"] / (1 - row["probability"]))
+        assert explained.form.baseline + row["contributions"] == pytest.approx(model, abs=1e-6)
+        values = with_derived({name: row[name] for name in FEATURES}, ["tenure"])
+        assert log_odds(explained.form, values) == pytest.approx(model, abs=1e-6)
+
+
+def test_reasons_speak_of_the_customer(trained: Trained, explained: ModelRecord) -> None:
+    for row in with_reasons(trained, explained):
+        given = [reason["contribution"] for reason in row["reasons"]]
+        assert given == sorted(given, reverse=True)
+        assert len(given) <= 3
+        assert all(amount > 0 for amount in given)
+        texts = {reason["feature"]: reason["text"] for reason in row["reasons"]}
+        assert None not in texts.values()
+        assert len(set(texts.values())) == len(texts)
+        if "contract" in texts:
+            monthly = row["contract_month_to_month"] == 1
+            assert (texts["contract"] == "month-to-month contract") == monthly
+        if "tenure" in texts:
+            months = "month" if row["tenure"] == 1 else "months"
+            assert texts["tenure"] == f"tenure of {row['tenure']} {months}"
+        if "monthly_charges" in texts:
+            assert texts["monthly_charges"] == f"monthly bill of {row['monthly_charges']:.2f}"
+
+
+def test_a_shorter_contract_does_not_lower_the_risk(
+    trained: Trained, explained: ModelRecord
+) -> None:
+    features = trained.spark.table("gold.customer_features").select(*FEATURES)
+    for row in features.limit(200).toArrow().to_pylist():
+        values = with_derived(row, ["tenure"])
+        monthly, two_years = (
+            {
+                **values,
+                "contract_month_to_month": float(term == "monthly"),
+                "contract_one_year": 0.0,
+                "contract_two_year": float(term == "two years"),
+            }
+            for term in ("monthly", "two years")
+        )
+        assert log_odds(explained.form, monthly) >= log_odds(explained.form, two_years)
+
+
+# --- scores ----------------------------------------------------------------------------------
+
+
+def commits(trained: Trained) -> int:
+    return len(query(trained.spark, "describe history gold.churn_scores"))
+
+
+def test_scores_are_written_once_and_replaced_by_version(trained: Trained) -> None:
+    registry.promote(trained.settings, trained.record.version)
+    first = score(trained.settings, trained.spark, ignore)
+    assert (first.customers, first.written) == (7043, True)
+    before = commits(trained)
+    again = score(trained.settings, trained.spark, ignore)
+    assert (again.customers, again.written) == (7043, False)
+    assert commits(trained) == before
+
+    trained.spark.sql("delete from gold.churn_scores where decile = 3")
+    repaired = score(trained.settings, trained.spark, ignore)
+    assert repaired.written
+
+    other = replace(trained.record, version="20251203-another0")
+    with registry.draft(trained.settings, other.version) as drafted:
+        model = registry.model_folder(trained.settings, trained.record.version)
+        (drafted / "model").symlink_to(model)
+        registry.publish(trained.settings, drafted, other)
+    registry.promote(trained.settings, other.version)
+    assert score(trained.settings, trained.spark, ignore).written
+    registry.promote(trained.settings, trained.record.version)
+
+    kept = query(
+        trained.spark,
+        """
+        select model_version, count(*) as customers, count(distinct decile) as deciles,
+            min(decile) as lowest, max(decile) as highest,
+            avg(if(decile = 10, probability, null)) as top,
+            avg(if(decile = 1, probability, null)) as bottom
+        from gold.churn_scores
+        where model_version in (:one, :other)
+        group by model_version
+        """,
+        one=trained.record.version,
+        other=other.version,
+    )
+    assert len(kept) == 2
+    for row in kept:
+        assert (row["customers"], row["deciles"]) == (7043, 10)
+        assert (row["lowest"], row["highest"]) == (1, 10)
+        assert row["top"] > 0.7 > 0.05 > row["bottom"]
+
+
+def test_progress_names_the_folds(trained: Trained) -> None:
+    parameters: Parameters = replace(read_parameters(), folds=2)
+    quick = replace(
+        parameters,
+        gradient_boosted_trees=replace(parameters.gradient_boosted_trees, max_iter=1),
+        logistic_regression=replace(parameters.logistic_regression, max_iter=1),
+    )
+    said: list[str] = []
+    rows = prepare(a_training_set(gold_rows(trained.spark), "quick"), quick)
+    cross_validate(rows.frame, quick, said.append)
+    assert "fold 2 of 2, logistic regression" in said
+    assert derived(quick) == {"log1p_tenure": "log1p(`tenure`)"}

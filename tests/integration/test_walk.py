@@ -1,0 +1,299 @@
+"""From the workbook to the model: the job's own promises, on the published workbook."""
+
+import json
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from homes import Walked
+
+from feature_repo.declared import read_features
+from feature_repo.store import configuration
+from lakehouse import online_store, spark_server
+
+LEAKS = {"churn", "churned", "churn_label", "churn_value", "churn_score", "churn_reason", "cltv"}
+
+
+def test_the_counts_are_the_known_ones(walked: Walked) -> None:
+    assert walked.summary["counts"] == {
+        "bronze": 7049,
+        "exact_duplicates": 4,
+        "rejected": 2,
+        "silver": 7043,
+        "gold": 7043,
+        "online_verified": 7043,
+        "scored": 7043,
+    }
+    assert walked.summary["gate"]["verdict"] == "passed"
+    assert walked.summary["gate"]["failed"] == 0
+    assert walked.summary["unchanged"] is False
+    assert walked.summary["extract_date"] == "2025-12-03"
+
+
+def test_the_features_have_the_known_figures(walked: Walked) -> None:
+    groups = walked.home.sql(
+        "select tenure_group, count(*) as n from gold.customer_features group by 1 order by 1"
+    )
+    assert [row["n"] for row in groups] == [2069, 1047, 1624, 2303]
+    figures = walked.home.sql(
+        """
+        select sum(is_high_value) as high, count_if(total_charges = 0) as unbilled,
+            avg(billing_ratio) as mean, min(billing_ratio) as low, max(billing_ratio) as high_ratio
+        from gold.customer_features
+        """
+    )[0]
+    assert (figures["high"], figures["unbilled"]) == (1847, 11)
+    assert round(figures["mean"], 4) == 1.0023
+    assert round(figures["low"], 4) == 0.6355
+    assert round(figures["high_ratio"], 4) == 1.4506
+    assert walked.home.value("select sum(churned) from gold.churn_labels") == 1869
+
+
+def test_the_negative_rows_are_rejected_by_their_excel_rows(walked: Walked) -> None:
+    rejects = walked.home.sql(
+        "select _row_number, customerID, reasons from silver.rejected_rows order by _row_number"
+    )
+    reasons = {row["_row_number"]: row["reasons"] for row in rejects}
+    assert sorted(reasons) == list(range(7045, 7051))
+    for row in (7045, 7046, 7047, 7048):
+        assert [each["code"] for each in reasons[row]] == ["exact_duplicate"]
+    assert reasons[7049] == [
+        {"code": "out_of_range", "column_name": "TotalCharges", "value": "-100"}
+    ]
+    assert reasons[7050] == [
+        {"code": "out_of_range", "column_name": "TotalCharges", "value": "-500"}
+    ]
+    kept = walked.home.sql(
+        """
+        select customer_id, total_charges from silver.customers
+        where customer_id in ('0639-TSIQW', '8456-QDAVC') order by 1
+        """
+    )
+    assert [row["total_charges"] for row in kept] == [6886.25, 1495.1]
+
+
+def test_gold_is_parquet_by_extract_date_and_holds_no_label(walked: Walked) -> None:
+    folder = walked.home.path / "lake" / "gold" / "customer_features"
+    files = [each for each in folder.rglob("*") if each.is_file() and each.suffix != ".crc"]
+    assert files
+    assert all(re.fullmatch(r"extract_date=2025-12-03", each.parent.name) for each in files)
+    assert all(each.suffix == ".parquet" for each in files)
+    columns = {row["col_name"] for row in walked.home.sql("describe gold.customer_features")}
+    assert not columns & LEAKS
+
+
+def test_the_feature_view_is_the_dbt_contract(walked: Walked) -> None:
+    from feature_repo.features import customer_features
+
+    declared = [feature.name for feature in read_features()]
+    assert [field.name for field in customer_features.features] == declared
+    stored = [row["col_name"] for row in walked.home.sql("describe gold.customer_features")]
+    assert set(declared) <= set(stored)
+
+
+def test_the_model_is_honest(walked: Walked) -> None:
+    model = walked.summary["model"]
+    assert 0.835 <= model["roc_auc"] <= 0.87
+    assert model["pr_auc"] >= 0.64
+    assert 0.76 <= model["accuracy"] <= 0.84
+    assert model["brier"] <= 0.15
+    assert set(model["holdout"]) >= {"roc_auc", "pr_auc", "accuracy", "f1", "brier"}
+    assert model["version"]
+
+
+def test_every_customer_is_scored_once(walked: Walked) -> None:
+    rows = walked.home.sql(
+        """
+        select count(*) as n, count(distinct customer_id) as customers, min(probability) as low,
+            max(probability) as high, min(decile) as first, max(decile) as last,
+            count_if(size(reasons) between 1 and 3) as explained
+        from gold.churn_scores
+        """
+    )[0]
+    assert rows["n"] == rows["customers"] == 7043
+    assert 0 < rows["low"] < rows["high"] < 1
+    assert (rows["first"], rows["last"]) == (1, 10)
+    assert rows["explained"] > 0
+
+
+def test_show_prints_what_redis_holds(walked: Walked) -> None:
+    shown = walked.home.churn_json("show", "7590-VHVEG")
+    assert shown["customer_id"] == "7590-VHVEG"
+    assert shown["event_timestamp"] == "2025-12-03T00:00:00Z"
+    assert shown["features"]["tenure"] == 1
+    assert shown["features"]["monthly_charges"] == 29.85
+    assert shown["features"]["contract_month_to_month"] == 1
+    assert 0 < shown["score"]["probability"] < 1
+    assert shown["score"]["model_version"] == walked.summary["model"]["version"]
+    assert "7590-VHVEG" in walked.home.churn("show", "7590-VHVEG").stdout
+
+
+def test_show_says_who_is_unknown(walked: Walked) -> None:
+    answer = walked.home.churn("show", "nobody' or '1'='1", code=2)
+    assert "holds no customer" in answer.stderr
+    assert "churn trace" in answer.stderr
+
+
+def test_trace_leads_back_to_the_workbook(walked: Walked) -> None:
+    lineage = walked.home.churn_json("trace", "0639-TSIQW")
+    assert [row["row_number"] for row in lineage["bronze"]] == [7036, 7049]
+    assert [row["row_number"] for row in lineage["rejected"]] == [7049]
+    assert [row["row_number"] for row in lineage["silver"]] == [7036]
+    assert lineage["gold"][0]["run_id"] == walked.summary["run_id"]
+    assert lineage["online"]["features"]["total_charges"] == 6886.25
+
+
+def test_verify_reads_everything_back(walked: Walked) -> None:
+    verified = walked.home.churn_json("features", "verify")
+    assert verified == {
+        "customers": 7043,
+        "features": len(read_features()),
+        "differences": [],
+    }
+
+
+def test_verify_finds_a_changed_value(walked: Walked) -> None:
+    from feast.infra.key_encoding_utils import serialize_entity_key  # noqa: F401
+
+    from feature_repo.materialize import redis_key
+
+    settings = walked.home.settings
+    address = online_store.ensure(settings, lambda _: None)
+    key = redis_key("7590-VHVEG")
+    with address.client() as client:
+        before = client.hgetall(key)
+        field = next(name for name in before if not name.startswith(b"_ts"))
+        client.hset(key, field, b"\x20\x63")
+        try:
+            answer = walked.home.churn("features", "verify", "--json", code=1)
+        finally:
+            client.hset(key, mapping=before)
+    found = json.loads(answer.stdout)["differences"]
+    assert [each["customer_id"] for each in found] == ["7590-VHVEG"]
+
+
+def test_features_come_back_by_feast_itself(walked: Walked) -> None:
+    from feast import FeatureStore
+
+    address = online_store.ensure(walked.home.settings, lambda _: None)
+    store = FeatureStore(config=configuration(walked.home.settings, address))
+    answer = store.get_online_features(
+        features=["customer_features:tenure", "customer_features:billing_ratio"],
+        entity_rows=[{"customer_id": "7590-VHVEG"}],
+    ).to_dict()
+    assert answer["tenure"] == [1]
+    assert answer["billing_ratio"] == [1.0]
+
+
+def test_the_report_stands_alone(walked: Walked) -> None:
+    page = (walked.home.path / "runs" / walked.summary["run_id"] / "report.html").read_text()
+    assert "<svg" in page
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
+    summary = json.loads(
+        (walked.home.path / "runs" / walked.summary["run_id"] / "summary.json").read_text()
+    )
+    assert summary == walked.summary
+
+
+def test_secrets_stay_secret(walked: Walked) -> None:
+    secret = walked.home.path / "secrets" / "redis_password"
+    password = secret.read_text()
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert password not in subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
+    assert password not in walked.home.churn("config").stdout
+    for log in (walked.home.path / "logs").rglob("*.log"):
+        assert password not in log.read_text(errors="replace")
+
+
+def test_status_says_what_runs(walked: Walked) -> None:
+    status = walked.home.churn_json("status")
+    assert status["spark"]["state"] == "running"
+    assert status["redis"]["state"] == "running"
+    assert status["lake"]["held_by"] is None
+
+
+def test_everything_listens_on_loopback_only(walked: Walked) -> None:
+    import psutil
+
+    status = walked.home.churn_json("status")
+    for name in ("spark", "redis"):
+        process = psutil.Process(status[name]["pid"])
+        listening = [c for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+        assert listening
+        assert {c.laddr.ip for c in listening} <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+
+
+@pytest.fixture(scope="module")
+def repeated(walked: Walked, shared_data: Path) -> dict[str, object]:
+    """The same workbook again, with what lay in the lake before and after."""
+    before = lake_files(walked)
+    versions = table_versions(walked)
+    summary = walked.home.churn_json("run", shared_data / "Telco-Customer-Churn.xlsx")
+    return {
+        "summary": summary,
+        "before": (before, versions),
+        "after": (lake_files(walked), table_versions(walked)),
+    }
+
+
+def lake_files(walked: Walked) -> dict[str, int]:
+    lake = walked.home.path / "lake"
+    return {
+        str(each): each.stat().st_mtime_ns
+        for each in lake.rglob("*")
+        if each.is_file() and each.name != "_run.lock"
+    }
+
+
+def table_versions(walked: Walked) -> dict[str, int]:
+    tables = ["bronze.telco_customers", "bronze.loads", "silver.customers", "gold.churn_scores"]
+    return {
+        table: walked.home.value(f"select max(version) from (describe history {table})")
+        for table in tables
+    }
+
+
+def test_the_same_workbook_again_changes_nothing(
+    walked: Walked, repeated: dict[str, dict[str, object]]
+) -> None:
+    summary = repeated["summary"]
+    assert summary["unchanged"] is True
+    assert summary["counts"] == walked.summary["counts"]
+    assert summary["model"] == walked.summary["model"]
+    assert repeated["before"] == repeated["after"]
+    first = sum(walked.summary["seconds"].values())
+    assert sum(summary["seconds"].values()) < first / 2  # type: ignore[attr-defined]
+
+
+def test_analysts_work_from_the_checkout(walked: Walked) -> None:
+    """Nothing but the server is up: dbt needs no more."""
+    built = walked.home.dbt("build")
+    assert "ERROR=0" in built.stdout
+    walked.home.dbt("docs", "generate")
+    walked.home.dbt("source", "freshness")
+    catalog = json.loads((walked.home.path / "target" / "catalog.json").read_text())
+    gold = catalog["nodes"]["model.telco_churn.customer_features"]["columns"]
+    assert len(gold) == len(read_features()) + 4
+
+
+def test_dbt_stops_at_another_lake(walked: Walked, tmp_path: Path) -> None:
+    answer = walked.home.call(
+        [Path(__file__).parents[2] / ".venv/bin/dbt", "run", "-s", "open_loads"],
+        code=2,
+        CHURN_LAKE_URI=str(tmp_path),
+        DBT_TARGET_PATH=str(tmp_path / "target"),
+    )
+    assert "serves the lake" in answer.stdout
+    assert "churn up" in answer.stdout
+
+
+def test_the_docs_site_is_built(walked: Walked) -> None:
+    walked.home.churn("docs", "--no-serve")
+    page = (walked.home.path / "site" / "index.html").read_text()
+    assert "customer_features" in page
+
+
+def test_the_server_is_found_again(walked: Walked) -> None:
+    assert spark_server.service(walked.home.settings).find() is not None

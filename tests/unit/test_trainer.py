@@ -1,0 +1,273 @@
+"""The trainer's pure parts: parameters, champion rule, words, forms, records, registry."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from feature_repo.declared import read_features
+from lakehouse.errors import ChurnError, Unusable
+from lakehouse.settings import Settings
+from trainer import folds, registry
+from trainer import record as records
+from trainer.champion import choose
+from trainer.evaluate import Metrics
+from trainer.explain import contribution, reasons_column
+from trainer.forms import Form, LinearForm, Node, TreesForm, from_json, log_odds, to_json
+from trainer.kinds import derived
+from trainer.parameters import DECLARED, ChampionRule, check_features, read_parameters
+from trainer.record import ModelRecord
+from trainer.words import Reason, read_reasons, reasons_for
+
+LINEAR = LinearForm(
+    intercept=-1.0,
+    coefficients={"tenure": -0.05, "contract_month_to_month": 0.8, "contract_two_year": -0.9},
+    means={"tenure": 30.0, "contract_month_to_month": 0.5, "contract_two_year": 0.25},
+)
+# Splits by contract, then the left branch by tenure.
+TREES = TreesForm(
+    trees=[
+        [
+            Node(-0.5, "contract_month_to_month", 0.5, 1, 4),
+            Node(-1.0, "tenure", 6.5, 2, 3),
+            Node(-0.25),
+            Node(-1.5),
+            Node(0.75),
+        ],
+        [Node(0.125)],
+    ]
+)
+NEWCOMER = {"tenure": 1.0, "contract_month_to_month": 1.0, "contract_two_year": 0.0}
+FIGURES = Metrics(100, 26, 0.85, 0.66, 0.8, 0.58, 0.13)
+
+
+def a_record(version: str = "20251203-0123abcd", form: Form = LINEAR) -> ModelRecord:
+    return ModelRecord(
+        version=version,
+        kind="logistic_regression",
+        champion_reason="the default",
+        evaluations={"logistic_regression": {"out_of_fold": FIGURES, "holdout": FIGURES}},
+        curves={"logistic_regression": {"out_of_fold": {"roc": [{"threshold": 0.5}]}}},
+        parameters=read_parameters().shown(),
+        features=["tenure"],
+        derived={"log1p_tenure": "log1p(`tenure`)"},
+        form=form,
+        extract_date=date(2025, 12, 3),
+        signature="s",
+        rows=100,
+        seconds={"final": 1.25},
+        created=datetime(2025, 12, 4, 5, 6, tzinfo=UTC),
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(project=tmp_path, home=tmp_path, lake_uri=str(tmp_path / "lake"))
+
+
+# --- parameters ------------------------------------------------------------------------------
+
+
+def test_the_declared_parameters_are_read() -> None:
+    parameters = read_parameters()
+    assert (parameters.folds, parameters.holdout_share, parameters.threshold) == (5, 0.2, 0.5)
+    assert parameters.champion.default == "logistic_regression"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("folds: 5", "folds: 1"),
+        ("threshold: 0.5", "threshold: 1.5"),
+        ("seed: 42", "sead: 42"),
+        ("    reg_param: 0.001", ""),
+        ("default: logistic_regression", "default: gradient_boosted_trees"),
+    ],
+)
+def test_unusable_parameters_are_refused(tmp_path: Path, old: str, new: str) -> None:
+    text = DECLARED.read_text()
+    assert old in text
+    file = tmp_path / "parameters.yml"
+    file.write_text(text.replace(old, new))
+    with pytest.raises(ChurnError, match="parameters can't be used"):
+        read_parameters(file)
+
+
+@pytest.mark.parametrize(
+    "leak",
+    ["churned", "Churn", "churn_score", "Churn_Reason", "cltv", "created_timestamp", "_loaded_at"],
+)
+def test_a_feature_that_knows_the_label_is_refused(leak: str) -> None:
+    with pytest.raises(Unusable, match=leak):
+        check_features(["tenure", "monthly_charges", leak], read_parameters())
+
+
+def test_the_declared_features_leak_nothing() -> None:
+    check_features([feature.name for feature in read_features()], read_parameters())
+
+
+# --- folds -----------------------------------------------------------------------------------
+
+
+def test_folds_and_hold_out_are_different_hashes_of_all_features() -> None:
+    fold = folds.fold(["a", "b"], seed=7, folds=5)
+    held_out = folds.is_holdout(["a", "b"], seed=7, share=0.2)
+    assert fold == "cast(pmod(xxhash64('fold 7', `a`, `b`), 5) as int)"
+    assert held_out == "pmod(xxhash64('holdout 7', `a`, `b`), 10000) < 2000"
+
+
+# --- champion --------------------------------------------------------------------------------
+
+RULE = ChampionRule("logistic_regression", "gradient_boosted_trees", 0.002, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("challenger", "chosen"),
+    [
+        ([0.851, 0.841, 0.861, 0.846, 0.856], "logistic_regression"),  # below the minimum gain
+        ([0.860, 0.850, 0.870, 0.855, 0.865], "gradient_boosted_trees"),
+        ([0.890, 0.820, 0.870, 0.805, 0.880], "logistic_regression"),  # a gain within the noise
+    ],
+)
+def test_the_challenger_must_gain_more_than_the_noise(challenger: list[float], chosen: str) -> None:
+    default = [0.85, 0.84, 0.86, 0.845, 0.855]
+    choice = choose({RULE.default: default, RULE.challenger: challenger}, RULE)
+    assert choice.kind == chosen
+    assert "mean gain" in choice.reason
+
+
+# --- words and contributions -----------------------------------------------------------------
+
+
+def test_every_input_belongs_to_one_reason() -> None:
+    inputs = [feature.name for feature in read_features()] + list(derived(read_parameters()))
+    covered = [name for reason in reasons_for(inputs, read_reasons()) for name in reason.inputs]
+    assert sorted(covered) == sorted(inputs)
+
+
+def test_every_declared_reason_is_of_a_feature() -> None:
+    inputs = {feature.name for feature in read_features()} | set(derived(read_parameters()))
+    declared = {name for reason in read_reasons() for name in reason.inputs}
+    assert declared == inputs
+
+
+def test_an_undeclared_input_is_a_reason_of_its_own() -> None:
+    assert reasons_for(["fresh"], read_reasons()) == [
+        Reason("fresh", ("fresh",), "concat('fresh', ' = ', `fresh`)")
+    ]
+
+
+def test_one_hot_columns_speak_as_one_category() -> None:
+    contract = next(reason for reason in read_reasons() if reason.feature == "contract")
+    assert "when `contract_month_to_month` = 1 then 'month-to-month contract'" in contract.text
+    assert len(contract.inputs) == 3
+
+
+def test_a_linear_reason_sums_its_columns() -> None:
+    contract = Reason("contract", ("contract_month_to_month", "contract_two_year"), "'c'")
+    assert contribution(LINEAR, contract, {}) == (
+        "((0.8D) * (`contract_month_to_month` - (0.5D))"
+        " + (-0.9D) * (`contract_two_year` - (0.25D)))"
+    )
+
+
+def test_a_tree_reason_walks_only_what_matters_to_it() -> None:
+    contract = Reason("contract", ("contract_month_to_month",), "'c'")
+    assert contribution(TREES, contract, {}) == (
+        "(case when `contract_month_to_month` <= (0.5D) then (-0.5D) else (1.25D) end)"
+    )
+    assert contribution(TREES, Reason("partner", ("partner",), "'p'"), {}) == "((0.0D))"
+
+
+def test_derived_inputs_are_written_as_their_expression() -> None:
+    form = LinearForm(0.0, {"log1p_tenure": 2.0}, {"log1p_tenure": 3.0})
+    tenure = Reason("tenure", ("log1p_tenure",), "'t'")
+    written = reasons_column(form, [tenure], {"log1p_tenure": "log1p(`tenure`)"})
+    assert "(2.0D) * (log1p(`tenure`) - (3.0D))" in written
+
+
+# --- forms -----------------------------------------------------------------------------------
+
+
+def test_log_odds_are_the_baseline_and_all_contributions() -> None:
+    assert math.isclose(log_odds(LINEAR, NEWCOMER), -1.0 - 0.05 + 0.8)
+    assert math.isclose(log_odds(TREES, NEWCOMER), 0.75 + 0.125)
+    settled = {**NEWCOMER, "contract_month_to_month": 0.0, "tenure": 60.0}
+    assert math.isclose(log_odds(TREES, settled), -1.5 + 0.125)
+    assert TREES.contributions(settled) == {"contract_month_to_month": -0.5, "tenure": -0.5}
+
+
+@pytest.mark.parametrize("form", [LINEAR, TREES])
+def test_a_form_survives_json(form: Form) -> None:
+    assert from_json(to_json(form)) == form
+
+
+# --- record and registry ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [LINEAR, TREES])
+def test_a_record_survives_its_file(form: Form) -> None:
+    record = a_record(form=form)
+    assert records.read(records.write(record)) == record
+
+
+def test_the_summary_has_the_champions_figures() -> None:
+    summary = a_record().summary()
+    assert summary["roc_auc"] == 0.85
+    assert summary["holdout"]["brier"] == 0.13
+    assert summary["champion"] is True
+
+
+def test_the_version_changes_with_data_parameters_and_features() -> None:
+    parameters = read_parameters()
+    day = date(2025, 12, 3)
+    versions = {
+        registry.version_of(day, "s", parameters, ["a", "b"]),
+        registry.version_of(day, "t", parameters, ["a", "b"]),
+        registry.version_of(day, "s", replace(parameters, seed=1), ["a", "b"]),
+        registry.version_of(day, "s", parameters, ["b", "a"]),
+    }
+    assert len(versions) == 4
+    assert all(version.startswith("20251203-") and len(version) == 17 for version in versions)
+
+
+def test_a_version_appears_whole_or_not_at_all(settings: Settings) -> None:
+    record = a_record()
+    with pytest.raises(KeyError), registry.draft(settings, record.version) as drafted:
+        (drafted / "model").mkdir()
+        assert registry.find(settings, record.version) is None
+        raise KeyError("a fault while the model is written")
+    assert list(registry.folder(settings).iterdir()) == []
+
+    with registry.draft(settings, record.version) as drafted:
+        (drafted / "model").mkdir()
+        registry.publish(settings, drafted, record)
+    assert registry.find(settings, record.version) == record
+    assert [each.name for each in registry.folder(settings).iterdir()] == [record.version]
+
+
+def test_a_damaged_version_counts_as_none_and_is_replaced(settings: Settings) -> None:
+    record = a_record()
+    place = registry.folder(settings) / record.version
+    (place / "model").mkdir(parents=True)
+    (place / "record.json").write_text('{"version": ')
+    assert registry.find(settings, record.version) is None
+    with registry.draft(settings, record.version) as drafted:
+        (drafted / "model").mkdir()
+        registry.publish(settings, drafted, record)
+    assert registry.find(settings, record.version) == record
+
+
+def test_the_champion_is_none_then_the_promoted_one(settings: Settings) -> None:
+    assert registry.champion(settings) is None
+    record = a_record()
+    with registry.draft(settings, record.version) as drafted:
+        (drafted / "model").mkdir()
+        registry.publish(settings, drafted, record)
+    registry.promote(settings, record.version)
+    assert registry.champion(settings) == record
+    registry.promote(settings, "20260101-missing0")
+    with pytest.raises(ChurnError, match="missing or damaged"):
+        registry.champion(settings)
