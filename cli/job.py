@@ -50,6 +50,7 @@ class Run:
     settings: Settings
     steps: Steps
     summary: dict[str, Any]
+    record: "ModelRecord | None" = None
 
     @property
     def run_id(self) -> str:
@@ -121,7 +122,7 @@ def _run(
     if summary["unchanged"]:
         job.steps.say("nothing has changed since this workbook was run before")
     with job.steps.step("report") as step:
-        step.outcome = str(_write_report(job, spark, loaded))
+        step.outcome = str(_write_report(job, spark))
     return _write_summary(job)
 
 
@@ -181,7 +182,7 @@ def _build_outcome(state: loads.LoadState, outcome: Outcome | None) -> str:
 def _refusal(job: Run, spark: SparkSession, loaded: Load, outcome: Outcome | None) -> GateRefused:
     """The message for a refused load; writes summary and report first."""
     job.summary["gate"]["verdict"] = "refused"
-    _write_report(job, spark, loaded)
+    _write_report(job, spark)
     _write_summary(job)
     rules = [
         f"{each['rule']}: {each['figure']:g} against {each['threshold']:g}"
@@ -230,7 +231,7 @@ def _model(job: Run, spark: SparkSession) -> bool:
 
     with job.steps.step("train") as step:
         training = train(job.settings, spark, step.say)
-        record = training.record
+        record = job.record = training.record
         job.summary["model"] = record.summary()
         step.outcome = f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold"
     with job.steps.step("score") as step:
@@ -240,10 +241,10 @@ def _model(job: Run, spark: SparkSession) -> bool:
     return bool(training.is_new or scores.written)
 
 
-def _write_report(job: Run, spark: SparkSession, loaded: Load) -> Path:
+def _write_report(job: Run, spark: SparkSession) -> Path:
     from cli.report_data import write_run_report
 
-    return write_run_report(job.settings, spark, job.summary, loaded, job.folder)
+    return write_run_report(job.settings, spark, job.summary, job.record, job.folder)
 
 
 def _write_summary(job: Run) -> dict[str, Any]:

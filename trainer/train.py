@@ -80,7 +80,7 @@ def _train_version(
     say(f"champion: {choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
     with registry.draft(settings, version) as drafted:
         with _timed(seconds, "final"):
-            form = _fit_final(rows, training, parameters, choice.kind, drafted / "model")
+            form = fit_final(rows, training, parameters, choice.kind, drafted / "model")
         record = ModelRecord(
             version=version,
             kind=choice.kind,
@@ -123,7 +123,7 @@ def _choose(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) 
     return choose(fold_auc, parameters.champion)
 
 
-def _fit_final(
+def fit_final(
     rows: TrainingRows, training: "TrainingSet", parameters: Parameters, kind: str, place: Path
 ) -> Form:
     """Fit on all rows, save the pipeline to `place`, return what it computes."""

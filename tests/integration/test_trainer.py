@@ -27,7 +27,7 @@ from trainer.parameters import KINDS, Parameters, read_parameters
 from trainer.record import ModelRecord
 from trainer.rows import prepare
 from trainer.score import score, scored
-from trainer.train import _fit_final, train_on
+from trainer.train import fit_final, train_on
 from trainer.words import read_reasons, reasons_for
 
 FEATURES = [feature.name for feature in read_features()]
@@ -192,7 +192,7 @@ def explained(
     version = f"20251203-{request.param}"
     with registry.draft(trained.settings, version) as drafted:
         rows = prepare(training, parameters)
-        form = _fit_final(rows, training, parameters, request.param, drafted / "model")
+        form = fit_final(rows, training, parameters, request.param, drafted / "model")
         record = replace(trained.record, version=version, kind=request.param, form=form)
         registry.publish(trained.settings, drafted, record)
     return record
