@@ -244,6 +244,7 @@ def _model(job: Run, spark: SparkSession) -> bool:
 def _write_report(job: Run, spark: SparkSession) -> Path:
     from cli.report_data import write_run_report
 
+    job.summary["seconds"] = dict(job.steps.seconds)
     return write_run_report(job.settings, spark, job.summary, job.record, job.folder)
 
 

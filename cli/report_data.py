@@ -172,12 +172,15 @@ def _top_customers(spark: SparkSession, record: ModelRecord) -> tuple[CustomerAt
         spark,
         """
         select customer_id, probability, decile, monthly_charges, contract, tenure, reasons
-        from gold.churn_scores inner join silver.customers using (customer_id, extract_date)
-        where model_version = :version and churned = 0
-            and extract_date = (select max(extract_date) from gold.publications)
+        from gold.churn_scores as scores
+        inner join silver.customers as customers using (customer_id)
+        where
+            model_version = :version and churned = 0
+            and scores.extract_date = :day and customers.extract_date = :day
         order by probability desc, customer_id limit :most
         """,
         version=record.version,
+        day=record.extract_date,
         most=AT_RISK_SHOWN,
     )
     return tuple(

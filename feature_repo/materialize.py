@@ -1,7 +1,5 @@
 """Apply the declarations, and bring the latest published extract online."""
 
-import contextlib
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pyspark.sql.connect.session import SparkSession
 from feature_repo.entities import customer
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
+from feature_repo.guests import own_sql_dialect, quietly
 from feature_repo.published import Publication, latest_publication
 from feature_repo.store import PROJECT_NAME, store
 from lakehouse import online_store
@@ -61,7 +60,7 @@ def materialize(settings: Settings, spark: SparkSession, say: Say) -> Online:
         client.delete(MARKER)
         feature_store = store(settings, say)
         say(f"writing {publication.customers:,} customers to the online store")
-        with quietly():
+        with quietly(), own_sql_dialect(spark):
             feature_store.materialize(
                 start_date=publication.event_timestamp,
                 end_date=publication.event_timestamp,
@@ -126,10 +125,3 @@ def _remove_others(
     for start in range(0, len(surplus), SCAN_COUNT):
         client.unlink(*surplus[start : start + SCAN_COUNT])
     return len(surplus)
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Feast prints its progress to standard output, where a command's JSON belongs."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield

@@ -10,7 +10,8 @@ from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.declared import read_features
 from feature_repo.feature_services import churn
-from feature_repo.materialize import quietly, required_publication
+from feature_repo.guests import own_sql_dialect, quietly
+from feature_repo.materialize import required_publication
 from feature_repo.store import store
 from lakehouse.service import Say
 from lakehouse.settings import Settings
@@ -41,15 +42,17 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
     labels = spark.table("gold.churn_labels").where(f"extract_date = '{publication.extract_date}'")
     say("retrieving the training set from the feature store")
     feature_store = store(settings, say)
-    with quietly():
+    with quietly(), own_sql_dialect(spark):
         retrieved = feature_store.get_historical_features(
             entity_df=labels.select("customer_id", "event_timestamp", "churned"),
             features=feature_store.get_feature_service(churn.name),
         ).to_spark_df()
+        # Feast's column order varies from run to run
+        named = retrieved.select("customer_id", "event_timestamp", *features, "churned")
+        frame = named.localCheckpoint()
     identity = json.dumps([publication.batch_id, features])
     return TrainingSet(
-        # Feast's column order varies from run to run
-        frame=retrieved.select("customer_id", "event_timestamp", *features, "churned"),
+        frame=frame,
         features=features,
         extract_date=publication.extract_date,
         signature=hashlib.sha256(identity.encode()).hexdigest(),

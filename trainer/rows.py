@@ -37,17 +37,13 @@ def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
     Raises:
         Unusable: a feature or a label is missing somewhere, or the labels are all equal.
     """
-    retrieved = training.frame.cache()
-    try:
-        count = _check(retrieved, training.features)
-        frame = _arranged(retrieved, count, training.features, parameters)
-        # Not cache(): each of the many statements that follow would plan the retrieval anew.
-        frame = frame.localCheckpoint()
-        inputs = [*training.features, *derived(parameters)]
-        means = frame.selectExpr(*(f"avg(`{name}`) as `{name}`" for name in inputs))
-        return TrainingRows(frame, count, means.toArrow().to_pylist()[0])
-    finally:
-        retrieved.unpersist()
+    # Not cache(): each of the many statements that follow would plan the retrieval anew.
+    retrieved = training.frame.localCheckpoint()
+    count = _check(retrieved, training.features)
+    frame = _arranged(retrieved, count, training.features, parameters).localCheckpoint()
+    inputs = [*training.features, *derived(parameters)]
+    means = frame.selectExpr(*(f"avg(`{name}`) as `{name}`" for name in inputs))
+    return TrainingRows(frame, count, means.toArrow().to_pylist()[0])
 
 
 def _arranged(
