@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import matplotlib
@@ -32,15 +32,15 @@ DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)))
 MARKERS = ("o", "s", "^")
 
 # In points of 1/72 inch; the page shows a point as about one pixel.
-WIDTH, HEIGHT, BAR_ROW = 324, 250, 34
-LONGEST_LABEL = 34
+WIDTH, HEIGHT, BAR_ROW = 324, 290, 38
+LONGEST_LABEL = 28
 
 SETTINGS = {
     # Text stays text: a small file, searchable, in the page's own font.
     "svg.fonttype": "none",
     # A category called `$x$` is a name and no formula.
     "text.parse_math": False,
-    "font.size": 10.5,
+    "font.size": 11.5,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
@@ -54,7 +54,7 @@ SETTINGS = {
     "ytick.color": MUTED,
     "ytick.labelcolor": INK,
     "legend.frameon": False,
-    "legend.fontsize": 10,
+    "legend.fontsize": 11,
     "lines.linewidth": 1.8,
     # A curve has a point for every customer: leave out what moves it by less than this, in pixels.
     "path.simplify_threshold": 0.4,
@@ -116,7 +116,7 @@ def _inline(document: str, title: str, description: str) -> str:
     for child in list(root):
         if child.tag == "metadata" or child.find("style") is not None:
             root.remove(child)
-    root.attrib = {"viewBox": view_box, "role": "img", "aria-label": title}
+    root.attrib = {"viewBox": view_box, "role": "img", "aria-label": _label(title, longest=200)}
     for place, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(tag)
         element.text = _label(text, longest=2000)
@@ -152,12 +152,12 @@ def bars(
         axes.set_ylim(height, 0)
         for place, row in enumerate(rows):
             top = place * BAR_ROW
-            axes.text(0, top + 14, _label(row.label), va="baseline")
-            axes.text(limit, top + 14, _label(row.note), ha="right", va="baseline")
-            axes.barh(top + 23, limit, height=9, color=TRACK)
-            axes.barh(top + 23, row.value, height=9, color=SERIES[0])
+            axes.text(0, top + 14, _label(row.label), va="baseline", fontsize=13)
+            axes.text(limit, top + 14, _label(row.note), ha="right", va="baseline", fontsize=13)
+            axes.barh(top + 25, limit, height=9, color=TRACK)
+            axes.barh(top + 25, row.value, height=9, color=SERIES[0])
             if mark is not None:
-                axes.plot([mark, mark], [top + 17, top + 29], color=INK, linewidth=1.6)
+                axes.plot([mark, mark], [top + 19, top + 31], color=INK, linewidth=1.6)
         described = "; ".join(f"{row.label}: {row.note}" for row in rows)
         return _save(figure, name, title, described)
 
@@ -168,7 +168,6 @@ def _curves(
     evaluations: Sequence["Evaluation"],
     draw: Callable[[Axes], None],
     labels: tuple[str, str],
-    legend: str,
 ) -> str:
     """A plot over shares of both axes."""
     with _figure() as figure:
@@ -178,7 +177,8 @@ def _curves(
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         draw(axes)
-        axes.legend(loc=legend)
+        # Outside, since no corner is free in every plot.
+        figure.legend(loc="outside upper left")
         kinds = ", ".join(readable_kind(evaluation.kind) for evaluation in evaluations)
         return _save(figure, name, title, f"{labels[1]} over {labels[0]}, for {kinds}")
 
@@ -190,7 +190,9 @@ def _named(evaluation: "Evaluation", metric: str) -> str:
     return _label(readable_kind(evaluation.kind)) + value
 
 
-def _styled(evaluations: Sequence["Evaluation"]) -> Iterator[tuple["Evaluation", dict, str]]:
+def _styled(
+    evaluations: Sequence["Evaluation"],
+) -> Iterator[tuple["Evaluation", dict[str, Any], str]]:
     for evaluation, color, dash, marker in zip(
         evaluations, cycle(SERIES), cycle(DASHES), cycle(MARKERS), strict=False
     ):
@@ -206,7 +208,7 @@ def roc(title: str, evaluations: Sequence["Evaluation"]) -> str:
             )
 
     labels = ("alarms among those who stay", "found of those who leave")
-    return _curves("roc", title, evaluations, draw, labels, "lower right")
+    return _curves("roc", title, evaluations, draw, labels)
 
 
 def precision_recall(title: str, evaluations: Sequence["Evaluation"], rate: float | None) -> str:
@@ -216,8 +218,8 @@ def precision_recall(title: str, evaluations: Sequence["Evaluation"], rate: floa
         if rate is not None:
             axes.axhline(rate, color=MUTED, linewidth=1, label=f"by chance {rate:.3f}")
 
-    labels = ("found of those who leave (recall)", "right among the named (precision)")
-    return _curves("precision-recall", title, evaluations, draw, labels, "lower left")
+    labels = ("found of those who leave (recall)", "right of the named (precision)")
+    return _curves("precision-recall", title, evaluations, draw, labels)
 
 
 def calibration(title: str, evaluations: Sequence["Evaluation"]) -> str:
@@ -229,7 +231,7 @@ def calibration(title: str, evaluations: Sequence["Evaluation"]) -> str:
             axes.plot(predicted, observed, marker=marker, markersize=5, label=label, **style)
 
     labels = ("probability the model gives", "share that left")
-    return _curves("calibration", title, evaluations, draw, labels, "upper left")
+    return _curves("calibration", title, evaluations, draw, labels)
 
 
 def thresholds(title: str, evaluations: Sequence["Evaluation"], metric: str) -> str:
@@ -245,7 +247,7 @@ def thresholds(title: str, evaluations: Sequence["Evaluation"], metric: str) -> 
                 axes.plot(*used, color=style["color"], marker=marker, markersize=8, linestyle="")
 
     labels = ("threshold on the probability", {"accuracy": "accuracy", "f1": "F1"}[metric])
-    return _curves(metric, title, evaluations, draw, labels, "lower center")
+    return _curves(metric, title, evaluations, draw, labels)
 
 
 def histogram(title: str, evaluation: "Evaluation") -> str:
@@ -261,10 +263,10 @@ def histogram(title: str, evaluation: "Evaluation") -> str:
         # A hair's breadth between the bars, else they melt into one shape.
         width = [(row[1] - row[0]) * 0.92 for row in rows]
         left_company, stayed = [row[2] for row in rows], [row[3] for row in rows]
-        common = {"width": width, "align": "edge"}
+        common: dict[str, Any] = {"width": width, "align": "edge"}
         axes.bar(left, stayed, color=SERIES[0], label="stayed", **common)
         axes.bar(left, left_company, bottom=stayed, color=SERIES[1], label="left", **common)
-        axes.legend(loc="upper right")
+        figure.legend(loc="outside upper left")
         described = f"customers by the probability of the {readable_kind(evaluation.kind)}"
         return _save(figure, "histogram", title, described)
 

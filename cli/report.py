@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,7 @@ class Stage:
     rows: str
     note: str = ""
     state: str = ""
+    source: str = ""  # the station whose rows it should have
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def duration(seconds: float | None) -> str:
 
 def gate_figure(value: float | None, share: bool) -> str:
     """A rule's figure: in percent, or with as many digits as it needs."""
-    if value is None:
+    if value is None or isnan(value):
         return "not known"
     if share:
         return percent(value, 1 if value >= 0.1 else 2)
@@ -295,7 +297,10 @@ def _tiles(data: ReportData) -> Iterator[Tile]:
         yield Tile("customers, not published", count(counts["silver"]))
     groups = next(iter(data.churn_by.values()), ())
     if share := _churn_share(groups):
-        yield Tile("left", percent(share), f"{count(sum(g.churned for g in groups))} customers")
+        churned, customers = (
+            sum(getattr(g, key) for g in groups) for key in ("churned", "customers")
+        )
+        yield Tile("customers who left", percent(share), f"{count(churned)} of {count(customers)}")
     if "rejected" in counts:
         duplicates = f"and {count(counts.get('exact_duplicates'))} exact duplicates"
         yield Tile("rows rejected", count(counts["rejected"]), duplicates)
@@ -310,21 +315,25 @@ def _tiles(data: ReportData) -> Iterator[Tile]:
 
 def stages(counts: Mapping[str, float]) -> list[Stage]:
     """The stations from bronze to the scores; each says whether it kept what came in."""
+    left_out = (
+        f"without {count(counts.get('exact_duplicates'))} exact duplicates"
+        f" and {count(counts.get('rejected'))} rejected"
+    )
     way = [
-        ("bronze", "as read", "bronze", None),
-        ("silver", "typed, one row a customer", "silver", None),
+        ("bronze", "rows as read", "bronze", ""),
+        ("silver", left_out, "silver", ""),
         ("gold", "published features", "gold", "silver"),
         ("online store", "read back and compared", "online_verified", "gold"),
         ("scores", "customers scored", "scored", "gold"),
     ]
     return [
-        Stage(name, count(counts.get(key)), note, _state(counts, key, before))
-        for name, note, key, before in way
+        Stage(name, count(counts.get(key)), note, _state(counts, key, source), source)
+        for name, note, key, source in way
     ]
 
 
-def _state(counts: Mapping[str, float], key: str, before: str | None) -> str:
-    if before is None or key not in counts or before not in counts:
+def _state(counts: Mapping[str, float], key: str, before: str) -> str:
+    if key not in counts or before not in counts:
         return ""
     return "held" if counts[key] == counts[before] else "broken"
 
@@ -481,7 +490,7 @@ def _seconds_plot(seconds: Mapping[str, float]) -> Iterator["Plot"]:
     from cli.plots import Bar, Plot, bars
 
     title = "Time by step"
-    rows = [Bar(step, value, duration(value)) for step, value in seconds.items()]
+    rows = [Bar(step.replace("_", " "), value, duration(value)) for step, value in seconds.items()]
     slowest = max(rows, key=lambda row: row.value)
     caption = f"In the order of the run. The longest step is {slowest.label}, {slowest.note}."
     yield Plot(title, caption, bars("seconds", title, rows, slowest.value or 1.0))
@@ -502,7 +511,7 @@ def _champion(model: Mapping[str, Any]) -> str:
     """What became of the run's model, in a sentence; the summary holds a bool or the reason."""
     champion = model.get("champion")
     if champion is True:
-        return "It is the champion: the scores below and the online API come from it."
+        return "It is the champion: the scores and the online API come from it."
     if champion is False:
         return "It did not become the champion: the scores come from the earlier model."
     return str(champion) if champion else ""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,6 +13,7 @@ from feature_repo.declared import read_features
 from feature_repo.feature_services import churn
 from feature_repo.guests import own_sql_dialect, quietly
 from feature_repo.materialize import required_publication
+from feature_repo.published import Publication
 from feature_repo.store import store
 from lakehouse.service import Say
 from lakehouse.settings import Settings
@@ -19,29 +21,45 @@ from lakehouse.settings import Settings
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Labelled rows of one extract.
+    """Labelled rows of one extract, not read yet.
 
-    `frame` has customer_id, event_timestamp, the features and `churned`; `signature` changes with
-    the published load and the features.
+    `retrieve` computes them: customer_id, event_timestamp, the features and `churned`.
+    `signature` changes with the published load and the features.
     """
 
-    frame: DataFrame
+    retrieve: Callable[[], DataFrame]
     features: list[str]
     extract_date: date
     signature: str
 
 
 def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingSet:
-    """The labels of the latest published extract with their features, retrieved by Feast.
+    """The labels of the latest published extract with their features, to be retrieved by Feast.
 
     Raises:
         lakehouse.errors.GateRefused: nothing was published yet.
     """
     publication = required_publication(spark)
     features = [feature.name for feature in read_features()]
+
+    def retrieve() -> DataFrame:
+        say("retrieving the training set from the feature store")
+        return _retrieve(settings, spark, publication, features)
+
+    identity = json.dumps([publication.batch_id, features])
+    return TrainingSet(
+        retrieve=retrieve,
+        features=features,
+        extract_date=publication.extract_date,
+        signature=hashlib.sha256(identity.encode()).hexdigest(),
+    )
+
+
+def _retrieve(
+    settings: Settings, spark: SparkSession, publication: Publication, features: list[str]
+) -> DataFrame:
     labels = spark.table("gold.churn_labels").where(f"extract_date = '{publication.extract_date}'")
-    say("retrieving the training set from the feature store")
-    feature_store = store(settings, say)
+    feature_store = store(settings)
     with quietly(), own_sql_dialect(spark):
         retrieved = feature_store.get_historical_features(
             entity_df=labels.select("customer_id", "event_timestamp", "churned"),
@@ -49,11 +67,4 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
         ).to_spark_df()
         # Feast's column order varies from run to run
         named = retrieved.select("customer_id", "event_timestamp", *features, "churned")
-        frame = named.localCheckpoint()
-    identity = json.dumps([publication.batch_id, features])
-    return TrainingSet(
-        frame=frame,
-        features=features,
-        extract_date=publication.extract_date,
-        signature=hashlib.sha256(identity.encode()).hexdigest(),
-    )
+        return named.localCheckpoint()

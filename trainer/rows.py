@@ -38,7 +38,7 @@ def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
         Unusable: a feature or a label is missing somewhere, or the labels are all equal.
     """
     # Not cache(): each of the many statements that follow would plan the retrieval anew.
-    retrieved = training.frame.localCheckpoint()
+    retrieved = training.retrieve()
     count = _check(retrieved, training.features)
     frame = _arranged(retrieved, count, training.features, parameters).localCheckpoint()
     inputs = [*training.features, *derived(parameters)]

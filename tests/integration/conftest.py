@@ -24,6 +24,14 @@ def walked(homes: Homes, shared_data: Path) -> Walked:
 
 
 @pytest.fixture(scope="session")
+def from_csv(homes: Homes, shared_data: Path) -> Walked:
+    """The whole job on the CSV, which has no saved date, in an empty home."""
+    home = homes.new("csv")
+    path = shared_data / "Telco-Customer-Churn.csv"
+    return Walked(home, home.churn_json("run", path, "--extract-date", "2025-12-03"))
+
+
+@pytest.fixture(scope="session")
 def tables(homes: Homes) -> Home:
     """A home with a server and no data, for tests of bronze to gold."""
     home = homes.new("tables")

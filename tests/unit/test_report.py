@@ -1,0 +1,329 @@
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from cli.report import (
+    ChurnGroup,
+    Curves,
+    CustomerAtRisk,
+    Evaluation,
+    GateResult,
+    RejectedRow,
+    RejectReason,
+    ReportData,
+    balance,
+    banner,
+    duration,
+    gate_figure,
+    stages,
+    write_report,
+)
+
+HOSTILE = '<script>alert("x")</script>\'&\u202ekcab\x00 $x$'
+SCORES = {"roc_auc": 0.845, "pr_auc": 0.656, "accuracy": 0.804, "f1": 0.59, "brier": 0.136}
+HOLDOUT = {"roc_auc": 0.851, "pr_auc": 0.662, "accuracy": 0.811, "f1": 0.61, "brier": 0.133}
+COUNTS = {
+    "bronze": 7049,
+    "exact_duplicates": 4,
+    "rejected": 2,
+    "silver": 7043,
+    "gold": 7043,
+    "online_verified": 7043,
+    "scored": 7043,
+}
+SUMMARY = {
+    "run_id": "20250714T093012Z",
+    "unchanged": False,
+    "workbook": {"path": "/in/base.xlsx", "sha256": "8f1d", "sheet": "Base", "rows": 7049},
+    "extract_date": "2025-07-14",
+    "extract_date_source": "the date given",
+    "counts": COUNTS,
+    "gate": {"tests": 9, "passed": 9, "warned": 0, "failed": 0, "verdict": "passed"},
+    "model": {"version": "v1", "kind": "logistic_regression", "champion": True, **SCORES}
+    | {"holdout": HOLDOUT},
+    "seconds": {"ingest": 4.2, "build": 31.7, "train": 75.0},
+}
+CURVES = Curves(
+    roc=((0.0, 0.0), (0.2, 0.7), (1.0, 1.0)),
+    pr=((0.0, 1.0), (0.5, 0.7), (1.0, 0.27)),
+    calibration=((0.1, 0.09, 500), (0.6, 0.62, 100)),
+    thresholds=((0.2, 0.7, 0.6), (0.5, 0.8, 0.59), (0.8, 0.74, 0.1)),
+    histogram=((0.0, 0.5, 60, 540), (0.5, 1.0, 210, 190)),
+)
+RULES = (
+    GateResult("enough_customers", "error", 7043, 1000, "at least", "passed", "The base is whole."),
+    GateResult("rejects_bearable", "error", 0.0003, 0.05, "at most", "passed", "Share.", True),
+)
+FULL = ReportData(
+    summary=SUMMARY,
+    gate_results=RULES,
+    reject_reasons=(RejectReason("out_of_range", "TotalCharges", 2),),
+    rejected_rows=(RejectedRow(7049, ("TotalCharges is -100",)),),
+    churn_by={
+        "contract": (ChurnGroup("Month-to-month", 3875, 1655), ChurnGroup("One year", 1473, 166)),
+        "tenure": (ChurnGroup("under 12 months", 2069, 999), ChurnGroup("none", 0, 0)),
+        "payment": (ChurnGroup("Mailed check", 1612, 308),),
+    },
+    evaluations=(
+        Evaluation("logistic_regression", SCORES, HOLDOUT, CURVES),
+        Evaluation("gradient_boosted_trees", SCORES, HOLDOUT, CURVES),
+    ),
+    top_customers=(CustomerAtRisk("0001-A", 0.836, 1, 95.1, "Month-to-month", 1, ("new",)),),
+    links=(("the tables", "http://localhost:8081"), ("figures", "summary.json")),
+)
+REFUSED = ReportData(
+    summary={
+        "run_id": "r2",
+        "workbook": SUMMARY["workbook"],
+        "counts": {"bronze": 2000, "exact_duplicates": 0, "rejected": 400, "silver": 1600},
+        "gate": {"tests": 9, "passed": 8, "warned": 0, "failed": 1, "verdict": "refused"},
+    },
+    gate_results=(RULES[0], replace(RULES[1], figure=0.2, verdict="failed")),
+)
+PLOTS = {
+    "Contract: share that left",
+    "Tenure: share that left",
+    "Payment method: share that left",
+    "ROC curve (ROC-AUC)",
+    "Precision and recall (PR-AUC)",
+    "Accuracy by threshold",
+    "F1 by threshold",
+    "Calibration (Brier score)",
+    "Customers by probability",
+    "Time by step",
+}
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: its tags with attributes, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words += data
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words.split())
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def render(tmp_path):
+    def write(data: ReportData) -> str:
+        path = tmp_path / "report.html"
+        write_report(data, path)
+        return path.read_text(encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> str:
+    path: Path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(FULL, path)
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_fetches_nothing(full):
+    page = Page(full)
+    addresses = [
+        (tag, attributes[key])
+        for tag, attributes in page.tags
+        for key in ("src", "href", "xlink:href", "srcset", "action", "data")
+        if key in attributes
+    ]
+    assert {tag for tag, address in addresses if not (address or "").startswith("#")} <= {
+        "a",
+        "link",
+    }
+    assert [link["href"] for link in page.named("link")] == ["data:,"]
+    assert re.findall(r"https?://[^\s\"]+", full) == ["http://localhost:8081"]
+    assert re.findall(r"url\((?!#)|@import", full) == []
+    assert "default-src 'none'" in full
+    assert page.named("script") == []
+
+
+def test_every_plot_is_one_svg_with_a_name(full):
+    drawn = Page(full).named("svg")
+    assert {svg["aria-label"] for svg in drawn} == PLOTS
+    assert len(drawn) == len(PLOTS)
+    assert all(svg["role"] == "img" for svg in drawn)
+    assert full.count("<title>") == len(PLOTS) + 1
+
+
+def test_ids_are_unique_and_colours_are_the_themes(full):
+    ids = [attributes["id"] for _, attributes in Page(full).tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    drawn = "".join(re.findall(r"<svg.*?</svg>", full, re.S))
+    assert re.findall(r"(?:fill|stroke): #", drawn) == []
+
+
+def test_every_reference_in_a_plot_has_its_target(full):
+    ids = set(re.findall(r'id="([^"]+)"', full))
+    used = re.findall(r'href="#([^"]+)"', full) + re.findall(r"url\(#([^)]+)\)", full)
+    assert used and set(used) <= ids
+
+
+def test_the_same_data_gives_the_same_bytes(full, render):
+    assert render(FULL) == full
+
+
+def test_hostile_text_stays_text(render):
+    rule = GateResult(HOSTILE, "error", 1, 2, "at most", "failed", HOSTILE)
+    customer = CustomerAtRisk(HOSTILE, 0.9, 1, 1.0, HOSTILE, 1, (HOSTILE,))
+    summary = json.loads(json.dumps(SUMMARY)) | {
+        "run_id": HOSTILE,
+        "workbook": {"path": f"/in/{HOSTILE}", "sheet": HOSTILE, "sha256": HOSTILE},
+        "extract_date_source": HOSTILE,
+        "model": {"kind": HOSTILE, "version": HOSTILE, "champion": HOSTILE},
+        "seconds": {HOSTILE: 1.0},
+    }
+    html = render(
+        ReportData(
+            summary,
+            (rule,),
+            (RejectReason(HOSTILE, HOSTILE, 1),),
+            (RejectedRow(2, (HOSTILE,)),),
+            {HOSTILE: (ChurnGroup(HOSTILE, 10, 5),)},
+            (Evaluation(HOSTILE, SCORES, HOLDOUT, CURVES),),
+            (customer,),
+            ((HOSTILE, "javascript:alert(1)"),),
+        )
+    )
+    page = Page(html)
+    assert page.named("script") == []
+    assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
+    assert "\u202e" not in html and "\x00" not in html
+    assert "javascript:" not in html
+    # The text itself is there for the reader, in tables and in plots.
+    assert page.text.count('<script>alert("x")</script>') > 10
+
+
+def test_undecodable_file_names_can_be_written(render):
+    workbook = {"path": "/in/caf\udce9.xlsx", "sheet": "\ud800"}
+    assert "caf\ufffd.xlsx" in render(ReportData({"workbook": workbook}))
+
+
+@pytest.mark.parametrize(
+    "href",
+    ["javascript:alert(1)", "JaVaScRiPt:x", "java\nscript:x", " javascript:x", "data:text/html,x"],
+)
+def test_a_link_with_another_scheme_is_only_its_text(render, href):
+    page = Page(render(ReportData({}, links=(("click me", href),))))
+    assert page.named("a") == []
+    assert "click me" in page.text
+
+
+def test_a_refusal_names_the_rule_its_figure_and_the_place_of_the_rejects(render):
+    page = Page(render(REFUSED))
+    assert "Refused: this workbook did not pass the gate" in page.text
+    assert "rejects_bearable: 20.0 %, allowed is at most 5.00 %" in page.text
+    assert "silver.rejected_rows" in page.text
+    assert "No model was trained in this run." in page.text
+    assert "customers, not published" in page.text
+    assert page.named("svg") == []
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [{}, {"counts": None, "gate": None, "model": None, "seconds": None}, {"counts": {"bronze": 5}}],
+)
+def test_a_run_that_ended_early_has_a_report(render, summary):
+    text = Page(render(ReportData(summary))).text
+    assert "No verdict: the gate did not run" in text
+    assert "The run ended before all rows were counted." in text
+
+
+def test_a_model_without_curves_shows_the_figures_of_the_summary(render):
+    text = Page(render(ReportData(SUMMARY))).text
+    assert "logistic regression ★ champion" in text
+    assert "0.845" in text and "0.851" in text
+
+
+def test_the_scores_of_every_kind_stand_beside_their_hold_out(full):
+    text = Page(full).text
+    assert "ROC-AUC" in text
+    assert text.count("★ champion") == 1
+    assert "Hold-out: logistic regression 0.851, gradient boosted trees 0.851." in text
+
+
+def test_a_model_that_is_no_champion_says_why(render):
+    model = SUMMARY["model"] | {"champion": "PR-AUC 0.640 is below the champion's 0.652"}
+    text = Page(render(ReportData(SUMMARY | {"model": model}))).text
+    assert "PR-AUC 0.640 is below the champion's 0.652" in text
+    assert "★ champion" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({}, "passed"),
+        ({"unchanged": True}, "passed"),
+        ({"gate": {"warned": 2, "verdict": "passed"}}, "warned"),
+        ({"gate": {"verdict": "refused"}, "unchanged": True}, "refused"),
+        ({"gate": {"failed": 1}}, "refused"),
+        ({"gate": None}, "unknown"),
+    ],
+)
+def test_the_banner_tells_what_became_of_the_workbook(change, state):
+    assert banner(ReportData(SUMMARY | change))[0] == state
+
+
+def test_the_balance_of_the_rows_is_checked():
+    assert balance(COUNTS) == (
+        "7,049 rows read = 7,043 kept + 4 exact duplicates + 2 rejected",
+        "held",
+    )
+    text, state = balance(COUNTS | {"rejected": 1}) or ("", "")
+    assert "≠" in text and state == "broken"
+    assert balance({"bronze": 7049}) is None
+
+
+def test_a_station_that_lost_rows_is_marked():
+    states = [stage.state for stage in stages(COUNTS | {"online_verified": 7000})]
+    assert states == ["", "", "held", "broken", "held"]
+
+
+@pytest.mark.parametrize(
+    ("value", "share", "written"),
+    [
+        (7043, False, "7,043"),
+        (0, False, "0"),
+        (0.21344, False, "0.2134"),
+        (0.0003, True, "0.03\u00a0%"),
+        (0.2, True, "20.0\u00a0%"),
+        (None, False, "not known"),
+        (float("nan"), False, "not known"),
+    ],
+)
+def test_figures_of_rules_are_written_for_people(value, share, written):
+    assert gate_figure(value, share) == written
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(0.04, "0.0\u00a0s"), (59.96, "1\u00a0min 00\u00a0s"), (114, "1\u00a0min 54\u00a0s")],
+)
+def test_durations_are_written_for_people(seconds, written):
+    assert duration(seconds) == written
+
+
+def test_importing_the_report_loads_no_plotting():
+    code = "import sys, cli.report; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
