@@ -250,7 +250,7 @@ def lake_files(walked: Walked) -> dict[str, int]:
 def table_versions(walked: Walked) -> dict[str, int]:
     tables = ["bronze.telco_customers", "bronze.loads", "silver.customers", "gold.churn_scores"]
     return {
-        table: walked.home.value(f"select max(version) from (describe history {table})")
+        table: walked.home.sql(f"describe history {table} limit 1")[0]["version"]
         for table in tables
     }
 

@@ -242,6 +242,12 @@ def stability_index(before: pd.Series, after: pd.Series) -> float:
     return float(((new - old) * np.log(new / old)).sum())
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(30))
+def test_no_seed_makes_the_population_drift(seed: int) -> None:
+    test_the_population_hardly_drifts(list(simulate(SampleParameters(months=12, seed=seed))))
+
+
 def test_the_population_hardly_drifts(year: list[Month]) -> None:
     frames = [binned(month.customers) for month in year]
     for before, after in pairwise(frames):
