@@ -21,6 +21,10 @@ def test_the_33_column_workbook_goes_the_whole_way(homes: Homes, shared_data: Pa
     assert summary["extract_date"] == "2018-09-28"
     columns = {row["col_name"] for row in home.sql("describe gold.customer_features")}
     assert not columns & set(LEAKS)
+    extra = home.value(
+        "select _extra['Churn Reason'] from bronze.telco_customers where customerID = '3668-QPYBK'"
+    )
+    assert extra == "Competitor made better offer"
     # with a leak the figures would be near 1; these columns alone give .94
     assert summary["model"]["roc_auc"] < 0.88
     home.churn("down")

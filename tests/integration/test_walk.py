@@ -155,8 +155,6 @@ def test_verify_reads_everything_back(walked: Walked) -> None:
 
 
 def test_verify_finds_a_changed_value(walked: Walked) -> None:
-    from feast.infra.key_encoding_utils import serialize_entity_key  # noqa: F401
-
     from feature_repo.materialize import redis_key
 
     settings = walked.home.settings
@@ -267,12 +265,8 @@ def test_the_same_workbook_again_changes_nothing(
     assert sum(summary["seconds"].values()) < first / 2  # type: ignore[attr-defined]
 
 
-def test_analysts_work_from_the_checkout(walked: Walked) -> None:
-    """Nothing but the server is up: dbt needs no more."""
-    built = walked.home.dbt("build")
-    assert "ERROR=0" in built.stdout
+def test_the_catalog_knows_every_published_column(walked: Walked) -> None:
     walked.home.dbt("docs", "generate")
-    walked.home.dbt("source", "freshness")
     catalog = json.loads((walked.home.path / "target" / "catalog.json").read_text())
     gold = catalog["nodes"]["model.telco_churn.customer_features"]["columns"]
     assert len(gold) == len(read_features()) + 4
