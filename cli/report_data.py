@@ -55,8 +55,14 @@ def _gather(
 ) -> ReportData:
     batch_id, extract_date = summary["batch_id"], summary["extract_date"]
     published = "gold" in summary.get("counts", {})
+    shown = summary
+    if record and record.extract_date.isoformat() != extract_date:
+        # A late, older extract changes nothing online: those figures speak of the latest one.
+        later = {"online_verified", "scored"}
+        counts = {name: n for name, n in summary["counts"].items() if name not in later}
+        shown = {**summary, "counts": counts}
     return ReportData(
-        summary=summary,
+        summary=shown,
         gate_results=_gate(settings, spark, batch_id),
         reject_reasons=_reject_reasons(spark, batch_id),
         rejected_rows=_rejected_rows(spark, batch_id),

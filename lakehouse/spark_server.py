@@ -153,6 +153,9 @@ def configuration(settings: Settings, folder: Path) -> dict[str, str | int]:
         # Small data: more tasks than cores cost more than they bring.
         "spark.sql.shuffle.partitions": cores,
         "spark.databricks.delta.snapshotPartitions": cores,
+        # A build has several hundred pieces of generated code; the default of 100 forgets them
+        # before the next build needs them again.
+        "spark.sql.codegen.cache.maxEntries": 5000,
         # Statements of dbt's threads share the cores instead of queueing.
         "spark.scheduler.mode": "FAIR",
         # Planning of the wide one-hot projections takes longer with it than it saves.

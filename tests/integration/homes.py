@@ -86,8 +86,6 @@ class Homes:
             "CHURN_HOME": str(path),
             "CHURN_THRIFT_PORT": str(quiet_port()),
             "CHURN_CONNECT_PORT": str(quiet_port()),
-            # Servers of tests live for minutes: the optimising compiler costs more than it brings.
-            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1",
         }
         home = Home(path, settings)
         self.all.append(home)

@@ -291,3 +291,34 @@ def test_the_docs_site_is_built(walked: Walked) -> None:
 
 def test_the_server_is_found_again(walked: Walked) -> None:
     assert spark_server.service(walked.home.settings).find() is not None
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("features", "apply"), "applied"),
+        (("features", "materialize"), "7,043 customers online"),
+        (("train",), "ROC-AUC 0.8"),
+        (("score",), "7,043 customers scored"),
+        (("evaluate",), "hold-out"),
+        (("build", "-s", "open_loads"), "tests green"),
+    ],
+)
+def test_a_step_by_itself_finds_its_work_done(
+    walked: Walked, command: tuple[str, ...], said: str
+) -> None:
+    versions = table_versions(walked)
+    assert said in walked.home.churn(*command).stdout
+    assert table_versions(walked) == versions
+
+
+def test_without_a_workbook_the_sample_is_run(walked: Walked) -> None:
+    """It is older than what was published: it takes its place, and nothing changes online."""
+    summary = walked.home.churn_json("run")
+    assert summary["extract_date"] == "2025-01-01"
+    assert summary["counts"]["gold"] == summary["counts"]["silver"] == 7043
+    shown = walked.home.churn_json("show", "7590-VHVEG")
+    assert shown["event_timestamp"] == "2025-12-03T00:00:00Z"
+    assert summary["model"] == walked.summary["model"]
+    assert walked.home.value("select count(*) from gold.churn_scores") == 7043
+    assert walked.home.value("select count(*) from gold.customer_features") == 2 * 7043
