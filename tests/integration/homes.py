@@ -81,7 +81,9 @@ class Homes:
 
     def new(self, name: str) -> Home:
         path = self._folders.mktemp(name)
-        settings = {key: value for key, value in os.environ.items() if "CHURN_" not in key}
+        # A make that runs these tests hands its variables down to every make below it.
+        foreign = ("CHURN_", "MAKE", "ARGS")
+        settings = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         settings |= {
             "CHURN_HOME": str(path),
             "CHURN_THRIFT_PORT": str(quiet_port()),
