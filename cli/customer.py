@@ -7,7 +7,7 @@ from lakehouse import spark_server
 from lakehouse.errors import Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, query
+from lakehouse.sql import Rows, query_table
 
 SCORE = """
     select probability, decile, model_version, extract_date, reasons
@@ -64,7 +64,7 @@ def shown(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
         )
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
-        scores = _rows(spark, "gold.churn_scores", SCORE, customer_id)
+        scores = query_table(spark, "gold.churn_scores", SCORE, customer_id=customer_id)
     return {"customer_id": customer_id, **online, "score": _score(scores)}
 
 
@@ -101,15 +101,8 @@ def _score(scores: Rows) -> dict[str, Any] | None:
     }
 
 
-def _rows(spark: Any, table: str, sql: str, customer_id: str) -> Rows:
-    """Rows for the customer; none where no run has made the table yet."""
-    if not spark.catalog.tableExists(table):
-        return []
-    return query(spark, sql, customer_id=customer_id)
-
-
 def shown_lines(customer: dict[str, Any]) -> list[str]:
-    """The customer for people: score first, then the features that are not zero."""
+    """The customer for people: score and reasons first, then every feature."""
     lines = [f"{customer['customer_id']} as of {customer['event_timestamp'][:10]}"]
     score = customer["score"]
     if score is None:
@@ -134,7 +127,7 @@ def traced(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
     """
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
-        source = _rows(spark, "bronze.telco_customers", SOURCE_ROWS, customer_id)
+        source = query_table(spark, "bronze.telco_customers", SOURCE_ROWS, customer_id=customer_id)
         if not source:
             raise Unusable(
                 f"No workbook that was loaded names a customer {customer_id!r}",
@@ -143,7 +136,7 @@ def traced(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
             )
         lineage: dict[str, Any] = {"customer_id": customer_id, "bronze": source}
         for hop, (table, sql) in HOPS.items():
-            lineage[hop] = _rows(spark, table, sql, customer_id)
+            lineage[hop] = query_table(spark, table, sql, customer_id=customer_id)
     lineage["online"] = _online(settings, customer_id, say)
     plain: dict[str, Any] = json.loads(json.dumps(lineage, default=str))
     return plain

@@ -72,10 +72,7 @@ def run(settings: Settings, request: Request, steps: Steps) -> dict[str, Any]:
     run_id = new_run_id()
     preload()
     job = Run(settings, steps, {"run_id": run_id, "unchanged": False})
-    with steps.step("read") as step:
-        extract, extract_date = read(request, step)
-    with steps.step("server") as step:
-        spark_server.ensure(settings, step.say)
+    extract, extract_date = _read_and_serve(settings, request, steps)
     with (
         run_lock(settings, f"churn run {run_id}", steps.say),
         spark_server.session(settings) as spark,
@@ -88,13 +85,21 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def read(request: Request, step: Step) -> tuple[Extract, ExtractDate]:
-    """The workbook's rows and the date they speak of."""
-    extract = read_workbook(request.workbook, request.sheet, progress=step.say)
-    extract_date = choose_extract_date(request.extract_date, extract)
-    if extract_date.warning:
-        step.say(f"warning: {extract_date.warning}")
-    step.outcome = f"{extract.table.num_rows:,} rows, sheet {extract.sheet!r}"
+def _read_and_serve(
+    settings: Settings, request: Request, steps: Steps
+) -> tuple[Extract, ExtractDate]:
+    """The workbook's rows and the date they speak of; the server is up on return.
+
+    In this order: a workbook that can't be used leaves nothing behind, not even a server.
+    """
+    with steps.step("read") as step:
+        extract = read_workbook(request.workbook, request.sheet, progress=step.say)
+        extract_date = choose_extract_date(request.extract_date, extract)
+        if extract_date.warning:
+            step.say(f"warning: {extract_date.warning}")
+        step.outcome = f"{extract.table.num_rows:,} rows, sheet {extract.sheet!r}"
+    with steps.step("server") as step:
+        spark_server.ensure(settings, step.say)
     return extract, extract_date
 
 
@@ -133,7 +138,8 @@ def _build(job: Run, spark: SparkSession, loaded: Load) -> bool:
         GateRefused: the load did not pass; summary and report are written.
     """
     state = loads.load_state(spark, loaded.batch_id)
-    built = state.published is None
+    # A published load that was to be judged again is open as well.
+    built = state.published is None or state.verdict != "passed"
     with job.steps.step("build") as step:
         if state.verdict == "refused":
             step.say("this load was refused before; judging it again")
@@ -143,7 +149,7 @@ def _build(job: Run, spark: SparkSession, loaded: Load) -> bool:
         job.summary["counts"] = {**(state.counts or {})}
         job.summary["gate"] = _gate(spark, loaded, state)
         step.outcome = _build_outcome(state, outcome)
-    if state.published is None:
+    if state.published is None or state.verdict == "refused":
         raise _refusal(job, spark, loaded, outcome)
     job.summary["counts"]["gold"] = state.published
     return built
@@ -276,10 +282,7 @@ def closing_words(settings: Settings, summary: dict[str, Any]) -> str:
 
 def ingest(settings: Settings, request: Request, steps: Steps) -> Load:
     """Workbook to bronze, by itself."""
-    with steps.step("read") as step:
-        extract, extract_date = read(request, step)
-    with steps.step("server") as step:
-        spark_server.ensure(settings, step.say)
+    extract, extract_date = _read_and_serve(settings, request, steps)
     with (
         run_lock(settings, f"churn ingest {extract.path.name}", steps.say),
         spark_server.session(settings) as spark,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.sql import Rows, query, statement
+from lakehouse.sql import Rows, query, query_table, statement
 
 
 @dataclass(frozen=True)
@@ -18,26 +18,27 @@ class LoadState:
 
 def load_state(spark: SparkSession, batch_id: str) -> LoadState:
     """The state of a load, from the tables that the dbt part keeps."""
-    counts: Rows = []
-    verdicts: Rows = []
-    published: Rows = []
-    if spark.catalog.tableExists("silver.load_counts"):
-        counts = query(
-            spark,
-            """
-            select bronze_rows, silver_rows, exact_duplicates, rejected_rows
-            from silver.load_counts where batch_id = :batch
-            """,
-            batch=batch_id,
-        )
-    if spark.catalog.tableExists("audit.load_verdicts"):
-        verdicts = query(
-            spark, "select verdict from audit.load_verdicts where batch_id = :batch", batch=batch_id
-        )
-    if spark.catalog.tableExists("gold.publications"):
-        published = query(
-            spark, "select customers from gold.publications where batch_id = :batch", batch=batch_id
-        )
+    counts = query_table(
+        spark,
+        "silver.load_counts",
+        """
+        select bronze_rows, silver_rows, exact_duplicates, rejected_rows
+        from silver.load_counts where batch_id = :batch
+        """,
+        batch=batch_id,
+    )
+    verdicts = query_table(
+        spark,
+        "audit.load_verdicts",
+        "select verdict from audit.load_verdicts where batch_id = :batch",
+        batch=batch_id,
+    )
+    published = query_table(
+        spark,
+        "gold.publications",
+        "select customers from gold.publications where batch_id = :batch",
+        batch=batch_id,
+    )
     return LoadState(
         counts=_counts(counts[0]) if counts else None,
         verdict=verdicts[0]["verdict"] if verdicts else "pending",
@@ -73,11 +74,6 @@ def requeue(spark: SparkSession, where: str, run_id: str, **values: str) -> None
     )
 
 
-def failed_rules(spark: SparkSession, batch_id: str) -> Rows:
-    """Rules that the load's last judgement did not pass, errors first."""
-    return [each for each in gate_results(spark, batch_id) if each["verdict"] != "passed"]
-
-
 def gate_results(spark: SparkSession, batch_id: str) -> Rows:
     """The last judgement of a load, errors first."""
     return query(
@@ -96,24 +92,15 @@ def gate_results(spark: SparkSession, batch_id: str) -> Rows:
     )
 
 
-def passed_but_unpublished(spark: SparkSession) -> int:
-    """Loads that passed while another load's refusal held the publishing back."""
-    rows = query(
+def passed_but_unpublished(spark: SparkSession) -> set[str]:
+    """Open loads that passed while another load's refusal held the publishing back."""
+    passed = query(
         spark,
         """
-        select count(*) as loads
-        from silver.open_loads
-        inner join audit.load_verdicts using (batch_id)
-        where
-            load_verdicts.verdict = 'passed'
-            and batch_id not in (select batch_id from gold.publications)
-        """
-        if spark.catalog.tableExists("gold.publications")
-        else """
-        select count(*) as loads
-        from silver.open_loads
-        inner join audit.load_verdicts using (batch_id)
+        select batch_id
+        from silver.open_loads inner join audit.load_verdicts using (batch_id)
         where load_verdicts.verdict = 'passed'
         """,
     )
-    return int(rows[0]["loads"])
+    published = query_table(spark, "gold.publications", "select batch_id from gold.publications")
+    return {row["batch_id"] for row in passed} - {row["batch_id"] for row in published}

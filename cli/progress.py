@@ -20,7 +20,6 @@ class Steps:
         self.total = total
         self.seconds: dict[str, float] = {}
         self._console = Console(stderr=True, highlight=False)
-        self._live: Progress | None = None
 
     @contextmanager
     def step(self, name: str) -> Iterator["Step"]:

@@ -53,10 +53,6 @@ class Settings:
             )
         return Path(self.lake_uri)
 
-    def table_folder(self, schema: str, table: str) -> Path:
-        """Folder of a table's files."""
-        return self.lake / schema / table
-
     def shown(self) -> dict[str, str | int | None]:
         """Every setting by its variable's name, secrets masked, for people."""
         names = {"project": "project", "home": "CHURN_HOME"}

@@ -191,6 +191,8 @@ def session(settings: Settings) -> Iterator[SparkSession]:
             where=settings.connect_url,
             remedy="`churn up` starts it; `churn status` shows what runs",
         )
+    # Spark ML looks at this variable, which `create` does not set, and starts a JVM without it.
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     spark = SparkSession.builder.remote(settings.connect_url).create()
     try:
         yield spark

@@ -26,6 +26,11 @@ def query(spark: SparkSession, sql: str, **values: str | int | date) -> Rows:
     return rows
 
 
+def query_table(spark: SparkSession, table: str, sql: str, **values: str | int | date) -> Rows:
+    """Rows of a query on a table; none where no build has made the table yet."""
+    return query(spark, sql, **values) if spark.catalog.tableExists(table) else []
+
+
 def with_values(sql: str, **values: str | int | date) -> str:
     """The statement with its values written as literals; an unknown name is a KeyError."""
     return re.sub(r"(?<!:):([a-z_]+)\b", lambda found: literal(values[found.group(1)]), sql)

@@ -14,7 +14,6 @@ from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import literal, with_values
 from trainer import registry
-from trainer.connect import ml_over_connect
 from trainer.explain import reasons_column
 from trainer.kinds import each
 from trainer.record import ModelRecord
@@ -61,7 +60,6 @@ def score(settings: Settings, spark: SparkSession, say: Say) -> Scores:
         say(f"the scores of {publication.extract_date} by {record.version} are there already")
         return Scores(publication.customers, written=False)
     say(f"scoring {publication.customers} customers with {record.version}")
-    ml_over_connect()
     features = _features(spark, record, publication)
     model = str(registry.model_folder(settings, record.version))
     each(spark, lambda path: _write(path, record, publication, features), [model])

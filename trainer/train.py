@@ -14,7 +14,6 @@ from lakehouse.service import Say
 from lakehouse.settings import Settings
 from trainer import evaluate, kinds, registry
 from trainer.champion import Choice, choose
-from trainer.connect import ml_over_connect
 from trainer.crossvalidate import cross_validate
 from trainer.evaluate import Curves, Metrics
 from trainer.forms import Form, read_form
@@ -71,7 +70,6 @@ def train_on(
 def _train_version(
     settings: Settings, training: "TrainingSet", parameters: Parameters, version: str, say: Say
 ) -> ModelRecord:
-    ml_over_connect()
     seconds: dict[str, float] = {}
     with _timed(seconds, "prepare"):
         rows = prepare(training, parameters)

@@ -17,7 +17,6 @@ from lakehouse import spark_server
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 from trainer import evaluate, folds, registry
-from trainer.connect import ml_over_connect
 from trainer.crossvalidate import cross_validate
 from trainer.explain import contribution
 from trainer.forms import log_odds, with_derived
@@ -183,7 +182,6 @@ def explained(
     """A version of each kind, trained on all rows, saved beside its record."""
     if request.param == trained.record.kind:
         return trained.record
-    ml_over_connect()
     training = a_training_set(gold_rows(trained.spark), "either kind")
     parameters = read_parameters()
     version = f"20251203-{request.param}"

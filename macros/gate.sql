@@ -1,0 +1,55 @@
+{# The gate's tests differ in what they look for, not in where they look. #}
+
+
+{% macro judgements_of_pending_loads(severity, verdict) %}
+{#- The judgements of that severity and verdict in the last judging of every open load. -#}
+
+with
+
+open_loads as (
+
+    select * from {{ ref('open_loads') }}
+
+),
+
+load_verdicts as (
+
+    select * from {{ ref('load_verdicts') }}
+
+),
+
+gate_results as (
+
+    select * from {{ ref('gate_results') }}
+
+),
+
+final as (
+
+    select
+        gate_results.batch_id,
+        gate_results.extract_date,
+        gate_results.rule,
+        gate_results.figure,
+        gate_results.threshold
+
+    from open_loads
+
+    -- the last judgement of the load, not those before
+    inner join load_verdicts
+        on open_loads.batch_id = load_verdicts.batch_id
+
+    inner join gate_results
+        on
+            load_verdicts.batch_id = gate_results.batch_id
+            and load_verdicts.judged_at = gate_results.judged_at
+
+    where
+        gate_results.severity = '{{ severity }}'
+        and gate_results.verdict = '{{ verdict }}'
+
+)
+
+select * from final
+
+{% endmacro %}
