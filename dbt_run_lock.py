@@ -1,13 +1,14 @@
-"""Plugin of dbt: a dbt call that builds takes the run lock of the lake.
+"""Plugin of dbt: a dbt call that builds takes the run lock of the lake, and clears up at its end.
 
 dbt imports top-level modules whose names begin with `dbt_` and starts the plugins that they list,
 before it reads the project. Jinja, where `on-run-start` lives, can't hold a lock that the kernel
-gives back when the process dies (docs/decisions/0002-run-lock.md).
+gives back when the process dies (docs/decisions/0002-run-lock.md), nor touch files.
 """
 
 import atexit
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,9 +16,9 @@ from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
-from lakehouse.errors import ChurnError
+from lakehouse.errors import ChurnError, Unavailable
 from lakehouse.run_lock import acquire_for_dbt
-from lakehouse.settings import read_settings
+from lakehouse.settings import Settings, read_settings
 
 BUILDING = {"build", "run", "seed", "snapshot", "clone", "run-operation"}
 
@@ -32,13 +33,26 @@ class RunLock(dbtPlugin):
         if command not in BUILDING or RunLock.held is not None:
             return
         try:
-            RunLock.held = acquire_for_dbt(read_settings(), f"dbt {command}")
+            settings = read_settings()
+            RunLock.held = acquire_for_dbt(settings, f"dbt {command}")
         except ChurnError as fault:
             if Path(sys.argv[0]).name == "dbt":
                 # dbt ends with 2 on every fault of its own; as a command of its own it is to say
                 # "another run holds the lake" in the way that all commands do.
                 atexit.register(os._exit, fault.exit_code)
             raise DbtRuntimeError(str(fault)) from fault
+        if RunLock.held is not None:
+            atexit.register(_clear_up, settings)
+
+
+def _clear_up(settings: Settings) -> None:
+    """Remove what this dbt call superseded; the lock is held until the process is gone."""
+    from lakehouse import spark_server
+    from lakehouse.published_files import remove_superseded_files
+
+    # Without a server dbt has said so already; what lies there is removed by the next writer.
+    with suppress(Unavailable), spark_server.session(settings) as spark:
+        remove_superseded_files(settings, spark)
 
 
 plugins = [RunLock]

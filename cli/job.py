@@ -17,6 +17,7 @@ from cli.preload import preload
 from cli.progress import Step, Steps
 from lakehouse import spark_server
 from lakehouse.errors import ChurnError, GateRefused
+from lakehouse.published_files import remove_superseded_files
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
 from seeds_loader.extract_date import ExtractDate, choose_extract_date
@@ -123,6 +124,8 @@ def _run(
     summary["extract_date_source"] = loaded.extract_date_source
     summary["batch_id"] = loaded.batch_id
     changes = [loaded.is_new, _build(job, spark, loaded), _online(job, spark), _model(job, spark)]
+    # As late as possible: readers of what was superseded have had time to finish.
+    remove_superseded_files(job.settings, spark)
     summary["unchanged"] = not any(changes)
     if summary["unchanged"]:
         job.steps.say("nothing has changed since this workbook was run before")
@@ -170,11 +173,15 @@ def build_open_loads(settings: Settings, spark: SparkSession, run_id: str, step:
 
 def _gate(spark: SparkSession, loaded: Load, state: loads.LoadState) -> dict[str, Any]:
     verdicts = [each["verdict"] for each in loads.gate_results(spark, loaded.batch_id)]
+    passed, failed = verdicts.count("passed"), verdicts.count("failed")
+    # A change that was expected is no reason to refuse, but one to look.
+    warned = verdicts.count("warned") + verdicts.count("expected")
     return {
-        "tests": len(verdicts),
-        "passed": verdicts.count("passed"),
-        "warned": verdicts.count("warned"),
-        "failed": verdicts.count("failed"),
+        # A rule that has nothing to compare the load with was not tested.
+        "tests": passed + warned + failed,
+        "passed": passed,
+        "warned": warned,
+        "failed": failed,
         "verdict": state.verdict,
     }
 
@@ -190,21 +197,34 @@ def _refusal(job: Run, spark: SparkSession, loaded: Load, outcome: Outcome | Non
     job.summary["gate"]["verdict"] = "refused"
     _write_report(job, spark)
     _write_summary(job)
-    rules = [
-        f"{each['rule']}: {each['figure']:g} against {each['threshold']:g}"
-        for each in loads.gate_results(spark, loaded.batch_id)
-        if each["verdict"] == "failed"
+    failed = [
+        each for each in loads.gate_results(spark, loaded.batch_id) if each["verdict"] == "failed"
     ]
+    rules = [_broken_rule(each) for each in failed]
     lines = "".join(f"\n    {line}" for line in rules or (outcome.failures if outcome else []))
     refusal = GateRefused(
         f"The gate refused {loaded.source_file}; gold, online store, model and scores are as "
         f"before{lines}",
         where=f"extract of {loaded.extract_date}, {job.folder}/report.html",
         remedy="look at silver.rejected_rows and audit.gate_results, correct the workbook, "
-        "then run it again",
+        "then run it again"
+        + (
+            "; a change that is expected belongs into expected_changes in dbt_project.yml"
+            if any(each["compared_with"] for each in failed)
+            else ""
+        ),
     )
     refusal.summary = job.summary
     return refusal
+
+
+def _broken_rule(result: dict[str, Any]) -> str:
+    """A rule that failed, in words: the figure found, its threshold, what it was compared with."""
+    figure = "no figure" if result["figure"] is None else f"{result['figure']:.4g}"
+    compared = result["compared_with"]
+    return f"{result['rule']}: {figure} against {result['threshold']:g}" + (
+        f", compared with the extract of {compared}" if compared else ""
+    )
 
 
 def _online(job: Run, spark: SparkSession) -> bool:
@@ -306,11 +326,12 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: St
         steps.step("build") as step,
     ):
         if rebuild and spark.catalog.tableExists("audit.load_verdicts"):
-            loads.requeue(spark, "verdict = 'passed'", run_id)
+            loads.requeue(spark, loads.PASSED_AND_LATEST, run_id)
         if arguments:
             outcome = dbt_build(settings, arguments, run_id, step.advance)
         else:
             outcome = build_open_loads(settings, spark, run_id, step)
+        remove_superseded_files(settings, spark)
     if outcome.failures:
         lines = "".join(f"\n    {line}" for line in outcome.failures)
         raise GateRefused(

@@ -6,6 +6,13 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.sql import Rows, query, query_table, statement
 
+# The loads that a rebuild judges again. One whose date a later load was refused for is in gold, but
+# no longer in silver: it stays as it is.
+PASSED_AND_LATEST = """
+    verdict = 'passed'
+    and batch_id in (select max_by(batch_id, _loaded_at) from bronze.loads group by extract_date)
+"""
+
 
 @dataclass(frozen=True)
 class LoadState:
@@ -79,7 +86,7 @@ def gate_results(spark: SparkSession, batch_id: str) -> Rows:
     return query(
         spark,
         """
-        select rule, severity, figure, threshold, verdict
+        select rule, severity, figure, threshold, verdict, compared_with
         from audit.gate_results
         where
             batch_id = :batch

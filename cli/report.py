@@ -18,7 +18,8 @@ SCORES = {
     "brier": ("Brier", "error of the probabilities; lower is better"),
 }
 GROUPINGS = {"contract": "Contract", "tenure": "Tenure", "payment": "Payment method"}
-WORST_FIRST = {"failed": 0, "warned": 1, "passed": 2}
+WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
+DRIFTS_SHOWN = 8
 AT_RISK_SHOWN = 20
 UNKNOWN = "–"
 
@@ -32,9 +33,11 @@ class GateResult:
     figure: float | None
     threshold: float | None
     comparison: str  # at most, at least
-    verdict: str  # passed, warned, failed
+    verdict: str  # passed, warned, failed, expected, not_applicable
     description: str = ""
     share: bool = False
+    compared_with: str = ""  # the extract date of the other extract
+    drift_of: str = ""  # the feature, for a rule on drift
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,8 @@ def _views(data: ReportData) -> dict[str, Any]:
         "balance": balance(_numbers(summary.get("counts"))),
         "gate": gate,
         "failed": [result for result in data.gate_results if result.verdict == "failed"],
-        "gate_results": sorted(data.gate_results, key=lambda r: WORST_FIRST.get(r.verdict, 0)),
+        "gate_results": _gate_results(data.gate_results),
+        "drift_plots": list(_drift_plot(data.gate_results)),
         "gate_figure": gate_figure,
         "reject_reasons": data.reject_reasons,
         "rejected_rows": data.rejected_rows,
@@ -189,6 +193,39 @@ def _views(data: ReportData) -> dict[str, Any]:
         "seconds_plots": list(_seconds_plot(seconds)),
         "links": [(text, href if _is_safe(href) else "") for text, href in data.links],
     }
+
+
+# --- gate ----------------------------------------------------------------------------------------
+
+
+def _gate_results(results: Sequence[GateResult]) -> list[GateResult]:
+    """The worst first. Of the many rules on drift just those that found some: the plot has all."""
+    shown = [each for each in results if not each.drift_of or WORST_FIRST.get(each.verdict, 0) < 2]
+    return sorted(shown, key=lambda each: WORST_FIRST.get(each.verdict, 0))
+
+
+def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
+    """How far the features moved, the furthest first, against the threshold that refuses."""
+    moved = [each for each in results if each.drift_of and each.severity == "error"]
+    moved = [each for each in moved if each.figure is not None and each.threshold]
+    if not moved:
+        return
+    from cli.plots import Bar, Plot, bars
+
+    moved.sort(key=lambda each: each.figure or 0, reverse=True)
+    refused_above = moved[0].threshold or 0.0
+    rows = [
+        Bar(each.drift_of.replace("_", " "), each.figure or 0, decimal(each.figure))
+        for each in moved[:DRIFTS_SHOWN]
+    ]
+    title = "Drift of the features"
+    caption = (
+        f"Population stability index against the extract of {moved[0].compared_with}; the "
+        f"{len(rows)} of {len(moved)} features that moved most. Beyond the line, at "
+        f"{refused_above:g}, a workbook is refused."
+    )
+    limit = max(refused_above * 1.2, rows[0].value)
+    yield Plot(title, caption, bars("drift", title, rows, limit, refused_above))
 
 
 # --- how figures are written ---------------------------------------------------------------------

@@ -81,10 +81,12 @@ def _gate(settings: Settings, spark: SparkSession, batch_id: str) -> tuple[GateR
             severity=each["severity"],
             figure=each["figure"],
             threshold=each["threshold"],
-            comparison="at most" if "at_most" in rules.get(each["rule"], {}) else "at least",
+            comparison="at least" if "at_least" in rules.get(each["rule"], {}) else "at most",
             verdict=each["verdict"],
             description=rules.get(each["rule"], {}).get("description", ""),
             share=rules.get(each["rule"], {}).get("figure", "").endswith("_share"),
+            compared_with=str(each["compared_with"] or ""),
+            drift_of=each["rule"].partition("drift_of_")[2],
         )
         for each in loads.gate_results(spark, batch_id)
     )

@@ -148,6 +148,8 @@ def configuration(settings: Settings, folder: Path) -> dict[str, str | int]:
         "spark.sql.session.timeZone": "UTC",
         # What Feast and pyarrow read as UTC instants.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        # A folder of published files holds nothing else.
+        "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
         # A listing kept by one session is wrong after another session has published.
         "spark.sql.hive.filesourcePartitionFileCacheSize": 0,
         # Small data: more tasks than cores cost more than they bring.

@@ -1,56 +1,63 @@
-{# The row rules, made from vars.source_contract. One place decides what a cell may hold. #}
+{# The row rules, made from vars.source_contract and vars.row_rules. One place decides which row
+   becomes a customer. #}
 
 
-{% macro trimmed(column) -%}
-    btrim({{ adapter.quote(column) }}, ' \t\n\r\u000c\u00a0')
+{% macro blanks() -%}
+    ' \t\n\r\u000c\u00a0'
 {%- endmacro %}
 
 
-{% macro is_blank(column) -%}
-    coalesce({{ trimmed(column) }}, '') = ''
+{% macro trimmed(cell) -%}
+    btrim({{ cell }}, {{ blanks() }})
+{%- endmacro %}
+
+
+{% macro is_blank(cell) -%}
+    coalesce({{ trimmed(cell) }}, '') = ''
 {%- endmacro %}
 
 
 {% macro typed_value(column, contract) %}
     {#- The cell as silver holds it; null where the contract does not accept it. -#}
     {%- set rule = contract[column] -%}
+    {%- set cell = adapter.quote(column) -%}
     {%- if rule.type == 'text' -%}
-        nullif({{ trimmed(column) }}, '')
+        nullif({{ trimmed(cell) }}, '')
     {%- elif rule.type == 'flag' -%}
         case
-            when lower({{ trimmed(column) }}) in ({{ lowercase_list(rule.one) }}) then 1
-            when lower({{ trimmed(column) }}) in ({{ lowercase_list(rule.zero) }}) then 0
+            when lower({{ trimmed(cell) }}) in ({{ lowercase_list(rule.one) }}) then 1
+            when lower({{ trimmed(cell) }}) in ({{ lowercase_list(rule.zero) }}) then 0
         end
     {%- elif rule.type == 'category' -%}
-        case lower({{ trimmed(column) }})
+        case lower({{ trimmed(cell) }})
             {%- for category in rule.categories %}
             when '{{ category | lower }}' then '{{ category }}'
             {%- endfor %}
         end
     {%- elif rule.type == 'integer' -%}
-        case when {{ looks_like(column, '^[+-]?[0-9]+([.]0*)?$') }}
-            then try_cast(try_cast({{ trimmed(column) }} as double) as int) end
+        case when {{ looks_like(cell, '^[+-]?[0-9]+([.]0*)?$') }}
+            then try_cast(try_cast({{ trimmed(cell) }} as double) as int) end
     {%- elif rule.blank_is_zero_where -%}
         case
-            when {{ is_blank(column) }}
+            when {{ is_blank(cell) }}
                 and {{ typed_value(rule.blank_is_zero_where, contract) }} = 0 then 0d
-            else {{ number(column) }}
+            else {{ number(cell) }}
         end
     {%- else -%}
-        {{ number(column) }}
+        {{ number(cell) }}
     {%- endif -%}
 {% endmacro %}
 
 
-{% macro number(column) -%}
-    case when {{ looks_like(column, '^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$') }}
-        then try_cast({{ trimmed(column) }} as double) end
+{% macro number(cell) -%}
+    case when {{ looks_like(cell, '^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$') }}
+        then try_cast({{ trimmed(cell) }} as double) end
 {%- endmacro %}
 
 
-{% macro looks_like(column, pattern) -%}
+{% macro looks_like(cell, pattern) -%}
     {#- A cast alone would take '12d', 'NaN' and 'Infinity' for numbers. -#}
-    {{ trimmed(column) }} rlike '{{ pattern }}'
+    {{ trimmed(cell) }} rlike '{{ pattern }}'
 {%- endmacro %}
 
 
@@ -60,8 +67,7 @@
 
 
 {% macro fault_of(column, contract) %}
-    {#- The code of what is wrong with a cell, null where nothing is. `typed_…` is the cell as
-        silver holds it, which a CTE above has computed; the bare name would be the workbook's. -#}
+    {#- The code of what is wrong with a cell, null where nothing is. -#}
     {%- set rule = contract[column] -%}
     {%- set refusal = {
         'flag': 'not_accepted',
@@ -70,21 +76,67 @@
         'number': 'not_a_number',
     } -%}
     case
-        when typed_{{ rule.silver }} is null and {{ is_blank(column) }} then 'missing'
+        when {{ rule.silver }} is null and {{ is_blank('cells.' ~ column) }} then 'missing'
         {%- if rule.type in refusal %}
-        when typed_{{ rule.silver }} is null then '{{ refusal[rule.type] }}'
+        when {{ rule.silver }} is null then '{{ refusal[rule.type] }}'
         {%- endif %}
         {%- if rule.range %}
-        when typed_{{ rule.silver }} not between {{ rule.range[0] }} and {{ rule.range[1] }}
+        when {{ rule.silver }} not between {{ rule.range[0] }} and {{ rule.range[1] }}
             then 'out_of_range'
         {%- endif %}
     end
 {%- endmacro %}
 
 
-{% macro reason(code, column, value) -%}
+{% macro row_rule_terms(contract) %}
+    {#- A term for every cell that a row rule can find at fault: code, column, condition. -#}
+    {%- set terms = [] -%}
+    {%- for code, rule in var('row_rules').items() -%}
+        {%- for column in rule.columns -%}
+            {%- do terms.append({
+                'code': code,
+                'column': column,
+                'condition': rule.holds | replace('{cell}', contract[column].silver),
+            }) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(terms) }}
+{% endmacro %}
+
+
+{% macro fault_by(term) -%}
+    {#- The code of a row rule's fault; null where the rule holds or can't be judged. -#}
+    case when not ({{ term.condition }}) then '{{ term.code }}' end
+{%- endmacro %}
+
+
+{% macro silver_conditions(contract) %}
+    {#- What holds for every row of silver: the contract and the row rules, on silver's columns. -#}
+    {%- set conditions = [] -%}
+    {%- for rule in contract.values() -%}
+        {%- if rule.type == 'text' -%}
+            {%- do conditions.append(rule.silver ~ " != ''") -%}
+        {%- elif rule.type == 'flag' -%}
+            {%- do conditions.append(rule.silver ~ ' in (0, 1)') -%}
+        {%- elif rule.type == 'category' -%}
+            {%- set accepted = "'" ~ rule.categories | join("', '") ~ "'" -%}
+            {%- do conditions.append(rule.silver ~ ' in (' ~ accepted ~ ')') -%}
+        {%- else -%}
+            {%- do conditions.append(
+                rule.silver ~ ' between ' ~ rule.range[0] ~ ' and ' ~ rule.range[1]
+            ) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- for term in row_rule_terms(contract) -%}
+        {%- do conditions.append('(' ~ term.condition ~ ')') -%}
+    {%- endfor -%}
+    {{ return(conditions) }}
+{% endmacro %}
+
+
+{% macro reason(code, column, value=none) -%}
     named_struct(
-        'code', {{ code }}, 'column_name', '{{ column }}', 'value', {{ value }}
+        'code', {{ code }}, 'column_name', '{{ column }}', 'value', {{ value or 'cells.' ~ column }}
     )
 {%- endmacro %}
 
@@ -111,6 +163,11 @@
 
 
 {% macro rules_version() %}
-    {#- Changes with the row rules and the gate's rules; a refused load is judged again then. -#}
-    {{ return(local_md5(tojson([var('source_contract'), var('gate_rules')], sort_keys=true))) }}
+    {#- Changes with the rules of rows and of the gate; a refused load is judged again then. -#}
+    {%- set names = ['source_contract', 'row_rules', 'gate_rules', 'drift', 'expected_changes'] -%}
+    {%- set rules = [] -%}
+    {%- for name in names -%}
+        {%- do rules.append(var(name)) -%}
+    {%- endfor -%}
+    {{ return(local_md5(tojson(rules, sort_keys=true))) }}
 {% endmacro %}

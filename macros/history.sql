@@ -19,7 +19,11 @@
 
 
 {% macro published_before() -%}
-    {{ earlier('gold', 'publications', {'batch_id': 'string', 'published_at': 'timestamp'}) }}
+    {{ earlier('gold', 'publications', {
+        'batch_id': 'string',
+        'extract_date': 'date',
+        'published_at': 'timestamp',
+    }) }}
 {%- endmacro %}
 
 

@@ -36,25 +36,20 @@
 
 
 {% macro get_insert_overwrite_sql(source_relation, target_relation, existing_relation) %}
-    {#- Delta: the dates of the loads to clean are replaced in one commit, also by no rows at all;
-        a dynamic overwrite would leave a date alone that has become empty. Parquet: as upstream. -#}
+    {#- The dates of the loads to clean are replaced in one commit, also by no rows at all; a
+        dynamic overwrite would leave a date alone that has become empty. -#}
     {%- set columns = adapter.get_columns_in_relation(target_relation)
         | map(attribute='quoted') | join(', ') -%}
-    {%- if config.get('file_format') == 'delta' -%}
-        {%- set dates = run_query(
-            'select distinct extract_date from ' ~ ref('open_loads') ~ ' where to_clean'
-        ).columns[0].values() -%}
-        {%- if dates -%}
-            insert into {{ target_relation }}
-            replace where extract_date in (
-                {%- for date in dates %}date '{{ date }}'{{ ', ' if not loop.last }}{% endfor -%}
-            )
-            select {{ columns }} from {{ source_relation }}
-        {%- else -%}
-            select 'no load to clean' as nothing_to_do
-        {%- endif -%}
-    {%- else -%}
-        insert overwrite table {{ target_relation }} {{ partition_cols(label="partition") }}
+    {%- set dates = run_query(
+        'select distinct extract_date from ' ~ ref('open_loads') ~ ' where to_clean'
+    ).columns[0].values() -%}
+    {%- if dates -%}
+        insert into {{ target_relation }}
+        replace where extract_date in (
+            {%- for date in dates %}date '{{ date }}'{{ ', ' if not loop.last }}{% endfor -%}
+        )
         select {{ columns }} from {{ source_relation }}
+    {%- else -%}
+        select 'no load to clean' as nothing_to_do
     {%- endif -%}
 {% endmacro %}

@@ -1,6 +1,7 @@
-{% test holds(model, expressions) %}
+{% test holds(model, expressions, after=none) %}
 {#- Rows for which one of the expressions is not true (a null is not true), with the first that is
     not; many rules in one scan. -#}
+{{ '/* after ' ~ after ~ ' */' if after }}
 
 select
     case

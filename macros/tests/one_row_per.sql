@@ -1,7 +1,8 @@
-{% test one_row_per(model, columns, complete=none) %}
+{% test one_row_per(model, columns, complete=none, after=none) %}
 {#- Values of the key columns that more than one row has; nulls count as a value.
     `complete` names columns that must hold no null, `all` means every column: keys of rows with
     a gap are failures too. Both in one scan: every test is a statement on the server. -#}
+{{ '/* after ' ~ after ~ ' */' if after }}
 {%- set filled = complete or [] -%}
 {%- if complete == 'all' -%}
     {%- set filled = adapter.get_columns_in_relation(model) | map(attribute='name') | list

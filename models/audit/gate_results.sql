@@ -3,10 +3,17 @@
         materialized='incremental',
         incremental_strategy='append',
         full_refresh=false,
+        on_schema_change='append_new_columns',
     )
 }}
 
 with
+
+loads as (
+
+    select * from {{ source('bronze', 'loads') }}
+
+),
 
 load_figures as (
 
@@ -14,34 +21,155 @@ load_figures as (
 
 ),
 
--- a figure that could not be computed is not a figure that holds
 judgements as (
 
-    {%- for rule, terms in var('gate_rules').items() %}
+    select * from {{ ref('possible_judgements') }}
+
+),
+
+compared_loads as (
+
+    select * from {{ ref('compared_loads') }}
+
+),
+
+judged as (
+
+    select * from {{ judged_before() }}
+
+),
+
+published as (
+
+    select * from {{ published_before() }}
+
+),
+
+gate_rules as (
+
+    select * from {{ gate_rules_table() }} as gate_rules (rule, severity, figure, lowest, highest)
+
+),
+
+-- every rule on every load: by itself, or against the extract chosen to compare it with
+ruled as (
+
+    select
+        load_figures.batch_id,
+        load_figures.extract_date,
+        gate_rules.rule,
+        gate_rules.severity,
+        judgements.figure,
+        coalesce(gate_rules.lowest, gate_rules.highest) as threshold,
+        coalesce(judgements.verdict, 'not_applicable') as verdict,
+        judgements.other_extract_date as compared_with,
+        load_figures.candidates_built_at
+
+    from load_figures
+
+    cross join gate_rules
+
+    left join compared_loads
+        on load_figures.batch_id = compared_loads.batch_id
+
+    left join judgements
+        on
+            load_figures.batch_id = judgements.batch_id
+            and gate_rules.rule = judgements.rule
+            and (
+                judgements.other_batch_id is null
+                or (
+                    compared_loads.other_batch_id = judgements.other_batch_id
+                    and compared_loads.other_is_open = judgements.other_is_open
+                )
+            )
+
+),
+
+passing as (
+
+    select batch_id
+
+    from ruled
+
+    group by batch_id
+
+    having not bool_or(severity = 'error' and verdict = 'failed')
+
+),
+
+states as (
+
+    select
+        batch_id,
+        max_by(verdict = 'superseded', judged_at) as is_superseded
+
+    from judged
+
+    group by batch_id
+
+),
+
+in_gold as (
+
+    select
+        extract_date,
+        max_by(batch_id, published_at) as batch_id
+
+    from published
+
+    group by extract_date
+
+),
+
+-- a later load of the date replaces this one: at once where this one is not in gold, else when the
+-- later one has passed
+superseded as (
+
+    select distinct
+        loads.batch_id,
+        loads.extract_date
+
+    from loads
+
+    inner join loads as later
+        on
+            loads.extract_date = later.extract_date
+            and loads._loaded_at < later._loaded_at
+
+    left join states
+        on loads.batch_id = states.batch_id
+
+    left join in_gold
+        on loads.batch_id = in_gold.batch_id
+
+    left join passing
+        on later.batch_id = passing.batch_id
+
+    where
+        not coalesce(states.is_superseded, false)
+        and (in_gold.batch_id is null or passing.batch_id is not null)
+
+),
+
+judged_now as (
+
+    select * from ruled
+
+    union all
 
     select
         batch_id,
         extract_date,
-        candidates_built_at,
-        '{{ rule }}' as rule,
-        '{{ terms.severity }}' as severity,
-        {{ terms.figure }} as figure,
-        cast({{ terms.at_most if terms.at_most is defined else terms.at_least }} as double)
-            as threshold,
-        coalesce(
-            {{ terms.figure }}
-            {{ '<=' if terms.at_most is defined else '>=' }}
-            {{ terms.at_most if terms.at_most is defined else terms.at_least }},
-            false
-        ) as holds
+        'superseded' as rule,
+        'info' as severity,
+        cast(null as double) as figure,
+        cast(null as double) as threshold,
+        'superseded' as verdict,
+        cast(null as date) as compared_with,
+        cast(null as timestamp) as candidates_built_at
 
-    from load_figures
-
-    {%- if not loop.last %}
-
-    union all
-    {%- endif %}
-    {%- endfor %}
+    from superseded
 
 ),
 
@@ -55,16 +183,13 @@ final as (
         severity,
         figure,
         threshold,
-        case
-            when holds then 'passed'
-            when severity = 'warn' then 'warned'
-            else 'failed'
-        end as verdict,
+        verdict,
+        compared_with,
         candidates_built_at,
         '{{ rules_version() }}' as rules_version,
         current_timestamp() as judged_at
 
-    from judgements
+    from judged_now
 
 )
 

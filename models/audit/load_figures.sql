@@ -1,5 +1,7 @@
 {{ config(materialized='table') }}
 
+{%- set conditions = silver_conditions(var('source_contract')) %}
+
 with
 
 open_loads as (
@@ -11,6 +13,12 @@ open_loads as (
 load_counts as (
 
     select * from {{ ref('load_counts') }}
+
+),
+
+customers as (
+
+    select * from {{ ref('customers') }}
 
 ),
 
@@ -26,12 +34,37 @@ labels as (
 
 ),
 
+-- held against the declared rules once more, whoever wrote them into silver
+customer_figures as (
+
+    select
+        _batch_id,
+        count_if(
+            not coalesce(
+                {%- for condition in conditions %}
+                {{ 'and ' if not loop.first }}{{ condition }}
+                {%- endfor %},
+                false
+            )
+        ) as customers_against_rules
+
+    from customers
+
+    where extract_date in (select open_loads.extract_date from open_loads)
+
+    group by _batch_id
+
+),
+
 feature_figures as (
 
     select
         batch_id,
         count(*) as feature_rows,
         count(distinct customer_id) as customers,
+        avg(cast(
+            abs(total_charges - tenure * monthly_charges) > 0.2 * tenure * monthly_charges as int
+        )) as share_of_odd_totals,
         max(built_at) as built_at
 
     from features
@@ -47,6 +80,7 @@ label_figures as (
         count(*) as label_rows,
         count(distinct customer_id) as labelled_customers,
         count(churned) as labels,
+        avg(churned) as churn_rate,
         max(built_at) as built_at
 
     from labels
@@ -86,12 +120,19 @@ final as (
         cast(
             abs(load_counts.silver_rows - coalesce(feature_figures.feature_rows, 0))
             + abs(load_counts.silver_rows - coalesce(label_figures.label_rows, 0)) as double
-        ) as candidates_missing_or_surplus
+        ) as candidates_missing_or_surplus,
+        cast(coalesce(customer_figures.customers_against_rules, 0) as double)
+            as customers_against_rules,
+        label_figures.churn_rate,
+        feature_figures.share_of_odd_totals
 
     from open_loads
 
     left join load_counts
         on open_loads.batch_id = load_counts.batch_id
+
+    left join customer_figures
+        on open_loads.batch_id = customer_figures._batch_id
 
     left join feature_figures
         on open_loads.batch_id = feature_figures.batch_id

@@ -31,6 +31,7 @@ final as (
         max(judged_at) as judged_at,
         max(candidates_built_at) as candidates_built_at,
         case
+            when bool_or(verdict = 'superseded') then 'superseded'
             when bool_or(verdict = 'pending') then 'pending'
             when bool_or(severity = 'error' and verdict = 'failed') then 'refused'
             else 'passed'

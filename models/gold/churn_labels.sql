@@ -1,11 +1,9 @@
 {{
     config(
-        materialized='incremental',
-        incremental_strategy='insert_overwrite',
+        materialized='published_partitions',
         partition_by='extract_date',
         file_format='parquet',
         full_refresh=false,
-        on_schema_change='append_new_columns',
     )
 }}
 

@@ -28,19 +28,23 @@ open_rows as (
 
 ),
 
+-- the workbook's cells are set apart: some bear the name that silver gives to the typed value
 typed as (
 
     select
-        *,
-        {%- for column in contract %}
-        {{ typed_value(column, contract) }} as typed_{{ contract[column].silver }},
-        {%- endfor %}
-        sha2(to_json(struct(
+        _batch_id,
+        _row_number,
+        _extract_date as extract_date,
+        _loaded_at,
+        struct(
             {%- for column in contract %}
-            {{ adapter.quote(column) }},
+            {{ adapter.quote(column) }}{{ ',' if not loop.last }}
             {%- endfor %}
-            array_sort(map_entries(_extra)) as extra
-        )), 256) as row_hash
+        ) as cells,
+        {%- for column, rule in contract.items() %}
+        {{ typed_value(column, contract) }} as {{ rule.silver }},
+        {%- endfor %}
+        array_sort(map_entries(_extra)) as extra
 
     from open_rows
 
@@ -49,18 +53,15 @@ typed as (
 faults as (
 
     select
-        _batch_id,
-        _row_number,
-        _extract_date as extract_date,
-        _loaded_at,
-        row_hash,
-        {%- for column, rule in contract.items() %}
-        typed_{{ rule.silver }} as {{ rule.silver }},
-        {%- endfor %}
+        * except (cells, extra),
+        sha2(to_json(struct(cells, extra)), 256) as row_hash, -- noqa: RF03
         filter(
             array(
                 {%- for column in contract %}
-                {{ reason(fault_of(column, contract), column, adapter.quote(column)) }}
+                {{ reason(fault_of(column, contract), column) }},
+                {%- endfor %}
+                {%- for term in row_rule_terms(contract) %}
+                {{ reason(fault_by(term), term.column) }}
                 {{- ',' if not loop.last }}
                 {%- endfor %}
             ),

@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pandas as pd
 import pytest
 from homes import Home
 
+from cli.loads import requeue
+from lakehouse import spark_server
 from seeds_loader.sample import SampleParameters, simulate, write_samples
+
+SAMPLE = SampleParameters(months=2, dirt=True)
 
 
 def gold(home: Home, extract_date: str) -> list[dict[str, Any]]:
@@ -31,9 +36,10 @@ def published(home: Home) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two monthly workbooks of 1,200 customers, with the faults that real ones have."""
+    """Two monthly workbooks with the faults that real ones have, of the real one's size: a load of
+    another size than the extract before it is refused."""
     folder = tmp_path_factory.mktemp("samples")
-    return write_samples(SampleParameters(rows=1200, months=2, dirt=True), folder)
+    return write_samples(SAMPLE, folder)
 
 
 def workbook(path: Path, rows: list[list[Any]]) -> Path:
@@ -68,7 +74,7 @@ def test_dirty_rows_are_rejected_by_what_is_wrong_with_them(
 ) -> None:
     """The sampler knows which faults it made; the rejects must be those rows, no others."""
     load_and_build(tables, samples[0], "2025-01-01", without=NO_UNIT_TESTS)
-    month = next(iter(simulate(SampleParameters(rows=1200, months=2, dirt=True))))
+    month = next(iter(simulate(SAMPLE)))
     expected = {each.row_number: each.fate for each in month.dirt if each.fate != "loads"}
     rejects = tables.sql(
         "select _row_number, reasons from silver.rejected_rows where extract_date = '2025-01-01'"
@@ -135,13 +141,57 @@ def test_a_restatement_replaces_its_date_and_can_be_taken_back(
     load_and_build(tables, samples[1], "2025-05-01")
     first = gold(tables, "2025-05-01")
     rows = rows_of(samples[1])
-    path = workbook(tmp_path / "restated.xlsx", rows[:1150])
+    path = workbook(tmp_path / "restated.xlsx", rows[:6500])
     load_and_build(tables, path, "2025-05-01")
     assert len(gold(tables, "2025-05-01")) < len(first)
     load_and_build(tables, samples[1], "2025-05-01")
     assert gold(tables, "2025-05-01") == first
-    loads = tables.value("select count(*) from bronze.loads where extract_date = '2025-05-01'")
-    assert loads == 3
+    verdicts = tables.sql(
+        """
+        select verdict from bronze.loads inner join audit.load_verdicts using (batch_id)
+        where loads.extract_date = '2025-05-01' order by _loaded_at
+        """
+    )
+    assert [row["verdict"] for row in verdicts] == ["superseded", "superseded", "passed"]
+    # what it was compared with is the extract before, not what it replaces
+    compared = tables.value(
+        """
+        select max(compared_with) from audit.gate_results
+        where extract_date = '2025-05-01' and verdict = 'passed'
+        """
+    )
+    assert compared == date(2025, 1, 1)
+
+
+def test_a_refused_restatement_leaves_what_it_was_to_replace(
+    tables: Home, samples: list[Path], tmp_path: Path
+) -> None:
+    load_and_build(tables, samples[0], "2025-01-01")
+    before = gold(tables, "2025-01-01")
+    path = workbook(tmp_path / "few.xlsx", rows_of(samples[0])[:900])
+    load_and_build(tables, path, "2025-01-01")
+    assert gold(tables, "2025-01-01") == before
+    verdicts = tables.sql(
+        """
+        select verdict from bronze.loads inner join audit.load_verdicts using (batch_id)
+        where loads.extract_date = '2025-01-01' order by _loaded_at
+        """
+    )
+    assert [row["verdict"] for row in verdicts][-2:] == ["passed", "refused"]
+    # a rebuild can't judge what silver no longer holds, and does not make it wait for ever
+    tables.churn("build", "--rebuild", *NO_TESTS)
+    assert gold(tables, "2025-01-01") == before
+    assert tables.value("select count(*) from audit.load_verdicts where verdict = 'pending'") == 0
+
+
+def test_a_run_finishes_a_load_that_is_to_be_judged_again(
+    tables: Home, samples: list[Path]
+) -> None:
+    load_and_build(tables, samples[1], "2025-05-01")
+    with spark_server.session(tables.settings) as spark:
+        requeue(spark, "extract_date = '2025-05-01' and verdict = 'passed'", "test")
+    summary = tables.churn_json("run", samples[1], "--extract-date", "2025-05-01")
+    assert summary["gate"]["verdict"] == "passed"
 
 
 def test_a_rebuild_publishes_the_same_again(tables: Home, samples: list[Path]) -> None:
@@ -169,14 +219,33 @@ def test_nothing_pending_is_a_green_build(tables: Home) -> None:
     assert what_stands(tables) == before
 
 
+def published_files(home: Home) -> list[Path]:
+    lake = home.path / "lake" / "gold"
+    return [
+        each
+        for name in ("customer_features", "churn_labels")
+        for each in (lake / name).rglob("*")
+        if each.is_file() and not each.name.endswith(".crc")
+    ]
+
+
+def test_gold_holds_just_the_published_files(tables: Home, samples: list[Path]) -> None:
+    """One file a date and table, however often it was published; a plain reader finds no more."""
+    load_and_build(tables, samples[0], "2025-01-01")
+    leftover = tables.path / "lake" / "gold" / "churn_labels" / "extract_date=2025-01-01" / "died"
+    leftover.mkdir()
+    (leftover / "part-0.parquet").write_bytes(b"half a file")
+    tables.dbt("build", "-s", "open_loads", *NO_UNIT_TESTS)
+    for name in ("customer_features", "churn_labels"):
+        read = pd.read_parquet(tables.path / "lake" / "gold" / name)
+        counts = read.groupby("extract_date", observed=True).size().to_dict()
+        assert {str(day)[:10]: n for day, n in counts.items()} == published(tables)
+    assert len(published_files(tables)) == 2 * len(published(tables))
+
+
 def what_stands(home: Home) -> tuple[Any, ...]:
     """Verdicts, publications and the published files, with the times of their writing."""
-    lake = home.path / "lake" / "gold"
-    files = {
-        each: each.stat().st_mtime_ns
-        for name in ("customer_features", "churn_labels")
-        for each in (lake / name).rglob("*.parquet")
-    }
+    files = {each: each.stat().st_mtime_ns for each in published_files(home)}
     return (
         home.value("select count(*) from audit.gate_results"),
         home.sql("select batch_id, published_at from gold.publications order by 1"),

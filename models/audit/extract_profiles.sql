@@ -1,0 +1,71 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='merge',
+        unique_key=['batch_id', 'feature', 'bin'],
+        full_refresh=false,
+    )
+}}
+
+{%- set bins = drift_bins() %}
+
+with
+
+features as (
+
+    select * from {{ ref('audit_customer_features') }}
+
+),
+
+-- one scan for all bins
+counted as (
+
+    select
+        batch_id,
+        extract_date,
+        count(*) as customers,
+        array(
+            {%- for each in bins %}
+            named_struct(
+                'feature', '{{ each.feature }}',
+                'bin', '{{ each.bin }}',
+                'customers', count_if({{ each.condition }})
+            ){{ ',' if not loop.last }}
+            {%- endfor %}
+        ) as bins
+
+    from features
+
+    group by
+        batch_id,
+        extract_date
+
+),
+
+binned as (
+
+    select
+        batch_id,
+        extract_date,
+        customers as all_customers,
+        inline(bins) -- noqa: AL03
+
+    from counted
+
+),
+
+final as (
+
+    select
+        batch_id,
+        extract_date,
+        feature,
+        bin,
+        cast(customers as int) as customers,
+        customers / all_customers as share
+
+    from binned
+
+)
+
+select * from final

@@ -1,0 +1,409 @@
+"""Every declared rule, broken alone: what breaks just it is refused or rejected by just it.
+
+The lists here are written by hand, apart from the declared place: a rule that is taken out there
+makes a test fail, and so does one that is added without data that break it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from homes import Home, Homes
+
+from lakehouse import spark_server
+from lakehouse.settings import PROJECT
+from lakehouse.sql import statement
+from seeds_loader.extract_date import ExtractDate
+from seeds_loader.load import load
+from seeds_loader.sample import SampleParameters, simulate
+from seeds_loader.workbook import read_workbook
+
+DECLARED = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
+CUSTOMERS = 1200
+# Enough copies that rows can be lost without falling below the least number of customers.
+COPIES = 100
+BASE = date(2020, 1, 1)
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def every(column: str, value: Any) -> Change:
+    """All customers with one value."""
+    return lambda sheet: sheet.assign(**{column: value})
+
+
+def online(column: str) -> Change:
+    """All customers with internet access have the add-on."""
+    return lambda sheet: sheet.assign(
+        **{column: sheet[column].where(sheet["InternetService"] == "No", "Yes")}
+    )
+
+
+def billed(**columns: float) -> Change:
+    """All customers with one tenure or price, and the total that belongs to it."""
+
+    def change(sheet: pd.DataFrame) -> pd.DataFrame:
+        sheet = sheet.assign(**columns)
+        return sheet.assign(TotalCharges=(sheet["tenure"] * sheet["MonthlyCharges"]).round(2))
+
+    return change
+
+
+def some(share: float, column: str, value: Any) -> Change:
+    """The first customers, that share of all, with one value."""
+
+    def change(sheet: pd.DataFrame) -> pd.DataFrame:
+        first = sheet["customerID"].isin(sheet["customerID"].unique()[: int(share * CUSTOMERS)])
+        return sheet.assign(**{column: sheet[column].mask(first, value)})
+
+    return change
+
+
+def odd_totals(sheet: pd.DataFrame) -> pd.DataFrame:
+    """Totals 30 % too high for every tenth customer: too many, though each is bearable."""
+    odd = (sheet["tenure"] > 0) & (sheet["customerID"].rank(method="dense") % 10 == 0)
+    total = (sheet["tenure"] * sheet["MonthlyCharges"] * 1.3).round(2)
+    return sheet.assign(TotalCharges=sheet["TotalCharges"].mask(odd, total))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A workbook, or what is done to the tables on its way, that breaks one rule."""
+
+    rule: str
+    change: Change = lambda sheet: sheet
+    silver: str = ""
+    candidates: str = ""
+
+
+def drifts() -> list[Case]:
+    add_ons = {
+        "online_security": "OnlineSecurity",
+        "online_backup": "OnlineBackup",
+        "device_protection": "DeviceProtection",
+        "tech_support": "TechSupport",
+        "streaming_tv": "StreamingTV",
+        "streaming_movies": "StreamingMovies",
+    }
+    changes = {
+        "tenure": billed(tenure=60),
+        "monthly_charges": billed(MonthlyCharges=95.0),
+        "gender": every("gender", "Female"),
+        "senior_citizen": every("SeniorCitizen", 1),
+        "partner": every("Partner", "Yes"),
+        "dependents": every("Dependents", "Yes"),
+        "phone_service": every("PhoneService", "Yes"),
+        "multiple_lines": lambda sheet: sheet.assign(
+            MultipleLines=sheet["MultipleLines"].replace("No", "Yes")
+        ),
+        "internet_service": lambda sheet: sheet.assign(
+            InternetService=sheet["InternetService"].replace("DSL", "Fiber optic")
+        ),
+        **{feature: online(column) for feature, column in add_ons.items()},
+        "contract": every("Contract", "Two year"),
+        "paperless_billing": every("PaperlessBilling", "No"),
+        "payment_method": every("PaymentMethod", "Mailed check"),
+    }
+    return [Case(f"drift_of_{feature}", change) for feature, change in changes.items()]
+
+
+REFUSED = [
+    Case(
+        "enough_customers",
+        lambda sheet: sheet[sheet["customerID"].isin(sheet["customerID"].unique()[-999:])],
+    ),
+    Case("rejects_bearable", some(0.06, "gender", "?")),
+    Case(
+        "churn_rate_not_too_low",
+        lambda sheet: some(0.04, "Churn", "Yes")(every("Churn", "No")(sheet)),
+    ),
+    Case(
+        "churn_rate_not_too_high",
+        lambda sheet: some(0.61, "Churn", "Yes")(every("Churn", "No")(sheet)),
+    ),
+    Case("rows_not_lost", lambda sheet: sheet.drop_duplicates().head(1039)),
+    Case("rows_not_multiplied", lambda sheet: pd.concat([sheet, sheet.head(326)])),
+    *drifts(),
+    Case(
+        "rows_accounted_for",
+        silver="delete from silver.customers where extract_date = :day and _row_number = 2",
+    ),
+    Case(
+        "rows_hold_rules",
+        silver="""
+            update silver.customers set total_charges = -0.01, tenure = 1
+            where extract_date = :day and _row_number = 2
+        """,
+    ),
+    Case(
+        "unique_customers",
+        candidates="""
+            update audit.customer_features set customer_id = :last
+            where extract_date = :day and customer_id = :first
+        """,
+    ),
+    Case(
+        "labels_present",
+        candidates="""
+            update audit.churn_labels set churned = null
+            where extract_date = :day and customer_id = :first
+        """,
+    ),
+    Case(
+        "candidates_complete",
+        candidates="""
+            delete from audit.customer_features
+            where extract_date = :day and customer_id = :first;
+            delete from audit.churn_labels
+            where extract_date = :day and customer_id = :first
+        """,
+    ),
+]
+# They come last: what has passed is what later loads are compared with.
+WARNED = [
+    Case("rejects_usual", some(0.01, "gender", "?")),
+    Case("totals_usual", odd_totals),
+    Case("unusual_drift_of_gender", some(0.4, "gender", "Female")),
+]
+
+# Column, value and code of a row that has just that one fault.
+CELLS: dict[str, dict[str, str]] = {
+    "customerID": {"": "missing"},
+    "gender": {"": "missing", "f": "not_accepted"},
+    "SeniorCitizen": {"": "missing", "2": "not_accepted"},
+    "Partner": {"": "missing", "1": "not_accepted"},
+    "Dependents": {"": "missing", "y": "not_accepted"},
+    "tenure": {
+        "": "missing",
+        "x": "not_an_integer",
+        "1.5": "not_an_integer",
+        "-1": "out_of_range",
+    },
+    "PhoneService": {"": "missing", "0": "not_accepted"},
+    "MultipleLines": {"": "missing", "No phone": "not_accepted"},
+    "InternetService": {"": "missing", "Cable": "not_accepted"},
+    "OnlineSecurity": {"": "missing", "0": "not_accepted"},
+    "OnlineBackup": {"": "missing", "0": "not_accepted"},
+    "DeviceProtection": {"": "missing", "0": "not_accepted"},
+    "TechSupport": {"": "missing", "0": "not_accepted"},
+    "StreamingTV": {"": "missing", "0": "not_accepted"},
+    "StreamingMovies": {"": "missing", "0": "not_accepted"},
+    "Contract": {"": "missing", "Monthly": "not_accepted"},
+    "PaperlessBilling": {"": "missing", "0": "not_accepted"},
+    "PaymentMethod": {"": "missing", "Cash": "not_accepted"},
+    "MonthlyCharges": {"": "missing", "1,5": "not_a_number"},
+    "TotalCharges": {"": "missing", "n/a": "not_a_number", "-1": "out_of_range"},
+    "Churn": {"": "missing", "1": "not_accepted"},
+}
+# A customer in the second month: whatever one cell says, the total stays within four bills.
+SOUND = {
+    "gender": "Female",
+    "SeniorCitizen": "0",
+    "Partner": "No",
+    "Dependents": "No",
+    "tenure": "1",
+    "PhoneService": "Yes",
+    "MultipleLines": "No",
+    "InternetService": "DSL",
+    "OnlineSecurity": "No",
+    "OnlineBackup": "No",
+    "DeviceProtection": "No",
+    "TechSupport": "No",
+    "StreamingTV": "No",
+    "StreamingMovies": "No",
+    "Contract": "One year",
+    "PaperlessBilling": "No",
+    "PaymentMethod": "Mailed check",
+    "MonthlyCharges": "50",
+    "TotalCharges": "50",
+    "Churn": "No",
+}
+OFFLINE = dict.fromkeys(
+    (
+        "OnlineSecurity",
+        "OnlineBackup",
+        "DeviceProtection",
+        "TechSupport",
+        "StreamingTV",
+        "StreamingMovies",
+    ),
+    "No internet service",
+)
+# Changes to the sound customer, the faulty column and the rule.
+CONTRADICTIONS: list[tuple[dict[str, str], str, str]] = [
+    *(
+        ({"InternetService": "No", **OFFLINE, column: "No"}, column, "no_internet_service")
+        for column in OFFLINE
+    ),
+    ({"PhoneService": "No"}, "MultipleLines", "no_phone_service"),
+    ({"tenure": "0"}, "TotalCharges", "nothing_billed_yet"),
+    ({"tenure": "10", "TotalCharges": "299.99"}, "TotalCharges", "total_fits_tenure"),
+    ({"tenure": "10", "TotalCharges": "700.01"}, "TotalCharges", "total_fits_tenure"),
+    ({"tenure": "20", "TotalCharges": "599.99"}, "TotalCharges", "total_fits_tenure"),
+]
+HOLDING = [
+    {"tenure": "0", "TotalCharges": ""},
+    {"tenure": "0", "TotalCharges": "0"},
+    {"tenure": "10", "TotalCharges": "300"},
+    {"tenure": "10", "TotalCharges": "700"},
+    {"tenure": "20", "TotalCharges": "600"},
+    {"InternetService": "No", **OFFLINE},
+    {"PhoneService": "No", "MultipleLines": "No phone service"},
+]
+
+
+def faulty_rows() -> tuple[list[dict[str, str]], dict[str, tuple[str, str]]]:
+    """Rows and, by customer, the one reason why each must be rejected."""
+    rows: list[dict[str, str]] = []
+    reasons: dict[str, tuple[str, str]] = {}
+
+    def add(changes: dict[str, str], code: str, column: str) -> None:
+        customer = f"{len(rows):04}-FAULT"
+        rows.append({"customerID": customer, **SOUND, **changes})
+        reasons[rows[-1]["customerID"]] = (code, column)
+
+    for column, faults in CELLS.items():
+        for value, code in faults.items():
+            add({column: value}, code, column)
+    # cells whose change another cell has to follow, or the total would not fit
+    add({"tenure": "601", "TotalCharges": "30050"}, "out_of_range", "tenure")
+    add(
+        {"tenure": "0", "MonthlyCharges": "-1", "TotalCharges": ""},
+        "out_of_range",
+        "MonthlyCharges",
+    )
+    add({"MonthlyCharges": "10000.01", "TotalCharges": "10000"}, "out_of_range", "MonthlyCharges")
+    add(
+        {"tenure": "600", "MonthlyCharges": "5000", "TotalCharges": "2500000"},
+        "out_of_range",
+        "TotalCharges",
+    )
+    for changes, column, code in CONTRADICTIONS:
+        add(changes, code, column)
+    rows += [
+        {"customerID": f"{number:04}-SOUND", **SOUND, **changes}
+        for number, changes in enumerate(HOLDING)
+    ]
+    return rows, reasons
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The home after all cases went through the gate, and the extract date of each case."""
+
+    home: Home
+    dates: dict[str, date]
+    faulty: date
+
+    def broken(self, rule: str) -> dict[str, set[str]]:
+        """The rules that the case's load did not pass, by verdict."""
+        rows = self.home.sql(
+            f"""
+            select rule, verdict from audit.gate_results
+            where extract_date = '{self.dates[rule]}' and verdict not in ('passed', 'pending')
+            """
+        )
+        return {
+            verdict: {row["rule"] for row in rows if row["verdict"] == verdict}
+            for verdict in ("failed", "warned")
+        }
+
+
+def base_sheet() -> pd.DataFrame:
+    sheet = next(iter(simulate(SampleParameters(rows=CUSTOMERS)))).sheet
+    # Later copies of the first customers, so that these keep their rows.
+    return pd.concat([sheet, sheet.tail(COPIES)], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def judged(homes: Homes, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    """One published extract, then every case as a pending load, judged in one build."""
+    home = homes.new("rules")
+    home.churn("up")
+    folder = tmp_path_factory.mktemp("rules")
+    base = base_sheet()
+    cases = [*REFUSED, *WARNED]
+    dates = {case.rule: BASE + timedelta(days=n + 1) for n, case in enumerate(cases)}
+    rows, _ = faulty_rows()
+    faulty = BASE + timedelta(days=len(cases) + 1)
+    sheets = {BASE: base, faulty: pd.concat([base, pd.DataFrame(rows)])}
+    sheets |= {dates[case.rule]: case.change(base) for case in cases}
+    with spark_server.session(home.settings) as spark:
+        for day, sheet in sorted(sheets.items()):
+            path = folder / f"{day}.csv"
+            sheet.to_csv(path, index=False)
+            load(spark, read_workbook(path), ExtractDate(day, "given"), lambda _: None)
+    home.dbt("run", "-s", "customers", "rejected_rows", "+checked_rows")
+    first, last = base["customerID"].min(), base["customerID"].max()
+    tamper(home, dates, lambda case: case.silver, first, last)
+    home.dbt("run", "-s", "load_counts", "audit_customer_features", "audit_churn_labels")
+    tamper(home, dates, lambda case: case.candidates, first, last)
+    home.dbt("run", "-s", "load_figures+", "extract_profiles+")
+    return Judged(home, dates, faulty)
+
+
+def tamper(
+    home: Home, dates: dict[str, date], of: Callable[[Case], str], first: str, last: str
+) -> None:
+    """Changes tables as nobody should, between two steps of the build."""
+    with spark_server.session(home.settings) as spark:
+        for case in REFUSED:
+            for each in filter(str.strip, of(case).split(";")):
+                statement(spark, each, day=dates[case.rule], first=first, last=last)
+
+
+@pytest.mark.parametrize("rule", [case.rule for case in REFUSED])
+def test_a_broken_rule_refuses_the_load_alone(judged: Judged, rule: str) -> None:
+    broken = judged.broken(rule)
+    assert broken["failed"] == {rule}
+    # the same figure, past the lower threshold as well
+    same_figure = {f"unusual_{rule}", "rejects_usual" if rule == "rejects_bearable" else ""}
+    assert broken["warned"] <= same_figure
+
+
+@pytest.mark.parametrize("rule", [case.rule for case in WARNED])
+def test_an_unusual_load_is_published_with_a_warning(judged: Judged, rule: str) -> None:
+    broken = judged.broken(rule)
+    assert (broken["failed"], broken["warned"]) == (set(), {rule})
+
+
+def test_what_was_refused_is_not_published(judged: Judged) -> None:
+    published = {
+        row["extract_date"]
+        for table in ("customer_features", "churn_labels", "publications")
+        for row in judged.home.sql(f"select distinct extract_date from gold.{table}")
+    }
+    warned = {judged.dates[case.rule] for case in WARNED}
+    assert published == {BASE, *warned, judged.faulty}
+
+
+def test_each_faulty_row_is_rejected_for_its_one_fault(judged: Judged) -> None:
+    rejects = judged.home.sql(
+        f"""
+        select customerID, reasons from silver.rejected_rows
+        where extract_date = '{judged.faulty}' and reasons[0].code != 'exact_duplicate'
+        """
+    )
+    _, expected = faulty_rows()
+    found = {
+        row["customerID"] or "": [(each["code"], each["column_name"]) for each in row["reasons"]]
+        for row in rejects
+    }
+    assert found == {customer: [reason] for customer, reason in expected.items()}
+
+
+def test_every_declared_rule_is_broken_by_a_case() -> None:
+    cases = {case.rule for case in (*REFUSED, *WARNED)}
+    watched = {*DECLARED["drift"]["bands"], *DECLARED["drift"]["categories"]}
+    assert cases - {"unusual_drift_of_gender"} == {
+        *DECLARED["gate_rules"],
+        *(f"drift_of_{feature}" for feature in watched),
+    }
+    assert {code for _, _, code in CONTRADICTIONS} == set(DECLARED["row_rules"])
+    assert set(CELLS) == set(DECLARED["source_contract"])
+    codes = {code for faults in CELLS.values() for code in faults.values()}
+    assert codes | {"exact_duplicate", "conflicting_duplicate"} == set(DECLARED["reject_reasons"])
