@@ -206,8 +206,9 @@ def _refusal(job: Run, spark: SparkSession, loaded: Load, outcome: Outcome | Non
         f"The gate refused {loaded.source_file}; gold, online store, model and scores are as "
         f"before{lines}",
         where=f"extract of {loaded.extract_date}, {job.folder}/report.html",
-        remedy="look at silver.rejected_rows and audit.gate_results, correct the workbook, "
-        "then run it again"
+        remedy="look at audit.gate_results and silver.rejected_rows "
+        f"(`churn rejects --run {job.run_id} --out rejects.xlsx` gives them back as a workbook), "
+        "correct the workbook, then run it again"
         + (
             "; a change that is expected belongs into expected_changes in dbt_project.yml"
             if any(each["compared_with"] for each in failed)

@@ -178,6 +178,19 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
     click.echo(f"{outcome.passed} of {outcome.tests} tests green")
 
 
+@main.command()
+@click.option("--run", "run_id", metavar="RUN", help="Whose rejects; default: the latest load's.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
+)
+@command
+def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
+    """Give the rejected rows back as a workbook, with what is wrong with each."""
+    from cli.rejects import write_rejects
+
+    click.echo(write_rejects(settings, run_id, out, _say))
+
+
 @main.group()
 def features() -> None:
     """The feature store: apply, materialize, verify."""

@@ -1,0 +1,106 @@
+"""What `churn rejects` can't do, and says before it starts a server; the words of the codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import main
+from lakehouse.errors import ChurnError
+from seeds_loader.row_rules import read_reject_words
+
+RUNS = ("20250101T000000Z-aaaaaa", "20250201T000000Z-bbbbbb", "20250301T000000Z-cccccc")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    for run in RUNS:
+        folder = tmp_path / "home" / "runs" / run
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text(json.dumps({"run_id": run, "batch_id": "1f0c"}))
+    (tmp_path / "home" / "runs" / "20250401T000000Z-dddddd").mkdir()
+    return tmp_path / "home"
+
+
+def rejects(home: Path, *arguments: str | Path) -> Result:
+    call = ["rejects", *map(str, arguments)]
+    return CliRunner().invoke(main, call, env={"CHURN_HOME": str(home)})
+
+
+@pytest.mark.parametrize(
+    ("run", "named"),
+    [
+        ("20250201T000000Z-bbbbbc", RUNS[1]),
+        ("nonsense", ", ".join(RUNS)),
+        ("../runs/" + RUNS[0], RUNS[0]),
+        ("20250401T000000Z-dddddd", "2025"),
+    ],
+)
+def test_an_unknown_run_is_told_with_the_nearest_known(home, tmp_path, run, named):
+    answer = rejects(home, "--run", run, "--out", tmp_path / "out.xlsx")
+    assert answer.exit_code == 2
+    assert f"There is no run '{run}'" in answer.stderr
+    assert named in answer.stderr
+    assert not (home / "spark").exists()
+
+
+def test_without_any_run_none_is_named(tmp_path):
+    answer = rejects(tmp_path / "new", "--run", "x", "--out", tmp_path / "out.xlsx")
+    assert answer.exit_code == 2
+    assert "leave --run out" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("there.xlsx", "there.xlsx exists already"),
+        ("folder.xlsx", "folder.xlsx exists already"),
+        ("none/out.xlsx", "There is no folder"),
+        ("there.xlsx/out.xlsx", "There is no folder"),
+        ("out.csv", "does not end in .xlsx"),
+        ("out", "does not end in .xlsx"),
+        ("x" * 300 + ".xlsx", "can't be written"),
+    ],
+)
+def test_a_file_that_can_not_be_written_is_told_first(home, tmp_path, out, told):
+    (tmp_path / "there.xlsx").write_text("somebody's work")
+    (tmp_path / "folder.xlsx").mkdir()
+    answer = rejects(home, "--out", tmp_path / out)
+    assert answer.exit_code == 2, answer.stderr
+    assert told in answer.stderr
+    assert (tmp_path / "there.xlsx").read_text() == "somebody's work"
+    assert not (home / "spark").exists()
+
+
+def test_the_project_has_words_for_its_codes():
+    words = read_reject_words()
+    assert words["missing"]
+    assert words["conflicting_duplicate"]
+    assert "internet" in words["no_internet_service"]
+    assert all(words.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vars: [",
+        "vars: {row_rules: {}}",
+        "vars: {row_rules: {a: {columns: [b]}}, reject_reasons: {}}",
+        "vars: {row_rules: {}, reject_reasons: }",
+    ],
+)
+def test_broken_words_are_told(tmp_path, text):
+    place = tmp_path / "dbt_project.yml"
+    place.write_text(text)
+    with pytest.raises(ChurnError, match="words of the reject codes") as caught:
+        read_reject_words(place)
+    assert caught.value.where == str(place)
+
+
+def test_words_fold_onto_one_line(tmp_path):
+    place = tmp_path / "dbt_project.yml"
+    place.write_text(
+        "vars: {row_rules: {a: {description: 'one\n\n  two'}}, reject_reasons: {b: three}}"
+    )
+    assert dict(read_reject_words(place)) == {"a": "one two", "b": "three"}
