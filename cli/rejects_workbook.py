@@ -17,17 +17,20 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
+from openpyxl.writer.excel import ExcelWriter
 
 from seeds_loader.contract import Column, Contract
 
@@ -37,7 +40,7 @@ COLUMNS_A_SHEET = 16_384
 UNITS_A_CELL = 32_767
 
 ORIGIN = ("Row", "Source file", "Sheet", "What is wrong")
-ORIGIN_WIDTHS = (9, 26, 14, 72)
+REASONS_WIDTH = 72
 NARROWEST, WIDEST = 10, 34
 # Rows that are looked at for the widths of the columns, which stand before the rows in the file.
 ROWS_MEASURED = 200
@@ -188,9 +191,26 @@ class _RejectsWorkbook:
         self._styles: dict[tuple[bool, bool, bool], Any] = {}
 
     def write(self, rejects: Iterable[Reject], path: Path, rows_a_sheet: int) -> int:
+        try:
+            count = self._write_rejects(rejects, rows_a_sheet)
+            self._write_summary(count)
+            with ZipFile(path, "w", ZIP_DEFLATED, allowZip64=True) as archive:
+                ExcelWriter(self._workbook, archive).save()
+        finally:
+            self._close()
+        return count
+
+    def _close(self) -> None:
+        """End the sheets' streams, which else complain on their own after a fault."""
+        for sheet in self._workbook.worksheets:
+            with suppress(OSError):
+                if not sheet.closed:
+                    sheet.close()
+
+    def _write_rejects(self, rejects: Iterable[Reject], rows_a_sheet: int) -> int:
         rows = iter(rejects)
         measured = list(islice(rows, ROWS_MEASURED))
-        widths = [*ORIGIN_WIDTHS, *self._widths(measured)]
+        widths = self._widths(measured)
         count, sheet = 0, self._rejects_sheet(1, widths)
         for reject in chain(measured, rows):
             if count and count % rows_a_sheet == 0:
@@ -200,20 +220,21 @@ class _RejectsWorkbook:
             self._tally(reject)
             count += 1
         self._add_filter(sheet, count - (len(self._workbook.worksheets) - 1) * rows_a_sheet)
-        self._write_summary(count)
-        self._workbook.save(path)
         return count
 
     def _headers(self) -> tuple[str, ...]:
         return (*ORIGIN, *self._contract.names, *self._extra)
 
     def _widths(self, rejects: Sequence[Reject]) -> list[int]:
-        """Widths of the source's columns, for headers with the filter's button and for values."""
-        widths = [max(len(header) + 4, NARROWEST) for header in self._headers()[len(ORIGIN) :]]
+        """Widths of the columns, for headers with the filter's button and for values."""
+        widths = [max(len(header) + 4, NARROWEST) for header in self._headers()]
+        origin = ("", self._load.source_file, self._load.sheet, "")
         for reject in rejects:
-            for place, (_, text) in enumerate(self._source_cells(reject)):
-                widths[place] = max(widths[place], len(text or "") + 1)
-        return [min(width, WIDEST) for width in widths]
+            texts = [*origin, *(text or "" for _, text in self._source_cells(reject))]
+            widths = [max(width, len(text) + 1) for width, text in zip(widths, texts, strict=True)]
+        widths = [min(width, WIDEST) for width in widths]
+        widths[ORIGIN.index("What is wrong")] = REASONS_WIDTH
+        return widths
 
     def _rejects_sheet(self, number: int, widths: Sequence[int]) -> Any:
         sheet = self._workbook.create_sheet("Rejects" if number == 1 else f"Rejects {number}")
@@ -312,14 +333,16 @@ class _RejectsWorkbook:
         sheet.append([])
         titles = ("Reason", "In words", "Rows", "Columns (rows)")
         sheet.append([self._header(sheet, title, OWN_HEADER) for title in titles])
-        for code, rows in sorted(self._rows_by_code.items(), key=lambda item: (-item[1], item[0])):
-            columns = self._columns_by_code[code].most_common()
+        for code, rows in _most_first(self._rows_by_code):
+            columns = ", ".join(
+                f"{column} ({n:,})" for column, n in _most_first(self._columns_by_code[code])
+            )
             sheet.append(
                 [
                     self._text(sheet, code),
                     self._text(sheet, self._words.get(code, ""), wrapped=True),
                     self._number(sheet, rows),
-                    self._text(sheet, ", ".join(f"{c} ({n:,})" for c, n in columns), wrapped=True),
+                    self._text(sheet, columns, wrapped=True),
                 ]
             )
         sheet.append([])
@@ -364,6 +387,11 @@ class _RejectsWorkbook:
         cell.number_format = "#,##0"
         cell.alignment = Alignment(horizontal="left")
         return cell
+
+
+def _most_first(counter: Counter[str]) -> list[tuple[str, int]]:
+    """Names and counts; of equal counts by name, so that the order is the same every time."""
+    return sorted(counter.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _set_widths(sheet: Any, widths: Sequence[int]) -> None:
