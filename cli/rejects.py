@@ -90,8 +90,8 @@ def _writing(path: Path) -> Iterator[None]:
         raise Unusable(
             f"{path.name} can't be written: {fault.strerror or fault}",
             where=str(path),
-            remedy="check the rights to the folder and the room on its disk and for temporary files, "
-            "or name another place",
+            remedy="check the rights to the folder, and the room on its disk and for temporary "
+            "files; or name another place",
         ) from fault
 
 

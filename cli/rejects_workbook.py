@@ -362,6 +362,7 @@ class _RejectsWorkbook:
         ]
 
     def _notes(self) -> Iterator[str]:
+        yield "Correct the rows in the workbook that they come from, and run that one again."
         yield "A row with several faults counts for each of them."
         yield "Exact copies of a row are listed too; they don't count against the gate's bounds."
         if self._like_formulas:
