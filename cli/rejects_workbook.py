@@ -227,11 +227,11 @@ class _RejectsWorkbook:
 
     def _widths(self, rejects: Sequence[Reject]) -> list[int]:
         """Widths of the columns, for headers with the filter's button and for values."""
-        widths = [max(len(header) + 4, NARROWEST) for header in self._headers()]
+        widths = [max(len(header) + 5, NARROWEST) for header in self._headers()]
         origin = ("", self._load.source_file, self._load.sheet, "")
         for reject in rejects:
             texts = [*origin, *(text or "" for _, text in self._source_cells(reject))]
-            widths = [max(width, len(text) + 1) for width, text in zip(widths, texts, strict=True)]
+            widths = [max(width, len(text) + 2) for width, text in zip(widths, texts, strict=True)]
         widths = [min(width, WIDEST) for width in widths]
         widths[ORIGIN.index("What is wrong")] = REASONS_WIDTH
         return widths

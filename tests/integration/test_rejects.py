@@ -29,7 +29,9 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     remarks = sheet.max_column + 1
     sheet.cell(1, remarks, "Remark")
     for row in range(2, sheet.max_row + 1):
-        cell = sheet.cell(row, remarks, REMARKS[row % len(REMARKS)])
+        # by customer, so that exact copies of a row stay exact
+        customer = sum(map(ord, sheet.cell(row, 1).value))
+        cell = sheet.cell(row, remarks, REMARKS[customer % len(REMARKS)])
         cell.data_type = "s" if isinstance(cell.value, str) else cell.data_type
     book.save(path)
     return path
@@ -37,6 +39,11 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows_below_header(sheet: Any) -> list[list[Any]]:
     return [[cell.value for cell in row] for row in sheet.iter_rows(min_row=2)]
+
+
+def as_read(value: Any) -> Any:
+    """To the loader a cell of blanks is a blank cell."""
+    return None if isinstance(value, str) and not value.strip() else value
 
 
 def test_a_refused_run_says_how_to_get_the_rejects_and_they_come_as_they_were(
@@ -60,7 +67,7 @@ def test_a_refused_run_says_how_to_get_the_rejects_and_they_come_as_they_were(
     assert list(given) == sorted(expected)
     for number, row in given.items():
         assert row[1:3] == [dirty.name, source.title]
-        assert row[len(ORIGIN) :] == [cell.value for cell in source[number]], number
+        assert row[len(ORIGIN) :] == [as_read(cell.value) for cell in source[number]], number
         assert row[3].endswith(".")
     for row in sheet.iter_rows(min_row=2):
         marked = {
