@@ -7,6 +7,7 @@ import yaml
 from pyspark.sql.connect.session import SparkSession
 
 from cli import loads
+from cli.rejects_workbook import Reason, sentence
 from cli.report import (
     AT_RISK_SHOWN,
     ChurnGroup,
@@ -21,6 +22,8 @@ from cli.report import (
 )
 from lakehouse.settings import Settings
 from lakehouse.sql import query
+from seeds_loader.contract import read_contract
+from seeds_loader.row_rules import read_reject_words
 from trainer.evaluate import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
@@ -117,14 +120,22 @@ def _rejected_rows(spark: SparkSession, batch_id: str) -> tuple[RejectedRow, ...
         batch=batch_id,
         most=EXAMPLES,
     )
+    words = read_reject_words()
+    columns = {column.name: column for column in read_contract().columns}
     return tuple(
-        RejectedRow(row["_row_number"], tuple(map(_in_words, row["reasons"]))) for row in rows
+        RejectedRow(
+            row["_row_number"],
+            tuple(
+                sentence(
+                    Reason(each["code"], each["column_name"], each["value"]),
+                    columns.get(each["column_name"]),
+                    words,
+                )
+                for each in row["reasons"]
+            ),
+        )
+        for row in rows
     )
-
-
-def _in_words(reason: dict[str, Any]) -> str:
-    value = "blank" if reason["value"] is None else repr(reason["value"])
-    return f"{reason['column_name']} {value}: {reason['code'].replace('_', ' ')}"
 
 
 def _churn_by(spark: SparkSession, column: str, extract_date: str) -> tuple[ChurnGroup, ...]:
