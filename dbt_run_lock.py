@@ -7,8 +7,8 @@ gives back when the process dies (docs/decisions/0002-run-lock.md), nor touch fi
 
 import atexit
 import os
+import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +16,8 @@ from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
-from lakehouse.errors import ChurnError, Unavailable
+from lakehouse.errors import ChurnError
+from lakehouse.published_files import has_superseded_files
 from lakehouse.run_lock import acquire_for_dbt
 from lakehouse.settings import Settings, read_settings
 
@@ -47,12 +48,9 @@ class RunLock(dbtPlugin):
 
 def _clear_up(settings: Settings) -> None:
     """Remove what this dbt call superseded; the lock is held until the process is gone."""
-    from lakehouse import spark_server
-    from lakehouse.published_files import remove_superseded_files
-
-    # Without a server dbt has said so already; what lies there is removed by the next writer.
-    with suppress(Unavailable), spark_server.session(settings) as spark:
-        remove_superseded_files(settings, spark)
+    if has_superseded_files(settings):
+        # A process that ends can't talk to the server any more.
+        subprocess.run([sys.executable, "-m", "lakehouse.published_files"], check=False)
 
 
 plugins = [RunLock]
