@@ -4,10 +4,13 @@ import codecs
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import olefile
 
@@ -20,14 +23,18 @@ ZIP = b"PK"
 OLE = bytes.fromhex("D0CF11E0A1B11AE1")
 ENCODINGS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-# A million customers unpack to 0.7 GB; ordinary sheets shrink to a tenth, never to a thousandth.
+# A million customers unpack to 0.7 GB, sheets shrink to a tenth; blank rows to a fortieth.
 MAX_UNPACKED_BYTES = 4 * 1024**3
-MAX_RATIO = 1000
-RATIO_COUNTS_FROM_BYTES = 50 * 1024**2
+MAX_RATIO = 100
+FREE_UNPACKED_BYTES = 128 * 1024**2
+CHUNK_BYTES = 1024**2
+# The parts that the reader keeps as it finds them, beside the sheets.
+XML_PARTS = ("workbook.xml", "workbook.xml.rels", "styles.xml", "sharedstrings.xml")
 MAX_PROPERTIES_BYTES = 1024**2
 
-# Records of the .xls stream: the one that an encrypted file has, and those that hold cells.
+# Records of the .xls stream: the one that an encrypted file has, a sheet's first, and cells.
 BIFF_FILEPASS = 0x002F
+BIFF_SHEET = 0x0809
 BIFF_CELLS = frozenset(
     (0x0006, 0x00BD, 0x00BE, 0x00D6, 0x00FD, 0x0201, 0x0203, 0x0204, 0x0205, 0x027E)
 )
@@ -89,35 +96,82 @@ def _hold_is_file(path: Path) -> None:
     raise Unusable(what, where=str(path), remedy=remedy)
 
 
-def _hold_xlsx(path: Path) -> None:
+@contextmanager
+def in_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The file as an archive; what is broken in it is Unusable."""
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            _hold_bounded(path, entries)
-            _hold_workbook(path, entries)
-            # Excel's reader stops at the last row, before a sheet's checksum is looked at.
-            broken = archive.testzip()
+            yield archive
     except zipfile.BadZipFile as fault:
         raise damaged(path, f"its table of contents is missing or wrong ({fault})") from fault
-    except (zlib.error, EOFError, NotImplementedError) as fault:
+    except (zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as fault:
         raise damaged(path, fault) from fault
-    if broken:
-        raise damaged(path, f"the checksum of {broken} is wrong")
+
+
+def part(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The bytes of a part, held against its checksum and, if it is XML, against XML's grammar.
+
+    The reader is lenient: it would lose cells in silence. A document type, which is where entities
+    are declared, belongs in no part.
+    """
+    parser = expat.ParserCreate() if _is_xml(entry.filename) else None
+    if parser:
+        parser.StartDoctypeDeclHandler = lambda *_: _refuse_document_type(path, entry.filename)
+    try:
+        with archive.open(entry) as file:
+            while chunk := file.read(CHUNK_BYTES):
+                if parser:
+                    parser.Parse(chunk)
+                yield chunk
+        if parser:
+            parser.Parse(b"", True)
+    except zipfile.BadZipFile as fault:
+        raise damaged(path, f"the checksum of {entry.filename} is wrong") from fault
+    except expat.ExpatError as fault:
+        raise damaged(path, f"{entry.filename} is not proper XML ({fault})") from fault
+
+
+def _is_xml(name: str) -> bool:
+    return name.lower().endswith(XML_PARTS) or is_sheet(name)
+
+
+def is_sheet(name: str) -> bool:
+    """Whether a part of this name is a sheet; by the folder that all programs use."""
+    return "worksheets/" in name.replace("\\", "/").lower() and name.lower().endswith(".xml")
+
+
+def _refuse_document_type(path: Path, name: str) -> None:
+    raise damaged(path, f"{name} declares a document type, which no workbook does")
+
+
+def _hold_xlsx(path: Path) -> None:
+    with in_archive(path) as archive:
+        entries = archive.infolist()
+        _hold_bounded(path, entries)
+        _hold_workbook(path, entries)
+        for entry in entries:
+            # a sheet is looked through when it is its turn
+            if not is_sheet(entry.filename):
+                for _ in part(path, archive, entry):
+                    pass
 
 
 def _hold_bounded(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    names = [entry.filename.replace("\\", "/").lower() for entry in entries]
+    if len(set(names)) < len(names):
+        twin = next(name for index, name in enumerate(names) if name in names[:index])
+        raise damaged(path, f"it holds the part {twin} twice")
+    size = path.stat().st_size
     unpacked = sum(entry.file_size for entry in entries)
-    dense = [
-        entry.filename
-        for entry in entries
-        if entry.file_size > max(RATIO_COUNTS_FROM_BYTES, MAX_RATIO * entry.compress_size)
-    ]
-    if unpacked > MAX_UNPACKED_BYTES or dense:
+    if unpacked > min(MAX_UNPACKED_BYTES, max(FREE_UNPACKED_BYTES, MAX_RATIO * size)):
+        largest = max(entries, key=lambda entry: entry.file_size)
         raise Unusable(
             f"{path.name} would unpack to {unpacked / 1024**3:.1f} GiB, which no workbook does",
-            where=f"{path}{': ' + dense[0] if dense else ''}",
+            where=f"{path}: {largest.filename}",
             remedy="open it in Excel, delete the unused rows and columns, and save it anew",
         )
+    if sum(entry.compress_size for entry in entries) > size:
+        raise damaged(path, "its parts overlap")
 
 
 def _hold_workbook(path: Path, entries: list[zipfile.ZipInfo]) -> None:
@@ -155,18 +209,26 @@ def _hold_xls(path: Path) -> None:
 
 
 def _hold_records(path: Path, stream: bytes) -> None:
-    """Raises Unusable for an encrypted stream and for cells outside of any sheet.
+    """Raises Unusable for an encrypted stream and for cells out of order or outside of any sheet.
 
-    The reader lays a sheet out up to its furthest cell: a broken record would take all memory, and
-    the process with it. After the FILEPASS record everything is scrambled.
+    The reader lays a sheet out from its first row to its last, and skips in silence what lies
+    elsewhere. After the FILEPASS record everything is scrambled.
     """
-    place = 0
+    place = last_row = 0
     while place + 8 <= len(stream):
-        record, length, _, column = struct.unpack_from("<4H", stream, place)
+        record, length, row, column = struct.unpack_from("<4H", stream, place)
         if record == BIFF_FILEPASS:
             raise _protected(path)
-        if record in BIFF_CELLS and column >= XLS_COLUMNS:
-            raise damaged(path, f"a cell in column {column + 1}, where .xls ends at {XLS_COLUMNS}")
+        if record == BIFF_SHEET:
+            last_row = 0
+        elif record in BIFF_CELLS:
+            if column >= XLS_COLUMNS:
+                raise damaged(
+                    path, f"a cell in column {column + 1}, where .xls ends at {XLS_COLUMNS}"
+                )
+            if row < last_row:
+                raise damaged(path, f"a cell of row {row + 1} stands behind row {last_row + 1}")
+            last_row = row
         place += 4 + length
 
 

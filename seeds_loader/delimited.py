@@ -21,9 +21,11 @@ from seeds_loader.header import ROWS_SEARCHED, Header, describe_miss, find_heade
 
 DELIMITERS = (",", ";", "\t")
 BATCH_ROWS = 50_000
-CHUNK_BYTES = 1024**2
+CHUNK_CHARACTERS = 1024**2
 # Blank lines above the header count as lines, not as rows searched.
 LINES_SEARCHED = 1_000
+# What Excel holds; csv itself stops at 131,072 characters of a cell.
+MAX_COLUMNS = 16_384
 
 Record = list[str]
 
@@ -51,33 +53,41 @@ def read_delimited(path: Path, contract: Contract) -> Grid:
 
 
 def _encoding(path: Path) -> str:
+    """The encoding in which the whole file is text. Raises Unusable where there is none."""
     with path.open("rb") as file:
-        head = file.read(4)
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        file.seek(0)
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        nul = False
+        head = file.read(2)
+    utf16 = head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "cp1252"):
         try:
-            while chunk := file.read(CHUNK_BYTES):
-                nul = nul or b"\0" in chunk
-                decoder.decode(chunk)
-            decoder.decode(b"", final=True)
-            encoding = "utf-8-sig"
+            with path.open(encoding=encoding, newline="") as text:
+                while chunk := text.read(CHUNK_CHARACTERS):
+                    if "\0" in chunk:
+                        raise damaged(path, "it holds zero bytes, which text does not")
         except UnicodeDecodeError:
-            encoding = "cp1252"
-    if nul:
-        raise damaged(path, "it holds zero bytes, which text does not")
-    return encoding
+            continue
+        return encoding
+    raise Unusable(
+        f"{path.name} is no text: neither UTF-8 nor UTF-16 nor Windows-1252",
+        where=str(path),
+        remedy="save it in Excel as 'CSV UTF-8 (comma delimited)'",
+    )
 
 
 def _delimiter(path: Path, encoding: str, contract: Contract) -> tuple[str, Header | None]:
     found: list[tuple[str, Header | None]] = []
+    faults: list[Unusable] = []
     for delimiter in DELIMITERS:
-        header = find_header(_top(path, encoding, delimiter), contract)
+        try:
+            header = find_header(_top(path, encoding, delimiter), contract)
+        except Unusable as fault:
+            # quotes that end before a semicolon make no sense to who looks for commas
+            faults.append(fault)
+            continue
         if header is not None and header.fits:
             return delimiter, header
         found.append((delimiter, header))
+    if faults:
+        raise faults[0]
     return max(found, key=lambda pair: pair[1].matched if pair[1] else -1)
 
 
@@ -92,13 +102,15 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Record]:
     with path.open(encoding=encoding, newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
-            yield from reader
-        except UnicodeDecodeError as fault:
-            raise Unusable(
-                f"{path.name} is neither UTF-8 nor Windows-1252 text",
-                where=f"{path}, after line {reader.line_num}",
-                remedy="save it in Excel as 'CSV UTF-8 (comma delimited)'",
-            ) from fault
+            for record in reader:
+                if len(record) > MAX_COLUMNS:
+                    raise Unusable(
+                        f"a row of {path.name} has {len(record):,} cells, more than Excel's "
+                        f"{MAX_COLUMNS:,}",
+                        where=f"{path}, line {reader.line_num}",
+                        remedy="name the file that holds the customers",
+                    )
+                yield record
         except csv.Error as fault:
             raise Unusable(
                 f"{path.name} breaks the rules of CSV: {fault}",

@@ -6,9 +6,9 @@ What a cell becomes:
             long id has to be text to survive in the workbook. Numbers that lie within 5e-10 of one
             with fewer than seven decimals are read as that one
   boolean   TRUE, FALSE
-  date      2024-03-01 00:00:00
+  date      2024-03-01 00:00:00; its number where the calendar has no such day
   error     its sign, such as #N/A
-  formula   the value that Excel stored with it
+  formula   the value that Excel stored with it; it is never computed here
   blank     null
 """
 
@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import Unusable
+from seeds_loader import sheet_xml
 from seeds_loader.container import Kind, damaged
 from seeds_loader.grid import Grid
 
@@ -41,6 +42,8 @@ ERROR_SIGNS = {
 # zero with a sign, may be a number cut off
 CUT_OFF = r"^(-?\d+\.\d{7,9}|-0)$"
 PLAIN_NUMBER = r"^-?\d+(\.\d{1,9})?$"
+NO_DATE = "DateTime(ExcelDateTime { value: "
+NO_DATE_NUMBER = r"^DateTime\(ExcelDateTime \{ value: (-?[0-9.e+-]*?)(\.0)?, datetime_type.*$"
 BOOLEAN = r"^(true|false)$"
 
 
@@ -52,8 +55,9 @@ def open_workbook(path: Path, kind: Kind) -> fastexcel.ExcelReader:
         return fastexcel.read_excel(path if named_right else path.read_bytes())
 
 
-def read_sheet(reader: fastexcel.ExcelReader, path: Path, sheet: str) -> Grid:
+def read_sheet(reader: fastexcel.ExcelReader, path: Path, kind: Kind, sheet: str) -> Grid:
     """All cells of a sheet; no columns where it is empty. Raises Unusable if it can't be read."""
+    unstored = sheet_xml.look(path, sheet).unstored if kind == "xlsx" else []
     with _faults(path, sheet):
         loaded = reader.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string")
         batch, faults = loaded.to_arrow_with_errors()
@@ -61,8 +65,11 @@ def read_sheet(reader: fastexcel.ExcelReader, path: Path, sheet: str) -> Grid:
         _restore_errors(columns, faults)
         _restore_booleans(reader, sheet, columns)
         _restore_decimals(reader, sheet, columns)
+        _restore_dates(columns)
+        _blank_to_null(columns)
         left = loaded.selected_columns[0].absolute_index if columns else 0
-    return Grid(sheet, tuple(pa.chunked_array([column]) for column in columns), left)
+    whole = tuple(pa.chunked_array([column]) for column in columns)
+    return Grid(sheet, whole, left, tuple(unstored))
 
 
 def _restore_errors(columns: list[pa.Array], faults: fastexcel.CellErrors | None) -> None:
@@ -99,6 +106,21 @@ def _restore_decimals(reader: fastexcel.ExcelReader, sheet: str, columns: list[p
         seen = pc.cast(pc.if_else(plain, columns[index], None), pa.float64())
         cut = pc.fill_null(pc.not_equal(seen, exact), False)
         columns[index] = pc.if_else(cut, pc.cast(exact, pa.string()), columns[index])
+
+
+def _restore_dates(columns: list[pa.Array]) -> None:
+    """Gives numbers that no calendar holds back as numbers; the reader writes its own notation."""
+    for index, column in enumerate(columns):
+        if pc.any(pc.starts_with(column, NO_DATE)).as_py():
+            columns[index] = pc.replace_substring_regex(column, NO_DATE_NUMBER, r"\1")
+
+
+def _blank_to_null(columns: list[pa.Array]) -> None:
+    """A formula may have stored an empty text; that is a blank cell to everybody who looks."""
+    for index, column in enumerate(columns):
+        empty = pc.equal(column, "")
+        if pc.any(empty).as_py():
+            columns[index] = pc.if_else(empty, None, column)
 
 
 def _matching(columns: list[pa.Array], pattern: str) -> list[int]:

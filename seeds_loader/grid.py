@@ -19,11 +19,13 @@ class Grid:
     sheet   the sheet's name, empty for a CSV file
     columns the used columns as string arrays of one length; a blank cell is null
     left    the index of the first of them on the sheet, from 0
+    unstored cells (row, column), from 0, whose formula came without a value; they are null
     """
 
     sheet: str
     columns: tuple[pa.ChunkedArray, ...]
     left: int = 0
+    unstored: tuple[tuple[int, int], ...] = ()
 
     @cached_property
     def used_rows(self) -> npt.NDArray[np.int64]:

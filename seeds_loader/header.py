@@ -9,6 +9,7 @@ from seeds_loader.contract import Contract
 # Titles, dates and notes stand above a header, not pages of them.
 ROWS_SEARCHED = 20
 NAMES_LISTED = 8
+TITLE_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def column_letter(index: int) -> str:
     return letters
 
 
+def cell_name(row: int, column: int) -> str:
+    """A cell as Excel names it; both indices from 0."""
+    return f"{column_letter(column)}{row + 1}"
+
+
 def _held(row: int, cells: Sequence[str | None], contract: Contract) -> Header:
     columns = [contract.match(cell) if cell else None for cell in cells]
     places = tuple(column.name if column else None for column in columns)
@@ -101,4 +107,10 @@ def _held(row: int, cells: Sequence[str | None], contract: Contract) -> Header:
 
 def _title_place(header: Header, index: int, left: int) -> str:
     letter = column_letter(left + index)
-    return f"{header.titles[index]!r} in column {letter} (cell {letter}{header.row + 1})"
+    place = cell_name(header.row, left + index)
+    return f"{shortened(header.titles[index] or '')!r} in column {letter} (cell {place})"
+
+
+def shortened(text: str) -> str:
+    """A text from a file, cut to what a message can bear."""
+    return text if len(text) <= TITLE_CHARACTERS else f"{text[:TITLE_CHARACTERS]}…"

@@ -9,8 +9,8 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.service import Say
 from lakehouse.sql import statement
+from seeds_loader.extract import Extract
 from seeds_loader.extract_date import ExtractDate
-from seeds_loader.workbook import Extract
 
 ROWS = "bronze.telco_customers"
 LOADS = "bronze.loads"

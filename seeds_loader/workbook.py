@@ -1,57 +1,39 @@
-"""A workbook, read: the sheet that meets the contract as one table of text."""
+"""The door to the loader: a workbook is read in a process of its own, which has bounds.
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+Reading is native code that trusts the file: one cell at the end of a sheet, one wrong length, and
+it asks for all memory, aborts, or never ends. In a process of its own that costs the workbook, not
+the command (docs/decisions/0005-reader-process.md).
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import traceback
+import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import IO, Any
 
-import fastexcel
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from lakehouse.errors import Unusable
-from seeds_loader import container, delimited, excel
-from seeds_loader.contract import Contract, read_contract
-from seeds_loader.grid import Grid, has_text
-from seeds_loader.header import (
-    Header,
-    column_letter,
-    describe_miss,
-    find_header,
-    hold_single,
-    listed,
-)
+from lakehouse.errors import ChurnError, Unusable
+from seeds_loader.extract import Extract, read_extract
 
-EXTRA, ROW_NUMBER = "_extra", "_row_number"
-EXTRA_TYPE = pa.map_(pa.string(), pa.string())
-# Rows whose further columns are gathered at once; bounds the memory that takes.
-EXTRA_BATCH_ROWS = 50_000
-SHEETS_LISTED = 10
+__all__ = ["Extract", "read_workbook"]
 
+# A million customers, 90 MB on disk, take 1.6 GB. A small file has no business with that.
+MEMORY_BYTES = 700 * 1024**2
+MEMORY_PER_BYTE = 24
+CPU_SECONDS = 40
+CPU_SECONDS_PER_BYTE = 1 / 1024**2
 
-@dataclass(frozen=True)
-class Extract:
-    """What a workbook says, and where it stands.
-
-    path       the file as it was named
-    sha256     of the file's bytes, in hex
-    sheet      the sheet's name as the workbook writes it; empty for a CSV file, which has none
-    table      the contract's columns (string, its order and names; a blank cell is null), _extra
-               (map: header -> text of the further columns, nulls left out) and _row_number
-               (int32, as Excel numbers rows: below a header in row 1 the first is 2; for a CSV file
-               the record's number, counted the same way). Entirely blank rows are no rows.
-    saved_at   the saved date inside the file in UTC; None where it has none
-    header_row the header's row number
-    """
-
-    path: Path
-    sha256: str
-    sheet: str
-    table: pa.Table
-    saved_at: datetime | None
-    header_row: int
+MESSAGE_CHARACTERS = 1_000
+# Control, format (also those that turn the direction of writing), surrogate, line separators.
+UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
 def read_workbook(
@@ -60,199 +42,145 @@ def read_workbook(
     """Reads the sheet that meets the contract from an .xlsx, .xls or .csv file.
 
     `progress` gets a line of text for each step that may take seconds. Raises Unusable, with the
-    place and the remedy, for anything that keeps the file from being read whole and right.
+    place and the remedy, for anything that keeps the file from being read whole and right; also
+    when reading takes far more memory or time than a file of this size has a reason to.
     """
-    contract = read_contract()
-    say = progress or (lambda _: None)
+    _hold_utf8(path)
+    # -P: a folder that is worked in must not bring modules of its own
+    command = [sys.executable, "-P", "-m", __name__, str(path), *([] if sheet is None else [sheet])]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as child:
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                kind, content = json.loads(line)
+                if kind == "extract":
+                    return _extract(path, content, child.stdout)
+                if kind == "say":
+                    if progress:
+                        progress(printable(content))
+                    continue
+                raise _fault(kind, content)
+        except (pa.ArrowInvalid, json.JSONDecodeError):
+            # the process ended in the middle of its answer
+            pass
+        finally:
+            child.kill()
+    raise _ended(path, child.returncode)
+
+
+def printable(text: str) -> str:
+    """Text from a file, fit for a terminal: one line, of bounded length, nothing that acts."""
+    if len(text) > MESSAGE_CHARACTERS:
+        half = MESSAGE_CHARACTERS // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in UNPRINTABLE
+        else character
+        for character in text
+    )
+
+
+def _hold_utf8(path: Path) -> None:
     try:
-        say(f"checking {path.name}")
-        kind = container.kind_of(path)
-        sha256 = _sha256(path)
-        saved_at = container.saved_at(path, kind)
-        if kind == "csv":
-            grid, header = _only_sheet(path, sheet, contract, say)
-        else:
-            reader = excel.open_workbook(path, kind)
-            grid, header = _find_sheet(reader, path, sheet, contract, say)
-    except OSError as fault:
+        str(path).encode()
+    except UnicodeEncodeError as fault:
+        name = printable(str(path))
         raise Unusable(
-            f"{path.name} can't be read: {fault.strerror or fault}",
-            where=str(path),
-            remedy="check the path and the rights to the file; close it in Excel",
+            f"the path of {printable(path.name)} holds bytes that are not UTF-8",
+            where=name,
+            remedy="rename the file, and the folder it is in if that is where they are",
         ) from fault
-    hold_single(header, grid.left, _place(path, grid.sheet))
-    table = _table(grid, header, contract)
-    if not table.num_rows:
-        raise Unusable(
-            f"{path.name} has a header but no rows",
-            where=f"{_place(path, grid.sheet)}, below row {header.row + 1}",
-            remedy="name the workbook that holds the customers",
-        )
-    return Extract(path, sha256, grid.sheet, table, saved_at, header.row + 1)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _place(path: Path, sheet: str) -> str:
-    return f"{path}, sheet '{sheet}'" if sheet else str(path)
-
-
-def _only_sheet(
-    path: Path, sheet: str | None, contract: Contract, say: Callable[[str], None]
-) -> tuple[Grid, Header]:
-    if sheet is not None:
-        raise Unusable(
-            f"{path.name} is a CSV file and has no sheet '{sheet}'",
-            where=str(path),
-            remedy="leave --sheet out, or name the workbook that has the sheet",
-        )
-    say(f"reading {path.name}")
-    grid = delimited.read_delimited(path, contract)
-    header = find_header(grid.top(), contract)
-    # read_delimited has held the file against the contract already
-    assert header is not None
-    return grid, header
-
-
-def _find_sheet(
-    reader: fastexcel.ExcelReader,
-    path: Path,
-    sheet: str | None,
-    contract: Contract,
-    say: Callable[[str], None],
-) -> tuple[Grid, Header]:
-    """The one sheet that meets the contract, among all or the one that was asked for."""
-    names = reader.sheet_names if sheet is None else [_named(reader.sheet_names, sheet, path)]
-    found: tuple[Grid, Header] | None = None
-    fitting: list[str] = []
-    misses: list[str] = []
-    for name in names:
-        say(f"reading sheet '{name}' of {path.name}")
-        grid = excel.read_sheet(reader, path, name)
-        header = find_header(grid.top(), contract)
-        if header is None or not header.fits:
-            misses.append(f"'{name}': {describe_miss(header)}")
-            continue
-        fitting.append(name)
-        found = found or (grid, header)
-    if len(fitting) > 1:
-        raise Unusable(
-            f"{len(fitting)} sheets of {path.name} meet the contract",
-            where=f"{path}, sheets {_quoted(fitting)}",
-            remedy=f"say which with --sheet, for example --sheet '{fitting[0]}'",
-        )
-    if found is None:
-        raise _none_fits(path, sheet, reader.sheet_names, misses)
-    return found
-
-
-def _named(names: Sequence[str], wanted: str, path: Path) -> str:
-    """The sheet that was asked for; Excel doesn't tell names apart by case either."""
-    for name in names:
-        if name.strip().casefold() == wanted.strip().casefold():
-            return name
-    raise Unusable(
-        f"{path.name} has no sheet '{wanted}'",
-        where=f"{path}, which has the sheets {_quoted(names)}",
-        remedy="name one of these with --sheet, or leave --sheet out",
+def _extract(path: Path, content: dict[str, Any], rows: IO[bytes]) -> Extract:
+    saved_at = content["saved_at"]
+    with pa.ipc.open_stream(rows) as stream:
+        table = stream.read_all()
+    return Extract(
+        path=path,
+        sha256=content["sha256"],
+        sheet=content["sheet"],
+        table=table,
+        saved_at=datetime.fromisoformat(saved_at) if saved_at else None,
+        header_row=content["header_row"],
     )
 
 
-def _none_fits(
-    path: Path, sheet: str | None, names: Sequence[str], misses: Sequence[str]
-) -> Unusable:
-    looked_at = "; ".join(misses[:SHEETS_LISTED])
-    left_off = len(misses) - SHEETS_LISTED
-    more = f"; and {left_off} more sheets" if left_off > 0 else ""
-    correct = "add the missing columns or correct their headers"
-    if sheet is None:
-        return Unusable(
-            f"no sheet of {path.name} has all columns of the contract",
-            where=f"{path}, sheet {looked_at}{more}",
-            remedy=correct,
-        )
+def _fault(kind: str, content: list[str]) -> Exception:
+    if kind == "bug":
+        return RuntimeError(f"the reader failed:\n{content[0]}")
+    what, where, remedy = map(printable, content)
+    return {"unusable": Unusable, "fault": ChurnError}[kind](what, where=where, remedy=remedy)
+
+
+def _ended(path: Path, code: int) -> Unusable:
+    """What to say of a reader that broke off; it can't say itself."""
+    if code == -signal.SIGXCPU:
+        why = "reading it takes longer than any workbook of its size should"
+    else:
+        why = "reading it takes far more memory than a workbook of its size should, or breaks off"
     return Unusable(
-        f"sheet '{sheet}' of {path.name} does not have all columns of the contract",
-        where=f"{path}, sheet {looked_at}",
-        remedy=f"{correct}, or name another sheet: {_quoted(names)}",
+        f"{printable(path.name)} is damaged, or claims far more than it holds: {why}",
+        where=printable(str(path)),
+        remedy="open it in Excel, delete the rows and columns beyond the table on every sheet "
+        "(Ctrl+End shows the last cell), and save it anew",
     )
 
 
-def _quoted(names: Sequence[str]) -> str:
-    return listed([f"'{name}'" for name in names])
+def _answer(path: Path, sheet: str | None, out: IO[bytes]) -> None:
+    """Reads the file and writes lines of JSON, each [kind, content], and behind `extract` the rows.
 
-
-def _table(grid: Grid, header: Header, contract: Contract) -> pa.Table:
-    rows = grid.used_rows[grid.used_rows > header.row]
-    columns = [_rows_of(column, rows) for column in grid.columns]
-    known = {name: columns[header.places.index(name)] for name in contract.names}
-    extras = {
-        title: columns[index] for index, title in _extra_titles(header, columns, grid.left).items()
-    }
-    return pa.table(
-        {
-            **known,
-            EXTRA: _extra_maps(extras, len(rows)),
-            ROW_NUMBER: pa.array((rows + 1).astype(np.int32)),
-        }
-    )
-
-
-def _rows_of(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
-    # a slice copies nothing; only a sheet with gaps has to be picked together
-    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-        return column.slice(int(rows[0]), len(rows))
-    return column.take(pa.array(rows))
-
-
-def _extra_titles(header: Header, columns: Sequence[pa.ChunkedArray], left: int) -> dict[int, str]:
-    """A name for each column that the contract doesn't know, by its index, each name once.
-
-    A column without a header is named after its letter, and left out if it holds nothing.
+    This is the process that reads; its limits are its own.
     """
-    titles: dict[int, str] = {}
-    for index, place in enumerate(header.places):
-        title = (header.titles[index] or "").strip()
-        if place is not None or not (title or has_text(columns[index])):
-            continue
-        wanted = title or f"column_{column_letter(left + index)}"
-        name, number = wanted, 1
-        while name in titles.values():
-            number += 1
-            name = f"{wanted}_{number}"
-        titles[index] = name
-    return titles
 
+    def tell(kind: str, content: object) -> None:
+        out.write(json.dumps([kind, content]).encode() + b"\n")
+        out.flush()
 
-def _extra_maps(extras: dict[str, pa.ChunkedArray], height: int) -> pa.ChunkedArray:
-    """One map for each row, in the order of the columns; shape (height,)."""
-    batches = [
-        _extra_batch(
-            list(extras),
-            [column.slice(start, EXTRA_BATCH_ROWS) for column in extras.values()],
-            min(EXTRA_BATCH_ROWS, height - start),
+    try:
+        extract = read_extract(path, sheet, lambda text: tell("say", text))
+    except Unusable as fault:
+        tell("unusable", [fault.what, fault.where, fault.remedy])
+    except ChurnError as fault:
+        tell("fault", [fault.what, fault.where, fault.remedy])
+    except (MemoryError, pa.ArrowMemoryError):
+        # as native code does that gets no memory
+        os.abort()
+    except Exception:
+        tell("bug", [traceback.format_exc()])
+    else:
+        saved_at = extract.saved_at.isoformat() if extract.saved_at else None
+        tell(
+            "extract",
+            {
+                "sha256": extract.sha256,
+                "sheet": extract.sheet,
+                "saved_at": saved_at,
+                "header_row": extract.header_row,
+            },
         )
-        for start in range(0, height, EXTRA_BATCH_ROWS)
-    ]
-    return pa.chunked_array(batches, EXTRA_TYPE)
+        with pa.ipc.new_stream(out, extract.table.schema) as stream:
+            stream.write_table(extract.table)
 
 
-def _extra_batch(names: list[str], columns: list[pa.ChunkedArray], height: int) -> pa.Array:
-    if not names:
-        offsets = pa.array(np.zeros(height + 1, dtype=np.int32))
-        return pa.MapArray.from_arrays(
-            offsets, pa.array([], pa.string()), pa.array([], pa.string())
-        )
-    texts = pa.concat_arrays([chunk for column in columns for chunk in column.chunks])
-    present = np.stack([column.is_valid().to_numpy() for column in columns], axis=1)
-    # row by row: the cells lie column after column in `texts`
-    rows, which = np.nonzero(present)
-    offsets = np.concatenate([[0], present.sum(axis=1).cumsum()]).astype(np.int32)
-    return pa.MapArray.from_arrays(
-        pa.array(offsets),
-        pa.array(names, pa.string()).take(pa.array(which)),
-        texts.take(pa.array(which * height + rows)),
-    )
+def _limit(path: Path) -> None:
+    """Bounds what this process may take, by the size of the file; nobody reads a core file."""
+    size = path.stat().st_size if path.is_file() else 0
+    seconds = int(CPU_SECONDS + size * CPU_SECONDS_PER_BYTE)
+    for what, bound in (
+        (resource.RLIMIT_DATA, MEMORY_BYTES + size * MEMORY_PER_BYTE),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, most = resource.getrlimit(what)
+        bound = bound if most == resource.RLIM_INFINITY else min(bound, most)
+        resource.setrlimit(what, (bound, most))
+
+
+if __name__ == "__main__":
+    workbook = Path(sys.argv[1])
+    _limit(workbook)
+    _answer(workbook, sys.argv[2] if len(sys.argv) > 2 else None, sys.stdout.buffer)

@@ -23,9 +23,13 @@ from workbooks import (
 )
 
 from lakehouse.errors import Unusable
-from seeds_loader.workbook import Extract, read_workbook
+from seeds_loader.extract import Extract, read_extract
 
 TEXTS = [str(value) for value in customer()]
+
+
+def read(path: Path, sheet: str | None = None) -> Extract:
+    return read_extract(path, sheet, lambda _: None)
 
 
 def numbers(extract: Extract) -> list[int]:
@@ -39,7 +43,7 @@ def extras(extract: Extract) -> list[dict[str, str]]:
 def refused(path: Path, *words: str, sheet: str | None = None) -> None:
     """Reading fails, and the message has all of these words."""
     with pytest.raises(Unusable) as caught:
-        read_workbook(path, sheet)
+        read(path, sheet)
     message = str(caught.value)
     missing = [word for word in (path.name, *words) if word not in message]
     assert not missing, f"{missing} not in: {message}"
@@ -69,7 +73,7 @@ def write_xls(path: Path, rows: list) -> Path:
 
 
 def test_the_21_column_workbook(shared_data):
-    extract = read_workbook(shared_data / "Telco-Customer-Churn.xlsx")
+    extract = read(shared_data / "Telco-Customer-Churn.xlsx")
     table = extract.table
     assert table.num_rows == 7049
     assert numbers(extract)[0] == 2
@@ -88,7 +92,7 @@ def test_the_21_column_workbook(shared_data):
 
 
 def test_the_33_column_workbook(shared_data):
-    extract = read_workbook(shared_data / "Telco_customer_churn_33.xlsx")
+    extract = read(shared_data / "Telco_customer_churn_33.xlsx")
     assert extract.table.num_rows == 7043
     assert set(extract.table["SeniorCitizen"].to_pylist()) == {"Yes", "No"}
     assert extras(extract)[0] == {
@@ -110,8 +114,8 @@ def test_the_33_column_workbook(shared_data):
 
 
 def test_csv_and_workbook_say_the_same(shared_data):
-    book = read_workbook(shared_data / "Telco-Customer-Churn.xlsx").table.slice(0, 7043)
-    csv = read_workbook(shared_data / "Telco-Customer-Churn.csv").table
+    book = read(shared_data / "Telco-Customer-Churn.xlsx").table.slice(0, 7043)
+    csv = read(shared_data / "Telco-Customer-Churn.csv").table
     for name in (*HEADER, "_row_number"):
         if name != "TotalCharges":
             assert csv[name].to_pylist() == book[name].to_pylist(), name
@@ -120,7 +124,7 @@ def test_csv_and_workbook_say_the_same(shared_data):
 def test_the_table_has_the_contracts_columns_whatever_the_workbooks_order(tmp_path):
     rows = [list(reversed(row)) for row in sheet_rows(2)]
     path = write_xlsx(tmp_path / "book.xlsx", {"Data": rows})
-    extract = read_workbook(path)
+    extract = read(path)
     assert extract.table.schema == pa.schema(
         [(name, pa.string()) for name in HEADER]
         + [("_extra", pa.map_(pa.string(), pa.string())), ("_row_number", pa.int32())]
@@ -156,21 +160,19 @@ def test_cells_are_read_as_they_stand(tmp_path):
     for number, (xml, _) in enumerate(cells, 2):
         closed = "" if xml == "/>" else "</c>"
         rows.append(raw_row(number, [f'<c r="A{number}" {xml}{closed}', "<c><v>5</v></c>"]))
-    extract = read_workbook(write_raw_xlsx(tmp_path / "book.xlsx", "".join(rows)))
+    extract = read(write_raw_xlsx(tmp_path / "book.xlsx", "".join(rows)))
     assert extract.table["customerID"].to_pylist() == [text for _, text in cells]
 
 
 def test_dates_become_iso_text(tmp_path):
     row = [*customer(), datetime(2024, 3, 1, 12, 30, 5), datetime(2024, 3, 1)]
     path = write_xlsx(tmp_path / "book.xlsx", {"Data": [[*HEADER, "at", "on"], row]})
-    assert extras(read_workbook(path)) == [
-        {"at": "2024-03-01 12:30:05", "on": "2024-03-01 00:00:00"}
-    ]
+    assert extras(read(path)) == [{"at": "2024-03-01 12:30:05", "on": "2024-03-01 00:00:00"}]
 
 
 def test_an_xls_is_read_as_text_too(tmp_path):
     rows = [[*HEADER, "flag", "share", "on"], [*customer(), True, 1.2345678901234567, 0.5]]
-    extract = read_workbook(write_xls(tmp_path / "book.xls", rows))
+    extract = read(write_xls(tmp_path / "book.xls", rows))
     assert list(extract.table.to_pylist()[0].values())[:21] == TEXTS
     assert extras(extract) == [{"flag": "TRUE", "share": "1.2345678901234567", "on": "0.5"}]
     assert extract.saved_at is None
@@ -190,7 +192,7 @@ def test_row_numbers_are_excels(tmp_path):
             csv_text(*[["" if c is None else str(c) for c in row] for row in rows]),
         ),
     ):
-        extract = read_workbook(path)
+        extract = read(path)
         assert numbers(extract) == [6, 8, 10]
         assert extract.header_row == 5
         assert extract.table["customerID"].to_pylist()[1] == "0002-ABCDE"
@@ -200,7 +202,7 @@ def test_a_sheet_may_start_anywhere(tmp_path):
     rows = [[None, None, None, *row] for row in sheet_rows(1)]
     rows[1].append("more")
     path = write_xlsx(tmp_path / "book.xlsx", {"Data": [[], [], *rows]})
-    extract = read_workbook(path)
+    extract = read(path)
     assert numbers(extract) == [4]
     assert extras(extract) == [{"column_Y": "more"}]
 
@@ -216,9 +218,9 @@ def test_row_numbers_of_a_large_sheet(tmp_path):
         for number in range(2, height + 2)
     )
     path = write_raw_xlsx(tmp_path / "large.xlsx", text_row(1, HEADER) + rows)
-    start = time.monotonic()
-    table = read_workbook(path).table
-    assert time.monotonic() - start < 10
+    start = time.process_time()
+    table = read(path).table
+    assert time.process_time() - start < 10
     assert table.num_rows == height - len(blank)
     assert [f"{number}-ROW" for number in table["_row_number"].to_pylist()] == table[
         "customerID"
@@ -235,7 +237,7 @@ def test_further_columns_are_kept_without_nulls(tmp_path):
         [*customer(2), None, "s", None, None, None, None],
         [*customer(3), None, None, None, 7, None, None],
     ]
-    extract = read_workbook(write_xlsx(tmp_path / "book.xlsx", {"Data": [header, *rows]}))
+    extract = read(write_xlsx(tmp_path / "book.xlsx", {"Data": [header, *rows]}))
     assert extras(extract) == [
         {"Region": "N", "Region_2": "n", "Note": "x", "column_Y": "loose"},
         {"Region_2": "s"},
@@ -245,7 +247,7 @@ def test_further_columns_are_kept_without_nulls(tmp_path):
 
 def test_a_made_up_name_does_not_hide_a_column(tmp_path):
     rows = [[*HEADER, "R", "R_2", "R"], [*customer(), "a", "b", "c"]]
-    extract = read_workbook(write_xlsx(tmp_path / "book.xlsx", {"Data": rows}))
+    extract = read(write_xlsx(tmp_path / "book.xlsx", {"Data": rows}))
     assert extras(extract) == [{"R": "a", "R_2": "b", "R_3": "c"}]
 
 
@@ -261,14 +263,14 @@ def test_two_columns_for_one_are_refused(tmp_path):
 
 def test_the_sheet_that_fits_is_taken(tmp_path):
     sheets = {"Notes": [["hello"]], "Empty": [], "Base": sheet_rows(3)}
-    assert read_workbook(write_xlsx(tmp_path / "book.xlsx", sheets)).sheet == "Base"
+    assert read(write_xlsx(tmp_path / "book.xlsx", sheets)).sheet == "Base"
 
 
 def test_several_sheets_need_a_choice(tmp_path):
     path = write_xlsx(tmp_path / "book.xlsx", {"Jan": sheet_rows(1), "Feb": sheet_rows(2)})
     refused(path, "2 sheets", "'Jan'", "'Feb'", "--sheet 'Jan'")
-    assert read_workbook(path, "Feb").table.num_rows == 2
-    assert read_workbook(path, "feb").sheet == "Feb"
+    assert read(path, "Feb").table.num_rows == 2
+    assert read(path, "feb").sheet == "Feb"
 
 
 def test_no_sheet_fits(tmp_path):
@@ -299,7 +301,7 @@ def test_a_header_without_rows(tmp_path):
 def test_progress_names_the_sheets(tmp_path):
     lines: list[str] = []
     path = write_xlsx(tmp_path / "book.xlsx", {"Data": sheet_rows(1)})
-    read_workbook(path, progress=lines.append)
+    read_extract(path, None, lines.append)
     assert any("'Data'" in line for line in lines)
 
 
@@ -316,7 +318,7 @@ def test_the_saved_date_of_xlsx(tmp_path):
     path = write_xlsx(tmp_path / "book.xlsx", {"Data": sheet_rows(1)})
     modified = CORE % "<d:modified>2024-02-29T23:15:00Z</d:modified>"
     change_part(path, "docProps/core.xml", lambda _: modified)
-    assert read_workbook(path).saved_at == saved.replace(tzinfo=UTC)
+    assert read(path).saved_at == saved.replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +335,7 @@ def test_the_saved_date_of_xlsx(tmp_path):
 def test_odd_properties_of_xlsx(tmp_path, core, saved):
     path = write_xlsx(tmp_path / "book.xlsx", {"Data": sheet_rows(1)})
     change_part(path, "docProps/core.xml", lambda _: core)
-    assert read_workbook(path).saved_at == saved
+    assert read(path).saved_at == saved
 
 
 def test_the_saved_date_of_xls(tmp_path):
@@ -342,7 +344,7 @@ def test_the_saved_date_of_xls(tmp_path):
     path = write_ole(
         tmp_path / "dated.xls", {"Workbook": content, "\x05SummaryInformation": summary(saved)}
     )
-    assert read_workbook(path).saved_at == saved
+    assert read(path).saved_at == saved
 
 
 def xls_stream(tmp_path: Path) -> bytes:
@@ -357,7 +359,7 @@ def xls_stream(tmp_path: Path) -> bytes:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_delimiters_and_encodings(tmp_path, delimiter, encoding):
     text = csv_text([*HEADER, "City"], [*TEXTS, "Zürich"], delimiter=delimiter, end="\r\n")
-    extract = read_workbook(write_csv(tmp_path / "book.csv", text, encoding))
+    extract = read(write_csv(tmp_path / "book.csv", text, encoding))
     assert list(extract.table.to_pylist()[0].values())[:21] == TEXTS
     assert extras(extract) == [{"City": "Zürich"}]
     assert (extract.sheet, extract.saved_at) == ("", None)
@@ -365,20 +367,20 @@ def test_delimiters_and_encodings(tmp_path, delimiter, encoding):
 
 def test_bytes_that_are_not_utf8_are_windows_1252(tmp_path):
     text = csv_text([*HEADER, "City"], [*TEXTS, "Zürich €"])
-    extract = read_workbook(write_csv(tmp_path / "book.csv", text, "cp1252"))
+    extract = read(write_csv(tmp_path / "book.csv", text, "cp1252"))
     assert extras(extract) == [{"City": "Zürich €"}]
 
 
 def test_csv_values_are_not_guessed(tmp_path):
     values = [" ", "007", "1.0", "1e5", "NA", "NULL", "", "TRUE", "12345678901234567890", '"a"']
     rows = [['"""a"""' if v == '"a"' else v, *TEXTS[1:]] for v in values]
-    table = read_workbook(write_csv(tmp_path / "book.csv", csv_text(HEADER, *rows))).table
+    table = read(write_csv(tmp_path / "book.csv", csv_text(HEADER, *rows))).table
     assert table["customerID"].to_pylist() == [value or None for value in values]
 
 
 def test_quoted_newlines_and_delimiters(tmp_path):
     rows = [[*HEADER, "Note"], [*TEXTS, '"two\nlines, one ""cell"""'], [*TEXTS, "x"]]
-    extract = read_workbook(write_csv(tmp_path / "book.csv", csv_text(*rows)))
+    extract = read(write_csv(tmp_path / "book.csv", csv_text(*rows)))
     assert extras(extract)[0] == {"Note": 'two\nlines, one "cell"'}
     # the record's number, not the line's
     assert numbers(extract) == [2, 3]
@@ -439,7 +441,7 @@ def test_content_counts_more_than_the_name(tmp_path):
     for source, name in ((xlsx, "a.xls"), (xlsx, "b.csv"), (xls, "c.xlsx"), (xls, "d.csv")):
         renamed = tmp_path / name
         renamed.write_bytes(source.read_bytes())
-        assert numbers(read_workbook(renamed)) == [2, 3], name
+        assert numbers(read(renamed)) == [2, 3], name
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9, 0.99])
@@ -471,7 +473,7 @@ def test_a_changed_byte_is_noticed(tmp_path):
 def test_broken_xml_is_no_partial_result(tmp_path):
     path = write_xlsx(tmp_path / "book.xlsx", {"Data": sheet_rows(50)})
     change_part(path, "xl/worksheets/sheet1.xml", lambda xml: xml[: len(xml) // 2])
-    refused(path, "damaged", "'Data'")
+    refused(path, "damaged", "sheet1.xml")
 
 
 def test_an_error_value_the_reader_does_not_know(tmp_path):
@@ -508,7 +510,7 @@ def test_encrypted_xls(tmp_path):
 def test_a_zip_bomb(tmp_path):
     path = write_xlsx(tmp_path / "book.xlsx", {"Data": sheet_rows(2)})
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("xl/media/zeros.bin", bytes(60 * 1024**2))
+        archive.writestr("xl/media/zeros.bin", bytes(130 * 1024**2))
     refused(path, "zeros.bin", "unpack")
 
 
@@ -519,6 +521,6 @@ def test_nothing_but_unusable_comes_out_of_noise(tmp_path):
     for place in range(520, len(whole), 997):
         path.write_bytes(whole[:place] + b"\xff\xff\xff\xff" + whole[place + 4 :])
         try:
-            assert read_workbook(path).table.num_rows
+            assert read(path).table.num_rows
         except Unusable as fault:
             assert "noise.xls" in str(fault)

@@ -1,0 +1,306 @@
+"""What a workbook says: the sheet that meets the contract as one table of text."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import fastexcel
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.errors import Unusable
+from seeds_loader import container, delimited, excel
+from seeds_loader.contract import Contract, read_contract
+from seeds_loader.grid import Grid, has_text
+from seeds_loader.header import (
+    Header,
+    cell_name,
+    column_letter,
+    describe_miss,
+    find_header,
+    hold_single,
+    listed,
+)
+
+EXTRA, ROW_NUMBER = "_extra", "_row_number"
+EXTRA_TYPE = pa.map_(pa.string(), pa.string())
+# Rows whose further columns are gathered at once; bounds the memory that takes.
+EXTRA_BATCH_ROWS = 50_000
+SHEETS_LISTED = 10
+# What a cell of Excel holds.
+MAX_CHARACTERS = 32_767
+
+
+@dataclass(frozen=True)
+class Extract:
+    """What a workbook says, and where it stands.
+
+    path       the file as it was named
+    sha256     of the file's bytes, in hex
+    sheet      the sheet's name as the workbook writes it; empty for a CSV file, which has none
+    table      the contract's columns (string, its order and names; a blank cell is null), _extra
+               (map: header -> text of the further columns, nulls left out) and _row_number
+               (int32, as Excel numbers rows: below a header in row 1 the first is 2; for a CSV file
+               the record's number, counted the same way). Entirely blank rows are no rows.
+    saved_at   the saved date inside the file in UTC; None where it has none
+    header_row the header's row number
+    """
+
+    path: Path
+    sha256: str
+    sheet: str
+    table: pa.Table
+    saved_at: datetime | None
+    header_row: int
+
+
+def read_extract(path: Path, sheet: str | None, say: Callable[[str], None]) -> Extract:
+    """Reads a file in this process; `seeds_loader.workbook` is the door that bounds what it takes.
+
+    `say` gets a line of text for each step that may take seconds. Raises Unusable, with the place
+    and the remedy, for anything that keeps the file from being read whole and right.
+    """
+    contract = read_contract()
+    try:
+        say(f"checking {path.name}")
+        kind = container.kind_of(path)
+        sha256 = _sha256(path)
+        saved_at = container.saved_at(path, kind)
+        if kind == "csv":
+            grid, header = _only_sheet(path, sheet, contract, say)
+        else:
+            reader = excel.open_workbook(path, kind)
+            grid, header = _find_sheet(reader, path, kind, sheet, contract, say)
+    except OSError as fault:
+        raise Unusable(
+            f"{path.name} can't be read: {fault.strerror or fault}",
+            where=str(path),
+            remedy="check the path and the rights to the file; close it in Excel",
+        ) from fault
+    hold_single(header, grid.left, _place(path, grid.sheet))
+    _hold_stored(grid, header, path)
+    _hold_short(grid, path)
+    table = _table(grid, header, contract)
+    if not table.num_rows:
+        raise Unusable(
+            f"{path.name} has a header but no rows",
+            where=f"{_place(path, grid.sheet)}, below row {header.row + 1}",
+            remedy="name the workbook that holds the customers",
+        )
+    return Extract(path, sha256, grid.sheet, table, saved_at, header.row + 1)
+
+
+def _hold_stored(grid: Grid, header: Header, path: Path) -> None:
+    """Raises Unusable when cells of the contract hold formulas that nobody has computed yet.
+
+    They would read as blanks, and a blank total of a new customer counts as 0. In columns that go
+    no further a blank does no harm.
+    """
+    cells = [
+        cell_name(row, column)
+        for row, column in grid.unstored
+        if row > header.row
+        and 0 <= column - grid.left < len(header.places)
+        and header.places[column - grid.left]
+    ]
+    if cells:
+        raise Unusable(
+            f"{len(cells):,} cells of {path.name} hold a formula without a stored value",
+            where=f"{_place(path, grid.sheet)}, {listed(cells)}",
+            remedy="open it in Excel, which computes them, and save it",
+        )
+
+
+def _hold_short(grid: Grid, path: Path) -> None:
+    """Raises Unusable for a cell that is longer than a cell can be."""
+    for index, column in enumerate(grid.columns):
+        # bytes first, they cost nothing to count
+        if (pc.max(pc.binary_length(column)).as_py() or 0) <= MAX_CHARACTERS:
+            continue
+        lengths = pc.fill_null(pc.utf8_length(column), 0)
+        longest = pc.max(lengths).as_py()
+        if longest > MAX_CHARACTERS:
+            place = cell_name(pc.index(lengths, longest).as_py(), grid.left + index)
+            raise Unusable(
+                f"cell {place} of {path.name} holds {longest:,} characters, more than Excel's "
+                f"{MAX_CHARACTERS:,}",
+                where=f"{_place(path, grid.sheet)}, {place}",
+                remedy="shorten it; in a CSV file look for a quote that is not closed",
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _place(path: Path, sheet: str) -> str:
+    return f"{path}, sheet '{sheet}'" if sheet else str(path)
+
+
+def _only_sheet(
+    path: Path, sheet: str | None, contract: Contract, say: Callable[[str], None]
+) -> tuple[Grid, Header]:
+    if sheet is not None:
+        raise Unusable(
+            f"{path.name} is a CSV file and has no sheet '{sheet}'",
+            where=str(path),
+            remedy="leave --sheet out, or name the workbook that has the sheet",
+        )
+    say(f"reading {path.name}")
+    grid = delimited.read_delimited(path, contract)
+    header = find_header(grid.top(), contract)
+    # read_delimited has held the file against the contract already
+    assert header is not None
+    return grid, header
+
+
+def _find_sheet(
+    reader: fastexcel.ExcelReader,
+    path: Path,
+    kind: container.Kind,
+    sheet: str | None,
+    contract: Contract,
+    say: Callable[[str], None],
+) -> tuple[Grid, Header]:
+    """The one sheet that meets the contract, among all or the one that was asked for."""
+    names = reader.sheet_names if sheet is None else [_named(reader.sheet_names, sheet, path)]
+    found: tuple[Grid, Header] | None = None
+    fitting: list[str] = []
+    misses: list[str] = []
+    for name in names:
+        say(f"reading sheet '{name}' of {path.name}")
+        grid = excel.read_sheet(reader, path, kind, name)
+        header = find_header(grid.top(), contract)
+        if header is None or not header.fits:
+            misses.append(f"'{name}': {describe_miss(header)}")
+            continue
+        fitting.append(name)
+        found = found or (grid, header)
+    if len(fitting) > 1:
+        raise Unusable(
+            f"{len(fitting)} sheets of {path.name} meet the contract",
+            where=f"{path}, sheets {_quoted(fitting)}",
+            remedy=f"say which with --sheet, for example --sheet '{fitting[0]}'",
+        )
+    if found is None:
+        raise _none_fits(path, sheet, reader.sheet_names, misses)
+    return found
+
+
+def _named(names: Sequence[str], wanted: str, path: Path) -> str:
+    """The sheet that was asked for; Excel doesn't tell names apart by case either."""
+    for name in names:
+        if name.strip().casefold() == wanted.strip().casefold():
+            return name
+    raise Unusable(
+        f"{path.name} has no sheet '{wanted}'",
+        where=f"{path}, which has the sheets {_quoted(names)}",
+        remedy="name one of these with --sheet, or leave --sheet out",
+    )
+
+
+def _none_fits(
+    path: Path, sheet: str | None, names: Sequence[str], misses: Sequence[str]
+) -> Unusable:
+    looked_at = "; ".join(misses[:SHEETS_LISTED])
+    left_off = len(misses) - SHEETS_LISTED
+    more = f"; and {left_off} more sheets" if left_off > 0 else ""
+    correct = "add the missing columns or correct their headers"
+    if sheet is None:
+        return Unusable(
+            f"no sheet of {path.name} has all columns of the contract",
+            where=f"{path}, sheet {looked_at}{more}",
+            remedy=correct,
+        )
+    return Unusable(
+        f"sheet '{sheet}' of {path.name} does not have all columns of the contract",
+        where=f"{path}, sheet {looked_at}",
+        remedy=f"{correct}, or name another sheet: {_quoted(names)}",
+    )
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return listed([f"'{name}'" for name in names])
+
+
+def _table(grid: Grid, header: Header, contract: Contract) -> pa.Table:
+    rows = grid.used_rows[grid.used_rows > header.row]
+    columns = [_rows_of(column, rows) for column in grid.columns]
+    known = {name: columns[header.places.index(name)] for name in contract.names}
+    extras = {
+        title: columns[index] for index, title in _extra_titles(header, columns, grid.left).items()
+    }
+    return pa.table(
+        {
+            **known,
+            EXTRA: _extra_maps(extras, len(rows)),
+            ROW_NUMBER: pa.array((rows + 1).astype(np.int32)),
+        }
+    )
+
+
+def _rows_of(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
+    # a slice copies nothing; only a sheet with gaps has to be picked together
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return column.slice(int(rows[0]), len(rows))
+    return column.take(pa.array(rows))
+
+
+def _extra_titles(header: Header, columns: Sequence[pa.ChunkedArray], left: int) -> dict[int, str]:
+    """A name for each column that the contract doesn't know, by its index, each name once.
+
+    A column without a header is named after its letter, and left out if it holds nothing.
+    """
+    titles: dict[int, str] = {}
+    # how often a title was wanted, so that a thousand alike don't count from one each
+    numbers: dict[str, int] = {}
+    taken: set[str] = set()
+    for index, place in enumerate(header.places):
+        title = (header.titles[index] or "").strip()
+        if place is not None or not (title or has_text(columns[index])):
+            continue
+        wanted = title or f"column_{column_letter(left + index)}"
+        name, number = wanted, numbers.get(wanted, 1)
+        while name in taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        numbers[wanted] = number
+        taken.add(name)
+        titles[index] = name
+    return titles
+
+
+def _extra_maps(extras: dict[str, pa.ChunkedArray], height: int) -> pa.ChunkedArray:
+    """One map for each row, in the order of the columns; shape (height,)."""
+    batches = [
+        _extra_batch(
+            list(extras),
+            [column.slice(start, EXTRA_BATCH_ROWS) for column in extras.values()],
+            min(EXTRA_BATCH_ROWS, height - start),
+        )
+        for start in range(0, height, EXTRA_BATCH_ROWS)
+    ]
+    return pa.chunked_array(batches, EXTRA_TYPE)
+
+
+def _extra_batch(names: list[str], columns: list[pa.ChunkedArray], height: int) -> pa.Array:
+    if not names:
+        offsets = pa.array(np.zeros(height + 1, dtype=np.int32))
+        return pa.MapArray.from_arrays(
+            offsets, pa.array([], pa.string()), pa.array([], pa.string())
+        )
+    texts = pa.concat_arrays([chunk for column in columns for chunk in column.chunks])
+    present = np.stack([column.is_valid().to_numpy() for column in columns], axis=1)
+    # row by row: the cells lie column after column in `texts`
+    rows, which = np.nonzero(present)
+    offsets = np.concatenate([[0], present.sum(axis=1).cumsum()]).astype(np.int32)
+    return pa.MapArray.from_arrays(
+        pa.array(offsets),
+        pa.array(names, pa.string()).take(pa.array(which)),
+        texts.take(pa.array(which * height + rows)),
+    )
