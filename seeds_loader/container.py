@@ -38,6 +38,8 @@ BIFF_SHEET = 0x0809
 BIFF_CELLS = frozenset(
     (0x0006, 0x00BD, 0x00BE, 0x00D6, 0x00FD, 0x0201, 0x0203, 0x0204, 0x0205, 0x027E)
 )
+# Of these each has its length; one that is longer hides what follows it.
+BIFF_LENGTHS = {0x00FD: 10, 0x0203: 14, 0x0205: 8, 0x027E: 10}
 XLS_COLUMNS = 256
 
 _DCTERMS = "{http://purl.org/dc/terms/}"
@@ -108,13 +110,15 @@ def in_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         raise damaged(path, fault) from fault
 
 
-def part(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+def part(
+    path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, is_xml: bool
+) -> Iterator[bytes]:
     """The bytes of a part, held against its checksum and, if it is XML, against XML's grammar.
 
     The reader is lenient: it would lose cells in silence. A document type, which is where entities
     are declared, belongs in no part.
     """
-    parser = expat.ParserCreate() if _is_xml(entry.filename) else None
+    parser = expat.ParserCreate() if is_xml else None
     if parser:
         parser.StartDoctypeDeclHandler = lambda *_: _refuse_document_type(path, entry.filename)
     try:
@@ -131,12 +135,8 @@ def part(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterat
         raise damaged(path, f"{entry.filename} is not proper XML ({fault})") from fault
 
 
-def _is_xml(name: str) -> bool:
-    return name.lower().endswith(XML_PARTS) or is_sheet(name)
-
-
-def is_sheet(name: str) -> bool:
-    """Whether a part of this name is a sheet; by the folder that all programs use."""
+def _is_sheet(name: str) -> bool:
+    # by the folder that all programs use
     return "worksheets/" in name.replace("\\", "/").lower() and name.lower().endswith(".xml")
 
 
@@ -151,8 +151,9 @@ def _hold_xlsx(path: Path) -> None:
         _hold_workbook(path, entries)
         for entry in entries:
             # a sheet is looked through when it is its turn
-            if not is_sheet(entry.filename):
-                for _ in part(path, archive, entry):
+            if not _is_sheet(entry.filename):
+                is_xml = entry.filename.lower().endswith(XML_PARTS)
+                for _ in part(path, archive, entry, is_xml):
                     pass
 
 
@@ -226,6 +227,8 @@ def _hold_records(path: Path, stream: bytes) -> None:
                 raise damaged(
                     path, f"a cell in column {column + 1}, where .xls ends at {XLS_COLUMNS}"
                 )
+            if length != BIFF_LENGTHS.get(record, length):
+                raise damaged(path, f"a cell of row {row + 1} takes {length} bytes")
             if row < last_row:
                 raise damaged(path, f"a cell of row {row + 1} stands behind row {last_row + 1}")
             last_row = row

@@ -68,10 +68,9 @@ def look(path: Path, name: str) -> Sheet:
     with in_archive(path) as archive:
         place = _places(path, archive).get(name)
         if place is None:
-            # the reader says what is wrong with it
-            return Sheet()
+            raise damaged(path, f"the part of sheet '{name}' is missing")
         seen = Sheet()
-        for piece in _pieces(part(path, archive, place)):
+        for piece in _pieces(part(path, archive, place, is_xml=True)):
             _take(path, name, piece, seen)
     _hold_compact(path, name, seen)
     return seen
@@ -108,8 +107,7 @@ def _places(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 
 def _tree(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> ElementTree.Element:
-    # the grammar was held, document types refused
-    return ElementTree.fromstring(b"".join(part(path, archive, entry)))
+    return ElementTree.fromstring(b"".join(part(path, archive, entry, is_xml=True)))
 
 
 def _target(folder: str, target: str) -> str:

@@ -62,7 +62,7 @@ def read_workbook(
                         progress(printable(content))
                     continue
                 raise _fault(kind, content)
-        except (pa.ArrowInvalid, json.JSONDecodeError):
+        except (EOFError, json.JSONDecodeError):
             # the process ended in the middle of its answer
             pass
         finally:
@@ -97,8 +97,11 @@ def _hold_utf8(path: Path) -> None:
 
 def _extract(path: Path, content: dict[str, Any], rows: IO[bytes]) -> Extract:
     saved_at = content["saved_at"]
-    with pa.ipc.open_stream(rows) as stream:
-        table = stream.read_all()
+    try:
+        with pa.ipc.open_stream(rows) as stream:
+            table = stream.read_all()
+    except (pa.ArrowInvalid, OSError) as fault:
+        raise EOFError from fault
     return Extract(
         path=path,
         sha256=content["sha256"],

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import signal
 import struct
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from workbooks import (
 
 from lakehouse.errors import Unusable
 from seeds_loader.extract import read_extract
-from seeds_loader.workbook import printable, read_workbook
+from seeds_loader.workbook import _ended, printable, read_workbook
 
 SHEET = "xl/worksheets/sheet1.xml"
 TEXTS = [str(value) for value in customer()]
@@ -450,6 +451,18 @@ def test_a_folder_brings_no_code(tmp_path):
     )
     assert done.stderr == ""
     assert json.loads(done.stdout) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-signal.SIGXCPU, "takes longer"),
+        (-signal.SIGABRT, "memory"),
+        (-signal.SIGSEGV, "breaks off"),
+    ],
+)
+def test_what_is_said_of_a_reader_that_died(code, words):
+    assert words in str(_ended(Path("book.xlsx"), code))
 
 
 # --- CSV -----------------------------------------------------------------------------------------
