@@ -1,6 +1,7 @@
 """What a file really is, whatever its name says, and when it was saved."""
 
 import codecs
+import re
 import struct
 import zipfile
 import zlib
@@ -40,7 +41,8 @@ BIFF_CELLS = frozenset(
 )
 # Of these each has its length; one that is longer hides what follows it.
 BIFF_LENGTHS = {0x00FD: 10, 0x0203: 14, 0x0205: 8, 0x027E: 10}
-XLS_COLUMNS = 256
+BIFF_DIMENSIONS = 0x0200
+XLS_ROWS, XLS_COLUMNS = 65_536, 256
 
 _DCTERMS = "{http://purl.org/dc/terms/}"
 
@@ -153,8 +155,17 @@ def _hold_xlsx(path: Path) -> None:
             # a sheet is looked through when it is its turn
             if not _is_sheet(entry.filename):
                 is_xml = entry.filename.lower().endswith(XML_PARTS)
-                for _ in part(path, archive, entry, is_xml):
-                    pass
+                for chunk in part(path, archive, entry, is_xml):
+                    _hold_count(path, entry, chunk)
+
+
+def _hold_count(path: Path, entry: zipfile.ZipInfo, chunk: bytes) -> None:
+    """The reader makes room for all the shared texts that are claimed; the shortest is <si/>."""
+    if not entry.filename.lower().endswith("sharedstrings.xml"):
+        return
+    claimed = re.search(rb"uniqueCount\s*=\s*[\"'](\d+)", chunk)
+    if claimed and int(claimed[1]) > entry.file_size // len("<si/>"):
+        raise damaged(path, f"{entry.filename} claims {int(claimed[1]):,} texts")
 
 
 def _hold_bounded(path: Path, entries: list[zipfile.ZipInfo]) -> None:
@@ -222,6 +233,11 @@ def _hold_records(path: Path, stream: bytes) -> None:
             raise _protected(path)
         if record == BIFF_SHEET:
             last_row = 0
+        elif record == BIFF_DIMENSIONS and length == 14 and place + 18 <= len(stream):
+            # the reader makes room for all that is claimed here; older files have a shorter one
+            rows, columns = struct.unpack_from("<4xI2xH", stream, place + 4)
+            if rows > XLS_ROWS or columns > XLS_COLUMNS:
+                raise damaged(path, f"a sheet of {rows:,} rows and {columns:,} columns")
         elif record in BIFF_CELLS:
             if column >= XLS_COLUMNS:
                 raise damaged(

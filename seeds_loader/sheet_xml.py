@@ -165,6 +165,8 @@ def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
         )
     _hold_order(path, name, rows[known], columns[known], seen)
     blank = (kinds == STORED_TEXT) | has_value | ~has_formula
+    if (~blank & ~known).any():
+        raise damaged(path, f"formulas without a stored value, in no named cell (sheet '{name}')")
     seen.unstored += map(Cell, rows[~blank].tolist(), columns[~blank].tolist())
     _stretch(rows[has_value & known], columns[has_value & known], seen)
     seen.filled += int((has_value & ~known).sum())

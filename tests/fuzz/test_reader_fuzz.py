@@ -76,7 +76,7 @@ def test_mutated_workbooks(numbers, tmp_path, capsys):
     assert sum(figures.outcomes.values()) + len(figures.ended) == len(numbers)
     # the oracle is not to pass for want of anything to compare
     assert figures.outcomes["loaded"] > len(numbers) / 20
-    assert figures.outcomes["unproven"] < figures.outcomes["loaded"] / 2
+    assert figures.outcomes["unproven"] < figures.outcomes["loaded"] / 10
     for number in figures.ended:
         # a dead reader is why reading has a process of its own
         with pytest.raises(Unusable, match="damaged"):

@@ -7,6 +7,7 @@ started it knows where it died.
 
 import json
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +33,8 @@ def main(first: int, behind: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(first, behind):
             print(json.dumps([number]), flush=True)
+            # what never ends is ended
+            signal.alarm(300)
             start = time.process_time()
             outcome, detail = try_one(mutation(number), Path(folder))
             seconds = round(time.process_time() - start, 2)

@@ -114,9 +114,9 @@ def test_shared_texts_that_unfold_in_the_cells(tmp_path, bounded):
     refused(path, "book.xlsx", "more memory", "Ctrl+End", at_the_door=True)
 
 
-def test_a_count_of_shared_texts_that_lies(tmp_path, bounded):
+def test_a_count_of_shared_texts_that_lies(tmp_path):
     path = with_shared(tmp_path / "book.xlsx", ["x"], 'uniqueCount="99999999999"')
-    refused(path, "book.xlsx", "more memory", at_the_door=True)
+    refused(path, "damaged", "sharedStrings.xml claims 99,999,999,999 texts")
 
 
 def with_shared(path: Path, texts: list[str], attributes: str) -> Path:
@@ -170,8 +170,16 @@ def test_a_dimension_that_lies(tmp_path, size, bounded):
     assert read_workbook(path).table["customerID"].to_pylist() == ["0001-ABCDE", "0002-ABCDE"]
 
 
-def test_dimensions_of_an_xls_that_lie(tmp_path, bounded):
-    """The reader's process dies of these: what is left is a message, not a core."""
+def test_a_count_of_sectors_that_lies(tmp_path, bounded):
+    """The reader's process dies of this: what is left is a message, not a core."""
+    content = bytearray(xls_of(sheet_rows(2)))
+    content[44:48] = b"\xf0\xff\xff\xff"
+    path = tmp_path / "book.xls"
+    path.write_bytes(content)
+    refused(path, "book.xls", "claims far more than it holds", at_the_door=True)
+
+
+def test_dimensions_of_an_xls_that_lie(tmp_path):
     content = xls_of(sheet_rows(2))
     record = struct.pack("<HHIIHH", 0x0200, 14, 0, 3, 0, 21)
     assert record in content
@@ -179,7 +187,7 @@ def test_dimensions_of_an_xls_that_lie(tmp_path, bounded):
     path.write_bytes(
         content.replace(record, struct.pack("<HHIIHH", 0x0200, 14, 0, 0xFFFFFF00, 0, 255))
     )
-    refused(path, "book.xls", "claims far more than it holds", at_the_door=True)
+    refused(path, "damaged", "a sheet of 4,294,967,040 rows")
 
 
 def xls_of(rows: list) -> bytes:
@@ -204,6 +212,7 @@ def xls_of(rows: list) -> bytes:
         (raw_row(9, ['<c r="ABCDE9"><v>1</v></c>']), ("no place of a sheet", "ABCDE9")),
         (raw_row(9, ['<c r="A1048577"><v>1</v></c>']), ("no place of a sheet", "A1048577")),
         (raw_row(9, ['<c r="A9" t="s"><v>x</v></c>']), ("shared text",)),
+        (raw_row(9, ["<c><f>A1</f></c>"]), ("formulas without a stored value",)),
         (raw_row(9, ['<c r="A9"><v><![CDATA[1]]></v></c>']), ("not plain text",)),
         (raw_row(9, ['<c r="A9"><v>&#0;</v></c>']), ("not proper XML",)),
         (raw_row(9, ['<c r="A9"><v>1</v></row>']), ("not proper XML",)),
