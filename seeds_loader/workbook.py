@@ -15,6 +15,7 @@ import traceback
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import IO, Any
 
@@ -169,6 +170,14 @@ def _answer(path: Path, sheet: str | None, out: IO[bytes]) -> None:
             stream.write_table(extract.table)
 
 
+class _WithoutPandas(MetaPathFinder):
+    """Hides pandas: pyarrow imports it where it can, which takes longer than reading does."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name=name)
+
+
 def _limit(path: Path) -> None:
     """Bounds what this process may take, by the size of the file; nobody reads a core file."""
     size = path.stat().st_size if path.is_file() else 0
@@ -184,6 +193,7 @@ def _limit(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    sys.meta_path.insert(0, _WithoutPandas())
     workbook = Path(sys.argv[1])
     _limit(workbook)
     _answer(workbook, sys.argv[2] if len(sys.argv) > 2 else None, sys.stdout.buffer)
