@@ -147,16 +147,16 @@ def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
     if not at.size:
         return
     is_formula = (letter == ord("f")) & ends
+    is_value = (letter == ord("v")) & ends
     inline = (letter == ord("i")) & (text[tags + 2] == ord("s")) & _ends_name(text[tags + 3])
-    stored = inline | ((letter == ord("v")) & ends & ~_is_empty(text, tags))
+    filled = inline | (is_value & ~_is_empty(text, tags))
     starts = tags[at]
-    has_value, has_formula = _within(stored, at), _within(is_formula, at)
+    has_value, has_formula = _within(filled, at), _within(is_formula, at)
     kinds = _last_attribute(text, starts)
-    _hold_plain_values(path, name, text, tags, (letter == ord("v")) & ends)
+    _hold_plain_values(path, name, text, tags, is_value)
     _hold_indices(path, name, text, tags, at, kinds == SHARED)
 
-    places = _references(piece, text, starts)
-    rows, columns, known = places
+    rows, columns, known = _references(piece, text, starts)
     wrong = known & ((rows < 0) | (rows >= MAX_ROWS) | (columns < 0) | (columns >= MAX_COLUMNS))
     if wrong.any():
         start = int(starts[np.argmax(wrong)])
@@ -164,10 +164,12 @@ def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
             path, f"a cell at no place of a sheet, {piece[start : start + 32]!r} (sheet '{name}')"
         )
     _hold_order(path, name, rows[known], columns[known], seen)
-    blank = (kinds == STORED_TEXT) | has_value | ~has_formula
-    if (~blank & ~known).any():
+    # an empty text is a value that a formula can have
+    has_empty_text = (kinds == STORED_TEXT) & _within(is_value, at)
+    unstored = has_formula & ~has_value & ~has_empty_text
+    if (unstored & ~known).any():
         raise damaged(path, f"formulas without a stored value, in no named cell (sheet '{name}')")
-    seen.unstored += map(Cell, rows[~blank].tolist(), columns[~blank].tolist())
+    seen.unstored += map(Cell, rows[unstored].tolist(), columns[unstored].tolist())
     _stretch(rows[has_value & known], columns[has_value & known], seen)
     seen.filled += int((has_value & ~known).sum())
 

@@ -249,11 +249,13 @@ def test_an_xls_whose_rows_are_out_of_order(tmp_path):
     refused(path, "damaged", "row 3 stands behind row 10")
 
 
-@pytest.mark.parametrize("stored", ["", "<v></v>", "<v/>"])
-def test_formulas_without_a_stored_value(tmp_path, stored):
+@pytest.mark.parametrize(
+    ("kind", "stored"), [("", ""), ("", "<v></v>"), (' t="n"', "<v/>"), (' t="str"', "")]
+)
+def test_formulas_without_a_stored_value(tmp_path, kind, stored):
     rows = text_row(1, HEADER) + "".join(
         text_row(number, TEXTS[:19]).replace(
-            "</row>", f'<c r="T{number}"><f>F{number}*S{number}</f>{stored}</c></row>'
+            "</row>", f'<c r="T{number}"{kind}><f>F{number}*S{number}</f>{stored}</c></row>'
         )
         for number in range(2, 30)
     )

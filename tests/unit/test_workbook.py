@@ -209,7 +209,7 @@ def test_a_sheet_may_start_anywhere(tmp_path):
 
 def test_row_numbers_of_a_large_sheet(tmp_path):
     height = 60_000
-    row = text_row(0, TEXTS).replace("<row", "\n<row")
+    row = text_row(0, TEXTS[:3]).replace("<row", "\n<row")
     blank = {20_000, 20_001, 45_000}
     rows = "".join(
         f'<row r="{number}"/>'
