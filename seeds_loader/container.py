@@ -235,8 +235,8 @@ def _hold_records(path: Path, stream: bytes) -> None:
             last_row = 0
         elif record == BIFF_DIMENSIONS and length == 14 and place + 18 <= len(stream):
             # the reader makes room for all that is claimed here; older files have a shorter one
-            rows, columns = struct.unpack_from("<4xI2xH", stream, place + 4)
-            if rows > XLS_ROWS or columns > XLS_COLUMNS:
+            first, rows, columns = struct.unpack_from("<II2xH", stream, place + 4)
+            if not first <= rows <= XLS_ROWS or columns > XLS_COLUMNS:
                 raise damaged(path, f"a sheet of {rows:,} rows and {columns:,} columns")
         elif record in BIFF_CELLS:
             if column >= XLS_COLUMNS:

@@ -179,15 +179,18 @@ def test_a_count_of_sectors_that_lies(tmp_path, bounded):
     refused(path, "book.xls", "claims far more than it holds", at_the_door=True)
 
 
-def test_dimensions_of_an_xls_that_lie(tmp_path):
+@pytest.mark.parametrize(
+    ("first", "rows", "told"), [(0, 0xFFFFFF00, "4,294,967,040 rows"), (9, 3, "3 rows")]
+)
+def test_dimensions_of_an_xls_that_lie(tmp_path, first, rows, told):
     content = xls_of(sheet_rows(2))
     record = struct.pack("<HHIIHH", 0x0200, 14, 0, 3, 0, 21)
     assert record in content
     path = tmp_path / "book.xls"
     path.write_bytes(
-        content.replace(record, struct.pack("<HHIIHH", 0x0200, 14, 0, 0xFFFFFF00, 0, 255))
+        content.replace(record, struct.pack("<HHIIHH", 0x0200, 14, first, rows, 0, 255))
     )
-    refused(path, "damaged", "a sheet of 4,294,967,040 rows")
+    refused(path, "damaged", f"a sheet of {told}")
 
 
 def xls_of(rows: list) -> bytes:
