@@ -18,7 +18,7 @@ from dbt_common.exceptions import DbtRuntimeError
 
 from lakehouse.errors import ChurnError
 from lakehouse.published_files import has_superseded_files
-from lakehouse.run_lock import acquire_for_dbt
+from lakehouse.run_lock import acquire_for_dbt, release
 from lakehouse.settings import Settings, read_settings
 
 BUILDING = {"build", "run", "seed", "snapshot", "clone", "run-operation"}
@@ -43,14 +43,15 @@ class RunLock(dbtPlugin):
                 atexit.register(os._exit, fault.exit_code)
             raise DbtRuntimeError(str(fault)) from fault
         if RunLock.held is not None:
-            atexit.register(_clear_up, settings)
+            atexit.register(_end, settings, RunLock.held)
 
 
-def _clear_up(settings: Settings) -> None:
-    """Remove what this dbt call superseded; the lock is held until the process is gone."""
+def _end(settings: Settings, lock: IO[str]) -> None:
+    """Remove what this dbt call superseded, then give the lock back."""
     if has_superseded_files(settings):
         # A process that ends can't talk to the server any more.
         subprocess.run([sys.executable, "-m", "lakehouse.published_files"], check=False)
+    release(lock)
 
 
 plugins = [RunLock]

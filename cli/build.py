@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lakehouse.errors import ChurnError
+from lakehouse import spark_server
+from lakehouse.errors import ChurnError, disk_full, names_full_disk
+from lakehouse.service import Running
 from lakehouse.settings import Settings
 
 OnNode = Callable[[int, int, str], None]
@@ -27,17 +29,21 @@ def dbt_build(
     """Run `dbt build` with the arguments; returns what the tests said.
 
     Raises:
+        ServerLost: the server ended or hangs.
+        DiskFull: a model could not be written.
         ChurnError: a model failed, or dbt could not run; a red test is not a fault but an outcome.
     """
     os.environ.update(settings.for_dbt(), CHURN_RUN_ID=run_id)
+    running = spark_server.ensure(settings, lambda _: None)
     answer = _invoke(settings, ["build", *arguments], on_node)
     if answer.exception is not None:
+        spark_server.check(settings, running)
         raise ChurnError(
             f"dbt could not build: {answer.exception}",
             where=f"{settings.home}/logs/dbt/dbt.log",
             remedy="correct what the message names; `dbt debug` checks the connection",
         )
-    _raise_on_failed_model(answer.result.results, settings)
+    _raise_on_failed_model(answer.result.results, settings, running)
     return _outcome(answer.result.results)
 
 
@@ -74,10 +80,13 @@ def _invoke(settings: Settings, arguments: list[str], on_node: OnNode) -> Any:
     return dbtRunner(callbacks=[watch]).invoke([*arguments, *places])
 
 
-def _raise_on_failed_model(results: Sequence[Any], settings: Settings) -> None:
+def _raise_on_failed_model(results: Sequence[Any], settings: Settings, running: Running) -> None:
     for result in results:
         is_test = result.node.resource_type in ("test", "unit_test")
         if result.status == "error" or (not is_test and result.status == "fail"):
+            spark_server.check(settings, running)
+            if names_full_disk(result.message or ""):
+                raise disk_full(f"the lake, {settings.lake_uri}, at {result.node.name}")
             raise ChurnError(
                 f"dbt could not build {result.node.name}: {_first_lines(result.message)}",
                 where=result.node.original_file_path,

@@ -13,8 +13,10 @@ from pyspark.sql.connect.session import SparkSession
 
 from cli import loads
 from cli.build import Outcome, dbt_build
+from cli.faults import explained
 from cli.preload import preload
 from cli.progress import Step, Steps
+from cli.watch import watched
 from lakehouse import spark_server
 from lakehouse.errors import ChurnError, GateRefused
 from lakehouse.published_files import remove_superseded_files
@@ -73,11 +75,8 @@ def run(settings: Settings, request: Request, steps: Steps) -> dict[str, Any]:
     run_id = new_run_id()
     preload()
     job = Run(settings, steps, {"run_id": run_id, "unchanged": False})
-    extract, extract_date = _read_and_serve(settings, request, steps)
-    with (
-        run_lock(settings, f"churn run {run_id}", steps.say),
-        spark_server.session(settings) as spark,
-    ):
+    extract, extract_date = _read(request, steps)
+    with _lake(settings, f"churn run {run_id}", steps) as spark:
         return _run(job, spark, extract, extract_date)
 
 
@@ -86,12 +85,10 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def _read_and_serve(
-    settings: Settings, request: Request, steps: Steps
-) -> tuple[Extract, ExtractDate]:
-    """The workbook's rows and the date they speak of; the server is up on return.
+def _read(request: Request, steps: Steps) -> tuple[Extract, ExtractDate]:
+    """The workbook's rows and the date they speak of.
 
-    In this order: a workbook that can't be used leaves nothing behind, not even a server.
+    Comes first: a workbook that can't be used leaves nothing behind, not even a server.
     """
     with steps.step("read") as step:
         extract = read_workbook(request.workbook, request.sheet, progress=step.say)
@@ -99,9 +96,20 @@ def _read_and_serve(
         if extract_date.warning:
             step.say(f"warning: {extract_date.warning}")
         step.outcome = f"{extract.table.num_rows:,} rows, sheet {extract.sheet!r}"
-    with steps.step("server") as step:
-        spark_server.ensure(settings, step.say)
     return extract, extract_date
+
+
+@contextmanager
+def _lake(settings: Settings, purpose: str, steps: Steps) -> Iterator[SparkSession]:
+    """The lake for writing: the lock, then the server, then a session on it.
+
+    In this order: whoever takes the lock from a holder that died ends that one's server first.
+    """
+    with run_lock(settings, purpose, steps.say), explained(settings):
+        with steps.step("server") as step:
+            running = spark_server.ensure(settings, step.say)
+        with watched(settings, running), spark_server.session(settings) as spark:
+            yield spark
 
 
 def _run(
@@ -240,6 +248,11 @@ def _online(job: Run, spark: SparkSession) -> bool:
         step.outcome = f"{online.customers:,} customers online"
     with job.steps.step("verify") as step:
         verification = verify(job.settings, spark, step.say)
+        if verification.differences and not online.written:
+            # The store lost what it was given: keys evicted, or changed by somebody else.
+            step.say("the online store differs from gold; writing it again")
+            online = materialize(job.settings, spark, step.say, anew=True)
+            verification = verify(job.settings, spark, step.say)
         if verification.differences:
             raise ChurnError(
                 f"The online store differs from gold: {verification.differences[0]}",
@@ -303,10 +316,9 @@ def closing_words(settings: Settings, summary: dict[str, Any]) -> str:
 
 def ingest(settings: Settings, request: Request, steps: Steps) -> Load:
     """Workbook to bronze, by itself."""
-    extract, extract_date = _read_and_serve(settings, request, steps)
+    extract, extract_date = _read(request, steps)
     with (
-        run_lock(settings, f"churn ingest {extract.path.name}", steps.say),
-        spark_server.session(settings) as spark,
+        _lake(settings, f"churn ingest {extract.path.name}", steps) as spark,
         steps.step("ingest") as step,
     ):
         return load(spark, extract, extract_date, step.say)
@@ -318,12 +330,9 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: St
     Raises:
         GateRefused: a test was red.
     """
-    with steps.step("server") as step:
-        spark_server.ensure(settings, step.say)
     run_id = new_run_id()
     with (
-        run_lock(settings, f"churn build {run_id}", steps.say),
-        spark_server.session(settings) as spark,
+        _lake(settings, f"churn build {run_id}", steps) as spark,
         steps.step("build") as step,
     ):
         if rebuild and spark.catalog.tableExists("audit.load_verdicts"):
@@ -349,7 +358,8 @@ def materialize_only(settings: Settings, steps: Steps) -> "Online":
 
     with _writing(settings, "churn features materialize", steps) as (spark, step):
         apply(settings, step.say)
-        return materialize(settings, spark, step.say)
+        # Who calls it by name has a reason to: the store is written whatever its marker says.
+        return materialize(settings, spark, step.say, anew=True)
 
 
 def train_only(settings: Settings, steps: Steps) -> "ModelRecord":
@@ -370,11 +380,9 @@ def score_only(settings: Settings, steps: Steps) -> "Scores":
 
 @contextmanager
 def _writing(settings: Settings, purpose: str, steps: Steps) -> Iterator[tuple[SparkSession, Step]]:
-    """Server, lock, session and one shown step, for a command that does one thing."""
-    spark_server.ensure(settings, steps.say)
+    """The lake and one shown step, for a command that does one thing."""
     with (
-        run_lock(settings, purpose, steps.say),
-        spark_server.session(settings) as spark,
+        _lake(settings, purpose, steps) as spark,
         steps.step(purpose.removeprefix("churn ")) as step,
     ):
         yield spark, step

@@ -33,8 +33,10 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> None:
         _quiet_libraries()
+        settings: Settings | None = None
         try:
-            function(read_settings(), *arguments, **options)
+            settings = read_settings()
+            function(settings, *arguments, **options)
         except ChurnError as fault:
             click.echo(f"{fault}", err=True)
             sys.exit(fault.exit_code)
@@ -42,6 +44,10 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
             click.echo("interrupted; repeat the command, it goes on where it stopped", err=True)
             sys.exit(1)
         except Exception as fault:
+            known = _explanation(settings, fault)
+            if known is not None:
+                click.echo(f"{known}", err=True)
+                sys.exit(known.exit_code)
             traceback.print_exc()
             click.echo(f"Unexpected fault: {str(fault).splitlines()[0]}", err=True)
             click.echo("  where: the lines above; logs under CHURN_HOME/logs", err=True)
@@ -49,6 +55,14 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(1)
 
     return call
+
+
+def _explanation(settings: Settings | None, fault: Exception) -> ChurnError | None:
+    if settings is None:
+        return None
+    from cli.faults import explanation
+
+    return explanation(settings, fault)
 
 
 def _quiet_libraries() -> None:
@@ -212,7 +226,7 @@ def materialize(settings: Settings) -> None:
     """Bring the latest published extract online."""
     from cli import job
 
-    online = job.materialize_only(settings, Steps(1))
+    online = job.materialize_only(settings, Steps(2))
     click.echo(f"{online.customers:,} customers online")
 
 
@@ -246,7 +260,7 @@ def train(settings: Settings) -> None:
     """Train on the latest published extract and choose the champion."""
     from cli import job
 
-    record = job.train_only(settings, Steps(1))
+    record = job.train_only(settings, Steps(2))
     click.echo(f"{record.version} ({record.kind}), ROC-AUC {record.metrics['roc_auc']:.4f}")
 
 
@@ -270,7 +284,7 @@ def score(settings: Settings) -> None:
     """Score the customers of the latest published extract with the champion."""
     from cli import job
 
-    scores = job.score_only(settings, Steps(1))
+    scores = job.score_only(settings, Steps(2))
     click.echo(f"{scores.customers:,} customers scored")
 
 

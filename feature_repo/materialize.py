@@ -14,7 +14,7 @@ from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
 from feature_repo.guests import own_sql_dialect, quietly
 from feature_repo.published import Publication, latest_publication
-from feature_repo.store import PROJECT_NAME, store
+from feature_repo.store import PROJECT_NAME, writing_store
 from lakehouse import online_store
 from lakehouse.errors import GateRefused
 from lakehouse.service import Say
@@ -28,9 +28,8 @@ SCAN_COUNT = 5000
 
 
 def apply(settings: Settings, say: Say) -> None:
-    """Register entity, view and service."""
-    feature_store = store(settings, say)
-    with quietly():
+    """Register entity, view and service, and nothing that was declared once and is no more."""
+    with writing_store(settings, say, anew=True) as feature_store, quietly():
         feature_store.apply([customer, customer_features, churn])
 
 
@@ -42,10 +41,10 @@ class Online:
     written: bool
 
 
-def materialize(settings: Settings, spark: SparkSession, say: Say) -> Online:
+def materialize(settings: Settings, spark: SparkSession, say: Say, anew: bool = False) -> Online:
     """Make the online store hold exactly the customers of the latest published extract.
 
-    Writes nothing where they are there already: an older
+    Writes nothing where they are there already, unless it is to be written `anew`: an older
     extract that was published late changes nothing online.
 
     Raises:
@@ -54,13 +53,12 @@ def materialize(settings: Settings, spark: SparkSession, say: Say) -> Online:
     publication = required_publication(spark)
     address = online_store.ensure(settings, say)
     with address.client() as client:
-        if client.get(MARKER) == marker(publication):
+        if not anew and client.get(MARKER) == marker(publication):
             say("the online store holds the latest extract already")
             return Online(publication.customers, written=False)
         client.delete(MARKER)
-        feature_store = store(settings, say)
         say(f"writing {publication.customers:,} customers to the online store")
-        with quietly(), own_sql_dialect(spark):
+        with writing_store(settings, say) as feature_store, quietly(), own_sql_dialect(spark):
             feature_store.materialize(
                 start_date=publication.event_timestamp,
                 end_date=publication.event_timestamp,

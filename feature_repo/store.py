@@ -1,5 +1,11 @@
 """The feature store with the settings of this checkout."""
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from feast import FeatureStore
 from feast.infra.offline_stores.contrib.spark_offline_store.spark import SparkOfflineStoreConfig
 from feast.infra.online_stores.redis import RedisOnlineStoreConfig
@@ -24,9 +30,33 @@ def store(settings: Settings | None = None, say: Say = lambda text: None) -> Fea
     return FeatureStore(config=configuration(settings, online_store.ensure(settings, say)))
 
 
-def configuration(settings: Settings, address: online_store.Address) -> RepoConfig:
+@contextmanager
+def writing_store(settings: Settings, say: Say, anew: bool = False) -> Iterator[FeatureStore]:
+    """A FeatureStore whose registry takes its place, in one step, when the body is done.
+
+    Feast writes the registry's file in place: a process that dies meanwhile leaves half of it.
+    `anew` starts without what was registered before.
+    """
+    address = online_store.ensure(settings, say)
+    registry = registry_file(settings)
+    draft = registry.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    if registry.exists() and not anew:
+        shutil.copyfile(registry, draft)
+    yield FeatureStore(config=configuration(settings, address, draft))
+    os.replace(draft, registry)
+
+
+def registry_file(settings: Settings) -> Path:
+    """Where Feast keeps what is registered."""
+    return settings.home / "registry" / "registry.db"
+
+
+def configuration(
+    settings: Settings, address: online_store.Address, registry: Path | None = None
+) -> RepoConfig:
     """Feast's configuration; it holds the password, so it stays in memory."""
-    registry = settings.home / "registry" / "registry.db"
+    registry = registry or registry_file(settings)
     registry.parent.mkdir(parents=True, exist_ok=True)
     return RepoConfig(
         project=PROJECT_NAME,

@@ -5,11 +5,19 @@ Every message to a person says what is wrong, where, and what to do about it.
 
 from typing import Any
 
+# How operating systems, Java and dbt's messages say that no more can be written.
+DISK_FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
+
 
 class ChurnError(Exception):
-    """A fault with a place and a remedy; `exit_code` is what the command ends with."""
+    """A fault with a place and a remedy; `exit_code` is what the command ends with.
+
+    `shakes_server`: the Spark server may be harmed, or still at work on what was asked of it; the
+    next writer starts from a fresh one.
+    """
 
     exit_code = 1
+    shakes_server = False
 
     def __init__(self, what: str, *, where: str, remedy: str) -> None:
         super().__init__(what)
@@ -41,3 +49,29 @@ class Unavailable(ChurnError):
     """A service that is needed does not answer, or another run holds the lake."""
 
     exit_code = 4
+
+
+class ServerLost(Unavailable):
+    """The Spark server went away or hangs while a command worked with it."""
+
+    shakes_server = True
+
+
+class DiskFull(ChurnError):
+    """Nothing more can be written; what was complete before stays as it was."""
+
+    shakes_server = True
+
+
+def names_full_disk(message: str) -> bool:
+    """Whether the message of a fault says that the disk is full."""
+    return any(words in message for words in DISK_FULL_WORDS)
+
+
+def disk_full(where: str) -> DiskFull:
+    """The fault to raise where the disk is full."""
+    return DiskFull(
+        "The disk is full, or a limit on the size of files is reached",
+        where=where,
+        remedy="make room, then repeat the command: it goes on where it stopped",
+    )

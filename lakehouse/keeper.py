@@ -4,7 +4,9 @@ Run as `python -m lakehouse.keeper` with its order as JSON on standard input (a 
 show it to every user of the machine). Started by `lakehouse.service` only.
 """
 
+import ctypes
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,13 +18,18 @@ import psutil
 from lakehouse.service import Running, write_state
 
 POLL_SECONDS = 5.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
     order = json.load(sys.stdin)
     with Path(order["log"]).open("ab") as log:
         server = subprocess.Popen(
-            order["command"], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            order["command"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=end_with_keeper if sys.platform == "linux" else None,
         )
     process = psutil.Process(server.pid)
     write_state(
@@ -36,8 +43,14 @@ def main() -> None:
             log=order["log"],
         ),
     )
+    os.close(order["start_lock"])
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     keep(server, process, set(order["ports"]), order["idle_seconds"])
+
+
+def end_with_keeper() -> None:
+    """Ask the kernel to end this process with its parent: no server is left that nobody keeps."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def keep(

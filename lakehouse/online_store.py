@@ -60,18 +60,28 @@ def check(address: Address) -> None:
     try:
         with address.client() as client:
             client.ping()
-    except redis.AuthenticationError as fault:
-        raise Unavailable(
-            "The online store refuses the password",
-            where=f"{address.host}:{address.port}",
-            remedy="set CHURN_REDIS_PASSWORD to the server's password",
-        ) from fault
     except redis.RedisError as fault:
-        raise Unavailable(
-            f"The online store does not answer: {fault}",
-            where=f"{address.host}:{address.port}",
-            remedy="start the server, or correct CHURN_REDIS_URL",
-        ) from fault
+        raise explained(fault, f"{address.host}:{address.port}") from fault
+
+
+def explained(fault: redis.RedisError, where: str) -> Unavailable:
+    """The fault of a client, for people."""
+    if isinstance(fault, redis.AuthenticationError):
+        return Unavailable(
+            "The online store refuses the password",
+            where=where,
+            remedy="set CHURN_REDIS_PASSWORD to the server's password",
+        )
+    return Unavailable(
+        f"The online store does not answer: {fault}",
+        where=where,
+        remedy="start the server, or correct CHURN_REDIS_URL; then repeat the command",
+    )
+
+
+def place(settings: Settings) -> str:
+    """Where the online store is, in words."""
+    return settings.redis_url or f"the embedded server, {service(settings).log}"
 
 
 def _named(settings: Settings) -> Address:
@@ -88,7 +98,7 @@ def _named(settings: Settings) -> Address:
 
 def _embedded(settings: Settings, say: Say) -> Address:
     embedded = service(settings)
-    with embedded.starting():
+    with embedded.starting() as lock:
         running = embedded.find()
         if running is None:
             say("starting the embedded online store")
@@ -99,6 +109,7 @@ def _embedded(settings: Settings, say: Say) -> Address:
                 ports=[port],
                 identity="embedded",
                 environ=os.environ,
+                lock=lock,
             )
             address = Address("127.0.0.1", port, embedded_password(settings))
             embedded.wait_until(lambda: _pings(address), START_SECONDS)
@@ -141,7 +152,10 @@ def embedded_password(settings: Settings) -> str:
 
 
 def _write_secret(path: Path, text: str) -> None:
+    """Write in one step: half a password would keep everybody out."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    draft = path.with_name(f".{path.name}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+    os.replace(draft, path)

@@ -1,7 +1,10 @@
 """The run lock: one writer of a lake at a time.
 
 A file lock in the lake's folder. The kernel gives it back when its holder dies, however it dies,
-so a dead holder never blocks anyone. The file's text says who holds it, for people.
+so a dead holder never blocks anyone. The file's text says who holds it. A holder whose work came to
+its end empties the text; a text left behind tells the next holder that the Spark server may still
+be at work for somebody who is gone, and a fresh server is started
+(docs/decisions/0006-after-a-fault.md).
 """
 
 import fcntl
@@ -15,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from lakehouse.errors import Unavailable
+from lakehouse.errors import ChurnError, Unavailable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 
@@ -36,18 +39,30 @@ def run_lock(settings: Settings, purpose: str, say: Say) -> Iterator[None]:
         return
     lock = acquire(settings, purpose, say)
     os.environ[HELD] = _token(settings)
+    came_to_its_end = False
     try:
         yield
+        came_to_its_end = True
+    except ChurnError as fault:
+        came_to_its_end = not fault.shakes_server
+        raise
     finally:
         os.environ.pop(HELD, None)
-        lock.close()
+        if came_to_its_end:
+            release(lock)
+        else:
+            lock.close()
 
 
 def acquire(settings: Settings, purpose: str, say: Say) -> IO[str]:
-    """Take the lock and return the open file that holds it; closing the file gives it back."""
+    """Take the lock and return the open file that holds it, to be given to `release`.
+
+    Closing the file gives the lock back as well, and says that the work broke off.
+    """
     path = lock_file(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.open("a+")
+    path.touch()
+    lock = path.open("r+")
     deadline = time.monotonic() + WAIT_SECONDS
     said = False
     while True:
@@ -62,10 +77,34 @@ def acquire(settings: Settings, purpose: str, say: Say) -> IO[str]:
                 say(f"waiting for {holder(path)}")
                 said = True
             time.sleep(0.2)
-    lock.truncate(0)
-    json.dump({"pid": os.getpid(), "purpose": purpose, "since": _now()}, lock)
-    lock.flush()
+    try:
+        _take_over(settings, lock, purpose, say)
+    except BaseException:
+        lock.close()
+        raise
     return lock
+
+
+def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> None:
+    """Write the holder's name, and end what an earlier holder left running."""
+    left_behind = lock.read()
+    # Over the old text, then cut: the file is never empty in between, and a full disk has room.
+    lock.seek(0)
+    json.dump({"pid": os.getpid(), "purpose": purpose, "since": _now()}, lock)
+    lock.truncate()
+    lock.flush()
+    if left_behind.strip():
+        # Imported here: `churn status` and most calls of dbt have no need of Spark's client.
+        from lakehouse import spark_server
+
+        spark_server.restart(settings, say)
+
+
+def release(lock: IO[str]) -> None:
+    """Give the lock back after work that came to its end."""
+    lock.seek(0)
+    lock.truncate()
+    lock.close()
 
 
 def lock_file(settings: Settings) -> Path:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -63,12 +64,12 @@ class Service:
         return running if is_alive(running.pid, running.created) else None
 
     @contextmanager
-    def starting(self) -> Iterator[None]:
-        """The right to start or stop this service; others wait for it."""
+    def starting(self) -> Iterator[IO[str]]:
+        """The right to start or stop this service, as the open lock file; others wait for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "start.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            yield lock
 
     def start(
         self,
@@ -76,8 +77,12 @@ class Service:
         ports: Sequence[int],
         identity: str,
         environ: Mapping[str, str],
+        lock: IO[str],
     ) -> Running:
-        """Start the server with its keeper and return at once; call it while `starting()`.
+        """Start the server with its keeper and return at once; `lock` is what `starting()` gave.
+
+        The keeper holds the lock too until it has written the state file: whoever called may die,
+        and the next one must find the server, not start a second.
 
         Raises:
             Unavailable: a port is taken by another process, or the keeper did not come up.
@@ -93,6 +98,7 @@ class Service:
             "ports": list(ports),
             "identity": identity,
             "idle_seconds": IDLE_SECONDS,
+            "start_lock": lock.fileno(),
         }
         keeper = subprocess.Popen(
             [sys.executable, "-m", "lakehouse.keeper"],
@@ -100,6 +106,7 @@ class Service:
             stdout=subprocess.DEVNULL,
             stderr=self.log.open("ab"),
             start_new_session=True,
+            pass_fds=[lock.fileno()],
             env=dict(environ),
             cwd=self.folder,
         )
@@ -134,10 +141,12 @@ class Service:
             if running is None:
                 self.state_file.unlink(missing_ok=True)
                 return False
-            ending = [psutil.Process(running.pid)]
-            if psutil.pid_exists(running.keeper):
-                ending.append(psutil.Process(running.keeper))
-            ending[0].terminate()
+            server = psutil.Process(running.pid)
+            ending = [server, *_keeper_of(running)]
+            if server.status() == psutil.STATUS_STOPPED:
+                server.kill()  # it would hear nothing else
+            else:
+                server.terminate()
             _, left = psutil.wait_procs(ending, timeout=patience)
             for process in left:
                 process.kill()
@@ -154,6 +163,15 @@ class Service:
             where=str(self.log),
             remedy="read the log; `churn down` clears what is left, then try again",
         )
+
+
+def _keeper_of(running: Running) -> list[psutil.Process]:
+    """The server's keeper; none where it is gone and another process has its number."""
+    try:
+        process = psutil.Process(running.keeper)
+        return [process] if "lakehouse.keeper" in process.cmdline() else []
+    except psutil.Error:
+        return []
 
 
 def write_state(path: Path, running: Running) -> None:

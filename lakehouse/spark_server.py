@@ -7,17 +7,25 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+import grpc  # type: ignore[import-untyped]
 import psutil
+from pyspark.errors.exceptions.connect import SparkConnectGrpcException
+from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.errors import Unavailable
-from lakehouse.service import Running, Say, Service, answers_on
+from lakehouse.errors import ServerLost, Unavailable
+from lakehouse.service import Running, Say, Service, answers_on, is_alive
 from lakehouse.settings import Settings
 from lakehouse.toolbox import SPARK_HOME, find_java, spark_jars
 
 SCHEMAS = ("bronze", "silver", "audit", "gold")
 START_SECONDS = 180
+# A server that lives answers in milliseconds; collecting garbage may take it some seconds.
+ANSWER_SECONDS = 15
+# The client's own policy tries for ten minutes to reach a server that is gone.
+RETRIES = {"max_retries": 6, "max_backoff": 4000}
 # Spark's own launcher script opens these packages to the libraries it uses.
 OPENED = [
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
@@ -46,17 +54,18 @@ def ensure(settings: Settings, say: Say) -> Running:
     """The running server; started where there is none. Ready to take statements on return.
 
     Raises:
-        Unavailable: it can't be started, or the one that runs serves other settings.
+        Unavailable: it can't be started, or the one that runs serves other settings, or hangs.
     """
     spark = service(settings)
     running = spark.find()
     if running is not None and all(map(answers_on, running.ports)):
         _check_identity(running, settings)
+        check(settings, running)
         return running
-    with spark.starting():
+    with spark.starting() as lock:
         running = spark.find()
         if running is None:
-            running = _start(spark, settings, say)
+            running = _start(spark, settings, say, lock)
         _check_identity(running, settings)
         ports = running.ports
         spark.wait_until(lambda: all(map(answers_on, ports)), START_SECONDS)
@@ -64,7 +73,62 @@ def ensure(settings: Settings, say: Say) -> Running:
     return running
 
 
-def _start(spark: Service, settings: Settings, say: Say) -> Running:
+def restart(settings: Settings, say: Say) -> None:
+    """End the server with all that it is at, and start it anew; nothing where none runs.
+
+    A client that dies leaves its statements running, and they would commit into the next one's
+    work. Nothing but the end of the process ends them for certain, whichever door they came by.
+    """
+    spark = service(settings)
+    running = spark.find()
+    if running is None or running.identity != identity(settings):
+        return
+    say("an earlier run broke off: ending the Spark server, which may still be at work for it")
+    spark.stop()
+    ensure(settings, say)
+
+
+def is_responsive(settings: Settings) -> bool:
+    """Whether the server answers a request; a process that hangs accepts connections only.
+
+    Asks twice: a process of ours that was itself stopped for a while finds its time run out.
+    """
+    return _answers(settings) or _answers(settings)
+
+
+def _answers(settings: Settings) -> bool:
+    with grpc.insecure_channel(f"127.0.0.1:{settings.connect_port}") as channel:
+        try:
+            # Asks nothing of Spark; that the server doesn't know the method is an answer as well.
+            channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=ANSWER_SECONDS)
+        except grpc.RpcError as answer:
+            none = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+            return answer.code() not in none
+    return True
+
+
+def check(settings: Settings, running: Running) -> None:
+    """Raise ServerLost where that very server is gone or says nothing."""
+    if not (is_alive(running.pid, running.created) and is_responsive(settings)):
+        raise lost(settings, running)
+
+
+def lost(settings: Settings, running: Running) -> ServerLost:
+    """The fault to raise where the server that ran is gone, or says nothing."""
+    if service(settings).find() is None:
+        return ServerLost(
+            "The Spark server ended while it was at work",
+            where=f"process {running.pid}, {running.log}",
+            remedy="repeat the command: it starts the server and goes on where it stopped",
+        )
+    return ServerLost(
+        f"The Spark server has not answered for {2 * ANSWER_SECONDS} s",
+        where=f"process {running.pid}, {settings.connect_url}",
+        remedy="`churn down` ends it, also when it hangs; then repeat the command",
+    )
+
+
+def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Running:
     jars = spark_jars(settings.project, say)
     settings.lake.mkdir(parents=True, exist_ok=True)
     say("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
@@ -75,6 +139,7 @@ def _start(spark: Service, settings: Settings, say: Say) -> Running:
         ports=[settings.thrift_port, settings.connect_port],
         identity=identity(settings),
         environ=environ,
+        lock=lock,
     )
 
 
@@ -184,7 +249,7 @@ def session(settings: Settings) -> Iterator[SparkSession]:
     """A DataFrame session on the running server.
 
     Raises:
-        Unavailable: the server does not answer.
+        Unavailable: the server does not answer, or ended while the session was open.
     """
     # Asked first: the client itself tries for minutes to reach a server that is not there.
     if not answers_on(settings.connect_port):
@@ -196,7 +261,13 @@ def session(settings: Settings) -> Iterator[SparkSession]:
     # Spark ML looks at this variable, which `create` does not set, and starts a JVM without it.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     spark = SparkSession.builder.remote(settings.connect_url).create()
+    spark.client.set_retry_policies([DefaultPolicy(**RETRIES)])
+    running = service(settings).find()
     try:
         yield spark
+    except SparkConnectGrpcException:
+        if running is not None:
+            check(settings, running)
+        raise
     finally:
         spark.stop()

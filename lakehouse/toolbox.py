@@ -61,7 +61,9 @@ def spark_jars(project: Path, say: Callable[[str], None]) -> list[Path]:
 
 def _fetch(wanted: list[dict[str, str]], folder: Path) -> None:
     """The artifacts by Ivy, which Spark brings along; checked, then moved to their places."""
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    for left_by_a_killed_one in folder.glob("fetch-*"):
+        shutil.rmtree(left_by_a_killed_one, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as scratch:
         order = Path(scratch) / "ivy.xml"
         order.write_text(_ivy_order(wanted))
         command = [

@@ -8,7 +8,6 @@ import pyarrow as pa
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.service import Say
-from lakehouse.sql import statement
 from seeds_loader.extract import Extract
 from seeds_loader.extract_date import ExtractDate
 
@@ -89,15 +88,29 @@ def _new_load(extract: Extract, extract_date: ExtractDate, earlier: list[Load]) 
 
 
 def _write_rows(spark: SparkSession, extract: Extract, new: Load, say: Say) -> None:
-    if spark.catalog.tableExists(ROWS):
-        # What an ingest left that died before its line was written.
-        statement(spark, f"delete from {ROWS} where _batch_id = :batch", batch=new.batch_id)
+    _remove_leftovers(spark, say)
     total = extract.table.num_rows
     for start in range(0, total, ROWS_AT_ONCE):
         rows = extract.table.slice(start, ROWS_AT_ONCE)
         if total > ROWS_AT_ONCE:
             say(f"writing rows {start + 1:,} to {start + rows.num_rows:,} of {total:,}")
         _append(spark, _with_origin(rows, new), ROWS)
+
+
+def _remove_leftovers(spark: SparkSession, say: Say) -> None:
+    """Remove the rows of ingests that died before they wrote their line."""
+    if not spark.catalog.tableExists(ROWS):
+        return
+    # Delta answers counts from its log; only where they differ is the table looked through.
+    rows = spark.table(ROWS).count()
+    if not spark.catalog.tableExists(LOADS):
+        lines, accounted = "", 0
+    else:
+        lines = f"where _batch_id not in (select batch_id from {LOADS})"
+        accounted = spark.sql(f"select coalesce(sum(row_count), 0) as n from {LOADS}").head()["n"]
+    if rows != accounted:
+        say(f"removing {rows - accounted:,} rows of an ingest that broke off")
+        spark.sql(f"delete from {ROWS} {lines}")
 
 
 def _with_origin(rows: pa.Table, new: Load) -> pa.Table:

@@ -51,9 +51,13 @@ def find(settings: Settings, version: str) -> ModelRecord | None:
 
 @contextmanager
 def draft(settings: Settings, version: str) -> Iterator[Path]:
-    """A folder for a version in the making; it is gone afterwards unless `publish`ed."""
+    """A folder for a version in the making; it is gone afterwards unless `publish`ed.
+
+    Call it under the run lock: what others were making is taken for left behind.
+    """
     place = folder(settings) / f".{version}.{os.getpid()}.new"
-    shutil.rmtree(place, ignore_errors=True)
+    for left_by_a_killed_one in folder(settings).glob(".*.new"):
+        shutil.rmtree(left_by_a_killed_one, ignore_errors=True)
     place.mkdir(parents=True)
     try:
         yield place

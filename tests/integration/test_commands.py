@@ -14,7 +14,7 @@ import pytest
 from homes import BIN, Home, Homes, quiet_port
 
 from lakehouse import spark_server
-from lakehouse.run_lock import acquire
+from lakehouse.run_lock import acquire, release
 from seeds_loader.contract import read_contract
 
 
@@ -138,10 +138,10 @@ def test_another_run_is_named(tables: Home) -> None:
         dbt = tables.dbt("run", "-s", "open_loads", code=4)
         assert "the holder of this test" in dbt.stdout
     finally:
-        held.close()
+        release(held)
 
 
-def test_a_dead_holder_blocks_nobody(tables: Home) -> None:
+def test_a_dead_holder_blocks_nobody(bare: Home) -> None:
     hold = (
         "import sys, time; from lakehouse.settings import read_settings; "
         "from lakehouse.run_lock import acquire; "
@@ -149,14 +149,14 @@ def test_a_dead_holder_blocks_nobody(tables: Home) -> None:
         "time.sleep(60)"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", hold], env=tables.environ, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", hold], env=bare.environ, stdout=subprocess.PIPE, text=True
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     holder.kill()
     holder.wait()
     start = time.monotonic()
-    acquire(tables.settings, "next", lambda _: None).close()
+    release(acquire(bare.settings, "next", lambda _: None))
     assert time.monotonic() - start < 5
 
 

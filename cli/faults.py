@@ -1,0 +1,38 @@
+"""Faults of services and of the machine, as a person is to read them."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+from lakehouse import online_store
+from lakehouse.errors import ChurnError, disk_full, names_full_disk
+from lakehouse.settings import Settings
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def explained(settings: Settings) -> Iterator[None]:
+    """Raise what is known of a fault as a ChurnError; other faults go on as they are."""
+    try:
+        yield
+    except Exception as fault:
+        known = explanation(settings, fault)
+        if known is None or known is fault:
+            raise
+        raise known from fault
+
+
+def explanation(settings: Settings, fault: Exception) -> ChurnError | None:
+    """What, where and what to do; None where the fault is not a known one."""
+    if isinstance(fault, ChurnError):
+        return fault
+    if isinstance(fault, redis.RedisError):
+        return online_store.explained(fault, online_store.place(settings))
+    if isinstance(fault, OSError) and fault.errno in FULL:
+        return disk_full(str(fault.filename or settings.home))
+    if names_full_disk(str(fault)):  # Spark hands on what Java said
+        return disk_full(f"the lake, {settings.lake_uri}")
+    return None

