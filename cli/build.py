@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lakehouse import spark_server
-from lakehouse.errors import ChurnError, disk_full, names_full_disk
+from lakehouse.errors import BrokenOff, ChurnError, disk_full, names_full_disk
 from lakehouse.service import Running
 from lakehouse.settings import Settings
 
+# SQLSTATE's class of errors that lie in the statement: its syntax, or a name that is not there.
+# After any other the server itself may be broken, its metastore by a full disk for one.
+STATEMENT_AT_FAULT = "SQLSTATE: 42"
 OnNode = Callable[[int, int, str], None]
 
 
@@ -31,7 +34,8 @@ def dbt_build(
     Raises:
         ServerLost: the server ended or hangs.
         DiskFull: a model could not be written.
-        ChurnError: a model failed, or dbt could not run; a red test is not a fault but an outcome.
+        BrokenOff: a model failed, and not for its SQL.
+        ChurnError: a model's SQL is at fault, or dbt could not run; a red test is not a fault but an outcome.
     """
     os.environ.update(settings.for_dbt(), CHURN_RUN_ID=run_id)
     running = spark_server.ensure(settings, lambda _: None)
@@ -87,7 +91,8 @@ def _raise_on_failed_model(results: Sequence[Any], settings: Settings, running: 
             spark_server.check(settings, running)
             if names_full_disk(result.message or ""):
                 raise disk_full(f"the lake, {settings.lake_uri}, at {result.node.name}")
-            raise ChurnError(
+            kind = ChurnError if STATEMENT_AT_FAULT in (result.message or "") else BrokenOff
+            raise kind(
                 f"dbt could not build {result.node.name}: {_first_lines(result.message)}",
                 where=result.node.original_file_path,
                 remedy=f"read {settings.home}/logs/dbt/dbt.log; then repeat the command",

@@ -57,6 +57,12 @@ class ServerLost(Unavailable):
     shakes_server = True
 
 
+class BrokenOff(ChurnError):
+    """Work on the server that broke off, and not for what it was asked to do."""
+
+    shakes_server = True
+
+
 class DiskFull(ChurnError):
     """Nothing more can be written; what was complete before stays as it was."""
 

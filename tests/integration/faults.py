@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import psutil
 from homes import BIN, Home
@@ -59,7 +60,7 @@ class Job:
         """The steps that came to their end."""
         return re.findall(r"^✓ \d+/10 (\w+)", self.said, re.MULTILINE)
 
-    def reach(self, step: str, seconds: float = 240) -> bool:
+    def reach(self, step: str, seconds: float = 600) -> bool:
         """Wait until the step begins; False where the run ended before."""
         before = STEPS[: STEPS.index(step)]
         deadline = time.monotonic() + seconds
@@ -292,7 +293,7 @@ def found(home: Home, extract: Extract, before: dict[str, Any]) -> Found:
 def _unpublished_files(home: Home, spark: Any, table: str) -> list[str]:
     """Files below gold's folder that the table does not read, and the reverse."""
     read = {
-        row["file"].removeprefix("file://")
+        unquote(urlsplit(row["file"]).path)
         for row in query(spark, f"select distinct _metadata.file_path as file from gold.{table}")
     }
     there = {str(path) for path in (home.settings.lake / "gold" / table).rglob("*.parquet")}
