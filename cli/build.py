@@ -35,7 +35,8 @@ def dbt_build(
         ServerLost: the server ended or hangs.
         DiskFull: a model could not be written.
         BrokenOff: a model failed, and not for its SQL.
-        ChurnError: a model's SQL is at fault, or dbt could not run; a red test is not a fault but an outcome.
+        ChurnError: a model's SQL is at fault, or dbt could not run; a red test is not a fault but
+            an outcome.
     """
     os.environ.update(settings.for_dbt(), CHURN_RUN_ID=run_id)
     running = spark_server.ensure(settings, lambda _: None)

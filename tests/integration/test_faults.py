@@ -225,6 +225,19 @@ def test_a_server_ends_with_its_keeper(homes: Homes) -> None:
     assert online_store.ensure(home.settings, lambda _: None).port != port
 
 
+def test_down_ends_a_server_that_hangs(homes: Homes) -> None:
+    home = homes.new("hanging")
+    online_store.ensure(home.settings, lambda _: None)
+    running = online_store.service(home.settings).find()
+    assert running is not None
+    server = psutil.Process(running.pid)
+    server.suspend()
+    begun = time.monotonic()
+    assert "redis: stopped" in home.churn("down").stdout
+    assert time.monotonic() - begun < 20
+    assert not server.is_running()
+
+
 def test_a_starter_that_dies_leaves_one_server(homes: Homes) -> None:
     """The keeper goes on alone; who comes next waits for its server and starts none."""
     home = homes.new("starter")
