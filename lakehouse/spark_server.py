@@ -84,7 +84,7 @@ def restart(settings: Settings, say: Say) -> None:
     if running is None or running.identity != identity(settings):
         return
     say("an earlier run broke off: ending the Spark server, which may still be at work for it")
-    spark.stop()
+    spark.stop(patience=0)  # what it is at is not to come to its end
     ensure(settings, say)
 
 
