@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lakehouse import spark_server
-from lakehouse.errors import BrokenOff, ChurnError, disk_full, names_full_disk
+from lakehouse.errors import BrokenOff, ChurnError, named_breakdown
 from lakehouse.service import Running
 from lakehouse.settings import Settings
 
@@ -90,9 +90,11 @@ def _raise_on_failed_model(results: Sequence[Any], settings: Settings, running: 
         is_test = result.node.resource_type in ("test", "unit_test")
         if result.status == "error" or (not is_test and result.status == "fail"):
             spark_server.check(settings, running)
-            if names_full_disk(result.message or ""):
-                raise disk_full(f"the lake, {settings.lake_uri}, at {result.node.name}")
-            kind = ChurnError if STATEMENT_AT_FAULT in (result.message or "") else BrokenOff
+            message = result.message or ""
+            place = f"the lake, {settings.lake_uri}, at {result.node.name}"
+            if (breakdown := named_breakdown(message, place)) is not None:
+                raise breakdown
+            kind = ChurnError if STATEMENT_AT_FAULT in message else BrokenOff
             raise kind(
                 f"dbt could not build {result.node.name}: {_first_lines(result.message)}",
                 where=result.node.original_file_path,

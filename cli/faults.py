@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import redis
 
 from lakehouse import online_store
-from lakehouse.errors import ChurnError, disk_full, names_full_disk
+from lakehouse.errors import ChurnError, disk_full, named_breakdown
 from lakehouse.settings import Settings
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -33,6 +33,5 @@ def explanation(settings: Settings, fault: Exception) -> ChurnError | None:
         return online_store.explained(fault, online_store.place(settings))
     if isinstance(fault, OSError) and fault.errno in FULL:
         return disk_full(str(fault.filename or settings.home))
-    if names_full_disk(str(fault)):  # Spark hands on what Java said
-        return disk_full(f"the lake, {settings.lake_uri}")
-    return None
+    # Spark hands on what Java said.
+    return named_breakdown(str(fault), f"the lake, {settings.lake_uri}")

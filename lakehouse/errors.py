@@ -7,6 +7,8 @@ from typing import Any
 
 # How operating systems, Java and dbt's messages say that no more can be written.
 DISK_FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
+# Derby gives up for good when it can't write, and says later just this.
+METASTORE_BROKEN_WORDS = "Failed to start database"
 
 
 class ChurnError(Exception):
@@ -69,9 +71,17 @@ class DiskFull(ChurnError):
     shakes_server = True
 
 
-def names_full_disk(message: str) -> bool:
-    """Whether the message of a fault says that the disk is full."""
-    return any(words in message for words in DISK_FULL_WORDS)
+def named_breakdown(message: str, where: str) -> ChurnError | None:
+    """The fault that the message of another one speaks of: a full disk, or what comes of it."""
+    if any(words in message for words in DISK_FULL_WORDS):
+        return disk_full(where)
+    if METASTORE_BROKEN_WORDS in message:
+        return BrokenOff(
+            "The metastore of the Spark server broke, as it does when the disk is full",
+            where=where,
+            remedy="make room, then repeat the command: it starts a fresh server",
+        )
+    return None
 
 
 def disk_full(where: str) -> DiskFull:
