@@ -184,6 +184,7 @@ def test_a_refused_restatement_leaves_what_it_was_to_replace(
     assert tables.value("select count(*) from audit.load_verdicts where verdict = 'pending'") == 0
 
 
+@pytest.mark.long
 def test_a_run_finishes_a_load_that_is_to_be_judged_again(
     tables: Home, samples: list[Path]
 ) -> None:
