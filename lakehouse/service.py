@@ -23,6 +23,8 @@ import psutil
 from lakehouse.errors import Unavailable
 
 IDLE_SECONDS = 30 * 60
+# The system takes some seconds to take back what a killed process of some gigabytes had.
+PORT_SECONDS = 10.0
 Say = Callable[[str], None]
 
 
@@ -147,10 +149,9 @@ class Service:
                 server.kill()  # it would hear nothing else
             else:
                 server.terminate()
-            _, left = psutil.wait_procs(ending, timeout=patience)
-            for process in left:
+            for process in _still_there(ending, patience):
                 process.kill()
-            psutil.wait_procs(left, timeout=5)
+            _still_there(ending, 5)
             self.state_file.unlink(missing_ok=True)
             return True
 
@@ -163,6 +164,19 @@ class Service:
             where=str(self.log),
             remedy="read the log; `churn down` clears what is left, then try again",
         )
+
+
+def _still_there(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait for the processes to end; those that have not.
+
+    A zombie has ended, though its parent may never ask for it: a keeper's is who started it.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        left = [each for each in processes if is_alive(each.pid, each.create_time())]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.05)
 
 
 def _keeper_of(running: Running) -> list[psutil.Process]:
@@ -205,19 +219,29 @@ def free_port() -> int:
 
 
 def check_port_free(port: int, name: str) -> None:
-    """Raise Unavailable, naming the process that has the port where that can be seen."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-            return
-        except OSError:
-            pass
+    """Raise Unavailable where the port stays taken, naming who has it where that can be seen."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    else:
+        return
     raise Unavailable(
         f"Port {port} for the {name} server is taken by {_holder_of(port)}",
         where=f"127.0.0.1:{port}",
         remedy=f"stop that process, or choose other ports ({_port_variables(name)})",
     )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _port_variables(name: str) -> str:
