@@ -1,10 +1,13 @@
 """Homes that tests share; whatever they start is ended at the end."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 from homes import Home, Homes, Walked
+
+from seeds_loader.sample import SampleParameters, write_samples
 
 
 @pytest.fixture(scope="session")
@@ -35,5 +38,20 @@ def from_csv(homes: Homes, shared_data: Path) -> Walked:
 def tables(homes: Homes) -> Home:
     """A home with a server and no data, for tests of bronze to gold."""
     home = homes.new("tables")
+    home.churn("up")
+    return home
+
+
+@pytest.fixture(scope="session")
+def months(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A year of monthly workbooks of 1,100 customers, without faults."""
+    parameters = SampleParameters(rows=1100, months=12, start=date(2024, 1, 1))
+    return write_samples(parameters, tmp_path_factory.mktemp("months"))
+
+
+@pytest.fixture(scope="session")
+def extracts(homes: Homes) -> Home:
+    """A home with a server, for tests that bring extract after extract; each with its own dates."""
+    home = homes.new("extracts")
     home.churn("up")
     return home

@@ -1,0 +1,42 @@
+"""The sampler's monthly workbooks, and what is made of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+
+# What a restated month leaves out, so that counts tell the two apart.
+MISSING_ROWS = 30
+
+
+def date_of(path: Path) -> str:
+    """The extract date in the name that the sampler gives a workbook."""
+    return path.stem.removeprefix("telco_customers_")
+
+
+def restated(path: Path, folder: Path) -> Path:
+    """The month with other content: some customers missing, everybody's bill a little lower."""
+
+    def change(sheet: Any) -> None:
+        column = [cell.value for cell in sheet[1]].index("MonthlyCharges") + 1
+        sheet.delete_rows(2, MISSING_ROWS)
+        for row in range(2, sheet.max_row + 1):
+            cell = sheet.cell(row, column)
+            cell.value = round(cell.value - 0.25, 2)
+
+    return _changed(path, folder / f"restated_{path.name}", change)
+
+
+def cut_off(path: Path, folder: Path, rows: int) -> Path:
+    """The first rows of the month: the gate refuses it where they are too few."""
+    return _changed(
+        path, folder / f"cut_off_{path.name}", lambda sheet: sheet.delete_rows(rows + 2, 10**6)
+    )
+
+
+def _changed(path: Path, place: Path, change: Callable[[Any], None]) -> Path:
+    book = openpyxl.load_workbook(path)
+    change(book.worksheets[0])
+    book.save(place)
+    return place

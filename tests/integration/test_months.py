@@ -1,0 +1,156 @@
+"""The order in which extracts arrive changes nothing in gold, online or in the verdicts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from feast import FeatureStore
+from homes import Home, Homes
+from monthly import date_of, restated
+
+from feature_repo.declared import read_features
+from feature_repo.store import configuration
+from lakehouse import online_store
+
+Step = Callable[[Home, Path], None]
+DRIFT_OF_ORDINARY_MONTHS = 0.1
+ONLINE_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What users of the project see: gold without the loads' times, and every online value."""
+
+    features: list[dict[str, Any]]
+    labels: list[dict[str, Any]]
+    online: list[dict[str, Any]]
+
+
+def stand(home: Home) -> Stand:
+    rows = "select * except (created_timestamp) from gold.{} order by extract_date, customer_id"
+    features = home.sql(rows.format("customer_features"))
+    customers = sorted({row["customer_id"] for row in features})
+    return Stand(features, home.sql(rows.format("churn_labels")), online_values(home, customers))
+
+
+def online_values(home: Home, customers: list[str]) -> list[dict[str, Any]]:
+    """All online features of the customers, those who are not online included."""
+    address = online_store.ensure(home.settings, lambda _: None)
+    store = FeatureStore(config=configuration(home.settings, address))
+    rows = []
+    for start in range(0, len(customers), ONLINE_BATCH):
+        answer = store.get_online_features(
+            features=store.get_feature_service("churn"),
+            entity_rows=[{"customer_id": each} for each in customers[start : start + ONLINE_BATCH]],
+        ).to_dict()
+        names = list(answer)
+        rows += [dict(zip(names, row, strict=True)) for row in zip(*answer.values(), strict=True)]
+    return rows
+
+
+def assert_same(left: Stand, right: Stand) -> None:
+    for part in ("features", "labels", "online"):
+        ours, theirs = getattr(left, part), getattr(right, part)
+        assert len(ours) == len(theirs), part
+        differing = [pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]]
+        assert not differing, (part, len(differing), differing[0])
+
+
+def assert_online_is_the_latest_extract(there: Stand) -> None:
+    """The equality of two homes would hold as well if nothing were online in either."""
+    latest = max(row["extract_date"] for row in there.features)
+    names = [feature.name for feature in read_features()]
+    published = {row["customer_id"]: row for row in there.features if row["extract_date"] == latest}
+    assert len(published) < len(there.online)
+    for seen in there.online:
+        row = published.get(seen["customer_id"], dict.fromkeys(names))
+        assert {name: seen[name] for name in names} == {name: row[name] for name in names}
+
+
+def assert_unremarkable(home: Home, dates: int) -> None:
+    """Every verdict is passed, and no feature drifts as far as to be worth a warning."""
+    judged = home.sql("select * from audit.gate_results")
+    odd = [row for row in judged if row["verdict"] in ("failed", "warned", "expected")]
+    assert not odd
+    assert home.value("select count(distinct extract_date) from gold.publications") == dates
+    assert home.sql("select * from audit.load_verdicts where verdict = 'refused'") == []
+    drift = [
+        row for row in judged if row["rule"].startswith("drift_") and row["figure"] is not None
+    ]
+    # the first extract of a home has none to be compared with
+    assert len({row["extract_date"] for row in drift}) >= dates - 1
+    worst = max(drift, key=lambda row: row["figure"])
+    print(f"worst drift: {worst['rule']} {worst['figure']:.4f} on {worst['extract_date']}")
+    assert worst["figure"] < DRIFT_OF_ORDINARY_MONTHS, worst
+
+
+def tables_only(home: Home, *paths: Path) -> None:
+    """The steps that decide what stands in gold, without dbt's test nodes: one build for all."""
+    for path in paths:
+        home.churn("ingest", path, "--extract-date", date_of(path))
+    home.churn("build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
+
+
+def whole(home: Home, path: Path) -> None:
+    home.churn("run", path, "--extract-date", date_of(path))
+
+
+@pytest.mark.timeout(1800)
+def test_late_and_restated_extracts_end_as_if_in_order(
+    extracts: Home, homes: Homes, months: list[Path], tmp_path: Path
+) -> None:
+    """In order, with the second month set right at last, against the reverse."""
+    first, second, third = months[:3]
+    tables_only(extracts, first)
+    tables_only(extracts, restated(second, tmp_path), third)
+    tables_only(extracts, second)
+    extracts.churn("features", "materialize")
+    in_order = stand(extracts)
+    assert_online_is_the_latest_extract(in_order)
+    backwards = homes.new("backwards")
+    tables_only(backwards, third)
+    backwards.churn("features", "materialize")
+    tables_only(backwards, second, first)
+    backwards.churn("features", "materialize")
+    assert_same(in_order, stand(backwards))
+    for home in (extracts, backwards):
+        assert_unremarkable(home, 3)
+    backwards.churn("down")
+
+
+@pytest.fixture(scope="module")
+def year_in_order(homes: Homes, months: list[Path]) -> Stand:
+    return after(homes.new("in_order"), months)
+
+
+def after(home: Home, paths: list[Path]) -> Stand:
+    """What stands after a whole run on each of the workbooks."""
+    for path in paths:
+        whole(home, path)
+    there = stand(home)
+    assert_online_is_the_latest_extract(there)
+    assert_unremarkable(home, 12)
+    home.churn("down")
+    return there
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_year_in_reverse_ends_as_in_order(
+    homes: Homes, months: list[Path], year_in_order: Stand
+) -> None:
+    assert len(months) == 12
+    assert_same(year_in_order, after(homes.new("reverse"), months[::-1]))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_year_with_a_restated_month_ends_as_in_order(
+    homes: Homes, months: list[Path], year_in_order: Stand, tmp_path: Path
+) -> None:
+    """The sixth month is given otherwise first, and set right when the ninth is there."""
+    sixth = restated(months[5], tmp_path)
+    paths = [*months[:5], sixth, *months[6:9], months[5], *months[9:]]
+    assert_same(year_in_order, after(homes.new("restated"), paths))
