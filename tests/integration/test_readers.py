@@ -1,0 +1,381 @@
+"""Readers that never pause, through a refused, a published and a restated extract.
+
+Gold by SQL through both doors of the server, gold by Feast over the table, the online store by
+Feast. What each may see is worked out from the workbooks before anything is loaded.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from feast import FeatureStore
+from homes import Home, Homes
+from monthly import cut_off, date_of, restated
+from pyhive import hive
+from reference import truth_of
+
+from feature_repo.declared import read_features
+from feature_repo.store import configuration
+from lakehouse import online_store, spark_server
+from lakehouse.settings import Settings
+from lakehouse.sql import query
+
+PAUSE_SECONDS = 0.05
+SAMPLE = 50
+WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+# What stands one after the other; a reader may see the next one early, never an earlier one again.
+STAGES = ["before", "published", "restated"]
+
+Row = dict[str, Any]
+# Reads once and says which stages it may have seen; an AssertionError says what was wrong.
+Look = Callable[[], set[str]]
+
+
+class Wrong(Exception):
+    """A reader saw what nobody must see."""
+
+
+class Plan:
+    """The three extracts: the one that stands, the next one, and that one restated."""
+
+    def __init__(self, first: Path, second: Path, folder: Path) -> None:
+        self.paths = {
+            "before": first,
+            # given otherwise first, then as it is: the restatement has more customers
+            "published": restated(second, folder),
+            "restated": second,
+        }
+        self.dates = [date.fromisoformat(date_of(path)) for path in (first, second)]
+        self.rows = {stage: rows_by_customer(path) for stage, path in self.paths.items()}
+        everywhere = sorted(set.intersection(*(set(rows) for rows in self.rows.values())))
+        anywhere = set.union(*(set(rows) for rows in self.rows.values()))
+        rng = random.Random(11)
+        self.sample = rng.sample(everywhere, SAMPLE)
+        # customers who leave, join, or are on the restatement only
+        self.others = rng.sample(sorted(anywhere - set(everywhere)), 10)
+
+    def expected(self, stage: str, customer: str) -> Row | None:
+        return self.rows[stage].get(customer)
+
+
+def rows_by_customer(path: Path) -> dict[str, Row]:
+    truth = truth_of(path)
+    return {customer: truth.customer(rows[0]) for customer, rows in truth.standing.items()}
+
+
+class Reader(threading.Thread):
+    """Looks every 50 ms, or as often as it can; keeps what it saw and what was wrong."""
+
+    def __init__(self, name: str, look: Callable[[Plan, Settings], Any], plan: Plan, home: Home):
+        super().__init__(name=name, daemon=True)
+        self._open = look
+        self._plan = plan
+        self._settings = home.settings
+        self._ended = threading.Event()
+        self.reads = 0
+        self.seen: Counter[str] = Counter()
+        self.faults: list[str] = []
+
+    def run(self) -> None:
+        try:
+            with self._open(self._plan, self._settings) as look:
+                while not self._ended.is_set():
+                    started = time.monotonic()
+                    self._read(look)
+                    self._ended.wait(max(0.0, started + PAUSE_SECONDS - time.monotonic()))
+        except Exception as fault:
+            self.faults.append(f"{self.name} could not go on reading: {fault!r}")
+
+    def _read(self, look: Look) -> None:
+        latest = max((STAGES.index(stage) for stage in self.seen), default=0)
+        try:
+            stages = look()
+            self.reads += 1
+            possible = [stage for stage in STAGES[latest:] if stage in stages]
+            if not possible:
+                raise Wrong(f"{sorted(stages)} after {STAGES[latest]}")
+            # of stages that can't be told apart, the one that needs no change
+            self.seen[possible[0]] += 1
+        except Exception as fault:
+            self.faults.append(f"{self.name}, {datetime.now(UTC):%H:%M:%S.%f}: {fault!r}"[:1500])
+
+    def stop(self) -> None:
+        self._ended.set()
+        self.join(timeout=120)
+        assert not self.is_alive(), f"{self.name} hangs"
+
+
+# --- what readers look at -------------------------------------------------------------------------
+
+
+@contextmanager
+def whole_partitions(plan: Plan, settings: Settings) -> Iterator[Look]:
+    """Both gold tables by SQL through Spark Connect: counts and a sum of each date."""
+    statement = """
+        select 'features' as what, extract_date, count(*) as n,
+            count(distinct customer_id) as customers, count(distinct created_timestamp) as loads,
+            round(sum(monthly_charges), 2) as total
+        from gold.customer_features where extract_date in ({dates}) group by extract_date
+        union all
+        select 'labels', extract_date, count(*), count(distinct customer_id),
+            count(distinct created_timestamp), cast(sum(churned) as double)
+        from gold.churn_labels where extract_date in ({dates}) group by extract_date
+    """.format(dates=", ".join(f"date '{each}'" for each in plan.dates))
+    columns = {"features": "monthly_charges", "labels": "churned"}
+    figures = {
+        (what, stage): (
+            len(rows),
+            len(rows),
+            1,
+            pytest.approx(sum(row[column] for row in rows.values()), abs=0.02),
+        )
+        for what, column in columns.items()
+        for stage, rows in plan.rows.items()
+    }
+    with spark_server.session(settings) as spark:
+
+        def look() -> set[str]:
+            seen: dict[tuple[str, date], tuple[Any, ...]] = {}
+            for row in query(spark, statement):
+                key = (row["what"], row["extract_date"])
+                seen[key] = (row["n"], row["customers"], row["loads"], row["total"])
+            stages = {
+                what: {
+                    stage
+                    for stage in STAGES
+                    if seen.get((what, plan.dates[0])) == figures[what, "before"]
+                    and seen.get((what, plan.dates[1]))
+                    == (None if stage == "before" else figures[what, stage])
+                }
+                for what in columns
+            }
+            if not all(stages.values()):
+                raise Wrong(f"partitions {seen}, but they are {figures}")
+            # the two tables change one after the other, and no further apart
+            if stages["features"] & stages["labels"]:
+                return stages["features"] & stages["labels"]
+            both = sorted(STAGES.index(stage) for each in stages.values() for stage in each)
+            if both[-1] - both[0] > 1:
+                raise Wrong(f"features and labels are of extracts far apart: {stages}")
+            return {STAGES[both[0]]}
+
+        yield look
+
+
+@contextmanager
+def whole_customers(plan: Plan, settings: Settings) -> Iterator[Look]:
+    """The rows of a sample of customers by SQL through Thrift."""
+    names = ", ".join(f"'{each}'" for each in plan.sample)
+    statement = f"""
+        select * from gold.customer_features
+        where customer_id in ({names})
+            and extract_date in ({", ".join(f"date '{each}'" for each in plan.dates)})
+    """
+    features = [feature.name for feature in read_features()]
+    with hive.connect(host="127.0.0.1", port=settings.thrift_port, username="reader") as connection:
+
+        def look() -> set[str]:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                columns = [each[0].split(".")[-1] for each in cursor.description]
+                rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+            of_date: dict[str, dict[str, Row]] = {}
+            for row in rows:
+                day = of_date.setdefault(str(row["extract_date"]), {})
+                if row["customer_id"] in day:
+                    raise Wrong(f"{row['customer_id']} stands twice on {row['extract_date']}")
+                day[row["customer_id"]] = row
+            first, second = (of_date.get(str(each), {}) for each in plan.dates)
+            if stages_of(plan, features, first, ["before"]) != {"before"}:
+                raise Wrong(f"of {len(plan.sample)} customers {len(first)} on {plan.dates[0]}")
+            return stages_of(plan, features, second, STAGES[1:]) if second else {"before"}
+
+        yield look
+
+
+@contextmanager
+def point_in_time(plan: Plan, settings: Settings) -> Iterator[Look]:
+    """The latest features of the sample by Feast over the table, as a training set gets them."""
+    features = [feature.name for feature in read_features()]
+    moment = datetime.combine(plan.dates[1] + timedelta(days=1), datetime.min.time(), UTC)
+    entities = pd.DataFrame({"customer_id": plan.sample, "event_timestamp": moment})
+    address = online_store.ensure(settings, lambda _: None)
+    store = FeatureStore(config=configuration(settings, address))
+    # Feast takes the session that is active
+    with spark_server.session(settings):
+
+        def look() -> set[str]:
+            frame = store.get_historical_features(
+                entity_df=entities, features=store.get_feature_service("churn")
+            ).to_df()
+            rows = {row["customer_id"]: row for row in frame.to_dict("records")}
+            if len(frame) != len(rows):
+                raise Wrong(f"{len(frame)} rows for {len(rows)} customers")
+            return stages_of(plan, features, rows, STAGES)
+
+        yield look
+
+
+@contextmanager
+def online(plan: Plan, settings: Settings) -> Iterator[Look]:
+    """The sample in the online store. One customer at a time changes, all features at once."""
+    features = [feature.name for feature in read_features()]
+    customers = [*plan.sample, *plan.others]
+    address = online_store.ensure(settings, lambda _: None)
+    store = FeatureStore(config=configuration(settings, address))
+    service = store.get_feature_service("churn")
+    latest = dict.fromkeys(customers, 0)
+
+    def look() -> set[str]:
+        answer = store.get_online_features(
+            features=service, entity_rows=[{"customer_id": each} for each in customers]
+        ).to_dict()
+        possible: dict[str, list[int]] = {}
+        for place, customer in enumerate(answer["customer_id"]):
+            seen = {name: answer[name][place] for name in features}
+            possible[customer] = [
+                number
+                for number, stage in enumerate(STAGES)
+                if number >= latest[customer]
+                and seen == wanted(plan.expected(stage, customer), features)
+            ]
+            if not possible[customer]:
+                raise Wrong(f"{customer} is online with {seen}, after {STAGES[latest[customer]]}")
+            latest[customer] = possible[customer][0]
+        # all of one extract, or while it is written of two that follow each other
+        furthest = max(numbers[0] for numbers in possible.values())
+        late = {
+            customer: numbers
+            for customer, numbers in possible.items()
+            if not {furthest, furthest - 1} & set(numbers)
+        }
+        if late:
+            raise Wrong(f"beside {STAGES[furthest]} there are {late}")
+        return {STAGES[furthest]}
+
+    yield look
+
+
+def wanted(row: Row | None, features: list[str]) -> Row:
+    """What the online store answers for a customer: nulls for one who is not there."""
+    return {name: row[name] if row else None for name in features}
+
+
+def stages_of(plan: Plan, features: list[str], rows: dict[str, Row], stages: list[str]) -> set[str]:
+    """The stages of which all rows of the sample are, every feature of them."""
+    if set(rows) != set(plan.sample):
+        raise Wrong(f"{len(rows)} of {len(plan.sample)} customers")
+    found = {
+        stage
+        for stage in stages
+        if all(
+            rows[customer][name] == plan.rows[stage][customer][name]
+            for customer in plan.sample
+            for name in features
+        )
+    }
+    if not found:
+        raise Wrong(f"rows of no extract or of several, for one {rows[plan.sample[0]]}")
+    return found
+
+
+# --- tests ----------------------------------------------------------------------------------------
+
+LOOKS = {
+    "SQL over Connect": whole_partitions,
+    "SQL over Thrift": whole_customers,
+    "Feast over the table": point_in_time,
+    "Feast online": online,
+}
+# Below this a reader has not really looked; the machine may be slow.
+FEWEST_READS = {
+    "SQL over Connect": 50,
+    "SQL over Thrift": 50,
+    "Feast over the table": 5,
+    "Feast online": 300,
+}
+
+
+def prepared(home: Home, months: list[Path], folder: Path) -> Plan:
+    """The first extract stands in gold and online."""
+    said = home.churn("ingest", months[0], "--extract-date", date_of(months[0])).stdout
+    if "loaded before" not in said:
+        home.churn("build", *WITHOUT_UNIT_TESTS, "--exclude-resource-type", "test")
+    home.churn("features", "materialize")
+    return Plan(months[0], months[1], folder)
+
+
+def read_through(home: Home, plan: Plan, give: Callable[[Path, int], None], folder: Path) -> None:
+    """A refused, a published and a restated extract, with the readers at work all the time."""
+    broken = cut_off(plan.paths["restated"], folder, rows=400)
+    readers = [Reader(name, look, plan, home) for name, look in LOOKS.items()]
+    for reader in readers:
+        reader.start()
+    try:
+        wait_for_a_read(readers, "before")
+        give(broken, 3)
+        assert {stage for reader in readers for stage in reader.seen} == {"before"}
+        for stage in STAGES[1:]:
+            give(plan.paths[stage], 0)
+            wait_for_a_read(readers, stage)
+    finally:
+        for reader in readers:
+            reader.stop()
+        for reader in readers:
+            print(
+                f"{reader.name}: {reader.reads} reads, {len(reader.faults)} faults, "
+                f"{dict(reader.seen)}"
+            )
+    faults = [fault for reader in readers for fault in reader.faults]
+    assert not faults, f"{len(faults)} faults\n" + "\n".join(faults[:10])
+    for reader in readers:
+        assert reader.reads >= FEWEST_READS[reader.name], reader.name
+        assert set(reader.seen) == set(STAGES), reader.name
+
+
+def wait_for_a_read(readers: list[Reader], stage: str) -> None:
+    """Until every reader has seen the stage; one that can't has faults to tell of."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if all(reader.seen[stage] or not reader.is_alive() for reader in readers):
+            return
+        time.sleep(0.1)
+
+
+@pytest.mark.timeout(1800)
+def test_readers_never_see_half_an_extract(
+    extracts: Home, months: list[Path], tmp_path: Path
+) -> None:
+    """The steps that write gold and the online store; the model is nothing that they read."""
+    plan = prepared(extracts, months[2:4], tmp_path)
+
+    def give(path: Path, code: int) -> None:
+        extracts.churn("ingest", path, "--extract-date", plan.dates[1].isoformat())
+        extracts.churn("build", *WITHOUT_UNIT_TESTS, code=code)
+        extracts.churn("features", "materialize")
+
+    read_through(extracts, plan, give, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_readers_never_see_half_an_extract_through_whole_runs(
+    homes: Homes, months: list[Path], tmp_path: Path
+) -> None:
+    home = homes.new("readers")
+    home.churn("run", months[0], "--extract-date", date_of(months[0]))
+    plan = prepared(home, months[:2], tmp_path)
+
+    def give(path: Path, code: int) -> None:
+        home.churn("run", path, "--extract-date", plan.dates[1].isoformat(), code=code)
+
+    read_through(home, plan, give, tmp_path)
+    home.churn("down")
