@@ -61,7 +61,13 @@ def configuration(
     return RepoConfig(
         project=PROJECT_NAME,
         provider="local",
-        registry=RegistryConfig(path=str(registry), cache_ttl_seconds=60),
+        registry=RegistryConfig(
+            path=str(registry),
+            cache_ttl_seconds=60,
+            # Else every reader is refused while an extract is brought online, and after a
+            # materialization that was killed. A customer's features are written all at once.
+            serve_features_while_materializing=True,
+        ),
         offline_store=SparkOfflineStoreConfig(
             type="spark", spark_conf={"spark.remote": settings.connect_url}
         ),
