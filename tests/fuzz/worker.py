@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from mutations import Mutation, mutation, seeds
-from reference import Cells, cells_of, same
+from readings import Cells, cells_of, same
 
 from lakehouse.errors import Unusable
 from seeds_loader.container import kind_of
