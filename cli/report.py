@@ -220,8 +220,8 @@ def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
     ]
     title = "Drift of the features"
     caption = (
-        f"Population stability index against the extract of {moved[0].compared_with}; the "
-        f"{len(rows)} of {len(moved)} features that moved most. Beyond the line, at "
+        f"Population stability index against the extract of {moved[0].compared_with}, for the "
+        f"features that moved most of the {len(moved)} watched. Beyond the line, at "
         f"{refused_above:g}, a workbook is refused."
     )
     limit = max(refused_above * 1.2, rows[0].value)

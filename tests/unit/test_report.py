@@ -327,3 +327,36 @@ def test_durations_are_written_for_people(seconds, written):
 def test_importing_the_report_loads_no_plotting():
     code = "import sys, cli.report; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+DRIFTS = tuple(
+    GateResult(rule, severity, figure, threshold, "at most", verdict, "", False, "2025-06-14", name)
+    for name, figure, refused, usual in (
+        ("contract", 0.31, "failed", "warned"),
+        ("gender", 0.16, "passed", "warned"),
+        ("tenure", 0.004, "passed", "passed"),
+    )
+    for rule, severity, threshold, verdict in (
+        (f"drift_of_{name}", "error", 0.25, refused),
+        (f"unusual_drift_of_{name}", "warn", 0.1, usual),
+    )
+)
+
+
+def test_drift_is_drawn_and_only_what_it_broke_is_listed(render) -> None:
+    data = replace(REFUSED, gate_results=(*RULES, *DRIFTS))
+    text = render(data)
+    assert "Drift of the features" in text
+    assert "against the extract of 2025-06-14" in text
+    for listed in ("drift_of_contract", "unusual_drift_of_gender"):
+        assert f"<code>{listed}</code>" in text
+    for unlisted in ("drift_of_gender", "drift_of_tenure"):
+        assert f"<code>{unlisted}</code>" not in text
+
+
+def test_a_rule_without_anything_to_compare_with_shows_no_figure(render) -> None:
+    rule = GateResult("rows_not_lost", "error", None, -0.2, "at least", "not_applicable")
+    text = render(replace(FULL, gate_results=(rule,)))
+    assert "not applicable" in text
+    assert "not known" not in text
+    assert "Drift of the features" not in text
