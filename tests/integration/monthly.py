@@ -11,8 +11,8 @@ MISSING_ROWS = 30
 
 
 def date_of(path: Path) -> str:
-    """The extract date in the name that the sampler gives a workbook."""
-    return path.stem.removeprefix("telco_customers_")
+    """The extract date at the end of the name that the sampler gives a workbook."""
+    return path.stem[-10:]
 
 
 def restated(path: Path, folder: Path) -> Path:

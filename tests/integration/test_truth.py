@@ -384,19 +384,14 @@ def assert_worth_it(examples: list[Example], turned: int) -> None:
     assert turned and kept > 5 * len(examples)
 
 
-@pytest.fixture(scope="module")
-def home(homes: Homes) -> Home:
-    home = homes.new("truth")
-    home.churn("up")
-    return home
-
-
-def test_drawn_workbooks_become_what_the_reference_says(home: Home, tmp_path: Path) -> None:
-    hold_against_reference(home, SLICE, tmp_path)
+def test_drawn_workbooks_become_what_the_reference_says(extracts: Home, tmp_path: Path) -> None:
+    hold_against_reference(extracts, SLICE, tmp_path)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_many_drawn_workbooks_become_what_the_reference_says(homes: Homes, tmp_path: Path) -> None:
     home = homes.new("truths")
     home.churn("up")
     hold_against_reference(home, EXAMPLES, tmp_path)
+    home.churn("down")
