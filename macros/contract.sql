@@ -3,7 +3,9 @@
 
 
 {% macro blanks() -%}
-    ' \t\n\r\u000c\u00a0'
+    {#- All white space of Unicode, as the loader knows it too. -#}
+    ' \t\n\u000b\u000c\r\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009'
+    '\u200a\u2028\u2029\u202f\u205f\u3000'
 {%- endmacro %}
 
 
@@ -35,7 +37,7 @@
             {%- endfor %}
         end
     {%- elif rule.type == 'integer' -%}
-        case when {{ looks_like(cell, '^[+-]?[0-9]+([.]0*)?$') }}
+        case when {{ looks_like(cell, whole_number()) }}
             then try_cast(try_cast({{ trimmed(cell) }} as double) as int) end
     {%- elif rule.blank_is_zero_where -%}
         case
@@ -61,6 +63,11 @@
 {%- endmacro %}
 
 
+{% macro whole_number() -%}
+    ^[+-]?[0-9]+([.]0*)?$
+{%- endmacro %}
+
+
 {% macro lowercase_list(values) -%}
     {%- for value in values %}'{{ value | lower }}'{{ ', ' if not loop.last }}{% endfor -%}
 {%- endmacro %}
@@ -77,6 +84,11 @@
     } -%}
     case
         when {{ rule.silver }} is null and {{ is_blank('cells.' ~ column) }} then 'missing'
+        {%- if rule.type == 'integer' %}
+        -- a whole number that no integer holds
+        when {{ rule.silver }} is null and {{ looks_like('cells.' ~ column, whole_number()) }}
+            then 'out_of_range'
+        {%- endif %}
         {%- if rule.type in refusal %}
         when {{ rule.silver }} is null then '{{ refusal[rule.type] }}'
         {%- endif %}
