@@ -103,8 +103,7 @@ def test_late_and_restated_extracts_end_as_if_in_order(
 ) -> None:
     """In order, with the second month set right at last, against the reverse."""
     first, second, third = months[:3]
-    tables_only(extracts, first)
-    tables_only(extracts, restated(second, tmp_path), third)
+    tables_only(extracts, first, restated(second, tmp_path), third)
     tables_only(extracts, second)
     extracts.churn("features", "materialize")
     in_order = stand(extracts)
