@@ -77,7 +77,9 @@ def test_gold_is_parquet_by_extract_date_and_holds_no_label(walked: Walked) -> N
     folder = walked.home.path / "lake" / "gold" / "customer_features"
     files = [each for each in folder.rglob("*") if each.is_file() and each.suffix != ".crc"]
     assert files
-    assert all(re.fullmatch(r"extract_date=2025-12-03", each.parent.name) for each in files)
+    # a folder for each publish, below the partition's
+    assert {each.parent.parent.name for each in files} == {"extract_date=2025-12-03"}
+    assert len({each.parent for each in files}) == 1
     assert all(each.suffix == ".parquet" for each in files)
     columns = {row["col_name"] for row in walked.home.sql("describe gold.customer_features")}
     assert not columns & LEAKS
