@@ -97,6 +97,7 @@ def whole(home: Home, path: Path) -> None:
     home.churn("run", path, "--extract-date", date_of(path))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_late_and_restated_extracts_end_as_if_in_order(
     extracts: Home, homes: Homes, months: list[Path], tmp_path: Path
