@@ -110,6 +110,12 @@ select * from final
             {%- endif -%}
         {%- endfor -%}
     {%- endfor -%}
+    {%- set declared = var('source_contract').values() | map(attribute='silver') | list -%}
+    {%- for feature in var('drift').categories if feature not in declared -%}
+        {{ exceptions.raise_compiler_error(
+            'The drift watches ' ~ feature ~ ', which is no column of the source contract.'
+        ) }}
+    {%- endfor -%}
     {%- for rule in var('source_contract').values() if rule.silver in var('drift').categories -%}
         {%- if rule.type == 'flag' -%}
             {%- do bins.append({'feature': rule.silver, 'bin': 'Yes',

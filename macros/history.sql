@@ -27,6 +27,18 @@
 {%- endmacro %}
 
 
+{% macro in_gold_before() -%}
+    {#- The load that gold holds of a date; of a restated one that which was published last. -#}
+    (
+        select
+            extract_date,
+            max_by(batch_id, published_at) as batch_id
+        from {{ published_before() }}
+        group by extract_date
+    )
+{%- endmacro %}
+
+
 {% macro earlier(schema, identifier, columns) %}
     {#- The table as it stands, or no rows of its shape where no build has made it yet. -#}
     {%- set relation = adapter.get_relation(target.database, schema, identifier)

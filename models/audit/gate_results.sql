@@ -39,9 +39,9 @@ judged as (
 
 ),
 
-published as (
+in_gold as (
 
-    select * from {{ published_before() }}
+    select * from {{ in_gold_before() }}
 
 ),
 
@@ -107,18 +107,6 @@ states as (
     from judged
 
     group by batch_id
-
-),
-
-in_gold as (
-
-    select
-        extract_date,
-        max_by(batch_id, published_at) as batch_id
-
-    from published
-
-    group by extract_date
 
 ),
 

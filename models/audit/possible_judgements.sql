@@ -6,6 +6,14 @@
     'share_of_odd_totals',
 ] %}
 {%- set floor = var('drift').floor %}
+{%- for rule, terms in var('gate_rules').items()
+    if terms.figure not in own_figures + ['change_of_rows'] %}
+{#- without its figure a rule would never be judged #}
+{{ exceptions.raise_compiler_error(
+    'The gate rule ' ~ rule ~ ' names the figure ' ~ terms.figure ~ ', which nothing computes; '
+    ~ 'figures are the columns of audit.load_figures, and change_of_rows.'
+) }}
+{%- endfor %}
 
 with
 
@@ -38,9 +46,9 @@ profiles as (
 
 ),
 
-published as (
+in_gold as (
 
-    select * from {{ published_before() }}
+    select * from {{ in_gold_before() }}
 
 ),
 
@@ -53,19 +61,6 @@ gate_rules as (
 expected_changes as (
 
     select * from {{ expected_changes_table() }} as expected_changes (extract_date, rule)
-
-),
-
--- what gold holds of a date; of a restated one the load that was published last
-in_gold as (
-
-    select
-        extract_date,
-        max_by(batch_id, published_at) as batch_id
-
-    from published
-
-    group by extract_date
 
 ),
 
