@@ -285,7 +285,7 @@ def _write_report(job: Run, spark: SparkSession) -> Path:
     from cli.report_data import write_run_report
 
     job.summary["seconds"] = dict(job.steps.seconds)
-    return write_run_report(job.settings, spark, job.summary, job.record, job.folder)
+    return write_run_report(spark, job.summary, job.record, job.folder)
 
 
 def _write_summary(job: Run) -> dict[str, Any]:

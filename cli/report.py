@@ -200,7 +200,8 @@ def _views(data: ReportData) -> dict[str, Any]:
 
 def _gate_results(results: Sequence[GateResult]) -> list[GateResult]:
     """The worst first. Of the many rules on drift just those that found some: the plot has all."""
-    shown = [each for each in results if not each.drift_of or WORST_FIRST.get(each.verdict, 0) < 2]
+    quiet = ("passed", "not_applicable")
+    shown = [each for each in results if not (each.drift_of and each.verdict in quiet)]
     return sorted(shown, key=lambda each: WORST_FIRST.get(each.verdict, 0))
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pyspark.sql.connect.session import SparkSession
 
 from cli import loads
@@ -20,9 +19,8 @@ from cli.report import (
     ReportData,
     write_report,
 )
-from lakehouse.settings import Settings
 from lakehouse.sql import query
-from seeds_loader.contract import read_contract
+from seeds_loader.contract import read_contract, read_variables
 from seeds_loader.row_rules import read_reject_words
 from trainer.evaluate import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
@@ -40,7 +38,6 @@ GROUPS = {
 
 
 def write_run_report(
-    settings: Settings,
     spark: SparkSession,
     summary: dict[str, Any],
     record: ModelRecord | None,
@@ -49,13 +46,11 @@ def write_run_report(
     """Write report.html of a run; what a refused run does not have stays out."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
-    write_report(_gather(settings, spark, summary, record), path)
+    write_report(_gather(spark, summary, record), path)
     return path
 
 
-def _gather(
-    settings: Settings, spark: SparkSession, summary: dict[str, Any], record: ModelRecord | None
-) -> ReportData:
+def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | None) -> ReportData:
     batch_id, extract_date = summary["batch_id"], summary["extract_date"]
     published = "gold" in summary.get("counts", {})
     shown = summary
@@ -66,7 +61,7 @@ def _gather(
         shown = {**summary, "counts": counts}
     return ReportData(
         summary=shown,
-        gate_results=_gate(settings, spark, batch_id),
+        gate_results=_gate(spark, batch_id),
         reject_reasons=_reject_reasons(spark, batch_id),
         rejected_rows=_rejected_rows(spark, batch_id),
         churn_by={name: _churn_by(spark, column, extract_date) for name, column in GROUPS.items()},
@@ -75,23 +70,27 @@ def _gather(
     )
 
 
-def _gate(settings: Settings, spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
-    project = yaml.safe_load((settings.project / "dbt_project.yml").read_text())
-    rules: dict[str, dict[str, Any]] = project["vars"]["gate_rules"]
+def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
+    rules = read_variables()["gate_rules"]
     return tuple(
-        GateResult(
-            rule=each["rule"],
-            severity=each["severity"],
-            figure=each["figure"],
-            threshold=each["threshold"],
-            comparison="at least" if "at_least" in rules.get(each["rule"], {}) else "at most",
-            verdict=each["verdict"],
-            description=rules.get(each["rule"], {}).get("description", ""),
-            share=rules.get(each["rule"], {}).get("figure", "").endswith("_share"),
-            compared_with=str(each["compared_with"] or ""),
-            drift_of=each["rule"].partition("drift_of_")[2],
-        )
+        _gate_result(each, rules.get(each["rule"], {}))
         for each in loads.gate_results(spark, batch_id)
+    )
+
+
+def _gate_result(result: dict[str, Any], terms: dict[str, Any]) -> GateResult:
+    """A line of the gate's log with what its rule declares; a rule on drift declares nothing."""
+    return GateResult(
+        rule=result["rule"],
+        severity=result["severity"],
+        figure=result["figure"],
+        threshold=result["threshold"],
+        comparison="at least" if "at_least" in terms else "at most",
+        verdict=result["verdict"],
+        description=terms.get("description", ""),
+        share=terms.get("figure", "").endswith("_share"),
+        compared_with=str(result["compared_with"] or ""),
+        drift_of=result["rule"].partition("drift_of_")[2],
     )
 
 

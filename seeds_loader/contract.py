@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from lakehouse.errors import ChurnError
+from lakehouse.settings import PROJECT
 
-CONTRACT_FILE = Path("dbt_project.yml")
+CONTRACT_FILE = PROJECT / "dbt_project.yml"
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,9 @@ def read_contract(path: Path | None = None) -> Contract:
     Raises ChurnError when the file is missing, is no YAML, or contradicts itself: that is a fault
     of the project, not of anybody's workbook.
     """
-    place = path or Path(__file__).resolve().parents[1] / CONTRACT_FILE
+    place = path or CONTRACT_FILE
     try:
-        document = yaml.safe_load(place.read_text(encoding="utf-8"))
-        declared = document["vars"]["source_contract"]
+        declared = read_variables(place)["source_contract"]
         columns = tuple(_column(name, entry) for name, entry in declared.items())
     except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as fault:
         raise _broken(f"the source contract can't be read: {fault!r}", place) from fault
@@ -72,6 +72,15 @@ def read_contract(path: Path | None = None) -> Contract:
         raise _broken("the source contract declares no column", place)
     _hold_unambiguous(columns, place)
     return Contract(columns)
+
+
+def read_variables(path: Path = CONTRACT_FILE) -> dict[str, Any]:
+    """Reads `vars` of a dbt project file: all that the project declares of the data.
+
+    Raises what the file system, YAML or a missing `vars` do.
+    """
+    variables: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["vars"]
+    return variables
 
 
 def normalise(header: str) -> str:

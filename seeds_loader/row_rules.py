@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from lakehouse.errors import ChurnError
-from seeds_loader.contract import CONTRACT_FILE
+from seeds_loader.contract import CONTRACT_FILE, read_variables
 
 
 def read_reject_words(path: Path | None = None) -> Mapping[str, str]:
@@ -20,9 +20,9 @@ def read_reject_words(path: Path | None = None) -> Mapping[str, str]:
 
     Raises ChurnError when they can't be read: that is a fault of the project.
     """
-    place = path or Path(__file__).resolve().parents[1] / CONTRACT_FILE
+    place = path or CONTRACT_FILE
     try:
-        declared = yaml.safe_load(place.read_text(encoding="utf-8"))["vars"]
+        declared = read_variables(place)
         rules = {name: rule["description"] for name, rule in declared["row_rules"].items()}
         words = {**declared["reject_reasons"], **rules}
     except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError) as fault:

@@ -80,15 +80,17 @@ class Case:
     candidates: str = ""
 
 
+ADD_ONS = {
+    "online_security": "OnlineSecurity",
+    "online_backup": "OnlineBackup",
+    "device_protection": "DeviceProtection",
+    "tech_support": "TechSupport",
+    "streaming_tv": "StreamingTV",
+    "streaming_movies": "StreamingMovies",
+}
+
+
 def drifts() -> list[Case]:
-    add_ons = {
-        "online_security": "OnlineSecurity",
-        "online_backup": "OnlineBackup",
-        "device_protection": "DeviceProtection",
-        "tech_support": "TechSupport",
-        "streaming_tv": "StreamingTV",
-        "streaming_movies": "StreamingMovies",
-    }
     changes = {
         "tenure": billed(tenure=60),
         "monthly_charges": billed(MonthlyCharges=95.0),
@@ -103,7 +105,7 @@ def drifts() -> list[Case]:
         "internet_service": lambda sheet: sheet.assign(
             InternetService=sheet["InternetService"].replace("DSL", "Fiber optic")
         ),
-        **{feature: online(column) for feature, column in add_ons.items()},
+        **{feature: online(column) for feature, column in ADD_ONS.items()},
         "contract": every("Contract", "Two year"),
         "paperless_billing": every("PaperlessBilling", "No"),
         "payment_method": every("PaymentMethod", "Mailed check"),
@@ -226,17 +228,7 @@ SOUND = {
     "TotalCharges": "50",
     "Churn": "No",
 }
-OFFLINE = dict.fromkeys(
-    (
-        "OnlineSecurity",
-        "OnlineBackup",
-        "DeviceProtection",
-        "TechSupport",
-        "StreamingTV",
-        "StreamingMovies",
-    ),
-    "No internet service",
-)
+OFFLINE = dict.fromkeys(ADD_ONS.values(), "No internet service")
 # Changes to the sound customer, the faulty column and the rule.
 CONTRADICTIONS: list[tuple[dict[str, str], str, str]] = [
     *(
