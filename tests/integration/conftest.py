@@ -15,7 +15,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homes]:
     made = Homes(tmp_path_factory)
     yield made
     for home in made.all:
-        home.churn("down")
+        home.end()
 
 
 @pytest.fixture(scope="session")

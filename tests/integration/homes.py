@@ -18,6 +18,8 @@ from lakehouse.sql import query
 
 BIN = Path(sys.executable).parent
 RUN_SECONDS = 600
+# A Spark server takes three gigabytes; two test runs are to fit beside each other.
+SERVERS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ class Home:
     def call(
         self, command: list[str | Path], code: int, **environ: str
     ) -> "subprocess.CompletedProcess[str]":
+        _make_room_for(self)
+        return self._call(command, code, **environ)
+
+    def end(self) -> None:
+        """End what runs of it."""
+        self._call([BIN / "churn", "down"], 0)
+
+    def _call(
+        self, command: list[str | Path], code: int, **environ: str
+    ) -> "subprocess.CompletedProcess[str]":
         answer = subprocess.run(
             [str(part) for part in command],
             cwd=PROJECT,
@@ -64,12 +76,35 @@ class Home:
 
     def sql(self, text: str) -> list[dict[str, Any]]:
         """Rows of a query on the home's server."""
+        _make_room_for(self)
         with spark_server.session(self.settings) as spark:
             return query(spark, text)
 
     def value(self, text: str) -> Any:
         """The one value of a query."""
         return next(iter(self.sql(text)[0].values()))
+
+
+# Homes by their last use, and those whose servers had to make room.
+_used: list[Path] = []
+_stopped: set[Path] = set()
+
+
+def _make_room_for(home: Home) -> None:
+    """End the servers of the homes that were not used for longest; start its own if they were."""
+    if _used[-1:] == [home.path]:
+        return
+    if home.path in _used:
+        _used.remove(home.path)
+    _used.append(home.path)
+    for path in _used[:-SERVERS_AT_ONCE]:
+        idle = Home(path, {**home.environ, "CHURN_HOME": str(path)})
+        if spark_server.service(idle.settings).find() is not None:
+            idle.end()
+            _stopped.add(path)
+    if home.path in _stopped:
+        _stopped.remove(home.path)
+        home._call([BIN / "churn", "up"], 0)
 
 
 class Homes:
