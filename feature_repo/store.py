@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from feast import FeatureStore
-from feast.infra.offline_stores.contrib.spark_offline_store.spark import SparkOfflineStoreConfig
 from feast.infra.online_stores.redis import RedisOnlineStoreConfig
 from feast.repo_config import RegistryConfig, RepoConfig
 
+from feature_repo.offline import OneStateOfflineStoreConfig
 from lakehouse import online_store
 from lakehouse.service import Say
 from lakehouse.settings import Settings, read_settings
@@ -68,9 +68,7 @@ def configuration(
             # materialization that was killed. A customer's features are written all at once.
             serve_features_while_materializing=True,
         ),
-        offline_store=SparkOfflineStoreConfig(
-            type="spark", spark_conf={"spark.remote": settings.connect_url}
-        ),
+        offline_store=OneStateOfflineStoreConfig(spark_conf={"spark.remote": settings.connect_url}),
         online_store=RedisOnlineStoreConfig(
             type="redis",
             connection_string=_connection_string(address),

@@ -31,6 +31,8 @@ class Home:
 
     @property
     def settings(self) -> Settings:
+        """To talk to its servers, which are up again if they had made room for others."""
+        _make_room_for(self)
         return read_settings(self.environ)
 
     def churn(
@@ -76,7 +78,6 @@ class Home:
 
     def sql(self, text: str) -> list[dict[str, Any]]:
         """Rows of a query on the home's server."""
-        _make_room_for(self)
         with spark_server.session(self.settings) as spark:
             return query(spark, text)
 
@@ -99,7 +100,7 @@ def _make_room_for(home: Home) -> None:
     _used.append(home.path)
     for path in _used[:-SERVERS_AT_ONCE]:
         idle = Home(path, {**home.environ, "CHURN_HOME": str(path)})
-        if spark_server.service(idle.settings).find() is not None:
+        if spark_server.service(read_settings(idle.environ)).find() is not None:
             idle.end()
             _stopped.add(path)
     if home.path in _stopped:
