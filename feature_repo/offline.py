@@ -20,6 +20,10 @@ from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import 
 from feast.infra.offline_stores.offline_store import RetrievalJob
 from feast.repo_config import RepoConfig
 from pyspark.sql.connect.session import SparkSession
+from pyspark.sql.types import StructType
+
+# Stands in the folders' names, not in the files.
+PARTITION = "extract_date"
 
 
 class OneStateOfflineStoreConfig(SparkOfflineStoreConfig):
@@ -46,11 +50,14 @@ class OneStateOfflineStore(SparkOfflineStore):
 def _pinned(spark: SparkSession, view: FeatureView) -> FeatureView:
     """The feature view over the files that its table has now."""
     source = view.batch_source
-    files = spark.table(source.table).inputFiles()
+    table = spark.table(source.table)
+    files = table.inputFiles()
     if not files:
         return view
     name = f"{view.name}_{uuid4().hex}"
-    spark.read.parquet(*files).createOrReplaceTempView(name)
+    # The table's columns: files of before a column was added lack it.
+    columns = [field for field in table.schema if field.name != PARTITION]
+    spark.read.schema(StructType(columns)).parquet(*files).createOrReplaceTempView(name)
     pinned = copy(view)
     pinned.batch_source = SparkSource(
         name=source.name,

@@ -373,6 +373,36 @@ def test_readers_never_see_half_an_extract(
     read_through(extracts, plan, give, tmp_path, EASY_PAUSE_SECONDS)
 
 
+def test_a_training_set_is_of_one_state_of_gold(
+    extracts: Home, months: list[Path], tmp_path: Path
+) -> None:
+    """Asked for before a date is switched to other files, and fetched afterwards."""
+    plan = prepared(extracts, months[:2], tmp_path)
+    settings, day = extracts.settings, plan.dates[0]
+    switch = f"alter table gold.customer_features partition (extract_date = '{day}') set location"
+    moment = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
+    entities = pd.DataFrame({"customer_id": plan.sample, "event_timestamp": moment})
+    address = online_store.ensure(settings, lambda _: None)
+    store = FeatureStore(config=configuration(settings, address))
+    with spark_server.session(settings) as spark:
+        published = spark.table("gold.customer_features").where(f"extract_date = '{day}'")
+        (file,) = published.selectExpr("_metadata.file_path").distinct().toArrow()["file_path"]
+        location = str(file).rpartition("/")[0]
+        others = published.drop("extract_date").selectExpr(
+            "* except (tenure)", "tenure + 1 as tenure"
+        )
+        others.write.parquet(str(tmp_path / "others"))
+        job = store.get_historical_features(
+            entity_df=entities, features=store.get_feature_service("churn")
+        )
+        spark.sql(f"{switch} 'file:{tmp_path}/others'")
+        try:
+            seen = job.to_df().set_index("customer_id")["tenure"].to_dict()
+        finally:
+            spark.sql(f"{switch} '{location}'")
+    assert seen == {each: plan.rows["before"][each]["tenure"] for each in plan.sample}
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_readers_never_see_half_an_extract_through_whole_runs(
