@@ -22,6 +22,7 @@ from lakehouse.errors import ChurnError, GateRefused
 from lakehouse.published_files import remove_superseded_files
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
+from lakehouse.whole_files import written_whole
 from seeds_loader.extract_date import ExtractDate, choose_extract_date
 from seeds_loader.load import Load, load
 from seeds_loader.workbook import Extract, read_workbook
@@ -291,9 +292,8 @@ def _write_report(job: Run, spark: SparkSession) -> Path:
 def _write_summary(job: Run) -> dict[str, Any]:
     job.summary["seconds"] = dict(job.steps.seconds)
     job.folder.mkdir(parents=True, exist_ok=True)
-    draft = job.folder / "summary.json.new"
-    draft.write_text(json.dumps(job.summary, indent=2) + "\n")
-    draft.replace(job.folder / "summary.json")
+    with written_whole(job.folder / "summary.json") as draft:
+        draft.write_text(json.dumps(job.summary, indent=2) + "\n")
     return job.summary
 
 

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from lakehouse.errors import Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import query, query_table, statement
+from lakehouse.whole_files import written_whole
 from seeds_loader.contract import read_contract
 from seeds_loader.row_rules import read_reject_words
 
@@ -161,18 +161,12 @@ def _expected_rejects(spark: SparkSession, load: RejectedLoad) -> int:
 def _write_whole(
     spark: SparkSession, load: RejectedLoad, expected: int, path: Path, say: Say
 ) -> None:
-    """Write under a temporary name beside `path`, then rename: no half workbook is ever seen."""
-    draft = path.with_name(f".{os.getpid()}.part")
     contract = read_contract()
     rejects = _said(_rejects(spark, load, contract.names), expected, say)
-    try:
-        with _writing(path):
-            written = write_rejects_workbook(rejects, load, contract, read_reject_words(), draft)
-            if written != expected:
-                raise _gone(load, written, expected)
-            os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with _writing(path), written_whole(path) as draft:
+        written = write_rejects_workbook(rejects, load, contract, read_reject_words(), draft)
+        if written != expected:
+            raise _gone(load, written, expected)
 
 
 def _rejects(spark: SparkSession, load: RejectedLoad, names: Sequence[str]) -> Iterator[Reject]:

@@ -7,7 +7,6 @@ with the server and ends it when nobody was connected for a while.
 
 import fcntl
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import IO
 import psutil
 
 from lakehouse.errors import Unavailable
+from lakehouse.whole_files import written_whole
 
 IDLE_SECONDS = 30 * 60
 # The system takes some seconds to take back what a killed process of some gigabytes had.
@@ -189,10 +189,9 @@ def _keeper_of(running: Running) -> list[psutil.Process]:
 
 
 def write_state(path: Path, running: Running) -> None:
-    """Write the state file in one step, so that nobody reads half of it."""
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(asdict(running)))
-    os.replace(draft, path)
+    """Write the state file."""
+    with written_whole(path) as draft:
+        draft.write_text(json.dumps(asdict(running)))
 
 
 def is_alive(pid: int, created: float) -> bool:

@@ -110,10 +110,10 @@ def _answers(settings: Settings) -> bool:
 def check(settings: Settings, running: Running) -> None:
     """Raise ServerLost where that very server is gone or says nothing."""
     if not (is_alive(running.pid, running.created) and is_responsive(settings)):
-        raise lost(settings, running)
+        raise _lost(settings, running)
 
 
-def lost(settings: Settings, running: Running) -> ServerLost:
+def _lost(settings: Settings, running: Running) -> ServerLost:
     """The fault to raise where the server that ran is gone, or says nothing."""
     if service(settings).find() is None:
         return ServerLost(

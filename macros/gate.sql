@@ -1,4 +1,41 @@
-{# The gate's tests differ in what they look for, not in where they look. #}
+{# What the gate's rules, its tests and the published tables share. #}
+
+
+{% macro passed_candidates(candidates) %}
+{#- What is published: the candidates of the loads that passed, as the verdict saw them. -#}
+
+with
+
+candidates as (
+
+    select * from {{ candidates }}
+
+),
+
+passed_loads as (
+
+    select * from {{ ref('load_verdicts') }}
+    where verdict = 'passed'
+
+),
+
+final as (
+
+    select candidates.* except (batch_id, built_at)
+
+    from candidates
+
+    -- a verdict on earlier candidates says nothing about these
+    inner join passed_loads
+        on
+            candidates.batch_id = passed_loads.batch_id
+            and candidates.built_at <= passed_loads.candidates_built_at
+
+)
+
+select * from final
+
+{% endmacro %}
 
 
 {% macro judgements_of_pending_loads(severity, verdict) %}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lakehouse.errors import ChurnError
 from lakehouse.settings import Settings
+from lakehouse.whole_files import written_whole
 from trainer import record as records
 from trainer.parameters import Parameters
 from trainer.record import ModelRecord
@@ -77,11 +78,9 @@ def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:
 
 
 def promote(settings: Settings, version: str) -> None:
-    """Make the version the champion, in one step."""
-    place = folder(settings) / "champion.json"
-    new = place.with_name(f".champion.{os.getpid()}.new")
-    new.write_text(json.dumps({"version": version}))
-    os.replace(new, place)
+    """Make the version the champion."""
+    with written_whole(folder(settings) / "champion.json") as draft:
+        draft.write_text(json.dumps({"version": version}))
 
 
 def champion(settings: Settings) -> ModelRecord | None:

@@ -7,33 +7,4 @@
     )
 }}
 
-with
-
-candidates as (
-
-    select * from {{ ref('audit_customer_features') }}
-
-),
-
-passed_loads as (
-
-    select * from {{ ref('load_verdicts') }}
-    where verdict = 'passed'
-
-),
-
-final as (
-
-    select candidates.* except (batch_id, built_at)
-
-    from candidates
-
-    -- a verdict on earlier candidates says nothing about these
-    inner join passed_loads
-        on
-            candidates.batch_id = passed_loads.batch_id
-            and candidates.built_at <= passed_loads.candidates_built_at
-
-)
-
-select * from final
+{{ passed_candidates(ref('audit_customer_features')) }}

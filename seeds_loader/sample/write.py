@@ -1,6 +1,5 @@
 """Months as workbooks whose bytes depend on nothing but the parameters."""
 
-import os
 import shutil
 from collections.abc import Callable
 from datetime import date, datetime
@@ -12,6 +11,7 @@ from openpyxl import Workbook
 from openpyxl.writer.excel import ExcelWriter
 
 from lakehouse.errors import Unusable
+from lakehouse.whole_files import written_whole
 from seeds_loader.sample.dirt import extra_rows
 from seeds_loader.sample.months import Month, simulate
 from seeds_loader.sample.parameters import SampleParameters
@@ -37,7 +37,8 @@ def write_samples(
     paths = []
     for month in simulate(parameters):
         path = out / f"telco_customers_{month.extract_date}.xlsx"
-        _write_whole(month, path)
+        with written_whole(path) as draft:
+            _write_workbook(month, draft)
         paths.append(path)
         if progress is not None:
             progress(f"{path.name}: {len(month.sheet):,} rows")
@@ -63,16 +64,6 @@ def _make_folder(out: Path) -> None:
             where=str(out),
             remedy="name a folder that exists or can be made",
         ) from error
-
-
-def _write_whole(month: Month, path: Path) -> None:
-    """Write under a temporary name beside `path`, then rename: no half workbook is ever seen."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        _write_workbook(month, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_workbook(month: Month, path: Path) -> None:

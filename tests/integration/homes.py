@@ -87,22 +87,18 @@ class Home:
 
 
 # Homes by their last use, and those whose servers had to make room.
-_used: list[Path] = []
+_used: dict[Path, Home] = {}
 _stopped: set[Path] = set()
 
 
 def _make_room_for(home: Home) -> None:
     """End the servers of the homes that were not used for longest; start its own if they were."""
-    if _used[-1:] == [home.path]:
-        return
-    if home.path in _used:
-        _used.remove(home.path)
-    _used.append(home.path)
-    for path in _used[:-SERVERS_AT_ONCE]:
-        idle = Home(path, {**home.environ, "CHURN_HOME": str(path)})
+    _used.pop(home.path, None)
+    _used[home.path] = home
+    for idle in list(_used.values())[:-SERVERS_AT_ONCE]:
         if spark_server.service(read_settings(idle.environ)).find() is not None:
             idle.end()
-            _stopped.add(path)
+            _stopped.add(idle.path)
     if home.path in _stopped:
         _stopped.remove(home.path)
         home._call([BIN / "churn", "up"], 0)

@@ -116,7 +116,7 @@ def test_a_broken_off_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     def breaks(*_: Any) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("seeds_loader.sample.write.os.replace", breaks)
+    monkeypatch.setattr("lakehouse.whole_files.os.replace", breaks)
     with pytest.raises(OSError, match="no space left"):
         write_samples(SampleParameters(rows=5), tmp_path)
     assert list(tmp_path.iterdir()) == []
