@@ -9,6 +9,8 @@ from typing import Any
 DISK_FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
 # Derby gives up for good when it can't write, and says later just this.
 METASTORE_BROKEN_WORDS = "Failed to start database"
+# SQLSTATE's classes: a fault of the system beneath Spark, and one of the data.
+SYSTEM_AT_FAULT, DATA_AT_FAULT = "SQLSTATE: 58", "SQLSTATE: 22"
 
 
 class ChurnError(Exception):
@@ -81,7 +83,22 @@ def named_breakdown(message: str, where: str) -> ChurnError | None:
             where=where,
             remedy="make room, then repeat the command: it starts a fresh server",
         )
+    # Spark says so too where a row could not be made into what is to be written.
+    if SYSTEM_AT_FAULT in message and DATA_AT_FAULT not in message:
+        return BrokenOff(
+            f"The Spark server could not write or read a file: {_cause(message)}",
+            where=where,
+            remedy="make room where the disk is full, then repeat the command: it starts a fresh "
+            "server",
+        )
     return None
+
+
+def _cause(message: str) -> str:
+    """What Java names as the last cause; else the message's first line."""
+    first, *others = message.splitlines()
+    causes = [each for each in others if each.startswith("Caused by: ")]
+    return causes[-1].removeprefix("Caused by: ")[:400] if causes else first
 
 
 def disk_full(where: str) -> DiskFull:
