@@ -7,8 +7,8 @@ from typing import Any
 
 # How operating systems, Java and dbt's messages say that no more can be written.
 DISK_FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
-# Derby gives up for good when it can't write, and says later just this.
-METASTORE_BROKEN_WORDS = "Failed to start database"
+# Derby, the metastore's database, gives up for good when it can't write; it says so in many ways.
+METASTORE_BROKEN_WORDS = ("Failed to start database", "HIVE_METASTORE", "org.apache.derby")
 # SQLSTATE's classes: a fault of the system beneath Spark, and one of the data.
 SYSTEM_AT_FAULT, DATA_AT_FAULT = "SQLSTATE: 58", "SQLSTATE: 22"
 
@@ -77,7 +77,7 @@ def named_breakdown(message: str, where: str) -> ChurnError | None:
     """The fault that the message of another one speaks of: a full disk, or what comes of it."""
     if any(words in message for words in DISK_FULL_WORDS):
         return disk_full(where)
-    if METASTORE_BROKEN_WORDS in message:
+    if any(words in message for words in METASTORE_BROKEN_WORDS):
         return BrokenOff(
             "The metastore of the Spark server broke, as it does when the disk is full",
             where=where,

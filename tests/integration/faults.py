@@ -123,12 +123,13 @@ def server_hangs(home: Home, job: Job) -> Iterator[None]:
 
 @contextmanager
 def disk_full(home: Home, job: Job) -> Iterator[None]:
-    """No file of the server grows: Java sees an IOException, as it does on a full disk."""
+    """The server can't write to any file: Java sees an IOException, as it does on a full disk."""
     server = spark_process(home)
     if server is None:
         yield
         return
-    _limit(server, 512)
+    # Nought, so that a write fails whole: what lies on a full disk already is not torn either.
+    _limit(server, 0)
     try:
         yield
     finally:

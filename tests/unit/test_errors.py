@@ -14,6 +14,11 @@ BAD_CAST = "org.apache.spark.SparkNumberFormatException: [CAST_INVALID_INPUT] SQ
     [
         ("java.io.IOException: No space left on device", DiskFull, "disk is full"),
         ("ERROR XJ040: Failed to start database 'metastore'", BrokenOff, "metastore"),
+        (
+            "[INTERNAL_ERROR_HIVE_METASTORE_PARTITION_FILTER] SQLSTATE: XX000",
+            BrokenOff,
+            "metastore",
+        ),
         (f"{WRITE_FAILED}\n\tat x\nCaused by: {NO_LIBRARY}\n\tat y", BrokenOff, NO_LIBRARY),
         (WRITE_FAILED, BrokenOff, "writing rows to file:/lake"),
     ],
