@@ -78,14 +78,17 @@ class Job:
             self.process.wait(seconds)
 
     def end(self, seconds: float) -> int:
-        """The exit code; a run that hangs fails the test."""
-        try:
-            code = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise AssertionError(f"hung for {seconds} s\n{self.said}") from None
+        """The exit code; a run that says nothing for so long hangs, and fails the test."""
+        said = -1
+        while self.process.poll() is None:
+            if said != len(self.lines):
+                said, deadline = len(self.lines), time.monotonic() + seconds
+            if time.monotonic() > deadline:
+                self.process.kill()
+                raise AssertionError(f"hung for {seconds} s\n{self.said}")
+            self.wait(0.5)
         self._reader.join(10)
-        return code
+        return int(self.process.returncode)
 
 
 def spark_process(home: Home) -> psutil.Process | None:
