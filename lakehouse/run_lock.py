@@ -21,6 +21,7 @@ from typing import IO
 from lakehouse.errors import ChurnError, Unavailable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
+from lakehouse.unborn_tables import remove_unborn_tables
 
 # A process that works for the holder (dbt below `churn run`) finds the lock's number here.
 HELD = "CHURN_RUN_LOCK"
@@ -98,6 +99,7 @@ def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> Non
         from lakehouse import spark_server
 
         spark_server.restart(settings, say)
+        remove_unborn_tables(settings.lake, say)
 
 
 def release(lock: IO[str]) -> None:

@@ -88,6 +88,9 @@ def _new_load(extract: Extract, extract_date: ExtractDate, earlier: list[Load]) 
 
 
 def _write_rows(spark: SparkSession, extract: Extract, new: Load, say: Say) -> None:
+    if not spark.catalog.tableExists(ROWS):
+        # The table first: where its creation broke off before, it may have rows already.
+        _append(spark, _with_origin(extract.table.slice(0, 0), new), ROWS)
     _remove_leftovers(spark, say)
     total = extract.table.num_rows
     for start in range(0, total, ROWS_AT_ONCE):
@@ -99,8 +102,6 @@ def _write_rows(spark: SparkSession, extract: Extract, new: Load, say: Say) -> N
 
 def _remove_leftovers(spark: SparkSession, say: Say) -> None:
     """Remove the rows of ingests that died before they wrote their line."""
-    if not spark.catalog.tableExists(ROWS):
-        return
     # Delta answers counts from its log; only where they differ is the table looked through.
     rows = spark.table(ROWS).count()
     if not spark.catalog.tableExists(LOADS):
