@@ -90,7 +90,7 @@ def _new_load(extract: Extract, extract_date: ExtractDate, earlier: list[Load]) 
 def _write_rows(spark: SparkSession, extract: Extract, new: Load, say: Say) -> None:
     if not spark.catalog.tableExists(ROWS):
         # The table first: where its creation broke off before, it may have rows already.
-        _append(spark, _with_origin(extract.table.slice(0, 0), new), ROWS)
+        _append(spark, _with_origin(extract.table.slice(0, 1), new), ROWS, limit=0)
     _remove_leftovers(spark, say)
     total = extract.table.num_rows
     for start in range(0, total, ROWS_AT_ONCE):
@@ -145,8 +145,11 @@ def _line(new: Load) -> pa.Table:
     )
 
 
-def _append(spark: SparkSession, rows: pa.Table, table: str) -> None:
-    writer = spark.createDataFrame(rows).write.format("delta").mode("append")
+def _append(spark: SparkSession, rows: pa.Table, table: str, limit: int | None = None) -> None:
+    frame = spark.createDataFrame(rows)
+    if limit is not None:
+        frame = frame.limit(limit)
+    writer = frame.write.format("delta").mode("append")
     if table == ROWS:
         # Readers take one load at a time; the date is what prunes its files.
         writer = writer.partitionBy("_extract_date")
