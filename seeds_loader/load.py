@@ -3,11 +3,13 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import unquote
 
 import pyarrow as pa
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.service import Say
+from lakehouse.sql import literal
 from seeds_loader.extract import Extract
 from seeds_loader.extract_date import ExtractDate
 
@@ -38,6 +40,8 @@ def load(spark: SparkSession, extract: Extract, extract_date: ExtractDate, say: 
     The rows are written before the load's own line: rows without a line count nowhere, and the
     next try replaces them.
     """
+    new = _new_load(extract, extract_date, [])
+    _make_tables(spark, _with_origin(extract.table.slice(0, 1), new), _line(new))
     earlier = _loads_of(spark, extract_date.date)
     if earlier and _is_same(earlier[-1], extract):
         return earlier[-1]
@@ -49,10 +53,28 @@ def load(spark: SparkSession, extract: Extract, extract_date: ExtractDate, say: 
     return new
 
 
+def _make_tables(spark: SparkSession, rows: pa.Table, lines: pa.Table) -> None:
+    """Make bronze's tables, without a row, where the metastore does not know them.
+
+    The place is named although it is the usual one: of a creation that broke off, or under a new
+    metastore, the table may lie there already, and only so is it taken for what it is. It makes
+    them external as well, which for the only copy of the source is right: a drop keeps the files.
+    """
+    bronze = unquote(spark.catalog.getDatabase("bronze").locationUri)
+    # Readers take one load at a time; the date is what prunes its files.
+    layouts = ((ROWS, rows, "partitioned by (_extract_date)"), (LOADS, lines, ""))
+    for table, example, partitions in layouts:
+        name = table.removeprefix("bronze.")
+        schema = spark.createDataFrame(example).schema
+        columns = ", ".join(f"`{each.name}` {each.dataType.simpleString()}" for each in schema)
+        spark.sql(
+            f"create table if not exists {table} ({columns}) using delta {partitions}"
+            f" location {literal(f'{bronze}/{name}')}"
+        )
+
+
 def _loads_of(spark: SparkSession, extract_date: date) -> list[Load]:
     """Loads of a date, oldest first."""
-    if not spark.catalog.tableExists(LOADS):
-        return []
     rows = spark.table(LOADS).where(f"extract_date = '{extract_date}'").orderBy("_loaded_at")
     return [
         Load(
@@ -88,9 +110,6 @@ def _new_load(extract: Extract, extract_date: ExtractDate, earlier: list[Load]) 
 
 
 def _write_rows(spark: SparkSession, extract: Extract, new: Load, say: Say) -> None:
-    if not spark.catalog.tableExists(ROWS):
-        # The table first: where its creation broke off before, it may have rows already.
-        _append(spark, _with_origin(extract.table.slice(0, 1), new), ROWS, limit=0)
     _remove_leftovers(spark, say)
     total = extract.table.num_rows
     for start in range(0, total, ROWS_AT_ONCE):
@@ -104,14 +123,10 @@ def _remove_leftovers(spark: SparkSession, say: Say) -> None:
     """Remove the rows of ingests that died before they wrote their line."""
     # Delta answers counts from its log; only where they differ is the table looked through.
     rows = spark.table(ROWS).count()
-    if not spark.catalog.tableExists(LOADS):
-        lines, accounted = "", 0
-    else:
-        lines = f"where _batch_id not in (select batch_id from {LOADS})"
-        accounted = spark.sql(f"select coalesce(sum(row_count), 0) as n from {LOADS}").head()["n"]
+    accounted = spark.sql(f"select coalesce(sum(row_count), 0) as n from {LOADS}").head()["n"]
     if rows != accounted:
         say(f"removing {rows - accounted:,} rows of an ingest that broke off")
-        spark.sql(f"delete from {ROWS} {lines}")
+        spark.sql(f"delete from {ROWS} where _batch_id not in (select batch_id from {LOADS})")
 
 
 def _with_origin(rows: pa.Table, new: Load) -> pa.Table:
@@ -145,12 +160,5 @@ def _line(new: Load) -> pa.Table:
     )
 
 
-def _append(spark: SparkSession, rows: pa.Table, table: str, limit: int | None = None) -> None:
-    frame = spark.createDataFrame(rows)
-    if limit is not None:
-        frame = frame.limit(limit)
-    writer = frame.write.format("delta").mode("append")
-    if table == ROWS:
-        # Readers take one load at a time; the date is what prunes its files.
-        writer = writer.partitionBy("_extract_date")
-    writer.saveAsTable(table)
+def _append(spark: SparkSession, rows: pa.Table, table: str) -> None:
+    spark.createDataFrame(rows).write.format("delta").mode("append").saveAsTable(table)
