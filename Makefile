@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`; each does all its set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long lint lock clean
+.PHONY: help setup run test test-long lint lock airflow clean
 
 PYTHON ?= python3
 # uv where the machine has it, else one of our own below .tools.
@@ -22,6 +22,9 @@ setup: .venv/.ready ## Make the environment in .venv
 
 run: .venv/.ready ## The whole job: make run [WORKBOOK=file.xlsx] [ARGS="--extract-date 2025-01-01"]
 	@.venv/bin/churn run $(if $(WORKBOOK),"$(WORKBOOK)") $(ARGS)
+
+airflow: .venv/.ready ## Airflow on loopback, with the DAG 01_etl
+	@.venv/bin/churn airflow up
 
 test: .venv/.ready ## Lint, types and all tests but the long ones
 	@$(MAKE) --no-print-directory lint

@@ -25,6 +25,7 @@ from lakehouse.settings import Settings
 from lakehouse.whole_files import written_whole
 from seeds_loader.extract_date import ExtractDate, choose_extract_date
 from seeds_loader.load import Load, load
+from seeds_loader.sample import SampleParameters, write_samples
 from seeds_loader.workbook import Extract, read_workbook
 
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
@@ -77,8 +78,13 @@ def run(settings: Settings, request: Request, steps: Steps) -> dict[str, Any]:
     preload()
     job = Run(settings, steps, {"run_id": run_id, "unchanged": False})
     extract, extract_date = _read(request, steps)
-    with _lake(settings, f"churn run {run_id}", steps) as spark:
+    with lake(settings, f"churn run {run_id}", steps) as spark:
         return _run(job, spark, extract, extract_date)
+
+
+def sample_workbook(settings: Settings) -> Path:
+    """The workbook of a run that was given none."""
+    return write_samples(SampleParameters(), settings.home / "sample")[0]
 
 
 def new_run_id() -> str:
@@ -101,7 +107,7 @@ def _read(request: Request, steps: Steps) -> tuple[Extract, ExtractDate]:
 
 
 @contextmanager
-def _lake(settings: Settings, purpose: str, steps: Steps) -> Iterator[SparkSession]:
+def lake(settings: Settings, purpose: str, steps: Steps) -> Iterator[SparkSession]:
     """The lake for writing: the lock, then the server, then a session on it.
 
     In this order: whoever takes the lock from a holder that died ends that one's server first.
@@ -117,21 +123,8 @@ def _run(
     job: Run, spark: SparkSession, extract: Extract, extract_date: ExtractDate
 ) -> dict[str, Any]:
     summary = job.summary
-    with job.steps.step("ingest") as step:
-        loaded = load(spark, extract, extract_date, step.say)
-        step.outcome = (
-            f"extract of {loaded.extract_date} (date from: {loaded.extract_date_source})"
-            + ("" if loaded.is_new else ", loaded before")
-        )
-    summary["workbook"] = {
-        "path": str(extract.path),
-        "sha256": loaded.source_sha256,
-        "sheet": loaded.sheet,
-        "rows": loaded.row_count,
-    }
-    summary["extract_date"] = loaded.extract_date.isoformat()
-    summary["extract_date_source"] = loaded.extract_date_source
-    summary["batch_id"] = loaded.batch_id
+    loaded = _offer(spark, extract, extract_date, job.run_id, job.steps)
+    summary |= offered(extract, loaded)
     changes = [loaded.is_new, _build(job, spark, loaded), _online(job, spark), _model(job, spark)]
     # As late as possible: readers of what was superseded have had time to finish.
     remove_superseded_files(job.settings, spark)
@@ -139,8 +132,39 @@ def _run(
     if summary["unchanged"]:
         job.steps.say("nothing has changed since this workbook was run before")
     with job.steps.step("report") as step:
-        step.outcome = str(_write_report(job, spark))
-    return _write_summary(job)
+        step.outcome = str(write_report(job, spark))
+    return write_summary(job)
+
+
+def _offer(
+    spark: SparkSession, extract: Extract, extract_date: ExtractDate, run_id: str, steps: Steps
+) -> Load:
+    """Workbook to bronze; a load that was refused before is to be judged again."""
+    with steps.step("ingest") as step:
+        loaded = load(spark, extract, extract_date, step.say)
+        if not loaded.is_new and loads.load_state(spark, loaded.batch_id).verdict == "refused":
+            step.say("this load was refused before; it is judged again")
+            loads.requeue(spark, "batch_id = :batch", run_id, batch=loaded.batch_id)
+        step.outcome = (
+            f"extract of {loaded.extract_date} (date from: {loaded.extract_date_source})"
+            + ("" if loaded.is_new else ", loaded before")
+        )
+    return loaded
+
+
+def offered(extract: Extract, loaded: Load) -> dict[str, Any]:
+    """What a summary says of the workbook and its load."""
+    return {
+        "workbook": {
+            "path": str(extract.path),
+            "sha256": loaded.source_sha256,
+            "sheet": loaded.sheet,
+            "rows": loaded.row_count,
+        },
+        "extract_date": loaded.extract_date.isoformat(),
+        "extract_date_source": loaded.extract_date_source,
+        "batch_id": loaded.batch_id,
+    }
 
 
 def _build(job: Run, spark: SparkSession, loaded: Load) -> bool:
@@ -153,18 +177,22 @@ def _build(job: Run, spark: SparkSession, loaded: Load) -> bool:
     # A published load that was to be judged again is open as well.
     built = state.published is None or state.verdict != "passed"
     with job.steps.step("build") as step:
-        if state.verdict == "refused":
-            step.say("this load was refused before; judging it again")
-            loads.requeue(spark, "batch_id = :batch", job.run_id, batch=loaded.batch_id)
         outcome = build_open_loads(job.settings, spark, job.run_id, step) if built else None
-        state = loads.load_state(spark, loaded.batch_id)
-        job.summary["counts"] = {**(state.counts or {})}
-        job.summary["gate"] = _gate(spark, loaded, state)
+        state = judged(job, spark)
         step.outcome = _build_outcome(state, outcome)
     if state.published is None or state.verdict == "refused":
-        raise _refusal(job, spark, loaded, outcome)
-    job.summary["counts"]["gold"] = state.published
+        raise refusal(job, spark, outcome.failures if outcome else [])
     return built
+
+
+def judged(job: Run, spark: SparkSession) -> loads.LoadState:
+    """Where the load stands after the dbt part; its counts and verdicts go into the summary."""
+    state = loads.load_state(spark, job.summary["batch_id"])
+    job.summary["counts"] = {**(state.counts or {})}
+    job.summary["gate"] = _gate(spark, job.summary["batch_id"], state)
+    if state.published is not None and state.verdict != "refused":
+        job.summary["counts"]["gold"] = state.published
+    return state
 
 
 def build_open_loads(settings: Settings, spark: SparkSession, run_id: str, step: Step) -> Outcome:
@@ -180,8 +208,8 @@ def build_open_loads(settings: Settings, spark: SparkSession, run_id: str, step:
     return outcome
 
 
-def _gate(spark: SparkSession, loaded: Load, state: loads.LoadState) -> dict[str, Any]:
-    verdicts = [each["verdict"] for each in loads.gate_results(spark, loaded.batch_id)]
+def _gate(spark: SparkSession, batch_id: str, state: loads.LoadState) -> dict[str, Any]:
+    verdicts = [each["verdict"] for each in loads.gate_results(spark, batch_id)]
     passed, failed = verdicts.count("passed"), verdicts.count("failed")
     # A change that was expected is no reason to refuse, but one to look.
     warned = verdicts.count("warned") + verdicts.count("expected")
@@ -201,20 +229,25 @@ def _build_outcome(state: loads.LoadState, outcome: Outcome | None) -> str:
     return f"{state.verdict}; {outcome.passed} of {outcome.tests} tests green"
 
 
-def _refusal(job: Run, spark: SparkSession, loaded: Load, outcome: Outcome | None) -> GateRefused:
-    """The message for a refused load; writes summary and report first."""
+def refusal(job: Run, spark: SparkSession, failures: Sequence[str]) -> GateRefused:
+    """The message for a refused load; writes summary and report first.
+
+    `failures` has a line for every test that was red; the gate's own findings come before them.
+    """
     job.summary["gate"]["verdict"] = "refused"
-    _write_report(job, spark)
-    _write_summary(job)
+    write_report(job, spark)
+    write_summary(job)
     failed = [
-        each for each in loads.gate_results(spark, loaded.batch_id) if each["verdict"] == "failed"
+        each
+        for each in loads.gate_results(spark, job.summary["batch_id"])
+        if each["verdict"] == "failed"
     ]
     rules = [_broken_rule(each) for each in failed]
-    lines = "".join(f"\n    {line}" for line in rules or (outcome.failures if outcome else []))
-    refusal = GateRefused(
-        f"The gate refused {loaded.source_file}; gold, online store, model and scores are as "
-        f"before{lines}",
-        where=f"extract of {loaded.extract_date}, {job.folder}/report.html",
+    lines = "".join(f"\n    {line}" for line in rules or failures)
+    refused = GateRefused(
+        f"The gate refused {Path(job.summary['workbook']['path']).name}; gold, online store, model "
+        f"and scores are as before{lines}",
+        where=f"extract of {job.summary['extract_date']}, {job.folder}/report.html",
         remedy="look at audit.gate_results and silver.rejected_rows "
         f"(`churn rejects --run {job.run_id} --out rejects.xlsx` gives them back as a workbook), "
         "correct the workbook, then run it again"
@@ -224,8 +257,8 @@ def _refusal(job: Run, spark: SparkSession, loaded: Load, outcome: Outcome | Non
             else ""
         ),
     )
-    refusal.summary = job.summary
-    return refusal
+    refused.summary = job.summary
+    return refused
 
 
 def _broken_rule(result: dict[str, Any]) -> str:
@@ -241,28 +274,45 @@ def _online(job: Run, spark: SparkSession) -> bool:
     """Feature store: declarations, online values, proof. True where values were written."""
     with job.steps.step("apply") as step:
         from feature_repo.materialize import apply, materialize
-        from feature_repo.verify import verify
 
         apply(job.settings, step.say)
     with job.steps.step("materialize") as step:
         online = materialize(job.settings, spark, step.say)
         step.outcome = f"{online.customers:,} customers online"
     with job.steps.step("verify") as step:
-        verification = verify(job.settings, spark, step.say)
-        if verification.differences and not online.written:
-            # The store lost what it was given: keys evicted, or changed by somebody else.
-            step.say("the online store differs from gold; writing it again")
-            online = materialize(job.settings, spark, step.say, anew=True)
-            verification = verify(job.settings, spark, step.say)
-        if verification.differences:
-            raise ChurnError(
-                f"The online store differs from gold: {verification.differences[0]}",
-                where="`churn features verify`",
-                remedy="`churn features materialize`, then verify again",
-            )
-        job.summary["counts"]["online_verified"] = verification.customers
-        step.outcome = f"{verification.customers:,} customers equal gold in every feature"
-    return online.written
+        verified, rewritten = prove_online(job.settings, spark, step, repair=not online.written)
+        job.summary["counts"]["online_verified"] = verified
+    return online.written or rewritten
+
+
+def prove_online(
+    settings: Settings, spark: SparkSession, step: Step, repair: bool
+) -> tuple[int, bool]:
+    """Read every customer back; how many they are, and whether they had to be written again.
+
+    `repair`: a store that was not written just now may have lost what it was given (keys evicted,
+    or changed by somebody else); it is written anew once.
+
+    Raises:
+        ChurnError: the online store differs from gold.
+    """
+    from feature_repo.materialize import materialize
+    from feature_repo.verify import verify
+
+    verification = verify(settings, spark, step.say)
+    rewritten = bool(verification.differences) and repair
+    if rewritten:
+        step.say("the online store differs from gold; writing it again")
+        materialize(settings, spark, step.say, anew=True)
+        verification = verify(settings, spark, step.say)
+    if verification.differences:
+        raise ChurnError(
+            f"The online store differs from gold: {verification.differences[0]}",
+            where="`churn features verify`",
+            remedy="`churn features materialize`, then verify again",
+        )
+    step.outcome = f"{verification.customers:,} customers equal gold in every feature"
+    return verification.customers, rewritten
 
 
 def _model(job: Run, spark: SparkSession) -> bool:
@@ -282,15 +332,17 @@ def _model(job: Run, spark: SparkSession) -> bool:
     return bool(training.is_new or scores.written)
 
 
-def _write_report(job: Run, spark: SparkSession) -> Path:
+def write_report(job: Run, spark: SparkSession) -> Path:
+    """The run's page, from its summary and the tables."""
     from cli.report_data import write_run_report
 
-    job.summary["seconds"] = dict(job.steps.seconds)
+    job.summary["seconds"] = {**job.summary.get("seconds", {}), **job.steps.seconds}
     return write_run_report(spark, job.summary, job.record, job.folder)
 
 
-def _write_summary(job: Run) -> dict[str, Any]:
-    job.summary["seconds"] = dict(job.steps.seconds)
+def write_summary(job: Run) -> dict[str, Any]:
+    """Keep the summary with the run, and return it."""
+    job.summary["seconds"] = {**job.summary.get("seconds", {}), **job.steps.seconds}
     job.folder.mkdir(parents=True, exist_ok=True)
     with written_whole(job.folder / "summary.json") as draft:
         draft.write_text(json.dumps(job.summary, indent=2) + "\n")
@@ -314,14 +366,15 @@ def closing_words(settings: Settings, summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def ingest(settings: Settings, request: Request, steps: Steps) -> Load:
-    """Workbook to bronze, by itself."""
+def ingest(
+    settings: Settings, request: Request, steps: Steps, run_id: str | None = None
+) -> dict[str, Any]:
+    """Workbook to bronze, by itself; what a summary says of it, and whether it `is_new`."""
+    run_id = run_id or new_run_id()
     extract, extract_date = _read(request, steps)
-    with (
-        _lake(settings, f"churn ingest {extract.path.name}", steps) as spark,
-        steps.step("ingest") as step,
-    ):
-        return load(spark, extract, extract_date, step.say)
+    with lake(settings, f"churn ingest {extract.path.name}", steps) as spark:
+        loaded = _offer(spark, extract, extract_date, run_id, steps)
+    return {**offered(extract, loaded), "is_new": loaded.is_new}
 
 
 def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: Steps) -> Outcome:
@@ -332,7 +385,7 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: St
     """
     run_id = new_run_id()
     with (
-        _lake(settings, f"churn build {run_id}", steps) as spark,
+        lake(settings, f"churn build {run_id}", steps) as spark,
         steps.step("build") as step,
     ):
         if rebuild and spark.catalog.tableExists("audit.load_verdicts"):
@@ -356,7 +409,10 @@ def materialize_only(settings: Settings, steps: Steps) -> "Online":
     """The latest published extract online, by itself."""
     from feature_repo.materialize import apply, materialize
 
-    with _writing(settings, "churn features materialize", steps) as (spark, step):
+    with writing(settings, "churn features materialize", "features materialize", steps) as (
+        spark,
+        step,
+    ):
         apply(settings, step.say)
         # Who calls it by name has a reason to: the store is written whatever its marker says.
         return materialize(settings, spark, step.say, anew=True)
@@ -366,7 +422,7 @@ def train_only(settings: Settings, steps: Steps) -> "ModelRecord":
     """The model, by itself."""
     from trainer.train import train
 
-    with _writing(settings, "churn train", steps) as (spark, step):
+    with writing(settings, "churn train", "train", steps) as (spark, step):
         return train(settings, spark, step.say).record
 
 
@@ -374,15 +430,14 @@ def score_only(settings: Settings, steps: Steps) -> "Scores":
     """Batch scores, by themselves."""
     from trainer.score import score
 
-    with _writing(settings, "churn score", steps) as (spark, step):
+    with writing(settings, "churn score", "score", steps) as (spark, step):
         return score(settings, spark, step.say)
 
 
 @contextmanager
-def _writing(settings: Settings, purpose: str, steps: Steps) -> Iterator[tuple[SparkSession, Step]]:
+def writing(
+    settings: Settings, purpose: str, name: str, steps: Steps
+) -> Iterator[tuple[SparkSession, Step]]:
     """The lake and one shown step, for a command that does one thing."""
-    with (
-        _lake(settings, purpose, steps) as spark,
-        steps.step(purpose.removeprefix("churn ")) as step,
-    ):
+    with lake(settings, purpose, steps) as spark, steps.step(name) as step:
         yield spark, step

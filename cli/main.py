@@ -32,7 +32,7 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> None:
-        _quiet_libraries()
+        quiet_libraries()
         settings: Settings | None = None
         try:
             settings = read_settings()
@@ -65,7 +65,7 @@ def _explanation(settings: Settings | None, fault: Exception) -> ChurnError | No
     return explanation(settings, fault)
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """Faults reach people as exceptions; the libraries' own log lines would say them twice."""
     # Feast sets filters of its own when it is imported; what is never shown can't come back.
     warnings.showwarning = lambda *_: None
@@ -96,7 +96,8 @@ def run(
     from cli import job
 
     if workbook is None:
-        workbook = _sample_workbook(settings)
+        click.echo("no workbook given: making the sample", err=True)
+        workbook = job.sample_workbook(settings)
     request = job.Request(workbook, sheet, _day(extract_date))
     steps = Steps(job.STEPS)
     try:
@@ -109,14 +110,6 @@ def run(
         _print_json(summary)
     else:
         click.echo(job.closing_words(settings, summary))
-
-
-def _sample_workbook(settings: Settings) -> Path:
-    from seeds_loader.sample import SampleParameters, write_samples
-
-    folder = settings.home / "sample"
-    click.echo(f"no workbook given: making the sample in {folder}", err=True)
-    return write_samples(SampleParameters(), folder)[0]
 
 
 @main.command()
@@ -134,9 +127,12 @@ def up(settings: Settings) -> None:
 @main.command()
 @command
 def down(settings: Settings) -> None:
-    """Stop the Spark server and the embedded online store."""
+    """Stop the Spark server and the embedded online store, and Airflow where it runs."""
+    from cli import airflow as server
     from lakehouse import online_store, spark_server
 
+    for name in server.down(settings):
+        click.echo(f"{name}: stopped")
     for service in (spark_server.service(settings), online_store.service(settings)):
         click.echo(f"{service.name}: {'stopped' if service.stop() else 'was not running'}")
 
@@ -174,8 +170,11 @@ def ingest(
     from cli import job
 
     loaded = job.ingest(settings, job.Request(workbook, sheet, _day(extract_date)), Steps(3))
-    words = "loaded" if loaded.is_new else "was loaded before:"
-    click.echo(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
+    words = "loaded" if loaded["is_new"] else "was loaded before:"
+    click.echo(
+        f"{words} {loaded['workbook']['rows']:,} rows of {loaded['extract_date']} "
+        f"as {loaded['batch_id']}"
+    )
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -329,6 +328,41 @@ def docs(settings: Settings, no_serve: bool) -> None:
     click.echo(f"the site lies in {folder}")
     if not no_serve:
         serve_site(folder, settings.docs_port, _say)
+
+
+@main.group()
+def airflow() -> None:
+    """Airflow on this machine, with the DAG `01_etl`: up, down, password."""
+
+
+@airflow.command("up")
+@command
+def airflow_up(settings: Settings) -> None:
+    """Start Airflow on loopback; the DAG is paused until you switch it on."""
+    from cli import airflow as server
+
+    address = server.up(settings, _say)
+    click.echo(f"Airflow answers at {address}, user {server.USER}")
+    click.echo("its password: `churn airflow password`")
+
+
+@airflow.command("down")
+@command
+def airflow_down(settings: Settings) -> None:
+    """End Airflow and the tasks that it runs."""
+    from cli import airflow as server
+
+    ended = server.down(settings)
+    click.echo(f"stopped: {', '.join(ended)}" if ended else "Airflow was not running")
+
+
+@airflow.command("password")
+@command
+def airflow_password(settings: Settings) -> None:
+    """Print the password of Airflow's user `admin`."""
+    from cli import airflow as server
+
+    click.echo(server.password(settings))
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cli import airflow
 from lakehouse import online_store, spark_server
 from lakehouse.run_lock import current_holder
 from lakehouse.service import Service, answers_on
@@ -17,6 +18,8 @@ def status(settings: Settings) -> dict[str, dict[str, Any]]:
             "connect_port": settings.connect_port,
         },
         "redis": _online_store(settings),
+        "airflow": _service(airflow.services(settings)["api-server"])
+        | {"address": airflow.address(settings)},
         "lake": {"uri": settings.lake_uri, "held_by": current_holder(settings)},
     }
 

@@ -57,9 +57,9 @@ def keep(
     server: "subprocess.Popen[bytes]",
     process: psutil.Process,
     ports: set[int],
-    idle_seconds: float,
+    idle_seconds: float | None,
 ) -> None:
-    """Wait for the server's end; end it after `idle_seconds` without a connected client."""
+    """Wait for the server's end; end it after `idle_seconds` without a connected client, if any."""
     last_used = time.monotonic()
     while True:
         try:
@@ -69,7 +69,7 @@ def keep(
             pass
         if is_used(process, ports):
             last_used = time.monotonic()
-        elif time.monotonic() - last_used > idle_seconds:
+        elif idle_seconds is not None and time.monotonic() - last_used > idle_seconds:
             server.terminate()
 
 

@@ -48,6 +48,8 @@ class Service:
 
     name: str
     folder: Path
+    # None: it stays up until it is stopped
+    idle_seconds: float | None = IDLE_SECONDS
 
     @property
     def log(self) -> Path:
@@ -99,7 +101,7 @@ class Service:
             "command": list(command),
             "ports": list(ports),
             "identity": identity,
-            "idle_seconds": IDLE_SECONDS,
+            "idle_seconds": self.idle_seconds,
             "start_lock": lock.fileno(),
         }
         keeper = subprocess.Popen(
@@ -244,7 +246,10 @@ def _is_free(port: int) -> bool:
 
 
 def _port_variables(name: str) -> str:
-    return "CHURN_THRIFT_PORT and CHURN_CONNECT_PORT" if name == "spark" else "CHURN_REDIS_URL"
+    return {
+        "spark": "CHURN_THRIFT_PORT and CHURN_CONNECT_PORT",
+        "airflow-api-server": "CHURN_AIRFLOW_PORT",
+    }.get(name, "CHURN_REDIS_URL")
 
 
 def _holder_of(port: int) -> str:

@@ -16,13 +16,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Settings:
     """What a command needs to know of its surroundings.
 
-    `lake_uri` is an absolute folder or an `s3a://` prefix. Ports are TCP ports on loopback.
-    `redis_url` is None where the embedded online store is used.
+    `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports on
+    loopback. `redis_url` is None where the embedded online store is used.
     """
 
     project: Path
     home: Path
     lake_uri: str
+    landing: str
     spark_master: str = "local[*]"
     thrift_port: int = 10000
     connect_port: int = 15002
@@ -86,9 +87,8 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
     values: dict[str, str | None] = {**dotenv_values(project / ".env")}
     values.update(os.environ if environ is None else environ)
     home = _absolute(project, values.get("CHURN_HOME") or ".churn")
-    lake_uri = values.get("CHURN_LAKE_URI") or str(home / "lake")
-    if "://" not in lake_uri:
-        lake_uri = str(_absolute(project, lake_uri))
+    lake_uri = _place(project, values.get("CHURN_LAKE_URI") or str(home / "lake"))
+    landing = _place(project, values.get("CHURN_LANDING") or str(home / "landing"))
     ports = {
         name: _port(values, f"CHURN_{name.upper()}", default)
         for name, default in _default_ports().items()
@@ -97,6 +97,7 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
         project=project,
         home=home,
         lake_uri=lake_uri,
+        landing=landing,
         spark_master=values.get("CHURN_SPARK_MASTER") or "local[*]",
         redis_url=values.get("CHURN_REDIS_URL") or None,
         redis_password=values.get("CHURN_REDIS_PASSWORD") or None,
@@ -110,6 +111,11 @@ def _default_ports() -> dict[str, int]:
         for each in fields(Settings)
         if each.name.endswith("_port") and isinstance(each.default, int)
     }
+
+
+def _place(project: Path, text: str) -> str:
+    """A folder, made absolute, or a prefix of an object store."""
+    return text if "://" in text else str(_absolute(project, text))
 
 
 def _absolute(project: Path, path: str) -> Path:

@@ -120,6 +120,7 @@ class Homes:
             "CHURN_HOME": str(path),
             "CHURN_THRIFT_PORT": str(quiet_port()),
             "CHURN_CONNECT_PORT": str(quiet_port()),
+            "CHURN_AIRFLOW_PORT": str(quiet_port()),
         }
         home = Home(path, settings)
         self.all.append(home)

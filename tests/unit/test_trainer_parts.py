@@ -64,7 +64,7 @@ def a_record(version: str = "20251203-0123abcd", form: Form = LINEAR) -> ModelRe
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(project=tmp_path, home=tmp_path, lake_uri=str(tmp_path / "lake"))
+    return Settings(project=tmp_path, home=tmp_path, lake_uri=str(tmp_path / "lake"), landing="")
 
 
 # --- parameters ------------------------------------------------------------------------------

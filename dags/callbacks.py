@@ -1,0 +1,48 @@
+"""What happens beside a task's own work: a server for dbt before, an explanation after a fault."""
+
+import logging
+from typing import Any
+
+from dags.tasks import run_id_of, summary_so_far
+from lakehouse.settings import read_settings
+
+log = logging.getLogger(__name__)
+PRODUCER = "dbt_producer_watcher"
+
+
+def server_is_up(context: Any) -> None:
+    """Start the Spark server where it ended since the last task: dbt itself starts none.
+
+    A task that watches calls dbt only when it is run again.
+    """
+    if context["task"].task_id != PRODUCER and context["ti"].try_number == 1:
+        return
+    from cli.scheduled import ready
+
+    ready(read_settings(), log.info)
+
+
+def say_why(context: Any) -> None:
+    """Tell why a task failed: what, where, what to do; of a dbt test also the rows that it found.
+
+    For a refused workbook it writes the run's report too.
+    """
+    task, fault = context["task"], context.get("exception")
+    tests = _tests_of(context)
+    if not tests:
+        log.error("%s failed: %s", task.task_id, fault)
+        return
+    from cli.scheduled import refusal
+
+    summary = summary_so_far(context)
+    log.error("%s failed\n%s", task.task_id, refusal(read_settings(), summary, tests))
+    log.error("the report of run %s tells more", run_id_of(context))
+
+
+def _tests_of(context: Any) -> list[str]:
+    """Names of the dbt tests that a task watches; none for other tasks."""
+    task = context["task"]
+    if not getattr(task, "is_test_sensor", False):
+        return []
+    watched = task.dag.get_task(PRODUCER).tests_per_model.get(task.model_unique_id, [])
+    return [each.split(".")[2] for each in watched]

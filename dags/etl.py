@@ -1,0 +1,97 @@
+"""DAG `01_etl`: one workbook, from bronze to scores.
+
+Says what comes after what, how often a task is tried and for how long. What a task does is written
+in `cli.scheduled`, which does it as `churn run` does; dbt's part is rendered by Cosmos.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TriggerRule, chain
+
+from dags.callbacks import say_why, server_is_up
+from dags.links import RunReport
+from dags.rendering import render
+from dags.tasks import ingest, step
+from lakehouse.settings import read_settings
+
+GOLD = Asset("churn_gold")
+SCORES = Asset("churn_scores")
+DESCRIPTION = """
+One workbook, from bronze to scores. Triggered without parameters it takes the oldest workbook that
+waits in the landing place (`CHURN_LANDING`), else the sample; a scheduled run with none is skipped.
+A refused workbook turns `validate` red and changes nothing that is in use: the log of the red test
+says what was found, in which rows, and where the rejected rows lie.
+"""
+
+TRIED_AGAIN: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+}
+# What a test has found it finds again.
+TRIED_ONCE: dict[str, Any] = {"retries": 0}
+
+
+class Step(PythonOperator):
+    """A step of the job, with a link to the run's report."""
+
+    operator_extra_links = (RunReport(),)
+
+
+with DAG(
+    "01_etl",
+    description="A telecom's customer workbook to governed tables, features online and scores",
+    doc_md=DESCRIPTION,
+    # No start date, and none of the past: the first run is the next first of a month.
+    schedule=CronTriggerTimetable("0 6 1 * *", timezone="UTC", run_immediately=timedelta()),
+    catchup=False,
+    is_paused_upon_creation=True,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=12),
+    default_args={
+        **TRIED_AGAIN,
+        "execution_timeout": timedelta(hours=2),
+        "on_failure_callback": say_why,
+    },
+    params={
+        "workbook": Param(None, type=["null", "string"], description="The file to load"),
+        "sheet": Param(None, type=["null", "string"], description="Where more than one fits"),
+        "extract_date": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            description="The day that the workbook speaks of; else the saved date inside it",
+        ),
+        "arrival": Param(
+            None, type=["null", "string"], description="Set by 00_landing: which workbook it is"
+        ),
+    },
+    tags=["churn"],
+) as dag:
+    load = Step(task_id="ingest", python_callable=ingest)
+    dbt = render(
+        dag,
+        read_settings(),
+        ["clean", "engineer", "validate", "publish"],
+        models={**TRIED_AGAIN, "pre_execute": server_is_up},
+        tests={**TRIED_ONCE, "pre_execute": server_is_up},
+    )
+    dbt.groups["publish"].children["publish.publications"].children[
+        "publish.publications.run"
+    ].outlets.append(GOLD)
+    apply = Step(
+        task_id="feast_apply",
+        python_callable=step("feast_apply"),
+        # The producer is skipped where the tasks that watch it did its work themselves.
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+    )
+    materialize = Step(task_id="feast_materialize", python_callable=step("feast_materialize"))
+    verify = Step(task_id="feast_verify", python_callable=step("feast_verify"))
+    train = Step(task_id="train_model", python_callable=step("train_model"))
+    score = Step(task_id="score", python_callable=step("score"), outlets=[SCORES])
+
+    load >> dbt.producer >> apply
+    chain(load, *dbt.groups.values(), apply, materialize, verify, train, score)

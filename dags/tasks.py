@@ -1,0 +1,82 @@
+"""What is the same around every step: whose run it is, what it knows so far, how it may fail."""
+
+from collections.abc import Callable
+from datetime import date
+from hashlib import sha256
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from lakehouse.errors import ChurnError, GateRefused, Unusable
+from lakehouse.settings import Settings, read_settings
+
+Summary = dict[str, Any]
+# Their parts of the run's summary are handed on.
+STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
+
+
+def run_id_of(context: Any) -> str:
+    """The run's name under CHURN_HOME/runs: one for all tasks of a DAG run and all their tries."""
+    run = context["dag_run"]
+    return f"{run.run_after:%Y%m%dT%H%M%SZ}-{sha256(run.run_id.encode()).hexdigest()[:6]}"
+
+
+def step(name: str) -> Callable[..., Summary]:
+    """What the task of that step calls: the function of that name in `cli.scheduled`."""
+
+    def call(**context: Any) -> Summary:
+        from cli import scheduled
+
+        summary = summary_so_far(context)
+        return in_airflows_terms(lambda settings: getattr(scheduled, name)(settings, summary))
+
+    call.__name__ = name
+    return call
+
+
+def ingest(**context: Any) -> Summary:
+    """The workbook that the run was given, else one that waits, else, by hand, the sample."""
+    from cli import scheduled
+    from cli.job import Request
+
+    parameters, run = context["params"], context["dag_run"]
+    run_id = run_id_of(context)
+    day = parameters["extract_date"]
+
+    def load(settings: Settings) -> Summary:
+        by_hand = run.run_type != "scheduled"
+        workbook = scheduled.workbook_for(
+            settings, run_id, parameters["workbook"], parameters["arrival"], by_hand
+        )
+        if workbook is None:
+            raise AirflowSkipException(f"no new workbook in {settings.landing}")
+        return scheduled.ingest(
+            settings,
+            run_id,
+            Request(workbook, parameters["sheet"], date.fromisoformat(day) if day else None),
+        )
+
+    return in_airflows_terms(load)
+
+
+def summary_so_far(context: Any) -> Summary:
+    """The run's summary as the steps before this one left it."""
+    from cli.scheduled import merged
+
+    return merged(context["ti"].xcom_pull(task_ids=STEPS))
+
+
+def in_airflows_terms(work: Callable[[Settings], Summary]) -> Summary:
+    """Do the work; a fault that would come again fails for good, another one is tried again."""
+    from cli.faults import explained
+    from cli.main import quiet_libraries
+
+    quiet_libraries()
+    try:
+        settings = read_settings()
+        with explained(settings):
+            return work(settings)
+    except (Unusable, GateRefused) as fault:
+        raise AirflowFailException(str(fault)) from None
+    except ChurnError as fault:
+        raise AirflowException(str(fault)) from fault

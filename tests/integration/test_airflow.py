@@ -1,0 +1,162 @@
+"""The DAG in a real Airflow: API server, scheduler, dag-processor and triggerer, over REST."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import psutil
+import pytest
+from airflow_api import Airflow
+from homes import Home, Homes, Walked, quiet_port
+
+from cli import airflow as server
+
+DAG = "01_etl"
+STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
+STAGES = ["clean", "engineer", "validate", "publish"]
+EXTRACT_DATE = "2025-12-03"
+
+
+@dataclass
+class Scheduled:
+    """A home with Airflow in it."""
+
+    home: Home
+    airflow: Airflow
+
+
+@pytest.fixture(scope="module")
+def scheduled(homes: Homes) -> Iterator[Scheduled]:
+    home = homes.new("airflow")
+    home.environ["CHURN_AIRFLOW_PORT"] = str(quiet_port())
+    try:
+        home.churn("airflow", "up")
+        password = home.churn("airflow", "password").stdout.strip()
+        airflow = Airflow(server.address(home.settings), password)
+        airflow.switch_on(DAG)
+        yield Scheduled(home, airflow)
+    finally:
+        home.churn("airflow", "down")
+
+
+@pytest.fixture(scope="module")
+def green(scheduled: Scheduled, shared_data: Path) -> str:
+    """A run of the real workbook that came to its end; its id."""
+    workbook = shared_data / "Telco-Customer-Churn.xlsx"
+    scheduled.airflow.trigger(DAG, "green", workbook=str(workbook))
+    assert scheduled.airflow.wait(DAG, "green") == "success", scheduled.airflow.states(DAG, "green")
+    return "green"
+
+
+def published(home: Home) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Gold without the times of the loads."""
+    rows = "select * except (created_timestamp) from gold.{} order by extract_date, customer_id"
+    return home.sql(rows.format("customer_features")), home.sql(rows.format("churn_labels"))
+
+
+def test_a_run_does_what_churn_run_does(scheduled: Scheduled, green: str, walked: Walked) -> None:
+    states = scheduled.airflow.states(DAG, green)
+    assert set(states.values()) == {"success"}, states
+    summary = scheduled.airflow.result(DAG, green, "score")
+    assert summary["counts"] == walked.summary["counts"]
+    assert summary["gate"] == walked.summary["gate"]
+    assert summary["model"] == walked.summary["model"]
+    assert published(scheduled.home) == published(walked.home)
+    folder = scheduled.home.path / "runs" / summary["run_id"]
+    assert json.loads((folder / "summary.json").read_text()) == summary
+    assert (folder / "report.html").exists()
+    log = scheduled.airflow.log(DAG, green, "train_model")
+    assert f'"roc_auc": {summary["model"]["roc_auc"]}' in log
+    links = scheduled.airflow.links(DAG, green, "score")
+    assert links == {"Report of the run": f"/churn/runs/{summary['run_id']}/report.html"}
+
+
+@pytest.mark.parametrize(
+    "task", ["ingest", "publish.customer_features.run", "validate.load_verdicts.test", "score"]
+)
+def test_a_task_by_itself_ends_as_before(scheduled: Scheduled, green: str, task: str) -> None:
+    before = published(scheduled.home)
+    scheduled.airflow.clear(DAG, green, task)
+    assert scheduled.airflow.wait(DAG, green) == "success"
+    assert published(scheduled.home) == before
+    assert scheduled.home.churn_json("features", "verify")["differences"] == []
+
+
+def few_rows(path: Path, folder: Path) -> Path:
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0].delete_rows(500, 10**6)
+    place = folder / "few.xlsx"
+    book.save(place)
+    return place
+
+
+def test_a_refused_workbook_stops_at_validate(
+    scheduled: Scheduled, green: str, shared_data: Path, tmp_path: Path
+) -> None:
+    airflow, home = scheduled.airflow, scheduled.home
+    before = published(home)
+    workbook = few_rows(shared_data / "Telco-Customer-Churn.xlsx", tmp_path)
+    airflow.trigger(DAG, "refused", workbook=str(workbook), extract_date="2026-01-05")
+    assert airflow.wait(DAG, "refused") == "failed"
+    states = airflow.states(DAG, "refused")
+    stage = {name: {v for k, v in states.items() if k.startswith(f"{name}.")} for name in STAGES}
+    assert stage["clean"] == stage["engineer"] == {"success"}, states
+    assert states["validate.assert_pending_loads_passed"] == "failed"
+    assert stage["publish"] == {"upstream_failed"}, states
+    assert {states[each] for each in STEPS[1:]} == {"upstream_failed"}, states
+    said = airflow.log(DAG, "refused", "validate.assert_pending_loads_passed")
+    assert "assert_pending_loads_passed found" in said
+    assert "enough_customers" in said
+    assert "silver.rejected_rows" in said
+    assert published(home) == before
+    # publish by itself gets nothing out either
+    tasks = [each for each in states if each.startswith("publish.")]
+    airflow.clear(DAG, "refused", *tasks)
+    assert airflow.wait(DAG, "refused") == "failed"
+    assert published(home) == before
+    assert home.churn_json("features", "verify")["differences"] == []
+
+
+def test_a_killed_scheduler_loses_nothing(
+    scheduled: Scheduled, green: str, shared_data: Path, tmp_path: Path
+) -> None:
+    airflow, home = scheduled.airflow, scheduled.home
+    book = openpyxl.load_workbook(shared_data / "Telco-Customer-Churn.xlsx")
+    book.worksheets[0].delete_rows(2, 40)
+    workbook = tmp_path / "less.xlsx"
+    book.save(workbook)
+    airflow.trigger(DAG, "killed", workbook=str(workbook), extract_date="2026-02-02")
+    wait_for(airflow, "killed", "clean.checked_rows_run")
+    running = server.services(home.settings)["scheduler"].find()
+    assert running is not None
+    for each in [
+        *psutil.Process(running.pid).children(recursive=True),
+        psutil.Process(running.pid),
+    ]:
+        os.kill(each.pid, signal.SIGKILL)
+    home.churn("airflow", "up")
+    assert airflow.wait(DAG, "killed", seconds=900) == "success", airflow.states(DAG, "killed")
+    rows = home.value(
+        "select count(*) from bronze.telco_customers where _extract_date='2026-02-02'"
+    )
+    assert rows == 7049 - 40
+    doubled = home.value(
+        """
+        select count(*) - count(distinct customer_id, extract_date) from gold.customer_features
+        """
+    )
+    assert doubled == 0
+
+
+def wait_for(airflow: Airflow, run_id: str, task: str, seconds: float = 240) -> None:
+    """Until the task has begun."""
+    deadline = time.monotonic() + seconds
+    while airflow.states(DAG, run_id)[task] not in ("running", "success"):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
