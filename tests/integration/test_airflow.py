@@ -9,18 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openpyxl
 import psutil
 import pytest
 from airflow_api import Airflow
-from homes import Home, Homes, Walked, quiet_port
+from homes import Home, Homes, Walked
+from playwright.sync_api import expect, sync_playwright
 
 from cli import airflow as server
 
 DAG = "01_etl"
 STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
 STAGES = ["clean", "engineer", "validate", "publish"]
-EXTRACT_DATE = "2025-12-03"
+CHROMIUM = "/usr/bin/chromium"
+# Tests may run as root, and on machines that reach no network.
+BROWSER_FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 
 
 @dataclass
@@ -34,7 +38,6 @@ class Scheduled:
 @pytest.fixture(scope="module")
 def scheduled(homes: Homes) -> Iterator[Scheduled]:
     home = homes.new("airflow")
-    home.environ["CHURN_AIRFLOW_PORT"] = str(quiet_port())
     try:
         home.churn("airflow", "up")
         password = home.churn("airflow", "password").stdout.strip()
@@ -160,3 +163,38 @@ def wait_for(airflow: Airflow, run_id: str, task: str, seconds: float = 240) -> 
     while airflow.states(DAG, run_id)[task] not in ("running", "success"):
         assert time.monotonic() < deadline
         time.sleep(0.5)
+
+
+@pytest.fixture
+def page(scheduled: Scheduled) -> Iterator[Any]:
+    """A browser's page at Airflow, nobody logged in."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_FLAGS)
+        page = browser.new_page(
+            base_url=scheduled.airflow.address, viewport={"width": 1600, "height": 1000}
+        )
+        yield page
+        browser.close()
+
+
+def test_the_pages_in_a_browser(
+    scheduled: Scheduled, green: str, page: Any, tmp_path: Path
+) -> None:
+    for path in (
+        "/churn/docs/index.html",
+        f"/churn/runs/{scheduled.airflow.result(DAG, green, 'score')['run_id']}/report.html",
+    ):
+        assert httpx.get(scheduled.airflow.address + path).status_code == 401
+    page.goto("/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(scheduled.airflow.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.goto(f"/dags/{DAG}/runs/{green}")
+    for stage in [*STEPS, *STAGES]:
+        expect(page.get_by_text(stage, exact=True).first).to_be_visible()
+    page.screenshot(path=tmp_path / "graph.png")
+    page.get_by_role("button", name="Browse").click()
+    page.get_by_text("dbt docs").click()
+    docs = page.frame_locator("iframe")
+    expect(docs.get_by_text("customer_features").first).to_be_visible()
+    page.screenshot(path=tmp_path / "docs.png")
