@@ -65,8 +65,8 @@ def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
     """
     steps = Steps(3)
     found = job.ingest(settings, request, steps, run_id)
-    found.pop("is_new")
-    return {"run_id": run_id, **found, "seconds": steps.seconds}
+    is_new = found.pop("is_new")
+    return {"run_id": run_id, "unchanged": not is_new, **found, "seconds": steps.seconds}
 
 
 def feast_apply(settings: Settings, summary: Summary) -> Summary:
@@ -88,15 +88,19 @@ def feast_materialize(settings: Settings, summary: Summary) -> Summary:
         spark, step = each
         online = materialize(settings, spark, step.say)
         step.outcome = f"{online.customers:,} customers online"
-    return {"seconds": steps.seconds}
+    return {"unchanged": not online.written, "seconds": steps.seconds}
 
 
 def feast_verify(settings: Settings, summary: Summary) -> Summary:
     """Every customer read back and held against gold; a store that lost some is written again."""
     steps = Steps(2)
     with job.writing(settings, _purpose(summary, "verify"), "verify", steps) as (spark, step):
-        verified, _ = job.prove_online(settings, spark, step, repair=True)
-    return {"counts": {"online_verified": verified}, "seconds": steps.seconds}
+        verified, rewritten = job.prove_online(settings, spark, step, repair=True)
+    return {
+        "unchanged": not rewritten,
+        "counts": {"online_verified": verified},
+        "seconds": steps.seconds,
+    }
 
 
 def train_model(settings: Settings, summary: Summary) -> Summary:
@@ -105,10 +109,15 @@ def train_model(settings: Settings, summary: Summary) -> Summary:
 
     steps = Steps(2)
     with job.writing(settings, _purpose(summary, "train"), "train", steps) as (spark, step):
-        record = train(settings, spark, step.say).record
+        training = train(settings, spark, step.say)
+        record = training.record
         step.outcome = f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold"
     print(json.dumps({"model": record.summary()}, indent=2))
-    return {"model": record.summary(), "seconds": steps.seconds}
+    return {
+        "unchanged": not training.is_new,
+        "model": record.summary(),
+        "seconds": steps.seconds,
+    }
 
 
 def score(settings: Settings, summary: Summary) -> Summary:
@@ -125,6 +134,7 @@ def score(settings: Settings, summary: Summary) -> Summary:
         later = summary["counts"]
         job.judged(run, spark)
         run.summary["counts"] |= {**later, "scored": scores.customers}
+        run.summary["unchanged"] = summary["unchanged"] and not scores.written
         with steps.step("report") as step:
             step.outcome = str(job.write_report(run, spark))
     return job.write_summary(run)
@@ -150,10 +160,12 @@ def refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> str:
 
 def merged(parts: Sequence[Summary | None]) -> Summary:
     """The run's summary so far, of the parts that its steps returned."""
-    summary: Summary = {"counts": {}, "seconds": {}}
-    for part in parts:
-        for key, value in (part or {}).items():
-            summary[key] = {**summary[key], **value} if key in ("counts", "seconds") else value
+    summary: Summary = {"unchanged": True, "counts": {}, "seconds": {}}
+    for part in filter(None, parts):
+        unchanged = summary["unchanged"] and part.get("unchanged", True)
+        counts = {**summary["counts"], **part.get("counts", {})}
+        seconds = {**summary["seconds"], **part["seconds"]}
+        summary |= {**part, "unchanged": unchanged, "counts": counts, "seconds": seconds}
     return summary
 
 

@@ -1,0 +1,53 @@
+"""The landing place in an object store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from object_store import ObjectStore, object_store
+
+from lakehouse.errors import Unavailable
+from lakehouse.settings import Settings, read_settings
+from seeds_loader.landing import arrivals, fetch, take
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    with object_store(tmp_path_factory.mktemp("store")) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name, value in store.environ.items():
+        monkeypatch.setenv(name, value)
+    return read_settings({"CHURN_HOME": str(tmp_path), "CHURN_LANDING": "s3a://arrivals/monthly"})
+
+
+def test_workbooks_of_a_prefix_are_taken_and_fetched(
+    store: ObjectStore, settings: Settings
+) -> None:
+    files = store.files()
+    files.create_dir("arrivals")
+    for name in ("monthly/one.xlsx", "monthly/two.csv", "monthly/notes.txt", "other/three.csv"):
+        with files.open_output_stream(f"arrivals/{name}") as target:
+            target.write(name.encode())
+    assert {each.name for each in arrivals(settings)} == {"one.xlsx", "two.csv"}
+    fetched = []
+    for run in ("first", "second"):
+        taken = take(settings, run)
+        assert taken is not None
+        copy = fetch(settings, taken)
+        assert copy.read_text() == f"monthly/{copy.name}"
+        assert copy.stat().st_mtime == pytest.approx(taken.modified.timestamp(), abs=1)
+        fetched.append(copy.name)
+    assert sorted(fetched) == ["one.xlsx", "two.csv"]
+    assert take(settings, "third") is None
+
+
+def test_a_store_that_does_not_answer_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(Unavailable, match=r"does not answer[\s\S]*CHURN_LANDING"):
+        arrivals(settings)
