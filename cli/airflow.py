@@ -38,8 +38,10 @@ def services(settings: Settings) -> dict[str, Service]:
     return {part: Service(f"airflow-{part}", home / part, None) for part in PARTS}
 
 
-def up(settings: Settings, say: Say) -> str:
-    """Start what does not run, with the DAG and the docs of this checkout; returns the address.
+def up(settings: Settings, say: Say, dags: Path | None = None) -> str:
+    """Start what does not run, with the DAGs and the docs of this checkout; returns the address.
+
+    `dags`: a folder of other DAGs.
 
     Raises:
         lakehouse.errors.Unavailable: a part did not start.
@@ -47,7 +49,7 @@ def up(settings: Settings, say: Say) -> str:
     home = settings.home / "airflow"
     home.mkdir(parents=True, exist_ok=True)
     prepare(settings, say)
-    environ = environment(settings)
+    environ = environment(settings, dags or settings.project / "dags")
     _airflow(settings, environ, "db", "migrate")
     for part, service in services(settings).items():
         with service.starting() as lock:
@@ -114,14 +116,14 @@ def prepare(settings: Settings, say: Say) -> None:
     draft.replace(path)
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings, dags: Path) -> dict[str, str]:
     """Airflow's configuration, as variables of its processes."""
     home = settings.home / "airflow"
     port = settings.airflow_port
     return {
         **os.environ,
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",

@@ -1,0 +1,83 @@
+"""Seconds of the dbt part in Airflow by Cosmos's modes, beside `churn build` by itself.
+
+    python -m benchmarks.airflow_modes [ROUNDS]
+
+Each is given one new month of the sample a round, in turns, on one warm Spark server and one
+Airflow. Prints a table for docs/airflow.md.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+from cli import airflow as server
+from lakehouse.settings import Settings, read_settings
+from seeds_loader.sample import SampleParameters, write_samples
+from tests.integration.airflow_api import Airflow
+
+MODES = ["watcher", "local_after_each", "local_build"]
+BY_ITSELF = "churn build"
+
+
+def main(rounds: int) -> None:
+    settings = read_settings()
+    with tempfile.TemporaryDirectory() as folder:
+        months = iter(
+            write_samples(
+                SampleParameters(months=1 + rounds * (len(MODES) + 1), start=date(2024, 1, 1)),
+                Path(folder),
+            )
+        )
+        # what the first build of a fresh home does otherwise is not measured
+        load(next(months))
+        churn("build", "--exclude-resource-type", "unit_test")
+        server.up(settings, print, dags=Path(__file__).parent)
+        try:
+            seconds = measure(settings, months, rounds)
+        finally:
+            churn("down")
+    print("| Mode | median s | all |\n|---|---|---|")
+    for name, each in seconds.items():
+        print(f"| {name} | {statistics.median(each):.0f} | {', '.join(f'{s:.0f}' for s in each)} |")
+
+
+def measure(settings: Settings, months: Iterator[Path], rounds: int) -> dict[str, list[float]]:
+    airflow = Airflow(server.address(settings), server.password(settings))
+    seconds: dict[str, list[float]] = {name: [] for name in (BY_ITSELF, *MODES)}
+    for mode in MODES:
+        airflow.switch_on(mode)
+    for number in range(rounds):
+        for name, each in seconds.items():
+            load(next(months))
+            start = time.monotonic()
+            if name == BY_ITSELF:
+                churn("build", "--exclude-resource-type", "unit_test")
+            else:
+                airflow.trigger(name, f"round-{number}")
+                state = airflow.wait(name, f"round-{number}", seconds=1800)
+                assert state == "success", airflow.states(name, f"round-{number}")
+            each.append(time.monotonic() - start)
+            print(name, f"{each[-1]:.1f}", flush=True)
+    return seconds
+
+
+def load(month: Path) -> None:
+    churn("ingest", str(month))
+
+
+def churn(*arguments: str) -> None:
+    subprocess.run(
+        [Path(sys.executable).with_name("churn"), *arguments],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
