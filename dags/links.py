@@ -16,7 +16,5 @@ class RunReport(BaseOperatorLink):
     name = "Report of the run"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        # Asked for at the end of the task, with the task's own context.
-        from airflow.sdk import get_current_context
-
-        return f"{PREFIX}/runs/{run_id_of(get_current_context())}/report.html"
+        # Asked for at the end of the task, with the task instance for its key.
+        return f"{PREFIX}/runs/{run_id_of(ti_key.get_template_context())}/report.html"
