@@ -1,0 +1,101 @@
+"""The DAG files as Airflow parses them: no server, no dbt call, nothing slow imported."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli.airflow import slim
+from lakehouse.settings import PROJECT
+
+EXPECTED = Path(__file__).with_name("dag_01_etl.yml")
+PARSE = """
+import json, sys
+from dags.{file} import dag
+used = {{"pyspark", "dbt", "feast", "pandas"}} & {{name.partition(".")[0] for name in sys.modules}}
+tasks = {{
+    task.task_id: {{
+        "after": sorted(task.downstream_task_ids),
+        "retries": task.retries,
+        "trigger_rule": str(task.trigger_rule),
+        "outlets": [outlet.name for outlet in task.outlets],
+    }}
+    for task in dag.tasks
+}}
+dag_facts = {{
+    "paused": dag.is_paused_upon_creation,
+    "catchup": dag.catchup,
+    "at_once": dag.max_active_runs,
+}}
+print(json.dumps({{"imported": sorted(used), "tasks": tasks, "dag": dag_facts}}))
+"""
+
+
+def parsed(file: str, home: Path) -> dict[str, Any]:
+    """The DAG of a file below dags/, as a process of its own sees it."""
+    environ = {**os.environ, "CHURN_HOME": str(home), "AIRFLOW_HOME": str(home / "airflow")}
+    answer = subprocess.run(
+        [sys.executable, "-c", PARSE.format(file=file)],
+        capture_output=True,
+        text=True,
+        env=environ,
+        cwd=PROJECT,
+    )
+    assert answer.returncode == 0, answer.stderr
+    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CHURN_HOME with the manifest that the DAG is rendered from."""
+    home = tmp_path_factory.mktemp("dag")
+    dbt = Path(sys.executable).with_name("dbt")
+    arguments = ["parse", "--target-path", home / "dbt", "--log-path", home / "logs", "--quiet"]
+    environ = {**os.environ, "CHURN_HOME": str(home)}
+    subprocess.run([dbt, *arguments], check=True, cwd=PROJECT, env=environ)
+    manifest = json.loads((home / "dbt" / "manifest.json").read_text())
+    (home / "airflow").mkdir()
+    (home / "airflow" / "manifest.json").write_text(json.dumps(slim(manifest)))
+    return home
+
+
+@pytest.fixture(scope="module")
+def etl(home: Path) -> dict[str, Any]:
+    return parsed("etl", home)
+
+
+def test_tasks_and_edges(etl: dict[str, Any]) -> None:
+    found = {name: task["after"] for name, task in etl["tasks"].items()}
+    assert found == yaml.safe_load(EXPECTED.read_text())
+
+
+@pytest.mark.parametrize("file", ["etl", "landing"])
+def test_parsing_imports_nothing_slow(file: str, home: Path) -> None:
+    assert parsed(file, home)["imported"] == []
+
+
+def test_no_test_is_tried_again(etl: dict[str, Any]) -> None:
+    retries = {name: task["retries"] for name, task in etl["tasks"].items()}
+    once = {name for name, number in retries.items() if number == 0}
+    tests = {
+        name
+        for name in retries
+        if "." in name and not name.endswith("run") or name == "dbt_producer_watcher"
+    }
+    assert once == tests
+    assert {retries[name] for name in retries.keys() - once} == {2}
+
+
+def test_others_can_schedule_on_gold_and_scores(etl: dict[str, Any]) -> None:
+    outlets = {name: task["outlets"] for name, task in etl["tasks"].items() if task["outlets"]}
+    assert outlets == {"publish.publications.run": ["churn_gold"], "score": ["churn_scores"]}
+
+
+def test_it_starts_by_itself_only_when_switched_on(etl: dict[str, Any]) -> None:
+    assert etl["dag"] == {"paused": True, "catchup": False, "at_once": 1}
