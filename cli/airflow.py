@@ -122,6 +122,8 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:
     port = settings.airflow_port
     return {
         **os.environ,
+        # A task waits for its turn; how long, its own time limit says.
+        "CHURN_LOCK_WAIT": "86400",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -135,6 +137,9 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": address(settings),
         "AIRFLOW__API__WORKERS": "1",
+        # What a scheduler that was killed had begun is taken over soon after its next start.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "logs" / "airflow"),
         "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",

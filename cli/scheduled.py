@@ -5,6 +5,7 @@ it. Each takes the lake for itself and does what `churn run` does at that place.
 """
 
 import json
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,10 +42,12 @@ def workbook_for(
     """What the run is about: the file given, the arrival of that key, the oldest that waits.
 
     Where nothing waits: the sample for a run by hand, else None. None too for an arrival that
-    another run has taken.
+    another run has taken. What still arrives is waited for.
     """
     if given:
         return Path(given)
+    while any(map(_is_arriving, untaken(settings))):
+        time.sleep(1)
     taken = take(settings, run_id, arrival)
     if taken is not None:
         return fetch(settings, taken)
@@ -53,8 +56,7 @@ def workbook_for(
 
 def waiting(settings: Settings) -> list[Arrival]:
     """The arrivals that nobody has taken, oldest first, without those that still grow."""
-    settled = datetime.now(UTC) - SETTLES
-    return [each for each in untaken(settings) if each.modified < settled]
+    return [each for each in untaken(settings) if not _is_arriving(each)]
 
 
 def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
@@ -167,6 +169,11 @@ def merged(parts: Sequence[Summary | None]) -> Summary:
         seconds = {**summary["seconds"], **part["seconds"]}
         summary |= {**part, "unchanged": unchanged, "counts": counts, "seconds": seconds}
     return summary
+
+
+def _is_arriving(arrival: Arrival) -> bool:
+    """Whether it was written to just now; a time to come is some other machine's fault."""
+    return timedelta() <= datetime.now(UTC) - arrival.modified < SETTLES
 
 
 def _purpose(summary: Summary, what: str) -> str:

@@ -25,7 +25,6 @@ from lakehouse.unborn_tables import remove_unborn_tables
 
 # A process that works for the holder (dbt below `churn run`) finds the lock's number here.
 HELD = "CHURN_RUN_LOCK"
-WAIT_SECONDS = 10.0
 
 
 @contextmanager
@@ -33,7 +32,7 @@ def run_lock(settings: Settings, purpose: str, say: Say) -> Iterator[None]:
     """Hold the lake for writing; a caller whose parent holds it goes on at once.
 
     Raises:
-        Unavailable: another process holds it and did not end within WAIT_SECONDS.
+        Unavailable: another process holds it and did not end within `lock_wait`.
     """
     if _held_by_family(settings):
         yield
@@ -64,7 +63,7 @@ def acquire(settings: Settings, purpose: str, say: Say) -> IO[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     lock = path.open("r+")
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + settings.lock_wait
     said = False
     while True:
         try:

@@ -17,7 +17,8 @@ class Settings:
     """What a command needs to know of its surroundings.
 
     `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports on
-    loopback. `redis_url` is None where the embedded online store is used.
+    loopback. `redis_url` is None where the embedded online store is used. `lock_wait` is in
+    seconds: how long a writer waits for another one.
     """
 
     project: Path
@@ -33,6 +34,7 @@ class Settings:
     api_port: int = 8000
     docs_port: int = 8081
     mlflow_port: int = 5000
+    lock_wait: int = 10
 
     @property
     def connect_url(self) -> str:
@@ -82,7 +84,7 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
     finds the same place wherever it is called.
 
     Raises:
-        Unusable: a port is not a number between 1 and 65535.
+        Unusable: a port is not a number between 1 and 65535, or the waiting time not one.
     """
     values: dict[str, str | None] = {**dotenv_values(project / ".env")}
     values.update(os.environ if environ is None else environ)
@@ -90,9 +92,11 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
     lake_uri = _place(project, values.get("CHURN_LAKE_URI") or str(home / "lake"))
     landing = _place(project, values.get("CHURN_LANDING") or str(home / "landing"))
     ports = {
-        name: _port(values, f"CHURN_{name.upper()}", default)
+        name: _number(values, f"CHURN_{name.upper()}", default, "a port", range(1, 65536))
         for name, default in _default_ports().items()
     }
+    wait = Settings.lock_wait
+    lock_wait = _number(values, "CHURN_LOCK_WAIT", wait, "a number of seconds", range(86_401))
     return Settings(
         project=project,
         home=home,
@@ -101,6 +105,7 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
         spark_master=values.get("CHURN_SPARK_MASTER") or "local[*]",
         redis_url=values.get("CHURN_REDIS_URL") or None,
         redis_password=values.get("CHURN_REDIS_PASSWORD") or None,
+        lock_wait=lock_wait,
         **ports,
     )
 
@@ -123,12 +128,14 @@ def _absolute(project: Path, path: str) -> Path:
     return Path(os.path.normpath(project / Path(path).expanduser()))
 
 
-def _port(values: Mapping[str, str | None], name: str, default: int) -> int:
+def _number(
+    values: Mapping[str, str | None], name: str, default: int, what: str, allowed: range
+) -> int:
     text = values.get(name) or str(default)
-    if not text.isdecimal() or not 0 < int(text) < 65536:
+    if not (text.isascii() and text.isdecimal() and int(text) in allowed):
         raise Unusable(
-            f"{name}={text} is not a port",
+            f"{name}={text} is not {what}",
             where=f"the environment or .env, {name}",
-            remedy=f"give a number from 1 to 65535; the default is {default}",
+            remedy=f"give a number from {allowed[0]} to {allowed[-1]}; the default is {default}",
         )
     return int(text)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import openpyxl
 import psutil
 import pytest
 from airflow_api import Airflow
-from homes import Home, Homes, Walked
+from homes import BIN, Home, Homes, Walked
 from playwright.sync_api import expect, sync_playwright
 
 from cli import airflow as server
@@ -22,7 +23,7 @@ from cli import airflow as server
 DAG = "01_etl"
 STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
 STAGES = ["clean", "engineer", "validate", "publish"]
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium")
 # Tests may run as root, and on machines that reach no network.
 BROWSER_FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 
@@ -39,8 +40,10 @@ class Scheduled:
 def scheduled(homes: Homes) -> Iterator[Scheduled]:
     home = homes.new("airflow")
     try:
-        home.churn("airflow", "up")
-        password = home.churn("airflow", "password").stdout.strip()
+        # As in the README.
+        path = f"{BIN}:{home.environ['PATH']}"
+        home.call(["make", "airflow"], 0, PATH=path)
+        password = home.call(["churn", "airflow", "password"], 0, PATH=path).stdout.strip()
         airflow = Airflow(server.address(home.settings), password)
         airflow.switch_on(DAG)
         yield Scheduled(home, airflow)

@@ -86,7 +86,7 @@ def test_no_test_is_tried_again(etl: dict[str, Any]) -> None:
     tests = {
         name
         for name in retries
-        if "." in name and not name.endswith("run") or name == "dbt_producer_watcher"
+        if ("." in name and not name.endswith("run")) or name == "dbt_producer_watcher"
     }
     assert once == tests
     assert {retries[name] for name in retries.keys() - once} == {2}
