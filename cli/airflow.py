@@ -143,6 +143,8 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "logs" / "airflow"),
         "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+        # When the producer is tried again, what its first try said of tests may be true no more.
+        "AIRFLOW__COSMOS__ENABLE_WATCHER_RELIABLE_RETRY": "False",
         # Its hash of the project's folder would walk CHURN_HOME too, and change with every run.
         "AIRFLOW__COSMOS__ENABLE_DAG_VERSIONING": "False",
     }

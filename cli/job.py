@@ -77,7 +77,7 @@ def run(settings: Settings, request: Request, steps: Steps) -> dict[str, Any]:
     run_id = new_run_id()
     preload()
     job = Run(settings, steps, {"run_id": run_id, "unchanged": False})
-    extract, extract_date = _read(request, steps)
+    extract, extract_date = read(request, steps)
     with lake(settings, f"churn run {run_id}", steps) as spark:
         return _run(job, spark, extract, extract_date)
 
@@ -92,7 +92,7 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def _read(request: Request, steps: Steps) -> tuple[Extract, ExtractDate]:
+def read(request: Request, steps: Steps) -> tuple[Extract, ExtractDate]:
     """The workbook's rows and the date they speak of.
 
     Comes first: a workbook that can't be used leaves nothing behind, not even a server.
@@ -123,7 +123,7 @@ def _run(
     job: Run, spark: SparkSession, extract: Extract, extract_date: ExtractDate
 ) -> dict[str, Any]:
     summary = job.summary
-    loaded = _offer(spark, extract, extract_date, job.run_id, job.steps)
+    loaded = offer(spark, extract, extract_date, job.run_id, job.steps)
     summary |= offered(extract, loaded)
     changes = [loaded.is_new, _build(job, spark, loaded), _online(job, spark), _model(job, spark)]
     # As late as possible: readers of what was superseded have had time to finish.
@@ -136,7 +136,7 @@ def _run(
     return write_summary(job)
 
 
-def _offer(
+def offer(
     spark: SparkSession, extract: Extract, extract_date: ExtractDate, run_id: str, steps: Steps
 ) -> Load:
     """Workbook to bronze; a load that was refused before is to be judged again."""
@@ -174,8 +174,7 @@ def _build(job: Run, spark: SparkSession, loaded: Load) -> bool:
         GateRefused: the load did not pass; summary and report are written.
     """
     state = loads.load_state(spark, loaded.batch_id)
-    # A published load that was to be judged again is open as well.
-    built = state.published is None or state.verdict != "passed"
+    built = not state.is_settled
     with job.steps.step("build") as step:
         outcome = build_open_loads(job.settings, spark, job.run_id, step) if built else None
         state = judged(job, spark)
@@ -366,15 +365,14 @@ def closing_words(settings: Settings, summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def ingest(
-    settings: Settings, request: Request, steps: Steps, run_id: str | None = None
-) -> dict[str, Any]:
-    """Workbook to bronze, by itself; what a summary says of it, and whether it `is_new`."""
-    run_id = run_id or new_run_id()
-    extract, extract_date = _read(request, steps)
-    with lake(settings, f"churn ingest {extract.path.name}", steps) as spark:
-        loaded = _offer(spark, extract, extract_date, run_id, steps)
-    return {**offered(extract, loaded), "is_new": loaded.is_new}
+def ingest(settings: Settings, request: Request, steps: Steps) -> Load:
+    """Workbook to bronze, by itself."""
+    extract, extract_date = read(request, steps)
+    with (
+        lake(settings, f"churn ingest {extract.path.name}", steps) as spark,
+        steps.step("ingest") as step,
+    ):
+        return load(spark, extract, extract_date, step.say)
 
 
 def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: Steps) -> Outcome:

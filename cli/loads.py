@@ -22,6 +22,11 @@ class LoadState:
     verdict: str
     published: int | None
 
+    @property
+    def is_settled(self) -> bool:
+        """Published and judged: the dbt part has nothing left to do for it."""
+        return self.published is not None and self.verdict == "passed"
+
 
 def load_state(spark: SparkSession, batch_id: str) -> LoadState:
     """The state of a load, from the tables that the dbt part keeps."""
@@ -111,3 +116,19 @@ def passed_but_unpublished(spark: SparkSession) -> set[str]:
     )
     published = query_table(spark, "gold.publications", "select batch_id from gold.publications")
     return {row["batch_id"] for row in passed} - {row["batch_id"] for row in published}
+
+
+def left_unjudged(spark: SparkSession, but: str) -> bool:
+    """Whether loads wait for their first judgement; those of the workbook of that hash aside."""
+    loads = query_table(
+        spark,
+        "bronze.loads",
+        "select batch_id from bronze.loads where source_sha256 <> :sha256",
+        sha256=but,
+    )
+    judged = query_table(
+        spark,
+        "audit.load_verdicts",
+        "select batch_id from audit.load_verdicts where verdict <> 'pending'",
+    )
+    return bool({row["batch_id"] for row in loads} - {row["batch_id"] for row in judged})

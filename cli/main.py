@@ -170,11 +170,8 @@ def ingest(
     from cli import job
 
     loaded = job.ingest(settings, job.Request(workbook, sheet, _day(extract_date)), Steps(3))
-    words = "loaded" if loaded["is_new"] else "was loaded before:"
-    click.echo(
-        f"{words} {loaded['workbook']['rows']:,} rows of {loaded['extract_date']} "
-        f"as {loaded['batch_id']}"
-    )
+    words = "loaded" if loaded.is_new else "was loaded before:"
+    click.echo(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

@@ -7,33 +7,34 @@ it. Each takes the lake for itself and does what `churn run` does at that place.
 import json
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cli import job
+from pyspark.sql.connect.session import SparkSession
+
+from cli import job, loads
 from cli.failed_tests import failing_rows
 from cli.job import Request, Run, lake
 from cli.progress import Steps
 from lakehouse import spark_server
-from lakehouse.errors import GateRefused
+from lakehouse.errors import GateRefused, Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from seeds_loader.landing import Arrival, fetch, take, untaken
+from seeds_loader import landing
+from seeds_loader.landing import Arrival
 
-# A workbook that was written to this long ago is there whole.
-SETTLES = timedelta(seconds=30)
 Summary = dict[str, Any]
-
-
-def run_folder(settings: Settings, run_id: str) -> Path:
-    """Where the run's report and summary lie at its end."""
-    return settings.home / "runs" / run_id
 
 
 def ready(settings: Settings, say: Say) -> None:
     """The Spark server up, for a dbt call that does not start it."""
     spark_server.ensure(settings, say)
+
+
+def waiting(settings: Settings) -> list[Arrival]:
+    """The arrivals that nobody has taken, oldest first."""
+    landing.receive(settings)
+    return landing.untaken(settings)
 
 
 def workbook_for(
@@ -42,41 +43,60 @@ def workbook_for(
     """What the run is about: the file given, the arrival of that key, the oldest that waits.
 
     Where nothing waits: the sample for a run by hand, else None. None too for an arrival that
-    another run has taken. What still arrives is waited for.
+    another run has taken. What is still being written is waited for. Asked again, a run is about
+    the same.
     """
     if given:
+        landing.take_file(settings, Path(given), run_id)
         return Path(given)
-    while any(map(_is_arriving, untaken(settings))):
-        time.sleep(1)
-    taken = take(settings, run_id, arrival)
-    if taken is not None:
-        return fetch(settings, taken)
-    return job.sample_workbook(settings) if by_hand and arrival is None else None
-
-
-def waiting(settings: Settings) -> list[Arrival]:
-    """The arrivals that nobody has taken, oldest first, without those that still grow."""
-    return [each for each in untaken(settings) if not _is_arriving(each)]
+    is_of_sample = settings.home / "runs" / run_id / "of_sample"
+    if not is_of_sample.exists():
+        while arrival is None and landing.receive(settings):
+            time.sleep(1)
+        taken = landing.take(settings, run_id, arrival)
+        if taken is not None:
+            return taken.path
+        if arrival is not None or not by_hand:
+            return None
+        is_of_sample.parent.mkdir(parents=True, exist_ok=True)
+        is_of_sample.touch()
+    return job.sample_workbook(settings)
 
 
 def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
-    """Workbook to bronze.
+    """Workbook to bronze. What a run that broke off has left is judged and published before.
 
     Raises:
         lakehouse.errors.Unusable: the workbook can't be used; nothing was written.
     """
-    steps = Steps(3)
-    found = job.ingest(settings, request, steps, run_id)
-    is_new = found.pop("is_new")
-    return {"run_id": run_id, "unchanged": not is_new, **found, "seconds": steps.seconds}
+    steps = Steps(4)
+    extract, extract_date = job.read(request, steps)
+    with lake(settings, f"churn ingest of run {run_id}", steps) as spark:
+        if loads.left_unjudged(spark, but=extract.sha256):
+            with steps.step("build") as step:
+                left = job.build_open_loads(settings, spark, run_id, step)
+                step.outcome = f"what was left: {left.passed} of {left.tests} tests green"
+        loaded = job.offer(spark, extract, extract_date, run_id, steps)
+        is_settled = loads.load_state(spark, loaded.batch_id).is_settled
+    return {
+        "run_id": run_id,
+        "unchanged": is_settled,
+        **job.offered(extract, loaded),
+        "seconds": steps.seconds,
+    }
 
 
 def feast_apply(settings: Settings, summary: Summary) -> Summary:
-    """Register entity, view and service."""
+    """Register entity, view and service, if the run's load was published.
+
+    Raises:
+        GateRefused, Unusable: it was not, whatever dbt's tests found.
+    """
     steps = Steps(2)
-    with job.writing(settings, _purpose(summary, "apply"), "apply", steps) as (_, step):
+    with job.writing(settings, _purpose(summary, "apply"), "apply", steps) as (spark, step):
         from feature_repo.materialize import apply
 
+        _published(Run(settings, steps, dict(summary)), spark)
         apply(settings, step.say)
     return {"seconds": steps.seconds}
 
@@ -129,12 +149,13 @@ def score(settings: Settings, summary: Summary) -> Summary:
 
     steps = Steps(3)
     with lake(settings, _purpose(summary, "score"), steps) as spark:
+        run = Run(settings, steps, dict(summary))
+        later = summary["counts"]
+        _published(run, spark)
         with steps.step("score") as step:
             scores = score_all(settings, spark, step.say)
             step.outcome = f"{scores.customers:,} customers"
-        run = Run(settings, steps, dict(summary), champion(settings))
-        later = summary["counts"]
-        job.judged(run, spark)
+        run.record = champion(settings)
         run.summary["counts"] |= {**later, "scored": scores.customers}
         run.summary["unchanged"] = summary["unchanged"] and not scores.written
         with steps.step("report") as step:
@@ -171,9 +192,21 @@ def merged(parts: Sequence[Summary | None]) -> Summary:
     return summary
 
 
-def _is_arriving(arrival: Arrival) -> bool:
-    """Whether it was written to just now; a time to come is some other machine's fault."""
-    return timedelta() <= datetime.now(UTC) - arrival.modified < SETTLES
+def _published(run: Run, spark: SparkSession) -> None:
+    """Note what became of the run's load, which has to be in gold.
+
+    A red test holds a refused load back; this holds it back too where the test saw it no more.
+    """
+    state = job.judged(run, spark)
+    if state.verdict == "refused":
+        raise job.refusal(run, spark, [])
+    if state.published is None:
+        raise Unusable(
+            f"The run's load is not in gold; its verdict: {state.verdict}",
+            where=f"load {run.summary['batch_id']}, extract of {run.summary['extract_date']}",
+            remedy="nothing where a later workbook of that date has replaced it; else clear the "
+            "tasks of `publish`",
+        )
 
 
 def _purpose(summary: Summary, what: str) -> str:

@@ -13,7 +13,7 @@ PRODUCER = "dbt_producer_watcher"
 def server_is_up(context: Any) -> None:
     """Start the Spark server where it ended since the last task: dbt itself starts none.
 
-    A task that watches calls dbt only when it is run again.
+    A task that watches calls dbt itself only where the producer can't any more.
     """
     if context["task"].task_id != PRODUCER and context["ti"].try_number == 1:
         return
@@ -36,7 +36,7 @@ def say_why(context: Any) -> None:
 
     summary = summary_so_far(context)
     log.error("%s failed\n%s", task.task_id, refusal(read_settings(), summary, tests))
-    log.error("the report of run %s tells more", run_id_of(context))
+    log.error("the report of run %s tells more", run_id_of(context["dag_run"]))
 
 
 def _tests_of(context: Any) -> list[str]:

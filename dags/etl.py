@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TriggerRule, ch
 from dags.callbacks import say_why, server_is_up
 from dags.links import RunReport
 from dags.rendering import render
-from dags.tasks import ingest, step
+from dags.tasks import ingest, run_id_of, step
 from lakehouse.settings import read_settings
 
 GOLD = Asset("churn_gold")
@@ -35,12 +35,6 @@ TRIED_AGAIN: dict[str, Any] = {
 TRIED_ONCE: dict[str, Any] = {"retries": 0}
 
 
-class Step(PythonOperator):
-    """A step of the job, with a link to the run's report."""
-
-    operator_extra_links = (RunReport(),)
-
-
 with DAG(
     "01_etl",
     description="A telecom's customer workbook to governed tables, features online and scores",
@@ -51,6 +45,7 @@ with DAG(
     is_paused_upon_creation=True,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
+    user_defined_macros={"churn_run_id": run_id_of},
     default_args={
         **TRIED_AGAIN,
         "execution_timeout": timedelta(hours=2),
@@ -71,7 +66,7 @@ with DAG(
     },
     tags=["churn"],
 ) as dag:
-    load = Step(task_id="ingest", python_callable=ingest)
+    load = PythonOperator(task_id="ingest", python_callable=ingest)
     dbt = render(
         dag,
         read_settings(),
@@ -79,19 +74,23 @@ with DAG(
         models={**TRIED_AGAIN, "pre_execute": server_is_up},
         tests={**TRIED_ONCE, "pre_execute": server_is_up},
     )
-    dbt.groups["publish"].children["publish.publications"].children[
-        "publish.publications.run"
-    ].outlets.append(GOLD)
-    apply = Step(
+    apply = PythonOperator(
         task_id="feast_apply",
         python_callable=step("feast_apply"),
+        # It begins when gold is there, its tests are green and the run's load is in it.
+        outlets=[GOLD],
         # The producer is skipped where the tasks that watch it did its work themselves.
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
     )
-    materialize = Step(task_id="feast_materialize", python_callable=step("feast_materialize"))
-    verify = Step(task_id="feast_verify", python_callable=step("feast_verify"))
-    train = Step(task_id="train_model", python_callable=step("train_model"))
-    score = Step(task_id="score", python_callable=step("score"), outlets=[SCORES])
+    materialize = PythonOperator(
+        task_id="feast_materialize", python_callable=step("feast_materialize")
+    )
+    verify = PythonOperator(task_id="feast_verify", python_callable=step("feast_verify"))
+    train = PythonOperator(task_id="train_model", python_callable=step("train_model"))
+    score = PythonOperator(task_id="score", python_callable=step("score"), outlets=[SCORES])
 
     load >> dbt.producer >> apply
     chain(load, *dbt.groups.values(), apply, materialize, verify, train, score)
+
+    for task in dag.tasks:
+        task.operator_extra_links = (*task.operator_extra_links, RunReport())

@@ -33,14 +33,14 @@ with DAG(
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=1,
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=20),
+        "execution_timeout": timedelta(minutes=30),
+    },
     tags=["churn"],
 ) as dag:
-    found = PythonOperator(
-        task_id="look",
-        python_callable=look,
-        retries=2,
-        retry_delay=timedelta(seconds=20),
-    )
+    found = PythonOperator(task_id="look", python_callable=look)
     TriggerDagRunOperator.partial(
         task_id="run",
         trigger_dag_id="01_etl",

@@ -17,4 +17,5 @@ class RunReport(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         # Asked for at the end of the task, with the task instance for its key.
-        return f"{PREFIX}/runs/{run_id_of(ti_key.get_template_context())}/report.html"
+        dag_run = ti_key.get_template_context()["dag_run"]
+        return f"{PREFIX}/runs/{run_id_of(dag_run)}/report.html"

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,13 @@ from cosmos.operators.watcher import DbtTestWatcherOperator
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 1
+# Cosmos lets no producer run a second time: tried again it is skipped, and the tasks that watch it
+# do its work. By then those of them that wait have seen what it has said.
+PRODUCER: dict[str, Any] = {
+    "retries": 1,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": False,
+}
 
 
 @dataclass(frozen=True)
@@ -142,8 +150,7 @@ def render(
             # A process of its own ends as dbt does anywhere: it clears up and gives the run lock
             # back, which a task's process, ended without Python's leave, does not.
             invocation_mode=InvocationMode.SUBPROCESS,
-            # Cosmos lets no producer run a second time; the tasks that watch it do the work then.
-            setup_operator_args={**models, "retries": 0},
+            setup_operator_args={**models, **PRODUCER},
         ),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
@@ -162,7 +169,11 @@ def render(
             "poke_interval": POLL_SECONDS,
             "append_env": True,
             # A monthly run has no need of unit tests: they look at code, not at data.
-            "env": {**settings.for_dbt(), "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"},
+            "env": {
+                **settings.for_dbt(),
+                "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
+                "CHURN_RUN_ID": "{{ churn_run_id(dag_run) }}",
+            },
         },
     )
     producer = converter.tasks_map["dbt_producer_watcher"]

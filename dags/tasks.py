@@ -15,10 +15,10 @@ Summary = dict[str, Any]
 STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
 
 
-def run_id_of(context: Any) -> str:
+def run_id_of(dag_run: Any) -> str:
     """The run's name under CHURN_HOME/runs: one for all tasks of a DAG run and all their tries."""
-    run = context["dag_run"]
-    return f"{run.run_after:%Y%m%dT%H%M%SZ}-{sha256(run.run_id.encode()).hexdigest()[:6]}"
+    tail = sha256(dag_run.run_id.encode()).hexdigest()[:6]
+    return f"{dag_run.run_after:%Y%m%dT%H%M%SZ}-{tail}"
 
 
 def step(name: str) -> Callable[..., Summary]:
@@ -40,11 +40,11 @@ def ingest(**context: Any) -> Summary:
     from cli.job import Request
 
     parameters, run = context["params"], context["dag_run"]
-    run_id = run_id_of(context)
+    run_id = run_id_of(run)
     day = parameters["extract_date"]
 
     def load(settings: Settings) -> Summary:
-        by_hand = run.run_type != "scheduled"
+        by_hand = run.run_type == "manual"
         workbook = scheduled.workbook_for(
             settings, run_id, parameters["workbook"], parameters["arrival"], by_hand
         )

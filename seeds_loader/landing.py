@@ -1,124 +1,172 @@
 """The landing place: a folder, or a prefix of an object store, where workbooks arrive.
 
-A workbook is taken once. Who takes it leaves a claim, a small file whose creation either succeeds
-or does not, so that two takers never share one; the taker that failed may take it again.
+A workbook is received first, that is copied to this machine: what happens to it in the landing
+place afterwards loses nothing. Then it is taken, once: who takes it leaves a claim, a small file
+whose creation either succeeds or does not, so that two takers never share one.
+
+CHURN_HOME/landed/<key>/<name> is the copy, CHURN_HOME/landed/<key>.json the claim.
 """
 
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import mkdtemp
 
 from pyarrow import fs
 
-from lakehouse.errors import Unavailable
+from lakehouse.errors import Unavailable, Unusable
 from lakehouse.settings import Settings
 
 SUFFIXES = (".xlsx", ".xls", ".csv")
+# A workbook that was written to this long ago is there whole.
+SETTLES = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A workbook in the landing place, as it was when it was looked at."""
+    """A workbook that was received. `path`: the copy, with the name and the time of the original.
 
-    path: str
-    size: int
-    modified: datetime
+    `key` tells it from others: the same file changed later is another arrival.
+    """
 
-    @property
-    def name(self) -> str:
-        return self.path.rpartition("/")[2]
-
-    @property
-    def key(self) -> str:
-        """Tells this arrival from others: the same file changed later is another one."""
-        text = f"{self.path}|{self.size}|{self.modified.timestamp()}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    key: str
+    path: Path
 
 
-def arrivals(settings: Settings) -> list[Arrival]:
-    """The workbooks of the landing place, oldest first; none where the place does not exist.
+def receive(settings: Settings) -> list[str]:
+    """Copy what is new in the landing place; returns the names of what is still being written.
+
+    Folders below the landing place are not looked into.
 
     Raises:
-        Unavailable: the object store does not answer.
+        Unavailable: the landing place is not there or does not answer.
     """
-    place, folder = _open(settings)
+    arriving = []
     try:
-        found = place.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=True))
+        place, folder = _open(settings)
+        found = place.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        for each in filter(_is_workbook, found):
+            # A time to come is some other machine's fault, not a sign of writing.
+            if timedelta() <= datetime.now(UTC) - each.mtime < SETTLES:
+                arriving.append(each.base_name)
+            elif not _copies(settings, _key(each)).exists():
+                _copy(settings, place, each)
     except OSError as fault:
         raise Unavailable(
             f"The landing place does not answer: {fault}",
             where=f"CHURN_LANDING, {settings.landing}",
             remedy="check the address and the AWS_* variables",
         ) from fault
-    return sorted(
-        (Arrival(each.path, each.size, each.mtime) for each in found if _is_workbook(each)),
-        key=lambda each: (each.modified, each.path),
-    )
+    return arriving
 
 
 def untaken(settings: Settings) -> list[Arrival]:
-    """The arrivals that nobody has taken, oldest first."""
-    return [each for each in arrivals(settings) if _taker(settings, each) is None]
+    """What was received and nobody has taken, oldest first."""
+    return [each for each in _received(settings) if _taker(settings, each.key) is None]
 
 
 def take(settings: Settings, taker: str, key: str | None = None) -> Arrival | None:
     """Take the oldest arrival that waits, or the one of that key; None where there is none.
 
     A taker that has one already is given the same again.
+
+    Raises:
+        Unusable: nothing of that key was received.
     """
-    there = [each for each in arrivals(settings) if key in (None, each.key)]
-    mine = [each for each in there if _taker(settings, each) == taker]
-    return next((each for each in mine or there if _claim(settings, each, taker)), None)
+    there = [each for each in _received(settings) if key in (None, each.key)]
+    if key is not None and not there:
+        raise Unusable(
+            f"No workbook of the key {key} was received",
+            where=str(_copies(settings, key)),
+            remedy="lay the workbook into the landing place again",
+        )
+    mine = [each for each in there if _taker(settings, each.key) == taker]
+    return next((each for each in mine or there if _claim(settings, each.key, taker)), None)
 
 
-def _taker(settings: Settings, arrival: Arrival) -> str | None:
-    path = _claim_file(settings, arrival)
+def take_file(settings: Settings, path: Path, taker: str) -> None:
+    """Take a workbook by its place, if that is the landing place: nobody need run it again."""
+    if str(path.absolute().parent) == settings.landing and path.exists():
+        _claim(settings, _key(fs.LocalFileSystem().get_file_info(str(path.absolute()))), taker)
+
+
+def _received(settings: Settings) -> list[Arrival]:
+    """Oldest first."""
+    there = _landed(settings).glob("*/*")
+    copies = [each for each in there if not each.parent.name.startswith(".")]
+    copies.sort(key=lambda path: (path.stat().st_mtime, path.name))
+    return [Arrival(path.parent.name, path) for path in copies]
+
+
+def _copy(settings: Settings, place: fs.FileSystem, info: fs.FileInfo) -> None:
+    """Copy a workbook; nothing is kept where it changed meanwhile."""
+    landed = _landed(settings)
+    landed.mkdir(parents=True, exist_ok=True)
+    draft = Path(mkdtemp(prefix=".", dir=landed))
+    try:
+        copy = draft / info.base_name
+        with place.open_input_stream(info.path) as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        # Where a workbook has no date inside, the file's counts.
+        os.utime(copy, ns=(info.mtime_ns, info.mtime_ns))
+        after = place.get_file_info(info.path)
+        if _is_workbook(after) and _key(after) == _key(info):
+            _rename(draft, _copies(settings, _key(info)))
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _rename(draft: Path, folder: Path) -> None:
+    try:
+        draft.rename(folder)
+    except OSError:
+        # Somebody else received it at the same moment.
+        if not folder.exists():
+            raise
+
+
+def _taker(settings: Settings, key: str) -> str | None:
+    path = _claim_file(settings, key)
     return str(json.loads(path.read_text())["taker"]) if path.exists() else None
 
 
-def _claim(settings: Settings, arrival: Arrival, taker: str) -> bool:
-    path = _claim_file(settings, arrival)
+def _claim(settings: Settings, key: str, taker: str) -> bool:
+    path = _claim_file(settings, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps({"taker": taker, "path": arrival.path}))
+    draft.write_text(json.dumps({"taker": taker}))
     try:
         # A link is there whole or not at all, and for one taker only.
         os.link(draft, path)
     except FileExistsError:
-        return _taker(settings, arrival) == taker
+        return _taker(settings, key) == taker
     finally:
         draft.unlink()
     return True
 
 
-def fetch(settings: Settings, arrival: Arrival) -> Path:
-    """The arrival as a file of this machine, with its own name and time."""
-    if "://" not in settings.landing:
-        return Path(arrival.path)
-    place, _ = _open(settings)
-    copy = settings.home / "landed" / arrival.key / arrival.name
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    with place.open_input_stream(arrival.path) as source, copy.open("wb") as target:
-        while block := source.read(1 << 20):
-            target.write(block)
-    # Where a workbook has no date inside, the file's counts.
-    os.utime(copy, (arrival.modified.timestamp(),) * 2)
-    return copy
-
-
 def _open(settings: Settings) -> tuple[fs.FileSystem, str]:
+    """The file system and the folder in it; what nobody made yet is empty, unless it was named."""
     _, _, rest = settings.landing.partition("://")
     if not rest:
+        is_default = settings.landing == str(settings.home / "landing")
+        if not (is_default or Path(settings.landing).is_dir()):
+            raise FileNotFoundError("there is no such folder")
         return fs.LocalFileSystem(), settings.landing
     address: dict[str, str] = {}
     if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
         address["scheme"], _, address["endpoint_override"] = endpoint.partition("://")
     if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
         address["region"] = region
-    return fs.S3FileSystem(**address), rest.rstrip("/")
+    store = fs.S3FileSystem(**address)
+    bucket = rest.partition("/")[0]
+    if store.get_file_info(bucket).type == fs.FileType.NotFound:
+        raise FileNotFoundError(f"there is no bucket {bucket}")
+    return store, rest.rstrip("/")
 
 
 def _is_workbook(found: fs.FileInfo) -> bool:
@@ -128,5 +176,18 @@ def _is_workbook(found: fs.FileInfo) -> bool:
     return found.is_file and not hidden and name.lower().endswith(SUFFIXES)
 
 
-def _claim_file(settings: Settings, arrival: Arrival) -> Path:
-    return settings.home / "landed" / f"{arrival.key}.json"
+def _key(info: fs.FileInfo) -> str:
+    text = f"{info.path}|{info.size}|{info.mtime_ns}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _landed(settings: Settings) -> Path:
+    return settings.home / "landed"
+
+
+def _copies(settings: Settings, key: str) -> Path:
+    return _landed(settings) / key
+
+
+def _claim_file(settings: Settings, key: str) -> Path:
+    return _landed(settings) / f"{key}.json"

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -121,43 +122,63 @@ def test_a_refused_workbook_stops_at_validate(
     assert "enough_customers" in said
     assert "silver.rejected_rows" in said
     assert published(home) == before
-    # publish by itself gets nothing out either
-    tasks = [each for each in states if each.startswith("publish.")]
-    airflow.clear(DAG, "refused", *tasks)
+    # Whoever calls the red tests green and has `publish` run gets nothing out either.
+    for task, state in states.items():
+        if task.startswith("validate.") and state != "success":
+            airflow.call_green(DAG, "refused", task)
+    airflow.clear(DAG, "refused", *(each for each in states if each.startswith("publish.")))
     assert airflow.wait(DAG, "refused") == "failed"
+    states = airflow.states(DAG, "refused")
+    assert states["publish.customer_features.run"] == "success", states
     assert published(home) == before
+    # nor does the rest of the run go on
+    airflow.clear(DAG, "refused", *STEPS[1:])
+    assert airflow.wait(DAG, "refused") == "failed"
+    states = airflow.states(DAG, "refused")
+    assert states["feast_apply"] == "failed", states
+    assert {states[each] for each in STEPS[2:]} == {"upstream_failed"}, states
+    assert "The gate refused few.xlsx" in airflow.log(DAG, "refused", "feast_apply", 1)
     assert home.churn_json("features", "verify")["differences"] == []
 
 
-def test_a_killed_scheduler_loses_nothing(
-    scheduled: Scheduled, green: str, shared_data: Path, tmp_path: Path
+def test_a_workbook_that_landed_is_run_once_though_the_scheduler_is_killed(
+    scheduled: Scheduled, green: str, shared_data: Path
 ) -> None:
     airflow, home = scheduled.airflow, scheduled.home
-    book = openpyxl.load_workbook(shared_data / "Telco-Customer-Churn.xlsx")
-    book.worksheets[0].delete_rows(2, 40)
-    workbook = tmp_path / "less.xlsx"
-    book.save(workbook)
-    airflow.trigger(DAG, "killed", workbook=str(workbook), extract_date="2026-02-02")
-    wait_for(airflow, "killed", "clean.checked_rows_run")
+    landing = Path(home.settings.landing)
+    landing.mkdir()
+    workbook = landing / "customers.csv"
+    shutil.copy(shared_data / "Telco-Customer-Churn.csv", workbook)
+    # A CSV has no saved date inside: the file's counts.
+    moment = datetime(2026, 2, 2, tzinfo=UTC).timestamp()
+    os.utime(workbook, (moment, moment))
+    airflow.switch_on("00_landing")
+    airflow.trigger("00_landing", "first look")
+    assert airflow.wait("00_landing", "first look") == "success"
+    (run_id,) = (each for each in airflow.run_ids(DAG) if each.startswith("landing__"))
+    workbook.unlink()
+    wait_for(airflow, run_id, "clean.checked_rows_run")
     running = server.services(home.settings)["scheduler"].find()
     assert running is not None
-    for each in [
-        *psutil.Process(running.pid).children(recursive=True),
-        psutil.Process(running.pid),
-    ]:
+    scheduler = psutil.Process(running.pid)
+    for each in [*scheduler.children(recursive=True), scheduler]:
         os.kill(each.pid, signal.SIGKILL)
     home.churn("airflow", "up")
-    assert airflow.wait(DAG, "killed", seconds=900) == "success", airflow.states(DAG, "killed")
-    rows = home.value(
-        "select count(*) from bronze.telco_customers where _extract_date='2026-02-02'"
-    )
-    assert rows == 7049 - 40
-    doubled = home.value(
-        """
-        select count(*) - count(distinct customer_id, extract_date) from gold.customer_features
-        """
-    )
-    assert doubled == 0
+    assert airflow.wait(DAG, run_id, seconds=900) == "success", airflow.states(DAG, run_id)
+    assert airflow.result(DAG, run_id, "score")["extract_date"] == "2026-02-02"
+    for table in ("bronze.telco_customers", "gold.customer_features", "gold.churn_scores"):
+        date = "_extract_date" if table.startswith("bronze") else "extract_date"
+        rows = home.value(f"select count(*) from {table} where {date} = '2026-02-02'")
+        assert rows == 7043, table
+    assert published(home)[0] == distinct(published(home)[0])
+    airflow.trigger("00_landing", "second look")
+    assert airflow.wait("00_landing", "second look") == "success"
+    assert sum(each.startswith("landing__") for each in airflow.run_ids(DAG)) == 1
+
+
+def distinct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each customer and date."""
+    return list({(row["customer_id"], row["extract_date"]): row for row in rows}.values())
 
 
 def wait_for(airflow: Airflow, run_id: str, task: str, seconds: float = 240) -> None:
@@ -198,6 +219,12 @@ def test_the_pages_in_a_browser(
     page.screenshot(path=tmp_path / "graph.png")
     page.get_by_role("button", name="Browse").click()
     page.get_by_text("dbt docs").click()
-    docs = page.frame_locator("iframe")
-    expect(docs.get_by_text("customer_features").first).to_be_visible()
+    expect(page.frame_locator("iframe").get_by_text("telco_churn").first).to_be_visible()
     page.screenshot(path=tmp_path / "docs.png")
+    page.goto(
+        "/churn/docs/index.html#!/model/model.telco_churn.customer_features?g_v=1&g_i=%2B1%2B"
+    )
+    expect(page.locator("canvas").first).to_be_visible()
+    # The graph is drawn bit by bit.
+    page.wait_for_timeout(3000)
+    page.screenshot(path=tmp_path / "lineage.png")

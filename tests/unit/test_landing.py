@@ -2,13 +2,17 @@
 
 import multiprocessing
 import os
+import shutil
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from cli.scheduled import workbook_for
+from lakehouse.errors import Unavailable, Unusable
 from lakehouse.settings import Settings, read_settings
-from seeds_loader.landing import arrivals, fetch, take, untaken
+from seeds_loader.landing import SETTLES, Arrival, receive, take, take_file, untaken
 
 TAKERS = 8
 
@@ -27,58 +31,131 @@ def land(settings: Settings, name: str, day: int, content: str = "x") -> Path:
     return path
 
 
-def test_no_landing_place_is_an_empty_one(settings: Settings) -> None:
-    assert arrivals(settings) == []
+def names(arrivals: list[Arrival]) -> list[str]:
+    return [each.path.name for each in arrivals]
+
+
+def test_nothing_landed_yet(settings: Settings) -> None:
+    assert receive(settings) == []
     assert take(settings, "run") is None
 
 
+def test_a_place_that_was_named_has_to_be_there(tmp_path: Path) -> None:
+    settings = read_settings({"CHURN_HOME": str(tmp_path), "CHURN_LANDING": str(tmp_path / "mnt")})
+    with pytest.raises(Unavailable, match=r"no such folder[\s\S]*CHURN_LANDING"):
+        receive(settings)
+
+
 def test_workbooks_are_found_oldest_first_and_nothing_else(settings: Settings) -> None:
-    for day, name in enumerate(["c.xlsx", "north/a.XLS", "b.csv", ".a.xlsx", "~$c.xlsx", "a.pdf"]):
+    files = ["c.xlsx", "a.XLS", "b.csv", ".a.xlsx", "~$c.xlsx", "a.pdf", "done/d.xlsx"]
+    for day, name in enumerate(files):
         land(settings, name, 20 - day)
     (Path(settings.landing) / "folder.xlsx").mkdir()
-    assert [each.name for each in arrivals(settings)] == ["b.csv", "a.XLS", "c.xlsx"]
+    receive(settings)
+    assert names(untaken(settings)) == ["b.csv", "a.XLS", "c.xlsx"]
 
 
 def test_each_is_taken_once_oldest_first(settings: Settings) -> None:
-    first, second = land(settings, "late.csv", 2), land(settings, "early.csv", 1)
+    land(settings, "late.csv", 2)
+    land(settings, "early.csv", 1)
+    receive(settings)
     taken = [take(settings, run) for run in ("one", "two", "three")]
-    assert [each and fetch(settings, each) for each in taken] == [second, first, None]
+    assert [each and each.path.name for each in taken] == ["early.csv", "late.csv", None]
+    receive(settings)
     assert untaken(settings) == []
+
+
+def test_what_was_received_does_not_depend_on_the_landing_place(settings: Settings) -> None:
+    path = land(settings, "a.csv", 3, "first")
+    receive(settings)
+    (arrival,) = untaken(settings)
+    shutil.rmtree(path.parent)
+    taken = take(settings, "one", arrival.key)
+    assert taken and taken.path.read_text() == "first"
+    assert taken.path.stat().st_mtime == datetime(2025, 1, 3, tzinfo=UTC).timestamp()
 
 
 def test_a_taker_is_given_the_same_again(settings: Settings) -> None:
     land(settings, "a.csv", 2)
+    receive(settings)
     taken = take(settings, "one")
     land(settings, "older.csv", 1)
+    receive(settings)
     assert take(settings, "one") == taken
 
 
 def test_an_arrival_of_another_run_is_not_shared(settings: Settings) -> None:
     land(settings, "a.csv", 1)
+    receive(settings)
     (arrival,) = untaken(settings)
     assert take(settings, "one", arrival.key) == arrival
     assert take(settings, "two", arrival.key) is None
     assert take(settings, "two") is None
 
 
+def test_a_key_of_nothing_is_a_fault(settings: Settings) -> None:
+    with pytest.raises(Unusable, match="landing place again"):
+        take(settings, "one", "0123456789abcdef")
+
+
 def test_a_file_that_was_changed_is_another_arrival(settings: Settings) -> None:
-    land(settings, "a.csv", 1)
-    first = take(settings, "one")
-    land(settings, "a.csv", 2, "longer")
-    second = take(settings, "two")
-    assert first and second and first.path == second.path and first != second
+    land(settings, "a.csv", 1, "first")
+    receive(settings)
+    land(settings, "a.csv", 2, "second")
+    receive(settings)
+    taken = [take(settings, run) for run in ("one", "two", "three")]
+    assert [each and each.path.read_text() for each in taken] == ["first", "second", None]
 
 
-def _take(settings: Settings, taker: str) -> str | None:
+def test_what_is_given_by_its_place_is_taken_too(settings: Settings, tmp_path: Path) -> None:
+    path = land(settings, "a.csv", 1)
+    elsewhere = shutil.copy2(path, tmp_path / "a.csv")
+    take_file(settings, Path(elsewhere), "one")
+    receive(settings)
+    assert names(untaken(settings)) == ["a.csv"]
+    take_file(settings, path, "one")
+    assert untaken(settings) == []
+
+
+def _receive_and_take(settings: Settings, taker: str) -> str | None:
+    receive(settings)
     taken = take(settings, taker)
-    return taken.name if taken else None
+    return taken.path.name if taken else None
 
 
 def test_takers_at_the_same_moment_share_none(settings: Settings) -> None:
-    names = [f"{number}.csv" for number in range(TAKERS - 2)]
-    for name in names:
+    files = [f"{number}.csv" for number in range(TAKERS - 2)]
+    for name in files:
         land(settings, name, 1)
     with multiprocessing.get_context("fork").Pool(TAKERS) as pool:
-        taken = pool.starmap(_take, [(settings, str(number)) for number in range(TAKERS)])
-    assert sorted(each for each in taken if each) == names
+        runs = [(settings, str(number)) for number in range(TAKERS)]
+        taken = pool.starmap(_receive_and_take, runs)
+    assert sorted(each for each in taken if each) == files
     assert taken.count(None) == 2
+
+
+# --- which workbook a run is about -------------------------------------------------------------
+
+
+def test_by_hand_the_oldest_that_waits_else_the_sample(settings: Settings) -> None:
+    land(settings, "a.csv", 1)
+    chosen = [workbook_for(settings, run, None, None, by_hand=True) for run in ("one", "two")]
+    assert [each and each.name for each in chosen] == ["a.csv", "telco_customers_2025-01-01.xlsx"]
+    # tried again, each is about the same as before
+    land(settings, "b.csv", 2)
+    again = [workbook_for(settings, run, None, None, by_hand=True) for run in ("one", "two")]
+    assert again == chosen
+
+
+def test_by_schedule_none_where_nothing_waits(settings: Settings) -> None:
+    assert workbook_for(settings, "one", None, None, by_hand=False) is None
+
+
+def test_what_is_still_written_is_waited_for(settings: Settings) -> None:
+    path = land(settings, "a.csv", 1)
+    begun = time.time() - SETTLES.total_seconds() + 2
+    os.utime(path, (begun, begun))
+    assert receive(settings) == ["a.csv"]
+    assert untaken(settings) == []
+    chosen = workbook_for(settings, "one", None, None, by_hand=True)
+    assert chosen and chosen.name == "a.csv"
