@@ -85,8 +85,8 @@ class Airflow:
         }
         self.call("POST", f"/dags/{dag}/clearTaskInstances", json=body)
 
-    def call_green(self, dag: str, run_id: str, task: str) -> None:
-        """What an operator does by "mark as success": the task itself is not run."""
+    def mark_success(self, dag: str, run_id: str, task: str) -> None:
+        """As an operator marks it; the task itself is not run."""
         path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}"
         self.call("PATCH", path, json={"new_state": "success"})
 
