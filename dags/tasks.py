@@ -27,8 +27,9 @@ def step(name: str) -> Callable[..., Summary]:
     def call(**context: Any) -> Summary:
         from cli import scheduled
 
-        summary = summary_so_far(context)
-        return in_airflows_terms(lambda settings: getattr(scheduled, name)(settings, summary))
+        return in_airflows_terms(
+            lambda settings: getattr(scheduled, name)(settings, summary_so_far(context))
+        )
 
     call.__name__ = name
     return call
@@ -60,10 +61,21 @@ def ingest(**context: Any) -> Summary:
 
 
 def summary_so_far(context: Any) -> Summary:
-    """The run's summary as the steps before this one left it."""
+    """The run's summary as the steps before this one left it.
+
+    Raises:
+        Unusable: `ingest`, cleared and run again, came to nothing.
+    """
     from cli.scheduled import merged
 
-    return merged(context["ti"].xcom_pull(task_ids=STEPS))
+    summary = merged(context["ti"].xcom_pull(task_ids=STEPS))
+    if "batch_id" not in summary:
+        raise Unusable(
+            "Nothing is known of the run's workbook: `ingest` has no result",
+            where=f"run {context['dag_run'].run_id}",
+            remedy="clear `ingest`; when it is green, clear this task",
+        )
+    return summary
 
 
 def in_airflows_terms(work: Callable[[Settings], Summary]) -> Summary:

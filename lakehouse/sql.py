@@ -33,7 +33,9 @@ def query_table(spark: SparkSession, table: str, sql: str, **values: str | int |
 
 def with_values(sql: str, **values: str | int | date) -> str:
     """The statement with its values written as literals; an unknown name is a KeyError."""
-    return re.sub(r"(?<!:):([a-z_]+)\b", lambda found: literal(values[found.group(1)]), sql)
+    return re.sub(
+        r"(?<!:):([a-z_][a-z0-9_]*)\b", lambda found: literal(values[found.group(1)]), sql
+    )
 
 
 def literal(value: str | int | date) -> str:

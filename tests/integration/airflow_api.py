@@ -47,8 +47,22 @@ class Airflow:
         found: dict[str, Any] = self.call("GET", f"/dags/{dag}/dagRuns/{run_id}")
         return found
 
-    def run_ids(self, dag: str) -> list[str]:
-        return [each["dag_run_id"] for each in self.call("GET", f"/dags/{dag}/dagRuns")["dag_runs"]]
+    def run_ids(self, dag: str, run_type: str | None = None) -> list[str]:
+        """The runs that there are, of one type or of all."""
+        parameters = {"run_type": run_type} if run_type else {}
+        found = self.call("GET", f"/dags/{dag}/dagRuns", params=parameters)["dag_runs"]
+        return [each["dag_run_id"] for each in found]
+
+    def backfill(self, dag: str, day: str) -> None:
+        """Ask for the run that the schedule would have made on that day."""
+        body = {
+            "dag_id": dag,
+            "from_date": f"{day}T00:00:00Z",
+            "to_date": f"{day}T23:59:59Z",
+            "run_backwards": False,
+            "dag_run_conf": {},
+        }
+        self.call("POST", "/backfills", json=body)
 
     def wait(self, dag: str, run_id: str, seconds: float = 600) -> str:
         """The state in which the run ends."""
@@ -63,6 +77,11 @@ class Airflow:
         path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances"
         found = self.call("GET", path, params={"limit": 100})["task_instances"]
         return {each["task_id"]: each["state"] for each in found}
+
+    def tries(self, dag: str, run_id: str, task: str) -> int:
+        """How often a task was tried."""
+        path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}"
+        return int(self.call("GET", path)["try_number"])
 
     def result(self, dag: str, run_id: str, task: str) -> Any:
         """What a task returned."""

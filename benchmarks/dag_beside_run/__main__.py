@@ -1,0 +1,72 @@
+"""Seconds of the DAG `01_etl` beside `churn run`, on the same workbook and one warm Spark server.
+
+    python -m benchmarks.dag_beside_run WORKBOOK [ROUNDS]
+
+The two take turns; each time the workbook is offered as the extract of another day, so that every
+step has all its work to do. Prints a table for docs/airflow.md.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+from cli import airflow as server
+from lakehouse.settings import read_settings
+from tests.integration.airflow_api import Airflow
+
+DAG = "01_etl"
+
+
+def main(workbook: Path, rounds: int) -> None:
+    settings = read_settings()
+    days = (date(2024, 1, 1) + timedelta(days=30 * each) for each in range(2 * rounds + 2))
+    # what a fresh home and a fresh server do otherwise is not measured
+    by_hand(workbook, next(days))
+    server.up(settings, print)
+    seconds: dict[str, list[float]] = {"churn run": [], f"DAG {DAG}": []}
+    try:
+        airflow = Airflow(server.address(settings), server.password(settings))
+        airflow.switch_on(DAG)
+        by_airflow(airflow, workbook, next(days))
+        for _ in range(rounds):
+            for name, each in seconds.items():
+                day, start = next(days), time.monotonic()
+                if name == "churn run":
+                    by_hand(workbook, day)
+                else:
+                    by_airflow(airflow, workbook, day)
+                each.append(time.monotonic() - start)
+                print(name, f"{each[-1]:.1f}", flush=True)
+    finally:
+        server.down(settings)
+        churn("down")
+    print("| | median s | all |\n|---|---|---|")
+    for name, each in seconds.items():
+        print(f"| {name} | {statistics.median(each):.0f} | {', '.join(f'{s:.0f}' for s in each)} |")
+
+
+def by_hand(workbook: Path, day: date) -> None:
+    churn("run", str(workbook), "--extract-date", str(day))
+
+
+def by_airflow(airflow: Airflow, workbook: Path, day: date) -> None:
+    run_id = f"beside-{day}"
+    airflow.trigger(DAG, run_id, workbook=str(workbook), extract_date=str(day))
+    state = airflow.wait(DAG, run_id, seconds=1800)
+    assert state == "success", airflow.states(DAG, run_id)
+
+
+def churn(*arguments: str) -> None:
+    subprocess.run(
+        [Path(sys.executable).with_name("churn"), *arguments],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) > 2 else 3)
