@@ -50,7 +50,9 @@ def ingest(**context: Any) -> Summary:
             settings, run_id, parameters["workbook"], parameters["arrival"], by_hand
         )
         if workbook is None:
-            raise AirflowSkipException(f"no new workbook in {settings.landing}")
+            # Airflow's own log names no reason.
+            print(f"no new workbook in {settings.landing}")
+            raise AirflowSkipException
         return scheduled.ingest(
             settings,
             run_id,

@@ -27,11 +27,12 @@ def walked(homes: Homes, shared_data: Path) -> Walked:
 
 
 @pytest.fixture(scope="session")
-def from_csv(homes: Homes, shared_data: Path) -> Walked:
-    """The whole job on the CSV, which has no saved date, in an empty home."""
+def from_csv(homes: Homes, shared_data: Path) -> Home:
+    """The CSV, which has no saved date, published in a home of its own."""
     home = homes.new("csv")
-    path = shared_data / "Telco-Customer-Churn.csv"
-    return Walked(home, home.churn_json("run", path, "--extract-date", "2025-12-03"))
+    home.churn("ingest", shared_data / "Telco-Customer-Churn.csv", "--extract-date", "2025-12-03")
+    home.churn("build")
+    return home
 
 
 @pytest.fixture(scope="session")

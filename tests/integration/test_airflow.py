@@ -1,5 +1,6 @@
 """The DAG in a real Airflow: API server, scheduler, dag-processor and triggerer, over REST."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -84,9 +85,7 @@ def test_a_run_does_what_churn_run_does(scheduled: Scheduled, green: str, walked
     assert links == {"Report of the run": f"/churn/runs/{summary['run_id']}/report.html"}
 
 
-@pytest.mark.parametrize(
-    "task", ["ingest", "publish.customer_features.run", "validate.load_verdicts.test", "score"]
-)
+@pytest.mark.parametrize("task", ["ingest", "publish.customer_features.run"])
 def test_a_task_by_itself_ends_as_before(scheduled: Scheduled, green: str, task: str) -> None:
     again(scheduled, green, task, published(scheduled.home))
 
@@ -154,15 +153,14 @@ def test_a_refused_workbook_stops_at_validate(
     assert "silver.rejected_rows" in said
     assert published(home) == before
     # Whoever calls the red tests green and has `publish` run gets nothing out either.
-    for task, state in states.items():
-        if task.startswith("validate.") and state != "success":
-            airflow.mark_success(DAG, "refused", task)
+    call_green(airflow, "refused", but="publish.")
     airflow.clear(DAG, "refused", *(each for each in states if each.startswith("publish.")))
     assert airflow.wait(DAG, "refused") == "failed"
     states = airflow.states(DAG, "refused")
     assert states["publish.customer_features.run"] == "success", states
     assert published(home) == before
     # nor does the rest of the run go on
+    call_green(airflow, "refused", but="none")
     airflow.clear(DAG, "refused", *STEPS[1:])
     assert airflow.wait(DAG, "refused") == "failed"
     states = airflow.states(DAG, "refused")
@@ -170,6 +168,13 @@ def test_a_refused_workbook_stops_at_validate(
     assert {states[each] for each in STEPS[2:]} == {"upstream_failed"}, states
     assert "The gate refused few.xlsx" in airflow.log(DAG, "refused", "feast_apply", 1)
     assert home.churn_json("features", "verify")["differences"] == []
+
+
+def call_green(airflow: Airflow, run_id: str, but: str) -> None:
+    """Mark what is not green before the Feast tasks, one group left out, as an operator may."""
+    for task, state in airflow.states(DAG, run_id).items():
+        if state != "success" and task not in STEPS and not task.startswith(but):
+            airflow.mark_success(DAG, run_id, task)
 
 
 def test_a_workbook_that_landed_is_run_once_though_the_scheduler_is_killed(
@@ -184,30 +189,53 @@ def test_a_workbook_that_landed_is_run_once_though_the_scheduler_is_killed(
     moment = datetime(2026, 2, 2, tzinfo=UTC).timestamp()
     os.utime(workbook, (moment, moment))
     airflow.switch_on("00_landing")
-    airflow.trigger("00_landing", "first look")
-    assert airflow.wait("00_landing", "first look") == "success"
+    airflow.trigger("00_landing", "first-look")
+    assert airflow.wait("00_landing", "first-look") == "success"
     (run_id,) = landed(airflow)
     workbook.unlink()
     wait_for(airflow, run_id, "clean.open_loads.run")
     # dbt is at the next model and holds the lake
     rival = home.churn("build", code=4, CHURN_LOCK_WAIT="0").stderr
     assert "held by dbt build" in rival
+    killed_after(scheduled, run_id, "validate.load_figures.run", "2026-02-02")
+    airflow.trigger("00_landing", "second-look")
+    assert airflow.wait("00_landing", "second-look") == "success"
+    assert landed(airflow) == [run_id]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_the_scheduler_is_killed_at_any_step(
+    scheduled: Scheduled, green: str, shared_data: Path
+) -> None:
+    moments = [None, "clean.open_loads.run", "publish.churn_labels.run", *STEPS[:-1]]
+    for number, task in enumerate(moments):
+        day = f"2026-04-{number + 1:02}"
+        workbook = str(shared_data / "Telco-Customer-Churn.xlsx")
+        scheduled.airflow.trigger(DAG, f"killed-{day}", workbook=workbook, extract_date=day)
+        killed_after(scheduled, f"killed-{day}", task, day)
+
+
+def killed_after(scheduled: Scheduled, run_id: str, task: str | None, day: str) -> None:
+    """The scheduler and what it runs killed after that task (None: with the first one at work)."""
+    airflow, home = scheduled.airflow, scheduled.home
+    wait_for(airflow, run_id, task or "ingest", "success" if task else "running")
     running = server.services(home.settings)["scheduler"].find()
     assert running is not None
     scheduler = psutil.Process(running.pid)
     for each in [*scheduler.children(recursive=True), scheduler]:
-        os.kill(each.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(each.pid, signal.SIGKILL)
     home.churn("airflow", "up")
     assert airflow.wait(DAG, run_id, seconds=900) == "success", airflow.states(DAG, run_id)
-    assert airflow.result(DAG, run_id, "score")["extract_date"] == "2026-02-02"
+    summary = airflow.result(DAG, run_id, "score")
+    assert summary["extract_date"] == day
+    assert summary["counts"]["scored"] == 7043
     for table in ("bronze.telco_customers", "gold.customer_features", "gold.churn_scores"):
         date = "_extract_date" if table.startswith("bronze") else "extract_date"
-        rows = home.value(f"select count(*) from {table} where {date} = '2026-02-02'")
-        assert rows == 7043, table
+        rows = home.value(f"select count(*) from {table} where {date} = '{day}'")
+        assert rows == (summary["counts"]["bronze"] if date[0] == "_" else 7043), table
     assert published(home)[0] == distinct(published(home)[0])
-    airflow.trigger("00_landing", "second look")
-    assert airflow.wait("00_landing", "second look") == "success"
-    assert landed(airflow) == [run_id]
 
 
 def landed(airflow: Airflow) -> list[str]:
@@ -220,10 +248,9 @@ def distinct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({(row["customer_id"], row["extract_date"]): row for row in rows}.values())
 
 
-def wait_for(airflow: Airflow, run_id: str, task: str, seconds: float = 240) -> None:
-    """Until the task is done."""
-    deadline = time.monotonic() + seconds
-    while airflow.states(DAG, run_id)[task] != "success":
+def wait_for(airflow: Airflow, run_id: str, task: str, state: str = "success") -> None:
+    deadline = time.monotonic() + 240
+    while airflow.states(DAG, run_id).get(task) != state:
         assert time.monotonic() < deadline
         time.sleep(0.5)
 
@@ -252,13 +279,16 @@ def test_the_pages_in_a_browser(
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill(scheduled.airflow.password)
     page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/auth/" not in url)
+    page.wait_for_load_state()
     page.goto(f"/dags/{DAG}/runs/{green}")
     for stage in [*STEPS, *STAGES]:
         expect(page.get_by_text(stage, exact=True).first).to_be_visible()
     page.screenshot(path=tmp_path / "graph.png")
     page.get_by_role("button", name="Browse").click()
     page.get_by_text("dbt docs").click()
-    expect(page.frame_locator("iframe").get_by_text("telco_churn").first).to_be_visible()
+    docs = page.frame_locator("iframe")
+    expect(docs.get_by_text("telco_churn").locator("visible=true").first).to_be_visible()
     page.screenshot(path=tmp_path / "docs.png")
     page.goto(
         "/churn/docs/index.html#!/model/model.telco_churn.customer_features?g_v=1&g_i=%2B1%2B"

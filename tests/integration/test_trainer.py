@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from homes import Home, Walked
+from homes import Home
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
@@ -57,9 +57,9 @@ def a_training_set(frame: DataFrame, signature: str) -> TrainingSet:
 
 
 @pytest.fixture(scope="module")
-def home(from_csv: Walked) -> Home:
-    """The CSV has the customers of the workbook; its own home's scores are not compared."""
-    return from_csv.home
+def home(from_csv: Home) -> Home:
+    """The CSV has the customers of the workbook."""
+    return from_csv
 
 
 @pytest.fixture(scope="module")
