@@ -130,9 +130,7 @@ def render(
     Raises:
         FileNotFoundError: the manifest was not made.
     """
-    manifest = settings.home / "airflow" / "manifest.json"
-    if not manifest.is_file():
-        raise FileNotFoundError(f"{manifest} is missing; `churn airflow up` makes it")
+    manifest = find_manifest(settings)
     stages = Stages(dag, names, json.loads(manifest.read_text()), models, tests)
     converter = DbtToAirflowConverter(
         dag=dag,
@@ -179,6 +177,23 @@ def render(
     producer = converter.tasks_map["dbt_producer_watcher"]
     _report_single_tests(producer, stages.single_tests)
     return Rendered(producer, stages.groups)
+
+
+def find_manifest(settings: Settings) -> Path:
+    """The manifest that `churn airflow up` made, else the one of the last dbt call.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    places = [
+        settings.home / "airflow" / "manifest.json",
+        settings.home / "dbt" / "manifest.json",
+        settings.project / "target" / "manifest.json",
+    ]
+    for place in places:
+        if place.is_file():
+            return place
+    raise FileNotFoundError(f"{places[0]} is missing: `churn airflow up` makes it")
 
 
 def _report_single_tests(producer: Any, single_tests: Sequence[str]) -> None:

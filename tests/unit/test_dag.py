@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,14 @@ def etl(home: Path) -> dict[str, Any]:
 def test_tasks_and_edges(etl: dict[str, Any]) -> None:
     found = {name: task["after"] for name, task in etl["tasks"].items()}
     assert found == yaml.safe_load(EXPECTED.read_text())
+
+
+def test_the_manifest_of_the_last_dbt_call_will_do(
+    etl: dict[str, Any], home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "dbt").mkdir()
+    shutil.copy(home / "dbt" / "manifest.json", tmp_path / "dbt")
+    assert parsed("etl", tmp_path)["tasks"] == etl["tasks"]
 
 
 @pytest.mark.parametrize("file", ["etl", "landing"])
