@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from object_store import ObjectStore, object_store
 
 from lakehouse.errors import Unavailable
 from lakehouse.settings import Settings, read_settings
-from seeds_loader.landing import SETTLES, receive, take, untaken
+from seeds_loader import landing
+from seeds_loader.landing import receive, take, untaken
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +28,9 @@ def settings(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_workbooks_of_a_prefix_are_taken_and_fetched(
-    store: ObjectStore, settings: Settings
+    store: ObjectStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(landing, "SETTLES", timedelta(seconds=5))
     files = store.files()
     files.create_dir("arrivals")
     for name in ("monthly/one.xlsx", "monthly/two.csv", "monthly/notes.txt", "other/three.csv"):
@@ -36,7 +39,7 @@ def test_workbooks_of_a_prefix_are_taken_and_fetched(
     # They were written just now, and are waited for.
     assert sorted(receive(settings)) == ["one.xlsx", "two.csv"]
     assert untaken(settings) == []
-    time.sleep(SETTLES.total_seconds() + 1)
+    time.sleep(6)
     assert receive(settings) == []
     assert {each.path.name for each in untaken(settings)} == {"one.xlsx", "two.csv"}
     for run in ("first", "second"):
