@@ -9,6 +9,19 @@ from homes import Home, Homes, Walked
 
 from seeds_loader.sample import SampleParameters, write_samples
 
+# The homes that test files share.
+SHARED = ["walked", "tables", "from_csv", "extracts"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that share a home one after another: a server that had to make room starts cold."""
+    place: dict[Path, int] = {}
+    for item in items:
+        used = [SHARED.index(each) for each in item.fixturenames if each in SHARED]
+        first = min(used, default=len(SHARED)) if item.path.parent == Path(__file__).parent else -1
+        place[item.path] = min(first, place.get(item.path, len(SHARED)))
+    items.sort(key=lambda item: place[item.path])
+
 
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homes]:
