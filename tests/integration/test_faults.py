@@ -186,6 +186,7 @@ def assert_they_give_way(home: Home, extract: Extract, first: Job) -> None:
     assert f"process {first.process.pid}" in second.said
 
 
+@pytest.mark.long
 def test_a_redis_of_ones_own(trial: Trial, tmp_path: Path) -> None:
     """Down, with another password, restarted empty: 4 and a clear word, then all is there."""
     extract = trial.latest

@@ -136,6 +136,7 @@ def test_a_refused_load_changes_nothing_that_is_published(
     assert set(published(tables)) == {*before, "2025-05-01"}
 
 
+@pytest.mark.long
 def test_a_restatement_replaces_its_date_and_can_be_taken_back(
     tables: Home, samples: list[Path], tmp_path: Path
 ) -> None:
@@ -164,6 +165,7 @@ def test_a_restatement_replaces_its_date_and_can_be_taken_back(
     assert compared == date(2025, 1, 1)
 
 
+@pytest.mark.long
 def test_a_refused_restatement_and_a_rebuild_leave_gold_as_it_was(
     tables: Home, samples: list[Path], tmp_path: Path
 ) -> None:
