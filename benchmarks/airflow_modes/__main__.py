@@ -20,7 +20,7 @@ from lakehouse.settings import Settings, read_settings
 from seeds_loader.sample import SampleParameters, write_samples
 from tests.integration.airflow_api import Airflow
 
-MODES = ["watcher", "local_after_each", "local_build"]
+MODES = ["watcher", "local_build", "local_after_each"]
 BY_ITSELF = "churn build"
 
 

@@ -10,6 +10,7 @@ from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavi
 from cosmos.converter import DbtToAirflowConverter
 
 from dags.rendering import render
+from dags.tasks import run_id_of
 from lakehouse.settings import read_settings
 
 SETTINGS = read_settings()
@@ -50,7 +51,12 @@ def local(dag: DAG, tests: TestBehavior) -> None:
     )
 
 
-with DAG("watcher", schedule=None, is_paused_upon_creation=False) as watcher:
+with DAG(
+    "watcher",
+    schedule=None,
+    is_paused_upon_creation=False,
+    user_defined_macros={"churn_run_id": run_id_of},
+) as watcher:
     render(watcher, SETTINGS, ["clean", "engineer", "validate", "publish"], {}, {})
 
 with DAG(
