@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TriggerRule, ch
 from dags.callbacks import say_why, server_is_up
 from dags.links import RunReport
 from dags.rendering import render
-from dags.tasks import ingest, run_id_of, step
+from dags.tasks import ingest, step
 from lakehouse.settings import read_settings
 
 GOLD = Asset("churn_gold")
@@ -45,7 +45,6 @@ with DAG(
     is_paused_upon_creation=True,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
-    user_defined_macros={"churn_run_id": run_id_of},
     default_args={
         **TRIED_AGAIN,
         "execution_timeout": timedelta(hours=2),

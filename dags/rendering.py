@@ -21,9 +21,12 @@ from cosmos.converter import DbtToAirflowConverter
 from cosmos.dbt.graph import DbtNode
 from cosmos.operators.watcher import DbtTestWatcherOperator
 
+from dags.tasks import run_id_of
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 1
+# What the run's name is called in Airflow's templates.
+RUN_ID = "churn_run_id"
 # Cosmos lets no producer run a second time: tried again it is skipped, and the tasks that watch it
 # do its work. By then those of them that wait have seen what it has said.
 PRODUCER: dict[str, Any] = {
@@ -130,18 +133,12 @@ def render(
     Raises:
         FileNotFoundError: the manifest was not made.
     """
-    manifest = find_manifest(settings)
-    stages = Stages(dag, names, json.loads(manifest.read_text()), models, tests)
+    stages = Stages(dag, names, json.loads(find_manifest(settings).read_text()), models, tests)
+    dag.user_defined_macros = {**(dag.user_defined_macros or {}), RUN_ID: run_id_of}
     converter = DbtToAirflowConverter(
         dag=dag,
-        project_config=ProjectConfig(
-            dbt_project_path=settings.project, manifest_path=manifest, install_dbt_deps=False
-        ),
-        profile_config=ProfileConfig(
-            profile_name="churn",
-            target_name="server",
-            profiles_yml_filepath=settings.project / "profiles.yml",
-        ),
+        project_config=project(settings),
+        profile_config=profile(settings),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
             dbt_executable_path=Path(sys.executable).with_name("dbt"),
@@ -166,17 +163,39 @@ def render(
             "deferrable": False,
             "poke_interval": POLL_SECONDS,
             "append_env": True,
-            # A monthly run has no need of unit tests: they look at code, not at data.
             "env": {
-                **settings.for_dbt(),
-                "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
-                "CHURN_RUN_ID": "{{ churn_run_id(dag_run) }}",
+                **dbt_environment(settings),
+                "CHURN_RUN_ID": f"{{{{ {RUN_ID}(dag_run) }}}}",
             },
         },
     )
     producer = converter.tasks_map["dbt_producer_watcher"]
     _report_single_tests(producer, stages.single_tests)
     return Rendered(producer, stages.groups)
+
+
+def project(settings: Settings) -> ProjectConfig:
+    """The dbt project, as Cosmos is told of it."""
+    return ProjectConfig(
+        dbt_project_path=settings.project,
+        manifest_path=find_manifest(settings),
+        install_dbt_deps=False,
+    )
+
+
+def profile(settings: Settings) -> ProfileConfig:
+    """How dbt reaches the Spark server."""
+    return ProfileConfig(
+        profile_name="churn",
+        target_name="server",
+        profiles_yml_filepath=settings.project / "profiles.yml",
+    )
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """Variables of every dbt call of a DAG."""
+    # A monthly run has no need of unit tests: they look at code, not at data.
+    return {**settings.for_dbt(), "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"}
 
 
 def find_manifest(settings: Settings) -> Path:

@@ -6,8 +6,6 @@ Each is given one new month of the sample a round, in turns, on one warm Spark s
 Airflow. Prints a table for docs/airflow.md.
 """
 
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +13,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+from benchmarks.common import churn, print_table, run_dag
 from cli import airflow as server
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.sample import SampleParameters, write_samples
@@ -41,9 +40,7 @@ def main(rounds: int) -> None:
             seconds = measure(settings, months, rounds)
         finally:
             churn("down")
-    print("| Mode | median s | all |\n|---|---|---|")
-    for name, each in seconds.items():
-        print(f"| {name} | {statistics.median(each):.0f} | {', '.join(f'{s:.0f}' for s in each)} |")
+    print_table("Mode", seconds)
 
 
 def measure(settings: Settings, months: Iterator[Path], rounds: int) -> dict[str, list[float]]:
@@ -58,9 +55,7 @@ def measure(settings: Settings, months: Iterator[Path], rounds: int) -> dict[str
             if name == BY_ITSELF:
                 churn("build", "--exclude-resource-type", "unit_test")
             else:
-                airflow.trigger(name, f"round-{number}")
-                state = airflow.wait(name, f"round-{number}", seconds=1800)
-                assert state == "success", airflow.states(name, f"round-{number}")
+                run_dag(airflow, name, f"round-{number}")
             each.append(time.monotonic() - start)
             print(name, f"{each[-1]:.1f}", flush=True)
     return seconds
@@ -68,15 +63,6 @@ def measure(settings: Settings, months: Iterator[Path], rounds: int) -> dict[str
 
 def load(month: Path) -> None:
     churn("ingest", str(month))
-
-
-def churn(*arguments: str) -> None:
-    subprocess.run(
-        [Path(sys.executable).with_name("churn"), *arguments],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 if __name__ == "__main__":

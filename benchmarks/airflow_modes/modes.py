@@ -5,37 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
-from cosmos.config import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos.config import ExecutionConfig, RenderConfig
 from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior
 from cosmos.converter import DbtToAirflowConverter
 
-from dags.rendering import render
-from dags.tasks import run_id_of
+from dags.rendering import dbt_environment, profile, project, render
 from lakehouse.settings import read_settings
 
 SETTINGS = read_settings()
-PROJECT = ProjectConfig(
-    dbt_project_path=SETTINGS.project,
-    manifest_path=SETTINGS.home / "airflow" / "manifest.json",
-    install_dbt_deps=False,
-)
-PROFILE = ProfileConfig(
-    profile_name="churn",
-    target_name="server",
-    profiles_yml_filepath=SETTINGS.project / "profiles.yml",
-)
-ARGUMENTS: dict[str, Any] = {
-    "append_env": True,
-    "env": {**SETTINGS.for_dbt(), "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"},
-}
+ARGUMENTS: dict[str, Any] = {"append_env": True, "env": dbt_environment(SETTINGS)}
 
 
 def local(dag: DAG, tests: TestBehavior) -> None:
     """A dbt call for each task; one at a time, as the run lock wants it."""
     DbtToAirflowConverter(
         dag=dag,
-        project_config=PROJECT,
-        profile_config=PROFILE,
+        project_config=project(SETTINGS),
+        profile_config=profile(SETTINGS),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.LOCAL,
             invocation_mode=InvocationMode.SUBPROCESS,
@@ -51,12 +37,7 @@ def local(dag: DAG, tests: TestBehavior) -> None:
     )
 
 
-with DAG(
-    "watcher",
-    schedule=None,
-    is_paused_upon_creation=False,
-    user_defined_macros={"churn_run_id": run_id_of},
-) as watcher:
+with DAG("watcher", schedule=None, is_paused_upon_creation=False) as watcher:
     render(watcher, SETTINGS, ["clean", "engineer", "validate", "publish"], {}, {})
 
 with DAG(

@@ -6,13 +6,12 @@ The two take turns; each time the workbook is offered as the extract of another 
 step has all its work to do. Prints a table for docs/airflow.md.
 """
 
-import statistics
-import subprocess
 import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
 
+from benchmarks.common import churn, print_table, run_dag
 from cli import airflow as server
 from lakehouse.settings import read_settings
 from tests.integration.airflow_api import Airflow
@@ -43,9 +42,7 @@ def main(workbook: Path, rounds: int) -> None:
     finally:
         server.down(settings)
         churn("down")
-    print("| | median s | all |\n|---|---|---|")
-    for name, each in seconds.items():
-        print(f"| {name} | {statistics.median(each):.0f} | {', '.join(f'{s:.0f}' for s in each)} |")
+    print_table("", seconds)
 
 
 def by_hand(workbook: Path, day: date) -> None:
@@ -53,19 +50,7 @@ def by_hand(workbook: Path, day: date) -> None:
 
 
 def by_airflow(airflow: Airflow, workbook: Path, day: date) -> None:
-    run_id = f"beside-{day}"
-    airflow.trigger(DAG, run_id, workbook=str(workbook), extract_date=str(day))
-    state = airflow.wait(DAG, run_id, seconds=1800)
-    assert state == "success", airflow.states(DAG, run_id)
-
-
-def churn(*arguments: str) -> None:
-    subprocess.run(
-        [Path(sys.executable).with_name("churn"), *arguments],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    run_dag(airflow, DAG, f"beside-{day}", workbook=str(workbook), extract_date=str(day))
 
 
 if __name__ == "__main__":
