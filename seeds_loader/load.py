@@ -40,8 +40,11 @@ def load(spark: SparkSession, extract: Extract, extract_date: ExtractDate, say: 
     The rows are written before the load's own line: rows without a line count nowhere, and the
     next try replaces them.
     """
-    new = _new_load(extract, extract_date, [])
-    _make_tables(spark, _with_origin(extract.table.slice(0, 1), new), _line(new))
+    first = _new_load(extract, extract_date, [])
+    # Readers take one load at a time; the date is what prunes its files.
+    rows = _with_origin(extract.table.slice(0, 1), first)
+    _make_table(spark, ROWS, rows, "partitioned by (_extract_date)")
+    _make_table(spark, LOADS, _line(first))
     earlier = _loads_of(spark, extract_date.date)
     if earlier and _is_same(earlier[-1], extract):
         return earlier[-1]
@@ -53,24 +56,22 @@ def load(spark: SparkSession, extract: Extract, extract_date: ExtractDate, say: 
     return new
 
 
-def _make_tables(spark: SparkSession, rows: pa.Table, lines: pa.Table) -> None:
-    """Make bronze's tables, without a row, where the metastore does not know them.
+def _make_table(spark: SparkSession, table: str, example: pa.Table, layout: str = "") -> None:
+    """Make the table, like the example but without a row, where the metastore does not know it.
 
     The place is named although it is the usual one: of a creation that broke off, or under a new
     metastore, the table may lie there already, and only so is it taken for what it is. It makes
-    them external as well, which for the only copy of the source is right: a drop keeps the files.
+    the table external as well, which for the only copy of the source is right: a drop keeps the
+    files.
     """
-    bronze = unquote(spark.catalog.getDatabase("bronze").locationUri)
-    # Readers take one load at a time; the date is what prunes its files.
-    layouts = ((ROWS, rows, "partitioned by (_extract_date)"), (LOADS, lines, ""))
-    for table, example, partitions in layouts:
-        name = table.removeprefix("bronze.")
-        schema = spark.createDataFrame(example).schema
-        columns = ", ".join(f"`{each.name}` {each.dataType.simpleString()}" for each in schema)
-        spark.sql(
-            f"create table if not exists {table} ({columns}) using delta {partitions}"
-            f" location {literal(f'{bronze}/{name}')}"
-        )
+    if spark.catalog.tableExists(table):
+        return
+    schema, _, name = table.partition(".")
+    place = unquote(spark.catalog.getDatabase(schema).locationUri)
+    fields = spark.createDataFrame(example).schema
+    columns = ", ".join(f"`{each.name}` {each.dataType.simpleString()}" for each in fields)
+    location = literal(f"{place}/{name}")
+    spark.sql(f"create table {table} ({columns}) using delta {layout} location {location}")
 
 
 def _loads_of(spark: SparkSession, extract_date: date) -> list[Load]:

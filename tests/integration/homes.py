@@ -81,6 +81,11 @@ class Home:
         with spark_server.session(self.settings) as spark:
             return query(spark, text)
 
+    def gold(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Published features and labels, without the times of the loads."""
+        rows = "select * except (created_timestamp) from gold.{} order by extract_date, customer_id"
+        return self.sql(rows.format("customer_features")), self.sql(rows.format("churn_labels"))
+
     def value(self, text: str) -> Any:
         """The one value of a query."""
         return next(iter(self.sql(text)[0].values()))

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from homes import quiet_port
 from pyarrow import fs
+
+from lakehouse.service import answers_on
 
 WEED = Path(sys.executable).with_name("weed")
 START_SECONDS = 60
@@ -64,9 +65,6 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
 
 def _wait_for(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+    while not answers_on(port):
         assert server.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
         time.sleep(0.2)

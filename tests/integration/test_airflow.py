@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import openpyxl
 import psutil
 import pytest
 from airflow_api import Airflow
 from homes import BIN, Home, Homes, Walked
+from monthly import cut_off
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
@@ -65,12 +65,6 @@ def green(scheduled: Scheduled, shared_data: Path) -> str:
     return "green"
 
 
-def published(home: Home) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Gold without the times of the loads."""
-    rows = "select * except (created_timestamp) from gold.{} order by extract_date, customer_id"
-    return home.sql(rows.format("customer_features")), home.sql(rows.format("churn_labels"))
-
-
 def test_a_run_does_what_churn_run_does(scheduled: Scheduled, green: str, walked: Walked) -> None:
     states = scheduled.airflow.states(DAG, green)
     assert set(states.values()) == {"success"}, states
@@ -78,7 +72,7 @@ def test_a_run_does_what_churn_run_does(scheduled: Scheduled, green: str, walked
     assert summary["counts"] == walked.summary["counts"]
     assert summary["gate"] == walked.summary["gate"]
     assert summary["model"] == walked.summary["model"]
-    assert published(scheduled.home) == published(walked.home)
+    assert scheduled.home.gold() == walked.home.gold()
     folder = scheduled.home.path / "runs" / summary["run_id"]
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert (folder / "report.html").exists()
@@ -89,14 +83,14 @@ def test_a_run_does_what_churn_run_does(scheduled: Scheduled, green: str, walked
 
 
 def test_a_task_by_itself_ends_as_before(scheduled: Scheduled, green: str) -> None:
-    again(scheduled, green, "publish.customer_features.run", published(scheduled.home))
+    again(scheduled, green, "publish.customer_features.run", scheduled.home.gold())
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_any_task_by_itself_ends_as_before(scheduled: Scheduled, green: str) -> None:
     """Each one, the producer of dbt's results too."""
-    before = published(scheduled.home)
+    before = scheduled.home.gold()
     for task in sorted(scheduled.airflow.states(DAG, green)):
         again(scheduled, green, task, before)
 
@@ -112,7 +106,7 @@ def again(scheduled: Scheduled, run_id: str, task: str, before: Any) -> None:
     assert states.pop("dbt_producer_watcher") in ("success", "skipped"), task
     assert set(states.values()) == {"success"}, (task, states)
     assert scheduled.airflow.tries(DAG, run_id, task) == tried + 1, task
-    assert published(scheduled.home) == before, task
+    assert scheduled.home.gold() == before, task
     assert scheduled.home.churn_json("features", "verify")["differences"] == [], task
 
 
@@ -127,20 +121,13 @@ def test_a_scheduled_run_without_a_workbook_is_skipped(scheduled: Scheduled, gre
     assert "no new workbook" in airflow.log(DAG, run_id, "ingest", 1)
 
 
-def few_rows(path: Path, folder: Path) -> Path:
-    book = openpyxl.load_workbook(path)
-    book.worksheets[0].delete_rows(500, 10**6)
-    place = folder / "few.xlsx"
-    book.save(place)
-    return place
-
-
 def test_a_refused_workbook_stops_at_validate(
     scheduled: Scheduled, green: str, shared_data: Path, tmp_path: Path
 ) -> None:
     airflow, home = scheduled.airflow, scheduled.home
-    before = published(home)
-    workbook = few_rows(shared_data / "Telco-Customer-Churn.xlsx", tmp_path)
+    before = home.gold()
+    cut = cut_off(shared_data / "Telco-Customer-Churn.xlsx", tmp_path, rows=498)
+    workbook = cut.rename(tmp_path / "few.xlsx")
     airflow.trigger(DAG, "refused", workbook=str(workbook), extract_date="2026-01-05")
     assert airflow.wait(DAG, "refused") == "failed"
     states = airflow.states(DAG, "refused")
@@ -153,14 +140,14 @@ def test_a_refused_workbook_stops_at_validate(
     assert "assert_pending_loads_passed found" in said
     assert "enough_customers" in said
     assert "silver.rejected_rows" in said
-    assert published(home) == before
+    assert home.gold() == before
     # Whoever calls the red tests green and has `publish` run gets nothing out either.
     call_green(airflow, "refused", but="publish.")
     airflow.clear(DAG, "refused", *(each for each in states if each.startswith("publish.")))
     assert airflow.wait(DAG, "refused") == "failed"
     states = airflow.states(DAG, "refused")
     assert states["publish.customer_features.run"] == "success", states
-    assert published(home) == before
+    assert home.gold() == before
     # nor does the rest of the run go on, which Airflow tries as soon as all before is green
     while states["feast_apply"] == "upstream_failed":
         call_green(airflow, "refused", but="none")
@@ -242,7 +229,7 @@ def killed_after(scheduled: Scheduled, run_id: str, task: str | None, day: str) 
         assert home.value(rows) == 7043, table
     doubled = "select 1 from gold.churn_scores group by {} having count(*) > 1"
     assert home.sql(doubled.format("customer_id, extract_date, model_version")) == []
-    assert published(home)[0] == distinct(published(home)[0])
+    assert home.gold()[0] == distinct(home.gold()[0])
 
 
 def landed(airflow: Airflow) -> list[str]:

@@ -31,10 +31,9 @@ class Stand:
 
 
 def stand(home: Home) -> Stand:
-    rows = "select * except (created_timestamp) from gold.{} order by extract_date, customer_id"
-    features = home.sql(rows.format("customer_features"))
+    features, labels = home.gold()
     customers = sorted({row["customer_id"] for row in features})
-    return Stand(features, home.sql(rows.format("churn_labels")), online_values(home, customers))
+    return Stand(features, labels, online_values(home, customers))
 
 
 def worked_out(paths: list[Path]) -> Stand:
