@@ -14,6 +14,8 @@ BAD_CAST = "org.apache.spark.SparkNumberFormatException: [CAST_INVALID_INPUT] SQ
     [
         ("java.io.IOException: No space left on device", DiskFull, "disk is full"),
         ("ERROR XJ040: Failed to start database 'metastore'", BrokenOff, "metastore"),
+        # what Derby says when it was started with no room
+        ("in a read-only database is not permitted to disable read-only", BrokenOff, "metastore"),
         (
             "[INTERNAL_ERROR_HIVE_METASTORE_PARTITION_FILTER] SQLSTATE: XX000",
             BrokenOff,
