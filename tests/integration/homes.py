@@ -46,10 +46,12 @@ class Home:
         printed: dict[str, Any] = json.loads(self.churn(*arguments, "--json", code=code).stdout)
         return printed
 
-    def dbt(self, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    def dbt(
+        self, *arguments: str, code: int = 0, **environ: str
+    ) -> "subprocess.CompletedProcess[str]":
         """Call dbt from the checkout, as an analyst does."""
         places = {"DBT_TARGET_PATH": str(self.path / "target"), "DBT_LOG_PATH": str(self.path)}
-        return self.call([BIN / "dbt", *arguments], code, **places)
+        return self.call([BIN / "dbt", *arguments], code, **places, **environ)
 
     def call(
         self, command: list[str | Path], code: int, **environ: str

@@ -141,6 +141,9 @@ def test_another_run_is_named(tables: Home) -> None:
         assert "the holder of this test" in tables.churn("status").stdout
         dbt = tables.dbt("run", "-s", "open_loads", code=4)
         assert "the holder of this test" in dbt.stdout
+        # the tests of a run wait as well, since the writer before may have to end the server
+        dbt = tables.dbt("test", "-s", "open_loads", code=4, CHURN_RUN_ID="of-a-run")
+        assert "the holder of this test" in dbt.stdout
     finally:
         release(held)
 
