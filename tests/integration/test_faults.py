@@ -219,6 +219,7 @@ def lose_a_customer(home: Home, customer_id: str, lost: int) -> None:
         assert client.delete(redis_key(customer_id)) == lost
 
 
+@pytest.mark.long
 def test_tables_that_never_reached_the_metastore_are_gone_on_with(
     homes: Homes, tmp_path: Path
 ) -> None:

@@ -210,6 +210,7 @@ def test_a_full_refresh_loses_nothing(tables: Home, samples: list[Path]) -> None
     assert published(tables) == count
 
 
+@pytest.mark.long
 def test_nothing_pending_is_a_green_build(tables: Home) -> None:
     before = what_stands(tables)
     tables.churn("build", *NO_TESTS)

@@ -294,6 +294,7 @@ def test_the_server_is_found_again(walked: Walked) -> None:
     assert spark_server.service(walked.home.settings).find() is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -313,6 +314,7 @@ def test_a_step_by_itself_finds_its_work_done(
     assert table_versions(walked) == versions
 
 
+@pytest.mark.long
 def test_without_a_workbook_the_sample_is_run(walked: Walked) -> None:
     """It is older than what was published: it takes its place, and nothing changes online."""
     summary = walked.home.churn_json("run")
