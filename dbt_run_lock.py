@@ -1,4 +1,4 @@
-"""Plugin of dbt: a dbt call that builds takes the run lock of the lake, and clears up at its end.
+"""Plugin of dbt: a call that builds, or tests for a run, takes the run lock, and clears up after.
 
 dbt imports top-level modules whose names begin with `dbt_` and starts the plugins that they list,
 before it reads the project. Jinja, where `on-run-start` lives, can't hold a lock that the kernel

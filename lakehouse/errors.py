@@ -9,7 +9,10 @@ from typing import Any
 DISK_FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
 # Derby, the metastore's database, gives up for good when it can't write; it says so in many ways.
 METASTORE_BROKEN_WORDS = (
-    *("Failed to start database", "HIVE_METASTORE", "org.apache.derby", "read-only database"),
+    "Failed to start database",
+    "HIVE_METASTORE",
+    "org.apache.derby",
+    "read-only database",
 )
 # SQLSTATE's classes: a fault of the system beneath Spark, and one of the data.
 SYSTEM_AT_FAULT, DATA_AT_FAULT = "SQLSTATE: 58", "SQLSTATE: 22"

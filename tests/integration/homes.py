@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from lakehouse import spark_server
+from lakehouse.service import answers_on
 from lakehouse.settings import PROJECT, Settings, read_settings
 from lakehouse.sql import query
 
@@ -138,9 +138,8 @@ def quiet_port() -> int:
     """A free port below those that the system hands out: two test runs must not meet."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+        if not answers_on(port):
+            return port
 
 
 @dataclass(frozen=True)

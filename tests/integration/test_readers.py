@@ -328,7 +328,7 @@ def read_through(
     refused: Path | None = None,
     stages: Sequence[str] = STAGES[1:],
 ) -> None:
-    """A published and a restated extract, with the readers at work all the time.
+    """The extracts of `stages` one after the other, with the readers at work all the time.
 
     `refused`: a workbook that is given before, and changes nothing for them.
     """
