@@ -5,15 +5,14 @@ A publish writes a partition's files into a folder of their own and then tells t
 has run: under the run lock, after the publish.
 """
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from lakehouse.settings import Settings, read_settings
+from lakehouse.storage import Storage, path_of, storage
 
 if TYPE_CHECKING:  # pyspark takes a second to import; dbt's plugin only looks at folders
+    from pyarrow.fs import FileInfo
     from pyspark.sql.connect.session import SparkSession
 
 TABLES = ("gold.customer_features", "gold.churn_labels")
@@ -21,7 +20,8 @@ TABLES = ("gold.customer_features", "gold.churn_labels")
 
 def has_superseded_files(settings: Settings) -> bool:
     """Whether a partition's folder holds more than the one folder of its last publish."""
-    return any(len(list(partition.iterdir())) > 1 for partition in _partitions(settings))
+    lake = storage(settings, settings.lake_uri)
+    return any(len(lake.below(partition)) > 1 for partition in _partitions(lake))
 
 
 def remove_superseded_files(settings: Settings, spark: "SparkSession") -> int:
@@ -35,31 +35,28 @@ def remove_superseded_files(settings: Settings, spark: "SparkSession") -> int:
         if spark.catalog.tableExists(table)
         for folder in _published_folders(spark, table)
     }
-    return sum(_remove(partition, published) for partition in list(_partitions(settings)))
+    lake = storage(settings, settings.lake_uri)
+    return sum(_remove(lake, partition, published) for partition in list(_partitions(lake)))
 
 
-def _partitions(settings: Settings) -> Iterator[Path]:
+def _partitions(lake: Storage) -> "Iterator[FileInfo]":
     for table in TABLES:
-        yield from settings.lake.joinpath(*table.split(".")).glob("*=*")
+        yield from (each for each in lake.folders(*table.split(".")) if "=" in each.base_name)
 
 
-def _published_folders(spark: "SparkSession", table: str) -> set[Path]:
-    files = spark.table(table).inputFiles()
-    return {Path(unquote(urlsplit(file).path)).parent for file in files}
+def _published_folders(spark: "SparkSession", table: str) -> set[str]:
+    return {path_of(file).rpartition("/")[0] for file in spark.table(table).inputFiles()}
 
 
-def _remove(partition: Path, published: set[Path]) -> int:
-    if partition in published:
+def _remove(lake: Storage, partition: "FileInfo", published: set[str]) -> int:
+    if partition.path in published:
         # Files right in the partition's folder: how gold was written before publishes had folders.
         return 0
-    superseded = [each for each in partition.iterdir() if each not in published]
+    superseded = [each for each in lake.below(partition) if each.path not in published]
     for each in superseded:
-        if each.is_dir():
-            shutil.rmtree(each)
-        else:
-            each.unlink()
-    if not any(partition.iterdir()):
-        partition.rmdir()
+        lake.remove(each)
+    if not lake.below(partition):
+        lake.remove(partition)
     return len(superseded)
 
 

@@ -1,10 +1,10 @@
 """The run lock: one writer of a lake at a time.
 
-A file lock in the lake's folder. The kernel gives it back when its holder dies, however it dies,
-so a dead holder never blocks anyone. The file's text says who holds it. A holder whose work came to
-its end empties the text; a text left behind tells the next holder that the Spark server may still
-be at work for somebody who is gone, and a fresh server is started
-(docs/decisions/0006-after-a-fault.md).
+A file lock in the lake's folder; in CHURN_HOME where the lake is in an object store. The kernel
+gives it back when its holder dies, however it dies, so a dead holder never blocks anyone. The
+file's text says who holds it. A holder whose work came to its end empties the text; a text left
+behind tells the next holder that the Spark server may still be at work for somebody who is gone,
+and a fresh server is started (docs/decisions/0006-after-a-fault.md).
 """
 
 import fcntl
@@ -21,6 +21,7 @@ from typing import IO
 from lakehouse.errors import ChurnError, Unavailable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
+from lakehouse.storage import is_folder, storage
 from lakehouse.unborn_tables import remove_unborn_tables
 
 # A process that works for the holder (dbt below `churn run`) finds the lock's number here.
@@ -98,7 +99,7 @@ def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> Non
         from lakehouse import spark_server
 
         spark_server.restart(settings, say)
-        remove_unborn_tables(settings.lake, say)
+        remove_unborn_tables(storage(settings, settings.lake_uri), say)
 
 
 def release(lock: IO[str]) -> None:
@@ -109,8 +110,9 @@ def release(lock: IO[str]) -> None:
 
 
 def lock_file(settings: Settings) -> Path:
-    """Where the lock lies: beside the tables it protects."""
-    return settings.lake / "_run.lock"
+    """Where the lock lies: beside the tables it protects, where that is a folder."""
+    folder = Path(settings.lake_uri) if is_folder(settings.lake_uri) else settings.home
+    return folder / "_run.lock"
 
 
 def holder(path: Path) -> str:

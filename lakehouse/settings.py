@@ -10,6 +10,9 @@ from dotenv import dotenv_values
 from lakehouse.errors import Unusable
 
 PROJECT = Path(__file__).resolve().parent.parent
+MASK = "********"
+# Of the variables AWS_*, those that are no secrets.
+AWS_SHOWN = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CA_BUNDLE")
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Settings:
 
     `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports on
     loopback. `redis_url` is None where the embedded online store is used. `lock_wait` is in
-    seconds: how long a writer waits for another one.
+    seconds: how long a writer waits for another one. `aws`: the variables AWS_*, with the keys of
+    the object store.
     """
 
     project: Path
@@ -35,26 +39,12 @@ class Settings:
     docs_port: int = 8081
     mlflow_port: int = 5000
     lock_wait: int = 10
+    aws: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def connect_url(self) -> str:
         """Address of the DataFrame door."""
         return f"sc://127.0.0.1:{self.connect_port}"
-
-    @property
-    def lake(self) -> Path:
-        """The lake as a folder.
-
-        Raises:
-            Unusable: the lake is not a folder of this machine.
-        """
-        if "://" in self.lake_uri:
-            raise Unusable(
-                f"The lake {self.lake_uri} is not a folder",
-                where="CHURN_LAKE_URI",
-                remedy="name a folder; object stores are not supported by this version",
-            )
-        return Path(self.lake_uri)
 
     def shown(self) -> dict[str, str | int | None]:
         """Every setting by its variable's name, secrets masked, for people."""
@@ -62,8 +52,11 @@ class Settings:
         shown: dict[str, str | int | None] = {}
         for each in fields(self):
             value = getattr(self, each.name)
+            if each.name == "aws":
+                shown |= {name: _masked(name, text) for name, text in value.items()}
+                continue
             if each.name == "redis_password":
-                value = "********" if value else None
+                value = MASK if value else None
             name = names.get(each.name, f"CHURN_{each.name.upper()}")
             shown[name] = str(value) if isinstance(value, Path) else value
         return shown
@@ -106,6 +99,7 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
         redis_url=values.get("CHURN_REDIS_URL") or None,
         redis_password=values.get("CHURN_REDIS_PASSWORD") or None,
         lock_wait=lock_wait,
+        aws={name: text for name, text in values.items() if name.startswith("AWS_") and text},
         **ports,
     )
 
@@ -116,6 +110,10 @@ def _default_ports() -> dict[str, int]:
         for each in fields(Settings)
         if each.name.endswith("_port") and isinstance(each.default, int)
     }
+
+
+def _masked(name: str, text: str) -> str:
+    return text if name in AWS_SHOWN else MASK
 
 
 def _place(project: Path, text: str) -> str:

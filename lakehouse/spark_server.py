@@ -18,6 +18,7 @@ from pyspark.sql.connect.session import SparkSession
 from lakehouse.errors import ServerLost, Unavailable
 from lakehouse.service import Running, Say, Service, answers_on, is_alive
 from lakehouse.settings import Settings
+from lakehouse.storage import SCHEME, is_folder, spark_configuration, storage
 from lakehouse.toolbox import SPARK_HOME, find_java, spark_jars
 
 SCHEMAS = ("bronze", "silver", "audit", "gold")
@@ -129,11 +130,16 @@ def _lost(settings: Settings, running: Running) -> ServerLost:
 
 
 def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Running:
-    jars = spark_jars(settings.project, say)
-    settings.lake.mkdir(parents=True, exist_ok=True)
+    jars = spark_jars(settings.project, say, [] if is_folder(settings.lake_uri) else [SCHEME])
+    if is_folder(settings.lake_uri):
+        Path(settings.lake_uri).mkdir(parents=True, exist_ok=True)
+    else:
+        storage(settings, settings.lake_uri)  # says what is wrong with it before Spark does
     say("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
     spark.folder.mkdir(parents=True, exist_ok=True)
-    environ = {**os.environ, "SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1"}
+    # The keys of an object store go by the environment: a command line is for all to see.
+    places = {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1"}
+    environ = {**os.environ, **settings.aws, **places}
     return spark.start(
         command=command(settings, spark.folder, jars),
         ports=[settings.thrift_port, settings.connect_port],
@@ -162,7 +168,9 @@ def _check_identity(running: Running, settings: Settings) -> None:
 def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
     """The command line of the server process."""
     class_path = ":".join([f"{SPARK_HOME}/jars/*", *map(str, jars)])
-    options = [f"--conf={key}={value}" for key, value in configuration(settings, folder).items()]
+    options = [
+        f"--conf={key}={value}" for key, value in configuration(settings, folder, jars).items()
+    ]
     thrift = {
         "hive.server2.thrift.port": settings.thrift_port,
         "hive.server2.thrift.bind.host": "127.0.0.1",
@@ -171,10 +179,7 @@ def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
         str(find_java()),
         f"-Xmx{heap_megabytes()}m",
         *COMPILER,
-        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED),
-        "--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
-        "-Djdk.reflect.useDirectMethodHandle=false",
-        "-Dio.netty.tryReflectionSetAccessible=true",
+        *module_options(),
         f"-Dderby.stream.error.file={folder.parent}/logs/derby.log",
         *("-cp", class_path, "org.apache.spark.deploy.SparkSubmit"),
         *("--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"),
@@ -184,13 +189,23 @@ def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
     ]
 
 
+def module_options() -> list[str]:
+    """What Spark's launcher script tells Java."""
+    return [
+        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED),
+        "--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
+        "-Djdk.reflect.useDirectMethodHandle=false",
+        "-Dio.netty.tryReflectionSetAccessible=true",
+    ]
+
+
 def heap_megabytes() -> int:
     """Half of the machine's memory, between 1 and 4 GiB."""
     half = psutil.virtual_memory().total // 2**21
     return max(1024, min(4096, half))
 
 
-def configuration(settings: Settings, folder: Path) -> dict[str, str | int]:
+def configuration(settings: Settings, folder: Path, jars: list[Path]) -> dict[str, str | int]:
     """Spark's settings."""
     cores = os.cpu_count() or 2
     return {
@@ -227,6 +242,9 @@ def configuration(settings: Settings, folder: Path) -> dict[str, str | int]:
         "spark.scheduler.mode": "FAIR",
         # Planning of the wide one-hot projections takes longer with it than it saves.
         "spark.sql.constraintPropagation.enabled": "false",
+        # On the machines of a cluster the JARs lie at the same place.
+        "spark.executor.extraClassPath": ":".join(map(str, jars)),
+        **({} if is_folder(settings.lake_uri) else spark_configuration(settings)),
     }
 
 

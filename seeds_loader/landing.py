@@ -20,6 +20,7 @@ from pyarrow import fs
 
 from lakehouse.errors import Unavailable, Unusable
 from lakehouse.settings import Settings
+from lakehouse.storage import Storage, is_folder, storage
 
 SUFFIXES = (".xlsx", ".xls", ".csv")
 # A workbook that was written to this long ago is there whole.
@@ -47,14 +48,13 @@ def receive(settings: Settings) -> list[str]:
     """
     arriving = []
     try:
-        place, folder = _open(settings)
-        found = place.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-        for each in filter(_is_workbook, found):
+        place = _open(settings)
+        for each in filter(_is_workbook, place.children()):
             # A time to come is some other machine's fault, not a sign of writing.
             if timedelta() <= datetime.now(UTC) - each.mtime < SETTLES:
                 arriving.append(each.base_name)
             elif not _copies(settings, _key(each)).exists():
-                _copy(settings, place, each)
+                _copy(settings, place.files, each)
     except OSError as fault:
         raise Unavailable(
             f"The landing place does not answer: {fault}",
@@ -150,24 +150,17 @@ def _claim(settings: Settings, key: str, taker: str) -> bool:
     return True
 
 
-def _open(settings: Settings) -> tuple[fs.FileSystem, str]:
-    """The file system and the folder in it; what nobody made yet is empty, unless it was named."""
-    _, _, rest = settings.landing.partition("://")
-    if not rest:
+def _open(settings: Settings) -> Storage:
+    """The landing place; what nobody made yet is empty, unless it was named."""
+    if is_folder(settings.landing):
         is_default = settings.landing == str(settings.home / "landing")
         if not (is_default or Path(settings.landing).is_dir()):
-            raise FileNotFoundError("there is no such folder")
-        return fs.LocalFileSystem(), settings.landing
-    address: dict[str, str] = {}
-    if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
-        address["scheme"], _, address["endpoint_override"] = endpoint.partition("://")
-    if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
-        address["region"] = region
-    store = fs.S3FileSystem(**address)
-    bucket = rest.partition("/")[0]
-    if store.get_file_info(bucket).type == fs.FileType.NotFound:
-        raise FileNotFoundError(f"there is no bucket {bucket}")
-    return store, rest.rstrip("/")
+            raise Unavailable(
+                "The landing place is not there",
+                where=f"CHURN_LANDING, {settings.landing}",
+                remedy="make the folder, or correct the address",
+            )
+    return storage(settings, settings.landing)
 
 
 def _is_workbook(found: fs.FileInfo) -> bool:

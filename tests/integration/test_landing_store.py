@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,10 +22,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 
 
 @pytest.fixture
-def settings(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    for name, value in store.environ.items():
-        monkeypatch.setenv(name, value)
-    return read_settings({"CHURN_HOME": str(tmp_path), "CHURN_LANDING": "s3a://arrivals/monthly"})
+def settings(store: ObjectStore, tmp_path: Path) -> Settings:
+    places = {"CHURN_HOME": str(tmp_path), "CHURN_LANDING": "s3a://arrivals/monthly"}
+    return read_settings({**store.environ, **places})
 
 
 def test_workbooks_of_a_prefix_are_taken_and_fetched(
@@ -49,9 +49,7 @@ def test_workbooks_of_a_prefix_are_taken_and_fetched(
     assert take(settings, "third") is None
 
 
-def test_a_store_that_does_not_answer_is_named(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(Unavailable, match=r"does not answer[\s\S]*CHURN_LANDING"):
-        receive(settings)
+def test_a_store_that_does_not_answer_is_named(settings: Settings) -> None:
+    nowhere = replace(settings, aws={**settings.aws, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    with pytest.raises(Unavailable, match=r"does not answer[\s\S]*s3a://arrivals/monthly"):
+        receive(nowhere)

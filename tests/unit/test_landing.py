@@ -42,7 +42,7 @@ def test_nothing_landed_yet(settings: Settings) -> None:
 
 def test_a_place_that_was_named_has_to_be_there(tmp_path: Path) -> None:
     settings = read_settings({"CHURN_HOME": str(tmp_path), "CHURN_LANDING": str(tmp_path / "mnt")})
-    with pytest.raises(Unavailable, match=r"no such folder[\s\S]*CHURN_LANDING"):
+    with pytest.raises(Unavailable, match=r"is not there[\s\S]*CHURN_LANDING"):
         receive(settings)
 
 

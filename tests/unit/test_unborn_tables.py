@@ -3,12 +3,18 @@
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 
+from lakehouse.storage import Storage
 from lakehouse.unborn_tables import remove_unborn_tables
 
 COMMIT = "_delta_log/00000000000000000000.json"
 CHECKPOINT = "_delta_log/00000000000000000010.checkpoint.parquet"
 DRAFT = "_delta_log/.00000000000000000000.json.cc2ed1e0.tmp"
+
+
+def at(lake: Path) -> Storage:
+    return Storage(fs.LocalFileSystem(), str(lake))
 
 
 def lay(lake: Path, table: str, *files: str) -> Path:
@@ -30,7 +36,7 @@ def lay(lake: Path, table: str, *files: str) -> Path:
 def test_a_folder_without_a_commit_goes(tmp_path: Path, table: str, files: list[str]) -> None:
     said: list[str] = []
     folder = lay(tmp_path, table, *files)
-    remove_unborn_tables(tmp_path, said.append)
+    remove_unborn_tables(at(tmp_path), said.append)
     assert not folder.exists()
     assert table.replace("/", ".") in said[0]
 
@@ -48,9 +54,9 @@ def test_a_table_stays(tmp_path: Path, table: str, files: list[str]) -> None:
     lay(tmp_path, table, *files)
     (tmp_path / "_run.lock").touch()
     before = sorted(tmp_path.rglob("*"))
-    remove_unborn_tables(tmp_path, print)
+    remove_unborn_tables(at(tmp_path), print)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_no_lake_yet(tmp_path: Path) -> None:
-    remove_unborn_tables(tmp_path / "lake", print)
+    remove_unborn_tables(at(tmp_path / "lake"), print)

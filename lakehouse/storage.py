@@ -1,0 +1,144 @@
+"""Where files lie: below a folder of this machine, or below a prefix of an object store (S3).
+
+An address is an absolute folder or `s3a://bucket/prefix`. The store is told by the standard
+variables: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` and, for
+stores other than Amazon's, `AWS_ENDPOINT_URL`.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from lakehouse.errors import Unavailable, Unusable
+from lakehouse.settings import Settings
+
+if TYPE_CHECKING:  # takes a moment to import, and most calls of dbt have no need of it
+    from pyarrow import fs
+
+SCHEME = "s3a"
+# Seconds. A store that is busy for a while is waited for.
+CONNECT, ANSWER = 10, 60
+TRIES = 10
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A file system and the place in it; paths are the file system's own."""
+
+    files: "fs.FileSystem"
+    root: str
+
+    def children(self, *parts: str) -> "list[fs.FileInfo]":
+        """What lies right below a place; nothing where it does not exist."""
+        from pyarrow import fs
+
+        place = "/".join([self.root, *parts])
+        found = self.files.get_file_info(fs.FileSelector(place, allow_not_found=True))
+        return sorted(found, key=lambda each: each.path)
+
+    def folders(self, *parts: str) -> "list[fs.FileInfo]":
+        """The folders among them."""
+        from pyarrow import fs
+
+        return [each for each in self.children(*parts) if each.type == fs.FileType.Directory]
+
+    def below(self, info: "fs.FileInfo", *parts: str) -> "list[fs.FileInfo]":
+        """What lies below a place that was found here."""
+        return Storage(self.files, info.path).children(*parts)
+
+    def remove(self, info: "fs.FileInfo") -> None:
+        """Remove a file, or a folder with all that is in it."""
+        if info.is_file:
+            self.files.delete_file(info.path)
+        else:
+            self.files.delete_dir(info.path)
+
+
+def is_folder(address: str) -> bool:
+    """Whether the address is a folder of this machine."""
+    return "://" not in address
+
+
+def storage(settings: Settings, address: str) -> Storage:
+    """The storage at an address.
+
+    Raises:
+        Unusable: the address is neither a folder nor an `s3a://` prefix.
+        Unavailable: the object store does not answer, or has no such bucket.
+    """
+    from pyarrow import fs
+
+    if is_folder(address):
+        return Storage(fs.LocalFileSystem(), address)
+    place = urlsplit(address)
+    if place.scheme != SCHEME or not place.netloc:
+        raise Unusable(
+            f"{address} is neither a folder nor {SCHEME}://bucket/prefix",
+            where="CHURN_LAKE_URI or CHURN_LANDING",
+            remedy="correct it",
+        )
+    store = _store(settings)
+    try:
+        is_there = store.get_file_info(place.netloc).type != fs.FileType.NotFound
+    except OSError as fault:
+        raise Unavailable(
+            f"The object store does not answer: {fault}",
+            where=f"{address} at {settings.aws.get('AWS_ENDPOINT_URL', 'Amazon S3')}",
+            remedy="check the address and the AWS_* variables",
+        ) from fault
+    if not is_there:
+        raise Unavailable(
+            f"The object store has no bucket {place.netloc}",
+            where=address,
+            remedy="make the bucket, or correct the address",
+        )
+    return Storage(store, f"{place.netloc}{place.path}".rstrip("/"))
+
+
+def path_of(uri: str) -> str:
+    """The path, as a Storage has it, of a file that Spark names by its URI."""
+    place = urlsplit(uri)
+    bucket = place.netloc if place.scheme == SCHEME else ""
+    return unquote(f"{bucket}{place.path}")
+
+
+def spark_configuration(settings: Settings) -> dict[str, str]:
+    """What Spark is told of the store; the keys it takes from the same variables itself."""
+    endpoint = settings.aws.get("AWS_ENDPOINT_URL")
+    told = {
+        "endpoint.region": settings.aws.get("AWS_REGION", "us-east-1"),
+        "attempts.maximum": str(TRIES),
+        "connection.establish.timeout": f"{CONNECT}s",
+        "connection.timeout": f"{ANSWER}s",
+    }
+    if endpoint:
+        told |= {
+            "endpoint": endpoint,
+            "path.style.access": "true",
+            "connection.ssl.enabled": str(endpoint.startswith("https://")).lower(),
+        }
+    return {
+        # A folder that a publish writes is nobody's until the metastore is told; to write it file
+        # by file spares a copy of each.
+        "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
+        **{f"spark.hadoop.fs.s3a.{name}": value for name, value in told.items()},
+    }
+
+
+def _store(settings: Settings) -> "fs.S3FileSystem":
+    from pyarrow import fs
+
+    told = {
+        "access_key": settings.aws.get("AWS_ACCESS_KEY_ID"),
+        "secret_key": settings.aws.get("AWS_SECRET_ACCESS_KEY"),
+        "session_token": settings.aws.get("AWS_SESSION_TOKEN"),
+        "region": settings.aws.get("AWS_REGION"),
+    }
+    if endpoint := settings.aws.get("AWS_ENDPOINT_URL"):
+        told["scheme"], _, told["endpoint_override"] = endpoint.rstrip("/").partition("://")
+    return fs.S3FileSystem(
+        connect_timeout=CONNECT,
+        request_timeout=ANSWER,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES // 2),
+        **{name: value for name, value in told.items() if value},
+    )
