@@ -113,8 +113,9 @@ def run(
 
 
 @main.command()
+@click.option("--stay", is_flag=True, help="Keep them up, in the foreground: for a supervisor.")
 @command
-def up(settings: Settings) -> None:
+def up(settings: Settings, stay: bool) -> None:
     """Start the Spark server and the embedded online store."""
     from lakehouse import online_store, spark_server
 
@@ -122,6 +123,8 @@ def up(settings: Settings) -> None:
     spark_server.ensure(settings, say)
     online_store.ensure(settings, say)
     _print_status(settings)
+    if stay:
+        spark_server.stay(settings, say)
 
 
 @main.command()

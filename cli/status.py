@@ -5,15 +5,16 @@ from typing import Any
 from cli import airflow
 from lakehouse import online_store, spark_server
 from lakehouse.run_lock import current_holder
-from lakehouse.service import Service, answers_on
-from lakehouse.settings import Settings
+from lakehouse.service import Running, Service, answers_on
+from lakehouse.settings import LOOPBACK, Settings
 
 
 def status(settings: Settings) -> dict[str, dict[str, Any]]:
     """Services and the lake, by name."""
     return {
         "spark": {
-            **_service(spark_server.service(settings)),
+            **_state(spark_server.find(settings), settings.spark_host),
+            "host": settings.spark_host,
             "thrift_port": settings.thrift_port,
             "connect_port": settings.connect_port,
         },
@@ -25,10 +26,13 @@ def status(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _service(service: Service) -> dict[str, Any]:
-    running = service.find()
+    return _state(service.find(), LOOPBACK)
+
+
+def _state(running: Running | None, host: str) -> dict[str, Any]:
     if running is None:
         return {"state": "stopped", "pid": None}
-    answers = all(map(answers_on, running.ports))
+    answers = all(answers_on(port, host) for port in running.ports)
     return {"state": "running" if answers else "starting", "pid": running.pid}
 
 

@@ -14,7 +14,7 @@ import click
 
 from lakehouse import spark_server
 from lakehouse.errors import ServerLost
-from lakehouse.service import Running, is_alive
+from lakehouse.service import Running
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 5.0
@@ -41,7 +41,7 @@ def _watch(settings: Settings, running: Running, done: threading.Event) -> None:
         try:
             spark_server.check(settings, running)
         except ServerLost as fault:
-            hangs = is_alive(running.pid, running.created)
+            hangs = spark_server.find(settings) == running
             if done.wait(0 if hangs else GRACE_SECONDS):
                 return
             click.echo(f"{fault}", err=True)

@@ -20,6 +20,7 @@ from typing import IO
 import psutil
 
 from lakehouse.errors import Unavailable
+from lakehouse.settings import LOOPBACK
 from lakehouse.whole_files import written_whole
 
 IDLE_SECONDS = 30 * 60
@@ -61,11 +62,15 @@ class Service:
 
     def find(self) -> Running | None:
         """The running server, or None; a state file that a dead server left counts as none."""
+        running = self.known()
+        return running if running and is_alive(running.pid, running.created) else None
+
+    def known(self) -> Running | None:
+        """What the state file says, whether that server lives or not."""
         try:
-            running = Running(**json.loads(self.state_file.read_text()))
+            return Running(**json.loads(self.state_file.read_text()))
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             return None
-        return running if is_alive(running.pid, running.created) else None
 
     @contextmanager
     def starting(self) -> Iterator[IO[str]]:
@@ -205,17 +210,19 @@ def is_alive(pid: int, created: float) -> bool:
         return False
 
 
-def answers_on(port: int) -> bool:
-    """Whether something accepts connections on the loopback port."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def answers_on(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something accepts connections on the port."""
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def free_port() -> int:
     """A loopback port that is free at this moment."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
@@ -230,7 +237,7 @@ def check_port_free(port: int, name: str) -> None:
         return
     raise Unavailable(
         f"Port {port} for the {name} server is taken by {_holder_of(port)}",
-        where=f"127.0.0.1:{port}",
+        where=f"{LOOPBACK}:{port}",
         remedy=f"stop that process, or choose other ports ({_port_variables(name)})",
     )
 
@@ -239,7 +246,7 @@ def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((LOOPBACK, port))
         except OSError:
             return False
     return True

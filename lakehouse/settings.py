@@ -10,6 +10,7 @@ from dotenv import dotenv_values
 from lakehouse.errors import Unusable
 
 PROJECT = Path(__file__).resolve().parent.parent
+LOOPBACK = "127.0.0.1"
 MASK = "********"
 # Of the variables AWS_*, those that are no secrets.
 AWS_SHOWN = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CA_BUNDLE")
@@ -19,10 +20,11 @@ AWS_SHOWN = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFIL
 class Settings:
     """What a command needs to know of its surroundings.
 
-    `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports on
-    loopback. `redis_url` is None where the embedded online store is used. `lock_wait` is in
-    seconds: how long a writer waits for another one. `aws`: the variables AWS_*, with the keys of
-    the object store.
+    `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports, on
+    loopback where nothing else is said: `spark_host` is where clients and executors find the Spark
+    server, `spark_bind` the address that it listens on when it is started here. `redis_url` is
+    None where the embedded online store is used. `lock_wait` is in seconds: how long a writer waits
+    for another one. `aws`: the variables AWS_*, with the keys of the object store.
     """
 
     project: Path
@@ -30,6 +32,8 @@ class Settings:
     lake_uri: str
     landing: str
     spark_master: str = "local[*]"
+    spark_host: str = LOOPBACK
+    spark_bind: str = LOOPBACK
     thrift_port: int = 10000
     connect_port: int = 15002
     redis_url: str | None = None
@@ -44,7 +48,12 @@ class Settings:
     @property
     def connect_url(self) -> str:
         """Address of the DataFrame door."""
-        return f"sc://127.0.0.1:{self.connect_port}"
+        return f"sc://{self.spark_host}:{self.connect_port}"
+
+    @property
+    def spark_is_elsewhere(self) -> bool:
+        """Whether the Spark server is kept up by somebody else, on another machine."""
+        return self.spark_host != LOOPBACK and self.spark_bind == LOOPBACK
 
     def shown(self) -> dict[str, str | int | None]:
         """Every setting by its variable's name, secrets masked, for people."""
@@ -66,6 +75,7 @@ class Settings:
         return {
             "CHURN_HOME": str(self.home),
             "CHURN_LAKE_URI": self.lake_uri,
+            "CHURN_SPARK_HOST": self.spark_host,
             "CHURN_THRIFT_PORT": str(self.thrift_port),
         }
 
@@ -95,7 +105,9 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
         home=home,
         lake_uri=lake_uri,
         landing=landing,
-        spark_master=values.get("CHURN_SPARK_MASTER") or "local[*]",
+        spark_master=values.get("CHURN_SPARK_MASTER") or Settings.spark_master,
+        spark_host=values.get("CHURN_SPARK_HOST") or LOOPBACK,
+        spark_bind=values.get("CHURN_SPARK_BIND") or LOOPBACK,
         redis_url=values.get("CHURN_REDIS_URL") or None,
         redis_password=values.get("CHURN_REDIS_PASSWORD") or None,
         lock_wait=lock_wait,

@@ -4,10 +4,11 @@ Nobody else starts a JVM, so Delta tables have one writing driver and the metast
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import grpc  # type: ignore[import-untyped]
 import psutil
@@ -16,13 +17,14 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.errors import ServerLost, Unavailable
-from lakehouse.service import Running, Say, Service, answers_on, is_alive
-from lakehouse.settings import Settings
+from lakehouse.service import IDLE_SECONDS, Running, Say, Service, answers_on
+from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.storage import SCHEME, is_folder, spark_configuration, storage
 from lakehouse.toolbox import SPARK_HOME, find_java, spark_jars
 
 SCHEMAS = ("bronze", "silver", "audit", "gold")
 START_SECONDS = 180
+STAY_SECONDS = 1
 # A server that lives answers in milliseconds; collecting garbage may take it some seconds.
 ANSWER_SECONDS = 15
 # The client's own policy tries for ten minutes to reach a server that is gone.
@@ -48,7 +50,21 @@ COMPILER = [
 
 def service(settings: Settings) -> Service:
     """The Spark server of this CHURN_HOME."""
-    return Service("spark", settings.home / "spark")
+    # One that serves others than this machine stays up without them.
+    idle = IDLE_SECONDS if settings.spark_bind == LOOPBACK else None
+    return Service("spark", settings.home / "spark", idle)
+
+
+def find(settings: Settings) -> Running | None:
+    """The running server; one that runs elsewhere is known by its state file and its doors."""
+    if not settings.spark_is_elsewhere:
+        return service(settings).find()
+    running = service(settings).known()
+    return running if running and _doors_are_open(settings, running) else None
+
+
+def _doors_are_open(settings: Settings, running: Running) -> bool:
+    return all(answers_on(port, settings.spark_host) for port in running.ports)
 
 
 def ensure(settings: Settings, say: Say) -> Running:
@@ -57,6 +73,8 @@ def ensure(settings: Settings, say: Say) -> Running:
     Raises:
         Unavailable: it can't be started, or the one that runs serves other settings, or hangs.
     """
+    if settings.spark_is_elsewhere:
+        return _found_elsewhere(settings, say)
     spark = service(settings)
     running = spark.find()
     if running is not None and all(map(answers_on, running.ports)):
@@ -74,17 +92,66 @@ def ensure(settings: Settings, say: Say) -> Running:
     return running
 
 
+def _found_elsewhere(settings: Settings, say: Say, but: Running | None = None) -> Running:
+    """The server that somebody else keeps up; waited for. `but`: not that one any more."""
+    deadline = time.monotonic() + START_SECONDS
+    said = False
+    while (running := find(settings)) in (None, but):
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                "The Spark server does not answer",
+                where=f"CHURN_SPARK_HOST, {settings.connect_url}",
+                remedy="start it there with `churn up --stay`, with the same CHURN_HOME",
+            )
+        if not said:
+            say(f"waiting for the Spark server at {settings.spark_host}")
+            said = True
+        time.sleep(0.5)
+    assert running is not None
+    _check_identity(running, settings)
+    check(settings, running)
+    return running
+
+
+def stay(settings: Settings, say: Say) -> NoReturn:
+    """Keep the server up for others, and start it anew when one of them asks for it.
+
+    Raises:
+        ServerLost: it ended; whoever supervises this process starts both again.
+    """
+    running = ensure(settings, say)
+    request = _request(settings)
+    request.unlink(missing_ok=True)
+    while True:
+        time.sleep(STAY_SECONDS)
+        if request.exists():
+            request.unlink()
+            restart(settings, say)
+            running = ensure(settings, say)
+        elif service(settings).find() is None:
+            raise _lost(settings, running)
+
+
+def _request(settings: Settings) -> Path:
+    """A file whose being there asks the server's keeper elsewhere for a fresh one."""
+    return service(settings).folder / "restart"
+
+
 def restart(settings: Settings, say: Say) -> None:
     """End the server with all that it is at, and start it anew; nothing where none runs.
 
     A client that dies leaves its statements running, and they would commit into the next one's
     work. Nothing but the end of the process ends them for certain, whichever door they came by.
     """
-    spark = service(settings)
-    running = spark.find()
+    running = find(settings)
     if running is None or running.identity != identity(settings):
         return
     say("an earlier run broke off: ending the Spark server, which may still be at work for it")
+    if settings.spark_is_elsewhere:
+        _request(settings).touch()
+        _found_elsewhere(settings, say, but=running)
+        return
+    spark = service(settings)
     spark.stop(patience=0)  # what it is at is not to come to its end
     ensure(settings, say)
 
@@ -98,7 +165,7 @@ def is_responsive(settings: Settings) -> bool:
 
 
 def _answers(settings: Settings) -> bool:
-    with grpc.insecure_channel(f"127.0.0.1:{settings.connect_port}") as channel:
+    with grpc.insecure_channel(f"{settings.spark_host}:{settings.connect_port}") as channel:
         try:
             # Asks nothing of Spark; that the server doesn't know the method is an answer as well.
             channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=ANSWER_SECONDS)
@@ -110,13 +177,13 @@ def _answers(settings: Settings) -> bool:
 
 def check(settings: Settings, running: Running) -> None:
     """Raise ServerLost where that very server is gone or says nothing."""
-    if not (is_alive(running.pid, running.created) and is_responsive(settings)):
+    if find(settings) != running or not is_responsive(settings):
         raise _lost(settings, running)
 
 
 def _lost(settings: Settings, running: Running) -> ServerLost:
     """The fault to raise where the server that ran is gone, or says nothing."""
-    if service(settings).find() is None:
+    if find(settings) != running:
         return ServerLost(
             "The Spark server ended while it was at work",
             where=f"process {running.pid}, {running.log}",
@@ -138,7 +205,7 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Runni
     say("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
     spark.folder.mkdir(parents=True, exist_ok=True)
     # The keys of an object store go by the environment: a command line is for all to see.
-    places = {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1"}
+    places = {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": settings.spark_bind}
     environ = {**os.environ, **settings.aws, **places}
     return spark.start(
         command=command(settings, spark.folder, jars),
@@ -173,7 +240,7 @@ def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
     ]
     thrift = {
         "hive.server2.thrift.port": settings.thrift_port,
-        "hive.server2.thrift.bind.host": "127.0.0.1",
+        "hive.server2.thrift.bind.host": settings.spark_bind,
     }
     return [
         str(find_java()),
@@ -212,10 +279,10 @@ def configuration(settings: Settings, folder: Path, jars: list[Path]) -> dict[st
         "spark.master": settings.spark_master,
         "spark.app.name": "churn",
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
-        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.address": settings.spark_bind,
         "spark.connect.grpc.binding.port": settings.connect_port,
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": settings.spark_host,
+        "spark.driver.bindAddress": settings.spark_bind,
         "spark.ui.enabled": "false",
         "spark.log.level": "WARN",
         "spark.local.dir": f"{folder}/scratch",
@@ -270,7 +337,7 @@ def session(settings: Settings) -> Iterator[SparkSession]:
         Unavailable: the server does not answer, or ended while the session was open.
     """
     # Asked first: the client itself tries for minutes to reach a server that is not there.
-    if not answers_on(settings.connect_port):
+    if not answers_on(settings.connect_port, settings.spark_host):
         raise Unavailable(
             "The Spark server does not answer",
             where=settings.connect_url,
@@ -280,7 +347,7 @@ def session(settings: Settings) -> Iterator[SparkSession]:
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     spark = SparkSession.builder.remote(settings.connect_url).create()
     spark.client.set_retry_policies([DefaultPolicy(**RETRIES)])
-    running = service(settings).find()
+    running = find(settings)
     try:
         yield spark
     except SparkConnectGrpcException:

@@ -24,6 +24,7 @@ class ObjectStore:
     """Where it answers, as the variables that its clients read."""
 
     environ: dict[str, str]
+    process: "subprocess.Popen[bytes]"
 
     def files(self) -> fs.S3FileSystem:
         scheme, _, address = self.environ["AWS_ENDPOINT_URL"].partition("://")
@@ -58,7 +59,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     ):
         try:
             _wait_for(ports["s3"], server, folder / "server.log")
-            yield ObjectStore(environ)
+            yield ObjectStore(environ, server)
         finally:
             server.kill()
 

@@ -1,0 +1,149 @@
+"""The same job where a laptop ends: a Spark cluster, tables in an object store, one's own Redis."""
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from cluster import Cluster, spark_cluster
+from faults import Job, OwnRedis
+from homes import Home, Homes, Walked, quiet_port
+from object_store import ObjectStore, object_store
+from pyarrow import fs
+
+BUCKET = "lake"
+SCHEMAS = ["audit", "bronze", "gold", "silver"]
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A home whose master, lake and online store are others' servers."""
+
+    home: Home
+    cluster: Cluster
+    store: ObjectStore
+    redis: OwnRedis
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def grown(homes: Homes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grown]:
+    folder = tmp_path_factory.mktemp("servers")
+    with object_store(folder) as store, spark_cluster(folder) as cluster:
+        store.files().create_dir(BUCKET)
+        redis = OwnRedis(quiet_port(), folder)
+        redis.start()
+        plain = homes.new("grown")
+        home = Home(
+            plain.path,
+            {
+                **plain.environ,
+                **store.environ,
+                **redis.environ,
+                "CHURN_SPARK_MASTER": cluster.master,
+                "CHURN_LAKE_URI": f"s3a://{BUCKET}/churn",
+            },
+        )
+        try:
+            yield Grown(home, cluster, store, redis, folder)
+        finally:
+            home.end()
+            redis.kill()
+
+
+@pytest.fixture(scope="module")
+def summary(grown: Grown, shared_data: Path) -> dict[str, Any]:
+    return grown.home.churn_json("run", shared_data / "Telco-Customer-Churn.xlsx")
+
+
+def published(home: Home) -> list[list[dict[str, Any]]]:
+    """Gold without the times of the loads."""
+    rows = "select * except (created_timestamp) from gold.{} order by extract_date, customer_id"
+    return [home.sql(rows.format(table)) for table in ("customer_features", "churn_labels")]
+
+
+def test_gold_is_that_of_a_laptop(grown: Grown, summary: dict[str, Any], walked: Walked) -> None:
+    assert summary["counts"] == walked.summary["counts"]
+    assert summary["gate"] == walked.summary["gate"]
+    figures = {**summary["model"], **walked.summary["model"]}
+    for name in ("roc_auc", "pr_auc", "brier"):
+        assert figures[name] == pytest.approx(walked.summary["model"][name], abs=1e-9)
+    assert published(grown.home) == published(walked.home)
+
+
+def test_all_tables_lie_in_the_object_store(grown: Grown, summary: dict[str, Any]) -> None:
+    found = grown.store.files().get_file_info(fs.FileSelector(f"{BUCKET}/churn"))
+    assert sorted(each.base_name for each in found) == SCHEMAS
+    assert not (grown.home.path / "lake").exists()
+    locations = {
+        grown.home.sql(f"describe detail {table}")[0]["location"]
+        for table in ("bronze.telco_customers", "silver.customers", "gold.churn_scores")
+    }
+    assert all(each.startswith(f"s3a://{BUCKET}/churn/") for each in locations)
+
+
+def test_gold_holds_just_the_published_files(grown: Grown, summary: dict[str, Any]) -> None:
+    for table in ("customer_features", "churn_labels"):
+        place = fs.FileSelector(f"{BUCKET}/churn/gold/{table}", recursive=True)
+        found = grown.store.files().get_file_info(place)
+        there = {each.path for each in found if each.is_file}
+        files = grown.home.sql(f"select distinct _metadata.file_path as path from gold.{table}")
+        assert there == {each["path"].removeprefix("s3a://") for each in files}
+
+
+def test_the_same_workbook_again_changes_nothing(
+    grown: Grown, summary: dict[str, Any], shared_data: Path
+) -> None:
+    again = grown.home.churn_json("run", shared_data / "Telco-Customer-Churn.xlsx")
+    assert again["unchanged"]
+    assert again["counts"] == summary["counts"]
+
+
+def test_no_key_is_on_a_command_line_or_in_a_log(grown: Grown, summary: dict[str, Any]) -> None:
+    keys = [grown.store.environ["AWS_SECRET_ACCESS_KEY"], grown.redis.password]
+    lines = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
+    ours = [line for line in lines if "java" in line or str(grown.home.path) in line]
+    assert len(ours) >= 2 + len(grown.cluster.workers)
+    logs = [
+        *grown.home.path.rglob("*.log"),
+        *grown.folder.rglob("std*"),
+        *grown.folder.glob("*.log"),
+    ]
+    said = [log.read_text(errors="replace") for log in logs if log.name != "server.log"]
+    said.append(grown.home.churn("config", "--json").stdout)
+    for key in keys:
+        assert not [text for text in [*ours, *said] if key in text]
+
+
+FAULTS = ["a worker is killed", "the store is paused", "redis is restarted"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_mid_build(
+    grown: Grown, summary: dict[str, Any], shared_data: Path, fault: str
+) -> None:
+    """The run that meets it ends right."""
+    day = f"2026-03-{FAULTS.index(fault) + 1:02}"
+    job = Job(grown.home, "run", shared_data / "Telco-Customer-Churn.xlsx", "--extract-date", day)
+    assert job.reach("build")
+    job.wait(5)
+    if fault == "a worker is killed":
+        for each in [*psutil.Process(grown.cluster.workers[0].pid).children(), None]:
+            (each or grown.cluster.workers[0]).kill()
+    elif fault == "the store is paused":
+        grown.store.process.send_signal(signal.SIGSTOP)
+        time.sleep(20)
+        grown.store.process.send_signal(signal.SIGCONT)
+    else:
+        grown.redis.kill()
+        grown.redis.start()
+    assert job.end(240) == 0, job.said
+    published_rows = "select count(distinct customer_id) from gold.{} where extract_date = '{}'"
+    for table in ("customer_features", "churn_labels", "churn_scores"):
+        assert grown.home.value(published_rows.format(table, day)) == summary["counts"]["gold"]
+    assert grown.home.churn_json("features", "verify")["differences"] == []
