@@ -23,8 +23,9 @@ class Settings:
     `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports, on
     loopback where nothing else is said: `spark_host` is where clients and executors find the Spark
     server, `spark_bind` the address that it listens on when it is started here. `redis_url` is
-    None where the embedded online store is used. `lock_wait` is in seconds: how long a writer waits
-    for another one. `aws`: the variables AWS_*, with the keys of the object store.
+    None where the embedded online store is used; `metastore_url` and `registry_url`, addresses
+    postgresql://user@host:port/database, where those are files. `lock_wait` is in seconds: how long
+    a writer waits for another one. `aws`: the variables AWS_*, with the keys of the object store.
     """
 
     project: Path
@@ -43,6 +44,10 @@ class Settings:
     docs_port: int = 8081
     mlflow_port: int = 5000
     lock_wait: int = 10
+    metastore_url: str | None = None
+    metastore_password: str | None = field(default=None, repr=False)
+    registry_url: str | None = None
+    registry_password: str | None = field(default=None, repr=False)
     aws: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     @property
@@ -64,7 +69,7 @@ class Settings:
             if each.name == "aws":
                 shown |= {name: _masked(name, text) for name, text in value.items()}
                 continue
-            if each.name == "redis_password":
+            if each.name.endswith("_password"):
                 value = MASK if value else None
             name = names.get(each.name, f"CHURN_{each.name.upper()}")
             shown[name] = str(value) if isinstance(value, Path) else value
@@ -111,6 +116,10 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
         redis_url=values.get("CHURN_REDIS_URL") or None,
         redis_password=values.get("CHURN_REDIS_PASSWORD") or None,
         lock_wait=lock_wait,
+        metastore_url=values.get("CHURN_METASTORE_URL") or None,
+        metastore_password=values.get("CHURN_METASTORE_PASSWORD") or None,
+        registry_url=values.get("CHURN_REGISTRY_URL") or None,
+        registry_password=values.get("CHURN_REGISTRY_PASSWORD") or None,
         aws={name: text for name, text in values.items() if name.startswith("AWS_") and text},
         **ports,
     )

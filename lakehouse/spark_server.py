@@ -17,6 +17,7 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.errors import ServerLost, Unavailable
+from lakehouse.metastore import PURPOSE, write_configuration
 from lakehouse.service import IDLE_SECONDS, Running, Say, Service, answers_on
 from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.storage import SCHEME, is_folder, spark_configuration, storage
@@ -197,7 +198,7 @@ def _lost(settings: Settings, running: Running) -> ServerLost:
 
 
 def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Running:
-    jars = spark_jars(settings.project, say, [] if is_folder(settings.lake_uri) else [SCHEME])
+    jars = spark_jars(settings.project, say, _purposes(settings))
     if is_folder(settings.lake_uri):
         Path(settings.lake_uri).mkdir(parents=True, exist_ok=True)
     else:
@@ -214,6 +215,12 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Runni
         environ=environ,
         lock=lock,
     )
+
+
+def _purposes(settings: Settings) -> set[str]:
+    """What JARs are needed for that are not always."""
+    lake = set() if is_folder(settings.lake_uri) else {SCHEME}
+    return lake | ({PURPOSE} if settings.metastore_url else set())
 
 
 def identity(settings: Settings) -> str:
@@ -234,7 +241,9 @@ def _check_identity(running: Running, settings: Settings) -> None:
 
 def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
     """The command line of the server process."""
-    class_path = ":".join([f"{SPARK_HOME}/jars/*", *map(str, jars)])
+    class_path = ":".join(
+        [str(write_configuration(settings, folder)), f"{SPARK_HOME}/jars/*", *map(str, jars)]
+    )
     options = [
         f"--conf={key}={value}" for key, value in configuration(settings, folder, jars).items()
     ]
@@ -289,9 +298,6 @@ def configuration(settings: Settings, folder: Path, jars: list[Path]) -> dict[st
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.warehouse.dir": settings.lake_uri,
-        "spark.hadoop.javax.jdo.option.ConnectionURL": (
-            f"jdbc:derby:;databaseName={folder}/metastore;create=true"
-        ),
         "spark.sql.session.timeZone": "UTC",
         # What Feast and pyarrow read as UTC instants.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
