@@ -12,6 +12,12 @@ from lakehouse.errors import Unusable
 PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 MASK = "********"
+# With this suffix a variable names the file that the secret stands in.
+FILE = "_FILE"
+SECRETS = (
+    *("CHURN_REDIS_PASSWORD", "CHURN_METASTORE_PASSWORD", "CHURN_REGISTRY_PASSWORD"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+)
 # Of the variables AWS_*, those that are no secrets.
 AWS_SHOWN = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CA_BUNDLE")
 
@@ -92,10 +98,12 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
     finds the same place wherever it is called.
 
     Raises:
-        Unusable: a port is not a number between 1 and 65535, or the waiting time not one.
+        Unusable: a port is not a number between 1 and 65535, or the waiting time not one; a file
+            that is to hold a secret can't be read.
     """
     values: dict[str, str | None] = {**dotenv_values(project / ".env")}
     values.update(os.environ if environ is None else environ)
+    values.update(_from_files(values))
     home = _absolute(project, values.get("CHURN_HOME") or ".churn")
     lake_uri = _place(project, values.get("CHURN_LAKE_URI") or str(home / "lake"))
     landing = _place(project, values.get("CHURN_LANDING") or str(home / "landing"))
@@ -120,7 +128,11 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
         metastore_password=values.get("CHURN_METASTORE_PASSWORD") or None,
         registry_url=values.get("CHURN_REGISTRY_URL") or None,
         registry_password=values.get("CHURN_REGISTRY_PASSWORD") or None,
-        aws={name: text for name, text in values.items() if name.startswith("AWS_") and text},
+        aws={
+            name: text
+            for name, text in values.items()
+            if name.startswith("AWS_") and not name.endswith(FILE) and text
+        },
         **ports,
     )
 
@@ -131,6 +143,23 @@ def _default_ports() -> dict[str, int]:
         for each in fields(Settings)
         if each.name.endswith("_port") and isinstance(each.default, int)
     }
+
+
+def _from_files(values: Mapping[str, str | None]) -> dict[str, str]:
+    """Secrets that a variable with the suffix names a file for."""
+    found = {}
+    for name, path in values.items():
+        secret = name.removesuffix(FILE)
+        if path and secret != name and secret in SECRETS:
+            try:
+                found[secret] = Path(path).read_text().strip()
+            except OSError as fault:
+                raise Unusable(
+                    f"{path} can't be read: {fault.strerror}",
+                    where=f"the environment or .env, {name}",
+                    remedy="name a file that holds the secret and that this user may read",
+                ) from fault
+    return found
 
 
 def _masked(name: str, text: str) -> str:

@@ -44,18 +44,22 @@ def java_version(java: Path) -> int:
 
 
 def spark_jars(
-    project: Path, say: Callable[[str], None], purposes: Collection[str] = ()
+    project: Path, say: Callable[[str], None], purposes: Collection[str] | None = None
 ) -> list[Path]:
     """The listed JARs in `.tools/jars` of the project; fetched where they are missing.
 
-    `purposes`: what some of them are for only; those are left out otherwise.
+    `purposes`: of those that are for some purpose only, which to take; all of them without it.
 
     Raises:
         Unavailable: Maven Central does not answer, or a file is not the one that was listed.
     """
     folder = project / ".tools" / "jars"
     listed = tomllib.loads(LIST.read_text())["jar"]
-    needed = [jar for jar in listed if jar.get("only_for") in (None, *purposes)]
+    needed = [
+        jar
+        for jar in listed
+        if "only_for" not in jar or purposes is None or jar["only_for"] in purposes
+    ]
     paths = [folder / _file_name(jar) for jar in needed]
     if all(path.exists() for path in paths):
         return paths
@@ -134,3 +138,12 @@ def _ivy_order(wanted: list[Jar]) -> str:
 
 def _end(text: str) -> str:
     return "\n    ".join(text.strip().splitlines()[-5:])
+
+
+def main() -> None:
+    """Fetch all of them, for an image that is to fetch nothing later."""
+    spark_jars(Path(__file__).resolve().parent.parent, print)
+
+
+if __name__ == "__main__":
+    main()
