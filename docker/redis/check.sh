@@ -1,0 +1,6 @@
+#!/bin/sh
+# Writes and reads, by the password: a server that is loading or full answers otherwise.
+set -eu
+REDISCLI_AUTH=$(cat /run/secrets-of-churn/redis/redis_password)
+export REDISCLI_AUTH
+redis-cli set churn:health "$(date +%s)" ex 60 | grep -qx OK
