@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`; each does all its set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long lint lock airflow clean
+.PHONY: help setup run airflow secrets test test-long lint lock clean
 
 PYTHON ?= python3
 # uv where the machine has it, else one of our own below .tools.
@@ -25,6 +25,9 @@ run: .venv/.ready ## The whole job: make run [WORKBOOK=file.xlsx] [ARGS="--extra
 
 airflow: .venv/.ready ## Airflow on loopback, with the DAG 01_etl
 	@.venv/bin/churn airflow up
+
+secrets: .venv/.ready ## The stack's secrets in .env, for those who want them in hand
+	@.venv/bin/python -m lakehouse.stack_secrets .env
 
 test: .venv/.ready ## Lint, types and all tests but the long ones
 	@$(MAKE) --no-print-directory lint

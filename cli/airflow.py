@@ -1,6 +1,7 @@
-"""Airflow on this machine: its parts, each a process of its own with a log and a pid, on loopback.
+"""Airflow's parts, each a process of its own: started here with a log and a pid, or supervised.
 
-Everything lies under CHURN_HOME/airflow: metadata, configuration, the password of `admin`.
+Everything lies under CHURN_HOME/airflow: configuration, the password of `admin` and, where no
+other database is named, the metadata.
 """
 
 import json
@@ -10,14 +11,15 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 
 from cli.site import build_site
-from lakehouse.errors import ChurnError
+from lakehouse.errors import ChurnError, Unavailable, Unusable
+from lakehouse.postgresql import database
 from lakehouse.service import Say, Service, answers_on
-from lakehouse.settings import Settings
+from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.whole_files import write_secret, written_whole
 
 USER = "admin"
@@ -47,11 +49,7 @@ def up(settings: Settings, say: Say, dags: Path | None = None) -> str:
     Raises:
         lakehouse.errors.Unavailable: a part did not start.
     """
-    home = settings.home / "airflow"
-    home.mkdir(parents=True, exist_ok=True)
-    prepare(settings, say)
-    environ = environment(settings, dags or settings.project / "dags")
-    _airflow(settings, environ, "db", "migrate")
+    environ = prepare(settings, say, dags)
     for part, service in services(settings).items():
         with service.starting() as lock:
             if service.find() is not None:
@@ -91,31 +89,84 @@ def down(settings: Settings) -> list[str]:
 
 def address(settings: Settings) -> str:
     """Where the web interface answers."""
-    return f"http://127.0.0.1:{settings.airflow_port}"
+    return f"http://{settings.airflow_host}:{settings.airflow_port}"
 
 
 def password(settings: Settings) -> str:
-    """The password of `admin`, made where there is none yet."""
+    """The password of `admin`: the given one, else made where there is none yet."""
     path = _password_file(settings)
-    if not path.exists():
-        write_secret(path, json.dumps({USER: secrets.token_urlsafe(18)}))
-    return str(json.loads(path.read_text())[USER])
+    known = json.loads(path.read_text())[USER] if path.exists() else None
+    wanted = settings.airflow_password or known or secrets.token_urlsafe(18)
+    if wanted != known:
+        write_secret(path, json.dumps({USER: wanted}))
+    return str(wanted)
 
 
-def prepare(settings: Settings, say: Say) -> None:
-    """What the DAG and the menu show: the manifest that is rendered, the dbt docs, a password."""
+def prepare(settings: Settings, say: Say, dags: Path | None = None) -> dict[str, str]:
+    """Make what the parts need: the metadata's tables, a password, the manifest, the dbt docs.
+
+    Returns the environment of the parts. `dags`: a folder of other DAGs.
+    """
+    home = settings.home / "airflow"
+    home.mkdir(parents=True, exist_ok=True)
     password(settings)
     build_site(settings, say)
     manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
-    path = settings.home / "airflow" / "manifest.json"
-    with written_whole(path) as draft:
+    with written_whole(home / "manifest.json") as draft:
         draft.write_text(json.dumps(slim(manifest)))
+    environ = environment(settings, dags or settings.project / "dags")
+    say("preparing Airflow's database")
+    _airflow(settings, environ, "db", "migrate")
+    return environ
+
+
+def become(settings: Settings, part: str) -> NoReturn:
+    """Turn this process into a part, for a supervisor to keep up.
+
+    Raises:
+        Unusable: there is no such part.
+    """
+    if part not in PARTS:
+        raise Unusable(
+            f"Airflow has no part {part}", where="the command", remedy=f"say {', '.join(PARTS)}"
+        )
+    environ = environment(settings, settings.project / "dags")
+    os.chdir(settings.home)
+    os.execve(sys.executable, [sys.executable, "-m", "airflow", *PARTS[part]], environ)
+
+
+def check(settings: Settings, part: str) -> None:
+    """See whether a part reports to be well; the API server does if it reaches the database.
+
+    Raises:
+        Unavailable: it does not.
+    """
+    name = "metadatabase" if part == "api-server" else part.replace("-", "_")
+    try:
+        said = _health(settings)[name]["status"]
+    except (OSError, KeyError) as fault:
+        said = str(fault)
+    if said != "healthy":
+        raise Unavailable(
+            f"Airflow's {part} is not well: {said}",
+            where=address(settings),
+            remedy="look at its log",
+        )
 
 
 def environment(settings: Settings, dags: Path) -> dict[str, str]:
     """Airflow's configuration, as variables of its processes."""
     home = settings.home / "airflow"
     port = settings.airflow_port
+    if settings.airflow_database_url is None:
+        databases = {"SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db"}
+    else:
+        place = database(settings.airflow_database_url, "CHURN_AIRFLOW_DATABASE_URL")
+        # One driver for both ways; Airflow would take another for the second.
+        databases = {
+            "SQL_ALCHEMY_CONN": place.for_python,
+            "SQL_ALCHEMY_CONN_ASYNC": place.for_python,
+        }
     return {
         **os.environ,
         # A task waits for its turn; how long, its own time limit says.
@@ -128,10 +179,10 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_password_file(settings)),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address(settings)}/execution/",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "AIRFLOW__API__HOST": "127.0.0.1",
+        **{f"AIRFLOW__DATABASE__{name}": value for name, value in databases.items()},
+        "AIRFLOW__API__HOST": settings.airflow_bind,
         "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__BASE_URL": address(settings),
+        "AIRFLOW__API__BASE_URL": f"http://{LOOPBACK}:{port}",  # for browsers, wherever it runs
         "AIRFLOW__API__WORKERS": "1",
         # What a scheduler that was killed had begun is taken over soon after its next start.
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
@@ -182,9 +233,14 @@ def _airflow(settings: Settings, environ: dict[str, str], *arguments: str) -> No
 def _is_healthy(settings: Settings) -> bool:
     """Whether every part reports to be well."""
     try:
-        with urllib.request.urlopen(f"{address(settings)}/api/v2/monitor/health") as answer:
-            health = json.load(answer)
+        health = _health(settings)
     except OSError:
         return False
     parts = ("scheduler", "dag_processor", "triggerer")
     return all(health[part]["status"] == "healthy" for part in parts)
+
+
+def _health(settings: Settings) -> Any:
+    """What the API server says of the parts; each of them reports to the database."""
+    with urllib.request.urlopen(f"{address(settings)}/api/v2/monitor/health", timeout=10) as answer:
+        return json.load(answer)

@@ -332,7 +332,10 @@ def docs(settings: Settings, no_serve: bool) -> None:
 
 @main.group()
 def airflow() -> None:
-    """Airflow on this machine, with the DAG `01_etl`: up, down, password."""
+    """Airflow on this machine, with the DAG `01_etl`: up, down, password.
+
+    A supervisor, as the containers', uses prepare, part and check instead.
+    """
 
 
 @airflow.command("up")
@@ -363,6 +366,35 @@ def airflow_password(settings: Settings) -> None:
     from cli import airflow as server
 
     click.echo(server.password(settings))
+
+
+@airflow.command("prepare")
+@command
+def airflow_prepare(settings: Settings) -> None:
+    """Make what Airflow's parts need, once before they start."""
+    from cli import airflow as server
+
+    server.prepare(settings, _say)
+
+
+@airflow.command("part")
+@click.argument("part")
+@command
+def airflow_part(settings: Settings, part: str) -> None:
+    """Be api-server, scheduler, dag-processor or triggerer, in the foreground."""
+    from cli import airflow as server
+
+    server.become(settings, part)
+
+
+@airflow.command("check")
+@click.argument("part")
+@command
+def airflow_check(settings: Settings, part: str) -> None:
+    """End with 0 if that part reports to be well."""
+    from cli import airflow as server
+
+    server.check(settings, part)
 
 
 @main.command()

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.online_stores.helpers import _redis_key
+from feast.infra.registry.base_registry import BaseRegistry
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from pyspark.sql.connect.session import SparkSession
@@ -29,8 +31,24 @@ SCAN_COUNT = 5000
 
 def apply(settings: Settings, say: Say) -> None:
     """Register entity, view and service, and nothing that was declared once and is no more."""
+    declared = [customer, customer_features, churn]
     with writing_store(settings, say, anew=True) as feature_store, quietly():
-        feature_store.apply([customer, customer_features, churn])
+        feature_store.apply(declared)
+        _unregister_others(feature_store.registry, {each.name for each in declared})
+
+
+def _unregister_others(registry: BaseRegistry, declared: set[str]) -> None:
+    """After the declared ones are there, so that a reader meanwhile finds them."""
+    kinds = (
+        (registry.list_feature_services, registry.delete_feature_service),
+        (registry.list_feature_views, registry.delete_feature_view),
+        (registry.list_entities, registry.delete_entity),
+    )
+    for registered, delete in kinds:
+        for each in registered(PROJECT_NAME):
+            # Feast's own entity, of views that have none
+            if each.name not in declared | {DUMMY_ENTITY_NAME}:
+                delete(each.name, PROJECT_NAME)
 
 
 @dataclass(frozen=True)

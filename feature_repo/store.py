@@ -12,6 +12,7 @@ from feast.repo_config import RegistryConfig, RepoConfig
 
 from feature_repo.offline import OneStateOfflineStoreConfig
 from lakehouse import online_store
+from lakehouse.postgresql import database
 from lakehouse.service import Say
 from lakehouse.settings import Settings, read_settings
 
@@ -34,10 +35,14 @@ def store(settings: Settings | None = None, say: Say = lambda text: None) -> Fea
 def writing_store(settings: Settings, say: Say, anew: bool = False) -> Iterator[FeatureStore]:
     """A FeatureStore whose registry takes its place, in one step, when the body is done.
 
-    Feast writes the registry's file in place: a process that dies meanwhile leaves half of it.
-    `anew` starts without what was registered before.
+    Feast writes the registry's file in place: a process that dies meanwhile leaves half of it. In
+    a database each object is written by itself, whole or not at all, and calls after this repair.
+    `anew` starts a file without what was registered before; a database keeps it, for its readers.
     """
     address = online_store.ensure(settings, say)
+    if settings.registry_url is not None:
+        yield FeatureStore(config=configuration(settings, address))
+        return
     registry = registry_file(settings)
     draft = registry.with_suffix(".new")
     draft.unlink(missing_ok=True)
@@ -56,18 +61,10 @@ def configuration(
     settings: Settings, address: online_store.Address, registry: Path | None = None
 ) -> RepoConfig:
     """Feast's configuration; it holds the password, so it stays in memory."""
-    registry = registry or registry_file(settings)
-    registry.parent.mkdir(parents=True, exist_ok=True)
     return RepoConfig(
         project=PROJECT_NAME,
         provider="local",
-        registry=RegistryConfig(
-            path=str(registry),
-            cache_ttl_seconds=60,
-            # Else every reader is refused while an extract is brought online, and after a
-            # materialization that was killed. A customer's features are written all at once.
-            serve_features_while_materializing=True,
-        ),
+        registry=_registry(settings, registry),
         offline_store=OneStateOfflineStoreConfig(spark_conf={"spark.remote": settings.connect_url}),
         online_store=RedisOnlineStoreConfig(
             type="redis",
@@ -78,6 +75,24 @@ def configuration(
         ),
         entity_key_serialization_version=3,
     )
+
+
+def _registry(settings: Settings, file: Path | None) -> RegistryConfig:
+    """Where it is kept: the database of the settings, else a file, the usual one or another."""
+    kept = {
+        "cache_ttl_seconds": 60,
+        # Else every reader is refused while an extract is brought online, and after a
+        # materialization that was killed. A customer's features are written all at once.
+        "serve_features_while_materializing": True,
+    }
+    if settings.registry_url is not None:
+        from feast.infra.registry.sql import SqlRegistryConfig  # takes its time, for few
+
+        place = database(settings.registry_url, "CHURN_REGISTRY_URL")
+        return SqlRegistryConfig(path=place.for_python, **kept)
+    file = file or registry_file(settings)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return RegistryConfig(path=str(file), **kept)
 
 
 def _connection_string(address: online_store.Address) -> str:

@@ -1,10 +1,9 @@
 """The Hive metastore of the Spark server: Derby in its folder, or a PostgreSQL database."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
-from lakehouse.errors import Unusable
+from lakehouse.postgresql import database
 from lakehouse.settings import Settings
 from lakehouse.whole_files import write_secret
 
@@ -33,20 +32,11 @@ def _properties(settings: Settings, folder: Path) -> dict[str, str]:
                 f"jdbc:derby:;databaseName={folder}/metastore;create=true"
             )
         }
-    url = urlsplit(settings.metastore_url)
-    if url.scheme != "postgresql" or not (url.hostname and url.username) or url.password:
-        raise Unusable(
-            "CHURN_METASTORE_URL must look like postgresql://user@host:5432/database, without a "
-            "password",
-            where="the environment or .env, CHURN_METASTORE_URL",
-            remedy="put the password into CHURN_METASTORE_PASSWORD",
-        )
+    place = database(settings.metastore_url, "CHURN_METASTORE_URL")
     return {
-        "javax.jdo.option.ConnectionURL": (
-            f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}"
-        ),
+        "javax.jdo.option.ConnectionURL": place.for_java,
         "javax.jdo.option.ConnectionDriverName": "org.postgresql.Driver",
-        "javax.jdo.option.ConnectionUserName": url.username,
+        "javax.jdo.option.ConnectionUserName": place.user,
         "javax.jdo.option.ConnectionPassword": settings.metastore_password or "",
         # The server owns the schema and makes it at its first start.
         "datanucleus.schema.autoCreateAll": "true",

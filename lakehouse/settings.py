@@ -15,7 +15,7 @@ MASK = "********"
 # With this suffix a variable names the file that the secret stands in.
 FILE = "_FILE"
 SECRETS = (
-    *("CHURN_REDIS_PASSWORD", "CHURN_METASTORE_PASSWORD", "CHURN_REGISTRY_PASSWORD"),
+    *("CHURN_REDIS_PASSWORD", "CHURN_METASTORE_PASSWORD", "CHURN_AIRFLOW_PASSWORD"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 )
 # Of the variables AWS_*, those that are no secrets.
@@ -29,9 +29,12 @@ class Settings:
     `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports, on
     loopback where nothing else is said: `spark_host` is where clients and executors find the Spark
     server, `spark_bind` the address that it listens on when it is started here. `redis_url` is
-    None where the embedded online store is used; `metastore_url` and `registry_url`, addresses
-    postgresql://user@host:port/database, where those are files. `lock_wait` is in seconds: how long
-    a writer waits for another one. `aws`: the variables AWS_*, with the keys of the object store.
+    None where the embedded online store is used; `metastore_url`, `registry_url` and
+    `airflow_database_url`, addresses postgresql://user@host:port/database, where those are files.
+    The passwords of the latter two stand in the file that PGPASSFILE names. `airflow_host` and
+    `airflow_bind` are to Airflow's API server what the same are to Spark's; `airflow_password`, of
+    the user admin, is generated where none is given. `lock_wait` is in seconds: how long a writer
+    waits for another one. `aws`: the variables AWS_*, with the keys of the object store.
     """
 
     project: Path
@@ -45,7 +48,11 @@ class Settings:
     connect_port: int = 15002
     redis_url: str | None = None
     redis_password: str | None = field(default=None, repr=False)
+    airflow_host: str = LOOPBACK
+    airflow_bind: str = LOOPBACK
     airflow_port: int = 8080
+    airflow_database_url: str | None = None
+    airflow_password: str | None = field(default=None, repr=False)
     api_port: int = 8000
     docs_port: int = 8081
     mlflow_port: int = 5000
@@ -53,7 +60,6 @@ class Settings:
     metastore_url: str | None = None
     metastore_password: str | None = field(default=None, repr=False)
     registry_url: str | None = None
-    registry_password: str | None = field(default=None, repr=False)
     aws: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     @property
@@ -127,7 +133,10 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
         metastore_url=values.get("CHURN_METASTORE_URL") or None,
         metastore_password=values.get("CHURN_METASTORE_PASSWORD") or None,
         registry_url=values.get("CHURN_REGISTRY_URL") or None,
-        registry_password=values.get("CHURN_REGISTRY_PASSWORD") or None,
+        airflow_host=values.get("CHURN_AIRFLOW_HOST") or LOOPBACK,
+        airflow_bind=values.get("CHURN_AIRFLOW_BIND") or LOOPBACK,
+        airflow_database_url=values.get("CHURN_AIRFLOW_DATABASE_URL") or None,
+        airflow_password=values.get("CHURN_AIRFLOW_PASSWORD") or None,
         aws={
             name: text
             for name, text in values.items()

@@ -30,6 +30,7 @@ STAY_SECONDS = 1
 ANSWER_SECONDS = 15
 # The client's own policy tries for ten minutes to reach a server that is gone.
 RETRIES = {"max_retries": 6, "max_backoff": 4000}
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 # Spark's own launcher script opens these packages to the libraries it uses.
 OPENED = [
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
@@ -276,8 +277,13 @@ def module_options() -> list[str]:
 
 
 def heap_megabytes() -> int:
-    """Half of the machine's memory, between 1 and 4 GiB."""
-    half = psutil.virtual_memory().total // 2**21
+    """Half of the memory of the machine, or of the container, between 1 and 4 GiB."""
+    memory = psutil.virtual_memory().total
+    try:
+        limit = CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        limit = "max"
+    half = min(memory, int(limit) if limit.isdecimal() else memory) // 2**21
     return max(1024, min(4096, half))
 
 

@@ -77,7 +77,7 @@ def storage(settings: Settings, address: str) -> Storage:
             where="CHURN_LAKE_URI or CHURN_LANDING",
             remedy="correct it",
         )
-    store = _store(settings)
+    store = object_store(settings)
     try:
         is_there = store.get_file_info(place.netloc).type != fs.FileType.NotFound
     except OSError as fault:
@@ -125,7 +125,8 @@ def spark_configuration(settings: Settings) -> dict[str, str]:
     }
 
 
-def _store(settings: Settings) -> "fs.S3FileSystem":
+def object_store(settings: Settings) -> "fs.S3FileSystem":
+    """The object store of the settings, as a file system whose top folders are buckets."""
     from pyarrow import fs
 
     told = {
@@ -137,6 +138,7 @@ def _store(settings: Settings) -> "fs.S3FileSystem":
     if endpoint := settings.aws.get("AWS_ENDPOINT_URL"):
         told["scheme"], _, told["endpoint_override"] = endpoint.rstrip("/").partition("://")
     return fs.S3FileSystem(
+        allow_bucket_creation=True,  # the storage above makes none: it asks for its bucket first
         connect_timeout=CONNECT,
         request_timeout=ANSWER,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES // 2),

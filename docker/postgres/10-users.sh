@@ -2,7 +2,8 @@
 # At the first start: a user and a database for each who keeps something here, and nothing shared.
 set -eu
 for name in airflow metastore registry; do
-    psql -v ON_ERROR_STOP=1 -U postgres -v name="$name" -v file="/run/secrets-of-churn/postgres/${name}_password" <<'SQL'
+    psql -v ON_ERROR_STOP=1 -U postgres -v name="$name" \
+        -v file="/run/secrets-of-churn/postgres/${name}_db_password" <<'SQL'
 \set password `cat :'file'`
 create user :"name" password :'password';
 create database :"name" owner :"name";

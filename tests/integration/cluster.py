@@ -1,6 +1,5 @@
 """A Spark standalone cluster of its own for tests: a master and two workers, as processes."""
 
-import os
 import re
 import subprocess
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from homes import quiet_port
 
 from lakehouse import cluster
+from lakehouse.settings import LOOPBACK
 
 START_SECONDS = 60
 WORKERS = 2
@@ -49,11 +49,11 @@ def spark_cluster(folder: Path) -> Iterator[Cluster]:
 
 
 def _run(running: ExitStack, log: Path, role: str, *arguments: str) -> "subprocess.Popen[bytes]":
-    line = cluster.command(role, "--host", "127.0.0.1", "--webui-port", "0", *arguments)
+    line = cluster.command(role, LOOPBACK, "--webui-port", "0", *arguments)
     process = running.enter_context(
         subprocess.Popen(
             line,
-            env={**os.environ, **cluster.environment()},
+            env=cluster.environment(LOOPBACK),
             stdout=log.open("wb"),
             stderr=subprocess.STDOUT,
         )
