@@ -6,7 +6,6 @@ The log-odds are split additively: a baseline, and a contribution of each input.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from pyspark.ml.classification import GBTClassificationModel, LogisticRegressionModel
@@ -105,11 +104,11 @@ def from_json(stored: Mapping[str, Any]) -> Form:
 def read_form(
     spark: SparkSession,
     fitted: Fitted,
-    saved: Path,
+    saved: str,
     inputs: Sequence[str],
     means: Mapping[str, float],
 ) -> Form:
-    """The form of a fitted model whose pipeline was saved to the folder `saved`."""
+    """The form of a fitted model whose pipeline was saved to `saved`."""
     if isinstance(fitted, LogisticRegressionModel):
         coefficients = [float(each) for each in fitted.coefficients.toArray()]
         return LinearForm(
@@ -121,7 +120,7 @@ def read_form(
 
 
 def _read_trees(
-    spark: SparkSession, fitted: GBTClassificationModel, saved: Path, inputs: Sequence[str]
+    spark: SparkSession, fitted: GBTClassificationModel, saved: str, inputs: Sequence[str]
 ) -> TreesForm:
     """The trees with the values of their inner nodes, which only the saved data holds."""
     nodes = spark.read.parquet(f"{saved}/stages/*_GBTClassifi*/data").selectExpr(

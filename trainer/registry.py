@@ -1,6 +1,6 @@
 """The model versions under `$CHURN_HOME/models`, and which of them is the champion.
 
-`<version>/` holds `model/`, the Spark pipeline, and `record.json`; `champion.json` names a
+`<version>/` holds `record.json` and, in `model/`, the Spark pipeline; `champion.json` names a
 version. A version is written under a hidden name and renamed: who sees it sees all of it.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lakehouse.errors import ChurnError
 from lakehouse.settings import Settings
+from lakehouse.storage import is_folder, storage
 from lakehouse.whole_files import written_whole
 from trainer import record as records
 from trainer.parameters import Parameters
@@ -26,9 +27,15 @@ def folder(settings: Settings) -> Path:
     return settings.home / "models"
 
 
-def model_folder(settings: Settings, version: str) -> Path:
-    """The Spark pipeline of a version."""
-    return folder(settings) / version / "model"
+def pipeline(settings: Settings, version: str, drafted: Path | None = None) -> str:
+    """Where Spark finds the pipeline of a version, or keeps that of a drafted one.
+
+    Executors of a cluster reach the lake and nothing else, so beside a lake in an object store it
+    lies there, below `_models`; nobody looks before the record is published.
+    """
+    if is_folder(settings.lake_uri):
+        return str((drafted or folder(settings) / version) / "model")
+    return f"{settings.lake_uri}/_models/{version}"
 
 
 def version_of(
@@ -42,7 +49,7 @@ def version_of(
 def find(settings: Settings, version: str) -> ModelRecord | None:
     """The version's record; None where there is none, or a damaged one."""
     place = folder(settings) / version
-    if not (place / "model").is_dir():
+    if not storage(settings, pipeline(settings, version)).children():
         return None
     try:
         return records.read((place / "record.json").read_text())
@@ -67,7 +74,7 @@ def draft(settings: Settings, version: str) -> Iterator[Path]:
 
 
 def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:
-    """Make the drafted folder, which holds `model/`, the version of the record.
+    """Make the drafted folder the version of the record.
 
     Call it under the run lock: a damaged version of that name is replaced.
     """

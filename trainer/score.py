@@ -61,7 +61,7 @@ def score(settings: Settings, spark: SparkSession, say: Say) -> Scores:
         return Scores(publication.customers, written=False)
     say(f"scoring {publication.customers} customers with {record.version}")
     features = _features(spark, record, publication)
-    model = str(registry.model_folder(settings, record.version))
+    model = registry.pipeline(settings, record.version)
     each(spark, lambda path: _write(path, record, publication, features), [model])
     return Scores(publication.customers, written=True)
 

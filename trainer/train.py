@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql.connect.session import SparkSession
@@ -77,8 +76,9 @@ def _train_version(
     choice = _choose(evaluations, parameters)
     say(f"champion: {choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
     with registry.draft(settings, version) as drafted:
+        place = registry.pipeline(settings, version, drafted)
         with _timed(seconds, "final"):
-            form = fit_final(rows, training, parameters, choice.kind, drafted / "model")
+            form = fit_final(rows, training, parameters, choice.kind, place)
         record = ModelRecord(
             version=version,
             kind=choice.kind,
@@ -122,7 +122,7 @@ def _choose(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) 
 
 
 def fit_final(
-    rows: TrainingRows, training: "TrainingSet", parameters: Parameters, kind: str, place: Path
+    rows: TrainingRows, training: "TrainingSet", parameters: Parameters, kind: str, place: str
 ) -> Form:
     """Fit on all rows, save the pipeline to `place`, return what it computes."""
     spark = rows.frame.sparkSession
@@ -131,7 +131,7 @@ def fit_final(
     def fit(_: None) -> Form:
         columns = rows.frame.select(kinds.LABEL, kinds.INPUTS)
         fitted = kinds.estimator(kind, parameters).fit(columns)
-        kinds.pipeline(training.features, added, fitted).save(str(place))
+        kinds.pipeline(training.features, added, fitted).write().overwrite().save(place)
         return read_form(spark, fitted, place, [*training.features, *added], rows.means)
 
     return kinds.each(spark, fit, [None])[0]

@@ -187,7 +187,7 @@ def explained(
     version = f"20251203-{request.param}"
     with registry.draft(trained.settings, version) as drafted:
         rows = prepare(training, parameters)
-        form = fit_final(rows, training, parameters, request.param, drafted / "model")
+        form = fit_final(rows, training, parameters, request.param, str(drafted / "model"))
         record = replace(trained.record, version=version, kind=request.param, form=form)
         registry.publish(trained.settings, drafted, record)
     return record
@@ -203,7 +203,7 @@ def with_reasons(trained: Trained, record: ModelRecord) -> list[dict[str, Any]]:
         for reason in reasons_for(inputs, read_reasons())
     ]
     features = trained.spark.table("gold.customer_features").select("customer_id", *FEATURES)
-    path = str(registry.model_folder(trained.settings, record.version))
+    path = registry.pipeline(trained.settings, record.version)
 
     def work(place: str) -> list[dict[str, Any]]:
         predicted = scored(PipelineModel.load(place), record, features)
@@ -285,7 +285,7 @@ def test_scores_are_written_once_and_replaced_by_version(trained: Trained) -> No
 
     other = replace(trained.record, version="20251203-another0")
     with registry.draft(trained.settings, other.version) as drafted:
-        model = registry.model_folder(trained.settings, trained.record.version)
+        model = registry.pipeline(trained.settings, trained.record.version)
         (drafted / "model").symlink_to(model)
         registry.publish(trained.settings, drafted, other)
     registry.promote(trained.settings, other.version)
