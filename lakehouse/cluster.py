@@ -21,6 +21,7 @@ from lakehouse.spark_server import module_options
 from lakehouse.toolbox import SPARK_HOME, find_java
 
 MEMORY = "-Xmx512m"  # a master and a worker only watch over others
+SCALA = "2.13"  # of the pyspark wheel
 ALIVE = "ALIVE"
 
 
@@ -44,6 +45,8 @@ def environment(host: str) -> dict[str, str]:
         "SPARK_LOCAL_IP": host,
         "JAVA_HOME": str(find_java().resolve().parent.parent),
         "SPARK_HOME": str(SPARK_HOME),
+        # Else the worker, which starts executors, would look for it in Spark's own build folders.
+        "SPARK_SCALA_VERSION": SCALA,
     }
 
 

@@ -16,7 +16,7 @@ from object_store import ObjectStore, object_store
 from pyarrow import fs
 
 BUCKET = "lake"
-SCHEMAS = ["audit", "bronze", "gold", "silver"]
+FOLDERS = ["_models", "audit", "bronze", "gold", "silver"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def test_gold_is_that_of_a_laptop(grown: Grown, summary: dict[str, Any], walked:
 
 def test_all_tables_lie_in_the_object_store(grown: Grown, summary: dict[str, Any]) -> None:
     found = grown.store.files().get_file_info(fs.FileSelector(f"{BUCKET}/churn"))
-    assert sorted(each.base_name for each in found) == SCHEMAS
+    assert sorted(each.base_name for each in found) == FOLDERS
     assert not (grown.home.path / "lake").exists()
     locations = {
         grown.home.sql(f"describe detail {table}")[0]["location"]
