@@ -31,6 +31,7 @@ def command(role: str, host: str, *arguments: str) -> list[str]:
         str(find_java()),
         MEMORY,
         *module_options(),
+        "-Dspark.master.rest.enabled=false",  # a door for jobs of others, and nobody's guard
         *("-cp", f"{SPARK_HOME}/jars/*"),
         f"org.apache.spark.deploy.{role}.{role.capitalize()}",
         *("--host", host),

@@ -1,13 +1,21 @@
 """The Hive metastore of the Spark server: Derby in its folder, or a PostgreSQL database."""
 
+import subprocess
+import zipfile
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from lakehouse.errors import Unavailable
 from lakehouse.postgresql import database
+from lakehouse.service import Say
 from lakehouse.settings import Settings
+from lakehouse.toolbox import SPARK_HOME, find_java
 from lakehouse.whole_files import write_secret
 
 PURPOSE = "postgresql"
+SCHEMA_SECONDS = 180
+# Where Hive's metastore says what its tables are.
+TABLES = "package.jdo"
 
 
 def write_configuration(settings: Settings, folder: Path) -> Path:
@@ -25,6 +33,45 @@ def write_configuration(settings: Settings, folder: Path) -> Path:
     return place
 
 
+def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) -> None:
+    """Make the metastore's tables in PostgreSQL where they are missing, before the server starts.
+
+    The server would make each when it first needs it, in a second connection, and wait there for
+    the locks of its own first one, for ever.
+
+    Raises:
+        lakehouse.errors.Unavailable: the database does not answer, or refuses.
+    """
+    if settings.metastore_url is None:
+        return
+    say("looking after the metastore's tables")
+    properties = folder / "conf" / "datanucleus.properties"
+    told = {
+        name.replace("javax.jdo.option", "datanucleus"): value
+        for name, value in _properties(settings, folder).items()
+    } | {"datanucleus.identifierFactory": "datanucleus1"}  # names as Hive has them
+    write_secret(properties, "".join(f"{name}={value}\n" for name, value in told.items()))
+    hive = next((SPARK_HOME / "jars").glob("hive-metastore-*.jar"))
+    with zipfile.ZipFile(hive) as archive:
+        archive.extract(TABLES, folder)
+    class_path = ":".join([f"{SPARK_HOME}/jars/*", *map(str, jars)])
+    command = [
+        *(str(find_java()), "-cp", class_path, "org.datanucleus.store.schema.SchemaTool"),
+        *("-create", "-api", "JDO", "-props", str(properties), str(folder / TABLES)),
+    ]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=SCHEMA_SECONDS)
+        said = "" if answer.returncode == 0 else answer.stderr.strip() or answer.stdout.strip()
+    except subprocess.TimeoutExpired:
+        said = f"no end after {SCHEMA_SECONDS} s; another server may be at work on it"
+    if said:
+        raise Unavailable(
+            f"The metastore's tables could not be made: {said.splitlines()[-1]}",
+            where=f"CHURN_METASTORE_URL, {settings.metastore_url}",
+            remedy="see that the database is up and takes this user with its password",
+        )
+
+
 def _properties(settings: Settings, folder: Path) -> dict[str, str]:
     if settings.metastore_url is None:
         return {
@@ -38,7 +85,6 @@ def _properties(settings: Settings, folder: Path) -> dict[str, str]:
         "javax.jdo.option.ConnectionDriverName": "org.postgresql.Driver",
         "javax.jdo.option.ConnectionUserName": place.user,
         "javax.jdo.option.ConnectionPassword": settings.metastore_password or "",
-        # The server owns the schema and makes it at its first start.
         "datanucleus.schema.autoCreateAll": "true",
         "hive.metastore.schema.verification": "false",
     }

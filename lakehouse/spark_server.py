@@ -17,7 +17,7 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.errors import ServerLost, Unavailable
-from lakehouse.metastore import PURPOSE, write_configuration
+from lakehouse.metastore import PURPOSE, make_tables, write_configuration
 from lakehouse.service import IDLE_SECONDS, Running, Say, Service, answers_on
 from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.storage import SCHEME, is_folder, spark_configuration, storage
@@ -199,13 +199,14 @@ def _lost(settings: Settings, running: Running) -> ServerLost:
 
 
 def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Running:
+    spark.folder.mkdir(parents=True, exist_ok=True)
     jars = spark_jars(settings.project, say, _purposes(settings))
     if is_folder(settings.lake_uri):
         Path(settings.lake_uri).mkdir(parents=True, exist_ok=True)
     else:
         storage(settings, settings.lake_uri)  # says what is wrong with it before Spark does
+    make_tables(settings, spark.folder, jars, say)
     say("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
-    spark.folder.mkdir(parents=True, exist_ok=True)
     # The keys of an object store go by the environment: a command line is for all to see.
     places = {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": settings.spark_bind}
     environ = {**os.environ, **settings.aws, **places}

@@ -5,7 +5,7 @@ data=/var/lib/postgresql/data
 export PGDATA=$data
 if [ "$(id -u)" = 0 ]; then
     install -d -o postgres -g postgres -m 700 "$data" /var/run/postgresql
-    exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
+    exec setpriv --reuid=postgres --regid=postgres --init-groups bash "$0"
 fi
 PATH=$PATH:$(echo /usr/lib/postgresql/*/bin)
 if [ ! -s "$data/PG_VERSION" ]; then
