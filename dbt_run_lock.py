@@ -48,6 +48,9 @@ class RunLock(dbtPlugin):
                 atexit.register(os._exit, fault.exit_code)
             raise DbtRuntimeError(str(fault)) from fault
         if RunLock.held is not None:
+            # Its own clearing up is registered at its import: before ours, so that it comes after.
+            import pyarrow.fs  # noqa: F401
+
             atexit.register(_end, settings, RunLock.held)
 
 

@@ -50,7 +50,7 @@ def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) ->
         name.replace("javax.jdo.option", "datanucleus"): value
         for name, value in _properties(settings, folder).items()
     } | {"datanucleus.identifierFactory": "datanucleus1"}  # names as Hive has them
-    write_secret(properties, "".join(f"{name}={value}\n" for name, value in told.items()))
+    write_secret(properties, "".join(f"{name}={_escaped(value)}\n" for name, value in told.items()))
     hive = next((SPARK_HOME / "jars").glob("hive-metastore-*.jar"))
     with zipfile.ZipFile(hive) as archive:
         archive.extract(TABLES, folder)
@@ -88,3 +88,8 @@ def _properties(settings: Settings, folder: Path) -> dict[str, str]:
         "datanucleus.schema.autoCreateAll": "true",
         "hive.metastore.schema.verification": "false",
     }
+
+
+def _escaped(value: str) -> str:
+    """As a file of Java properties has it."""
+    return value.replace("\\", "\\\\")
