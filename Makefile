@@ -36,12 +36,15 @@ test: .venv/.ready ## Lint, types and all tests but the long ones
 test-long: .venv/.ready ## The long tests: many seeds, load
 	@.venv/bin/python -m pytest -m long $(ARGS)
 
-lint: .venv/.ready ## ruff, mypy, sqlfluff, import rules
+lint: .venv/.ready ## ruff, mypy, sqlfluff, import rules, Dockerfile, compose file, secrets
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/sqlfluff lint --processes 2 models tests/gate
+	@.venv/bin/hadolint docker/spark/Dockerfile
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	@.venv/bin/detect-secrets-hook --exclude-files '^(uv.lock|lakehouse/jars.toml)$$' $$(git ls-files)
 
 lock: ## Refresh uv.lock
 	@"$(UV)" lock --upgrade

@@ -346,7 +346,7 @@ def airflow_up(settings: Settings) -> None:
 
     address = server.up(settings, _say)
     click.echo(f"Airflow answers at {address}, user {server.USER}")
-    click.echo("its password: `churn airflow password`")
+    click.echo("`churn airflow password` prints its password")
 
 
 @airflow.command("down")

@@ -19,9 +19,10 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the master answers, and the processes of the workers."""
+    """Where the master answers, and the processes."""
 
     master: str
+    master_process: "subprocess.Popen[bytes]"
     workers: "list[subprocess.Popen[bytes]]"
 
 
@@ -31,7 +32,7 @@ def spark_cluster(folder: Path) -> Iterator[Cluster]:
     address = f"spark://127.0.0.1:{quiet_port()}"
     port = address.rpartition(":")[2]
     with ExitStack() as running:
-        _run(running, folder / "master.log", "master", "--port", port)
+        master = _run(running, folder / "master.log", "master", "--port", port)
         size = ("--cores", "1", "--memory", "1g")
         workers = [
             _run(
@@ -45,7 +46,7 @@ def spark_cluster(folder: Path) -> Iterator[Cluster]:
         ]
         for number in range(WORKERS):
             _wait_for(folder / f"worker-{number}.log", "Successfully registered with master")
-        yield Cluster(address, workers)
+        yield Cluster(address, master, workers)
 
 
 def _run(running: ExitStack, log: Path, role: str, *arguments: str) -> "subprocess.Popen[bytes]":

@@ -15,6 +15,8 @@ from homes import Home, Homes, Walked, quiet_port
 from object_store import ObjectStore, object_store
 from pyarrow import fs
 
+from lakehouse import spark_server
+
 BUCKET = "lake"
 FOLDERS = ["_models", "audit", "bronze", "gold", "silver"]
 
@@ -117,6 +119,22 @@ def test_no_key_is_on_a_command_line_or_in_a_log(grown: Grown, summary: dict[str
     said.append(grown.home.churn("config", "--json").stdout)
     for key in keys:
         assert not [text for text in [*ours, *said] if key in text]
+
+
+def test_the_cluster_listens_on_loopback_only(grown: Grown, summary: dict[str, Any]) -> None:
+    processes = [
+        psutil.Process(each.pid) for each in [grown.cluster.master_process, *grown.cluster.workers]
+    ]
+    running = spark_server.find(grown.home.settings)
+    assert running is not None
+    processes += [
+        psutil.Process(running.pid),
+        *psutil.Process(grown.cluster.workers[0].pid).children(),
+    ]
+    for process in processes:
+        listening = [c for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+        assert listening, process
+        assert {c.laddr.ip for c in listening} <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 
 FAULTS = ["a worker is killed", "the store is paused", "redis is restarted"]
