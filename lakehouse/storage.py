@@ -28,6 +28,12 @@ class Storage:
     files: "fs.FileSystem"
     root: str
 
+    def is_there(self) -> bool:
+        """Whether the place exists; a prefix of an object store does if something lies below."""
+        from pyarrow import fs
+
+        return bool(self.files.get_file_info(self.root).type != fs.FileType.NotFound)
+
     def children(self, *parts: str) -> "list[fs.FileInfo]":
         """What lies right below a place; nothing where it does not exist."""
         from pyarrow import fs

@@ -49,7 +49,7 @@ def version_of(
 def find(settings: Settings, version: str) -> ModelRecord | None:
     """The version's record; None where there is none, or a damaged one."""
     place = folder(settings) / version
-    if not storage(settings, pipeline(settings, version)).children():
+    if not storage(settings, pipeline(settings, version)).is_there():
         return None
     try:
         return records.read((place / "record.json").read_text())
