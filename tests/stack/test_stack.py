@@ -1,0 +1,173 @@
+"""The stack by Compose in a real engine: what its users do with it."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from airflow_api import Airflow
+from engine import IMAGE, Engine, engine
+from homes import quiet_port
+
+TOOLS = Path(__file__).resolve().parents[3] / "shared" / "stack"
+DAG = "01_etl"
+WORKBOOK = "Telco-Customer-Churn.xlsx"
+COUNTS = {"bronze": 7049, "exact_duplicates": 4, "rejected": 2, "silver": 7043, "gold": 7043}
+ONCE = {"secrets", "buckets", "airflow-prepare"}
+LISTING = """
+from lakehouse.settings import read_settings
+from lakehouse.storage import storage
+settings = read_settings()
+lake = storage(settings, settings.lake_uri)
+print(*(f"{schema.base_name}.{table.base_name}" for schema in lake.folders()
+        for table in lake.folders(schema.base_name)))
+"""
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running stack; `port`: Airflow's, on loopback."""
+
+    engine: Engine
+    project: str
+    port: int
+    landing: Path
+
+    def compose(self, *arguments: str, minutes: float = 5) -> str:
+        return self.engine.call(
+            *("docker-compose", "-p", self.project, *arguments),
+            minutes=minutes,
+            CHURN_AIRFLOW_PORT=str(self.port),
+            CHURN_LANDING_FOLDER=str(self.landing),
+        )
+
+    def inside(self, service: str, *command: str) -> str:
+        """What a command in a service's container prints."""
+        return self.compose("exec", "-T", service, *command)
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """What the engine knows of each container, by the container's name."""
+        ids = self.engine.call("docker", "ps", "-aq").split()
+        found = json.loads(self.engine.call("docker", "inspect", *ids))
+        return {each["Name"].strip("/"): each for each in found}
+
+    def secrets(self) -> list[str]:
+        """Every secret that was generated."""
+        read = "find /run/secrets-of-churn -type f -not -name pgpass -exec sh -c 'cat {}; echo' \\;"
+        told = self.compose("run", "--rm", "-T", "--entrypoint", "sh", "secrets", "-c", read)
+        return [line for line in told.splitlines() if re.fullmatch(r"[\w-]{43}", line)]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Iterator[Stack]:
+    if not TOOLS.is_dir():
+        pytest.skip("the scripts that start an engine are not beside this checkout")
+    landing = tmp_path_factory.mktemp("landing")
+    landing.chmod(0o755)
+    shutil.copy(shared_data / WORKBOOK, landing)
+    (landing / WORKBOOK).chmod(0o644)
+    with engine(tmp_path_factory.mktemp("engine"), TOOLS) as running:
+        made = Stack(running, "churn", quiet_port(), landing)
+        try:
+            made.compose("up", "-d", minutes=15)
+            yield made
+        finally:
+            made.compose("down", "-v", "-t", "5")
+
+
+@pytest.fixture(scope="module")
+def airflow(stack: Stack) -> Airflow:
+    password = stack.inside("airflow-api-server", "churn", "airflow", "password").strip()
+    return Airflow(f"http://127.0.0.1:{stack.port}", password)
+
+
+@pytest.fixture(scope="module")
+def states(airflow: Airflow) -> dict[str, str | None]:
+    """The states of the tasks of a run on the workbook."""
+    airflow.switch_on(DAG)
+    airflow.trigger(DAG, "first", workbook=f"/landing/{WORKBOOK}")
+    airflow.wait(DAG, "first", seconds=1800)
+    return airflow.states(DAG, "first")
+
+
+def test_every_service_is_healthy(stack: Stack) -> None:
+    for name, container in stack.containers().items():
+        state = container["State"]
+        if any(name == f"churn_{each}_1" for each in ONCE):
+            assert (state["Status"], state["ExitCode"]) == ("exited", 0), name
+        else:
+            assert state["Health"]["Status"] == "healthy", name
+            assert container["RestartCount"] == 0, name
+
+
+def test_the_dag_finds_the_known_counts(
+    stack: Stack, airflow: Airflow, states: dict[str, str | None]
+) -> None:
+    assert set(states.values()) == {"success"}, states
+    summary = json.loads(
+        stack.inside("spark-driver", "sh", "-c", "cat /var/lib/churn/runs/*/summary.json")
+    )
+    assert summary["counts"] == {**COUNTS, "online_verified": 7043, "scored": 7043}
+    assert summary["model"]["roc_auc"] == pytest.approx(0.8496, abs=5e-4)
+
+
+def test_all_tables_lie_in_the_object_store(stack: Stack, states: dict[str, str | None]) -> None:
+    tables = stack.inside("spark-driver", "python", "-c", LISTING).split()
+    assert {"bronze.telco_customers", "silver.customers", "gold.customer_features"} <= set(tables)
+    local = stack.inside("spark-driver", "sh", "-c", "ls /var/lib/churn")
+    assert "lake" not in local.split()
+
+
+def test_features_are_in_redis(stack: Stack, states: dict[str, str | None]) -> None:
+    said = stack.inside("spark-driver", "churn", "features", "verify")
+    assert "7,043 customers, 46 features, no differences" in said
+    shown = stack.inside("spark-driver", "churn", "show", "7590-VHVEG")
+    assert "leaves with probability 71.5%" in shown
+
+
+def test_only_airflow_is_published_and_on_loopback(stack: Stack) -> None:
+    published = {
+        (name, bound["HostIp"], int(bound["HostPort"]))
+        for name, each in stack.containers().items()
+        for bindings in each["NetworkSettings"]["Ports"].values()
+        for bound in bindings or []
+    }
+    assert published == {("churn_airflow-api-server_1", "127.0.0.1", stack.port)}
+    assert httpx.get(f"http://127.0.0.1:{stack.port}/api/v2/dags").status_code == 401
+
+
+def test_no_secret_is_where_others_look(stack: Stack, states: dict[str, str | None]) -> None:
+    secrets = stack.secrets()
+    assert len(secrets) >= 8
+    lines = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
+    logs = "find /var/lib/churn/logs -type f -exec cat {} +"
+    said = [
+        *lines,
+        stack.engine.call("docker", "history", "--no-trunc", IMAGE),
+        json.dumps(stack.containers()),
+        stack.compose("logs", "--no-color"),
+        stack.inside("spark-driver", "sh", "-c", logs),
+    ]
+    for secret in secrets:
+        assert not [text[:200] for text in said if secret in text]
+
+
+def test_a_rotated_password_is_taken(
+    stack: Stack, airflow: Airflow, states: dict[str, str | None]
+) -> None:
+    """As docs/stack.md says it: the file is removed, and who reads it starts anew."""
+    before = stack.secrets()
+    files = "rm /run/secrets-of-churn/*/redis_password"
+    stack.compose("run", "--rm", "-T", "--entrypoint", "sh", "secrets", "-c", files)
+    stack.compose("up", "-d", "--force-recreate", "secrets", "redis", "spark-driver", minutes=10)
+    assert len(set(stack.secrets()) - set(before)) == 1
+    said = stack.inside("spark-driver", "churn", "features", "verify")
+    assert "no differences" in said
