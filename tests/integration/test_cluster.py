@@ -17,6 +17,8 @@ from pyarrow import fs
 
 from lakehouse import spark_server
 
+# Beside all the others it is too much for `make test`.
+pytestmark = pytest.mark.long
 BUCKET = "lake"
 FOLDERS = ["_models", "audit", "bronze", "gold", "silver"]
 
@@ -97,7 +99,6 @@ def test_gold_holds_just_the_published_files(grown: Grown, summary: dict[str, An
         assert there == {each["path"].removeprefix("s3a://") for each in files}
 
 
-@pytest.mark.long
 def test_the_same_workbook_again_changes_nothing(
     grown: Grown, summary: dict[str, Any], shared_data: Path
 ) -> None:
@@ -141,7 +142,6 @@ def test_the_cluster_listens_on_loopback_only(grown: Grown, summary: dict[str, A
 FAULTS = ["a worker is killed", "the store is paused", "redis is restarted"]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_mid_build(
     grown: Grown, summary: dict[str, Any], shared_data: Path, fault: str
