@@ -20,12 +20,13 @@ Client: TypeAlias = "redis.Redis"
 
 @dataclass(frozen=True)
 class Address:
-    """Where the online store answers."""
+    """Where the online store answers; `tls`: with a certificate that the machine trusts."""
 
     host: str
     port: int
     password: str | None = field(repr=False)
     database: int = 0
+    tls: bool = False
 
     def client(self) -> Client:
         """A client; connects with the first command."""
@@ -34,6 +35,7 @@ class Address:
             port=self.port,
             password=self.password,
             db=self.database,
+            ssl=self.tls,
             socket_connect_timeout=5,
             socket_timeout=30,
         )
@@ -86,14 +88,16 @@ def place(settings: Settings) -> str:
 
 def _named(settings: Settings) -> Address:
     url = urlsplit(settings.redis_url or "")
-    if url.scheme != "redis" or not url.hostname or url.password:
+    if url.scheme not in ("redis", "rediss") or not url.hostname or url.password:
         raise Unusable(
-            "CHURN_REDIS_URL must look like redis://host:6379/0, without a password",
+            "CHURN_REDIS_URL must look like redis://host:6379/0, or rediss:// for TLS, without a "
+            "password",
             where="the environment or .env, CHURN_REDIS_URL",
             remedy="put the password into CHURN_REDIS_PASSWORD",
         )
     database = int(url.path.strip("/") or 0)
-    return Address(url.hostname, url.port or 6379, settings.redis_password, database)
+    password, tls = settings.redis_password, url.scheme == "rediss"
+    return Address(url.hostname, url.port or 6379, password, database, tls)
 
 
 def _embedded(settings: Settings, say: Say) -> Address:

@@ -140,6 +140,7 @@ def object_store(settings: Settings) -> "fs.S3FileSystem":
         "secret_key": settings.aws.get("AWS_SECRET_ACCESS_KEY"),
         "session_token": settings.aws.get("AWS_SESSION_TOKEN"),
         "region": settings.aws.get("AWS_REGION"),
+        "tls_ca_file_path": settings.aws.get("AWS_CA_BUNDLE"),
     }
     if endpoint := settings.aws.get("AWS_ENDPOINT_URL"):
         told["scheme"], _, told["endpoint_override"] = endpoint.rstrip("/").partition("://")
