@@ -17,8 +17,6 @@ from pyarrow import fs
 
 from lakehouse import spark_server
 
-# Beside all the others it is too much for `make test`.
-pytestmark = pytest.mark.long
 BUCKET = "lake"
 FOLDERS = ["_models", "audit", "bronze", "gold", "silver"]
 
@@ -64,19 +62,13 @@ def summary(grown: Grown, shared_data: Path) -> dict[str, Any]:
     return grown.home.churn_json("run", shared_data / "Telco-Customer-Churn.xlsx")
 
 
-def published(home: Home) -> list[list[dict[str, Any]]]:
-    """Gold without the times of the loads."""
-    rows = "select * except (created_timestamp) from gold.{} order by extract_date, customer_id"
-    return [home.sql(rows.format(table)) for table in ("customer_features", "churn_labels")]
-
-
 def test_gold_is_that_of_a_laptop(grown: Grown, summary: dict[str, Any], walked: Walked) -> None:
     assert summary["counts"] == walked.summary["counts"]
     assert summary["gate"] == walked.summary["gate"]
     figures = {**summary["model"], **walked.summary["model"]}
     for name in ("roc_auc", "pr_auc", "brier"):
         assert figures[name] == pytest.approx(walked.summary["model"][name], abs=1e-9)
-    assert published(grown.home) == published(walked.home)
+    assert grown.home.gold() == walked.home.gold()
 
 
 def test_all_tables_lie_in_the_object_store(grown: Grown, summary: dict[str, Any]) -> None:
@@ -142,6 +134,7 @@ def test_the_cluster_listens_on_loopback_only(grown: Grown, summary: dict[str, A
 FAULTS = ["a worker is killed", "the store is paused", "redis is restarted"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_mid_build(
     grown: Grown, summary: dict[str, Any], shared_data: Path, fault: str
