@@ -34,13 +34,28 @@ class Storage:
 
         return bool(self.files.get_file_info(self.root).type != fs.FileType.NotFound)
 
+    def at(self, *parts: str) -> "Storage":
+        """A place below."""
+        return Storage(self.files, "/".join([self.root, *parts]))
+
     def children(self, *parts: str) -> "list[fs.FileInfo]":
         """What lies right below a place; nothing where it does not exist."""
         from pyarrow import fs
 
-        place = "/".join([self.root, *parts])
-        found = self.files.get_file_info(fs.FileSelector(place, allow_not_found=True))
+        selected = fs.FileSelector(self.at(*parts).root, allow_not_found=True)
+        return sorted(self.files.get_file_info(selected), key=lambda each: each.path)
+
+    def all_files(self) -> "list[fs.FileInfo]":
+        """Every file below, however deep; none where the place does not exist."""
+        from pyarrow import fs
+
+        selected = fs.FileSelector(self.root, allow_not_found=True, recursive=True)
+        found = [each for each in self.files.get_file_info(selected) if each.is_file]
         return sorted(found, key=lambda each: each.path)
+
+    def name(self, path: str) -> str:
+        """A path of the file system, as it is called from here."""
+        return path.removeprefix(f"{self.root}/")
 
     def folders(self, *parts: str) -> "list[fs.FileInfo]":
         """The folders among them."""
@@ -80,8 +95,9 @@ def storage(settings: Settings, address: str) -> Storage:
     if place.scheme != SCHEME or not place.netloc:
         raise Unusable(
             f"{address} is neither a folder nor {SCHEME}://bucket/prefix",
-            where="CHURN_LAKE_URI or CHURN_LANDING",
-            remedy="correct it",
+            where=address,
+            remedy="correct it, where it was given: on the command line, or as CHURN_LAKE_URI or "
+            "CHURN_LANDING",
         )
     store = object_store(settings)
     try:

@@ -1,0 +1,218 @@
+"""What the metastore knows, told in words of its own, so that another one can be taught it.
+
+A metastore is Derby's files or a PostgreSQL database, and holds absolute addresses; neither is
+copied. Places are told relative to the lake.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from pyspark.errors import AnalysisException
+from pyspark.sql.connect.session import SparkSession
+
+from lakehouse.errors import ChurnError
+from lakehouse.sql import literal, query
+from lakehouse.storage import SCHEME, Storage, path_of
+
+DELTA, VIEW = "delta", "view"
+# What `describe` says of a table follows its columns, below this heading.
+DETAILS = "# Detailed Table Information"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition: the values of its columns, and where its files lie in the lake."""
+
+    values: dict[str, str]
+    place: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or view. `create` makes it; a table's place in the lake is to be added.
+
+    `partitions` of a table that is not Delta's: their folders may have any names, and only the
+    metastore knows them. A Delta table's own log knows all of it.
+    """
+
+    name: str
+    provider: str
+    create: str
+    place: str | None
+    partitions: tuple[Partition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Schemas with their places in the lake; tables and views.
+
+    `elsewhere`: tables whose files lie outside of the lake.
+    """
+
+    schemas: dict[str, str]
+    tables: tuple[Table, ...]
+    elsewhere: tuple[str, ...] = ()
+
+    @property
+    def with_rows(self) -> list[str]:
+        """Names of what has files of its own."""
+        return [each.name for each in self.tables if each.provider != VIEW]
+
+
+def read(spark: SparkSession, lake: Storage) -> Catalogue:
+    """All that the metastore knows."""
+    places = {each: _schema_place(spark, each, lake) for each in _schemas(spark)}
+    schemas = {name: place for name, place in places.items() if place is not None}
+    names = known_tables(spark)
+    described = {name: _details(spark, name) for name in names}
+    views = [name for name in names if described[name]["Type"] == "VIEW"]
+    tables, elsewhere = [], []
+    for name in (each for each in names if each not in views):
+        place = _in_lake(_plain(described[name]["Location"]), lake)
+        if place is None or name.partition(".")[0] not in schemas:
+            elsewhere.append(name)
+        else:
+            tables.append(_table(spark, name, described[name], place, lake))
+    tables += [Table(name, VIEW, _create(spark, name), None) for name in views]
+    return Catalogue(schemas, tuple(tables), tuple(elsewhere))
+
+
+def known_tables(spark: SparkSession) -> list[str]:
+    """Names of all tables and views, each with its schema."""
+    return [
+        f"{schema}.{table.name}"
+        for schema in _schemas(spark)
+        for table in spark.catalog.listTables(schema)
+        if not table.isTemporary
+    ]
+
+
+def delta_tables(spark: SparkSession, schemas: Sequence[str]) -> list[str]:
+    """Names of the Delta tables of some schemas."""
+    return [
+        name
+        for name in known_tables(spark)
+        if name.partition(".")[0] in schemas and _details(spark, name).get("Provider") == DELTA
+    ]
+
+
+def make(spark: SparkSession, catalogue: Catalogue, lake_uri: str) -> None:
+    """Teach the metastore what it does not know yet, the files being there.
+
+    Tables are external, since a place is named: a drop keeps the files.
+    """
+    for schema, place in catalogue.schemas.items():
+        spark.sql(f"create schema if not exists {schema} location {_address(lake_uri, place)}")
+    for table in catalogue.tables:
+        if table.place is not None:
+            _make_table(spark, table, lake_uri, table.place)
+    _make_views(spark, [each for each in catalogue.tables if each.place is None])
+
+
+def _make_table(spark: SparkSession, table: Table, lake_uri: str, place: str) -> None:
+    if not spark.catalog.tableExists(table.name):
+        spark.sql(f"{table.create} location {_address(lake_uri, place)}")
+    for partition in table.partitions:
+        spark.sql(
+            f"alter table {table.name} add if not exists partition ({_which(partition.values)}) "
+            f"location {_address(lake_uri, partition.place)}"
+        )
+
+
+def _make_views(spark: SparkSession, views: Sequence[Table]) -> None:
+    """Views may read views: what can't be made yet is tried again after the others."""
+    while views:
+        left = [each for each in views if not _is_made(spark, each)]
+        if len(left) == len(views):
+            spark.sql(left[0].create)  # says what is wrong with it
+        views = left
+
+
+def _is_made(spark: SparkSession, view: Table) -> bool:
+    try:
+        if not spark.catalog.tableExists(view.name):
+            spark.sql(view.create)
+    except AnalysisException:
+        return False
+    return True
+
+
+def row_counts(spark: SparkSession, tables: Sequence[str]) -> dict[str, int]:
+    """Rows of each table."""
+    if not tables:
+        return {}
+    counts = [f"select '{name}' as name, count(*) as n from {name}" for name in tables]
+    return {row["name"]: row["n"] for row in query(spark, " union all ".join(counts))}
+
+
+def _schemas(spark: SparkSession) -> list[str]:
+    return [each.name for each in spark.catalog.listDatabases()]
+
+
+def _schema_place(spark: SparkSession, schema: str, lake: Storage) -> str | None:
+    return _in_lake(path_of(spark.catalog.getDatabase(schema).locationUri), lake)
+
+
+def _details(spark: SparkSession, table: str) -> dict[str, str]:
+    """Type, Provider, Location and the like; Delta's tables don't tell them as JSON."""
+    described = query(spark, f"describe table extended {table}")
+    rows = [(row["col_name"], row["data_type"]) for row in described]
+    return dict(rows[rows.index((DETAILS, "")) :])
+
+
+def _table(
+    spark: SparkSession, name: str, details: dict[str, str], place: str, lake: Storage
+) -> Table:
+    if details["Provider"] == DELTA:
+        return Table(name, DELTA, f"create table {name} using delta", place)
+    # An external table's statement names its place, a managed one's does not.
+    create = _create(spark, name).replace(f"LOCATION {literal(details['Location'])}", "")
+    partitions = tuple(_partitions(spark, name, lake)) if "Partition Provider" in details else ()
+    return Table(name, details["Provider"], create, place, partitions)
+
+
+def _create(spark: SparkSession, name: str) -> str:
+    statement: str = query(spark, f"show create table {name}")[0]["createtab_stmt"]
+    return statement.strip()
+
+
+def _partitions(spark: SparkSession, table: str, lake: Storage) -> Iterator[Partition]:
+    for row in query(spark, f"show partitions {table}"):
+        pairs = (each.split("=", 1) for each in row["partition"].split("/"))
+        values = {unquote(name): unquote(value) for name, value in pairs}
+        sql = f"describe table extended {table} partition ({_which(values)}) as json"
+        location = json.loads(query(spark, sql)[0]["json_metadata"])["location"]
+        place = _in_lake(_plain(location), lake)
+        if place is None:
+            raise ChurnError(
+                f"The partition {row['partition']} of {table} does not lie in the lake",
+                where=location,
+                remedy="write it again into the lake, or drop it",
+            )
+        yield Partition(values, place)
+
+
+def _which(values: dict[str, str]) -> str:
+    """A partition's values, as SQL names it."""
+    return ", ".join(f"`{name}` = {literal(value)}" for name, value in values.items())
+
+
+def _plain(location: str) -> str:
+    """The path, as a Storage has it, of what `describe` tells: a URI with nothing escaped."""
+    scheme, _, path = location.partition(":")
+    return path.removeprefix("//") if scheme == SCHEME else f"/{path.lstrip('/')}"
+
+
+def _in_lake(path: str, lake: Storage) -> str | None:
+    """A place relative to the lake, which is "" itself; None for one outside of it."""
+    path = path.rstrip("/")
+    if path == lake.root:
+        return ""
+    return lake.name(path) if path.startswith(f"{lake.root}/") else None
+
+
+def _address(lake_uri: str, place: str) -> str:
+    """A place of the lake as a SQL literal."""
+    return literal(f"{lake_uri}/{place}" if place else lake_uri)
