@@ -330,6 +330,38 @@ def docs(settings: Settings, no_serve: bool) -> None:
         serve_site(folder, settings.docs_port, _say)
 
 
+@main.command()
+@click.argument("target")
+@command
+def backup(settings: Settings, target: str) -> None:
+    """Copy lake, models, runs and what the metastore knows to a new folder below TARGET.
+
+    TARGET is a folder or s3a://bucket/prefix.
+    """
+    from cli import backup as backups
+    from cli.progress import in_words
+
+    address, seal = backups.backup(settings, target, Steps(backups.STEPS))
+    click.echo(
+        f"{address}: {len(seal.rows)} tables, {sum(seal.rows.values()):,} rows, "
+        f"{seal.files:,} files, {in_words(seal.bytes)}"
+    )
+
+
+@main.command()
+@click.argument("source", metavar="BACKUP")
+@command
+def restore(settings: Settings, source: str) -> None:
+    """Put BACKUP back, onto an empty lake and CHURN_HOME.
+
+    The lake may lie elsewhere than before.
+    """
+    from cli import restore as restores
+
+    restored = restores.restore(settings, source, Steps(restores.STEPS))
+    click.echo(restores.closing_words(settings, restored))
+
+
 @main.group()
 def airflow() -> None:
     """Airflow on this machine, with the DAG `01_etl`: up, down, password.

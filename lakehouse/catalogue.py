@@ -14,7 +14,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.errors import ChurnError
 from lakehouse.sql import literal, query
-from lakehouse.storage import SCHEME, Storage, path_of
+from lakehouse.storage import Storage, path_of, path_told
 
 DELTA, VIEW = "delta", "view"
 # What `describe` says of a table follows its columns, below this heading.
@@ -70,7 +70,7 @@ def read(spark: SparkSession, lake: Storage) -> Catalogue:
     views = [name for name in names if described[name]["Type"] == "VIEW"]
     tables, elsewhere = [], []
     for name in (each for each in names if each not in views):
-        place = _in_lake(_plain(described[name]["Location"]), lake)
+        place = _in_lake(path_told(described[name]["Location"]), lake)
         if place is None or name.partition(".")[0] not in schemas:
             elsewhere.append(name)
         else:
@@ -184,7 +184,7 @@ def _partitions(spark: SparkSession, table: str, lake: Storage) -> Iterator[Part
         values = {unquote(name): unquote(value) for name, value in pairs}
         sql = f"describe table extended {table} partition ({_which(values)}) as json"
         location = json.loads(query(spark, sql)[0]["json_metadata"])["location"]
-        place = _in_lake(_plain(location), lake)
+        place = _in_lake(path_told(location), lake)
         if place is None:
             raise ChurnError(
                 f"The partition {row['partition']} of {table} does not lie in the lake",
@@ -197,12 +197,6 @@ def _partitions(spark: SparkSession, table: str, lake: Storage) -> Iterator[Part
 def _which(values: dict[str, str]) -> str:
     """A partition's values, as SQL names it."""
     return ", ".join(f"`{name}` = {literal(value)}" for name, value in values.items())
-
-
-def _plain(location: str) -> str:
-    """The path, as a Storage has it, of what `describe` tells: a URI with nothing escaped."""
-    scheme, _, path = location.partition(":")
-    return path.removeprefix("//") if scheme == SCHEME else f"/{path.lstrip('/')}"
 
 
 def _in_lake(path: str, lake: Storage) -> str | None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from lakehouse.errors import ChurnError, Unavailable
+from lakehouse.errors import ChurnError, Unavailable, Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder, storage
@@ -29,16 +29,19 @@ HELD = "CHURN_RUN_LOCK"
 
 
 @contextmanager
-def run_lock(settings: Settings, purpose: str, say: Say) -> Iterator[None]:
+def run_lock(settings: Settings, purpose: str, say: Say, restores: bool = False) -> Iterator[None]:
     """Hold the lake for writing; a caller whose parent holds it goes on at once.
+
+    `restores`: the caller may take a lake that a restore has left half done.
 
     Raises:
         Unavailable: another process holds it and did not end within `lock_wait`.
+        Unusable: a restore broke off here and has to come to its end first.
     """
     if _held_by_family(settings):
         yield
         return
-    lock = acquire(settings, purpose, say)
+    lock = acquire(settings, purpose, say, restores)
     os.environ[HELD] = _token(settings)
     came_to_its_end = False
     try:
@@ -55,10 +58,11 @@ def run_lock(settings: Settings, purpose: str, say: Say) -> Iterator[None]:
             lock.close()
 
 
-def acquire(settings: Settings, purpose: str, say: Say) -> IO[str]:
+def acquire(settings: Settings, purpose: str, say: Say, restores: bool = False) -> IO[str]:
     """Take the lock and return the open file that holds it, to be given to `release`.
 
-    Closing the file gives the lock back as well, and says that the work broke off.
+    Closing the file gives the lock back as well, and says that the work broke off. Raises what
+    `run_lock` raises.
     """
     path = lock_file(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +83,8 @@ def acquire(settings: Settings, purpose: str, say: Say) -> IO[str]:
                 said = True
             time.sleep(0.2)
     try:
+        if not restores:
+            _refuse_half_restored(settings)
         _take_over(settings, lock, purpose, say)
     except BaseException:
         lock.close()
@@ -100,6 +106,24 @@ def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> Non
 
         spark_server.restart(settings, say)
         remove_unborn_tables(storage(settings, settings.lake_uri), say)
+
+
+def restoring_file(settings: Settings) -> Path:
+    """Names the backup that is being restored; it is there until that has come to its end."""
+    return settings.home / "restoring.json"
+
+
+def _refuse_half_restored(settings: Settings) -> None:
+    """Who built on a half of the tables would make the other half wrong as well."""
+    path = restoring_file(settings)
+    if path.exists():
+        backup = json.loads(path.read_text())["backup"]
+        raise Unusable(
+            f"A restore broke off here: lake and home hold a part of {backup}",
+            where=str(path),
+            remedy=f"repeat `churn restore {backup}`, which goes on where it stopped; or give it "
+            "up, as docs/backup.md says",
+        )
 
 
 def release(lock: IO[str]) -> None:

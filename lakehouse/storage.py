@@ -124,6 +124,12 @@ def path_of(uri: str) -> str:
     return unquote(f"{bucket}{place.path}")
 
 
+def path_told(location: str) -> str:
+    """The same of what `describe` and `vacuum` tell: like a URI, but nothing is escaped."""
+    scheme, _, path = location.partition(":")
+    return path.removeprefix("//") if scheme == SCHEME else f"/{path.lstrip('/')}"
+
+
 def spark_configuration(settings: Settings) -> dict[str, str]:
     """What Spark is told of the store; the keys it takes from the same variables itself."""
     endpoint = settings.aws.get("AWS_ENDPOINT_URL")

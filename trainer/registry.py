@@ -46,6 +46,11 @@ def version_of(
     return f"{extract_date:%Y%m%d}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
+def versions(settings: Settings) -> list[str]:
+    """The versions that there are, by name; no drafts."""
+    return sorted(each.parent.name for each in folder(settings).glob("[!.]*/record.json"))
+
+
 def find(settings: Settings, version: str) -> ModelRecord | None:
     """The version's record; None where there is none, or a damaged one."""
     place = folder(settings) / version
@@ -90,16 +95,32 @@ def promote(settings: Settings, version: str) -> None:
         draft.write_text(json.dumps({"version": version}))
 
 
+def remove(settings: Settings, version: str) -> None:
+    """Remove a version. Call it under the run lock."""
+    place = folder(settings) / version
+    # First of all, since without its record nobody takes a half for a version.
+    (place / "record.json").unlink(missing_ok=True)
+    model = storage(settings, pipeline(settings, version))
+    for each in model.children():
+        model.remove(each)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def champion_version(settings: Settings) -> str | None:
+    """Which version is the champion; None before the first training."""
+    place = folder(settings) / "champion.json"
+    return str(json.loads(place.read_text())["version"]) if place.exists() else None
+
+
 def champion(settings: Settings) -> ModelRecord | None:
     """The champion's record; None before the first training.
 
     Raises:
         ChurnError: the champion is named, and its version is missing or damaged.
     """
-    place = folder(settings) / "champion.json"
-    if not place.exists():
+    version = champion_version(settings)
+    if version is None:
         return None
-    version = str(json.loads(place.read_text())["version"])
     found = find(settings, version)
     if found is None:
         raise ChurnError(

@@ -1,0 +1,223 @@
+"""Backup and restore, as far as no server is needed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from feast.protos.feast.core.Registry_pb2 import Registry
+from pyarrow import fs
+
+from cli import backup_layout
+from cli.backup import backup
+from cli.backup_layout import FORMAT, Seal, address_of, as_json, parts, read_backup
+from cli.progress import Steps, in_words
+from cli.restore import _files_there, restore
+from feature_repo.registered import differences
+from lakehouse.catalogue import Catalogue, Partition, Table
+from lakehouse.copies import FileCopy, copy_file, is_there, set_time
+from lakehouse.errors import Unusable
+from lakehouse.run_lock import acquire, release, restoring_file
+from lakehouse.settings import Settings, read_settings
+from lakehouse.storage import Storage, path_told
+
+DATA = FileCopy("lake/bronze/loads/part.parquet", 4, 1_700_000_000_123_456_789, "0" * 64)
+TABLE = Table(
+    "gold.customer_features",
+    "parquet",
+    "create table gold.customer_features (n int) using parquet",
+    "gold/customer_features",
+    (Partition({"extract_date": "2025-01-01"}, "gold/customer_features/extract_date=x/y"),),
+)
+SEAL = Seal(FORMAT, "2026-01-01T00:00:00+00:00", "/lake", "0.1.0", {"bronze.loads": 1}, 1, 4)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return read_settings({"CHURN_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A backup of one file."""
+    folder = tmp_path / "backups" / "20260101T000000Z"
+    file = folder / DATA.path
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"data")
+    (folder / "files.json").write_bytes(as_json([DATA]))
+    (folder / "metastore.json").write_bytes(as_json(Catalogue({"gold": "gold"}, (TABLE,))))
+    (folder / "registry.pb").write_bytes(b"")
+    (folder / "backup.json").write_bytes(as_json(SEAL))
+    return folder
+
+
+def local(path: Path) -> Storage:
+    return Storage(fs.LocalFileSystem(), str(path))
+
+
+def test_what_was_written_is_read(settings: Settings, made: Path) -> None:
+    read = read_backup(settings, str(made))
+    assert read.seal == SEAL
+    assert read.files == (DATA,)
+    assert read.catalogue == Catalogue({"gold": "gold"}, (TABLE,))
+
+
+def test_a_folder_without_its_seal_is_no_backup(settings: Settings, made: Path) -> None:
+    (made / "backup.json").unlink()
+    with pytest.raises(Unusable, match=r"has no backup\.json"):
+        read_backup(settings, str(made))
+
+
+def test_of_a_folder_of_backups_the_latest_is_named(settings: Settings, made: Path) -> None:
+    later = made.with_name("20260201T000000Z")
+    made.rename(later)
+    with pytest.raises(Unusable, match=f"the latest there is {later}"):
+        read_backup(settings, str(later.parent))
+
+
+@pytest.mark.parametrize("name", ["files.json", "metastore.json", "backup.json"])
+def test_a_damaged_part_is_named(settings: Settings, made: Path, name: str) -> None:
+    (made / name).write_text('{"cut')
+    with pytest.raises(Unusable, match=f"damaged, {name}"):
+        read_backup(settings, str(made))
+
+
+def test_another_format_is_refused_with_the_version_that_reads_it(
+    settings: Settings, made: Path
+) -> None:
+    (made / "backup.json").write_bytes(as_json(replace(SEAL, format=FORMAT + 1, project="9.9")))
+    with pytest.raises(Unusable, match=r"format 2[\s\S]*9\.9"):
+        read_backup(settings, str(made))
+
+
+@pytest.mark.parametrize("content", [None, b"dat"])
+def test_a_file_that_is_missing_or_cut_is_named(
+    settings: Settings, made: Path, content: bytes | None
+) -> None:
+    file = made / DATA.path
+    file.unlink() if content is None else file.write_bytes(content)
+    with pytest.raises(Unusable, match=f"1 of 1 files .*{DATA.path}"):
+        read_backup(settings, str(made))
+
+
+@pytest.mark.parametrize("inside", ["home/lake", "home/lake/gold", "home/runs/old"])
+def test_a_backup_is_not_laid_into_what_it_copies(
+    settings: Settings, tmp_path: Path, inside: str
+) -> None:
+    with pytest.raises(Unusable, match="lies in what is to be copied"):
+        backup(settings, str(tmp_path / inside), Steps(1))
+    assert not settings.home.exists()
+
+
+def test_a_target_that_can_not_be_made_is_named(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unusable, match=r"can't be made[\s\S]*file/backups"):
+        backup(settings, str(tmp_path / "file" / "backups"), Steps(1))
+
+
+def test_a_copy_has_content_and_time_of_the_original(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"data")
+    target = local(tmp_path / "below" / "two")
+    size, sha256 = copy_file(local(tmp_path / "one"), target)
+    copy = FileCopy("two", size, DATA.mtime_ns, sha256)
+    assert sha256 == "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7"
+    found = target.files.get_file_info(target.root)
+    # Until it has the time, it may be a half.
+    assert not is_there(found, target, copy)
+    set_time(target, copy.mtime_ns)
+    assert is_there(target.files.get_file_info(target.root), target, copy)
+    assert (tmp_path / "below" / "two").read_bytes() == b"data"
+
+
+def test_models_beside_an_object_store_lie_with_their_records(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup_layout, "storage", lambda _, address: local(Path(address)))
+    stored = replace(settings, lake_uri="s3a://lake/churn")
+    assert set(parts(settings, ["v1"])) == {"lake", "home/landed", "home/models", "home/runs"}
+    assert parts(stored, ["v1"])["home/models/v1/model"].root.endswith("lake/churn/_models/v1")
+
+
+def test_an_address_is_absolute() -> None:
+    assert address_of("s3a://bucket/prefix/") == "s3a://bucket/prefix"
+    assert address_of("backups") == str(Path.cwd() / "backups")
+
+
+def test_who_writes_waits_for_a_restore_that_broke_off(settings: Settings) -> None:
+    settings.home.mkdir()
+    restoring_file(settings).write_text(json.dumps({"backup": "/backups/one"}))
+    with pytest.raises(Unusable, match="repeat `churn restore /backups/one`"):
+        acquire(settings, "churn run", lambda _: None)
+    release(acquire(settings, "churn restore", lambda _: None, restores=True))
+
+
+def test_another_backup_does_not_go_on_with_it(settings: Settings, made: Path) -> None:
+    settings.home.mkdir()
+    restoring_file(settings).write_text(json.dumps({"backup": "/backups/one"}))
+    with pytest.raises(Unusable, match="another backup broke off here: /backups/one"):
+        restore(settings, str(made), Steps(1))
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        *("home/models/v1/record.json", "home/runs/r1", "home/registry/registry.db"),
+        *("home/landed/k.json", "home/lake/bronze/loads/_delta_log/0.json", "home/lake/file"),
+    ],
+)
+def test_what_is_in_the_way_is_named_and_stays(
+    settings: Settings, made: Path, tmp_path: Path, there: str
+) -> None:
+    path = tmp_path / there
+    path.parent.mkdir(parents=True)
+    path.touch()
+    with pytest.raises(Unusable, match="something is there already") as refusal:
+        restore(settings, str(made), Steps(1))
+    assert str(path).startswith(refusal.value.where)
+    assert path.exists()
+    assert not restoring_file(settings).exists()
+    assert not (settings.home / "spark").exists()
+
+
+def test_what_a_server_left_is_not_in_the_way(settings: Settings) -> None:
+    for folder in ("lake/bronze", "lake/gold", "registry", "spark/metastore", "logs", "secrets"):
+        (settings.home / folder).mkdir(parents=True)
+    for file in ("lake/_run.lock", "logs/spark.log", "secrets/redis_password"):
+        (settings.home / file).touch()
+    assert list(_files_there(settings)) == []
+
+
+def test_registries_differ_by_what_is_declared_not_by_when() -> None:
+    def registry(description: str, seconds: int) -> bytes:
+        made = Registry(version_id=str(seconds))
+        view = made.feature_views.add()
+        view.spec.name, view.spec.description = "customer_features", description
+        for meta in (view.meta, view.spec.batch_source.meta):
+            meta.created_timestamp.seconds = seconds
+        made.entities.add().spec.name = "customer"
+        return made.SerializeToString()
+
+    assert differences(registry("one", 1), registry("one", 2)) == []
+    changed = ["feature_views: customer_features"]
+    assert differences(registry("one", 1), registry("other", 1)) == changed
+    assert differences(registry("one", 1), b"") == ["entities: customer", *changed]
+
+
+@pytest.mark.parametrize(
+    ("told", "path"),
+    [
+        ("file:/a b/%41/gold", "/a b/%41/gold"),
+        ("file:///lake/gold", "/lake/gold"),
+        ("s3a://bucket/prefix/gold", "bucket/prefix/gold"),
+    ],
+)
+def test_a_place_that_spark_tells_is_taken_as_it_stands(told: str, path: str) -> None:
+    assert path_told(told) == path
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2_540_000, "2.5 MB")],
+)
+def test_sizes_in_words(size: int, words: str) -> None:
+    assert in_words(size) == words
