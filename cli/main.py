@@ -362,6 +362,27 @@ def restore(settings: Settings, source: str) -> None:
     click.echo(restores.closing_words(settings, restored))
 
 
+@main.command()
+@click.option(
+    "--days",
+    default=90,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="What is older may go; what the tables' history needs is kept 7 days at least.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@command
+def tidy(settings: Settings, days: int, dry_run: bool) -> None:
+    """Remove what is old and nobody refers to: superseded files of tables, logs, runs, models.
+
+    Bronze is never touched.
+    """
+    from cli import tidy as tidying
+
+    for line in tidying.lines(tidying.tidy(settings, days, dry_run, Steps(tidying.STEPS)), dry_run):
+        click.echo(line)
+
+
 @main.group()
 def airflow() -> None:
     """Airflow on this machine, with the DAG `01_etl`: up, down, password.
