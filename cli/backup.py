@@ -169,7 +169,5 @@ def _seal(
 
 
 def _belongs(part: str, name: str) -> bool:
-    """No lock, and nothing that is not finished: of CHURN_HOME, what has a hidden name."""
-    if part == LAKE:
-        return not name.startswith(PRIVATE)
-    return not any(each.startswith(".") for each in name.split("/"))
+    """No lock and, of CHURN_HOME, nothing that is being written: a draft has a hidden name."""
+    return not name.startswith(PRIVATE if part == LAKE else ".")

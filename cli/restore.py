@@ -56,7 +56,7 @@ def restore(settings: Settings, source: str, steps: Steps) -> Restored:
             _refuse_filled([*_files_there(settings)])
         with lake(settings, purpose, steps) as spark:
             if not goes_on:
-                _refuse_filled([f"metastore: {name}" for name in catalogue.known_tables(spark)])
+                _refuse_filled(_known_there(settings, spark))
                 _begin(settings, backup)
             restored = _restored(settings, spark, backup, steps)
         restoring_file(settings).unlink()
@@ -97,6 +97,15 @@ def _files_there(settings: Settings) -> Iterator[str]:
             continue
         for below in place.below(each):
             yield f"{settings.lake_uri}/{place.name(below.path)}"
+
+
+def _known_there(settings: Settings, spark: SparkSession) -> list[str]:
+    """What the metastore knows already, of this lake or another."""
+    schemas = catalogue.schemas_elsewhere(spark, storage(settings, settings.lake_uri))
+    return [
+        *(f"metastore: {name}" for name in catalogue.known_tables(spark)),
+        *(f"metastore: schema {name}, which lies in another lake" for name in schemas),
+    ]
 
 
 def _refuse_filled(there: list[str]) -> None:

@@ -89,6 +89,12 @@ def known_tables(spark: SparkSession) -> list[str]:
     ]
 
 
+def schemas_elsewhere(spark: SparkSession, lake: Storage) -> list[str]:
+    """Schemas that lie outside of the lake; Spark's own first one is nobody's."""
+    others = (each for each in _schemas(spark) if each != "default")
+    return [each for each in others if _schema_place(spark, each, lake) is None]
+
+
 def delta_tables(spark: SparkSession, schemas: Sequence[str]) -> list[str]:
     """Names of the Delta tables of some schemas."""
     return [

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from feast.protos.feast.core.Registry_pb2 import Registry
@@ -12,7 +13,7 @@ from cli import backup_layout
 from cli.backup import backup
 from cli.backup_layout import FORMAT, Seal, address_of, as_json, parts, read_backup
 from cli.progress import Steps, in_words
-from cli.restore import _files_there, restore
+from cli.restore import _files_there, _known_there, restore
 from feature_repo.registered import differences
 from lakehouse.catalogue import Catalogue, Partition, Table
 from lakehouse.copies import FileCopy, copy_file, is_there, set_time
@@ -185,6 +186,24 @@ def test_what_a_server_left_is_not_in_the_way(settings: Settings) -> None:
     for file in ("lake/_run.lock", "logs/spark.log", "secrets/redis_password"):
         (settings.home / file).touch()
     assert list(_files_there(settings)) == []
+
+
+def test_what_the_metastore_knows_is_in_the_way(settings: Settings) -> None:
+    def schema(name: str, place: str) -> SimpleNamespace:
+        return SimpleNamespace(name=name, locationUri=f"file:{place}/{name}")
+
+    lake = settings.lake_uri
+    there = [schema("bronze", lake), schema("gold", "/old%20lake"), schema("default", "/old")]
+    tables = {"bronze": [SimpleNamespace(name="loads", isTemporary=False)]}
+    catalog = SimpleNamespace(
+        listDatabases=lambda: there,
+        getDatabase=lambda name: next(each for each in there if each.name == name),
+        listTables=lambda name: tables.get(name, []),
+    )
+    assert _known_there(settings, SimpleNamespace(catalog=catalog)) == [
+        "metastore: bronze.loads",
+        "metastore: schema gold, which lies in another lake",
+    ]
 
 
 def test_registries_differ_by_what_is_declared_not_by_when() -> None:
