@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from homes import quiet_port
 from pyarrow import fs
 
 from lakehouse.service import answers_on
+from lakehouse.settings import LOOPBACK
 
 WEED = Path(sys.executable).with_name("weed")
 START_SECONDS = 60
@@ -38,30 +39,52 @@ class ObjectStore:
 
 
 @contextmanager
-def object_store(folder: Path) -> Iterator[ObjectStore]:
-    """Run a server on free ports, with keys of its own."""
-    ports = {name: quiet_port() for name in ("s3", "master", "volume", "filer", "webdav", "admin")}
+def object_store(folder: Path, kind: str = "seaweedfs") -> Iterator[ObjectStore]:
+    """Run a server on free ports, with keys of its own; `kind`: one of SERVERS."""
+    port = quiet_port()
     environ = {
         "AWS_ACCESS_KEY_ID": secrets.token_hex(10),
         "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
         "AWS_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3']}",
+        "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{port}",
     }
-    command = [
-        *(str(WEED), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-        *(f"-{name}.port={port}" for name, port in ports.items()),
-    ]
+    command, keys = SERVERS[kind](folder, port, environ)
     with (
         (folder / "server.log").open("wb") as log,
         subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **environ}, stdout=log, stderr=log
+            command, cwd=folder, env={**os.environ, **keys}, stdout=log, stderr=log
         ) as server,
     ):
         try:
-            _wait_for(ports["s3"], server, folder / "server.log")
+            _wait_for(port, server, folder / "server.log")
             yield ObjectStore(environ, server)
         finally:
             server.kill()
+
+
+Start = tuple[list[str], dict[str, str]]
+
+
+def _seaweedfs(folder: Path, port: int, environ: dict[str, str]) -> Start:
+    others = {name: quiet_port() for name in ("master", "volume", "filer", "webdav", "admin")}
+    ports = [f"-{name}.port={number}" for name, number in {"s3": port, **others}.items()]
+    binds = (f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}")
+    return [str(WEED), "mini", f"-dir={folder}", *binds, *ports], environ
+
+
+def _minio(folder: Path, port: int, environ: dict[str, str]) -> Start:
+    keys = {
+        "MINIO_ROOT_USER": environ["AWS_ACCESS_KEY_ID"],
+        "MINIO_ROOT_PASSWORD": environ["AWS_SECRET_ACCESS_KEY"],
+        "MINIO_BROWSER": "off",
+    }
+    return ["minio", "server", str(folder / "data"), f"--address={LOOPBACK}:{port}"], keys
+
+
+SERVERS: dict[str, Callable[[Path, int, dict[str, str]], Start]] = {
+    "seaweedfs": _seaweedfs,
+    "minio": _minio,
+}
 
 
 def _wait_for(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
