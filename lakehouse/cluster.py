@@ -16,7 +16,10 @@ import json
 import os
 import sys
 import urllib.request
+from pathlib import Path
+from tempfile import mkdtemp
 
+from lakehouse.authorities import java_options
 from lakehouse.spark_server import module_options
 from lakehouse.toolbox import SPARK_HOME, find_java
 
@@ -41,8 +44,11 @@ def command(role: str, host: str, *arguments: str) -> list[str]:
 
 def environment(host: str) -> dict[str, str]:
     """The environment of either: executors are started with the worker's."""
+    # Executors read the object store too, and are told by the environment whom to trust.
+    trust = java_options(os.environ.get("AWS_CA_BUNDLE"), Path(mkdtemp(prefix="churn-")))
     return {
         **os.environ,
+        **({"JDK_JAVA_OPTIONS": " ".join(trust)} if trust else {}),
         "SPARK_LOCAL_IP": host,
         "JAVA_HOME": str(find_java().resolve().parent.parent),
         "SPARK_HOME": str(SPARK_HOME),

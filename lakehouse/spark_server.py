@@ -16,6 +16,7 @@ from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
+from lakehouse.authorities import java_options
 from lakehouse.errors import ServerLost, Unavailable
 from lakehouse.metastore import PURPOSE, make_tables, write_configuration
 from lakehouse.service import IDLE_SECONDS, Running, Say, Service, answers_on
@@ -258,6 +259,7 @@ def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
         f"-Xmx{heap_megabytes()}m",
         *COMPILER,
         *module_options(),
+        *_trust(settings, folder),
         f"-Dderby.stream.error.file={folder.parent}/logs/derby.log",
         *("-cp", class_path, "org.apache.spark.deploy.SparkSubmit"),
         *("--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"),
@@ -265,6 +267,11 @@ def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
         "spark-internal",
         *(part for key, value in thrift.items() for part in ("--hiveconf", f"{key}={value}")),
     ]
+
+
+def _trust(settings: Settings, folder: Path) -> list[str]:
+    is_asked = settings.aws.get("AWS_ENDPOINT_URL", "").startswith("https:")
+    return java_options(settings.aws.get("AWS_CA_BUNDLE"), folder) if is_asked else []
 
 
 def module_options() -> list[str]:
