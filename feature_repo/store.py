@@ -99,6 +99,8 @@ def _connection_string(address: online_store.Address) -> str:
     parts = [f"{address.host}:{address.port}", f"db={address.database}"]
     if address.tls:
         parts.append("ssl=true")
+        if address.ca_bundle:
+            parts.append(f"ssl_ca_certs={address.ca_bundle}")
     if address.password:
         # Feast reads the value as JSON where it can: quoted, a password of digits stays text.
         parts.append(f'password="{address.password}"')

@@ -20,13 +20,17 @@ Client: TypeAlias = "redis.Redis"
 
 @dataclass(frozen=True)
 class Address:
-    """Where the online store answers; `tls`: with a certificate that the machine trusts."""
+    """Where the online store answers.
+
+    `tls`: with a certificate that the machine trusts, or that an authority of `ca_bundle` signed.
+    """
 
     host: str
     port: int
     password: str | None = field(repr=False)
     database: int = 0
     tls: bool = False
+    ca_bundle: str | None = None
 
     def client(self) -> Client:
         """A client; connects with the first command."""
@@ -36,6 +40,7 @@ class Address:
             password=self.password,
             db=self.database,
             ssl=self.tls,
+            ssl_ca_certs=self.ca_bundle,
             socket_connect_timeout=5,
             socket_timeout=30,
         )
@@ -97,7 +102,9 @@ def _named(settings: Settings) -> Address:
         )
     database = int(url.path.strip("/") or 0)
     password, tls = settings.redis_password, url.scheme == "rediss"
-    return Address(url.hostname, url.port or 6379, password, database, tls)
+    return Address(
+        url.hostname, url.port or 6379, password, database, tls, settings.redis_ca_bundle
+    )
 
 
 def _embedded(settings: Settings, say: Say) -> Address:

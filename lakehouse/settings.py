@@ -29,7 +29,8 @@ class Settings:
     `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports, on
     loopback where nothing else is said: `spark_host` is where clients and executors find the Spark
     server, `spark_bind` the address that it listens on when it is started here. `redis_url` is
-    None where the embedded online store is used; `metastore_url`, `registry_url` and
+    None where the embedded online store is used, `redis_ca_bundle` a file of the authorities whose
+    certificate it may show beside those that the machine trusts; `metastore_url`, `registry_url` and
     `airflow_database_url`, addresses postgresql://user@host:port/database, where those are files.
     The passwords of the latter two stand in the file that PGPASSFILE names. `airflow_host` and
     `airflow_bind` are to Airflow's API server what the same are to Spark's; `airflow_password`, of
@@ -48,6 +49,7 @@ class Settings:
     connect_port: int = 15002
     redis_url: str | None = None
     redis_password: str | None = field(default=None, repr=False)
+    redis_ca_bundle: str | None = None
     airflow_host: str = LOOPBACK
     airflow_bind: str = LOOPBACK
     airflow_port: int = 8080
@@ -129,6 +131,7 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
         spark_bind=values.get("CHURN_SPARK_BIND") or LOOPBACK,
         redis_url=values.get("CHURN_REDIS_URL") or None,
         redis_password=values.get("CHURN_REDIS_PASSWORD") or None,
+        redis_ca_bundle=values.get("CHURN_REDIS_CA_BUNDLE") or None,
         lock_wait=lock_wait,
         metastore_url=values.get("CHURN_METASTORE_URL") or None,
         metastore_password=values.get("CHURN_METASTORE_PASSWORD") or None,

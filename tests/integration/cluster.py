@@ -1,6 +1,8 @@
 """A Spark standalone cluster of its own for tests: a master and two workers, as processes."""
 
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +12,11 @@ from pathlib import Path
 import psutil
 from homes import quiet_port
 
-from lakehouse import cluster
-from lakehouse.settings import LOOPBACK
+from lakehouse.settings import LOOPBACK, PROJECT
 
 START_SECONDS = 60
 WORKERS = 2
+COMMAND = (sys.executable, "-m", "lakehouse.cluster")
 Process = subprocess.Popen[bytes]
 
 
@@ -23,6 +25,7 @@ class Cluster:
     """Where the master answers, and the processes that live."""
 
     folder: Path
+    environ: dict[str, str]
     port: int = field(default_factory=quiet_port)
     workers: list[Process] = field(default_factory=list)
     _started: int = 0
@@ -64,17 +67,18 @@ class Cluster:
     def _run(self, role: str, name: str, *arguments: str) -> Process:
         with self._log(name).open("wb") as log:
             return subprocess.Popen(
-                cluster.command(role, LOOPBACK, "--webui-port", "0", *arguments),
-                env=cluster.environment(LOOPBACK),
+                [*COMMAND, role, LOOPBACK, "--webui-port", "0", *arguments],
+                cwd=PROJECT,
+                env={**os.environ, **self.environ},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
 
 
 @contextmanager
-def spark_cluster(folder: Path) -> Iterator[Cluster]:
+def spark_cluster(folder: Path, **environ: str) -> Iterator[Cluster]:
     """Run it on free ports."""
-    running = Cluster(folder)
+    running = Cluster(folder, environ)
     try:
         running.start()
         yield running

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from homes import quiet_port
 from pyarrow import fs
+from tls import Identity
 
 from lakehouse.service import answers_on
 from lakehouse.settings import LOOPBACK
@@ -34,13 +35,19 @@ class ObjectStore:
             secret_key=self.environ["AWS_SECRET_ACCESS_KEY"],
             endpoint_override=address,
             scheme=scheme,
+            tls_ca_file_path=self.environ.get("AWS_CA_BUNDLE"),
             allow_bucket_creation=True,
         )
 
 
 @contextmanager
-def object_store(folder: Path, kind: str = "seaweedfs") -> Iterator[ObjectStore]:
-    """Run a server on free ports, with keys of its own; `kind`: one of SERVERS."""
+def object_store(
+    folder: Path, kind: str = "seaweedfs", identity: Identity | None = None
+) -> Iterator[ObjectStore]:
+    """Run a server on free ports, with keys of its own.
+
+    `kind`: one of SERVERS; `identity`: speaks TLS, and shows this (SeaweedFS only).
+    """
     port = quiet_port()
     environ = {
         "AWS_ACCESS_KEY_ID": secrets.token_hex(10),
@@ -49,6 +56,11 @@ def object_store(folder: Path, kind: str = "seaweedfs") -> Iterator[ObjectStore]
         "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{port}",
     }
     command, keys = SERVERS[kind](folder, port, environ)
+    if identity:
+        environ["AWS_ENDPOINT_URL"] = f"https://{LOOPBACK}:{port}"
+        environ["AWS_CA_BUNDLE"] = str(identity.authority)
+        shown = {"cert": identity.certificate, "key": identity.key}
+        command += [f"-s3.{name}.file={file}" for name, file in shown.items()]
     with (
         (folder / "server.log").open("wb") as log,
         subprocess.Popen(

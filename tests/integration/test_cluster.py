@@ -5,6 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from faults import Job, OwnRedis
 from homes import Home, Homes, Walked, quiet_port
 from object_store import ObjectStore, object_store
 from pyarrow import fs
+from tls import new_identity, tls_door
 
 from lakehouse import spark_server
+from lakehouse.settings import LOOPBACK
 
 BUCKET = "lake"
+KINDS = ["seaweedfs", "minio", "by TLS"]
 INTO_THE_BUILD = 5  # seconds
 FAULTS = ["a worker is killed", "the store is paused", "redis is restarted"]
 FOLDERS = ["_models", "audit", "bronze", "gold", "silver"]
@@ -36,17 +40,33 @@ class Grown:
     folder: Path
 
 
-@pytest.fixture(scope="module", params=["seaweedfs", pytest.param("minio", marks=pytest.mark.long)])
+@pytest.fixture(
+    scope="module",
+    params=[KINDS[0], *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS[1:])],
+)
 def grown(
     request: pytest.FixtureRequest, homes: Homes, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Grown]:
     if request.param == "minio" and shutil.which("minio") is None:
         pytest.skip("no MinIO server on PATH")
     folder = tmp_path_factory.mktemp("servers")
-    with object_store(folder, request.param) as store, spark_cluster(folder) as cluster:
+    identity = new_identity(folder) if request.param == "by TLS" else None
+    with ExitStack() as running:
+        kind = "minio" if request.param == "minio" else "seaweedfs"
+        store = running.enter_context(object_store(folder, kind, identity))
         store.files().create_dir(BUCKET)
         redis = OwnRedis(quiet_port(), folder)
         redis.start()
+        running.callback(redis.kill)
+        trust: dict[str, str] = {}
+        if identity:
+            door = running.enter_context(tls_door(identity, redis.port))
+            trust = {
+                "CHURN_REDIS_URL": f"rediss://{LOOPBACK}:{door}/0",
+                "CHURN_REDIS_CA_BUNDLE": str(identity.authority),
+            }
+        bundle = {k: v for k, v in store.environ.items() if k == "AWS_CA_BUNDLE"}
+        cluster = running.enter_context(spark_cluster(folder, **bundle))
         plain = homes.new("grown")
         home = Home(
             plain.path,
@@ -54,15 +74,13 @@ def grown(
                 **plain.environ,
                 **store.environ,
                 **redis.environ,
+                **trust,
                 "CHURN_SPARK_MASTER": cluster.master,
                 "CHURN_LAKE_URI": f"s3a://{BUCKET}/churn",
             },
         )
-        try:
-            yield Grown(home, cluster, store, redis, folder)
-        finally:
-            home.end()
-            redis.kill()
+        running.callback(home.end)
+        yield Grown(home, cluster, store, redis, folder)
 
 
 @pytest.fixture(scope="module")
