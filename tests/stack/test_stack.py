@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import psutil
 import pytest
 from airflow_api import Airflow
 from engine import IMAGE, Engine, engine
-from homes import quiet_port
+from homes import BIN, quiet_port
 
 TOOLS = Path(__file__).resolve().parents[3] / "shared" / "stack"
 DAG = "01_etl"
@@ -23,6 +24,7 @@ COUNTS = {"bronze": 7049, "exact_duplicates": 4, "rejected": 2, "silver": 7043, 
 ONCE = {"secrets", "buckets", "airflow-prepare"}
 SERVERS = 11  # two of them workers
 HEALTHY_SECONDS = 300  # after `up` has come back: Airflow's parts report in
+HASHES = {"uv.lock", "lakehouse/jars.toml"}  # not secrets, though they look like it
 LISTING = """
 from lakehouse.settings import read_settings
 from lakehouse.storage import storage
@@ -173,6 +175,29 @@ def test_no_secret_is_where_others_look(stack: Stack, states: dict[str, str | No
     ]
     for secret in secrets:
         assert not [text[:200] for text in said if secret in text]
+
+
+def test_the_image_holds_what_is_committed_and_no_secret(stack: Stack, tmp_path: Path) -> None:
+    made = stack.engine.call("docker", "create", IMAGE).split()[0]  # warnings follow
+    tar = tmp_path / "image.tar"
+    stack.engine.call("docker", "export", "-o", tar, made, minutes=5)
+    stack.engine.call("docker", "rm", made)
+    with tarfile.open(tar) as image:
+        files = [each for each in image if each.isfile()]
+        ours = [each for each in files if re.match(r"app/(?!\.venv/|\.tools/)", each.name)]
+        image.extractall(tmp_path, ours, filter="data")
+    tar.unlink()
+    committed = set(stack.engine.call("git", "ls-files").split())
+    copies = {each.name.removeprefix("app/") for each in ours}
+    assert copies <= committed
+    assert not [each.name for each in files if Path(each.name).name == ".env"]
+    homes = r"root/(?!\.bashrc|\.profile)|home/|var/lib/churn/"
+    assert not [each.name for each in files if re.match(homes, each.name)]
+    # as `make lint` does with what is committed
+    paths = sorted(str(tmp_path / "app" / each) for each in copies - HASHES)
+    stack.engine.call(BIN / "detect-secrets-hook", *paths)
+    told = stack.engine.call("docker", "image", "inspect", "-f", "{{json .Config.Env}}", IMAGE)
+    assert not re.search("PASSWORD|SECRET|TOKEN", told)
 
 
 def test_a_rotated_password_is_taken(
