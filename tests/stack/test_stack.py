@@ -6,14 +6,14 @@ import shutil
 import tarfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-from airflow_api import Airflow
+from airflow_api import ENDED, Airflow
 from engine import IMAGE, Engine, engine
 from homes import BIN, quiet_port
 
@@ -23,6 +23,7 @@ WORKBOOK = "Telco-Customer-Churn.xlsx"
 COUNTS = {"bronze": 7049, "exact_duplicates": 4, "rejected": 2, "silver": 7043, "gold": 7043}
 ONCE = {"secrets", "buckets", "airflow-prepare"}
 SERVERS = 11  # two of them workers
+UNITS = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1}
 HEALTHY_SECONDS = 300  # after `up` has come back: Airflow's parts report in
 HASHES = {"uv.lock", "lakehouse/jars.toml"}  # not secrets, though they look like it
 LISTING = """
@@ -45,10 +46,11 @@ class Stack:
     project: str
     port: int
     landing: Path
+    options: tuple[str, ...] = ()
 
     def compose(self, *arguments: str, minutes: float = 5) -> str:
         return self.engine.call(
-            *("docker-compose", "-p", self.project, *arguments),
+            *("docker-compose", "-p", self.project, *self.options, *arguments),
             minutes=minutes,
             CHURN_AIRFLOW_PORT=str(self.port),
             CHURN_LANDING_FOLDER=str(self.landing),
@@ -71,6 +73,12 @@ class Stack:
             for name, each in self.containers().items()
             if "Health" in each["State"]
         }
+
+    def memory(self) -> float:
+        """What all containers use together, in GiB."""
+        told = self.engine.call("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}")
+        used = re.findall(r"^([\d.]+)([KMG]?)i?B", told, re.MULTILINE)
+        return sum(float(number) * UNITS[unit] for number, unit in used)
 
     def secrets(self) -> list[str]:
         """Every secret that was generated."""
@@ -98,6 +106,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Iterat
 
 @pytest.fixture(scope="module")
 def airflow(stack: Stack) -> Airflow:
+    return site_of(stack)
+
+
+def site_of(stack: Stack) -> Airflow:
     password = stack.inside("airflow-api-server", "churn", "airflow", "password").strip()
     return Airflow(f"http://127.0.0.1:{stack.port}", password)
 
@@ -211,3 +223,21 @@ def test_a_rotated_password_is_taken(
     assert len(set(stack.secrets()) - set(before)) == 1
     said = stack.inside("spark-driver", "churn", "features", "verify")
     assert "no differences" in said
+
+
+def test_four_gigabytes_suffice_with_one_worker(stack: Stack) -> None:
+    """The last one here: it takes the place of the full stack."""
+    stack.compose("down", "-v", "-t", "5")
+    small = replace(stack, options=("--env-file", "docker/small.env"))
+    small.compose("up", "-d", minutes=15)
+    airflow = site_of(small)
+    airflow.switch_on(DAG)
+    airflow.trigger(DAG, "small", workbook=f"/landing/{WORKBOOK}")
+    most = 0.0
+    while (state := airflow.run(DAG, "small")["state"]) not in ENDED:
+        most = max(most, small.memory())
+    print(f"{most:.2f} GiB at most")
+    assert state == "success", airflow.states(DAG, "small")
+    said = small.inside("spark-driver", "churn", "features", "verify")
+    assert "7,043 customers, 46 features, no differences" in said
+    assert most < 4
