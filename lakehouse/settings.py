@@ -29,8 +29,8 @@ class Settings:
     `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports, on
     loopback where nothing else is said: `spark_host` is where clients and executors find the Spark
     server, `spark_bind` the address that it listens on when it is started here. `redis_url` is
-    None where the embedded online store is used, `redis_ca_bundle` a file of the authorities whose
-    certificate it may show beside those that the machine trusts; `metastore_url`, `registry_url` and
+    None where the embedded online store is used; `redis_ca_bundle` names a file of authorities
+    that its certificate may be signed by. `metastore_url`, `registry_url` and
     `airflow_database_url`, addresses postgresql://user@host:port/database, where those are files.
     The passwords of the latter two stand in the file that PGPASSFILE names. `airflow_host` and
     `airflow_bind` are to Airflow's API server what the same are to Spark's; `airflow_password`, of
