@@ -23,7 +23,8 @@ from lakehouse.authorities import java_options
 from lakehouse.spark_server import module_options
 from lakehouse.toolbox import SPARK_HOME, find_java
 
-MEMORY = "-Xmx512m"  # a master and a worker only watch over others
+# A master and a worker only watch over others; what they do not need, executors have.
+MEMORY = ("-Xmx192m", "-XX:+UseSerialGC")
 SCALA = "2.13"  # of the pyspark wheel
 ALIVE = "ALIVE"
 
@@ -32,7 +33,7 @@ def command(role: str, host: str, *arguments: str) -> list[str]:
     """The command line of a master or a worker."""
     return [
         str(find_java()),
-        MEMORY,
+        *MEMORY,
         *module_options(),
         "-Dspark.master.rest.enabled=false",  # a door for jobs of others, and nobody's guard
         *("-cp", f"{SPARK_HOME}/jars/*"),

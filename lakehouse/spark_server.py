@@ -285,14 +285,14 @@ def module_options() -> list[str]:
 
 
 def heap_megabytes() -> int:
-    """Half of the memory of the machine, or of the container, between 1 and 4 GiB."""
+    """Half of the memory of the machine, or of the container, between 0.75 and 4 GiB."""
     memory = psutil.virtual_memory().total
     try:
         limit = CONTAINER_LIMIT.read_text().strip()
     except OSError:
         limit = "max"
     half = min(memory, int(limit) if limit.isdecimal() else memory) // 2**21
-    return max(1024, min(4096, half))
+    return max(768, min(4096, half))
 
 
 def configuration(settings: Settings, folder: Path, jars: list[Path]) -> dict[str, str | int]:
