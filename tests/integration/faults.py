@@ -297,7 +297,8 @@ def _unpublished_files(home: Home, spark: Any, table: str) -> list[str]:
         unquote(urlsplit(row["file"]).path)
         for row in query(spark, f"select distinct _metadata.file_path as file from gold.{table}")
     }
-    there = {str(path) for path in (home.settings.lake / "gold" / table).rglob("*.parquet")}
+    folder = Path(home.settings.lake_uri) / "gold" / table
+    there = {str(path) for path in folder.rglob("*.parquet")}
     if read == there:
         return []
     return [f"gold.{table}: published {sorted(read)}, in its folder {sorted(there)}"]

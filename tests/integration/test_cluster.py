@@ -139,6 +139,7 @@ def test_gold_holds_just_the_published_files(grown: Grown, summary: dict[str, An
         assert there == {each["path"].removeprefix("s3a://") for each in files}
 
 
+@pytest.mark.long
 def test_the_same_workbook_again_changes_nothing(
     grown: Grown, summary: dict[str, Any], shared_data: Path
 ) -> None:

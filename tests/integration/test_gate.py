@@ -69,6 +69,7 @@ def load_and_build(
         home.churn("build", *without)
 
 
+@pytest.mark.long
 def test_dirty_rows_are_rejected_by_what_is_wrong_with_them(
     tables: Home, samples: list[Path]
 ) -> None:
@@ -110,6 +111,7 @@ def test_the_order_of_rows_does_not_matter(tables: Home, shared_data: Path, tmp_
     assert (kept["0639-TSIQW"], kept["8456-QDAVC"]) == (6886.25, 1495.1)
 
 
+@pytest.mark.long
 def test_a_refused_load_changes_nothing_that_is_published(
     tables: Home, samples: list[Path], tmp_path: Path
 ) -> None:
