@@ -113,6 +113,7 @@ def whole(home: Home, path: Path) -> None:
     home.churn("run", path, "--extract-date", date_of(path))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_restated_and_a_late_extract_end_as_their_workbooks_say(
     homes: Homes, months: list[Path], tmp_path: Path

@@ -367,6 +367,7 @@ def wait_for_a_read(readers: list[Reader], stage: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_readers_never_see_half_an_extract(
     extracts: Home, months: list[Path], tmp_path: Path
