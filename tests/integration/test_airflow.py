@@ -85,6 +85,8 @@ def green(scheduled: Scheduled, shared_data: Path) -> str:
 
 def test_a_run_does_what_churn_run_does(scheduled: Scheduled, green: str, walked: Walked) -> None:
     states = scheduled.airflow.states(DAG, green)
+    # After the kill what was left was run task by task, and the producer left out.
+    assert states.pop("dbt_producer_watcher") in ("success", "skipped"), states
     assert set(states.values()) == {"success"}, states
     summary = scheduled.airflow.result(DAG, green, "score")
     assert summary["counts"] == walked.summary["counts"]
