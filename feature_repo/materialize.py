@@ -5,18 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from feast.feature_view import DUMMY_ENTITY_NAME
-from feast.infra.online_stores.helpers import _redis_key
 from feast.infra.registry.base_registry import BaseRegistry
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
 from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.entities import customer
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
 from feature_repo.guests import own_sql_dialect, quietly
+from feature_repo.layout import PROJECT_NAME, redis_key
 from feature_repo.published import Publication, latest_publication
-from feature_repo.store import PROJECT_NAME, writing_store
+from feature_repo.store import writing_store
 from lakehouse import online_store
 from lakehouse.errors import GateRefused
 from lakehouse.service import Say
@@ -115,12 +113,6 @@ def marker(publication: Publication) -> bytes:
             "features": [field.name for field in customer_features.features],
         }
     ).encode()
-
-
-def redis_key(customer_id: str) -> bytes:
-    """The online store's key of a customer, as Feast writes it."""
-    entity = EntityKey(join_keys=[customer.join_key], entity_values=[Value(string_val=customer_id)])
-    return bytes(_redis_key(PROJECT_NAME, entity, entity_key_serialization_version=3))
 
 
 def customer_keys(client: online_store.Client) -> Iterator[bytes]:

@@ -10,13 +10,12 @@ from feast import FeatureStore
 from feast.infra.online_stores.redis import RedisOnlineStoreConfig
 from feast.repo_config import RegistryConfig, RepoConfig
 
+from feature_repo.layout import KEY_VERSION, PROJECT_NAME
 from feature_repo.offline import OneStateOfflineStoreConfig
 from lakehouse import online_store
 from lakehouse.postgresql import database
 from lakehouse.service import Say
 from lakehouse.settings import Settings, read_settings
-
-PROJECT_NAME = "churn"
 
 
 def store(settings: Settings | None = None, say: Say = lambda text: None) -> FeatureStore:
@@ -73,7 +72,7 @@ def configuration(
             # materialize runs under the run lock, so there is one writer.
             skip_dedup=True,
         ),
-        entity_key_serialization_version=3,
+        entity_key_serialization_version=KEY_VERSION,
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from faults import FAULTS, STEPS, Extract, Found, Job, OwnRedis, extract_of, found, history
 from homes import BIN, Home, Homes, quiet_port
 
-from feature_repo.materialize import redis_key
+from feature_repo.layout import redis_key
 from feature_repo.verify import verify
 from lakehouse import online_store, spark_server
 from lakehouse.run_lock import lock_file

@@ -156,7 +156,7 @@ def test_verify_reads_everything_back(walked: Walked) -> None:
 
 
 def test_verify_finds_a_changed_value(walked: Walked) -> None:
-    from feature_repo.materialize import redis_key
+    from feature_repo.layout import redis_key
 
     settings = walked.home.settings
     address = online_store.ensure(settings, lambda _: None)

@@ -1,0 +1,60 @@
+"""How a customer lies in the online store: a hash, laid out as Feast's own Redis store does it.
+
+The key is Feast's entity key and the project's name; a field is the hash of view and feature, its
+value Feast's message `Value`; one more field holds the event timestamp.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from feast.infra.online_stores.helpers import _mmh3, _redis_key
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from feature_repo.entities import customer
+from feature_repo.features import customer_features
+
+PROJECT_NAME = "churn"
+KEY_VERSION = 3
+TIMESTAMP_FIELD = f"_ts:{customer_features.name}".encode()
+
+
+@dataclass(frozen=True)
+class OnlineRow:
+    """What the online store holds of a customer; the event timestamp is in UTC."""
+
+    event_timestamp: datetime
+    features: dict[str, int | float | None]
+
+
+def redis_key(customer_id: str) -> bytes:
+    """The key of a customer's hash."""
+    entity = EntityKey(join_keys=[customer.join_key], entity_values=[Value(string_val=customer_id)])
+    return bytes(_redis_key(PROJECT_NAME, entity, entity_key_serialization_version=KEY_VERSION))
+
+
+def field(feature: str) -> bytes:
+    """The field of the hash that a feature lies in."""
+    return bytes(_mmh3(f"{customer_features.name}:{feature}"))
+
+
+def read_row(names: Sequence[str], stored: Mapping[bytes, bytes]) -> OnlineRow | None:
+    """The features `names` of a customer's hash; None where there is no such customer.
+
+    A feature that the hash lacks, or that is null, is None.
+    """
+    stamp = stored.get(TIMESTAMP_FIELD)
+    if stamp is None:
+        return None
+    read_at = Timestamp.FromString(stamp).ToDatetime(UTC)
+    return OnlineRow(read_at, {name: _value(stored.get(field(name))) for name in names})
+
+
+def _value(stored: bytes | None) -> int | float | None:
+    if not stored:
+        return None
+    value = Value.FromString(stored)
+    found: int | float = getattr(value, value.WhichOneof("val"))
+    return found
