@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import msgspec
 from fastapi import Body, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
@@ -19,7 +19,7 @@ from feature_repo.declared import TTL
 from feature_repo.layout import OnlineRow, read_row
 from lakehouse.settings import Settings
 from serving import page, problems, shapes, what_if
-from serving.gate import Gate
+from serving.gate import Gate, broken
 from serving.keys import Keys
 from serving.limits import Limits
 from serving.metrics import MEDIA_TYPE as METRICS_TYPE
@@ -201,6 +201,8 @@ def application(settings: Settings, clock: Clock = now) -> Gate:
     _add_plain_routes(app, service)
     app.exception_handler(HTTPException)(_http_problem)
     app.exception_handler(RequestValidationError)(_validation_problem)
+    # The gate, which it comes to next, writes it down.
+    app.exception_handler(Exception)(lambda *_: broken().response())
     _describe_key(app)
     return Gate(app, Keys(settings), service.limits, service.metrics)
 
