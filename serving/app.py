@@ -179,7 +179,10 @@ def now() -> datetime:
 
 
 def application(settings: Settings, clock: Clock = now) -> Gate:
-    """The application behind its gate; reads models and keys, and connects, when it is asked."""
+    """The application behind its gate; reads models and keys, and connects, when it is asked.
+
+    Its `state.service` is what the routes work with.
+    """
     service = Service(settings, clock)
 
     @asynccontextmanager
@@ -197,6 +200,7 @@ def application(settings: Settings, clock: Clock = now) -> Gate:
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    app.state.service = service
     _add_routes(app, service)
     _add_plain_routes(app, service)
     app.exception_handler(HTTPException)(_http_problem)

@@ -11,6 +11,7 @@ from lakehouse.errors import Unavailable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from serving.app import Clock, application, now
+from serving.gate import Gate
 
 # Bytes of a request's line and headers. The server itself would take in any number of them.
 LARGEST_HEAD = 64 * 1024
@@ -50,10 +51,15 @@ def serve(settings: Settings, say: Say, clock: Clock = now) -> None:
     """
     if not settings.redis_url:
         online_store.ensure(settings, say)
+    run(application(settings, clock), settings, say)
+
+
+def run(app: Gate, settings: Settings, say: Say) -> None:
+    """Serve an application; see `serve`."""
     log_to_stderr()
     listening = _listening(settings)
     config = uvicorn.Config(
-        application(settings, clock),
+        app,
         http=BoundedProtocol,
         loop="uvloop",
         ws="none",
