@@ -223,6 +223,7 @@ def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "No valid API key",
         404: "The customer is unknown, or what is known is too old",
         408: "The body came too slowly",
+        409: "The change does not go with what else the customer has",
         413: "The body is too big",
         422: "The request is not as described",
         429: "The key asked for too much; Retry-After says how long to wait",
@@ -272,7 +273,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         response_model=None,
         responses={
             200: {"model": shapes.WhatIf},
-            **_faults(400, 401, 404, 408, 413, 422, 429, 503),
+            **_faults(400, 401, 404, 408, 409, 413, 422, 429, 503),
         },
     )
     async def changed(

@@ -116,7 +116,7 @@ def changed(
     unfit = [name for name in ADD_ONS if name in changes]
     if unfit and features[NO_INTERNET] == 1:
         raise Problem(
-            422,
+            409,
             "no-internet-service",
             "The customer has no internet service, so no add-on to it can change",
             where=", ".join(f"body.{name}" for name in unfit),
