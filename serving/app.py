@@ -94,8 +94,9 @@ class Service:
         Raises:
             Problem: the store is down, empty, or without features of the model; there is no model.
         """
-        model = self.models.required()
+        # First of all, so that who waits for a first model hears of a store that is down.
         keys, marker = await self.online.state()
+        model = self.models.required()
         if not keys:
             raise problems.empty_store()
         # While an extract is brought online there is no marker, and customers are answered for.

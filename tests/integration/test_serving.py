@@ -394,12 +394,15 @@ def fill(settings: Settings, source: Settings) -> None:
         online_store.ensure(source, print).client() as there,
         online_store.ensure(settings, print).client() as here,
     ):
-        here.flushall()
-        for key in there.scan_iter(count=10_000):
-            if key == MARKER:
-                here.set(key, there.get(key))
-            else:
-                here.hset(key, mapping=there.hgetall(key))
+        found = [key for key in there.scan_iter(count=10_000) if key != MARKER]
+        reading, writing = (each.pipeline(transaction=False) for each in (there, here))
+        for key in found:
+            reading.hgetall(key)
+        writing.flushall()
+        for key, stored in zip(found, reading.execute(), strict=True):
+            writing.hset(key, mapping=stored)
+        writing.set(MARKER, there.get(MARKER))
+        writing.execute()
 
 
 @pytest.fixture
