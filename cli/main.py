@@ -318,6 +318,51 @@ def trace(settings: Settings, customer_id: str, as_json: bool) -> None:
 
 
 @main.command()
+@command
+def serve(settings: Settings) -> None:
+    """Serve the scoring API on loopback, until interrupted."""
+    from serving.server import serve as serve_api
+
+    serve_api(settings, _say)
+
+
+@main.group("api-key")
+def api_key() -> None:
+    """The scoring API's keys: new, list, revoke."""
+
+
+@api_key.command("new")
+@click.argument("name")
+@command
+def api_key_new(settings: Settings, name: str) -> None:
+    """Make a key for NAME and print it, this once; only its hash is kept."""
+    from serving import keys
+
+    click.echo(keys.new(settings, name))
+
+
+@api_key.command("list")
+@command
+def api_key_list(settings: Settings) -> None:
+    """Print who has a key."""
+    from serving import keys
+
+    for name in keys.names(settings):
+        click.echo(name)
+
+
+@api_key.command("revoke")
+@click.argument("name")
+@command
+def api_key_revoke(settings: Settings, name: str) -> None:
+    """Make the key of NAME good for nothing, at once."""
+    from serving import keys
+
+    keys.revoke(settings, name)
+    click.echo(f"{name} has no key any more")
+
+
+@main.command()
 @click.option("--no-serve", is_flag=True, help="Build the site and end.")
 @command
 def docs(settings: Settings, no_serve: bool) -> None:

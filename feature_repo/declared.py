@@ -1,6 +1,7 @@
 """The features as the dbt contract of gold.customer_features declares them."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ from lakehouse.errors import ChurnError
 from lakehouse.settings import PROJECT
 
 CONTRACT = PROJECT / "models" / "gold" / "customer_features.yml"
+# The name of the feature view, here and not with it: who only reads from Redis needs no more.
+VIEW = "customer_features"
+# How old a feature may be for a training row, and for an answer. Extracts come monthly; a customer
+# who was absent for longer than a year has no features rather than stale ones.
+TTL = timedelta(days=366)
 
 
 @dataclass(frozen=True)

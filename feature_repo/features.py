@@ -1,20 +1,14 @@
 """The feature view, made from the dbt contract of gold.customer_features."""
 
-from datetime import timedelta
-
 from feast import FeatureView, Field
 from feast.types import Float64, Int32
 
 from feature_repo.data_sources import customer_features_source
-from feature_repo.declared import Feature, read_features
+from feature_repo.declared import TTL, VIEW, Feature, read_features
 from feature_repo.entities import customer
 
 # The contract's SQL types; the gold tables hold no others.
 FEAST_TYPES = {"int": Int32, "double": Float64}
-
-# How old a feature may be for a training row. Extracts come monthly; a customer who was absent
-# for longer than a year has no features rather than stale ones.
-TTL = timedelta(days=366)
 
 
 def _field(feature: Feature) -> Field:
@@ -26,7 +20,7 @@ def _field(feature: Feature) -> Field:
 
 
 customer_features = FeatureView(
-    name="customer_features",
+    name=VIEW,
     entities=[customer],
     ttl=TTL,
     schema=[_field(feature) for feature in read_features()],

@@ -7,18 +7,24 @@ value Feast's message `Value`; one more field holds the event timestamp.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 
 from feast.infra.online_stores.helpers import _mmh3, _redis_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
+from feature_repo.declared import VIEW
 from feature_repo.entities import customer
-from feature_repo.features import customer_features
 
 PROJECT_NAME = "churn"
 KEY_VERSION = 3
-TIMESTAMP_FIELD = f"_ts:{customer_features.name}".encode()
+TIMESTAMP_FIELD = f"_ts:{VIEW}".encode()
+# What the online store holds: written last, deleted first, so that it never says more than is
+# there. Ends otherwise than entity keys do, so that no scan takes it for a customer.
+MARKER = b"churn:published-online"
+# Values that come again and again: flags, counts, prices.
+KNOWN_VALUES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -35,9 +41,10 @@ def redis_key(customer_id: str) -> bytes:
     return bytes(_redis_key(PROJECT_NAME, entity, entity_key_serialization_version=KEY_VERSION))
 
 
+@cache
 def field(feature: str) -> bytes:
     """The field of the hash that a feature lies in."""
-    return bytes(_mmh3(f"{customer_features.name}:{feature}"))
+    return bytes(_mmh3(f"{VIEW}:{feature}"))
 
 
 def read_row(names: Sequence[str], stored: Mapping[bytes, bytes]) -> OnlineRow | None:
@@ -49,10 +56,11 @@ def read_row(names: Sequence[str], stored: Mapping[bytes, bytes]) -> OnlineRow |
     if stamp is None:
         return None
     read_at = Timestamp.FromString(stamp).ToDatetime(UTC)
-    return OnlineRow(read_at, {name: _value(stored.get(field(name))) for name in names})
+    return OnlineRow(read_at, {name: _value(stored.get(field(name), b"")) for name in names})
 
 
-def _value(stored: bytes | None) -> int | float | None:
+@lru_cache(KNOWN_VALUES)
+def _value(stored: bytes) -> int | float | None:
     if not stored:
         return None
     value = Value.FromString(stored)

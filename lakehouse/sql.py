@@ -6,27 +6,28 @@ as unbound), so values are written as literals here and nowhere else.
 
 import re
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql.connect.dataframe import DataFrame
-from pyspark.sql.connect.session import SparkSession
+if TYPE_CHECKING:  # who only writes SQL has no Spark
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.session import SparkSession
 
 Rows = list[dict[str, Any]]
 
 
-def statement(spark: SparkSession, sql: str, **values: str | int | date) -> DataFrame:
+def statement(spark: "SparkSession", sql: str, **values: str | int | date) -> "DataFrame":
     """Run a statement in which `:name` stands for a value."""
     frame: DataFrame = spark.sql(with_values(sql, **values))
     return frame
 
 
-def query(spark: SparkSession, sql: str, **values: str | int | date) -> Rows:
+def query(spark: "SparkSession", sql: str, **values: str | int | date) -> Rows:
     """Rows of a query in which `:name` stands for a value, as dictionaries."""
     rows: Rows = statement(spark, sql, **values).toArrow().to_pylist()
     return rows
 
 
-def query_table(spark: SparkSession, table: str, sql: str, **values: str | int | date) -> Rows:
+def query_table(spark: "SparkSession", table: str, sql: str, **values: str | int | date) -> Rows:
     """Rows of a query on a table; none where no build has made the table yet."""
     return query(spark, sql, **values) if spark.catalog.tableExists(table) else []
 

@@ -6,9 +6,10 @@ An evaluation is one part, or `out_of_fold`: the folds pooled.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql.connect.dataframe import DataFrame
+if TYPE_CHECKING:  # the scoring API reads figures, and has no Spark
+    from pyspark.sql.connect.dataframe import DataFrame
 
 OUT_OF_FOLD = "out_of_fold"
 HOLDOUT = "holdout"
@@ -186,12 +187,12 @@ group by kind, evaluation, bin
 CURVES = " union all ".join((RANKING, CALIBRATION, THRESHOLDS, HISTOGRAM))
 
 
-def steps(predictions: DataFrame) -> DataFrame:
+def steps(predictions: "DataFrame") -> "DataFrame":
     """What `metrics` and `curves` are made of: a row for each probability of an evaluation."""
     return predictions.sparkSession.sql(STEPS, predictions=predictions)
 
 
-def metrics(steps: DataFrame, threshold: float) -> dict[str, dict[str, Metrics]]:
+def metrics(steps: "DataFrame", threshold: float) -> dict[str, dict[str, Metrics]]:
     """Kind to evaluation to its figures, in one query for all of them."""
     figures: dict[str, dict[str, Metrics]] = {}
     for row in _rows(steps, METRICS.replace("{threshold}", f"{threshold}D")):
@@ -200,7 +201,7 @@ def metrics(steps: DataFrame, threshold: float) -> dict[str, dict[str, Metrics]]
     return figures
 
 
-def curves(steps: DataFrame) -> dict[str, dict[str, Curves]]:
+def curves(steps: "DataFrame") -> dict[str, dict[str, Curves]]:
     """Kind to evaluation (out of fold, hold-out) to the points that plots need.
 
     `roc` and `pr` have at most 200 points, `calibration` ten quantile bins, `thresholds`
@@ -239,6 +240,6 @@ def _arranged(points: Mapping[str, list[Point]]) -> Curves:
     }
 
 
-def _rows(steps: DataFrame, query: str) -> list[dict[str, Any]]:
+def _rows(steps: "DataFrame", query: str) -> list[dict[str, Any]]:
     rows = steps.sparkSession.sql(query, steps=steps).toArrow().to_pylist()
     return [dict(row) for row in rows]

@@ -23,7 +23,7 @@ def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, 
     by SMALLEST or more.
     """
     structs = ", ".join(
-        f"named_struct('feature', {literal(reason.feature)}, 'text', {reason.text}, "
+        f"named_struct('feature', {literal(reason.feature)}, 'text', {reason.words.sql()}, "
         f"'contribution', {contribution(form, reason, derived)})"
         for reason in reasons
     )

@@ -1,7 +1,8 @@
 """The model versions under `$CHURN_HOME/models`, and which of them is the champion.
 
-`<version>/` holds `record.json` and, in `model/`, the Spark pipeline; `champion.json` names a
-version. A version is written under a hidden name and renamed: who sees it sees all of it.
+`<version>/` holds `record.json` and, in `model/`, the Spark pipeline, and once it was scored with,
+the bounds of the deciles; `champion.json` names a version. A version is written under a hidden name
+and renamed: who sees it sees all of it.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ from lakehouse.whole_files import written_whole
 from trainer import record as records
 from trainer.parameters import Parameters
 from trainer.record import ModelRecord
+
+RECORD, CHAMPION = "record.json", "champion.json"
 
 
 def folder(settings: Settings) -> Path:
@@ -48,17 +51,21 @@ def version_of(
 
 def versions(settings: Settings) -> list[str]:
     """The versions that there are, by name; no drafts."""
-    return sorted(each.parent.name for each in folder(settings).glob("[!.]*/record.json"))
+    return sorted(each.parent.name for each in folder(settings).glob(f"[!.]*/{RECORD}"))
 
 
 def find(settings: Settings, version: str) -> ModelRecord | None:
     """The version's record; None where there is none, or a damaged one."""
-    place = folder(settings) / version
     if not storage(settings, pipeline(settings, version)).is_there():
         return None
+    return stored(settings, version)
+
+
+def stored(settings: Settings, version: str) -> ModelRecord | None:
+    """As `find`, for who has no use for the pipeline and doesn't ask whether it is there."""
     try:
-        return records.read((place / "record.json").read_text())
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return records.read((folder(settings) / version / RECORD).read_text())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -83,7 +90,7 @@ def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:
 
     Call it under the run lock: a damaged version of that name is replaced.
     """
-    (drafted / "record.json").write_text(records.write(record))
+    (drafted / RECORD).write_text(records.write(record))
     target = folder(settings) / record.version
     shutil.rmtree(target, ignore_errors=True)
     os.replace(drafted, target)
@@ -91,7 +98,7 @@ def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:
 
 def promote(settings: Settings, version: str) -> None:
     """Make the version the champion."""
-    with written_whole(folder(settings) / "champion.json") as draft:
+    with written_whole(folder(settings) / CHAMPION) as draft:
         draft.write_text(json.dumps({"version": version}))
 
 
@@ -99,7 +106,7 @@ def remove(settings: Settings, version: str) -> None:
     """Remove a version. Call it under the run lock."""
     place = folder(settings) / version
     # First of all, since without its record nobody takes a half for a version.
-    (place / "record.json").unlink(missing_ok=True)
+    (place / RECORD).unlink(missing_ok=True)
     model = storage(settings, pipeline(settings, version))
     for each in model.children():
         model.remove(each)
@@ -108,7 +115,7 @@ def remove(settings: Settings, version: str) -> None:
 
 def champion_version(settings: Settings) -> str | None:
     """Which version is the champion; None before the first training."""
-    place = folder(settings) / "champion.json"
+    place = folder(settings) / CHAMPION
     return str(json.loads(place.read_text())["version"]) if place.exists() else None
 
 

@@ -12,8 +12,9 @@ from feature_repo.published import Publication, latest_publication
 from lakehouse.errors import GateRefused, Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import literal, with_values
-from trainer import registry
+from lakehouse.sql import literal, query, with_values
+from trainer import deciles, registry
+from trainer.deciles import Deciles, Last
 from trainer.explain import reasons_column
 from trainer.kinds import each
 from trainer.record import ModelRecord
@@ -48,7 +49,8 @@ def score(settings: Settings, spark: SparkSession, say: Say) -> Scores:
     """Score the latest published extract with the champion.
 
     Replaces the rows of that extract date and model version in one commit, and writes nothing
-    where they are complete. Call it under the run lock.
+    where they are complete; then leaves the bounds of the deciles beside the model. Call it under
+    the run lock.
 
     Raises:
         GateRefused: nothing was published yet.
@@ -58,11 +60,13 @@ def score(settings: Settings, spark: SparkSession, say: Say) -> Scores:
     spark.sql(CREATE)
     if _is_complete(spark, record.version, publication):
         say(f"the scores of {publication.extract_date} by {record.version} are there already")
+        _leave_deciles(settings, spark, record.version, publication)
         return Scores(publication.customers, written=False)
     say(f"scoring {publication.customers} customers with {record.version}")
     features = _features(spark, record, publication)
     model = registry.pipeline(settings, record.version)
     each(spark, lambda path: _write(path, record, publication, features), [model])
+    _leave_deciles(settings, spark, record.version, publication)
     return Scores(publication.customers, written=True)
 
 
@@ -94,6 +98,30 @@ def _is_complete(spark: SparkSession, version: str, publication: Publication) ->
     )
     found = counted.toArrow().to_pylist()[0]
     return set(found.values()) == {publication.customers}
+
+
+def _leave_deciles(
+    settings: Settings, spark: SparkSession, version: str, publication: Publication
+) -> None:
+    """After the scores: who sees the bounds finds the scores that they are of."""
+    place = registry.folder(settings) / version
+    there = deciles.read(place)
+    if there is not None and there.batch_id == publication.batch_id:
+        return
+    found = query(
+        spark,
+        f"""
+        select decile, max(struct(probability, customer_id)) as last, count(*) as customers
+        from {TABLE}
+        where {_replaced(version, publication)}
+        group by decile
+        order by decile
+        """,
+    )
+    lasts = tuple(Last(row["decile"], **row["last"]) for row in found)
+    customers = sum(row["customers"] for row in found)
+    extract_date = publication.extract_date.isoformat()
+    deciles.write(place, Deciles(extract_date, publication.batch_id, customers, lasts))
 
 
 def _replaced(version: str, publication: Publication) -> str:

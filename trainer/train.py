@@ -15,7 +15,8 @@ from trainer import evaluate, kinds, registry
 from trainer.champion import Choice, choose
 from trainer.crossvalidate import cross_validate
 from trainer.evaluate import Curves, Metrics
-from trainer.forms import Form, read_form
+from trainer.fitted import read_form
+from trainer.forms import Form
 from trainer.parameters import KINDS, Parameters, check_features, read_parameters
 from trainer.record import ModelRecord
 from trainer.rows import TrainingRows, prepare

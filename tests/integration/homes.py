@@ -128,6 +128,7 @@ class Homes:
             "CHURN_THRIFT_PORT": str(quiet_port()),
             "CHURN_CONNECT_PORT": str(quiet_port()),
             "CHURN_AIRFLOW_PORT": str(quiet_port()),
+            "CHURN_API_PORT": str(quiet_port()),
         }
         home = Home(path, settings)
         self.all.append(home)

@@ -16,7 +16,7 @@ from feature_repo.training import TrainingSet
 from lakehouse import spark_server
 from lakehouse.settings import Settings
 from lakehouse.sql import query
-from trainer import evaluate, folds, registry
+from trainer import deciles, evaluate, folds, registry
 from trainer.crossvalidate import cross_validate
 from trainer.explain import contribution
 from trainer.forms import log_odds, with_derived
@@ -25,6 +25,7 @@ from trainer.parameters import KINDS, Parameters, read_parameters
 from trainer.record import ModelRecord
 from trainer.rows import prepare
 from trainer.score import score, scored
+from trainer.scorer import Scorer
 from trainer.train import fit_final, train_on
 from trainer.words import read_reasons, reasons_for
 
@@ -226,6 +227,19 @@ def test_baseline_and_contributions_are_the_models_log_odds(
         assert log_odds(explained.form, values) == pytest.approx(model, abs=1e-6)
 
 
+def test_without_spark_the_answer_is_the_same(trained: Trained, explained: ModelRecord) -> None:
+    scorer = Scorer(explained, read_reasons())
+    for row in with_reasons(trained, explained):
+        answer = scorer.answer(row)
+        assert answer.probability == pytest.approx(row["probability"], rel=0, abs=1e-9)
+        assert [(each.feature, each.text) for each in answer.reasons] == [
+            (each["feature"], each["text"]) for each in row["reasons"]
+        ]
+        assert [each.contribution for each in answer.reasons] == pytest.approx(
+            [each["contribution"] for each in row["reasons"]], rel=0, abs=1e-9
+        )
+
+
 def test_reasons_speak_of_the_customer(trained: Trained, explained: ModelRecord) -> None:
     for row in with_reasons(trained, explained):
         given = [reason["contribution"] for reason in row["reasons"]]
@@ -274,10 +288,18 @@ def test_scores_are_written_once_and_replaced_by_version(trained: Trained) -> No
     registry.promote(trained.settings, trained.record.version)
     first = score(trained.settings, trained.spark, ignore)
     assert (first.customers, first.written) == (7043, True)
+    place = registry.folder(trained.settings) / trained.record.version
+    bounds = deciles.read(place)
+    assert bounds is not None
+    assert (bounds.customers, bounds.extract_date) == (7043, "2025-12-03")
+    assert [each.decile for each in bounds.lasts] == list(range(1, 11))
     before = commits(trained)
+    (place / deciles.FILE).unlink()
     again = score(trained.settings, trained.spark, ignore)
     assert (again.customers, again.written) == (7043, False)
     assert commits(trained) == before
+    # who has scores and no bounds of theirs, from before there were any, gets them
+    assert deciles.read(place) == bounds
 
     trained.spark.sql("delete from gold.churn_scores where decile = 3")
     repaired = score(trained.settings, trained.spark, ignore)

@@ -22,7 +22,7 @@ DAG = "01_etl"
 WORKBOOK = "Telco-Customer-Churn.xlsx"
 COUNTS = {"bronze": 7049, "exact_duplicates": 4, "rejected": 2, "silver": 7043, "gold": 7043}
 ONCE = {"secrets", "buckets", "airflow-prepare"}
-SERVERS = 11  # two of them workers
+SERVERS = 12  # two of them workers
 UNITS = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1}
 HEALTHY_SECONDS = 300  # after `up` has come back: Airflow's parts report in
 HASHES = {"uv.lock", "lakehouse/jars.toml"}  # not secrets, though they look like it
@@ -40,11 +40,12 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 @dataclass(frozen=True)
 class Stack:
-    """The running stack; `port`: Airflow's, on loopback."""
+    """The running stack; `port`: Airflow's, `api_port`: the scoring API's, both on loopback."""
 
     engine: Engine
     project: str
     port: int
+    api_port: int
     landing: Path
     options: tuple[str, ...] = ()
 
@@ -53,6 +54,7 @@ class Stack:
             *("docker-compose", "-p", self.project, *self.options, *arguments),
             minutes=minutes,
             CHURN_AIRFLOW_PORT=str(self.port),
+            CHURN_API_PORT=str(self.api_port),
             CHURN_LANDING_FOLDER=str(self.landing),
         )
 
@@ -96,7 +98,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Iterat
     shutil.copy(shared_data / WORKBOOK, landing)
     (landing / WORKBOOK).chmod(0o644)
     with engine(tmp_path_factory.mktemp("engine"), TOOLS) as running:
-        made = Stack(running, "churn", quiet_port(), landing)
+        made = Stack(running, "churn", quiet_port(), quiet_port(), landing)
         try:
             made.compose("up", "-d", minutes=15)
             yield made
@@ -162,14 +164,25 @@ def test_features_are_in_redis(stack: Stack, states: dict[str, str | None]) -> N
     assert "leaves with probability 71.5%" in shown
 
 
-def test_only_airflow_is_published_and_on_loopback(stack: Stack) -> None:
+def test_the_api_answers_who_has_a_key(stack: Stack, states: dict[str, str | None]) -> None:
+    key = stack.inside("spark-driver", "churn", "api-key", "new", "tests").strip()
+    address = f"http://127.0.0.1:{stack.api_port}/v1/customers/7590-VHVEG/churn"
+    assert httpx.get(address).status_code == 401
+    answer = httpx.get(address, headers={"X-API-Key": key})
+    assert round(answer.json()["probability"], 3) == 0.715
+
+
+def test_only_airflow_and_the_api_are_published_and_on_loopback(stack: Stack) -> None:
     published = {
         (name, bound["HostIp"], int(bound["HostPort"]))
         for name, each in stack.containers().items()
         for bindings in each["NetworkSettings"]["Ports"].values()
         for bound in bindings or []
     }
-    assert published == {("churn_airflow-api-server_1", "127.0.0.1", stack.port)}
+    assert published == {
+        ("churn_airflow-api-server_1", "127.0.0.1", stack.port),
+        ("churn_api_1", "127.0.0.1", stack.api_port),
+    }
     assert httpx.get(f"http://127.0.0.1:{stack.port}/api/v2/dags").status_code == 401
 
 

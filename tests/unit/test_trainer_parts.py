@@ -19,7 +19,7 @@ from trainer.forms import Form, LinearForm, Node, TreesForm, from_json, log_odds
 from trainer.kinds import derived
 from trainer.parameters import DECLARED, ChampionRule, check_features, read_parameters
 from trainer.record import ModelRecord
-from trainer.words import Reason, read_reasons, reasons_for
+from trainer.words import Flags, Reason, read_reasons, reasons_for
 
 LINEAR = LinearForm(
     intercept=-1.0,
@@ -154,19 +154,22 @@ def test_every_declared_reason_is_of_a_feature() -> None:
 
 
 def test_an_undeclared_input_is_a_reason_of_its_own() -> None:
-    assert reasons_for(["fresh"], read_reasons()) == [
-        Reason("fresh", ("fresh",), "concat('fresh', ' = ', `fresh`)")
-    ]
+    (reason,) = reasons_for(["fresh"], read_reasons())
+    assert (reason.feature, reason.inputs) == ("fresh", ("fresh",))
+    said = [reason.words.say({"fresh": value}) for value in (3, 0.5, 1234567.25, 0)]
+    assert said == ["fresh = 3", "fresh = 0.5", "fresh = 1234567.25", "fresh = 0"]
+    assert "format_number(`fresh`, '0.######')" in reason.words.sql()
 
 
 def test_one_hot_columns_speak_as_one_category() -> None:
     contract = next(reason for reason in read_reasons() if reason.feature == "contract")
-    assert "when `contract_month_to_month` = 1 then 'month-to-month contract'" in contract.text
+    words = contract.words.sql()
+    assert "when `contract_month_to_month` = 1 then 'month-to-month contract'" in words
     assert len(contract.inputs) == 3
 
 
 def test_a_linear_reason_sums_its_columns() -> None:
-    contract = Reason("contract", ("contract_month_to_month", "contract_two_year"), "'c'")
+    contract = Reason("contract", ("contract_month_to_month", "contract_two_year"), Flags({}, "c"))
     assert contribution(LINEAR, contract, {}) == (
         "((0.8D) * (`contract_month_to_month` - (0.5D))"
         " + (-0.9D) * (`contract_two_year` - (0.25D)))"
@@ -174,16 +177,16 @@ def test_a_linear_reason_sums_its_columns() -> None:
 
 
 def test_a_tree_reason_walks_only_what_matters_to_it() -> None:
-    contract = Reason("contract", ("contract_month_to_month",), "'c'")
+    contract = Reason("contract", ("contract_month_to_month",), Flags({}, "c"))
     assert contribution(TREES, contract, {}) == (
         "(case when `contract_month_to_month` <= (0.5D) then (-0.5D) else (1.25D) end)"
     )
-    assert contribution(TREES, Reason("partner", ("partner",), "'p'"), {}) == "((0.0D))"
+    assert contribution(TREES, Reason("partner", ("partner",), Flags({}, "p")), {}) == "((0.0D))"
 
 
 def test_derived_inputs_are_written_as_their_expression() -> None:
     form = LinearForm(0.0, {"log1p_tenure": 2.0}, {"log1p_tenure": 3.0})
-    tenure = Reason("tenure", ("log1p_tenure",), "'t'")
+    tenure = Reason("tenure", ("log1p_tenure",), Flags({}, "t"))
     written = reasons_column(form, [tenure], {"log1p_tenure": "log1p(`tenure`)"})
     assert "(2.0D) * (log1p(`tenure`) - (3.0D))" in written
 

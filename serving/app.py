@@ -1,0 +1,382 @@
+"""The application: its routes, and how it says what it can't answer."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any, cast
+
+import msgspec
+from fastapi import Body, FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from pydantic import TypeAdapter
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from feature_repo.declared import TTL
+from feature_repo.layout import OnlineRow, read_row
+from lakehouse.settings import Settings
+from serving import page, problems, shapes, what_if
+from serving.gate import Gate, broken
+from serving.keys import Keys
+from serving.limits import Limits
+from serving.metrics import MEDIA_TYPE as METRICS_TYPE
+from serving.metrics import Metrics
+from serving.models import Model, Models
+from serving.online import AT_ONCE, Hash, OnlineStore
+from serving.problems import Problem
+from serving.shapes import MOST_CUSTOMERS
+from serving.what_if import Value
+
+Clock = Callable[[], datetime]
+CustomerId = Annotated[shapes.CustomerId, Path(description="The customer's id in the workbook")]
+
+DESCRIPTION = """
+Who is about to leave, and why: from the features online, by the model that scored the published
+extract. Every request below /v1 has an API key in the header `X-API-Key`; `churn api-key new NAME`
+makes one. Faults come as `application/problem+json` and say what, where, and what to do.
+"""
+
+
+class Service:
+    """What the routes work with: one online store, one model at a time."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.models = Models(settings)
+        self.online = OnlineStore(settings)
+        self.metrics = Metrics()
+        # A full bucket holds two whole batches.
+        self.limits = Limits(settings.api_rate, 2 * MOST_CUSTOMERS)
+        self.contract = what_if.read_contract()
+        self._clock = clock
+
+    async def score(self, customer_id: str) -> shapes.Score:
+        """One customer's risk."""
+        model = self.models.required()
+        row = await self._row(customer_id, model.scorer.features)
+        return {
+            **self._known(customer_id, row),
+            **_risk(model, customer_id, _complete(row)),
+            "model_version": model.version,
+        }
+
+    async def batch(self, ids: Sequence[str]) -> shapes.BatchScores:
+        """The risk of many customers, by one model."""
+        model = self.models.required()
+        answers: list[shapes.Found | shapes.NotFound] = []
+        for start in range(0, len(ids), AT_ONCE):
+            part = ids[start : start + AT_ONCE]
+            stored = await self.online.customers(part)
+            answers += [self._answer(model, *each) for each in zip(part, stored, strict=True)]
+            # Others are answered in between: a thousand customers take a while.
+            await asyncio.sleep(0)
+        return {"model_version": model.version, "customers": answers}
+
+    async def changed(self, customer_id: str, changes: what_if.Changes) -> shapes.WhatIf:
+        """One customer's risk as it is, and with other source values."""
+        model = self.models.required()
+        row = await self._row(customer_id, (*model.scorer.features, *what_if.NEEDED))
+        features = _complete(row)
+        after = what_if.changed(features, changes, self.contract)
+        return {
+            **self._known(customer_id, row),
+            "changes": dict(changes),
+            "before": _risk(model, customer_id, features),
+            "after": _risk(model, customer_id, after),
+            "model_version": model.version,
+        }
+
+    async def ready(self) -> shapes.Health:
+        """That a customer could be answered for now.
+
+        Raises:
+            Problem: the store is down, empty, or without features of the model; there is no model.
+        """
+        # First of all, so that who waits for a first model hears of a store that is down.
+        keys, marker = await self.online.state()
+        model = self.models.required()
+        if not keys:
+            raise problems.empty_store()
+        # While an extract is brought online there is no marker, and customers are answered for.
+        if marker is not None:
+            there = set(json.loads(marker)["features"])
+            missing = [name for name in model.scorer.features if name not in there]
+            if missing:
+                raise problems.features_missing(", ".join(missing))
+        return {"status": "ok", "model_version": model.version}
+
+    def _answer(
+        self, model: Model, customer_id: str, stored: Hash
+    ) -> shapes.Found | shapes.NotFound:
+        row = _read(stored, model.scorer.features)
+        if row is None:
+            self.metrics.customer("unknown")
+            return {"customer_id": customer_id, "found": False, "why": "unknown"}
+        if self._is_expired(row):
+            self.metrics.customer("expired")
+            return {"customer_id": customer_id, "found": False, "why": "expired"}
+        features = _complete(row)
+        self.metrics.customer("found")
+        return {
+            **self._known(customer_id, row),
+            "found": True,
+            **_risk(model, customer_id, features),
+        }
+
+    async def _row(self, customer_id: str, names: Sequence[str]) -> OnlineRow:
+        row = _read(await self.online.customer(customer_id), names)
+        if row is None:
+            self.metrics.customer("unknown")
+            raise problems.unknown(customer_id)
+        if self._is_expired(row):
+            self.metrics.customer("expired")
+            raise problems.expired(customer_id, f"{row.event_timestamp:%Y-%m-%d}", TTL.days)
+        self.metrics.customer("found")
+        return row
+
+    def _is_expired(self, row: OnlineRow) -> bool:
+        return self._clock() - row.event_timestamp > TTL
+
+    def _known(self, customer_id: str, row: OnlineRow) -> shapes.Known:
+        return {
+            "customer_id": customer_id,
+            "event_timestamp": f"{row.event_timestamp:%Y-%m-%dT%H:%M:%SZ}",
+            "age_days": (self._clock() - row.event_timestamp).days,
+        }
+
+
+def _read(stored: Hash, names: Sequence[str]) -> OnlineRow | None:
+    try:
+        return read_row(names, stored)
+    except (DecodeError, TypeError) as fault:
+        raise problems.features_missing("a value is no value of Feast's") from fault
+
+
+def _complete(row: OnlineRow) -> Mapping[str, Value]:
+    """The features; raises where one is missing: a number without it would be a wrong one."""
+    missing = [name for name, value in row.features.items() if value is None]
+    if missing:
+        raise problems.features_missing(", ".join(missing))
+    return cast("Mapping[str, Value]", row.features)
+
+
+def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> shapes.Risk:
+    answer = model.scorer.answer(features)
+    return {
+        "probability": answer.probability,
+        "decile": model.deciles.decile(answer.probability, customer_id),
+        "reasons": [
+            {"feature": each.feature, "text": each.text, "contribution": each.contribution}
+            for each in answer.reasons
+        ],
+    }
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def application(settings: Settings, clock: Clock = now) -> Gate:
+    """The application behind its gate; reads models and keys, and connects, when it is asked.
+
+    Its `state.service` is what the routes work with.
+    """
+    service = Service(settings, clock)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await service.online.close()
+
+    app = FastAPI(
+        title="Telco churn",
+        version="1",
+        description=DESCRIPTION,
+        # They take their scripts from elsewhere; `page` needs nothing.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    _add_routes(app, service)
+    _add_plain_routes(app, service)
+    app.exception_handler(HTTPException)(_http_problem)
+    app.exception_handler(RequestValidationError)(_validation_problem)
+    # The gate, which it comes to next, writes it down.
+    app.exception_handler(Exception)(lambda *_: broken().response())
+    _describe_key(app)
+    return Gate(app, Keys(settings), service.limits, service.metrics)
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What the page says of faults; 401 and 429 come with every request below /v1."""
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    words = {
+        400: "The body is no JSON",
+        401: "No valid API key",
+        404: "The customer is unknown, or what is known is too old",
+        408: "The body came too slowly",
+        409: "The change does not go with what else the customer has",
+        413: "The body is too big",
+        422: "The request is not as described",
+        429: "The key asked for too much; Retry-After says how long to wait",
+        503: "The online store does not answer, or there is no model that fits it",
+    }
+    return {
+        status: {
+            "description": words[status],
+            "content": {problems.MEDIA_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }
+
+
+def _add_routes(app: FastAPI, service: Service) -> None:
+    changes_type: Any = what_if.changes_type(service.contract)
+
+    @app.get(
+        "/v1/customers/{customer_id}/churn",
+        summary="One customer's risk",
+        response_model=None,
+        responses={200: {"model": shapes.Score}, **_faults(401, 404, 422, 429, 503)},
+    )
+    async def churn(customer_id: CustomerId) -> Response:
+        return _json(await service.score(customer_id))
+
+    @app.post(
+        "/v1/churn:batch",
+        summary="The risk of many customers",
+        response_model=None,
+        responses={
+            200: {"model": shapes.BatchScores},
+            **_faults(400, 401, 408, 413, 422, 429, 503),
+        },
+    )
+    async def batch(request: Request, body: Annotated[shapes.Batch, Body()]) -> Response:
+        ids = body["customer_ids"]
+        # One was paid for at the gate.
+        wait = service.limits.take(request.scope["churn.key"], len(ids) - 1)
+        if wait:
+            raise problems.too_many(wait)
+        return _json(await service.batch(ids))
+
+    @app.post(
+        "/v1/customers/{customer_id}/churn:what-if",
+        summary="One customer's risk with another contract, price or add-ons",
+        response_model=None,
+        responses={
+            200: {"model": shapes.WhatIf},
+            **_faults(400, 401, 404, 408, 409, 413, 422, 429, 503),
+        },
+    )
+    async def changed(
+        customer_id: CustomerId,
+        body: Annotated[
+            changes_type,  # type: ignore[valid-type]
+            Body(
+                json_schema_extra={"minProperties": 1},
+                examples=[{"contract": "One year", "monthly_charges": 60}],
+            ),
+        ],
+    ) -> Response:
+        return _json(await service.changed(customer_id, body))
+
+
+def _add_plain_routes(app: FastAPI, service: Service) -> None:
+    @app.get(
+        "/health/live",
+        summary="The process answers",
+        response_model=None,
+        responses={200: {"model": shapes.Health}},
+    )
+    async def live() -> Response:
+        model = service.models.current()
+        return _json({"status": "ok", "model_version": model.version if model else None})
+
+    @app.get(
+        "/health/ready",
+        summary="A customer could be answered for",
+        response_model=None,
+        responses={200: {"model": shapes.Health}, **_faults(503)},
+    )
+    async def ready() -> Response:
+        return _json(await service.ready())
+
+    @app.get(
+        "/metrics",
+        summary="For Prometheus",
+        response_class=Response,
+        responses={
+            200: {"content": {METRICS_TYPE: {"schema": {"type": "string"}}}},
+        },
+    )
+    async def metrics() -> Response:
+        model = service.models.current()
+        return Response(
+            service.metrics.text(model.version if model else None), media_type=METRICS_TYPE
+        )
+
+    @app.get("/", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(page.page(app.openapi()))
+
+
+def _describe_key(app: FastAPI) -> None:
+    """Tell the page of the key, which the gate asks for and no route does."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = describe()
+            components = schema["components"]
+            components["securitySchemes"] = {
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+            }
+            components["schemas"]["ProblemDetails"] = TypeAdapter(
+                problems.ProblemDetails
+            ).json_schema()
+            for path, methods in schema["paths"].items():
+                for operation in methods.values() if path.startswith("/v1/") else ():
+                    operation["security"] = [{"key": []}]
+        return describe()
+
+    app.openapi = described  # type: ignore[method-assign]
+
+
+def _http_problem(_: Request, fault: Exception) -> Response:
+    """Every fault in the one shape; those of the framework itself have few words."""
+    if isinstance(fault, Problem):
+        return fault.response()
+    assert isinstance(fault, HTTPException)
+    kinds = {
+        400: ("bad-body", "The body can't be read as JSON", "body"),
+        404: ("no-route", "There is nothing at this path", "path"),
+        405: ("no-method", "This path does not know the method", "method"),
+    }
+    kind, what, where = kinds.get(fault.status_code, ("refused", str(fault.detail), "request"))
+    remedy = "GET /docs shows what there is, and how to ask"
+    return Problem(
+        fault.status_code, kind, what, where=where, remedy=remedy, headers=fault.headers
+    ).response()
+
+
+def _validation_problem(_: Request, fault: Exception) -> Response:
+    """What does not fit the description; the first fault, without the value that was sent."""
+    assert isinstance(fault, RequestValidationError)
+    first = fault.errors()[0]
+    return Problem(
+        422,
+        "unfit-request",
+        str(first["msg"]),
+        where=".".join(str(part) for part in first["loc"])[:200],
+        remedy="correct it; GET /docs shows what fits",
+    ).response()

@@ -1,0 +1,105 @@
+"""The model at work: the champion, as soon as the published extract was scored with it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse.settings import Settings
+from serving import problems
+from trainer import deciles, registry
+from trainer.deciles import Deciles
+from trainer.scorer import Scorer
+from trainer.words import Reason, read_reasons
+
+log = logging.getLogger(__name__)
+
+# What tells whether a file is another one than before.
+Mark = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version and the bounds of its deciles; never of two versions."""
+
+    scorer: Scorer
+    deciles: Deciles
+
+    @property
+    def version(self) -> str:
+        return self.scorer.version
+
+
+class Models:
+    """Looks at three files on each call, some microseconds, and reads them when they changed.
+
+    What is damaged, half there or not scored with yet leaves the model before at work.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._declared: Sequence[Reason] = read_reasons()
+        self._named = ""
+        self._seen: tuple[Mark, ...] = ()
+        self._model: Model | None = None
+
+    def current(self) -> Model | None:
+        """The model at work; None before the first one. A request calls it once."""
+        if self._marks() != self._seen:
+            self._look()
+        return self._model
+
+    def required(self) -> Model:
+        """The model at work.
+
+        Raises:
+            serving.problems.Problem: there is none.
+        """
+        model = self.current()
+        if model is None:
+            raise problems.no_model()
+        return model
+
+    def _marks(self) -> tuple[Mark, ...]:
+        folder = registry.folder(self._settings)
+        files = (folder / registry.CHAMPION, *self._files(folder / self._named))
+        return tuple(_mark(each) for each in files)
+
+    def _files(self, version: Path) -> tuple[Path, Path]:
+        return version / registry.RECORD, version / deciles.FILE
+
+    def _look(self) -> None:
+        """Take up the champion. What changes while it is read is seen by the next call."""
+        try:
+            self._named = registry.champion_version(self._settings) or ""
+        except (OSError, ValueError, KeyError, TypeError) as fault:
+            log.warning("the champion's name can't be read: %s", fault)
+        self._seen = self._marks()
+        if not self._named:
+            return
+        model = self._read(self._named)
+        if model is not None:
+            if self._model is None or model.version != self._model.version:
+                log.info("model %s is at work", model.version)
+            self._model = model
+
+    def _read(self, version: str) -> Model | None:
+        record = registry.stored(self._settings, version)
+        bounds = deciles.read(registry.folder(self._settings) / version)
+        if record is None or bounds is None:
+            lacks = "its record is damaged" if record is None else "it was not scored with yet"
+            log.warning("model %s is not taken up: %s", version, lacks)
+            return None
+        try:
+            return Model(Scorer(record, self._declared), bounds)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as fault:
+            log.warning("model %s is not taken up: %r", version, fault)
+            return None
+
+
+def _mark(path: Path) -> Mark:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size

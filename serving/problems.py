@@ -1,0 +1,170 @@
+"""Faults of a request in one JSON shape, as RFC 9457 has it: what, where, what to do."""
+
+from collections.abc import Mapping
+
+import msgspec
+from fastapi import HTTPException
+from starlette.responses import Response
+from typing_extensions import TypedDict
+
+MEDIA_TYPE = "application/problem+json"
+KIND = "urn:churn:problem:"
+
+
+class ProblemDetails(TypedDict):
+    """What went wrong, where, and what to do about it."""
+
+    type: str
+    title: str
+    status: int
+    where: str
+    what_to_do: str
+
+
+class Problem(HTTPException):
+    """A request that can't be answered; `kind` stays the same where words change.
+
+    An HTTPException, since FastAPI takes any other one for a fault of the body that it reads.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        what: str,
+        *,
+        where: str,
+        remedy: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, what, dict(headers or {}))
+        self.details = ProblemDetails(
+            type=KIND + kind, title=what, status=status, where=where, what_to_do=remedy
+        )
+
+    def response(self) -> Response:
+        """The answer to send."""
+        return Response(
+            msgspec.json.encode(self.details),
+            self.status_code,
+            headers=self.headers,
+            media_type=MEDIA_TYPE,
+        )
+
+
+def no_key() -> Problem:
+    """No key, or one that is not known; which of both is nobody's business."""
+    return Problem(
+        401,
+        "no-key",
+        "The request has no valid API key",
+        where="header X-API-Key",
+        remedy="send a key that `churn api-key new NAME` made",
+        headers={"WWW-Authenticate": 'ApiKey header="X-API-Key"'},
+    )
+
+
+def too_many(seconds: int) -> Problem:
+    """The key has used up what it may ask for."""
+    return Problem(
+        429,
+        "too-many-requests",
+        "This key has asked for more customers than it may",
+        where="header X-API-Key",
+        remedy=f"wait {seconds} s, then go on more slowly; CHURN_API_RATE is the limit",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+def too_big(limit: int) -> Problem:
+    """The body has more bytes than any request needs."""
+    return Problem(
+        413,
+        "body-too-big",
+        f"The body is larger than {limit:,} bytes",
+        where="body",
+        remedy="send fewer customers a request; 1,000 at most",
+        # the rest of it is not read
+        headers={"Connection": "close"},
+    )
+
+
+def too_slow(seconds: float) -> Problem:
+    """The body did not come in time."""
+    return Problem(
+        408,
+        "body-too-slow",
+        f"The body did not arrive within {seconds:.0f} s",
+        where="body",
+        remedy="send the request again, all of it",
+        headers={"Connection": "close"},
+    )
+
+
+def unknown(customer_id: str) -> Problem:
+    """Nobody of that id is online."""
+    return Problem(
+        404,
+        "unknown-customer",
+        f"There is no customer {customer_id!r} in the latest published extract",
+        where="path: customer_id",
+        remedy="check the id, as the workbook writes it; `churn trace ID` says whether its row "
+        "was rejected",
+    )
+
+
+def expired(customer_id: str, extract_date: str, days: int) -> Problem:
+    """What is known of the customer is too old to speak of today."""
+    return Problem(
+        404,
+        "expired-customer",
+        f"What is known of customer {customer_id!r} is of {extract_date}, over {days} days ago",
+        where="path: customer_id",
+        remedy="publish a newer extract: `churn run WORKBOOK`",
+    )
+
+
+def no_model() -> Problem:
+    """There is no model that was trained and scored with."""
+    return _unavailable(
+        "no-model",
+        "No model is at work yet",
+        "the champion under CHURN_HOME/models",
+        "`churn train`, then `churn score`; the API takes the model up by itself",
+    )
+
+
+def store_down(why: str) -> Problem:
+    """The online store does not answer."""
+    return _unavailable(
+        "online-store-down",
+        f"The online store does not answer: {why}",
+        "the online store",
+        "try again soon; whoever runs the service: start the Redis server (`churn up`), or "
+        "correct CHURN_REDIS_URL",
+    )
+
+
+def empty_store() -> Problem:
+    """The online store answers, and holds nothing."""
+    return _unavailable(
+        "online-store-empty",
+        "The online store holds no customers",
+        "the online store",
+        "`churn features materialize` brings the latest extract online",
+    )
+
+
+def features_missing(names: str) -> Problem:
+    """The features online are not those that the model was trained on."""
+    return _unavailable(
+        "features-missing",
+        f"The online store lacks features of the model, or holds what can't be read: {names}",
+        "the online store",
+        "`churn features materialize`, or `churn train` for a model of the features that there are",
+    )
+
+
+def _unavailable(kind: str, what: str, where: str, remedy: str) -> Problem:
+    headers = {"Retry-After": "1"}
+    return Problem(503, kind, what, where=where, remedy=remedy, headers=headers)

@@ -1,0 +1,97 @@
+"""What the API answers, as types: of the code, and of the OpenAPI page."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+from typing_extensions import TypedDict
+
+MOST_CUSTOMERS = 1000
+LONGEST_ID = 100
+
+CustomerId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LONGEST_ID),
+    Field(examples=["7590-VHVEG"]),
+]
+
+
+class Reason(TypedDict):
+    """What raises the risk: its words, and what it adds to the model's log-odds."""
+
+    feature: str
+    text: Annotated[str, Field(examples=["month-to-month contract"])]
+    contribution: float
+
+
+class Risk(TypedDict):
+    """How likely the customer leaves, and why.
+
+    `decile`: 10 is the tenth of the scored customers with the highest risk. `reasons`: at most
+    three, the strongest first; none where nothing raises the risk by much.
+    """
+
+    probability: Annotated[float, Field(ge=0, le=1)]
+    decile: Annotated[int, Field(ge=1, le=10)]
+    reasons: Annotated[list[Reason], Field(max_length=3)]
+
+
+class Known(TypedDict):
+    """Of which customer, and how old what is known of them is.
+
+    `event_timestamp`: the extract's date at 00:00 UTC. `age_days`: whole days since then.
+    """
+
+    customer_id: str
+    event_timestamp: Annotated[str, Field(examples=["2025-12-03T00:00:00Z"])]
+    age_days: int
+
+
+class Score(Known, Risk):
+    """A customer's risk, by which model."""
+
+    model_version: str
+
+
+class Found(Known, Risk):
+    """A customer of a batch."""
+
+    found: Literal[True]
+
+
+class NotFound(TypedDict):
+    """A customer of a batch who is not online, or of whom nothing recent is known."""
+
+    customer_id: str
+    found: Literal[False]
+    why: Literal["unknown", "expired"]
+
+
+class Batch(TypedDict):
+    """Customers to answer for; each is answered once for each time that it is named."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    customer_ids: Annotated[list[CustomerId], Field(min_length=1, max_length=MOST_CUSTOMERS)]
+
+
+class BatchScores(TypedDict):
+    """All of a batch, in the order asked for, by one model."""
+
+    model_version: str
+    customers: list[Found | NotFound]
+
+
+class WhatIf(Known):
+    """The risk as it is, and as it would be."""
+
+    changes: dict[str, Any]
+    before: Risk
+    after: Risk
+    model_version: str
+
+
+class Health(TypedDict):
+    """That the service is well, and with which model."""
+
+    status: Literal["ok"]
+    model_version: str | None

@@ -1,0 +1,148 @@
+"""A customer as they would be: source values changed, and all features that follow from them.
+
+Which values there are, the source contract of `dbt_project.yml` says. What follows from them is
+SQL in `models/audit/audit_customer_features.sql`; `derived` is that again for one customer, and a
+test holds it against what the SQL makes of the same values.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from lakehouse.settings import PROJECT
+from serving.problems import Problem
+
+DECLARED = PROJECT / "dbt_project.yml"
+ADD_ONS = (
+    "online_security",
+    "online_backup",
+    "device_protection",
+    "tech_support",
+    "streaming_tv",
+    "streaming_movies",
+)
+# What a retention team can offer or ask for. Phone lines and the kind of internet access are other
+# products, with prices of their own.
+CHOSEN = ("contract", "payment_method", *ADD_ONS)
+SWITCHED = ("paperless_billing",)
+PRICE = "monthly_charges"
+# An add-on is not had with this.
+NO_INTERNET = "internet_service_no"
+# What `derived` asks for.
+NEEDED = (
+    "tenure",
+    PRICE,
+    "total_charges",
+    "phone_service",
+    "multiple_lines_yes",
+    NO_INTERNET,
+    *(f"{name}_yes" for name in ADD_ONS),
+)
+
+Value = int | float
+Changes = Mapping[str, str | float]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Of the source contract: a category's one-hot features by value, and the price's range."""
+
+    groups: dict[str, dict[str, str]]
+    price: tuple[float, float]
+
+
+@cache
+def read_contract(path: Path = DECLARED) -> Contract:
+    """The contract, by silver's names."""
+    declared = yaml.safe_load(path.read_text())["vars"]["source_contract"].values()
+    rules = {rule["silver"]: rule for rule in declared}
+    groups = {
+        name: {value: f"{name}_{_snake_case(value)}" for value in rule["categories"]}
+        for name, rule in rules.items()
+        if rule["type"] == "category"
+    }
+    low, high = rules[PRICE]["range"]
+    return Contract(groups, (float(low), float(high)))
+
+
+def _snake_case(text: str) -> str:
+    """As the macro of that name does it."""
+    return re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def changes_type(contract: Contract) -> Any:
+    """The body of a what-if request: any of the values that may be changed, as the source has them.
+
+    "No internet service" is none of an add-on's values: it comes with another product.
+    """
+    fields: dict[str, Any] = {
+        name: Literal[tuple(v for v in contract.groups[name] if v != "No internet service")]
+        for name in CHOSEN
+    }
+    fields |= dict.fromkeys(SWITCHED, Literal["Yes", "No"])
+    low, high = contract.price
+    fields[PRICE] = Annotated[
+        float,
+        Field(ge=low, le=high, strict=True, allow_inf_nan=False, description="a month's price"),
+    ]
+    body = TypedDict("Changes", fields, total=False)  # type: ignore[misc]
+    body.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    return body
+
+
+def changed(
+    features: Mapping[str, Value], changes: Changes, contract: Contract
+) -> dict[str, Value]:
+    """The features after the changes; those that neither change nor follow stay as they are.
+
+    Raises:
+        Problem: there is nothing to change, or an add-on for who has no internet access.
+    """
+    if not changes:
+        raise Problem(
+            422,
+            "nothing-changed",
+            "The request changes nothing",
+            where="body",
+            remedy=f"give at least one of {', '.join((PRICE, *CHOSEN, *SWITCHED))}",
+        )
+    unfit = [name for name in ADD_ONS if name in changes]
+    if unfit and features[NO_INTERNET] == 1:
+        raise Problem(
+            409,
+            "no-internet-service",
+            "The customer has no internet service, so no add-on to it can change",
+            where=", ".join(f"body.{name}" for name in unfit),
+            remedy="leave the add-ons out",
+        )
+    after = dict(features)
+    for name, value in changes.items():
+        if name == PRICE:
+            after[name] = float(value)
+        elif name in contract.groups:
+            for category, feature in contract.groups[name].items():
+                after[feature] = int(category == value)
+        else:
+            after[name] = int(value == "Yes")
+    return {**after, **derived(after)}
+
+
+def derived(features: Mapping[str, Value]) -> dict[str, Value]:
+    """The features that follow from others and that a change can touch."""
+    tenure, monthly = features["tenure"], features[PRICE]
+    average = monthly if tenure == 0 else features["total_charges"] / tenure
+    counted = ("phone_service", "multiple_lines_yes", *(f"{name}_yes" for name in ADD_ONS))
+    services = sum(features[name] for name in counted) + (1 - features[NO_INTERNET])
+    return {
+        "avg_historical_charge": average,
+        "billing_ratio": 1.0 if average == 0 else monthly / average,
+        "service_count": services,
+        "is_high_value": int(tenure > 24 and monthly > 80),
+    }

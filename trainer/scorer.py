@@ -1,0 +1,127 @@
+"""The model's answer for one customer, without Spark: what the batch says of the same features.
+
+Terms are added up in the batch's order, so that what is equal there is equal here.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trainer.explain import SMALLEST, TOP
+from trainer.forms import Form, LinearForm, Node, TreesForm, with_derived
+from trainer.record import ModelRecord
+from trainer.words import Reason, reasons_for
+
+Features = Mapping[str, int | float]
+
+
+@dataclass(frozen=True)
+class Given:
+    """A reason as it is given: its words, and what it adds to the log-odds."""
+
+    feature: str
+    text: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The probability of leaving, and what raises it most, the strongest first."""
+
+    probability: float
+    reasons: tuple[Given, ...]
+
+
+class Scorer:
+    """A model version, made ready to answer; `features` are those that it asks for.
+
+    Raises:
+        ValueError, KeyError, TypeError: the record's numbers can't be computed with.
+    """
+
+    def __init__(self, record: ModelRecord, declared: Sequence[Reason]) -> None:
+        self.version = record.version
+        self.features = tuple(record.features)
+        self._log1p: tuple[str, ...] = tuple(record.parameters["log1p"])
+        self._reasons = reasons_for([*record.features, *record.derived], declared)
+        self._baseline = record.form.baseline
+        self._parts = _parts(record.form, self._reasons)
+        inputs = with_derived(dict.fromkeys(self.features, 0.0), self._log1p)
+        if not math.isfinite(self._baseline + math.fsum(self._parts.contributions(inputs))):
+            raise ValueError(f"the numbers of model {record.version} are not finite")
+
+    def answer(self, features: Features) -> Answer:
+        """Probability and reasons; `features` may hold more than the model asks for."""
+        contributions = self._parts.contributions(with_derived(features, self._log1p))
+        raising = [
+            (-contribution, reason.feature, reason)
+            for contribution, reason in zip(contributions, self._reasons, strict=True)
+            if contribution >= SMALLEST
+        ]
+        # Equal contributions in the order of names, as the batch does it; names differ.
+        raising.sort(key=lambda each: each[:2])
+        given = (
+            Given(feature, reason.words.say(features), -lowered)
+            for lowered, feature, reason in raising[:TOP]
+        )
+        log_odds = self._baseline + math.fsum(contributions)
+        return Answer(probability(log_odds), tuple(given))
+
+
+def probability(log_odds: float) -> float:
+    """The logistic function; any finite number will do."""
+    if log_odds >= 0:
+        return 1 / (1 + math.exp(-log_odds))
+    odds = math.exp(log_odds)
+    return odds / (1 + odds)
+
+
+class _Linear:
+    """Coefficient and mean of each input, by reason."""
+
+    def __init__(self, form: LinearForm, reasons: Sequence[Reason]) -> None:
+        self._terms = [
+            [
+                (name, float(form.coefficients[name]), float(form.means[name]))
+                for name in reason.inputs
+            ]
+            for reason in reasons
+        ]
+
+    def contributions(self, inputs: Mapping[str, float]) -> list[float]:
+        found = []
+        for terms in self._terms:
+            total = 0.0
+            for name, coefficient, mean in terms:
+                total += coefficient * (inputs[name] - mean)
+            found.append(total)
+        return found
+
+
+class _Trees:
+    """The trees, and which reason each input belongs to."""
+
+    def __init__(self, form: TreesForm, reasons: Sequence[Reason]) -> None:
+        self._trees: list[list[Node]] = form.trees
+        self._reason = {name: place for place, each in enumerate(reasons) for name in each.inputs}
+        self._count = len(reasons)
+
+    def contributions(self, inputs: Mapping[str, float]) -> list[float]:
+        found = [0.0] * self._count
+        for tree in self._trees:
+            node = tree[0]
+            moved: dict[int, float] = {}
+            while node.input is not None:
+                child = tree[node.left if inputs[node.input] <= node.threshold else node.right]
+                reason = self._reason[node.input]
+                moved[reason] = moved.get(reason, 0.0) + (child.value - node.value)
+                node = child
+            for reason, step in moved.items():
+                found[reason] += step
+        return found
+
+
+def _parts(form: Form, reasons: Sequence[Reason]) -> _Linear | _Trees:
+    if isinstance(form, LinearForm):
+        return _Linear(form, reasons)
+    return _Trees(form, reasons)
