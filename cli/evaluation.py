@@ -29,6 +29,7 @@ def evaluation_lines(figures: dict[str, Any]) -> list[str]:
     """A table for people."""
     lines = [
         f"model {figures['version']}: {figures['kind']}",
+        f"label: {figures['label']['reason']}",
         f"{'':<12}{'out of fold':>12}{'hold-out':>12}",
     ]
     holdout = figures["holdout"]

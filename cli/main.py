@@ -256,7 +256,7 @@ def verify(settings: Settings, as_json: bool) -> None:
 @main.command()
 @command
 def train(settings: Settings) -> None:
-    """Train on the latest published extract and choose the champion."""
+    """Train on the published extracts and choose the champion."""
     from cli import job
 
     record = job.train_only(settings, Steps(2))

@@ -187,6 +187,7 @@ def _views(data: ReportData) -> dict[str, Any]:
         "top_customers": data.top_customers[:AT_RISK_SHOWN],
         "model": model,
         "champion": _champion(model),
+        "label": model.get("label") or {},
         "score_columns": list(_score_columns(data.evaluations, model)),
         "score_names": SCORES,
         "model_plots": list(_model_plots(data)),

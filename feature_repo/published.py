@@ -1,4 +1,4 @@
-"""What gold holds for the feature store: the latest published extract."""
+"""What gold holds for the feature store: the published extracts."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -23,22 +23,29 @@ class Publication:
 
 def latest_publication(spark: SparkSession) -> Publication | None:
     """The publication with the latest extract date; of a restated date the last one."""
+    published = publications(spark)
+    return published[-1] if published else None
+
+
+def publications(spark: SparkSession) -> list[Publication]:
+    """The publication of each extract date, the oldest date first; of a restated one the last."""
     if not spark.catalog.tableExists("gold.publications"):
-        return None
+        return []
     rows = spark.sql(
         """
         select batch_id, extract_date, created_timestamp, customers
         from gold.publications
-        order by extract_date desc, created_timestamp desc
-        limit 1
+        order by extract_date, created_timestamp
         """
     ).toArrow()
-    if rows.num_rows == 0:
-        return None
-    row = rows.to_pylist()[0]
-    return Publication(
-        batch_id=row["batch_id"],
-        extract_date=row["extract_date"],
-        created=row["created_timestamp"].astimezone(UTC),
-        customers=row["customers"],
-    )
+    # A later load of the same date takes the place of the earlier one.
+    of_date = {row["extract_date"]: row for row in rows.to_pylist()}
+    return [
+        Publication(
+            batch_id=row["batch_id"],
+            extract_date=row["extract_date"],
+            created=row["created_timestamp"].astimezone(UTC),
+            customers=row["customers"],
+        )
+        for row in of_date.values()
+    ]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,57 +12,132 @@ from pyspark.sql.connect.session import SparkSession
 from feature_repo.declared import read_features
 from feature_repo.feature_services import churn
 from feature_repo.guests import own_sql_dialect, quietly
+from feature_repo.labels import OBSERVED, Label, count, label_of, observed_rows, workbook_rows
 from feature_repo.materialize import required_publication
-from feature_repo.published import Publication
+from feature_repo.offline import pinned
+from feature_repo.published import Publication, publications
 from feature_repo.store import store
+from lakehouse.errors import ChurnError
 from lakehouse.service import Say
 from lakehouse.settings import Settings
+
+FEATURES, LABELS = "gold.customer_features", "gold.churn_labels"
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Labelled rows of one extract, not read yet.
+    """Labelled rows, not read yet.
 
-    `retrieve` computes them: customer_id, event_timestamp, the features and `churned`.
-    `signature` changes with the published load and the features.
+    `retrieve` computes them: customer_id, event_timestamp, the features and `churned`; `label` says
+    what that is. `extract_date` is the latest published one. `signature` changes with the published
+    loads that take part, the features and the kind of label.
     """
 
     retrieve: Callable[[], DataFrame]
     features: list[str]
     extract_date: date
     signature: str
+    label: Label
+
+    @property
+    def kept_together(self) -> list[str]:
+        """Columns; rows that are equal in all of them are never to be split over folds.
+
+        Over several extracts that is the customer, who is in many rows: to be judged by a model
+        that learned from one's own next month is to be recognised. Within one extract it is the
+        features. Both at once would need groups of groups, and equal rows of two customers are
+        then few: docs/decisions/0013-observed-churn.md.
+        """
+        return ["customer_id"] if self.label.kind == OBSERVED else self.features
 
 
 def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingSet:
-    """The labels of the latest published extract with their features, to be retrieved by Feast.
+    """The labels that the published extracts allow, with features to be retrieved by Feast.
+
+    All of it is read from the files that gold has now.
 
     Raises:
         lakehouse.errors.GateRefused: nothing was published yet.
+        lakehouse.errors.ChurnError: an extract is published by half.
     """
-    publication = required_publication(spark)
+    latest = required_publication(spark)
+    history = publications(spark)
     features = [feature.name for feature in read_features()]
+    state = {table: pinned(spark, table) for table in (FEATURES, LABELS)}
+    _check(spark, state, history)
+    rows, label = _labelled(spark.table(state[LABELS]), history)
+    say(f"label: {label.reason}")
 
     def retrieve() -> DataFrame:
         say("retrieving the training set from the feature store")
-        return _retrieve(settings, spark, publication, features)
+        return _retrieve(settings, spark, rows, state, features)
 
-    identity = json.dumps([publication.batch_id, features])
     return TrainingSet(
         retrieve=retrieve,
         features=features,
-        extract_date=publication.extract_date,
-        signature=hashlib.sha256(identity.encode()).hexdigest(),
+        extract_date=latest.extract_date,
+        signature=signature(label.kind, history, features),
+        label=label,
     )
 
 
+def signature(kind: str, history: Sequence[Publication], features: list[str]) -> str:
+    """What identifies a training set: the loads that take part, the features, the kind of label."""
+    identity = (
+        [OBSERVED, [each.batch_id for each in history], features]
+        if kind == OBSERVED
+        # As it was before labels were observed: models of that time need no training again.
+        else [history[-1].batch_id, features]
+    )
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def _check(spark: SparkSession, state: Mapping[str, str], history: Sequence[Publication]) -> None:
+    """Features and labels of each published date are those of its publication, all of them."""
+    for table, view in state.items():
+        found = spark.sql(
+            f"select event_timestamp, created_timestamp, count(*) as customers from {view} "
+            "group by event_timestamp, created_timestamp"
+        ).toArrow()
+        there = {
+            (row["event_timestamp"], row["created_timestamp"], row["customers"])
+            for row in found.to_pylist()
+        }
+        for each in history:
+            if (each.event_timestamp, each.created, each.customers) not in there:
+                raise ChurnError(
+                    f"The extract of {each.extract_date} is published by half",
+                    where=f"{table} against gold.publications",
+                    remedy="`churn build` publishes the rest, then train again",
+                )
+
+
+def _labelled(labels: DataFrame, history: Sequence[Publication]) -> tuple[DataFrame, Label]:
+    """The rows to train on, with the label that there is enough of.
+
+    Both kinds are kept on the server: Feast asks for the rows of its query several times.
+    """
+    dates = [each.extract_date for each in history]
+    workbook = workbook_rows(labels, history[-1]).localCheckpoint()
+    if len(history) == 1:
+        return workbook, label_of(dates, None, count(workbook))
+    observed = observed_rows(labels, history).localCheckpoint()
+    label = label_of(dates, count(observed), count(workbook))
+    return (observed if label.kind == OBSERVED else workbook), label
+
+
 def _retrieve(
-    settings: Settings, spark: SparkSession, publication: Publication, features: list[str]
+    settings: Settings,
+    spark: SparkSession,
+    rows: DataFrame,
+    state: Mapping[str, str],
+    features: list[str],
 ) -> DataFrame:
-    labels = spark.table("gold.churn_labels").where(f"extract_date = '{publication.extract_date}'")
     feature_store = store(settings)
+    feature_store.config.offline_store.states = dict(state)
     with quietly(), own_sql_dialect(spark):
         retrieved = feature_store.get_historical_features(
-            entity_df=labels.select("customer_id", "event_timestamp", "churned"),
+            entity_df=rows,
             features=feature_store.get_feature_service(churn.name),
         ).to_spark_df()
         # Feast's column order varies from run to run

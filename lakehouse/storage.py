@@ -124,6 +124,11 @@ def path_of(uri: str) -> str:
     return unquote(f"{bucket}{place.path}")
 
 
+def address_of(uri: str) -> str:
+    """The address of the same file with nothing escaped, as Spark takes it to read."""
+    return f"{urlsplit(uri).scheme}://{path_of(uri)}"
+
+
 def path_told(location: str) -> str:
     """The same of what `describe` and `vacuum` tell: like a URI, but nothing is escaped."""
     scheme, _, path = location.partition(":")

@@ -16,7 +16,8 @@ class ModelRecord:
 
     `evaluations` and `curves` go by kind, then by evaluation (`out_of_fold`, `holdout`,
     `fold_<k>`; curves without the folds). `features` are in the model's order, `signature`
-    identifies the training set, `form` is the model in numbers, `seconds` goes by step,
+    identifies the training set, `label` says what `churned` means in it (the fields of
+    `feature_repo.labels.Label`), `form` is the model in numbers, `seconds` goes by step,
     `created` is in UTC.
     """
 
@@ -31,6 +32,7 @@ class ModelRecord:
     form: Form
     extract_date: date
     signature: str
+    label: dict[str, Any]
     rows: int
     seconds: dict[str, float]
     created: datetime
@@ -52,6 +54,7 @@ class ModelRecord:
             "kind": self.kind,
             "champion": True,
             "champion_reason": self.champion_reason,
+            "label": self.label,
             **self.metrics,
             "holdout": self.holdout,
         }
@@ -82,6 +85,7 @@ def read(text: str) -> ModelRecord:
     }
     return ModelRecord(
         **{
+            "label": _label_of_before(fields),
             **fields,
             "evaluations": evaluations,
             "form": from_json(fields["form"]),
@@ -89,3 +93,15 @@ def read(text: str) -> ModelRecord:
             "created": datetime.fromisoformat(fields["created"]),
         }
     )
+
+
+def _label_of_before(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The label of a record that says nothing of it: there was one kind then, of one extract."""
+    return {
+        "kind": "workbook",
+        "reason": "churn as the workbook itself marks it",
+        "extracts": 1,
+        "days_between": [],
+        "rows": fields["rows"],
+        "positives": fields["evaluations"][fields["kind"]][OUT_OF_FOLD]["positives"],
+    }

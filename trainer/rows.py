@@ -40,17 +40,18 @@ def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
     # Not cache(): each of the many statements that follow would plan the retrieval anew.
     retrieved = training.retrieve()
     count = _check(retrieved, training.features)
-    frame = _arranged(retrieved, count, training.features, parameters).localCheckpoint()
+    frame = _arranged(retrieved, count, training, parameters).localCheckpoint()
     inputs = [*training.features, *derived(parameters)]
     means = frame.selectExpr(*(f"avg(`{name}`) as `{name}`" for name in inputs))
     return TrainingRows(frame, count, means.toArrow().to_pylist()[0])
 
 
 def _arranged(
-    retrieved: DataFrame, count: int, features: list[str], parameters: Parameters
+    retrieved: DataFrame, count: int, training: "TrainingSet", parameters: Parameters
 ) -> DataFrame:
-    fold = folds.fold(features, parameters.seed, parameters.folds)
-    held_out = folds.is_holdout(features, parameters.seed, parameters.holdout_share)
+    together, features = training.kept_together, training.features
+    fold = folds.fold(together, parameters.seed, parameters.folds)
+    held_out = folds.is_holdout(together, parameters.seed, parameters.holdout_share)
     derive, assemble = assembly(features, derived(parameters))
     ordered = (
         retrieved.repartition(ceil(count / ROWS_PER_PARTITION), "customer_id")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ class Training:
 
 
 def train(settings: Settings, spark: SparkSession, say: Say) -> Training:
-    """Train on the latest published extract and make the result the champion.
+    """Train on what is published and make the result the champion.
 
     A version with the same training set and parameters is not trained again. Call it under the
     run lock.
@@ -92,6 +92,7 @@ def _train_version(
             form=form,
             extract_date=training.extract_date,
             signature=training.signature,
+            label=asdict(training.label),
             rows=rows.count,
             seconds=seconds,
             created=datetime.now(UTC),

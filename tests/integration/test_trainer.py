@@ -12,6 +12,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.declared import read_features
+from feature_repo.labels import WORKBOOK, Label
 from feature_repo.training import TrainingSet
 from lakehouse import spark_server
 from lakehouse.settings import Settings
@@ -54,7 +55,8 @@ def gold_rows(spark: SparkSession) -> DataFrame:
 
 def a_training_set(frame: DataFrame, signature: str) -> TrainingSet:
     columns = frame.select("customer_id", "event_timestamp", *FEATURES, "churned")
-    return TrainingSet(columns.localCheckpoint, FEATURES, EXTRACT_DATE, signature)
+    label = Label(WORKBOOK, "of one extract", 1, [], 7043, 1869)
+    return TrainingSet(columns.localCheckpoint, FEATURES, EXTRACT_DATE, signature, label)
 
 
 @pytest.fixture(scope="module")

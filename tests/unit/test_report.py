@@ -263,6 +263,17 @@ def test_the_scores_of_every_kind_stand_beside_their_hold_out(full):
     assert "Hold-out: logistic regression 0.851, gradient boosted trees 0.851." in text
 
 
+def test_the_page_says_what_the_model_learned_from(render):
+    label = {"kind": "observed", "reason": "churn observed in the next extract"}
+    model = SUMMARY["model"] | {"label": label}
+    text = Page(render(replace(FULL, summary=SUMMARY | {"model": model}))).text
+    assert "It learned from churn observed in the next extract." in text
+    assert "five folds that keep the rows of a customer together" in text
+    of_before = Page(render(FULL)).text
+    assert "It learned from" not in of_before
+    assert "five folds that keep customers with equal features together" in of_before
+
+
 def test_a_model_that_is_no_champion_says_why(render):
     model = SUMMARY["model"] | {"champion": "PR-AUC 0.640 is below the champion's 0.652"}
     text = Page(render(ReportData(SUMMARY | {"model": model}))).text

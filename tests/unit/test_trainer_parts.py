@@ -1,5 +1,6 @@
 """The trainer's pure parts: parameters, champion rule, words, forms, records, registry."""
 
+import json
 import math
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -41,6 +42,14 @@ TREES = TreesForm(
 )
 NEWCOMER = {"tenure": 1.0, "contract_month_to_month": 1.0, "contract_two_year": 0.0}
 FIGURES = Metrics(100, 26, 0.85, 0.66, 0.8, 0.58, 0.13)
+LABEL = {
+    "kind": "observed",
+    "reason": "churn observed in the next extract",
+    "extracts": 3,
+    "days_between": [31, 28],
+    "rows": 100,
+    "positives": 26,
+}
 
 
 def a_record(version: str = "20251203-0123abcd", form: Form = LINEAR) -> ModelRecord:
@@ -56,6 +65,7 @@ def a_record(version: str = "20251203-0123abcd", form: Form = LINEAR) -> ModelRe
         form=form,
         extract_date=date(2025, 12, 3),
         signature="s",
+        label=LABEL,
         rows=100,
         seconds={"final": 1.25},
         created=datetime(2025, 12, 4, 5, 6, tzinfo=UTC),
@@ -216,8 +226,17 @@ def test_a_record_survives_its_file(form: Form) -> None:
     assert records.read(records.write(record)) == record
 
 
+def test_a_record_of_before_labels_were_observed_has_the_workbooks() -> None:
+    fields = json.loads(records.write(a_record()))
+    del fields["label"]
+    label = records.read(json.dumps(fields)).label
+    assert (label["kind"], label["rows"], label["positives"]) == ("workbook", 100, 26)
+    assert label.keys() == LABEL.keys()
+
+
 def test_the_summary_has_the_champions_figures() -> None:
     summary = a_record().summary()
+    assert summary["label"] == LABEL
     assert summary["roc_auc"] == 0.85
     assert summary["holdout"]["brier"] == 0.13
     assert summary["champion"] is True
