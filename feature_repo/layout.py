@@ -23,6 +23,10 @@ TIMESTAMP_FIELD = f"_ts:{VIEW}".encode()
 # What the online store holds: written last, deleted first, so that it never says more than is
 # there. Ends otherwise than entity keys do, so that no scan takes it for a customer.
 MARKER = b"churn:published-online"
+# Of which the store was whole last: stays while the next extract is written. A hash, see ledger.py.
+LEDGER = b"churn:online-ledger"
+# Its field that holds the extract's event timestamp, in the same form as a customer's.
+AS_OF = b"as of"
 # Values that come again and again: flags, counts, prices.
 KNOWN_VALUES = 1 << 16
 
@@ -47,16 +51,37 @@ def field(feature: str) -> bytes:
     return bytes(_mmh3(f"{VIEW}:{feature}"))
 
 
-def read_row(names: Sequence[str], stored: Mapping[bytes, bytes]) -> OnlineRow | None:
+def stamp_of(moment: datetime) -> bytes:
+    """An event timestamp as it stands in the store."""
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return bytes(stamp.SerializeToString())
+
+
+@lru_cache(KNOWN_VALUES)
+def moment_of(stamp: bytes) -> datetime:
+    """The event timestamp, in UTC, that stands in the store so."""
+    moment: datetime = Timestamp.FromString(stamp).ToDatetime(UTC)
+    return moment
+
+
+def later(stamp: bytes, as_of: bytes | None) -> bytes:
+    """A customer's event timestamp: its own, or a later one of an extract that confirmed it all."""
+    return stamp if as_of is None or moment_of(stamp) > moment_of(as_of) else as_of
+
+
+def read_row(
+    names: Sequence[str], stored: Mapping[bytes, bytes], as_of: bytes | None
+) -> OnlineRow | None:
     """The features `names` of a customer's hash; None where there is no such customer.
 
-    A feature that the hash lacks, or that is null, is None.
+    A feature that the hash lacks, or that is null, is None. `as_of` is the ledger's field AS_OF.
     """
     stamp = stored.get(TIMESTAMP_FIELD)
     if stamp is None:
         return None
-    read_at = Timestamp.FromString(stamp).ToDatetime(UTC)
-    return OnlineRow(read_at, {name: _value(stored.get(field(name), b"")) for name in names})
+    features = {name: _value(stored.get(field(name), b"")) for name in names}
+    return OnlineRow(moment_of(later(stamp, as_of)), features)
 
 
 @lru_cache(KNOWN_VALUES)

@@ -1,27 +1,27 @@
 """Apply the declarations, and bring the latest published extract online."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.registry.base_registry import BaseRegistry
 from pyspark.sql.connect.session import SparkSession
 
+from feature_repo.engine import Order
 from feature_repo.entities import customer
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
 from feature_repo.guests import own_sql_dialect, quietly
-from feature_repo.layout import MARKER, PROJECT_NAME, redis_key
+from feature_repo.layout import MARKER, PROJECT_NAME
+from feature_repo.ledger import Ledgers
+from feature_repo.online import Replaced
 from feature_repo.published import Publication, latest_publication
 from feature_repo.store import writing_store
 from lakehouse import online_store
+from lakehouse.copies import Advance
 from lakehouse.errors import GateRefused
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import statement
-
-SCAN_COUNT = 5000
 
 
 def apply(settings: Settings, say: Say) -> None:
@@ -48,17 +48,24 @@ def _unregister_others(registry: BaseRegistry, declared: set[str]) -> None:
 
 @dataclass(frozen=True)
 class Online:
-    """What the online store holds now; `written` says whether this call wrote it."""
+    """What the online store holds now; `written` says whether this call had it written."""
 
     customers: int
     written: bool
 
 
-def materialize(settings: Settings, spark: SparkSession, say: Say, anew: bool = False) -> Online:
+def materialize(
+    settings: Settings,
+    spark: SparkSession,
+    say: Say,
+    anew: bool = False,
+    advance: Advance = lambda done, total, what: None,
+) -> Online:
     """Make the online store hold exactly the customers of the latest published extract.
 
-    Writes nothing where they are there already, unless it is to be written `anew`: an older
-    extract that was published late changes nothing online.
+    Writes nothing where they are there already: an older extract that was published late changes
+    nothing online. Otherwise writes the customers whose features differ from what was written
+    before, unless all are to be written `anew`.
 
     Raises:
         GateRefused: nothing was published yet.
@@ -66,22 +73,34 @@ def materialize(settings: Settings, spark: SparkSession, say: Say, anew: bool = 
     publication = required_publication(spark)
     address = online_store.ensure(settings, say)
     with address.client() as client:
-        if not anew and client.get(MARKER) == marker(publication):
+        is_there = client.get(MARKER) == marker(publication) and Ledgers(client).is_intact()
+        if is_there and not anew:
             say("the online store holds the latest extract already")
             return Online(publication.customers, written=False)
         client.delete(MARKER)
-        say(f"writing {publication.customers:,} customers to the online store")
+        say(f"bringing {publication.customers:,} customers online")
+        order = Order(anew, lambda done: advance(done, publication.customers, "customers"))
         with writing_store(settings, say) as feature_store, quietly(), own_sql_dialect(spark):
+            feature_store.config.batch_engine_config["order"] = order
             feature_store.materialize(
                 start_date=publication.event_timestamp,
                 end_date=publication.event_timestamp,
                 feature_views=[customer_features.name],
             )
-        removed = _remove_others(client, spark, publication)
-        if removed:
-            say(f"removed {removed:,} customers who are not in the latest extract")
+        assert order.done is not None
+        say(_in_words(order.done))
         client.set(MARKER, marker(publication))
-    return Online(publication.customers, written=True)
+    return Online(order.done.customers, written=True)
+
+
+def _in_words(done: Replaced) -> str:
+    same = done.customers - done.written - done.resumed
+    parts = [f"wrote {done.written:,} customers", f"{same:,} were there with the same features"]
+    if done.resumed:
+        parts.append(f"{done.resumed:,} were written before it was interrupted")
+    if done.removed:
+        parts.append(f"removed {done.removed:,} who are not in the extract")
+    return "; ".join(parts)
 
 
 def required_publication(spark: SparkSession) -> Publication:
@@ -110,23 +129,3 @@ def marker(publication: Publication) -> bytes:
             "features": [field.name for field in customer_features.features],
         }
     ).encode()
-
-
-def customer_keys(client: online_store.Client) -> Iterator[bytes]:
-    """Keys of all customers that the online store holds."""
-    yield from client.scan_iter(match=b"*" + PROJECT_NAME.encode(), count=SCAN_COUNT)
-
-
-def _remove_others(
-    client: online_store.Client, spark: SparkSession, publication: Publication
-) -> int:
-    published = statement(
-        spark,
-        "select customer_id from gold.customer_features where extract_date = :extract_date",
-        extract_date=publication.extract_date,
-    ).toArrow()
-    wanted = {redis_key(each) for each in published["customer_id"].to_pylist()}
-    surplus = [key for key in customer_keys(client) if key not in wanted]
-    for start in range(0, len(surplus), SCAN_COUNT):
-        client.unlink(*surplus[start : start + SCAN_COUNT])
-    return len(surplus)

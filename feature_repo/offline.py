@@ -10,11 +10,15 @@ answer is a time of this machine's zone that it takes for one in UTC: west of Gr
 of the last date were left out. Here it is in UTC.
 """
 
+from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from feast import FeatureView
 from feast.infra.offline_stores.contrib.spark_offline_store import spark as feast_spark
 from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
@@ -30,22 +34,55 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import StructType
 
-from lakehouse.storage import address_of
+from lakehouse.errors import GateRefused
+from lakehouse.settings import Settings
+from lakehouse.storage import address_of, path_of, storage
 
 # Stands in the folders' names, not in the files.
 PARTITION = "extract_date"
+COLUMNS = ["customer_id", "event_timestamp"]
+# Rows in memory at a time, some 60 MB of them on their way to the online store.
+BATCH = 1 << 16
+
+
+@dataclass(frozen=True)
+class PublishedExtract:
+    """The rows of a published extract, from its files; nothing is read yet."""
+
+    settings: Settings
+    files: Sequence[str]
+    features: Sequence[str]
+    event_timestamp: datetime
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """customer_id, event_timestamp and the features, BATCH rows at a time, in a fixed order.
+
+        A feature that was declared after the extract was published is null.
+        """
+        place = storage(self.settings, self.settings.lake_uri)
+        columns = [*COLUMNS, *self.features]
+        for name in self.files:
+            opened = place.files.open_input_file(path_of(name))
+            with pq.ParquetFile(opened, pre_buffer=True) as file:
+                there = [each for each in columns if each in file.schema_arrow.names]
+                for batch in file.iter_batches(BATCH, columns=there):
+                    nulls = pa.nulls(batch.num_rows, pa.float64())
+                    rows = [batch[each] if each in there else nulls for each in columns]
+                    yield pa.record_batch(rows, names=columns)
 
 
 class OneStateOfflineStoreConfig(SparkOfflineStoreConfig):
     """As Feast's for Spark; Feast finds the store by the name of this class.
 
     `states`: tables that are to be read in an earlier state, with the names that `pinned` gave.
+    `settings`: of the checkout, to read published files with.
     """
 
     type: Literal["feature_repo.offline.OneStateOfflineStore"] = (
         "feature_repo.offline.OneStateOfflineStore"
     )
     states: dict[str, str] = Field(default_factory=dict)
+    settings: Any = Field(default=None, repr=False)
 
 
 class OneStateOfflineStore(SparkOfflineStore):
@@ -62,6 +99,42 @@ class OneStateOfflineStore(SparkOfflineStore):
             table = view.batch_source.table
             views.append(_over(view, states.get(table) or pinned(spark, table)))
         return SparkOfflineStore.get_historical_features(config, views, *arguments, **options)
+
+    @staticmethod
+    def latest_extract(
+        config: RepoConfig, view: FeatureView, start: datetime, end: datetime
+    ) -> PublishedExtract:
+        """The latest extract from `start` to `end`, as it is published now.
+
+        The gate has seen that no customer is in it twice: nothing is left to deduplicate.
+
+        Raises:
+            GateRefused: none is published in this time.
+        """
+        spark = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
+        table = view.batch_source.table
+        dates = f"{PARTITION} between '{start:%Y-%m-%d}' and '{end:%Y-%m-%d}'"
+        of_date: dict[str, list[str]] = {}
+        for file in spark.table(table).where(dates).inputFiles():
+            of_date.setdefault(_date_of(file), []).append(file)
+        if not of_date:
+            raise GateRefused(
+                f"No extract between {start:%Y-%m-%d} and {end:%Y-%m-%d} has been published",
+                where=table,
+                remedy="load a workbook that passes the gate: `churn run WORKBOOK`",
+            )
+        latest = max(of_date)
+        return PublishedExtract(
+            settings=config.offline_store.settings,
+            files=sorted(of_date[latest]),
+            features=[field.name for field in view.features],
+            event_timestamp=datetime.fromisoformat(latest).replace(tzinfo=UTC),
+        )
+
+
+def _date_of(file: str) -> str:
+    """The extract date that stands in a published file's path."""
+    return file.partition(f"/{PARTITION}=")[2].partition("/")[0]
 
 
 def pinned(spark: SparkSession, table: str) -> str:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from feast import FeatureStore
-from feast.infra.online_stores.redis import RedisOnlineStoreConfig
 from feast.repo_config import RegistryConfig, RepoConfig
 
 from feature_repo.layout import KEY_VERSION, PROJECT_NAME
+from feature_repo.online import StreamedRedisOnlineStoreConfig
 from lakehouse import online_store
 from lakehouse.postgresql import database
 from lakehouse.service import Say
@@ -65,14 +65,16 @@ def configuration(
         project=PROJECT_NAME,
         provider="local",
         registry=_registry(settings, registry),
-        offline_store=OneStateOfflineStoreConfig(spark_conf={"spark.remote": settings.connect_url}),
-        online_store=RedisOnlineStoreConfig(
-            type="redis",
+        offline_store=OneStateOfflineStoreConfig(
+            spark_conf={"spark.remote": settings.connect_url}, settings=settings
+        ),
+        online_store=StreamedRedisOnlineStoreConfig(
             connection_string=_connection_string(address),
             # A restatement keeps its event time; the store would skip it as old. Safe because
             # materialize runs under the run lock, so there is one writer.
             skip_dedup=True,
         ),
+        batch_engine={"type": "feature_repo.engine.StreamingEngine"},
         entity_key_serialization_version=KEY_VERSION,
     )
 

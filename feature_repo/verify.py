@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -10,13 +12,20 @@ from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.declared import read_features
 from feature_repo.feature_services import churn
-from feature_repo.materialize import customer_keys, required_publication
+from feature_repo.features import customer_features
+from feature_repo.layout import MARKER
+from feature_repo.ledger import Digests, Ledgers, Words, identified
+from feature_repo.materialize import required_publication
+from feature_repo.offline import OneStateOfflineStore
+from feature_repo.online import customers_there
 from feature_repo.store import store
+from feature_repo.stream import Stream, streaming
+from feature_repo.wire import Wire
 from lakehouse import online_store
+from lakehouse.copies import Advance
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 
-BATCH = 1000
 # Enough to see the pattern; a whole extract of differences helps nobody.
 MOST_DIFFERENCES = 20
 
@@ -30,48 +39,97 @@ class Verification:
     differences: list[dict[str, Any]]
 
 
-def verify(settings: Settings, spark: SparkSession, say: Say) -> Verification:
+def verify(
+    settings: Settings,
+    spark: SparkSession,
+    say: Say,
+    advance: Advance = lambda done, total, what: None,
+) -> Verification:
     """Compare the online store with the latest published extract, value by value.
 
     Values must be equal in type and to the last bit. Customers online who are not in gold are
-    differences too.
+    differences too. Where there are any, the next materialization writes all customers. In memory:
+    a batch of rows, and some 20 bytes for each customer.
     """
     publication = required_publication(spark)
     features = [feature.name for feature in read_features()]
-    gold = spark.table("gold.customer_features").where(
-        f"extract_date = '{publication.extract_date}'"
-    )
-    rows: pa.Table = gold.select("customer_id", "event_timestamp", *features).toArrow()
     feature_store = store(settings, say)
-    differences: list[dict[str, Any]] = []
-    for batch in rows.to_batches(max_chunksize=BATCH):
-        differences += _differences(feature_store, pa.Table.from_batches([batch]), features)
-    with online_store.ensure(settings, say).client() as client:
-        online = sum(1 for _ in customer_keys(client))
-    if online != rows.num_rows:
-        differences.insert(0, _difference("(all)", "customers", rows.num_rows, online))
-    return Verification(rows.num_rows, len(features), differences[:MOST_DIFFERENCES])
+    extract = OneStateOfflineStore.latest_extract(
+        feature_store.config,
+        customer_features,
+        publication.event_timestamp,
+        publication.event_timestamp,
+    )
+    done = 0
+    identities: list[Words] = []
+    found: list[dict[str, Any]] = []
+    with online_store.ensure(settings, say).client() as client, streaming(client) as stream:
+        comparison = _Comparison(feature_store, stream, features, publication.event_timestamp)
+        for rows in extract.batches():
+            found += islice(comparison.differences(rows), MOST_DIFFERENCES - len(found))
+            identities.append(identified(rows["customer_id"]))
+            done += rows.num_rows
+            advance(done, publication.customers, "customers")
+        found += islice(_strangers(client, identities), MOST_DIFFERENCES)
+        if done != publication.customers:
+            # The files against what was counted when they were published.
+            found.insert(0, _difference("(all)", "customers", publication.customers, done))
+        if found:
+            Ledgers(client).void()
+            client.delete(MARKER)
+    return Verification(done, len(features), found[:MOST_DIFFERENCES])
 
 
-def _differences(
-    feature_store: FeatureStore, gold: pa.Table, features: list[str]
-) -> Iterator[dict[str, Any]]:
-    customers = gold["customer_id"].to_pylist()
-    online = feature_store.get_online_features(
-        features=feature_store.get_feature_service(churn.name),
-        entity_rows=[{"customer_id": each} for each in customers],
-    ).to_dict()
-    for feature in features:
-        offline = gold[feature].to_pylist()
-        if online[feature] == offline and _same_types(online[feature], offline):
-            continue
-        for customer_id, ours, theirs in zip(customers, offline, online[feature], strict=True):
-            if ours != theirs or type(ours) is not type(theirs):
-                yield _difference(customer_id, feature, ours, theirs)
+class _Comparison:
+    """Rows of gold against what the online store answers.
+
+    The answers are compared as bytes; what is not the same to the byte, and the first rows of all,
+    is asked for again as a user of Feast would ask.
+    """
+
+    def __init__(
+        self, feature_store: FeatureStore, stream: Stream, features: list[str], as_of: datetime
+    ) -> None:
+        self._feature_store, self._stream = feature_store, stream
+        self._features, self._as_of = features, as_of
+        self._wire = Wire(features)
+        self._is_first = True
+
+    def differences(self, rows: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+        """How the store differs from the rows, value by value."""
+        for block in self._wire.read_back(rows):
+            is_same = block.is_answered_by(self._stream.ask(block.commands), self._as_of)
+            if self._is_first or not is_same:
+                yield from self._told_by_feast(block.rows)
+                self._is_first = False
+
+    def _told_by_feast(self, rows: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+        customers = rows["customer_id"].to_pylist()
+        answer = self._feature_store.get_online_features(
+            features=self._feature_store.get_feature_service(churn.name),
+            entity_rows=[{"customer_id": each} for each in customers],
+        )
+        online = answer.to_dict()
+        for feature in self._features:
+            ours, theirs = rows[feature].to_pylist(), online[feature]
+            for customer_id, offline, there in zip(customers, ours, theirs, strict=True):
+                if offline != there or type(offline) is not type(there):
+                    yield _difference(customer_id, feature, offline, there)
+        as_of = f"{self._as_of:%Y-%m-%d}"
+        for customer_id, stamp in zip(
+            customers, answer.proto.results[-1].event_timestamps, strict=True
+        ):
+            if stamp.ToDatetime(UTC) > self._as_of:
+                stands = f"{stamp.ToDatetime(UTC):%Y-%m-%d}"
+                yield _difference(customer_id, "event_timestamp", as_of, stands)
 
 
-def _same_types(left: list[Any], right: list[Any]) -> bool:
-    return set(map(type, left)) == set(map(type, right))
+def _strangers(client: online_store.Client, identities: list[Words]) -> Iterator[dict[str, Any]]:
+    """Customers who are online and not in gold."""
+    gold = Digests([(each, each) for each in identities])
+    for customer_ids, theirs in customers_there(client):
+        for each in customer_ids.filter(pa.array(~gold.hold(theirs))).to_pylist():
+            yield _difference(each, "customer_id", None, each)
 
 
 def _difference(customer_id: str, feature: str, gold: Any, online: Any) -> dict[str, Any]:

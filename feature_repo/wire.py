@@ -7,15 +7,16 @@ rows side by side. Rows whose values have the same lengths make a block, a matri
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast.protos.feast.types.Value_pb2 import Value
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from feature_repo.layout import TIMESTAMP_FIELD, field, redis_key
+from feature_repo.layout import TIMESTAMP_FIELD, field, moment_of, redis_key, stamp_of
 from lakehouse.errors import ChurnError
 
 # Rows of a matrix: as many as the processor's cache holds of it.
@@ -47,6 +48,33 @@ PROBE = "any customer at all"
 BEFORE, _, AFTER = redis_key(PROBE).partition(_counted(PROBE.encode()))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A block of rows that the store is asked for; in its answer a timestamp begins at `stamp`."""
+
+    rows: pa.RecordBatch
+    commands: bytes
+    answer: bytes
+    stamp: int
+
+    def is_answered_by(self, replies: bytes, as_of: datetime) -> bool:
+        """Whether the replies are the rows, to the byte, with no timestamp after `as_of`."""
+        if len(replies) != len(self.answer):
+            return False
+        ours, theirs = (
+            np.frombuffer(each, np.uint8).reshape(self.rows.num_rows, -1)
+            for each in (self.answer, replies)
+        )
+        # A customer whose features were the same in a later extract keeps the earlier timestamp.
+        start, end = self.stamp, self.stamp + len(_text(stamp_of(as_of)))
+        stamps = {each.tobytes() for each in np.unique(theirs[:, start:end], axis=0)}
+        return (
+            np.array_equal(ours[:, :start], theirs[:, :start])
+            and np.array_equal(ours[:, end:], theirs[:, end:])
+            and all(_is_stamp_until(each, as_of) for each in stamps)
+        )
+
+
 class Wire:
     """The commands that write rows, and those that read them with the replies they must get."""
 
@@ -66,21 +94,18 @@ class Wire:
             pieces += [_text(name), column]
         return _blocks(pieces, rows.num_rows)
 
-    def stamped(self, rows: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
-        """Commands that write the event timestamps alone, in blocks as above."""
-        key, stamp = _keys(rows["customer_id"]), _stamps(rows["event_timestamp"])
-        command = _array(4) + _text(b"HSET")
-        return _blocks([command, key, _text(TIMESTAMP_FIELD), stamp], rows.num_rows)
-
-    def read_back(self, rows: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, bytes, bytes]]:
-        """Blocks of rows, the commands that read them, and the replies if all is as in the rows."""
+    def read_back(self, rows: pa.RecordBatch) -> Iterator["Asked"]:
+        """Commands that read the rows, in blocks, with what is to be answered."""
         columns = self._columns(rows)
-        replies: list[bytes | Column] = [_array(2 * len(self._fields))]
+        head = _array(2 * len(self._fields))
+        answer: list[bytes | Column] = [head]
         for name, column in zip(self._fields, columns[1:], strict=True):
-            replies += [_text(name), column]
+            answer += [_text(name), column]
         commands: list[bytes | Column] = [_array(2) + _text(b"HGETALL"), columns[0]]
-        for chosen in _chosen([*columns], rows.num_rows):
-            yield rows.take(pa.array(chosen)), _matrix(commands, chosen), _matrix(replies, chosen)
+        stamp = len(head + _text(self._fields[0]))
+        for chosen in _chosen(columns, rows.num_rows):
+            block = rows.take(pa.array(chosen))
+            yield Asked(block, _matrix(commands, chosen), _matrix(answer, chosen), stamp)
 
     def _columns(self, rows: pa.RecordBatch) -> list[Column]:
         stamps = _stamps(rows["event_timestamp"])
@@ -111,9 +136,8 @@ def _keys(customer_ids: pa.Array) -> Column:
 
 
 def _stamps(moments: pa.Array) -> Column:
-    micros, codes = np.unique(
-        moments.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy(), return_inverse=True
-    )
+    since_1970 = moments.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+    micros, codes = np.unique(since_1970, return_inverse=True)
     stamps = [
         Timestamp(seconds=each // MICROSECONDS, nanos=each % MICROSECONDS * 1000)
         for each in micros.tolist()
@@ -137,12 +161,13 @@ def _whole_numbers(values: pa.Array) -> Column:
     """Few distinct ones as a rule; null, which Feast writes as nothing, is one more."""
     there = values.is_valid().to_numpy(zero_copy_only=False)
     numbers = pc.fill_null(values, 0).to_numpy().astype(np.int64)
-    least, most = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
-    if most - least < NEAR:
-        distinct, codes = np.arange(least, most + 1), numbers - least
-    else:
-        distinct, codes = np.unique(numbers, return_inverse=True)
-    serialised = [Value(int32_val=each).SerializeToString() for each in distinct.tolist()]
+    least = int(numbers.min(initial=0))
+    codes = numbers - least
+    distinct: Sequence[int] = range(least, int(numbers.max(initial=0)) + 1)
+    if len(distinct) > NEAR:
+        some, codes = np.unique(numbers, return_inverse=True)
+        distinct = some.tolist()
+    serialised = [Value(int32_val=each).SerializeToString() for each in distinct]
     return _column([*serialised, b""], np.where(there, codes, len(serialised)))
 
 
@@ -170,6 +195,11 @@ def _column(distinct: Sequence[bytes], codes: NDArray[np.int64] | None = None) -
 
 def _array(count: int) -> bytes:
     return b"*%d\r\n" % count
+
+
+def _is_stamp_until(text: bytes, as_of: datetime) -> bool:
+    stamp = text.partition(b"\r\n")[2].removesuffix(b"\r\n")
+    return _text(stamp) == text and moment_of(stamp) <= as_of
 
 
 def _text(text: bytes) -> bytes:
