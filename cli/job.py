@@ -276,7 +276,7 @@ def _online(job: Run, spark: SparkSession) -> bool:
 
         apply(job.settings, step.say)
     with job.steps.step("materialize") as step:
-        online = materialize(job.settings, spark, step.say)
+        online = materialize(job.settings, spark, step.say, advance=step.advance)
         step.outcome = f"{online.customers:,} customers online"
     with job.steps.step("verify") as step:
         verified, rewritten = prove_online(job.settings, spark, step, repair=not online.written)
@@ -298,12 +298,12 @@ def prove_online(
     from feature_repo.materialize import materialize
     from feature_repo.verify import verify
 
-    verification = verify(settings, spark, step.say)
+    verification = verify(settings, spark, step.say, step.advance)
     rewritten = bool(verification.differences) and repair
     if rewritten:
         step.say("the online store differs from gold; writing it again")
-        materialize(settings, spark, step.say, anew=True)
-        verification = verify(settings, spark, step.say)
+        materialize(settings, spark, step.say, anew=True, advance=step.advance)
+        verification = verify(settings, spark, step.say, step.advance)
     if verification.differences:
         raise ChurnError(
             f"The online store differs from gold: {verification.differences[0]}",
@@ -403,8 +403,8 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: St
     return outcome
 
 
-def materialize_only(settings: Settings, steps: Steps) -> "Online":
-    """The latest published extract online, by itself."""
+def materialize_only(settings: Settings, steps: Steps, anew: bool) -> "Online":
+    """The latest published extract online, by itself; `anew`: all of it, whatever is there."""
     from feature_repo.materialize import apply, materialize
 
     with writing(settings, "churn features materialize", "features materialize", steps) as (
@@ -412,8 +412,7 @@ def materialize_only(settings: Settings, steps: Steps) -> "Online":
         step,
     ):
         apply(settings, step.say)
-        # Who calls it by name has a reason to: the store is written whatever its marker says.
-        return materialize(settings, spark, step.say, anew=True)
+        return materialize(settings, spark, step.say, anew, step.advance)
 
 
 def train_only(settings: Settings, steps: Steps) -> "ModelRecord":

@@ -220,12 +220,13 @@ def apply(settings: Settings) -> None:
 
 
 @features.command()
+@click.option("--all", "anew", is_flag=True, help="Write all customers, whatever is there.")
 @command
-def materialize(settings: Settings) -> None:
-    """Bring the latest published extract online."""
+def materialize(settings: Settings, anew: bool) -> None:
+    """Bring the latest published extract online: the customers who differ."""
     from cli import job
 
-    online = job.materialize_only(settings, Steps(2))
+    online = job.materialize_only(settings, Steps(2), anew)
     click.echo(f"{online.customers:,} customers online")
 
 
@@ -238,8 +239,8 @@ def verify(settings: Settings, as_json: bool) -> None:
     from lakehouse import spark_server
 
     spark_server.ensure(settings, _say)
-    with spark_server.session(settings) as spark:
-        verification = verify_online(settings, spark, _say)
+    with Steps(1).step("verify") as step, spark_server.session(settings) as spark:
+        verification = verify_online(settings, spark, _say, step.advance)
     if as_json:
         _print_json(asdict(verification))
     else:

@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
+# Between two lines that say how far a step is.
+LINE_SECONDS = 10
+
 
 def in_words(size: int) -> str:
     """A number of bytes, for people."""
@@ -29,7 +32,8 @@ class Steps:
     def __init__(self, total: int) -> None:
         self.total = total
         self.seconds: dict[str, float] = {}
-        self._console = Console(stderr=True, highlight=False)
+        # The stream of now: what is redirected for a guest's sake is not ours.
+        self._console = Console(file=sys.stderr, highlight=False)
 
     @contextmanager
     def step(self, name: str) -> Iterator["Step"]:
@@ -67,6 +71,7 @@ class Step:
         self.outcome = ""
         self._steps = steps
         self._bar: Progress | None = None
+        self._told = time.monotonic()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -92,8 +97,11 @@ class Step:
         self._steps.say(text)
 
     def advance(self, done: int, total: int, what: str) -> None:
-        """How far the step is: `done` of `total`, and at what."""
+        """How far the step is: `done` of `total`, and at what; a line now and then, or the bar."""
         if self._bar is not None:
             self._bar.update(
                 self._task, completed=done, total=total, description=f"{self.title}: {what}"
             )
+        elif time.monotonic() - self._told > LINE_SECONDS:
+            self._told = time.monotonic()
+            self.say(f"{self.name}: {done:,} of {total:,} ({what})")

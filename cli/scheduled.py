@@ -108,7 +108,7 @@ def feast_materialize(settings: Settings, summary: Summary) -> Summary:
         from feature_repo.materialize import materialize
 
         spark, step = each
-        online = materialize(settings, spark, step.say)
+        online = materialize(settings, spark, step.say, advance=step.advance)
         step.outcome = f"{online.customers:,} customers online"
     return {"unchanged": not online.written, "seconds": steps.seconds}
 

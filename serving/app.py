@@ -69,7 +69,8 @@ class Service:
         for start in range(0, len(ids), AT_ONCE):
             part = ids[start : start + AT_ONCE]
             stored = await self.online.customers(part)
-            answers += [self._answer(model, *each) for each in zip(part, stored, strict=True)]
+            rows = await self._read(stored, model.scorer.features)
+            answers += [self._answer(model, *each) for each in zip(part, rows, strict=True)]
             # Others are answered in between: a thousand customers take a while.
             await asyncio.sleep(0)
         return {"model_version": model.version, "customers": answers}
@@ -108,9 +109,8 @@ class Service:
         return {"status": "ok", "model_version": model.version}
 
     def _answer(
-        self, model: Model, customer_id: str, stored: Hash
+        self, model: Model, customer_id: str, row: OnlineRow | None
     ) -> shapes.Found | shapes.NotFound:
-        row = _read(stored, model.scorer.features)
         if row is None:
             self.metrics.customer("unknown")
             return {"customer_id": customer_id, "found": False, "why": "unknown"}
@@ -126,7 +126,7 @@ class Service:
         }
 
     async def _row(self, customer_id: str, names: Sequence[str]) -> OnlineRow:
-        row = _read(await self.online.customer(customer_id), names)
+        (row,) = await self._read([await self.online.customer(customer_id)], names)
         if row is None:
             self.metrics.customer("unknown")
             raise problems.unknown(customer_id)
@@ -135,6 +135,13 @@ class Service:
             raise problems.expired(customer_id, f"{row.event_timestamp:%Y-%m-%d}", TTL.days)
         self.metrics.customer("found")
         return row
+
+    async def _read(self, stored: Sequence[Hash], names: Sequence[str]) -> list[OnlineRow | None]:
+        as_of = await self.online.as_of()
+        try:
+            return [read_row(names, each, as_of) for each in stored]
+        except (DecodeError, TypeError) as fault:
+            raise problems.features_missing("a value is no value of Feast's") from fault
 
     def _is_expired(self, row: OnlineRow) -> bool:
         return self._clock() - row.event_timestamp > TTL
@@ -145,13 +152,6 @@ class Service:
             "event_timestamp": f"{row.event_timestamp:%Y-%m-%dT%H:%M:%SZ}",
             "age_days": (self._clock() - row.event_timestamp).days,
         }
-
-
-def _read(stored: Hash, names: Sequence[str]) -> OnlineRow | None:
-    try:
-        return read_row(names, stored)
-    except (DecodeError, TypeError) as fault:
-        raise problems.features_missing("a value is no value of Feast's") from fault
 
 
 def _complete(row: OnlineRow) -> Mapping[str, Value]:

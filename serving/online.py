@@ -1,6 +1,7 @@
 """Customers' hashes from the online store, without waiting for anything else."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -9,7 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from feature_repo.layout import MARKER, redis_key
+from feature_repo.layout import AS_OF, LEDGER, MARKER, redis_key
 from lakehouse import online_store
 from lakehouse.errors import ChurnError
 from lakehouse.settings import Settings
@@ -20,6 +21,9 @@ CONNECT, ANSWER = 1.0, 1.0
 CONNECTIONS = 32
 # Hashes in one go: what else waits is answered in between.
 AT_ONCE = 100
+
+# Seconds that readers may lag behind when an extract confirms customers whose features it left.
+CONFIRMED = 1.0
 
 Hash = dict[bytes, bytes]
 # Its commands are typed for both clients, the blocking one and this.
@@ -38,6 +42,8 @@ class OnlineStore:
         self._settings = settings
         self._address: online_store.Address | None = None
         self._client: Client | None = None
+        self._as_of: bytes | None = None
+        self._asked_at = -CONFIRMED
 
     async def customer(self, customer_id: str) -> Hash:
         """The customer's hash; empty where there is none.
@@ -59,6 +65,14 @@ class OnlineStore:
                 return list(await pipeline.execute())
 
         return await self._asked(work)
+
+    async def as_of(self) -> bytes | None:
+        """Of which extract the store was whole last, as `layout.read_row` takes it; see above."""
+        now = time.monotonic()
+        if now - self._asked_at >= CONFIRMED:
+            self._as_of = await self._asked(lambda client: client.hget(LEDGER, AS_OF))
+            self._asked_at = now
+        return self._as_of
 
     async def state(self) -> tuple[int, bytes | None]:
         """How many keys the store holds, and what its marker says; see `customer`."""

@@ -115,7 +115,7 @@ def test_every_feature_online_is_the_one_of_gold(
         stored = pipeline.execute()
     assert len(gold) == CUSTOMERS
     for row, found in zip(gold.values(), stored, strict=True):
-        online = read_row(FEATURES, found)
+        online = read_row(FEATURES, found, None)
         assert online is not None
         assert online.event_timestamp == datetime(2025, 12, 3, tzinfo=UTC)
         assert online.features == row
