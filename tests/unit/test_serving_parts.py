@@ -54,6 +54,7 @@ def a_record(version: str) -> ModelRecord:
         ),
         extract_date=date(2025, 12, 3),
         signature="s",
+        label={"kind": "workbook"},
         rows=100,
         seconds={},
         created=datetime(2025, 12, 4, tzinfo=UTC),
