@@ -302,7 +302,7 @@ def prove_online(
     rewritten = bool(verification.differences) and repair
     if rewritten:
         step.say("the online store differs from gold; writing it again")
-        materialize(settings, spark, step.say, anew=True, advance=step.advance)
+        materialize(settings, spark, step.say, "all", step.advance)
         verification = verify(settings, spark, step.say, step.advance)
     if verification.differences:
         raise ChurnError(
@@ -403,8 +403,8 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: St
     return outcome
 
 
-def materialize_only(settings: Settings, steps: Steps, anew: bool) -> "Online":
-    """The latest published extract online, by itself; `anew`: all of it, whatever is there."""
+def materialize_only(settings: Settings, steps: Steps, whole: bool) -> "Online":
+    """The latest published extract online, by itself; the `whole` of it, whatever is there."""
     from feature_repo.materialize import apply, materialize
 
     with writing(settings, "churn features materialize", "features materialize", steps) as (
@@ -412,7 +412,8 @@ def materialize_only(settings: Settings, steps: Steps, anew: bool) -> "Online":
         step,
     ):
         apply(settings, step.say)
-        return materialize(settings, spark, step.say, anew, step.advance)
+        # Who calls it by name has a reason to, whatever the store says of itself.
+        return materialize(settings, spark, step.say, "all" if whole else "changed", step.advance)
 
 
 def train_only(settings: Settings, steps: Steps) -> "ModelRecord":

@@ -206,7 +206,7 @@ def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
 
 @main.group()
 def features() -> None:
-    """The feature store: apply, materialize, verify."""
+    """The feature store: apply, materialize, verify, look at it."""
 
 
 @features.command()
@@ -220,14 +220,23 @@ def apply(settings: Settings) -> None:
 
 
 @features.command()
-@click.option("--all", "anew", is_flag=True, help="Write all customers, whatever is there.")
+@click.option("--all", "whole", is_flag=True, help="Write all customers, whatever is there.")
 @command
-def materialize(settings: Settings, anew: bool) -> None:
+def materialize(settings: Settings, whole: bool) -> None:
     """Bring the latest published extract online: the customers who differ."""
     from cli import job
 
-    online = job.materialize_only(settings, Steps(2), anew)
+    online = job.materialize_only(settings, Steps(2), whole)
     click.echo(f"{online.customers:,} customers online")
+
+
+@features.command("ui")
+@command
+def feast_ui(settings: Settings) -> None:
+    """Feast's own site on the feature store, on loopback."""
+    from cli.feature_ui import serve
+
+    serve(settings, _say)
 
 
 @features.command()

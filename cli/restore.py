@@ -197,7 +197,7 @@ def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Step
         steps.say("nothing had been published: the online store stays empty")
         return None
     with steps.step("materialize") as step:
-        written = materialize(settings, spark, step.say, anew=True, advance=step.advance)
+        written = materialize(settings, spark, step.say, "all", step.advance)
         step.outcome = f"{written.customers:,} customers online"
     with steps.step("verify") as step:
         customers, _ = prove_online(settings, spark, step, repair=False)

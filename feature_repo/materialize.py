@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Literal
 
 from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.registry.base_registry import BaseRegistry
@@ -46,6 +47,9 @@ def _unregister_others(registry: BaseRegistry, declared: set[str]) -> None:
                 delete(each.name, PROJECT_NAME)
 
 
+Write = Literal["new", "changed", "all"]
+
+
 @dataclass(frozen=True)
 class Online:
     """What the online store holds now; `written` says whether this call had it written."""
@@ -58,14 +62,17 @@ def materialize(
     settings: Settings,
     spark: SparkSession,
     say: Say,
-    anew: bool = False,
+    write: Write = "new",
     advance: Advance = lambda done, total, what: None,
 ) -> Online:
     """Make the online store hold exactly the customers of the latest published extract.
 
-    Writes nothing where they are there already: an older extract that was published late changes
-    nothing online. Otherwise writes the customers whose features differ from what was written
-    before, unless all are to be written `anew`.
+    An older extract that was published late changes nothing online.
+
+    Args:
+        write: `new` writes nothing where the store says that it holds this extract; `changed`
+            writes customers whose features differ from what was written last, and all of them where
+            that is not known for certain; `all` writes all of them.
 
     Raises:
         GateRefused: nothing was published yet.
@@ -74,12 +81,14 @@ def materialize(
     address = online_store.ensure(settings, say)
     with address.client() as client:
         is_there = client.get(MARKER) == marker(publication) and Ledgers(client).is_intact()
-        if is_there and not anew:
+        if is_there and write == "new":
             say("the online store holds the latest extract already")
             return Online(publication.customers, written=False)
         client.delete(MARKER)
         say(f"bringing {publication.customers:,} customers online")
-        order = Order(anew, lambda done: advance(done, publication.customers, "customers"))
+        order = Order(
+            write == "all", lambda done: advance(done, publication.customers, "customers")
+        )
         with writing_store(settings, say) as feature_store, quietly(), own_sql_dialect(spark):
             feature_store.config.batch_engine_config["order"] = order
             feature_store.materialize(

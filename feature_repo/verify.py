@@ -13,7 +13,6 @@ from pyspark.sql.connect.session import SparkSession
 from feature_repo.declared import read_features
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
-from feature_repo.layout import MARKER
 from feature_repo.ledger import Digests, Ledgers, Words, identified
 from feature_repo.materialize import required_publication
 from feature_repo.offline import OneStateOfflineStore
@@ -76,7 +75,6 @@ def verify(
             found.insert(0, _difference("(all)", "customers", publication.customers, done))
         if found:
             Ledgers(client).void()
-            client.delete(MARKER)
     return Verification(done, len(features), found[:MOST_DIFFERENCES])
 
 

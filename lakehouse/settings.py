@@ -61,6 +61,7 @@ class Settings:
     api_port: int = 8000
     api_rate: int = 1000
     docs_port: int = 8081
+    feast_ui_port: int = 8888
     mlflow_port: int = 5000
     lock_wait: int = 10
     metastore_url: str | None = None
