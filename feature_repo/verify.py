@@ -108,10 +108,20 @@ class _Comparison:
             entity_rows=[{"customer_id": each} for each in customers],
         )
         online = answer.to_dict()
+        absent = {
+            customer_id
+            for customer_id, *values in zip(
+                customers, *(online[each] for each in self._features), strict=True
+            )
+            if all(value is None for value in values)
+        }
+        for customer_id in absent:
+            yield _difference(customer_id, "customer_id", customer_id, None)
         for feature in self._features:
             ours, theirs = rows[feature].to_pylist(), online[feature]
             for customer_id, offline, there in zip(customers, ours, theirs, strict=True):
-                if offline != there or type(offline) is not type(there):
+                is_same = offline == there and type(offline) is type(there)
+                if not is_same and customer_id not in absent:
                     yield _difference(customer_id, feature, offline, there)
         as_of = f"{self._as_of:%Y-%m-%d}"
         for customer_id, stamp in zip(
