@@ -10,10 +10,11 @@ ledger, and readers are told the later of the two.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 from feast import RepoConfig
@@ -26,6 +27,7 @@ from feature_repo.wire import Wire, customer_id, keys
 from lakehouse.online_store import Client
 
 SCAN_COUNT = 5000
+Item = TypeVar("Item")
 
 
 class StreamedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
@@ -75,7 +77,7 @@ class StreamedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         """Make the store hold exactly these rows, and write those only that differ.
 
         Interrupted, it goes on where it was when it is called again for the same rows. In memory: a
-        batch, and some 40 bytes for each customer. One caller at a time.
+        batch or two, and some 100 bytes for each customer. One caller at a time.
 
         Args:
             anew: write all of them, whatever is known of the store.
@@ -115,9 +117,10 @@ class _Replacement:
     def run(self, told: Told) -> Replaced:
         done = written = resumed = 0
         digests: list[tuple[Words, Words]] = []
+        features = self._extract.features
+        batches = ahead((rows, chunk(rows, features)) for rows in self._extract.batches)
         with streaming(self._client) as stream:
-            for number, rows in enumerate(self._extract.batches):
-                made = chunk(rows, self._extract.features)
+            for number, (rows, made) in enumerate(batches):
                 if number < len(self._finished) and made.equals(self._finished[number]):
                     resumed += rows.num_rows
                 else:
@@ -148,6 +151,16 @@ class _Replacement:
                 stream.send(command(b"UNLINK", *keys(gone)))
                 removed += len(gone)
         return removed
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The items; the next one is made while one is used."""
+    left = iter(items)
+    with ThreadPoolExecutor(1) as maker:
+        upcoming = maker.submit(next, left, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = maker.submit(next, left, None)
+            yield item
 
 
 def customers_there(client: Client) -> Iterator[tuple[pa.Array, Words]]:

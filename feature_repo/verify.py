@@ -16,7 +16,7 @@ from feature_repo.features import customer_features
 from feature_repo.ledger import Digests, Ledgers, Words, identified
 from feature_repo.materialize import required_publication
 from feature_repo.offline import OneStateOfflineStore
-from feature_repo.online import customers_there
+from feature_repo.online import ahead, customers_there
 from feature_repo.store import store
 from feature_repo.stream import Stream, streaming
 from feature_repo.wire import Wire
@@ -48,7 +48,7 @@ def verify(
 
     Values must be equal in type and to the last bit. Customers online who are not in gold are
     differences too. Where there are any, the next materialization writes all customers. In memory:
-    a batch of rows, and some 20 bytes for each customer.
+    a batch of rows or two, and some 60 bytes for each customer.
     """
     publication = required_publication(spark)
     features = [feature.name for feature in read_features()]
@@ -64,7 +64,7 @@ def verify(
     found: list[dict[str, Any]] = []
     with online_store.ensure(settings, say).client() as client, streaming(client) as stream:
         comparison = _Comparison(feature_store, stream, features, publication.event_timestamp)
-        for rows in extract.batches():
+        for rows in ahead(extract.batches()):
             found += islice(comparison.differences(rows), MOST_DIFFERENCES - len(found))
             identities.append(identified(rows["customer_id"]))
             done += rows.num_rows
@@ -108,13 +108,13 @@ class _Comparison:
             entity_rows=[{"customer_id": each} for each in customers],
         )
         online = answer.to_dict()
-        absent = {
+        absent = [
             customer_id
             for customer_id, *values in zip(
                 customers, *(online[each] for each in self._features), strict=True
             )
             if all(value is None for value in values)
-        }
+        ]
         for customer_id in absent:
             yield _difference(customer_id, "customer_id", customer_id, None)
         for feature in self._features:
