@@ -141,6 +141,7 @@ def test_a_scheduled_run_without_a_workbook_is_skipped(scheduled: Scheduled, gre
     assert "no new workbook" in airflow.log(DAG, run_id, "ingest", 1)
 
 
+@pytest.mark.long
 def test_a_refused_workbook_stops_at_validate(
     scheduled: Scheduled, green: str, shared_data: Path, tmp_path: Path
 ) -> None:

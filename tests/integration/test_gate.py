@@ -229,6 +229,7 @@ def published_files(home: Home) -> list[Path]:
     ]
 
 
+@pytest.mark.long
 def test_gold_holds_just_the_published_files(tables: Home, samples: list[Path]) -> None:
     """One folder a date and table, however often it was published; a plain reader finds no more."""
     load_and_build(tables, samples[0], "2025-01-01")

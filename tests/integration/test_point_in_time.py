@@ -307,6 +307,7 @@ def view_of(year: Year, frame: Any) -> str:
     return "retrieved_rows"
 
 
+@pytest.mark.long
 def test_a_restated_extract_changes_what_may_see_it_and_nothing_before(
     year: Year, tmp_path: Path
 ) -> None:
