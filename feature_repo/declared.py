@@ -1,16 +1,20 @@
 """The features as the dbt contract of gold.customer_features declares them."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import Template
 
 from lakehouse.errors import ChurnError
 from lakehouse.settings import PROJECT
 
 CONTRACT = PROJECT / "models" / "gold" / "customer_features.yml"
+BLOCK = re.compile(r"{% docs (\w+) %}(.*?){% enddocs %}", re.DOTALL)
 # The name of the feature view, here and not with it: who only reads from Redis needs no more.
 VIEW = "customer_features"
 # How old a feature may be for a training row, and for an answer. Extracts come monthly; a customer
@@ -52,5 +56,17 @@ def _feature(column: dict[str, Any]) -> Feature:
     return Feature(
         name=column["name"],
         data_type=str(column.get("data_type", "")),
-        description=" ".join(str(column.get("description", "")).split()),
+        description=_in_words(str(column.get("description", ""))),
     )
+
+
+def _in_words(description: str) -> str:
+    """A description with the blocks that it names put in, as dbt does it."""
+    return " ".join(Template(description).render(doc=_blocks().__getitem__).split())
+
+
+@cache
+def _blocks() -> dict[str, str]:
+    """The texts that descriptions share, by name."""
+    pages = [page.read_text() for page in (PROJECT / "models").rglob("*.md")]
+    return dict(BLOCK.findall("".join(pages)))

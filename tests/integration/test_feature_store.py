@@ -81,6 +81,7 @@ def test_feasts_site_shows_what_is_declared(site: str, tmp_path: Path) -> None:
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(f"{site}/p/churn/feature-view/customer_features")
         expect(page.get_by_text("monthly_charges").first).to_be_visible(timeout=30_000)
-        expect(page.get_by_text("customer_id").first).to_be_visible()
+        page.goto(f"{site}/p/churn/feature-view/customer_features/feature/tenure")
+        expect(page.get_by_text("INT32").first).to_be_visible(timeout=30_000)
         page.screenshot(path=tmp_path / "feature-view.png")
         browser.close()

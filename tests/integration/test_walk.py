@@ -90,6 +90,7 @@ def test_the_feature_view_is_the_dbt_contract(walked: Walked) -> None:
 
     declared = [feature.name for feature in read_features()]
     assert [field.name for field in customer_features.features] == declared
+    assert not [field for field in customer_features.features if "{{" in field.description]
     stored = [row["col_name"] for row in walked.home.sql("describe gold.customer_features")]
     assert set(declared) <= set(stored)
 
