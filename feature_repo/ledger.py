@@ -84,10 +84,12 @@ def identified(customer_ids: pa.Array) -> Words:
 
 
 def _words(values: pa.Array) -> Words:
-    numbers = pc.fill_null(values, 0).to_numpy()
-    words = numbers.astype("f8" if pa.types.is_floating(values.type) else "i8", copy=False)
+    kind = "f8" if pa.types.is_floating(values.type) else "i8"
+    if not values.null_count:
+        return values.to_numpy().astype(kind, copy=False).view(np.uint64)
+    numbers = pc.fill_null(values, 0).to_numpy().astype(kind, copy=False)
     there = values.is_valid().to_numpy(zero_copy_only=False)
-    return np.where(there, words.view(np.uint64), NULL)
+    return np.where(there, numbers.view(np.uint64), NULL)
 
 
 class Digests:
@@ -102,17 +104,21 @@ class Digests:
             kept = ~self._index.duplicated()
             self._index, self._digests = self._index[kept], self._digests[kept]
 
+    def __len__(self) -> int:
+        return len(self._digests)
+
     def hold(self, identities: Words) -> NDArray[np.bool_]:
         """For each, whether there is such a customer."""
         places: NDArray[np.intp] = self._index.get_indexer(identities)
         return places >= 0
 
-    def hold_unchanged(self, asked: Chunk) -> NDArray[np.bool_]:
-        """For each customer, whether it is there with the same features."""
+    def look_up(self, asked: Chunk) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """For each customer, whether it is there, and whether with the same features."""
         places: NDArray[np.intp] = self._index.get_indexer(asked.identities)
-        found = places >= 0
-        found[found] = self._digests[places[found]] == asked.digests[found]
-        return found
+        there = places >= 0
+        same = there.copy()
+        same[there] = self._digests[places[there]] == asked.digests[there]
+        return there, same
 
 
 class Ledgers:

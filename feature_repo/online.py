@@ -21,7 +21,7 @@ from feast import RepoConfig
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 
 from feature_repo.layout import AS_OF, LEDGER, PROJECT_NAME, later, stamp_of
-from feature_repo.ledger import NEXT, Chunk, Digests, Ledgers, Words, chunk, identified
+from feature_repo.ledger import NEXT, Digests, Ledgers, Words, chunk, identified
 from feature_repo.stream import Stream, command, streaming
 from feature_repo.wire import Wire, customer_id, keys
 from lakehouse.online_store import Client
@@ -115,32 +115,37 @@ class _Replacement:
         self._before = self._ledgers.digests()
 
     def run(self, told: Told) -> Replaced:
-        done = written = resumed = 0
+        done = written = resumed = stayed = 0
         digests: list[tuple[Words, Words]] = []
         features = self._extract.features
         batches = ahead((rows, chunk(rows, features)) for rows in self._extract.batches)
         with streaming(self._client) as stream:
             for number, (rows, made) in enumerate(batches):
+                changed = rows
+                if self._before is not None:
+                    there, same = self._before.look_up(made)
+                    changed = rows.filter(pa.array(~same))
+                    stayed += int(there.sum())
                 if number < len(self._finished) and made.equals(self._finished[number]):
                     resumed += rows.num_rows
                 else:
-                    written += self._write(stream, rows, made)
+                    self._write(stream, changed)
+                    written += changed.num_rows
                     # After the rows: a chunk that is there says that they are.
                     stream.send(command(b"HSET", NEXT, b"%d" % number, made.serialised()))
                 digests.append((made.identities, made.digests))
                 done += rows.num_rows
                 told(done)
-            removed = self._remove_others(stream, Digests(digests))
+            removed = 0
+            if self._before is None or stayed != len(self._before):
+                removed = self._remove_others(stream, Digests(digests))
         self._ledgers.finish()
         return Replaced(done, written, removed, resumed)
 
-    def _write(self, stream: Stream, rows: pa.RecordBatch, made: Chunk) -> int:
-        """Write the rows of which the store does not hold the same; returns how many."""
-        if self._before is not None:
-            rows = rows.filter(pa.array(~self._before.hold_unchanged(made)))
-        for count, commands in self._wire.written(rows):
-            stream.send(commands, count)
-        return int(rows.num_rows)
+    def _write(self, stream: Stream, rows: pa.RecordBatch) -> None:
+        if rows.num_rows:
+            for count, commands in self._wire.written(rows):
+                stream.send(commands, count)
 
     def _remove_others(self, stream: Stream, now: Digests) -> int:
         removed = 0

@@ -8,6 +8,7 @@ rows side by side. Rows whose values have the same lengths make a block, a matri
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -167,8 +168,13 @@ def _whole_numbers(values: pa.Array) -> Column:
     if len(distinct) > NEAR:
         some, codes = np.unique(numbers, return_inverse=True)
         distinct = some.tolist()
-    serialised = [Value(int32_val=each).SerializeToString() for each in distinct]
+    serialised = [_whole_number(each) for each in distinct]
     return _column([*serialised, b""], np.where(there, codes, len(serialised)))
+
+
+@lru_cache(NEAR)
+def _whole_number(number: int) -> bytes:
+    return bytes(Value(int32_val=number).SerializeToString())
 
 
 def _doubles(values: pa.Array) -> Column:
