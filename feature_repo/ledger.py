@@ -10,6 +10,7 @@ need not be written again after an interruption.
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,10 +65,17 @@ class Chunk:
         return Chunk(batch["customer_id"], identities, digests)
 
 
-def chunk(rows: pa.RecordBatch, features: Sequence[str]) -> Chunk:
-    """The digests of rows: customer_id and `features`, whatever else there is."""
+def chunk(rows: pa.RecordBatch, features: Sequence[str], alike: Chunk | None = None) -> Chunk:
+    """The digests of rows: customer_id and `features`, whatever else there is.
+
+    `alike`: a chunk that may well be of the same customers in the same order; if it is, the two
+    share their `identities`.
+    """
     customer_ids = rows["customer_id"]
-    identities = identified(customer_ids)
+    if alike is not None and alike.customer_ids.equals(customer_ids):
+        identities = alike.identities
+    else:
+        identities = identified(customer_ids)
     digests = identities.copy()
     for name in features:
         digests ^= _words(rows[name])
@@ -93,32 +101,45 @@ def _words(values: pa.Array) -> Words:
 
 
 class Digests:
-    """The digests of customers, to be asked for many at a time; some 50 bytes for each."""
+    """The digests of an extract's customers, to be asked for many at a time."""
 
-    def __init__(self, chunks: Sequence[tuple[Words, Words]]) -> None:
-        none = np.zeros(0, np.uint64)
-        self._index = pd.Index(np.concatenate([each for each, _ in chunks] or [none]))
-        self._digests = np.concatenate([each for _, each in chunks] or [none])
-        if not self._index.is_unique:
-            # Who shares an identity is taken for changed, and written each time.
-            kept = ~self._index.duplicated()
-            self._index, self._digests = self._index[kept], self._digests[kept]
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        self.chunks = chunks
+        self.customers = sum(len(each.digests) for each in chunks)
 
-    def __len__(self) -> int:
-        return len(self._digests)
+    def alike(self, number: int) -> Chunk | None:
+        """The chunk of that number: as a rule an extract has its customers in the same order."""
+        return self.chunks[number] if number < len(self.chunks) else None
 
     def hold(self, identities: Words) -> NDArray[np.bool_]:
         """For each, whether there is such a customer."""
-        places: NDArray[np.intp] = self._index.get_indexer(identities)
+        index, _ = self._by_identity
+        places: NDArray[np.intp] = index.get_indexer(identities)
         return places >= 0
 
-    def look_up(self, asked: Chunk) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def look_up(
+        self, asked: Chunk, alike: Chunk | None
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """For each customer, whether it is there, and whether with the same features."""
-        places: NDArray[np.intp] = self._index.get_indexer(asked.identities)
+        if alike is not None and alike.identities is asked.identities:
+            return np.ones(len(asked.digests), np.bool_), alike.digests == asked.digests
+        index, digests = self._by_identity
+        places: NDArray[np.intp] = index.get_indexer(asked.identities)
         there = places >= 0
         same = there.copy()
-        same[there] = self._digests[places[there]] == asked.digests[there]
+        same[there] = digests[places[there]] == asked.digests[there]
         return there, same
+
+    @cached_property
+    def _by_identity(self) -> tuple[pd.Index, Words]:
+        none = np.zeros(0, np.uint64)
+        index = pd.Index(np.concatenate([each.identities for each in self.chunks] or [none]))
+        digests = np.concatenate([each.digests for each in self.chunks] or [none])
+        if index.is_unique:
+            return index, digests
+        # Who shares an identity is taken for changed, and written each time.
+        kept = ~index.duplicated()
+        return index[kept], digests[kept]
 
 
 class Ledgers:
@@ -160,12 +181,7 @@ class Ledgers:
         """Of the extract that was written last; None where nobody knows what the store holds."""
         if not self._client.hexists(LEDGER, TARGET):
             return None
-        return Digests([(each.identities, each.digests) for each in self._chunks(LEDGER)])
-
-    def customers(self) -> Iterator[tuple[pa.Array, Words]]:
-        """Ids, and their digests, of the extract that was written last, some at a time."""
-        for each in self._chunks(LEDGER):
-            yield each.customer_ids, each.identities
+        return Digests(list(self._chunks(LEDGER)))
 
     def finish(self) -> None:
         """The extract is online; its ledger takes the place of the other."""

@@ -21,7 +21,7 @@ from feast import RepoConfig
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 
 from feature_repo.layout import AS_OF, LEDGER, PROJECT_NAME, later, stamp_of
-from feature_repo.ledger import NEXT, Digests, Ledgers, Words, chunk, identified
+from feature_repo.ledger import NEXT, Chunk, Digests, Ledgers, Words, chunk, identified
 from feature_repo.stream import Stream, command, streaming
 from feature_repo.wire import Wire, customer_id, keys
 from lakehouse.online_store import Client
@@ -116,14 +116,12 @@ class _Replacement:
 
     def run(self, told: Told) -> Replaced:
         done = written = resumed = stayed = 0
-        digests: list[tuple[Words, Words]] = []
-        features = self._extract.features
-        batches = ahead((rows, chunk(rows, features)) for rows in self._extract.batches)
+        now: list[Chunk] = []
         with streaming(self._client) as stream:
-            for number, (rows, made) in enumerate(batches):
+            for number, (rows, made, alike) in enumerate(ahead(self._digested())):
                 changed = rows
                 if self._before is not None:
-                    there, same = self._before.look_up(made)
+                    there, same = self._before.look_up(made, alike)
                     changed = rows.filter(pa.array(~same))
                     stayed += int(there.sum())
                 if number < len(self._finished) and made.equals(self._finished[number]):
@@ -133,14 +131,20 @@ class _Replacement:
                     written += changed.num_rows
                     # After the rows: a chunk that is there says that they are.
                     stream.send(command(b"HSET", NEXT, b"%d" % number, made.serialised()))
-                digests.append((made.identities, made.digests))
+                now.append(made)
                 done += rows.num_rows
                 told(done)
             removed = 0
-            if self._before is None or stayed != len(self._before):
-                removed = self._remove_others(stream, Digests(digests))
+            if self._before is None or stayed != self._before.customers:
+                removed = self._remove_others(stream, Digests(now))
         self._ledgers.finish()
         return Replaced(done, written, removed, resumed)
+
+    def _digested(self) -> Iterator[tuple[pa.RecordBatch, Chunk, Chunk | None]]:
+        """Batches with their digests, and with what the store may hold of the same customers."""
+        for number, rows in enumerate(self._extract.batches):
+            alike = None if self._before is None else self._before.alike(number)
+            yield rows, chunk(rows, self._extract.features, alike), alike
 
     def _write(self, stream: Stream, rows: pa.RecordBatch) -> None:
         if rows.num_rows:
@@ -149,7 +153,10 @@ class _Replacement:
 
     def _remove_others(self, stream: Stream, now: Digests) -> int:
         removed = 0
-        there = customers_there(self._client) if self._before is None else self._ledgers.customers()
+        if self._before is None:
+            there = customers_there(self._client)
+        else:
+            there = ((each.customer_ids, each.identities) for each in self._before.chunks)
         for customer_ids, identities in there:
             gone = customer_ids.filter(pa.array(~now.hold(identities)))
             if len(gone):

@@ -13,7 +13,7 @@ from pyspark.sql.connect.session import SparkSession
 from feature_repo.declared import read_features
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
-from feature_repo.ledger import Digests, Ledgers, Words, identified
+from feature_repo.ledger import Chunk, Digests, Ledgers, chunk
 from feature_repo.materialize import required_publication
 from feature_repo.offline import OneStateOfflineStore
 from feature_repo.online import ahead, customers_there
@@ -48,7 +48,7 @@ def verify(
 
     Values must be equal in type and to the last bit. Customers online who are not in gold are
     differences too. Where there are any, the next materialization writes all customers. In memory:
-    a batch of rows or two, and some 60 bytes for each customer.
+    a batch of rows or two, and some 100 bytes for each customer.
     """
     publication = required_publication(spark)
     features = [feature.name for feature in read_features()]
@@ -60,16 +60,16 @@ def verify(
         publication.event_timestamp,
     )
     done = 0
-    identities: list[Words] = []
+    gold: list[Chunk] = []
     found: list[dict[str, Any]] = []
     with online_store.ensure(settings, say).client() as client, streaming(client) as stream:
         comparison = _Comparison(feature_store, stream, features, publication.event_timestamp)
         for rows in ahead(extract.batches()):
             found += islice(comparison.differences(rows), MOST_DIFFERENCES - len(found))
-            identities.append(identified(rows["customer_id"]))
+            gold.append(chunk(rows, []))
             done += rows.num_rows
             advance(done, publication.customers, "customers")
-        found += islice(_strangers(client, identities), MOST_DIFFERENCES)
+        found += islice(_strangers(client, Digests(gold)), MOST_DIFFERENCES)
         if done != publication.customers:
             # The files against what was counted when they were published.
             found.insert(0, _difference("(all)", "customers", publication.customers, done))
@@ -132,9 +132,8 @@ class _Comparison:
                 yield _difference(customer_id, "event_timestamp", as_of, stands)
 
 
-def _strangers(client: online_store.Client, identities: list[Words]) -> Iterator[dict[str, Any]]:
+def _strangers(client: online_store.Client, gold: Digests) -> Iterator[dict[str, Any]]:
     """Customers who are online and not in gold."""
-    gold = Digests([(each, each) for each in identities])
     for customer_ids, theirs in customers_there(client):
         for each in customer_ids.filter(pa.array(~gold.hold(theirs))).to_pylist():
             yield _difference(each, "customer_id", None, each)

@@ -193,6 +193,14 @@ def test_only_changed_customers_are_written_and_absent_ones_removed(store: Store
     }
 
 
+def test_another_order_of_the_rows_is_no_change(store: Store) -> None:
+    rows = drawn(12)
+    store.replace(extract(rows))
+    shuffled = changed(rows, [0, 1_200]).take(np.random.default_rng(12).permutation(CUSTOMERS))
+    done = store.replace(extract(shuffled, SECOND, b"second"))
+    assert done == Replaced(CUSTOMERS, written=2, removed=0, resumed=0)
+
+
 def test_readers_are_told_the_extract_that_confirmed_a_customer(store: Store) -> None:
     rows = drawn(5)
     store.replace(extract(rows))
