@@ -345,6 +345,24 @@ def test_who_asks_too_much_waits(client: TestClient) -> None:
     response = client.post("/v1/churn:batch", json=ids)
     assert (response.status_code, problem(response)) == (429, "too-many-requests")
     assert 0 < int(response.headers["retry-after"]) <= 1000
+    # one customer is one too many as well
+    response = client.get("/v1/customers/a/churn")
+    assert (response.status_code, problem(response)) == (429, "too-many-requests")
+
+
+def test_a_batch_costs_as_many_as_it_names(client: TestClient) -> None:
+    ids = {"customer_ids": ["a"] * 1000}
+    assert client.post("/v1/churn:batch", json=ids).status_code == 503
+    for _ in range(10):
+        assert client.get("/v1/customers/a/churn").status_code == 503
+    # 990 are left
+    assert client.post("/v1/churn:batch", json=ids).status_code == 429
+
+
+def test_a_body_that_says_it_is_too_big_is_not_waited_for(client: TestClient) -> None:
+    headers = {"content-type": "application/json", "content-length": str(LARGEST_BODY + 1)}
+    response = client.post("/v1/churn:batch", content=b"", headers=headers)
+    assert (response.status_code, problem(response)) == (413, "body-too-big")
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -434,12 +452,12 @@ def test_the_log_knows_neither_keys_nor_customers(
     caplog.set_level(logging.INFO)
     key = client.headers["X-API-Key"]
     client.get("/v1/customers/7590-VHVEG/churn", headers={"X-Request-ID": "a\nb"})
-    client.get("/7590-VHVEG")
+    client.request("7590-VHVEG", "/7590-VHVEG")
     logged = [each for each in caplog.records if each.name.startswith("serving")]
     lines = [each.getMessage() for each in logged]
     assert len(lines) == 2
     assert lines[0].startswith("GET /v1/customers/{customer_id}/churn 503 ")
-    assert lines[1].startswith("GET (none) 404 ")
+    assert lines[1].startswith("other (none) 404 ")
     for secret in (key, "7590-VHVEG", "tests", keys.hashed(key), "a\nb"):
         assert secret not in "".join(lines)
 
