@@ -391,14 +391,18 @@ def test_the_check_of_a_supervisor(walked: Walked, served: Api) -> None:
 
 def test_drawn_requests_find_no_fault(served: Api) -> None:
     statuses = hold_against_description(served.address, served.key, KNOWN, cases=40, seed=42)
-    assert sum(statuses.values()) >= 100
+    assert statuses.total() - statuses[401] >= 70
     assert statuses[200] > 10
+    assert max(statuses) < 500
 
 
 @pytest.mark.long
 def test_many_drawn_requests_find_no_fault(served: Api) -> None:
     statuses = hold_against_description(served.address, served.key, KNOWN, cases=1000, seed=7)
-    assert sum(statuses.values()) >= 1000
+    # Without those that the key kept out.
+    assert statuses.total() - statuses[401] >= 2000
+    assert statuses[200] >= 900
+    assert max(statuses) < 500
     assert "Traceback" not in served.log.read_text()
 
 

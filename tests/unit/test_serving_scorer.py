@@ -195,6 +195,7 @@ BOUNDS = Deciles(
         (0.1 + 1e-15, "customer-1", 1),
         (0.1 - 1e-15, "customer-2", 2),
         (0.15, "z", 2),
+        (0.85, "a", 9),
         (0.95, "a", 10),
         # what-if may go beyond all that were scored
         (1.0, "z", 10),
