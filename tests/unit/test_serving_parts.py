@@ -25,6 +25,7 @@ from serving.app import application
 from serving.gate import LARGEST_BODY
 from serving.keys import Keys
 from serving.limits import Limits
+from serving.metrics import Metrics
 from serving.models import Models
 from serving.problems import Problem
 from trainer import deciles, registry
@@ -470,6 +471,19 @@ def test_the_metrics_count_by_route(client: TestClient) -> None:
     assert "churn_api_request_seconds_bucket" in text
     assert "process_resident_memory_bytes" in text
     assert "7590-VHVEG" not in text
+
+
+def test_an_answer_counts_in_its_bucket_and_those_above() -> None:
+    metrics = Metrics()
+    for seconds in (0.002, 0.0021, 7.0):
+        metrics.request("/r", "GET", 200, seconds)
+    lines = metrics.text(None).decode().splitlines()
+    counted = {
+        bound: f'churn_api_request_seconds_bucket{{le="{bound}",route="/r"}} {count}' in lines
+        for bound, count in {"0.001": 0.0, "0.002": 1.0, "0.005": 2.0, "+Inf": 3.0}.items()
+    }
+    assert counted == dict.fromkeys(counted, True)
+    assert 'churn_api_request_seconds_sum{route="/r"} 7.0041' in lines
 
 
 def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
