@@ -4,6 +4,7 @@ The key is Feast's entity key and the project's name; a field is the hash of vie
 value Feast's message `Value`; one more field holds the event timestamp.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,6 +77,9 @@ def read_row(
     """The features `names` of a customer's hash; None where there is no such customer.
 
     A feature that the hash lacks, or that is null, is None. `as_of` is the ledger's field AS_OF.
+
+    Raises:
+        DecodeError, TypeError: a value is none of Feast's, or no number that can be computed with.
     """
     stamp = stored.get(TIMESTAMP_FIELD)
     if stamp is None:
@@ -89,5 +93,7 @@ def _value(stored: bytes) -> int | float | None:
     if not stored:
         return None
     value = Value.FromString(stored)
-    found: int | float = getattr(value, value.WhichOneof("val"))
+    found = getattr(value, value.WhichOneof("val"))
+    if not isinstance(found, int | float) or not math.isfinite(found):
+        raise TypeError("no number")
     return found

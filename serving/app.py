@@ -102,7 +102,7 @@ class Service:
             raise problems.empty_store()
         # While an extract is brought online there is no marker, and customers are answered for.
         if marker is not None:
-            there = set(json.loads(marker)["features"])
+            there = _marked(marker)
             missing = [name for name in model.scorer.features if name not in there]
             if missing:
                 raise problems.features_missing(", ".join(missing))
@@ -141,7 +141,7 @@ class Service:
         try:
             return [read_row(names, each, as_of) for each in stored]
         except (DecodeError, TypeError) as fault:
-            raise problems.features_missing("a value is no value of Feast's") from fault
+            raise problems.features_missing("a value is no number of Feast's") from fault
 
     def _is_expired(self, row: OnlineRow) -> bool:
         return self._clock() - row.event_timestamp > TTL
@@ -154,6 +154,14 @@ class Service:
         }
 
 
+def _marked(marker: bytes) -> set[str]:
+    """The features that the marker says are online."""
+    try:
+        return set(json.loads(marker)["features"])
+    except (ValueError, KeyError, TypeError) as fault:
+        raise problems.features_missing("the marker is damaged") from fault
+
+
 def _complete(row: OnlineRow) -> Mapping[str, Value]:
     """The features; raises where one is missing: a number without it would be a wrong one."""
     missing = [name for name, value in row.features.items() if value is None]
@@ -163,7 +171,10 @@ def _complete(row: OnlineRow) -> Mapping[str, Value]:
 
 
 def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> shapes.Risk:
-    answer = model.scorer.answer(features)
+    try:
+        answer = model.scorer.answer(features)
+    except (ValueError, ArithmeticError) as fault:
+        raise problems.features_missing("a value is out of all bounds") from fault
     return {
         "probability": answer.probability,
         "decile": model.deciles.decile(answer.probability, customer_id),

@@ -10,6 +10,7 @@ import hmac
 import json
 import re
 import secrets
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from lakehouse.settings import Settings
 from lakehouse.whole_files import write_secret
 
 PREFIX = "churn_"
+# Nanoseconds; a file system's clock may tick this slowly.
+TICK = 50_000_000
+UNSETTLED = -1
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
@@ -107,7 +111,9 @@ class Keys:
             seen = None
         if seen != self._seen:
             self._hashes = dict(_read(self._folder))
-            self._seen = seen
+            # What changes again within a tick looks as before: what is fresh is read again.
+            settled = seen is None or time.time_ns() - seen > TICK
+            self._seen = seen if settled else UNSETTLED
 
 
 def _read(place: Path) -> list[tuple[bytes, str]]:

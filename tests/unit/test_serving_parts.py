@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from feature_repo.declared import read_features
@@ -24,6 +25,7 @@ from serving.app import application
 from serving.gate import LARGEST_BODY
 from serving.keys import Keys
 from serving.limits import Limits
+from serving.metrics import Metrics
 from serving.models import Models
 from serving.problems import Problem
 from trainer import deciles, registry
@@ -100,6 +102,16 @@ def test_keys_are_good_until_they_are_revoked(settings: Settings) -> None:
     assert good.owner(one.encode()) is None
     assert good.owner(other.encode()) == "other"
     assert keys.names(settings) == ["other"]
+
+
+def test_a_key_is_revoked_within_a_tick_of_the_clock_too(settings: Settings) -> None:
+    good = Keys(settings)
+    key = keys.new(settings, "one")
+    assert good.owner(key.encode()) == "one"
+    made = keys.folder(settings).stat()
+    keys.revoke(settings, "one")
+    os.utime(keys.folder(settings), ns=(made.st_atime_ns, made.st_mtime_ns))
+    assert good.owner(key.encode()) is None
 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", "a b", "-a", "a" * 41, "a/b", "a\n"])
@@ -335,6 +347,24 @@ def test_who_asks_too_much_waits(client: TestClient) -> None:
     response = client.post("/v1/churn:batch", json=ids)
     assert (response.status_code, problem(response)) == (429, "too-many-requests")
     assert 0 < int(response.headers["retry-after"]) <= 1000
+    # one customer is one too many as well
+    response = client.get("/v1/customers/a/churn")
+    assert (response.status_code, problem(response)) == (429, "too-many-requests")
+
+
+def test_a_batch_costs_as_many_as_it_names(client: TestClient) -> None:
+    ids = {"customer_ids": ["a"] * 1000}
+    assert client.post("/v1/churn:batch", json=ids).status_code == 503
+    for _ in range(10):
+        assert client.get("/v1/customers/a/churn").status_code == 503
+    # 990 are left
+    assert client.post("/v1/churn:batch", json=ids).status_code == 429
+
+
+def test_a_body_that_says_it_is_too_big_is_not_waited_for(client: TestClient) -> None:
+    headers = {"content-type": "application/json", "content-length": str(LARGEST_BODY + 1)}
+    response = client.post("/v1/churn:batch", content=b"", headers=headers)
+    assert (response.status_code, problem(response)) == (413, "body-too-big")
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -361,6 +391,7 @@ def test_a_body_is_bounded(client: TestClient, told: bool) -> None:
         (b'{"customer_ids": [""]}', 422, "unfit-request"),
         (b'{"customer_ids": ["\\ud800"]}', 422, "unfit-request"),
         (b'{"customer_ids": ["a"], "more": 1}', 422, "unfit-request"),
+        (b'{"customer_ids": ["a"], "\\ud800": 1}', 422, "unfit-request"),
         (json.dumps({"customer_ids": ["a"] * 1001}).encode(), 422, "unfit-request"),
         (json.dumps({"customer_ids": ["a" * 101]}).encode(), 422, "unfit-request"),
     ],
@@ -403,16 +434,13 @@ def test_paths_and_methods_that_are_none(client: TestClient) -> None:
     assert problem(client.get(f"/v1/customers/{'a' * 101}/churn")) == "unfit-request"
 
 
-def test_a_fault_stays_inside(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    # An id that no key can be made of, as a fault of the API's own would be.
-    monkeypatch.setattr("serving.online.redis_key", lambda _: 1 / 0)
-    store(settings, "20251203-00000001")
-    registry.promote(settings, "20251203-00000001")
+def test_a_fault_stays_inside(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    gate = application(settings)
+    assert isinstance(gate.app, FastAPI)
+    gate.app.get("/v1/broken")(lambda: 1 / 0)
     headers = {"X-API-Key": keys.new(settings, "tests"), "X-Request-ID": "mine-1"}
-    with TestClient(application(settings), raise_server_exceptions=False) as client:
-        response = client.get("/v1/customers/a/churn", headers=headers)
+    with TestClient(gate, raise_server_exceptions=False) as client:
+        response = client.get("/v1/broken", headers=headers)
     assert (response.status_code, problem(response)) == (500, "fault")
     assert "Zero" not in response.text
     assert response.headers["x-request-id"] == "mine-1"
@@ -426,12 +454,12 @@ def test_the_log_knows_neither_keys_nor_customers(
     caplog.set_level(logging.INFO)
     key = client.headers["X-API-Key"]
     client.get("/v1/customers/7590-VHVEG/churn", headers={"X-Request-ID": "a\nb"})
-    client.get("/7590-VHVEG")
+    client.request("7590-VHVEG", "/7590-VHVEG")
     logged = [each for each in caplog.records if each.name.startswith("serving")]
     lines = [each.getMessage() for each in logged]
     assert len(lines) == 2
     assert lines[0].startswith("GET /v1/customers/{customer_id}/churn 503 ")
-    assert lines[1].startswith("GET (none) 404 ")
+    assert lines[1].startswith("other (none) 404 ")
     for secret in (key, "7590-VHVEG", "tests", keys.hashed(key), "a\nb"):
         assert secret not in "".join(lines)
 
@@ -444,6 +472,19 @@ def test_the_metrics_count_by_route(client: TestClient) -> None:
     assert "churn_api_request_seconds_bucket" in text
     assert "process_resident_memory_bytes" in text
     assert "7590-VHVEG" not in text
+
+
+def test_an_answer_counts_in_its_bucket_and_those_above() -> None:
+    metrics = Metrics()
+    for seconds in (0.002, 0.0021, 7.0):
+        metrics.request("/r", "GET", 200, seconds)
+    lines = metrics.text(None).decode().splitlines()
+    counted = {
+        bound: f'churn_api_request_seconds_bucket{{le="{bound}",route="/r"}} {count}' in lines
+        for bound, count in {"0.001": 0.0, "0.002": 1.0, "0.005": 2.0, "+Inf": 3.0}.items()
+    }
+    assert counted == dict.fromkeys(counted, True)
+    assert 'churn_api_request_seconds_sum{route="/r"} 7.0041' in lines
 
 
 def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:

@@ -113,6 +113,12 @@ def test_no_log_odds_are_too_far_out(log_odds: float, expected: float) -> None:
     assert probability(log_odds) == expected
 
 
+@pytest.mark.parametrize("tenure", [-2.0, 1e309, float("nan")])
+def test_features_beyond_bounds_get_no_number(tenure: float) -> None:
+    with pytest.raises((ValueError, ArithmeticError)):
+        a_scorer(LINEAR).answer({**NEWCOMER, "tenure": tenure})
+
+
 def test_numbers_that_are_none_are_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         a_scorer(replace(LINEAR, intercept=float("nan")))
@@ -189,6 +195,7 @@ BOUNDS = Deciles(
         (0.1 + 1e-15, "customer-1", 1),
         (0.1 - 1e-15, "customer-2", 2),
         (0.15, "z", 2),
+        (0.85, "a", 9),
         (0.95, "a", 10),
         # what-if may go beyond all that were scored
         (1.0, "z", 10),
