@@ -69,6 +69,7 @@ def a_scorer(form: Form) -> Scorer:
         form=form,
         extract_date=date(2025, 12, 3),
         signature="s",
+        label={"kind": "workbook"},
         rows=100,
         seconds={},
         created=datetime(2025, 12, 4, tzinfo=UTC),
