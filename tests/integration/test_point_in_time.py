@@ -1,4 +1,6 @@
-"""Training sets over a year of extracts, late and restated ones among them, against SQL of its own.
+"""Training sets over months of extracts, late and restated ones among them, against SQL of its own.
+
+Four months in `make test`, a year in the long tests.
 
 The reference reads silver.customers, works out the features again and looks back in time with
 window functions; production joins gold with itself and leaves the rest to Feast.
@@ -35,8 +37,6 @@ from trainer import folds
 
 KEYS = ["customer_id", "event_timestamp"]
 WEST = "America/Los_Angeles"
-# Between two extracts, and refused: it is no extract that anything could be observed in.
-REFUSED_DATE = date(2024, 6, 15)
 
 # Features of a row of silver, written from their descriptions.
 FEATURES = {
@@ -138,9 +138,57 @@ from fresh
 
 
 @dataclass(frozen=True)
-class Year:
-    """Twelve published extracts, the months in order, and a session to ask them."""
+class Arrivals:
+    """How the months arrive, each named by its place from 0: out of order, in two builds.
 
+    The second build has those that are late, and what was restated anew. `cut_off` arrives too, on
+    `refused_on`, between two extracts, and is refused: nothing could be observed in it.
+    `days_between` are from each month to the next; `rows` and `positives` are more than so many.
+    """
+
+    first: list[int]
+    first_restated: int | None
+    cut_off: int
+    refused_on: date
+    second: list[int]
+    second_restated: int
+    days_between: list[int]
+    rows: int
+    positives: int
+
+
+# The second month's last word lacks some customers, who are back in the third, which is late.
+FOUR_MONTHS = Arrivals(
+    first=[3, 0, 1],
+    first_restated=None,
+    cut_off=2,
+    refused_on=date(2024, 2, 15),
+    second=[2],
+    second_restated=1,
+    days_between=[31, 29, 31],
+    rows=2_000,
+    positives=200,
+)
+# Three are late: the third, the sixth, the eighth. The ninth is set right; the fifth's last word
+# lacks some customers, who are back in the sixth.
+A_YEAR = Arrivals(
+    first=[3, 0, 1, 9, 4, 6],
+    first_restated=8,
+    cut_off=5,
+    refused_on=date(2024, 6, 15),
+    second=[11, 7, 2, 8, 10, 5],
+    second_restated=4,
+    days_between=[31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30],
+    rows=8_000,
+    positives=1_000,
+)
+
+
+@dataclass(frozen=True)
+class Year:
+    """Published extracts, the months in order, and a session to ask them."""
+
+    arrivals: Arrivals
     home: Home
     settings: Settings
     spark: SparkSession
@@ -207,23 +255,34 @@ def assert_equal(found: pa.Table, expected: pa.Table) -> None:
     assert not differing, {name: rows[:3] for name, rows in differing.items()}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(FOUR_MONTHS, id="four_months"),
+        pytest.param(A_YEAR, id="a_year", marks=pytest.mark.long),
+    ],
+)
 def year(
-    homes: Homes, months: list[Path], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    homes: Homes,
+    months: list[Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Year]:
-    """Out of order, in two builds: three months arrive late, two are restated, one is refused."""
+    arrivals: Arrivals = request.param
     folder = tmp_path_factory.mktemp("workbooks")
     # the lake's path has a blank and a percent sign
     home = homes.new("a year of 100% ")
     home.churn("up")
     with spark_server.session(home.settings) as spark:
-        made = Year(home, home.settings, spark, months)
-        made.give(*(months[place] for place in (3, 0, 1, 9, 4, 6)), restated(months[8], folder))
-        made.give(cut_off(months[5], folder, rows=400), on=REFUSED_DATE)
+        published = months[: len(arrivals.days_between) + 1]
+        made = Year(arrivals, home, home.settings, spark, published)
+        made.give(*(months[place] for place in arrivals.first))
+        if arrivals.first_restated is not None:
+            made.give(restated(months[arrivals.first_restated], folder))
+        made.give(cut_off(months[arrivals.cut_off], folder, rows=400), on=arrivals.refused_on)
         made.build()
-        # The eighth month is set right; the fourth one's last word lacks some customers, who are
-        # back in the fifth.
-        made.give(*(months[place] for place in (11, 7, 2, 8, 10, 5)), restated(months[4], folder))
+        made.give(*(months[place] for place in arrivals.second))
+        made.give(restated(months[arrivals.second_restated], folder))
         made.build()
         apply(home.settings, ignore)
         yield made
@@ -239,16 +298,19 @@ def test_labels_and_features_are_those_of_the_reference(year: Year) -> None:
     print(f"{found.num_rows} rows of {found.num_columns} columns are equal")
 
     label = training.label
-    assert (label.kind, label.extracts) == ("observed", 12)
-    assert label.days_between == [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30]
-    assert label.rows == found.num_rows > 8_000
-    assert label.positives == sum(found["churned"].to_pylist()) > 1_000
-    assert training.extract_date == date(2024, 12, 1)
-    assert REFUSED_DATE not in {each.date() for each in found["event_timestamp"].to_pylist()}
+    arrivals, last = year.arrivals, date.fromisoformat(date_of(year.months[-1]))
+    assert (label.kind, label.extracts) == ("observed", len(year.months))
+    assert label.days_between == arrivals.days_between
+    assert label.rows == found.num_rows > arrivals.rows
+    assert label.positives == sum(found["churned"].to_pylist()) > arrivals.positives
+    assert training.extract_date == last
+    seen = {each.astimezone(UTC).date() for each in found["event_timestamp"].to_pylist()}
+    assert seen == {date.fromisoformat(date_of(each)) for each in year.months[:-1]}
+    assert arrivals.refused_on not in seen
     # all that can happen did: churned in the next one, gone from it, and back after that
     ways = query(
         year.spark,
-        """
+        f"""
         select
             count_if(later.churned = 1) as churned,
             count_if(later.customer_id is null) as gone,
@@ -260,7 +322,7 @@ def test_labels_and_features_are_those_of_the_reference(year: Year) -> None:
         left join gold.churn_labels as back
             on back.customer_id = first.customer_id
             and back.extract_date = add_months(first.extract_date, 2)
-        where first.churned = 0 and first.extract_date < date '2024-12-01'
+        where first.churned = 0 and first.extract_date < date '{last}'
         """,
     )[0]
     assert ways["churned"] + ways["gone"] == label.positives
@@ -299,7 +361,7 @@ def test_no_customer_is_in_two_folds(year: Year) -> None:
         )
         """.replace("{rows}", view_of(year, frame)),
     )[0]
-    assert (split["folds"], split["sides"], split["extracts"]) == (1, 1, 11)
+    assert (split["folds"], split["sides"], split["extracts"]) == (1, 1, len(year.months) - 1)
 
 
 def view_of(year: Year, frame: Any) -> str:
@@ -308,6 +370,7 @@ def view_of(year: Year, frame: Any) -> str:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("year", [A_YEAR], indirect=True, ids=["a_year"])
 def test_a_restated_extract_changes_what_may_see_it_and_nothing_before(
     year: Year, tmp_path: Path
 ) -> None:
