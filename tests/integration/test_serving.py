@@ -22,7 +22,7 @@ from drawn_requests import hold_against_description
 from homes import Home, Walked
 
 from feature_repo.declared import read_features
-from feature_repo.layout import MARKER, TIMESTAMP_FIELD, read_row, redis_key
+from feature_repo.layout import AS_OF, LEDGER, MARKER, TIMESTAMP_FIELD, read_row, redis_key
 from lakehouse import online_store
 from lakehouse.settings import LOOPBACK, Settings, read_settings
 from serving import keys, what_if
@@ -594,7 +594,12 @@ def test_old_and_incomplete_customers_get_no_number(shaken: Api, shaken_home: Ho
     key = redis_key(KNOWN)
     with online_store.ensure(read_settings(shaken_home.environ), print).client() as client:
         before = client.hgetall(key)
+        confirmed = client.hget(LEDGER, AS_OF)
         client.hset(key, TIMESTAMP_FIELD, stamp.SerializeToString())
+        # Old is who was neither written nor confirmed since; the API asks for the latter
+        # once a second.
+        client.hdel(LEDGER, AS_OF)
+        shaken.wait_until(404, f"/v1/customers/{KNOWN}/churn")
         answer = shaken.churn(KNOWN)
         assert (answer.status, answer.problem) == (404, "expired-customer")
         assert "2024-12-08" in answer.json["title"]
@@ -602,6 +607,7 @@ def test_old_and_incomplete_customers_get_no_number(shaken: Api, shaken_home: Ho
         (told,) = shaken.batch([KNOWN]).json["customers"]
         assert told == {"customer_id": KNOWN, "found": False, "why": "expired"}
         client.hset(key, mapping=before)
+        client.hset(LEDGER, AS_OF, confirmed)
 
         for damaged in (None, b"\xff\xff", b"", *(each.SerializeToString() for each in unfit)):
             if damaged is None:
