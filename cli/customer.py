@@ -8,12 +8,13 @@ from lakehouse.errors import Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query_table
+from trainer.registry import champion_version
 
 SCORE = """
     select probability, decile, model_version, extract_date, reasons
     from gold.churn_scores
     where customer_id = :customer_id
-    order by extract_date desc, scored_at desc
+    order by extract_date desc, model_version = :champion desc, scored_at desc
     limit 1
 """
 SOURCE_ROWS = """
@@ -49,6 +50,11 @@ HOPS = {
 }
 
 
+def _whose(settings: Settings, customer_id: str) -> dict[str, str]:
+    """The values in the statements; the champion's score is the one that counts."""
+    return {"customer_id": customer_id, "champion": champion_version(settings) or ""}
+
+
 def shown(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
     """What the online store holds for a customer, and the latest score.
 
@@ -64,7 +70,7 @@ def shown(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
         )
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
-        scores = query_table(spark, "gold.churn_scores", SCORE, customer_id=customer_id)
+        scores = query_table(spark, "gold.churn_scores", SCORE, **_whose(settings, customer_id))
     return {"customer_id": customer_id, **online, "score": _score(scores)}
 
 
@@ -136,7 +142,7 @@ def traced(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
             )
         lineage: dict[str, Any] = {"customer_id": customer_id, "bronze": source}
         for hop, (table, sql) in HOPS.items():
-            lineage[hop] = query_table(spark, table, sql, customer_id=customer_id)
+            lineage[hop] = query_table(spark, table, sql, **_whose(settings, customer_id))
     lineage["online"] = _online(settings, customer_id, say)
     plain: dict[str, Any] = json.loads(json.dumps(lineage, default=str))
     return plain

@@ -1,37 +1,252 @@
-"""The champion's evaluation, as data and as lines for people."""
+"""The champion's full evaluation, as data, as lines for people and as a page with plots."""
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from lakehouse.errors import Unusable
+from cli import job
+from cli.progress import Steps
+from cli.report import count, decimal, page, percent
 from lakehouse.settings import Settings
-from trainer.registry import champion
+from lakehouse.whole_files import written_whole
+from trainer import registry
+from trainer.assessment import FIGURES
 
-METRICS = ("roc_auc", "pr_auc", "accuracy", "f1", "brier")
+if TYPE_CHECKING:  # draws, which takes a second to import
+    from cli.plots import Plot
+
+PAGE = "evaluation.html"
+NAMES = {
+    "roc_auc": ("ROC-AUC", "how often a leaver is ranked above a stayer; .5 is chance"),
+    "pr_auc": ("PR-AUC", "how many of those named first do leave, over all depths"),
+    "brier": ("Brier score", "squared error of the probability; lower is better"),
+    "accuracy": ("Accuracy", "right at the threshold"),
+    "f1": ("F1", "balance of recall and precision at the threshold"),
+}
 
 
-def evaluation(settings: Settings) -> dict[str, Any]:
-    """Figures of the champion and of the kinds it was chosen among.
+def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
+    """Figures of the champion: its record's, and the full evaluation; the page is written too.
 
     Raises:
-        Unusable: no model was trained yet.
+        lakehouse.errors.Unusable: no model was trained yet.
     """
-    record = champion(settings)
-    if record is None:
-        raise Unusable(
-            "No model has been trained yet",
-            where=str(settings.home / "models"),
-            remedy="`churn run WORKBOOK`, or `churn train` where gold has data",
-        )
-    return record.summary()
+    record, evaluated = job.evaluate_only(settings, steps, again)
+    figures = {**record.summary(), **evaluated}
+    path = registry.folder(settings) / record.version / PAGE
+    if not path.exists() or steps.seconds:
+        with written_whole(path) as draft:
+            draft.write_text(page("evaluation.html.j2", _views(figures)))
+    return {**figures, "page": str(path)}
 
 
 def evaluation_lines(figures: dict[str, Any]) -> list[str]:
-    """A table for people."""
+    """Tables for people."""
+    found, best = figures["cross_validated"], figures["threshold"]["best"]
     lines = [
         f"model {figures['version']}: {figures['kind']}",
         f"label: {figures['label']['reason']}",
-        f"{'':<12}{'out of fold':>12}{'hold-out':>12}",
+        "",
+        f"{'':<12}{'mean':>9}  {'95 % interval':<18}{'hold-out':>9}",
     ]
-    holdout = figures["holdout"]
-    lines += [f"{name:<12}{figures[name]:>12.4f}{holdout[name]:>12.4f}" for name in METRICS]
+    lines += [
+        f"{name:<12}{found[name]['mean']:>9.4f}  "
+        f"{found[name]['low']:.4f} to {found[name]['high']:.4f}  {figures['holdout'][name]:>9.4f}"
+        for name in FIGURES
+    ]
+    lines += [
+        "",
+        *(
+            f"against {name}: ROC-AUC {base['roc_auc']:.4f}, Brier {base['brier']:.4f}"
+            for name, base in figures["baselines"].items()
+        ),
+    ]
+    lines.append(
+        f"worth approaching: from {best['threshold']:.2f} on, {best['approached']:.0%} of the "
+        f"customers, {best['gain']:,.0f} per 1,000 customers"
+    )
+    flagged = [each for each in figures["slices"] if each["flagged"]]
+    lines += [
+        f"slice {each['slice']}, {each['group']}: says {each['predicted']:.1%}, "
+        f"{each['observed']:.1%} left"
+        for each in flagged
+    ] or ["no slice is off by more than the declared gap"]
+    lines += [
+        f"behaviour: {each['what']} moves the probability by {each['shift']:+.3f} on average, "
+        f"at most {each['at_most']:g} was declared"
+        for each in figures["behaviour"]
+        if not each["holds"]
+    ]
+    leaks = [each["feature"] for each in figures["leaks"]["found"]]
+    lines.append(f"leaks: {', '.join(leaks) or 'none found'}")
+    if "page" in figures:
+        lines.append(f"page: {figures['page']}")
     return lines
+
+
+# --- page ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: its name, what it means, its cells; `flag` sets it apart."""
+
+    name: str
+    meaning: str
+    cells: tuple[str, ...]
+    flag: bool = False
+
+
+def _views(figures: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "figures": figures,
+        "scores": list(_scores(figures)),
+        "slices": list(_slices(figures)),
+        "grid": list(_grid(figures)),
+        "plots": list(_plots(figures)),
+        "count": count,
+    }
+
+
+def _scores(figures: dict[str, Any]) -> Iterator[Row]:
+    temporal = figures["temporal"] or {}
+    for key, (name, meaning) in NAMES.items():
+        found = figures["cross_validated"][key]
+        yield Row(
+            name,
+            meaning,
+            (
+                decimal(found["mean"]),
+                f"{decimal(found['low'])} to {decimal(found['high'])}",
+                decimal(found["deviation_of_folds"]),
+                *(decimal(base[key]) for base in figures["baselines"].values()),
+                decimal(figures["holdout"][key]),
+                decimal(temporal[key]) if temporal else "–",
+            ),
+        )
+
+
+def _slices(figures: dict[str, Any]) -> Iterator[Row]:
+    for each in figures["slices"]:
+        yield Row(
+            f"{each['slice']}: {each['group']}",
+            f"{count(each['rows'])} customers",
+            (
+                percent(each["observed"]),
+                percent(each["predicted"]),
+                f"{each['gap'] * 100:+.1f}",
+                percent(each["found"]),
+                decimal(each["roc_auc"]),
+                decimal(each["brier"]),
+            ),
+            each["flagged"],
+        )
+
+
+def _grid(figures: dict[str, Any]) -> Iterator[Row]:
+    for each in figures["grid"]:
+        cells = tuple(decimal(each[key], 4) for key in ("roc_auc", "pr_auc", "brier"))
+        yield Row(each["parameters"], "", cells)
+
+
+def _plots(figures: dict[str, Any]) -> "Iterator[Plot]":
+    from cli.plots import Bar, Line, Plot, bars, lines
+
+    found, baselines = figures["cross_validated"], figures["baselines"]
+    rows = [
+        Bar(
+            figures["kind"].replace("_", " "),
+            found["roc_auc"]["mean"],
+            decimal(found["roc_auc"]["mean"]),
+        )
+    ]
+    rows += [
+        Bar(name, base["roc_auc"], decimal(base["roc_auc"])) for name, base in baselines.items()
+    ]
+    title = "Against simple rules"
+    yield Plot(
+        title,
+        "ROC-AUC of the model, of the contract alone and of the share of leavers, which knows "
+        "nothing. The line is chance.",
+        bars("baselines", title, rows, 1.0, 0.5),
+    )
+    title, curve = "More customers, better model?", figures["learning_curve"]
+    yield Plot(
+        title,
+        "ROC-AUC by the number of customers learned from. Where the line is flat, more of the same "
+        "data will not help.",
+        lines(
+            "learning",
+            title,
+            [Line("", [(each["rows_learned_from"], each["roc_auc"]) for each in curve], "o")],
+            ("customers learned from", "ROC-AUC"),
+        ),
+    )
+    title, bins = "Does the probability hold?", figures["calibration"]["bins"]
+    points = [(each["predicted"], each["observed"]) for each in bins]
+    yield Plot(
+        title,
+        "Ten equal groups of customers by probability: what the model said, and what share left. "
+        f"On average it is {percent(figures['calibration']['expected_error'])} off. "
+        + (
+            "Stretching the probabilities would help."
+            if figures["calibration"]["recalibration_helps"]
+            else "Stretching the probabilities would not help."
+        ),
+        lines(
+            "calibration",
+            title,
+            [Line("as it should be", [(0, 0), (1, 1)], ""), Line("the model", points, "o")],
+            ("probability the model gives", "share that left"),
+            shares=(True, True),
+        ),
+    )
+    title, cost = "Whom is it worth approaching?", figures["threshold"]
+    best = cost["best"]
+    yield Plot(
+        title,
+        f"What a campaign brings for every 1,000 customers if all from this probability on are "
+        f"approached: {decimal(cost['contact'], 0)} a contact, {percent(cost['kept'], 0)} of the "
+        f"leavers stay. Best from {best['threshold']:.2f} on: {percent(best['approached'], 0)} of "
+        f"the customers, {count(best['gain'])}.",
+        lines(
+            "cost",
+            title,
+            [
+                Line(
+                    "",
+                    [(each["threshold"], each["gain"]) for each in cost["curve"]],
+                    "",
+                    (best["threshold"], best["gain"]),
+                )
+            ],
+            ("approached from this probability on", "gain per 1,000 customers"),
+            shares=(True, False),
+        ),
+    )
+    title, deciles = "How far down the list?", figures["deciles"]
+    gained = [(0.0, 0.0), *((each["decile"] / 10, each["gain"]) for each in deciles)]
+    yield Plot(
+        title,
+        "Share of all leavers who are found if this share of the customers is approached, those at "
+        f"highest risk first. The first tenth holds {deciles[0]['lift']:.1f} times as many as a "
+        "tenth by chance.",
+        lines(
+            "gain",
+            title,
+            [Line("by chance", [(0, 0), (1, 1)], ""), Line("the model", gained, "o")],
+            ("customers approached", "leavers found"),
+            shares=(True, True),
+        ),
+    )
+    title = "Does a feature know too much?"
+    strongest = [
+        Bar(each["feature"].replace("_", " "), each["roc_auc"], decimal(each["roc_auc"]))
+        for each in figures["leaks"]["strongest"][:6]
+    ]
+    yield Plot(
+        title,
+        "How well the strongest features rank the customers by themselves. At the line and beyond, "
+        "a feature would have been written after the customer had left.",
+        bars("leaks", title, strongest, 1.0, 0.85),
+    )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pyspark.sql.connect.session import SparkSession
 
@@ -18,7 +18,7 @@ from cli.preload import preload
 from cli.progress import Step, Steps
 from cli.watch import watched
 from lakehouse import spark_server
-from lakehouse.errors import ChurnError, GateRefused
+from lakehouse.errors import ChurnError, GateRefused, Unusable
 from lakehouse.published_files import remove_superseded_files
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
@@ -28,12 +28,16 @@ from seeds_loader.load import Load, load
 from seeds_loader.sample import SampleParameters, write_samples
 from seeds_loader.workbook import Extract, read_workbook
 
+# A model's record and its full evaluation.
+Evaluated: TypeAlias = "tuple[ModelRecord, dict[str, Any]]"
+
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
     from feature_repo.materialize import Online
     from trainer.record import ModelRecord
     from trainer.score import Scores
+    from trainer.train import Training
 
-STEPS = 10
+STEPS = 11
 # Unit tests check the project's code, not the data: `dbt build` and CI run them, a monthly run
 # has no need to.
 DATA_ONLY = ["--exclude-resource-type", "unit_test"]
@@ -129,6 +133,7 @@ def _run(
     # As late as possible: readers of what was superseded have had time to finish.
     remove_superseded_files(job.settings, spark)
     summary["unchanged"] = not any(changes)
+    look_after(job, spark)
     if summary["unchanged"]:
         job.steps.say("nothing has changed since this workbook was run before")
     with job.steps.step("report") as step:
@@ -321,14 +326,28 @@ def _model(job: Run, spark: SparkSession) -> bool:
 
     with job.steps.step("train") as step:
         training = train(job.settings, spark, step.say)
-        record = job.record = training.record
-        job.summary["model"] = record.summary()
-        step.outcome = f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold"
+        job.record = training.record
+        job.summary["model"] = training.summary()
+        step.outcome = training.in_words()
     with job.steps.step("score") as step:
         scores = score(job.settings, spark, step.say)
         job.summary["counts"]["scored"] = scores.customers
         step.outcome = f"{scores.customers:,} customers"
     return bool(training.is_new or scores.written)
+
+
+def look_after(job: Run, spark: SparkSession) -> None:
+    """What the latest extract says of the champion, into the summary; alerts are said."""
+    from trainer.watch import read_rules, watch
+
+    with job.steps.step("watch") as step:
+        seen = watch(job.settings, spark, read_rules())
+        if seen is None:
+            return
+        job.summary["watch"] = seen.shown()
+        step.outcome = f"{len(seen.alerts) or 'no'} alerts of {len(seen.figures)} figures"
+        if seen.proposal:
+            step.say(f"alert: {seen.proposal}")
 
 
 def write_report(job: Run, spark: SparkSession) -> Path:
@@ -357,12 +376,17 @@ def closing_words(settings: Settings, summary: dict[str, Any]) -> str:
         f"gate {summary['gate']['verdict']}; {counts['gold']:,} in gold, "
         f"{counts['online_verified']:,} online and equal, {counts['scored']:,} scored",
         f"model {model['version']} ({model['kind']}): ROC-AUC {model['roc_auc']:.3f}, "
-        f"PR-AUC {model['pr_auc']:.3f} out of fold",
+        f"PR-AUC {model['pr_auc']:.3f} out of fold; "
+        + ("it is the champion" if model["champion"] else _stays(model["promotion"])),
         f"report: {settings.home / 'runs' / summary['run_id'] / 'report.html'}",
     ]
     if summary["unchanged"]:
         lines.insert(0, "unchanged: this workbook was run before, and nothing is left to do")
     return "\n".join(lines)
+
+
+def _stays(promotion: dict[str, Any]) -> str:
+    return f"{promotion['champion']} stays the champion: {promotion['reason']}"
 
 
 def ingest(settings: Settings, request: Request, steps: Steps) -> Load:
@@ -416,12 +440,59 @@ def materialize_only(settings: Settings, steps: Steps, whole: bool) -> "Online":
         return materialize(settings, spark, step.say, "all" if whole else "changed", step.advance)
 
 
-def train_only(settings: Settings, steps: Steps) -> "ModelRecord":
+def train_only(settings: Settings, steps: Steps) -> "Training":
     """The model, by itself."""
     from trainer.train import train
 
     with writing(settings, "churn train", "train", steps) as (spark, step):
-        return train(settings, spark, step.say).record
+        return train(settings, spark, step.say)
+
+
+def evaluate_only(settings: Settings, steps: Steps, again: bool) -> Evaluated:
+    """The champion and its full evaluation, made where it is not there yet, or `again`.
+
+    Raises:
+        Unusable: no model was trained yet.
+    """
+    from trainer import assessment, registry
+    from trainer.offers import read_campaign
+    from trainer.parameters import read_parameters, recipe
+
+    record = registry.champion(settings)
+    if record is None:
+        raise Unusable(
+            "No model has been trained yet",
+            where=str(settings.home / "models"),
+            remedy="`churn run WORKBOOK`, or `churn train` where gold has data",
+        )
+    parameters = recipe(record.parameters, read_parameters())
+    protocol, campaign = assessment.read_protocol(), read_campaign()
+    there = assessment.read(settings, record.version)
+    if there and not again and there["stamp"] == assessment.stamp(parameters, protocol, campaign):
+        return record, there
+    from feature_repo.training import training_set
+
+    with writing(settings, "churn evaluate", "evaluate", steps) as (spark, step):
+        training = training_set(settings, spark, step.say)
+        evaluation = assessment.assess(
+            record, training, parameters, protocol, campaign, step.say, step.advance
+        )
+        assessment.write(settings, record.version, evaluation)
+        step.outcome = f"ROC-AUC {evaluation['cross_validated']['roc_auc']['mean']:.4f}"
+    return record, evaluation
+
+
+def roll_back(settings: Settings, version: str | None, steps: Steps) -> str:
+    """An earlier champion is champion again, with its scores of the latest extract in place."""
+    from trainer import registry
+    from trainer.score import score
+
+    with writing(settings, "churn rollback", "rollback", steps) as (spark, step):
+        target = registry.roll_back(settings, version)
+        # Those that are there are as they were; for an extract that came later they are made.
+        score(settings, spark, step.say)
+        step.outcome = target
+        return target
 
 
 def score_only(settings: Settings, steps: Steps) -> "Scores":

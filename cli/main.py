@@ -266,21 +266,33 @@ def verify(settings: Settings, as_json: bool) -> None:
 @main.command()
 @command
 def train(settings: Settings) -> None:
-    """Train on the published extracts and choose the champion."""
+    """Train on the published extracts; the champion goes only if the new model is better."""
     from cli import job
 
-    record = job.train_only(settings, Steps(2))
-    click.echo(f"{record.version} ({record.kind}), ROC-AUC {record.metrics['roc_auc']:.4f}")
+    training = job.train_only(settings, Steps(2))
+    click.echo(f"{training.record.version}: {training.in_words()}")
+    click.echo(training.decision.reason)
 
 
 @main.command()
+@click.argument("version", required=False)
+@command
+def rollback(settings: Settings, version: str | None) -> None:
+    """Make the last champion, or VERSION, the champion again; what it replaces stays withdrawn."""
+    from cli import job
+
+    click.echo(f"{job.roll_back(settings, version, Steps(2))} is the champion")
+
+
+@main.command()
+@click.option("--again", is_flag=True, help="Evaluate anew, on what is published now.")
 @JSON
 @command
-def evaluate(settings: Settings, as_json: bool) -> None:
-    """Show the champion's evaluation: out of fold, and on the held-out rows."""
+def evaluate(settings: Settings, again: bool, as_json: bool) -> None:
+    """Judge the champion in full, once a version: intervals, slices, costs; and as a page."""
     from cli.evaluation import evaluation, evaluation_lines
 
-    figures = evaluation(settings)
+    figures = evaluation(settings, Steps(2), again)
     if as_json:
         _print_json(figures)
     else:
@@ -295,6 +307,40 @@ def score(settings: Settings) -> None:
 
     scores = job.score_only(settings, Steps(2))
     click.echo(f"{scores.customers:,} customers scored")
+
+
+@main.command("watch")
+@JSON
+@command
+def watch_champion(settings: Settings, as_json: bool) -> None:
+    """Hold the latest extract against the champion: drift, and who left of those foreseen."""
+    from cli.champion_watch import seen, seen_lines
+
+    found = seen(settings, _say)
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo("\n".join(seen_lines(found)))
+
+
+@main.command("list")
+@click.option(
+    "--top",
+    "most",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="How many customers.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
+)
+@command
+def list_customers(settings: Settings, most: int, out: Path) -> None:
+    """Write the customers most worth approaching, with reasons and offers, as a workbook."""
+    from cli.risk_list import write_list
+
+    click.echo(write_list(settings, most, out, _say))
 
 
 @main.command()

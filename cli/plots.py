@@ -71,6 +71,16 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A line through its points; no name, no legend. `marked` is a point that stands out."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    marker: str
+    marked: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Plot:
     """A drawn plot: `svg` is safe to set into a page as it is."""
 
@@ -160,6 +170,39 @@ def bars(
                 axes.plot([mark, mark], [top + 19, top + 31], color=INK, linewidth=1.6)
         described = "; ".join(f"{row.label}: {row.note}" for row in rows)
         return _save(figure, name, title, described)
+
+
+def lines(
+    name: str,
+    title: str,
+    drawn: Sequence[Line],
+    labels: tuple[str, str],
+    shares: tuple[bool, bool] = (False, False),
+) -> str:
+    """Lines over their points; `shares` says which axis is written in per cent."""
+    with _figure() as figure:
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        for axis, share in zip((axes.xaxis, axes.yaxis), shares, strict=True):
+            if share:
+                axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        if not shares[0]:
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            axes.set_xlim(left=0)
+        for line, color, dash in zip(drawn, cycle(SERIES), cycle(DASHES), strict=False):
+            style: dict[str, Any] = {
+                "color": color,
+                "linestyle": dash,
+                "marker": line.marker,
+                "markersize": 5,
+            }
+            axes.plot(*_columns(line.points), label=_label(line.name), **style)
+            if line.marked:
+                axes.plot(*line.marked, color=color, marker="o", markersize=8, linestyle="")
+        if any(line.name for line in drawn):
+            figure.legend(loc="outside upper left")
+        return _save(figure, name, title, f"{labels[1]} over {labels[0]}")
 
 
 def _curves(

@@ -3,12 +3,12 @@
 import difflib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from pyspark.sql.connect.session import SparkSession
 
 from cli import loads
+from cli.out_file import hold_writable, writing
 from cli.rejects_workbook import Reason, Reject, RejectedLoad, write_rejects_workbook
 from lakehouse import spark_server
 from lakehouse.errors import Unusable
@@ -67,8 +67,7 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
         Unusable: no such run or load, its rejects are not (or no more) there, or the file can't
             be written; nothing was written.
     """
-    with _writing(path):
-        _hold_writable(path)
+    hold_writable(path)
     batch_id = None if run_id is None else _batch_of(settings, run_id)
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
@@ -79,41 +78,6 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
             return f"no rejects: all {load.row_count:,} rows of {about} were taken; nothing written"
         _write_whole(spark, load, expected, path, say)
     return f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}"
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Tell what the system has against the file."""
-    try:
-        yield
-    except OSError as fault:
-        raise Unusable(
-            f"{path.name} can't be written: {fault.strerror or fault}",
-            where=str(path),
-            remedy="check the rights to the folder, and the room on its disk and for temporary "
-            "files; or name another place",
-        ) from fault
-
-
-def _hold_writable(path: Path) -> None:
-    if path.suffix.lower() != ".xlsx":
-        raise Unusable(
-            f"{path.name} does not end in .xlsx, which is what is written",
-            where=str(path),
-            remedy="name a file that ends in .xlsx",
-        )
-    if not path.parent.is_dir():
-        raise Unusable(
-            f"There is no folder {path.parent}",
-            where=str(path),
-            remedy="make the folder, or name a file in one that exists",
-        )
-    if path.exists():
-        raise Unusable(
-            f"{path.name} exists already",
-            where=str(path),
-            remedy="name another file, or move this one away",
-        )
 
 
 def _batch_of(settings: Settings, run_id: str) -> str:
@@ -163,7 +127,7 @@ def _write_whole(
 ) -> None:
     contract = read_contract()
     rejects = _said(_rejects(spark, load, contract.names), expected, say)
-    with _writing(path), written_whole(path) as draft:
+    with writing(path), written_whole(path) as draft:
         written = write_rejects_workbook(rejects, load, contract, read_reject_words(), draft)
         if written != expected:
             raise _gone(load, written, expected)

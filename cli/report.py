@@ -143,6 +143,11 @@ def write_report(data: ReportData, path: Path) -> None:
 
 
 def _page(data: ReportData) -> str:
+    return page("report.html.j2", _views(data))
+
+
+def page(template: str, views: Mapping[str, Any]) -> str:
+    """A self-contained page of one of the templates beside this module."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -155,7 +160,7 @@ def _page(data: ReportData) -> str:
     )
     filters = {"count": count, "percent": percent, "decimal": decimal, "duration": duration}
     environment.filters.update(filters)
-    return environment.get_template("report.html.j2").render(_views(data))
+    return environment.get_template(template).render(views)
 
 
 def _visible(value: Any) -> Any:
@@ -188,6 +193,7 @@ def _views(data: ReportData) -> dict[str, Any]:
         "model": model,
         "champion": _champion(model),
         "label": model.get("label") or {},
+        "watch": summary.get("watch") or {},
         "score_columns": list(_score_columns(data.evaluations, model)),
         "score_names": SCORES,
         "model_plots": list(_model_plots(data)),
@@ -548,11 +554,13 @@ def _chosen(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Eval
 
 def _champion(model: Mapping[str, Any]) -> str:
     """What became of the run's model, in a sentence; the summary holds a bool or the reason."""
-    champion = model.get("champion")
+    champion, promotion = model.get("champion"), model.get("promotion") or {}
+    why = f" Why: {promotion['reason']}." if promotion.get("reason") else ""
     if champion is True:
-        return "It is the champion: the scores and the online API come from it."
+        return f"It is the champion: the scores and the online API come from it.{why}"
     if champion is False:
-        return "It did not become the champion: the scores come from the earlier model."
+        earlier = promotion.get("champion") or "the earlier model"
+        return f"It did not become the champion: the scores come from {earlier}.{why}"
     return str(champion) if champion else ""
 
 

@@ -66,7 +66,9 @@ def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | 
         rejected_rows=_rejected_rows(spark, batch_id),
         churn_by={name: _churn_by(spark, column, extract_date) for name, column in GROUPS.items()},
         evaluations=_evaluations(record) if record else (),
-        top_customers=_top_customers(spark, record) if record and published else (),
+        top_customers=_top_customers(spark, summary["model"], record)
+        if record and published
+        else (),
     )
 
 
@@ -184,8 +186,10 @@ def _curves(curves: dict[str, list[dict[str, Any]]]) -> Curves:
     )
 
 
-def _top_customers(spark: SparkSession, record: ModelRecord) -> tuple[CustomerAtRisk, ...]:
-    """Those with the highest risk who have not left yet."""
+def _top_customers(
+    spark: SparkSession, model: dict[str, Any], record: ModelRecord
+) -> tuple[CustomerAtRisk, ...]:
+    """Those with the highest risk, as the champion sees it, who have not left yet."""
     rows = query(
         spark,
         """
@@ -197,7 +201,7 @@ def _top_customers(spark: SparkSession, record: ModelRecord) -> tuple[CustomerAt
             and scores.extract_date = :day and customers.extract_date = :day
         order by probability desc, customer_id limit :most
         """,
-        version=record.version,
+        version=model.get("promotion", {}).get("champion") or record.version,
         day=record.extract_date,
         most=AT_RISK_SHOWN,
     )

@@ -26,6 +26,10 @@ from seeds_loader.landing import Arrival
 Summary = dict[str, Any]
 
 
+class NothingToDo(Exception):
+    """A step that is not needed this time."""
+
+
 def ready(settings: Settings, say: Say) -> None:
     """The Spark server up, for a dbt call that does not start it."""
     spark_server.ensure(settings, say)
@@ -126,28 +130,27 @@ def feast_verify(settings: Settings, summary: Summary) -> Summary:
 
 
 def train_model(settings: Settings, summary: Summary) -> Summary:
-    """The champion, trained where it was not yet; its figures are printed."""
+    """A model of what is published, trained where it was not yet; its figures are printed."""
     from trainer.train import train
 
     steps = Steps(2)
     with job.writing(settings, _purpose(summary, "train"), "train", steps) as (spark, step):
         training = train(settings, spark, step.say)
-        record = training.record
-        step.outcome = f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold"
-    print(json.dumps({"model": record.summary()}, indent=2))
+        step.outcome = training.in_words()
+    print(json.dumps({"model": training.summary()}, indent=2))
     return {
         "unchanged": not training.is_new,
-        "model": record.summary(),
+        "model": training.summary(),
         "seconds": steps.seconds,
     }
 
 
 def score(settings: Settings, summary: Summary) -> Summary:
     """Batch scores; then the run's report and summary, which are what this returns."""
-    from trainer.registry import champion
+    from trainer.registry import find
     from trainer.score import score as score_all
 
-    steps = Steps(3)
+    steps = Steps(4)
     with lake(settings, _purpose(summary, "score"), steps) as spark:
         run = Run(settings, steps, dict(summary))
         later = summary["counts"]
@@ -155,12 +158,26 @@ def score(settings: Settings, summary: Summary) -> Summary:
         with steps.step("score") as step:
             scores = score_all(settings, spark, step.say)
             step.outcome = f"{scores.customers:,} customers"
-        run.record = champion(settings)
+        run.record = find(settings, summary["model"]["version"])
         run.summary["counts"] |= {**later, "scored": scores.customers}
         run.summary["unchanged"] = summary["unchanged"] and not scores.written
+        job.look_after(run, spark)
         with steps.step("report") as step:
             step.outcome = str(job.write_report(run, spark))
     return job.write_summary(run)
+
+
+def alert(settings: Settings, summary: Summary) -> Summary:
+    """Say what the latest extract has against the champion.
+
+    Raises:
+        NothingToDo: it has nothing against it.
+    """
+    proposal = (summary.get("watch") or {}).get("proposal")
+    if not proposal:
+        raise NothingToDo("the champion is as it was: no alert")
+    print(json.dumps(summary["watch"]["alerts"], indent=2))
+    return {"alert": proposal, "seconds": {}}
 
 
 def refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> str:

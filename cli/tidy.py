@@ -158,10 +158,11 @@ def _load_of(run: Path) -> str | None:
 
 
 def _models(settings: Settings, spark: SparkSession, before: float, dry_run: bool) -> Removed:
-    """Versions of the model, but for the champion and those that gold has scores of."""
+    """Versions of the model, but for the champion, the one before, and those gold has scores of."""
     scores = "select distinct model_version from gold.churn_scores"
     scored = {row["model_version"] for row in query_table(spark, "gold.churn_scores", scores)}
-    kept = {registry.champion_version(settings), *scored}
+    now = registry.reign(settings)
+    kept = {now.version, *now.before[-1:], *scored} if now else scored
     old = [
         registry.folder(settings) / version
         for version in registry.versions(settings)

@@ -18,6 +18,7 @@ from lakehouse.settings import read_settings
 
 GOLD = Asset("churn_gold")
 SCORES = Asset("churn_scores")
+ALERT = Asset("churn_alert")
 DESCRIPTION = """
 One workbook, from bronze to scores. Triggered without parameters it takes the oldest workbook that
 waits in the landing place (`CHURN_LANDING`), else the sample; a scheduled run with none is skipped.
@@ -88,8 +89,12 @@ with DAG(
     train = PythonOperator(task_id="train_model", python_callable=step("train_model"))
     score = PythonOperator(task_id="score", python_callable=step("score"), outlets=[SCORES])
 
+    # Skipped where the latest extract has nothing against the champion. Who wants to be told, by
+    # whatever way, schedules a DAG on the asset.
+    alert = PythonOperator(task_id="alert", python_callable=step("alert"), outlets=[ALERT])
+
     load >> dbt.producer >> apply
-    chain(load, *dbt.groups.values(), apply, materialize, verify, train, score)
+    chain(load, *dbt.groups.values(), apply, materialize, verify, train, score, alert)
 
     for task in dag.tasks:
         task.operator_extra_links = (*task.operator_extra_links, RunReport())

@@ -84,12 +84,17 @@ def in_airflows_terms(work: Callable[[Settings], Summary]) -> Summary:
     """Do the work; a fault that would come again fails for good, another one is tried again."""
     from cli.faults import explained
     from cli.main import quiet_libraries
+    from cli.scheduled import NothingToDo
 
     quiet_libraries()
     try:
         settings = read_settings()
         with explained(settings):
             return work(settings)
+    except NothingToDo as nothing:
+        # Airflow's own log names no reason.
+        print(nothing)
+        raise AirflowSkipException from None
     except (Unusable, GateRefused) as fault:
         raise AirflowFailException(str(fault)) from None
     except ChurnError as fault:

@@ -30,7 +30,8 @@ class TrainingSet:
 
     `retrieve` computes them: customer_id, event_timestamp, the features and `churned`; `label` says
     what that is. `extract_date` is the latest published one. `signature` changes with the published
-    loads that take part, the features and the kind of label.
+    loads that take part, the features and the kind of label. `batches` are the loads that take
+    part, `published` all that are in gold.
     """
 
     retrieve: Callable[[], DataFrame]
@@ -38,6 +39,8 @@ class TrainingSet:
     extract_date: date
     signature: str
     label: Label
+    batches: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
 
     @property
     def kept_together(self) -> list[str]:
@@ -72,12 +75,15 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
         say("retrieving the training set from the feature store")
         return _retrieve(settings, spark, rows, state, features)
 
+    published = tuple(each.batch_id for each in history)
     return TrainingSet(
         retrieve=retrieve,
         features=features,
         extract_date=latest.extract_date,
         signature=signature(label.kind, history, features),
         label=label,
+        batches=published if label.kind == OBSERVED else published[-1:],
+        published=published,
     )
 
 

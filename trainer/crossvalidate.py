@@ -1,6 +1,7 @@
-"""Predictions of rows by models that did not see them, for both kinds."""
+"""Predictions of rows by models that did not see them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 
 from pyspark.ml.functions import vector_to_array
@@ -10,40 +11,61 @@ from lakehouse.service import Say
 from trainer.evaluate import HOLDOUT
 from trainer.kinds import INPUTS, LABEL, each, estimator
 from trainer.parameters import KINDS, Parameters
+from trainer.rows import WHOSE
+
+# What a prediction keeps of its row: whose it is, and what the bootstrap and the next model ask.
+KEPT = (*WHOSE, "is_holdout", "block")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A training on all rows but the judged ones; `judged` is a SQL condition."""
+    """A training with `parameters`, and the rows that it judges.
+
+    `name` is the prediction's `kind`: that of the model, or what sets this training apart. `judged`
+    and `trained` are SQL conditions; trained on is whatever is not judged, unless said otherwise.
+    """
 
     kind: str
     part: str
     judged: str
     title: str
+    parameters: Parameters
+    name: str = ""
+    trained: str = ""
+    kept: Sequence[str] = field(default=KEPT)
+
+
+def folds_of(kind: str, parameters: Parameters) -> list[Fit]:
+    """A training for each fold."""
+    return [
+        Fit(kind, f"fold_{k}", f"fold = {k}", f"fold {k + 1} of {parameters.folds}", parameters)
+        for k in range(parameters.folds)
+    ]
 
 
 def fits(parameters: Parameters) -> list[Fit]:
-    """Every training of the cross-validation, those of the slow kind first."""
+    """Every training of a run's cross-validation, those of the slow kind first."""
     # A long fit that begins last would leave the other thread idle.
     slow_first = list(reversed(KINDS))
-    return [
-        Fit(kind, f"fold_{k}", f"fold = {k}", f"fold {k + 1} of {parameters.folds}")
-        for kind in slow_first
-        for k in range(parameters.folds)
-    ] + [Fit(kind, HOLDOUT, "is_holdout", "hold-out") for kind in slow_first]
+    return [fit for kind in slow_first for fit in folds_of(kind, parameters)] + [
+        Fit(kind, HOLDOUT, "is_holdout", "hold-out", parameters) for kind in slow_first
+    ]
 
 
-def cross_validate(rows: DataFrame, parameters: Parameters, say: Say) -> DataFrame:
-    """Rows of `kind, part, churned, probability`, as `evaluate` takes them."""
+def predict(rows: DataFrame, trainings: Sequence[Fit], say: Say) -> DataFrame:
+    """Rows of `kind, part, churned, probability`, as `evaluate` takes them, and what is kept."""
 
     def judge(fit: Fit) -> DataFrame:
         say(f"{fit.title}, {fit.kind.replace('_', ' ')}")
-        columns = rows.select(LABEL, INPUTS, "fold", "is_holdout")
-        fitted = estimator(fit.kind, parameters).fit(columns.where(f"not ({fit.judged})"))
-        judged = fitted.transform(columns.where(fit.judged))
+        trained = rows.where(fit.trained or f"not ({fit.judged})").select(LABEL, INPUTS)
+        fitted = estimator(fit.kind, fit.parameters).fit(trained)
+        judged = fitted.transform(rows.where(fit.judged).select(LABEL, INPUTS, *fit.kept))
         return judged.withColumn("chance", vector_to_array("probability")[1]).selectExpr(
-            f"'{fit.kind}' as kind", f"'{fit.part}' as part", LABEL, "chance as probability"
+            f"'{fit.name or fit.kind}' as kind",
+            f"'{fit.part}' as part",
+            LABEL,
+            "chance as probability",
+            *fit.kept,
         )
 
-    parts = each(rows.sparkSession, judge, fits(parameters))
-    return reduce(DataFrame.union, parts)
+    return reduce(DataFrame.union, each(rows.sparkSession, judge, trainings))

@@ -1,7 +1,7 @@
 """Metrics and curves of predictions, computed in Spark; only aggregates leave it.
 
-A prediction is a row of `kind, part, churned, probability`; part is `fold_<k>` or `holdout`.
-An evaluation is one part, or `out_of_fold`: the folds pooled.
+A prediction is a row of `kind, part, churned, probability`; part is `fold_<k>`, `holdout` or
+another. An evaluation is one part, or `out_of_fold`: the folds pooled.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ evaluated as (
 
     select kind, churned, probability,
         explode(
-            if(part = 'holdout', array(part), array(part, 'out_of_fold'))
+            if(part like 'fold%', array(part, 'out_of_fold'), array(part))
         ) as evaluation
 
     from {predictions}
@@ -90,12 +90,16 @@ select
     evaluation,
     max(total) as `rows`,
     max(positives) as positives,
-    sum(negative * (positives_above - positive / 2))
-        / (max(positives) * (max(total) - max(positives))) as roc_auc,
-    sum(positive * positives_above / above) / max(positives) as pr_auc,
+    try_divide(
+        sum(negative * (positives_above - positive / 2)),
+        max(positives) * (max(total) - max(positives))
+    ) as roc_auc,
+    try_divide(sum(positive * positives_above / above), max(positives)) as pr_auc,
     sum(if(probability >= {threshold}, positive, negative)) / max(total) as accuracy,
-    2 * sum(if(probability >= {threshold}, positive, 0))
-        / (sum(if(probability >= {threshold}, n, 0)) + max(positives)) as f1,
+    try_divide(
+        2 * sum(if(probability >= {threshold}, positive, 0)),
+        sum(if(probability >= {threshold}, n, 0)) + max(positives)
+    ) as f1,
     sum(positive * pow(1 - probability, 2) + negative * pow(probability, 2))
         / max(total) as brier
 

@@ -39,19 +39,28 @@ def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, 
 
 def contribution(form: Form, reason: Reason, derived: Mapping[str, str]) -> str:
     """What the reason's inputs add to the log-odds, as an expression over the features."""
+    return _sum(form, reason.inputs, derived)
+
+
+def _sum(form: Form, inputs: Sequence[str], derived: Mapping[str, str]) -> str:
     if isinstance(form, LinearForm):
         terms = [
             f"{number(form.coefficients[name])} * ({_value(name, derived)} "
             f"- {number(form.means[name])})"
-            for name in reason.inputs
+            for name in inputs
         ]
     else:
         terms = [
-            _path(tree, tree[0], 0.0, reason, derived)
+            _path(tree, tree[0], 0.0, inputs, derived)
             for tree in form.trees
-            if any(node.input in reason.inputs for node in tree)
+            if any(node.input in inputs for node in tree)
         ]
     return f"({' + '.join(terms) or number(0.0)})"
+
+
+def log_odds_column(form: Form, derived: Mapping[str, str]) -> str:
+    """The model's log-odds, as an expression over the features."""
+    return f"({number(form.baseline)} + {_sum(form, form.inputs, derived)})"
 
 
 def number(value: float) -> str:
@@ -64,15 +73,19 @@ def _value(name: str, derived: Mapping[str, str]) -> str:
 
 
 def _path(
-    tree: Sequence[Node], node: Node, sum_above: float, reason: Reason, derived: Mapping[str, str]
+    tree: Sequence[Node],
+    node: Node,
+    sum_above: float,
+    inputs: Sequence[str],
+    derived: Mapping[str, str],
 ) -> str:
-    """What the path below `node` adds for the reason, on top of the steps above it."""
+    """What the path below `node` adds for the inputs, on top of the steps above it."""
     if node.input is None:
         return number(sum_above)
     branches = []
     for child in (tree[node.left], tree[node.right]):
-        step = child.value - node.value if node.input in reason.inputs else 0.0
-        branches.append(_path(tree, child, sum_above + step, reason, derived))
+        step = child.value - node.value if node.input in inputs else 0.0
+        branches.append(_path(tree, child, sum_above + step, inputs, derived))
     if branches[0] == branches[1]:
         return branches[0]
     asked = f"{_value(node.input, derived)} <= {number(node.threshold)}"

@@ -18,6 +18,11 @@ class LinearForm:
     means: dict[str, float]
 
     @property
+    def inputs(self) -> list[str]:
+        """What the model looks at."""
+        return list(self.coefficients)
+
+    @property
     def baseline(self) -> float:
         """The log-odds of the average training row."""
         return self.intercept + math.fsum(
@@ -51,6 +56,11 @@ class TreesForm:
     """log-odds = sum of the leaves reached, one a tree; node 0 is a tree's root."""
 
     trees: list[list[Node]]
+
+    @property
+    def inputs(self) -> list[str]:
+        """What the model looks at."""
+        return sorted({node.input for tree in self.trees for node in tree if node.input})
 
     @property
     def baseline(self) -> float:

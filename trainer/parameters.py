@@ -1,6 +1,6 @@
 """The declared parameters of training, read from `parameters.yml`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,24 @@ class ChampionRule:
 
 
 @dataclass(frozen=True)
+class LeakRule:
+    """From where on a feature by itself is a leak; see `trainer.leaks`."""
+
+    roc_auc: float
+    purest: float
+    fewest: int
+
+
+@dataclass(frozen=True)
+class PromotionRule:
+    """What a newly trained model must be to take over; see `trainer.promotion`."""
+
+    minimum_gain: float
+    worst_slice: float
+    fewest: int
+
+
+@dataclass(frozen=True)
 class Parameters:
     """All that decides what a model is, but for the data."""
 
@@ -57,14 +75,21 @@ class Parameters:
     logistic_regression: LogisticRegressionParameters
     gradient_boosted_trees: TreesParameters
     champion: ChampionRule
+    leaks: LeakRule
+    promotion: PromotionRule
+    slices: dict[str, dict[str, str]]
     forbidden_features: tuple[str, ...]
 
     def shown(self) -> dict[str, Any]:
-        """As JSON types, for the record and the version's hash."""
+        """As JSON types, for the record and the version's hash.
+
+        Rules of who may take over, and which slices are looked at, don't decide what a model is.
+        """
         shown = asdict(self)
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in shown.items()
+            if name not in ("leaks", "promotion", "slices")
         }
 
 
@@ -81,6 +106,8 @@ def read_parameters(path: Path = DECLARED) -> Parameters:
             logistic_regression=LogisticRegressionParameters(**kinds.pop(LOGISTIC_REGRESSION)),
             gradient_boosted_trees=TreesParameters(**kinds.pop(GRADIENT_BOOSTED_TREES)),
             champion=ChampionRule(**declared.pop("champion")),
+            leaks=LeakRule(**declared.pop("leaks")),
+            promotion=PromotionRule(**declared.pop("promotion")),
             log1p=tuple(declared.pop("log1p")),
             forbidden_features=tuple(declared.pop("forbidden_features")),
             **declared,
@@ -91,6 +118,25 @@ def read_parameters(path: Path = DECLARED) -> Parameters:
         raise _wrong(path, f"unknown kinds of model: {', '.join(kinds)}")
     _check(parameters, path)
     return parameters
+
+
+def recipe(shown: dict[str, Any], declared: Parameters) -> Parameters:
+    """The parameters that a version was trained with, of its record; rules are the declared ones.
+
+    Raises:
+        KeyError, TypeError: the record is of other parameters than there are now.
+    """
+    return replace(
+        declared,
+        **{
+            **shown,
+            "log1p": tuple(shown["log1p"]),
+            "forbidden_features": tuple(shown["forbidden_features"]),
+            "logistic_regression": LogisticRegressionParameters(**shown["logistic_regression"]),
+            "gradient_boosted_trees": TreesParameters(**shown["gradient_boosted_trees"]),
+            "champion": ChampionRule(**shown["champion"]),
+        },
+    )
 
 
 def _check(parameters: Parameters, path: Path) -> None:

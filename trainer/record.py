@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -17,8 +17,9 @@ class ModelRecord:
     `evaluations` and `curves` go by kind, then by evaluation (`out_of_fold`, `holdout`,
     `fold_<k>`; curves without the folds). `features` are in the model's order, `signature`
     identifies the training set, `label` says what `churned` means in it (the fields of
-    `feature_repo.labels.Label`), `form` is the model in numbers, `seconds` goes by step,
-    `created` is in UTC.
+    `feature_repo.labels.Label`), `form` is the model in numbers, `held_out_form` that of the same
+    recipe which has not seen the hold-out: what two models are compared by. `batches` are the loads
+    that it learned from, `seconds` goes by step, `created` is in UTC.
     """
 
     version: str
@@ -36,6 +37,8 @@ class ModelRecord:
     rows: int
     seconds: dict[str, float]
     created: datetime
+    held_out_form: Form | None = None
+    batches: list[str] = field(default_factory=list)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -48,11 +51,10 @@ class ModelRecord:
         return asdict(self.evaluations[self.kind][HOLDOUT])
 
     def summary(self) -> dict[str, Any]:
-        """What a run's summary says of its model; a new version is the champion."""
+        """What is said of the model wherever it is spoken of."""
         return {
             "version": self.version,
             "kind": self.kind,
-            "champion": True,
             "champion_reason": self.champion_reason,
             "label": self.label,
             **self.metrics,
@@ -66,6 +68,7 @@ def write(record: ModelRecord) -> str:
         **asdict(replace(record, curves={})),
         "curves": record.curves,
         "form": to_json(record.form),
+        "held_out_form": record.held_out_form and to_json(record.held_out_form),
         "extract_date": record.extract_date.isoformat(),
         "created": record.created.isoformat(),
     }
@@ -89,10 +92,15 @@ def read(text: str) -> ModelRecord:
             **fields,
             "evaluations": evaluations,
             "form": from_json(fields["form"]),
+            "held_out_form": _form(fields.get("held_out_form")),
             "extract_date": date.fromisoformat(fields["extract_date"]),
             "created": datetime.fromisoformat(fields["created"]),
         }
     )
+
+
+def _form(stored: Mapping[str, Any] | None) -> Form | None:
+    return from_json(stored) if stored else None
 
 
 def _label_of_before(fields: Mapping[str, Any]) -> dict[str, Any]:

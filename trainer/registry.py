@@ -1,7 +1,8 @@
 """The model versions under `$CHURN_HOME/models`, and which of them is the champion.
 
-`<version>/` holds `record.json` and, in `model/`, the Spark pipeline, and once it was scored with,
-the bounds of the deciles; `champion.json` names a version. A version is written under a hidden name
+`<version>/` holds `record.json` and, in `model/`, the Spark pipeline; how it stood against the
+champion of then; once it was scored with, the bounds of the deciles. `champion.json` names a
+version, those before it, and those that were rolled back. A version is written under a hidden name
 and renamed: who sees it sees all of it.
 """
 
@@ -11,10 +12,11 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
-from lakehouse.errors import ChurnError
+from lakehouse.errors import ChurnError, Unusable
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder, storage
 from lakehouse.whole_files import written_whole
@@ -23,6 +25,18 @@ from trainer.parameters import Parameters
 from trainer.record import ModelRecord
 
 RECORD, CHAMPION = "record.json", "champion.json"
+# Below the pipeline's place: the rows that the model was judged on, with its answers.
+OUT_OF_FOLD = "out_of_fold"
+
+
+@dataclass(frozen=True)
+class Reign:
+    """Who is champion: the version, those it took over from (the last one last), and those that
+    were rolled back, which only a person makes champion again."""
+
+    version: str
+    before: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
 
 
 def folder(settings: Settings) -> Path:
@@ -69,6 +83,11 @@ def stored(settings: Settings, version: str) -> ModelRecord | None:
         return None
 
 
+def has_out_of_fold(settings: Settings, version: str) -> bool:
+    """Whether the rows that the version was judged on were kept."""
+    return storage(settings, pipeline(settings, version)).at(OUT_OF_FOLD).is_there()
+
+
 @contextmanager
 def draft(settings: Settings, version: str) -> Iterator[Path]:
     """A folder for a version in the making; it is gone afterwards unless `publish`ed.
@@ -97,9 +116,58 @@ def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:
 
 
 def promote(settings: Settings, version: str) -> None:
-    """Make the version the champion."""
+    """Make the version the champion; nothing is written where it is."""
+    try:
+        now = reign(settings)
+    except (ValueError, KeyError, TypeError):  # a damaged file is no reason to have no champion
+        now = None
+    if now is None:
+        _reign(settings, Reign(version))
+    elif now.version != version:
+        before = (*(each for each in now.before if each != version), now.version)
+        withdrawn = tuple(each for each in now.withdrawn if each != version)
+        _reign(settings, Reign(version, before, withdrawn))
+
+
+def roll_back(settings: Settings, version: str | None = None) -> str:
+    """Make an earlier champion the champion again, the last one unless one is named; returns it.
+
+    The one that it replaces is withdrawn: no run promotes it again. Call it under the run lock.
+
+    Raises:
+        Unusable: there is no earlier champion, or the named version is not there.
+    """
+    now = reign(settings)
+    earlier = [each for each in now.before if find(settings, each)] if now else []
+    target = version or (earlier[-1] if earlier else None)
+    if now is None or target is None or find(settings, target) is None:
+        there = ", ".join(versions(settings)) or "none"
+        raise Unusable(
+            f"No model {version}" if version else "There is no earlier champion to go back to",
+            where=f"{folder(settings)}; versions there: {there}",
+            remedy="`churn rollback VERSION` with one of these",
+        )
+    if target != now.version:
+        before = tuple(each for each in now.before if each != target)
+        kept = (each for each in now.withdrawn if each not in (target, now.version))
+        _reign(settings, Reign(target, before, (*kept, now.version)))
+    return target
+
+
+def reign(settings: Settings) -> Reign | None:
+    """Who is champion, and was; None before the first training."""
+    place = folder(settings) / CHAMPION
+    if not place.exists():
+        return None
+    stored = json.loads(place.read_text())
+    return Reign(
+        str(stored["version"]), tuple(stored.get("before", ())), tuple(stored.get("withdrawn", ()))
+    )
+
+
+def _reign(settings: Settings, new: Reign) -> None:
     with written_whole(folder(settings) / CHAMPION) as draft:
-        draft.write_text(json.dumps({"version": version}))
+        draft.write_text(json.dumps(asdict(new)))
 
 
 def remove(settings: Settings, version: str) -> None:
@@ -115,8 +183,8 @@ def remove(settings: Settings, version: str) -> None:
 
 def champion_version(settings: Settings) -> str | None:
     """Which version is the champion; None before the first training."""
-    place = folder(settings) / CHAMPION
-    return str(json.loads(place.read_text())["version"]) if place.exists() else None
+    now = reign(settings)
+    return now.version if now else None
 
 
 def champion(settings: Settings) -> ModelRecord | None:

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 # Doubles are added up in the order in which partitions finish. With one partition, or two, that
 # order can't matter: up to twice as many rows, equal data give equal figures to the last bit.
 ROWS_PER_PARTITION = 100_000
+# What a row is known by.
+WHOSE = ("customer_id", "event_timestamp")
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Materialised rows of `churned, fold, is_holdout, <inputs>, inputs` (the vector).
+    """Materialised rows of `customer_id, event_timestamp, churned, fold, is_holdout, block`,
+    the inputs, and all of these in one vector, `inputs`.
 
     `means` goes by input.
     """
@@ -52,11 +55,19 @@ def _arranged(
     together, features = training.kept_together, training.features
     fold = folds.fold(together, parameters.seed, parameters.folds)
     held_out = folds.is_holdout(together, parameters.seed, parameters.holdout_share)
+    block = folds.block(together, parameters.seed)
     derive, assemble = assembly(features, derived(parameters))
     ordered = (
-        retrieved.repartition(ceil(count / ROWS_PER_PARTITION), "customer_id")
-        .sortWithinPartitions("customer_id", "event_timestamp")
-        .selectExpr(LABEL, f"{fold} as fold", f"{held_out} as is_holdout", *features)
+        retrieved.selectExpr(
+            *WHOSE,
+            LABEL,
+            f"{fold} as fold",
+            f"{held_out} as is_holdout",
+            f"{block} as block",
+            *features,
+        )
+        .repartition(ceil(count / ROWS_PER_PARTITION), "customer_id")
+        .sortWithinPartitions(*WHOSE)
     )
     return assemble.transform(derive.transform(ordered))
 

@@ -1,42 +1,70 @@
-"""Train both kinds of model, judge them honestly, keep the better one."""
+"""Train both kinds of model, judge them honestly, hold the better one against the champion."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from trainer import evaluate, kinds, registry
+from trainer import evaluate, kinds, leaks, promotion, registry
 from trainer.champion import Choice, choose
-from trainer.crossvalidate import cross_validate
+from trainer.crossvalidate import fits, predict
 from trainer.evaluate import Curves, Metrics
 from trainer.fitted import read_form
 from trainer.forms import Form
 from trainer.parameters import KINDS, Parameters, check_features, read_parameters
+from trainer.promotion import Decision
 from trainer.record import ModelRecord
 from trainer.rows import TrainingRows, prepare
 
 if TYPE_CHECKING:
     from feature_repo.training import TrainingSet
 
-Judged = tuple[dict[str, dict[str, Metrics]], dict[str, dict[str, Curves]]]
+Judged = tuple[DataFrame, dict[str, dict[str, Metrics]], dict[str, dict[str, Curves]]]
+
+
+# Below the pipeline's place.
+HELD_OUT = "held_out"
 
 
 @dataclass(frozen=True)
 class Training:
-    """The champion's record; `is_new` unless it was trained already."""
+    """The record of what was trained, `is_new` unless it was there already, and whether it took
+    over from the champion."""
 
     record: ModelRecord
     is_new: bool
+    decision: Decision
+
+    def in_words(self) -> str:
+        """The outcome in a line."""
+        record, decision = self.record, self.decision
+        became = "champion" if decision.promoted else f"{decision.champion} stays the champion"
+        return f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold; {became}"
+
+    def summary(self) -> dict[str, Any]:
+        """What a run's summary says of its model."""
+        return {
+            **self.record.summary(),
+            "champion": self.decision.promoted,
+            "promotion": {
+                "reason": self.decision.reason,
+                "champion": self.decision.version
+                if self.decision.promoted
+                else self.decision.champion,
+                "comparison": self.decision.comparison,
+            },
+        }
 
 
 def train(settings: Settings, spark: SparkSession, say: Say) -> Training:
-    """Train on what is published and make the result the champion.
+    """Train on what is published; the result becomes the champion where it passes that gate.
 
     A version with the same training set and parameters is not trained again. Call it under the
     run lock.
@@ -59,27 +87,55 @@ def train_on(
     version = registry.version_of(
         training.extract_date, training.signature, parameters, training.features
     )
-    found = registry.find(settings, version)
-    if found is not None:
+    record = registry.find(settings, version)
+    decision = promotion.read(registry.folder(settings) / version)
+    now = registry.champion_version(settings)
+    if record is not None:
         say(f"model {version} is trained already")
-    record = found or _train_version(settings, training, parameters, version, say)
-    registry.promote(settings, version)
-    return Training(record, is_new=found is None)
-
-
-def _train_version(
-    settings: Settings, training: "TrainingSet", parameters: Parameters, version: str, say: Say
-) -> ModelRecord:
+        if now == version:
+            if decision is None or not decision.promoted:
+                decision = Decision(version, None, True, "it was made champion by hand")
+            return Training(record, False, decision)
+        # Against the same champion the same rows say the same again.
+        if decision is not None and not decision.promoted and decision.champion == now:
+            return Training(record, False, decision)
     seconds: dict[str, float] = {}
     with _timed(seconds, "prepare"):
         rows = prepare(training, parameters)
-    evaluations, curves = _judge(rows, parameters, say, seconds)
+    is_new = record is None
+    if record is None:
+        record = _train_version(settings, rows, training, parameters, version, seconds, say)
+    decision = promotion.decide(settings, rows, training, parameters, record)
+    became = "takes over" if decision.promoted else "does not take over"
+    say(f"{version} {became}: {decision.reason}")
+    promotion.write(registry.folder(settings) / version, decision)
+    if decision.promoted:
+        registry.promote(settings, version)
+    return Training(record, is_new, decision)
+
+
+def _train_version(
+    settings: Settings,
+    rows: TrainingRows,
+    training: "TrainingSet",
+    parameters: Parameters,
+    version: str,
+    seconds: dict[str, float],
+    say: Say,
+) -> ModelRecord:
+    alone = leaks.alone(rows.frame, rows.count, training.features, parameters.leaks.fewest)
+    leaks.refuse(leaks.leaks(alone, parameters.leaks), parameters.leaks)
+    predictions, evaluations, curves = _judge(rows, parameters, say, seconds)
     choice = _choose(evaluations, parameters)
-    say(f"champion: {choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
+    say(f"{choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
     with registry.draft(settings, version) as drafted:
         place = registry.pipeline(settings, version, drafted)
         with _timed(seconds, "final"):
-            form = fit_final(rows, training, parameters, choice.kind, place)
+            form, held_out_form = fit_final(rows, training, parameters, choice.kind, place)
+            # Below the pipeline's place, which it would be overwritten with, so after it.
+            predictions.where(f"kind = '{choice.kind}' and part like 'fold%'").drop(
+                "kind", "block"
+            ).write.parquet(f"{place}/{registry.OUT_OF_FOLD}")
         record = ModelRecord(
             version=version,
             kind=choice.kind,
@@ -96,6 +152,8 @@ def _train_version(
             rows=rows.count,
             seconds=seconds,
             created=datetime.now(UTC),
+            held_out_form=held_out_form,
+            batches=list(training.batches),
         )
         registry.publish(settings, drafted, record)
     return record
@@ -104,15 +162,15 @@ def _train_version(
 def _judge(
     rows: TrainingRows, parameters: Parameters, say: Say, seconds: dict[str, float]
 ) -> Judged:
-    """Figures and curves of both kinds on rows that their models did not see."""
+    """Predictions of both kinds on rows that their models did not see, figures and curves."""
     with _timed(seconds, "cross_validate"):
-        predictions = cross_validate(rows.frame, parameters, say)
+        predictions = predict(rows.frame, fits(parameters), say).localCheckpoint()
     say("measuring both kinds")
     with _timed(seconds, "measure"):
         steps = evaluate.steps(predictions).localCheckpoint()
         evaluations = evaluate.metrics(steps, parameters.threshold)
         curves = evaluate.curves(steps)
-    return evaluations, curves
+    return predictions, evaluations, curves
 
 
 def _choose(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) -> Choice:
@@ -125,18 +183,24 @@ def _choose(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) 
 
 def fit_final(
     rows: TrainingRows, training: "TrainingSet", parameters: Parameters, kind: str, place: str
-) -> Form:
-    """Fit on all rows, save the pipeline to `place`, return what it computes."""
+) -> tuple[Form, Form]:
+    """Fit on all rows and save the pipeline to `place`; returns what it computes.
+
+    And what the same recipe computes that has not seen the hold-out; its pipeline is kept below.
+    """
     spark = rows.frame.sparkSession
     added = kinds.derived(parameters)
 
-    def fit(_: None) -> Form:
-        columns = rows.frame.select(kinds.LABEL, kinds.INPUTS)
-        fitted = kinds.estimator(kind, parameters).fit(columns)
-        kinds.pipeline(training.features, added, fitted).write().overwrite().save(place)
-        return read_form(spark, fitted, place, [*training.features, *added], rows.means)
+    def fit(part: tuple[DataFrame, str]) -> Form:
+        frame, to = part
+        fitted = kinds.estimator(kind, parameters).fit(frame.select(kinds.LABEL, kinds.INPUTS))
+        kinds.pipeline(training.features, added, fitted).write().overwrite().save(to)
+        return read_form(spark, fitted, to, [*training.features, *added], rows.means)
 
-    return kinds.each(spark, fit, [None])[0]
+    # One after the other: the first one overwrites what lies below its place.
+    whole = kinds.each(spark, fit, [(rows.frame, place)])[0]
+    held_out = rows.frame.where("not is_holdout")
+    return whole, kinds.each(spark, fit, [(held_out, f"{place}/{HELD_OUT}")])[0]
 
 
 @contextmanager

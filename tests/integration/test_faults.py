@@ -30,7 +30,7 @@ SEED = 7
 # How long a step takes, about: a fault comes at a moment within.
 SECONDS = {
     **{"read": 2.5, "server": 12.0, "ingest": 1.5, "build": 12.0, "apply": 0.5},
-    **{"materialize": 1.5, "verify": 1.0, "train": 10.0, "score": 1.5, "report": 1.0},
+    **{"materialize": 1.5, "verify": 1.0, "train": 10.0, "score": 1.5, "watch": 1.5, "report": 1.0},
 }
 
 

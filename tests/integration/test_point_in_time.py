@@ -355,9 +355,10 @@ def test_no_customer_is_in_two_folds(year: Year) -> None:
         select max(folds) as folds, max(sides) as sides, max(extracts) as extracts
         from (
             select count(distinct {folds.fold(together, 42, 5)}) as folds,
-                count(distinct {folds.is_holdout(together, 42, 0.2)}) as sides,
+                count(distinct is_holdout) as sides,
                 count(*) as extracts
-            from {{rows}} group by customer_id
+            from (select *, {folds.is_holdout(together, 42, 0.2)} as is_holdout from {{rows}})
+            group by customer_id
         )
         """.replace("{rows}", view_of(year, frame)),
     )[0]

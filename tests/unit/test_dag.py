@@ -100,9 +100,13 @@ def test_no_test_is_tried_again(etl: dict[str, Any]) -> None:
     assert {retries[name] for name in retries.keys() - once} == {2}
 
 
-def test_others_can_schedule_on_gold_and_scores(etl: dict[str, Any]) -> None:
+def test_others_can_schedule_on_gold_scores_and_alerts(etl: dict[str, Any]) -> None:
     outlets = {name: task["outlets"] for name, task in etl["tasks"].items() if task["outlets"]}
-    assert outlets == {"feast_apply": ["churn_gold"], "score": ["churn_scores"]}
+    assert outlets == {
+        "feast_apply": ["churn_gold"],
+        "score": ["churn_scores"],
+        "alert": ["churn_alert"],
+    }
 
 
 def test_it_starts_by_itself_only_when_switched_on(etl: dict[str, Any]) -> None:

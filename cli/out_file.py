@@ -1,0 +1,52 @@
+"""Workbooks that a command writes for people: to a new .xlsx file, whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lakehouse.errors import Unusable
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell what the system has against the file."""
+    try:
+        yield
+    except OSError as fault:
+        raise Unusable(
+            f"{path.name} can't be written: {fault.strerror or fault}",
+            where=str(path),
+            remedy="check the rights to the folder, and the room on its disk and for temporary "
+            "files; or name another place",
+        ) from fault
+
+
+def hold_writable(path: Path) -> None:
+    """Refuse a file that can't be made anew; one that is there may have been worked in.
+
+    Raises:
+        Unusable: it is no .xlsx, its folder is not there, or it is there itself.
+    """
+    with writing(path):
+        _hold(path)
+
+
+def _hold(path: Path) -> None:
+    if path.suffix.lower() != ".xlsx":
+        raise Unusable(
+            f"{path.name} does not end in .xlsx, which is what is written",
+            where=str(path),
+            remedy="name a file that ends in .xlsx",
+        )
+    if not path.parent.is_dir():
+        raise Unusable(
+            f"There is no folder {path.parent}",
+            where=str(path),
+            remedy="make the folder, or name a file in one that exists",
+        )
+    if path.exists():
+        raise Unusable(
+            f"{path.name} exists already",
+            where=str(path),
+            remedy="name another file, or move this one away",
+        )

@@ -1,0 +1,249 @@
+"""Watches the champion: do the customers still look as those that it learned from, and did those
+leave of whom it said so?
+
+Everything is computed from what is kept for ever: `audit.extract_profiles`, `gold.churn_scores`,
+`gold.churn_labels`. So the same extract gives the same alerts, whenever it is asked for.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pyspark.sql.connect.session import SparkSession
+
+from feature_repo.labels import OBSERVED, observed_rows
+from feature_repo.published import Publication, publications
+from lakehouse.settings import Settings
+from lakehouse.sql import query_table, with_values
+from trainer import registry
+
+DECLARED = Path(__file__).with_name("watch.yml")
+# A band that is empty on one side would make the index infinite: half a customer stands for none.
+LEAST = 0.5
+
+PROFILES = """
+select feature, bin, sum(customers) as customers
+from audit.extract_profiles where batch_id = :batch group by feature, bin
+"""
+BANDS = """
+select cast(least(floor(probability * 10), 9) as int) as band, count(*) as customers
+from gold.churn_scores
+where extract_date = :day and model_version = :version and _batch_id = :batch
+group by band
+"""
+# The scores that stood when the next extract was published: of the version that scored last.
+FORESEEN = """
+with
+
+scores as (
+
+    select * from gold.churn_scores where extract_date = :day and _batch_id = :batch
+
+),
+
+final as (
+
+    select
+        scores.model_version,
+        count(*) as customers,
+        sum(scores.probability) as foreseen,
+        sum(scores.probability * (1 - scores.probability)) as variance,
+        sum(labels.churned) as realised
+
+    from scores
+
+    inner join {labels} as labels
+        on scores.customer_id = labels.customer_id
+
+    group by scores.model_version
+
+)
+
+select * from final
+"""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The declared bounds; the file's comments say what each is."""
+
+    feature_drift: float
+    score_drift: float
+    gap: float
+    deviations: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Something watched, against what, how far it is off, the bound, whether it alerts."""
+
+    watched: str
+    against: str
+    figure: float
+    bound: float
+    alert: bool
+    words: str
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the latest extract says of the champion; `proposal` is None where all is well."""
+
+    extract_date: date
+    champion: str | None
+    figures: tuple[Figure, ...]
+
+    @property
+    def alerts(self) -> tuple[Figure, ...]:
+        return tuple(each for each in self.figures if each.alert)
+
+    @property
+    def proposal(self) -> str | None:
+        """What to do, in a sentence."""
+        if not self.alerts:
+            return None
+        named = "; ".join(each.words for each in self.alerts)
+        return (
+            f"{self.champion} needs a look: {named}. Each run trains a challenger and says why it "
+            "did or did not take over; `churn evaluate --again` judges the champion on today's "
+            "customers, `churn rollback` goes back to an earlier one"
+        )
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON types: all alerts, and of each kind of figure the worst."""
+        worst: dict[tuple[str, str], Figure] = {}
+        for each in self.figures:
+            key = (each.watched.partition(":")[0], each.against)
+            if key not in worst or each.figure > worst[key].figure:
+                worst[key] = each
+        return {
+            "extract_date": self.extract_date.isoformat(),
+            "champion": self.champion,
+            "alerts": [asdict(each) for each in self.alerts],
+            "worst": [asdict(each) for each in worst.values()],
+            "proposal": self.proposal,
+        }
+
+
+def read_rules(path: Path = DECLARED) -> Rules:
+    """The declared rules."""
+    declared = yaml.safe_load(path.read_text())
+    return Rules(**declared.pop("realised"), **declared)
+
+
+def watch(settings: Settings, spark: SparkSession, rules: Rules) -> Watch | None:
+    """What the latest published extract says of the champion; None where there is none."""
+    history = publications(spark)
+    if not history:
+        return None
+    latest, version = history[-1], registry.champion_version(settings)
+    record = registry.stored(settings, version) if version else None
+    figures = []
+    learned = record.extract_date if record else None
+    against = {"the extract before": history[-2:-1]} | {
+        "what the champion learned from": [
+            each for each in history[:-1] if each.extract_date == learned
+        ]
+    }
+    for words, extracts in against.items():
+        for earlier in extracts:
+            figures += _feature_drift(spark, latest, earlier, words, rules)
+    if version:
+        figures += _score_drift(spark, latest, history[:-1], version, rules)
+    figures += _realised(settings, spark, history, rules)
+    return Watch(latest.extract_date, version, tuple(figures))
+
+
+def stability_index(now: dict[Any, int], before: dict[Any, int]) -> float:
+    """The population stability index of two counts by band."""
+    total_now, total_before = sum(now.values()), sum(before.values())
+    index = 0.0
+    for band in sorted({*now, *before}, key=str):
+        share = max(now.get(band, 0), LEAST) / total_now
+        share_before = max(before.get(band, 0), LEAST) / total_before
+        index += (share - share_before) * math.log(share / share_before)
+    return index
+
+
+def _feature_drift(
+    spark: SparkSession, latest: Publication, earlier: Publication, words: str, rules: Rules
+) -> list[Figure]:
+    now, before = _profile(spark, latest), _profile(spark, earlier)
+    found = []
+    for feature in sorted(now.keys() & before.keys()):
+        index = stability_index(now[feature], before[feature])
+        said = f"{feature.replace('_', ' ')} moved by {index:.2f} against {words}"
+        said += f" ({earlier.extract_date})"
+        alert = index >= rules.feature_drift
+        found.append(Figure(f"feature: {feature}", words, index, rules.feature_drift, alert, said))
+    return found
+
+
+def _profile(spark: SparkSession, of: Publication) -> dict[str, dict[str, int]]:
+    profile: dict[str, dict[str, int]] = {}
+    for row in query_table(spark, "audit.extract_profiles", PROFILES, batch=of.batch_id):
+        profile.setdefault(row["feature"], {})[row["bin"]] = row["customers"]
+    return profile
+
+
+def _score_drift(
+    spark: SparkSession,
+    latest: Publication,
+    earlier: list[Publication],
+    version: str,
+    rules: Rules,
+) -> list[Figure]:
+    """Against the first extract that the champion scored."""
+    bands = [
+        (each, found) for each in [*earlier, latest] if (found := _bands(spark, each, version))
+    ]
+    if len(bands) < 2 or bands[-1][0] != latest:
+        return []
+    (first, before), (_, now) = bands[0], bands[-1]
+    index = stability_index(now, before)
+    words = f"the scores moved by {index:.2f} since {first.extract_date}"
+    alert = index >= rules.score_drift
+    return [Figure("scores", "the first ones", index, rules.score_drift, alert, words)]
+
+
+def _bands(spark: SparkSession, of: Publication, version: str) -> dict[int, int]:
+    rows = query_table(
+        spark,
+        "gold.churn_scores",
+        BANDS,
+        day=of.extract_date,
+        version=version,
+        batch=of.batch_id,
+    )
+    return {row["band"]: row["customers"] for row in rows}
+
+
+def _realised(
+    settings: Settings, spark: SparkSession, history: list[Publication], rules: Rules
+) -> list[Figure]:
+    """The scores of the extract before, held against who is gone or marked in the latest one."""
+    if len(history) < 2 or not spark.catalog.tableExists("gold.churn_scores"):
+        return []
+    before, latest = list(pairwise(history))[-1]
+    labels = observed_rows(spark.table("gold.churn_labels"), [before, latest])
+    sql = with_values(FORESEEN, day=before.extract_date, batch=before.batch_id)
+    found = []
+    rows = spark.sql(sql, labels=labels).toArrow().to_pylist()
+    for row in sorted(rows, key=lambda each: str(each["model_version"])):
+        record = registry.stored(settings, row["model_version"])
+        # A model of the workbook's own marks says who looks like a leaver, not who leaves next.
+        if record is None or record.label["kind"] != OBSERVED:
+            continue
+        missed = abs(row["realised"] - row["foreseen"])
+        off, deviations = missed / max(row["foreseen"], 1.0), missed / math.sqrt(row["variance"])
+        words = (
+            f"of {row['customers']:,} customers on {before.extract_date}, {row['foreseen']:.0f} "
+            f"were foreseen to leave by {row['model_version']} and {row['realised']} did"
+        )
+        alert = off >= rules.gap and deviations >= rules.deviations
+        found.append(Figure("realised churn", "what was foreseen", off, rules.gap, alert, words))
+    return found
