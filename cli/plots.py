@@ -189,7 +189,6 @@ def lines(
                 axis.set_major_formatter(PercentFormatter(1, decimals=0))
         if not shares[0]:
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-            axes.set_xlim(left=0)
         for line, color, dash in zip(drawn, cycle(SERIES), cycle(DASHES), strict=False):
             style: dict[str, Any] = {
                 "color": color,
@@ -200,6 +199,9 @@ def lines(
             axes.plot(*_columns(line.points), label=_label(line.name), **style)
             if line.marked:
                 axes.plot(*line.marked, color=color, marker="o", markersize=8, linestyle="")
+        axes.set_xlim(left=0)
+        if not shares[1] and max(y for line in drawn for _, y in line.points) >= 1000:
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         if any(line.name for line in drawn):
             figure.legend(loc="outside upper left")
         return _save(figure, name, title, f"{labels[1]} over {labels[0]}")

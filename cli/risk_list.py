@@ -43,28 +43,32 @@ unseen as (
 
 ),
 
+staying as (
+
+    select customer_id, contract from silver.customers
+
+    where extract_date = :day and churned = 0
+
+),
+
 valued as (
 
     select
         features.*,
         coalesce(unseen.probability, scored.probability) as probability,
         scored.reasons,
-        customers.contract,
+        staying.contract,
         {revenue} as revenue
 
     from gold.customer_features as features
 
     inner join scored using (customer_id)
 
-    inner join gold.churn_labels as labels
-        on features.customer_id = labels.customer_id and labels.extract_date = :day
+    inner join staying using (customer_id)
 
-    inner join silver.customers as customers
-        on features.customer_id = customers.customer_id and customers.extract_date = :day
+    left join unseen using (customer_id)
 
-    left join unseen on features.customer_id = unseen.customer_id
-
-    where features.extract_date = :day and labels.churned = 0
+    where features.extract_date = :day
 
 ),
 

@@ -16,11 +16,15 @@ from cli.rejects_workbook import begins_like_a_formula, held_by_a_cell
 from trainer.offers import Campaign
 
 HEADER = PatternFill("solid", fgColor="FF1F3A5F")
-WHITE = Font(bold=True, color="FFFFFFFF")
+FACE = "Calibri"
+WHITE = Font(name=FACE, bold=True, color="FFFFFFFF")
+BOLD = Font(name=FACE, bold=True)
 HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
 MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
-WRAPPED = Alignment(vertical="top", wrap_text=True)
+WRAPPED = Alignment(vertical="top", wrap_text=True, indent=1)
 TOP = Alignment(vertical="top")
+# How many characters of a note stand in a line, and how high a line is, in points.
+NOTE_LINE, LINE_HEIGHT = 100, 15
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def _columns(risk_list: RiskList) -> list[Column]:
 
     return [
         Column("Rank", 6, WHOLE, lambda rank, _: rank),
-        Column("Customer", 14, None, lambda _, each: each.customer_id),
+        Column("Customer", 15, None, lambda _, each: each.customer_id),
         Column("Probability of leaving", 12, SHARE, lambda _, each: each.probability),
         Column("Monthly bill", 9, MONEY, lambda _, each: each.monthly_charges),
         Column("Yearly revenue", 10, MONEY, lambda _, each: each.revenue),
@@ -154,7 +158,7 @@ def _set(cell: Any, value: Any) -> None:
 
 def _make_readable(sheet: Worksheet, columns: Sequence[Column], rows: int) -> None:
     sheet.freeze_panes = "C2"
-    sheet.row_dimensions[1].height = 48
+    sheet.row_dimensions[1].height = 64
     sheet.sheet_view.zoomScale = 90
     for place, column in enumerate(columns, 1):
         sheet.column_dimensions[get_column_letter(place)].width = column.width
@@ -211,17 +215,20 @@ def _write_notes(sheet: Worksheet, risk_list: RiskList) -> None:
             "the fall in probability × yearly revenue, less what the offer and the contact cost",
         ),
         *(
-            (f"Offer: {offer.name}", f"for customers with {offer.condition}; costs {offer.costs}")
+            (f"Offer: {offer.name}", f"to {offer.whom}; costs {offer.costs_in_words}")
             for offer in campaign.offers
         ),
         ("Costs and offers", "declared in trainer/offers.yml"),
     ]
     for place, (name, text) in enumerate(notes, 1):
-        sheet.cell(place, 1, name).font = Font(bold=True)
+        sheet.cell(place, 1, name).font = BOLD
         sheet.cell(place, 1).alignment = TOP
         sheet.cell(place, 2, text).alignment = WRAPPED
-    sheet.column_dimensions["A"].width = 34
-    sheet.column_dimensions["B"].width = 90
+        # Nobody but Excel itself makes a row as high as its text.
+        lines = -(-max(len(text), 1) // NOTE_LINE)
+        sheet.row_dimensions[place].height = LINE_HEIGHT * lines + 3
+    sheet.column_dimensions["A"].width = 40
+    sheet.column_dimensions["B"].width = NOTE_LINE
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True

@@ -324,7 +324,7 @@ def _stretched(predictions: DataFrame, parameters: Parameters) -> tuple[float, l
     def fit(k: int) -> tuple[float, int, float]:
         vector = VectorAssembler(inputCols=["odds"], outputCol="inputs").transform(predictions)
         fitted = LogisticRegression(featuresCol="inputs", labelCol=LABEL).fit(
-            vector.where(f"part != 'fold_{k}'")
+            vector.where(f"part != 'fold_{k}'").select("inputs", LABEL)
         )
         slope, intercept = float(fitted.coefficients[0]), float(fitted.intercept)
         stretched = f"1 / (1 + exp(-({slope!r}D * odds + {intercept!r}D)))"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql.connect.dataframe import DataFrame
@@ -68,4 +67,12 @@ def predict(rows: DataFrame, trainings: Sequence[Fit], say: Say) -> DataFrame:
             *fit.kept,
         )
 
-    return reduce(DataFrame.union, each(rows.sparkSession, judge, trainings))
+    return together(each(rows.sparkSession, judge, trainings))
+
+
+def together(parts: Sequence[DataFrame]) -> DataFrame:
+    """The union of all; by halves, since a plan that is a hundred unions deep can't be sent."""
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return together(parts[:half]).union(together(parts[half:]))

@@ -13,12 +13,17 @@ DECLARED = Path(__file__).with_name("offers.yml")
 
 @dataclass(frozen=True)
 class Offer:
-    """To whom it can be made (a condition), what it sets (feature to expression), its cost."""
+    """To whom it can be made (in words, and as a condition), what it sets, what it costs.
+
+    `sets` is feature to expression; so is `costs` one, over the features.
+    """
 
     name: str
+    whom: str
     condition: str
     sets: dict[str, str]
     costs: str
+    costs_in_words: str
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,12 @@ def read_campaign(path: Path = DECLARED) -> Campaign:
     try:
         offers = tuple(
             Offer(
-                name,
-                str(offer.pop("for")),
-                {feature: str(value) for feature, value in offer.pop("sets").items()},
-                str(offer.pop("costs")),
+                name=name,
+                whom=offer["whom"],
+                condition=str(offer["for"]),
+                sets={feature: str(value) for feature, value in offer["sets"].items()},
+                costs=str(offer["costs"]),
+                costs_in_words=str(offer.get("costs_in_words", offer["costs"])),
             )
             for name, offer in declared.pop("offers").items()
         )

@@ -45,8 +45,10 @@ class Scores:
     written: bool
 
 
-def score(settings: Settings, spark: SparkSession, say: Say) -> Scores:
-    """Score the latest published extract with the champion.
+def score(
+    settings: Settings, spark: SparkSession, say: Say, publication: Publication | None = None
+) -> Scores:
+    """Score the latest published extract, or that of the publication, with the champion.
 
     Replaces the rows of that extract date and model version in one commit, and writes nothing
     where they are complete; then leaves the bounds of the deciles beside the model. Call it under
@@ -56,7 +58,8 @@ def score(settings: Settings, spark: SparkSession, say: Say) -> Scores:
         GateRefused: nothing was published yet.
         Unusable: there is no model, or gold lacks a feature of it.
     """
-    record, publication = _needed(registry.champion(settings), latest_publication(spark))
+    found = publication or latest_publication(spark)
+    record, publication = _needed(registry.champion(settings), found)
     spark.sql(CREATE)
     if _is_complete(spark, record.version, publication):
         say(f"the scores of {publication.extract_date} by {record.version} are there already")

@@ -6,6 +6,7 @@ Everything is computed from what is kept for ever: `audit.extract_profiles`, `go
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from itertools import pairwise
@@ -135,9 +136,17 @@ def read_rules(path: Path = DECLARED) -> Rules:
     return Rules(**declared.pop("realised"), **declared)
 
 
-def watch(settings: Settings, spark: SparkSession, rules: Rules) -> Watch | None:
-    """What the latest published extract says of the champion; None where there is none."""
-    history = publications(spark)
+def watch(
+    settings: Settings,
+    spark: SparkSession,
+    rules: Rules,
+    history: Sequence[Publication] | None = None,
+) -> Watch | None:
+    """What the latest published extract says of the champion; None where there is none.
+
+    `history`: the extracts that there were at an earlier time, where that is asked for.
+    """
+    history = publications(spark) if history is None else history
     if not history:
         return None
     latest, version = history[-1], registry.champion_version(settings)
@@ -193,7 +202,7 @@ def _profile(spark: SparkSession, of: Publication) -> dict[str, dict[str, int]]:
 def _score_drift(
     spark: SparkSession,
     latest: Publication,
-    earlier: list[Publication],
+    earlier: Sequence[Publication],
     version: str,
     rules: Rules,
 ) -> list[Figure]:
@@ -223,7 +232,7 @@ def _bands(spark: SparkSession, of: Publication, version: str) -> dict[int, int]
 
 
 def _realised(
-    settings: Settings, spark: SparkSession, history: list[Publication], rules: Rules
+    settings: Settings, spark: SparkSession, history: Sequence[Publication], rules: Rules
 ) -> list[Figure]:
     """The scores of the extract before, held against who is gone or marked in the latest one."""
     if len(history) < 2 or not spark.catalog.tableExists("gold.churn_scores"):

@@ -130,18 +130,6 @@ def test_another_home_has_the_same_model_and_figures(
     home.churn("down")
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-def test_the_33_columns_without_their_leaks(homes: Homes, shared_data: Path) -> None:
-    home = homes.new("wide")
-    home.churn("run", shared_data / "Telco_customer_churn_33.xlsx", "--extract-date", "2025-12-03")
-    found = home.churn_json("evaluate")
-    print(found["cross_validated"])
-    assert 0.855 <= found["cross_validated"]["roc_auc"]["mean"] < 0.88
-    assert found["leaks"]["found"] == []
-    home.churn("down")
-
-
 def close(one: Any, other: Any) -> bool:
     """Equal, numbers to 1e-9."""
     if isinstance(one, dict):

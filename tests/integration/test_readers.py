@@ -382,6 +382,7 @@ def test_readers_never_see_half_an_extract(
     read_through(extracts, plan, give, EASY_PAUSE_SECONDS, stages=["published"])
 
 
+@pytest.mark.long
 def test_a_training_set_is_of_one_state_of_gold(
     extracts: Home, months: list[Path], tmp_path: Path
 ) -> None:
