@@ -6,7 +6,7 @@ Everything is computed from what is kept for ever: `audit.extract_profiles`, `go
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from itertools import pairwise
@@ -19,7 +19,7 @@ from pyspark.sql.connect.session import SparkSession
 from feature_repo.labels import OBSERVED, observed_rows
 from feature_repo.published import Publication, publications
 from lakehouse.settings import Settings
-from lakehouse.sql import query_table, with_values
+from lakehouse.sql import literal, query_table, with_values
 from trainer import registry
 
 DECLARED = Path(__file__).with_name("watch.yml")
@@ -27,14 +27,15 @@ DECLARED = Path(__file__).with_name("watch.yml")
 LEAST = 0.5
 
 PROFILES = """
-select feature, bin, sum(customers) as customers
-from audit.extract_profiles where batch_id = :batch group by feature, bin
+select batch_id, feature, bin, sum(customers) as customers
+from audit.extract_profiles where batch_id in ({batches}) group by batch_id, feature, bin
 """
 BANDS = """
-select cast(least(floor(probability * 10), 9) as int) as band, count(*) as customers
+select _batch_id as batch_id, cast(least(floor(probability * 10), 9) as int) as band,
+    count(*) as customers
 from gold.churn_scores
-where extract_date = :day and model_version = :version and _batch_id = :batch
-group by band
+where model_version = :version and _batch_id in ({batches})
+group by batch_id, band
 """
 # The scores that stood when the next extract was published: of the version that scored last.
 FORESEEN = """
@@ -158,11 +159,13 @@ def watch(
             each for each in history[:-1] if each.extract_date == learned
         ]
     }
-    for words, extracts in against.items():
-        for earlier in extracts:
-            figures += _feature_drift(spark, latest, earlier, words, rules)
+    extracts = {each for found in against.values() for each in found}
+    profiles = _profiles(spark, [latest, *extracts])
+    for words, found in against.items():
+        for earlier in found:
+            figures += _feature_drift(profiles, latest, earlier, words, rules)
     if version:
-        figures += _score_drift(spark, latest, history[:-1], version, rules)
+        figures += _score_drift(spark, history, version, rules)
     figures += _realised(settings, spark, history, rules)
     return Watch(latest.extract_date, version, tuple(figures))
 
@@ -178,10 +181,17 @@ def stability_index(now: dict[Any, int], before: dict[Any, int]) -> float:
     return index
 
 
+Profile = dict[str, dict[str, int]]
+
+
 def _feature_drift(
-    spark: SparkSession, latest: Publication, earlier: Publication, words: str, rules: Rules
+    profiles: Mapping[str, Profile],
+    latest: Publication,
+    earlier: Publication,
+    words: str,
+    rules: Rules,
 ) -> list[Figure]:
-    now, before = _profile(spark, latest), _profile(spark, earlier)
+    now, before = profiles.get(latest.batch_id, {}), profiles.get(earlier.batch_id, {})
     found = []
     for feature in sorted(now.keys() & before.keys()):
         index = stability_index(now[feature], before[feature])
@@ -192,43 +202,35 @@ def _feature_drift(
     return found
 
 
-def _profile(spark: SparkSession, of: Publication) -> dict[str, dict[str, int]]:
-    profile: dict[str, dict[str, int]] = {}
-    for row in query_table(spark, "audit.extract_profiles", PROFILES, batch=of.batch_id):
-        profile.setdefault(row["feature"], {})[row["bin"]] = row["customers"]
-    return profile
+def _profiles(spark: SparkSession, extracts: Sequence[Publication]) -> dict[str, Profile]:
+    """Load to feature to bin to customers."""
+    found: dict[str, Profile] = {}
+    sql = PROFILES.replace("{batches}", _batches(extracts))
+    for row in query_table(spark, "audit.extract_profiles", sql):
+        of_load = found.setdefault(row["batch_id"], {})
+        of_load.setdefault(row["feature"], {})[row["bin"]] = row["customers"]
+    return found
 
 
 def _score_drift(
-    spark: SparkSession,
-    latest: Publication,
-    earlier: Sequence[Publication],
-    version: str,
-    rules: Rules,
+    spark: SparkSession, history: Sequence[Publication], version: str, rules: Rules
 ) -> list[Figure]:
-    """Against the first extract that the champion scored."""
-    bands = [
-        (each, found) for each in [*earlier, latest] if (found := _bands(spark, each, version))
-    ]
-    if len(bands) < 2 or bands[-1][0] != latest:
+    """Of the latest extract against the first one that the champion scored."""
+    bands: dict[str, dict[int, int]] = {}
+    sql = BANDS.replace("{batches}", _batches(history))
+    for row in query_table(spark, "gold.churn_scores", sql, version=version):
+        bands.setdefault(row["batch_id"], {})[row["band"]] = row["customers"]
+    scored = [each for each in history if each.batch_id in bands]
+    if len(scored) < 2 or scored[-1] != history[-1]:
         return []
-    (first, before), (_, now) = bands[0], bands[-1]
-    index = stability_index(now, before)
-    words = f"the scores moved by {index:.2f} since {first.extract_date}"
+    index = stability_index(bands[scored[-1].batch_id], bands[scored[0].batch_id])
+    words = f"the scores moved by {index:.2f} since {scored[0].extract_date}"
     alert = index >= rules.score_drift
     return [Figure("scores", "the first ones", index, rules.score_drift, alert, words)]
 
 
-def _bands(spark: SparkSession, of: Publication, version: str) -> dict[int, int]:
-    rows = query_table(
-        spark,
-        "gold.churn_scores",
-        BANDS,
-        day=of.extract_date,
-        version=version,
-        batch=of.batch_id,
-    )
-    return {row["band"]: row["customers"] for row in rows}
+def _batches(extracts: Sequence[Publication]) -> str:
+    return ", ".join(literal(each.batch_id) for each in extracts)
 
 
 def _realised(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from homes import Homes
+from test_promotion import QUICK
 from test_trainer import ignore
 
 from feature_repo.published import publications
@@ -17,12 +18,11 @@ from seeds_loader.load import load
 from seeds_loader.sample import Month, SampleParameters, simulate
 from seeds_loader.workbook import read_workbook
 from trainer import registry
-from trainer.parameters import read_parameters
 from trainer.score import score
 from trainer.train import train_on
 from trainer.watch import read_rules, stability_index, watch
 
-CUSTOMERS = 2500
+CUSTOMERS = 1500
 DRIFTS_FROM = 9
 START = date(2024, 1, 1)
 # Who of those with bills on paper gets them by mail from the ninth month on.
@@ -55,10 +55,11 @@ def test_the_alert_fires_when_the_customers_change_and_not_before(
     # The champion learned from what could be observed in the first two.
     give(settings, months, range(2), tmp_path)
     home.churn("build")
+    home.churn("features", "apply")
     with spark_server.session(settings) as spark:
         training = training_set(settings, spark, ignore)
         assert training.label.kind == "observed"
-        record = train_on(settings, training, read_parameters(), ignore).record
+        record = train_on(settings, training, QUICK, ignore).record
     give(settings, months, range(2, 12), tmp_path)
     home.churn("build")
     with spark_server.session(settings) as spark:
