@@ -10,6 +10,7 @@ WIDE = "Telco_customer_churn_33.xlsx"
 WIDE_DATE = "2018-09-28"
 
 
+@pytest.mark.long
 def test_the_csv_is_published(from_csv: Home) -> None:
     counts = "select bronze_rows, silver_rows from silver.load_counts"
     assert from_csv.sql(counts) == [{"bronze_rows": 7043, "silver_rows": 7043}]

@@ -28,7 +28,7 @@ from seeds_loader.workbook import Extract, read_workbook
 
 FIRST_DATE = date(2001, 1, 1)
 EXAMPLES = 220
-SLICE = 12
+SLICE = 6
 MOST_TURNED = 10
 # Hold for a load of any size and make-up.
 CONSISTENCY = {

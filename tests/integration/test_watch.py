@@ -1,5 +1,9 @@
-"""A year of extracts whose ninth month is another: when the alert fires, and when not."""
+"""A year of extracts whose ninth month is another: when the alert fires, and when not.
 
+The long tests ask each month of ten years, `make test` the months of one that matter.
+"""
+
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -42,14 +46,21 @@ def hash_of(text: str) -> float:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    "seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 11))]
+    ("seed", "asked"),
+    [
+        pytest.param(1, (2, 3, 8, 9), id="1"),
+        *(
+            pytest.param(seed, range(1, 13), id=f"{seed}, each month", marks=pytest.mark.long)
+            for seed in range(1, 11)
+        ),
+    ],
 )
 def test_the_alert_fires_when_the_customers_change_and_not_before(
-    homes: Homes, tmp_path: Path, seed: int
+    homes: Homes, tmp_path: Path, seed: int, asked: Sequence[int]
 ) -> None:
-    home = homes.new(f"watched_{seed}")
+    home = homes.new(f"watched_{seed}_{len(asked)}")
     home.churn("up")
-    months = list(simulate(SampleParameters(CUSTOMERS, 12, seed, START)))
+    months = list(simulate(SampleParameters(CUSTOMERS, asked[-1], seed, START)))
     settings = home.settings
     alerts: dict[int, list[str]] = {}
     # The champion learned from what could be observed in the first two.
@@ -60,12 +71,12 @@ def test_the_alert_fires_when_the_customers_change_and_not_before(
         training = training_set(settings, spark, ignore)
         assert training.label.kind == "observed"
         record = train_on(settings, training, QUICK, ignore).record
-    give(settings, months, range(2, 12), tmp_path)
+    give(settings, months, range(2, len(months)), tmp_path)
     home.churn("build")
     with spark_server.session(settings) as spark:
         history = publications(spark)
         assert [each.extract_date for each in history] == [each.extract_date for each in months]
-        for month in range(1, 13):
+        for month in asked:
             score(settings, spark, ignore, history[month - 1])
             seen = watch(settings, spark, read_rules(), history[:month])
             assert seen is not None
@@ -86,9 +97,9 @@ def test_the_alert_fires_when_the_customers_change_and_not_before(
     assert [row["extract_date"] for row in warned] == [months[DRIFTS_FROM - 1].extract_date]
     home.churn("down")
     false_alarms = {month: words for month, words in alerts.items() if month < 9 and words}
-    print(f"seed {seed}: {alerts[9] or alerts[10]}; false alarms: {false_alarms or 'none'}")
+    print(f"seed {seed}: {alerts[9] or alerts.get(10)}; false alarms: {false_alarms or 'none'}")
     assert not false_alarms
-    assert alerts[9] or alerts[10]
+    assert alerts[9] or alerts.get(10)
 
 
 def give(settings: Settings, months: list[Month], places: range, folder: Path) -> None:
