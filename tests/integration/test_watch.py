@@ -48,7 +48,7 @@ def hash_of(text: str) -> float:
 @pytest.mark.parametrize(
     ("seed", "asked"),
     [
-        pytest.param(1, (2, 3, 8, 9), id="1"),
+        pytest.param(1, (7, 8, 9), id="1"),
         *(
             pytest.param(seed, range(1, 13), id=f"{seed}, each month", marks=pytest.mark.long)
             for seed in range(1, 11)
@@ -86,7 +86,8 @@ def test_the_alert_fires_when_the_customers_change_and_not_before(
                 assert drifted
                 # worth a warning, and no reason for the gate to refuse
                 assert all(0.1 <= each.figure <= 0.25 for each in drifted)
-            if month > 2:
+            # what came true is known of a month that was scored, with a model that was there
+            if month > 2 and month - 1 in asked:
                 watched = {each.watched.partition(":")[0] for each in seen.figures}
                 assert watched == {"feature", "scores", "realised churn"}
         assert registry.champion_version(settings) == record.version
