@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 # Below CHURN_HOME, and below that.
 SITE, DBT_DOCS = "site", "dbt/index.html"
+# Where the dbt docs are entered; the lineage is that of the features, to both sides.
+LINEAGE = (
+    f"{DBT_DOCS}#!/model/model.telco_churn.customer_features?g_v=1&g_i=%2Bcustomer_features%2B"
+)
 # Beside a report or a model version, and in the site.
 REPORT, EVALUATION = "report.html", "evaluation.html"
 # A plot has room for more of them than a table that is read on a phone.
-DRAWN, LISTED = 24, 12
+DRAWN, LISTED, RECALLED = 24, 8, 4
 REALISED = "realised churn"
 
 
@@ -167,7 +171,9 @@ def front_page(data: FrontPage) -> str:
             "realised": _realised(data.runs),
             "reports": {day: report_of(run) for day, run in data.reports.items()},
             "evaluations": {version: evaluation_of(version) for version in data.evaluated},
-            "dbt_docs": DBT_DOCS if data.has_dbt_docs else "",
+            "dbt_docs": {"Tables and columns": DBT_DOCS, "Lineage": LINEAGE}
+            if data.has_dbt_docs
+            else {},
             "services": data.services,
             "earlier": max(len(data.extracts), len(data.models)) > LISTED,
         },
@@ -205,7 +211,7 @@ def _realised(runs: Sequence[Run]) -> list[tuple[str, str, bool]]:
                 day = str(watch.get("extract_date", ""))
                 words = str(each.get("words", ""))
                 found[day, words] = (day, words, bool(each.get("alert")))
-    return sorted(found.values(), reverse=True)[:LISTED]
+    return sorted(found.values(), reverse=True)[:RECALLED]
 
 
 # --- plots ---------------------------------------------------------------------------------------

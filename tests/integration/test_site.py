@@ -28,14 +28,15 @@ CHROMIUM = shutil.which("chromium")
 PHONE, DESK = 390, 1280
 # The project's pages answer to WCAG 2, levels A and AA.
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+# By name, what people read.
 EXPOSURES = {
-    "churn_feature_service",
-    "churn_model",
-    "churn_watch",
-    "scoring_api",
-    "risk_list",
-    "rejects_workbook",
-    "run_report",
+    "churn_feature_service": "Feature service churn",
+    "churn_model": "Churn model",
+    "churn_watch": "Watch on the model",
+    "scoring_api": "Scoring API",
+    "risk_list": "List of customers to approach",
+    "rejects_workbook": "Rejected rows, given back",
+    "run_report": "Report of a run",
 }
 # The names in the drawn graph; it is drawn on a canvas, which has no text to find.
 DRAWN = """() => {
@@ -191,7 +192,7 @@ def test_the_lineage_goes_from_the_workbooks_rows_to_the_people(
     page.wait_for_timeout(1000)  # it is drawn bit by bit
     page.screenshot(path=tmp_path / "lineage.png")
     assert {"bronze.telco_customers", "customers", "customer_features"} <= names
-    assert names >= EXPOSURES
+    assert names >= set(EXPOSURES.values())
     reached, edges = {"source.telco_churn.bronze.telco_customers"}, page.evaluate(EDGES)
     for _ in edges:
         reached |= {target for source, target in edges if source in reached}

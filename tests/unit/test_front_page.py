@@ -39,7 +39,7 @@ def test_a_run_whose_first_workbook_was_refused() -> None:
 
 
 def test_gate_drift_and_models_over_time() -> None:
-    page = front_page(history(extracts=14))
+    page = front_page(history(extracts=12))
     said = words(page)
     assert said.count("✗ refused") == 1 and "drift_of_monthly_charges" in said
     assert said.count("★ champion") == 1
