@@ -37,6 +37,8 @@ WIDTH, HEIGHT, BAR_ROW = 324, 290, 38
 LONGEST_LABEL = 28
 # Dates that fit side by side below a plot.
 LABELS_ACROSS = 3
+# Places in time that a plot has room for, at least.
+FEWEST = 4
 
 SETTINGS = {
     # Text stays text: a small file, searchable, in the page's own font.
@@ -283,7 +285,8 @@ def _over_time(labels: Sequence[str]) -> Iterator[tuple[Figure, Axes]]:
         # Counted from the end: the latest is always named.
         places = list(range(len(labels) - 1, -1, -every))
         axes.set_xticks(places, [_label(labels[place]) for place in places])
-        axes.set_xlim(-0.6, len(labels) - 0.4)
+        # One extract alone stands at the beginning, not across the whole plot.
+        axes.set_xlim(-0.6, max(len(labels), FEWEST) - 0.4)
         axes.grid(visible=False, axis="x")
         yield figure, axes
 
