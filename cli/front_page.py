@@ -57,15 +57,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Extract:
-    """The latest load of an extract date. Counts are None before the load was cleaned, `published`
-    where it was not, `drift` (the largest index of a feature, `drifted`) where nothing compares."""
+    """The latest load of an extract date that was cleaned. `published` is None where it was not,
+    `drift` (the largest index of a feature, `drifted`) where there is nothing to compare with."""
 
     extract_date: date
-    file: str
-    rows: int | None
-    customers: int | None
-    rejected: int | None
-    exact_duplicates: int | None
+    rows: int
+    customers: int
+    rejected: int
+    exact_duplicates: int
     verdict: str  # passed, refused, pending, superseded
     published: int | None
     failed: tuple[str, ...] = ()
@@ -185,12 +184,11 @@ def _tiles(data: FrontPage) -> Iterator[Tile]:
     if published:
         last = published[-1]
         yield Tile("customers published", count(last.published), f"extract of {last.extract_date}")
-    if data.extracts and data.extracts[-1].rejected is not None:
+    if data.extracts:
         last = data.extracts[-1]
         duplicates = f"and {count(last.exact_duplicates)} exact duplicates"
         yield Tile("rows rejected", count(last.rejected), duplicates)
-    refused = sum(each.verdict == "refused" for each in data.extracts)
-    if data.extracts:
+        refused = sum(each.verdict == "refused" for each in data.extracts)
         yield Tile("extracts", count(len(data.extracts)), f"{refused or 'none'} refused")
     for model in data.models:
         if model.is_champion:
@@ -220,7 +218,7 @@ def _realised(runs: Sequence[Run]) -> list[tuple[str, str, bool]]:
 def _extract_plots(data: FrontPage) -> Iterator["Plot"]:
     from cli.plots import Course, Plot, columns
 
-    drawn = [each for each in data.extracts if each.customers is not None][-DRAWN:]
+    drawn = data.extracts[-DRAWN:]
     if not drawn:
         return
     labels = [each.extract_date.isoformat() for each in drawn]
@@ -294,8 +292,8 @@ def _drift_plot(
 
 def _reject_share(extract: Extract) -> float:
     """Rejected rows by rows, exact duplicates left out of both, as the gate counts."""
-    rows = (extract.rows or 0) - (extract.exact_duplicates or 0)
-    return (extract.rejected or 0) / rows if rows else 0.0
+    rows = extract.rows - extract.exact_duplicates
+    return extract.rejected / rows if rows else 0.0
 
 
 def _model_plots(models: Sequence[Model]) -> Iterator["Plot"]:

@@ -24,6 +24,12 @@ from seeds_loader.contract import read_variables
 from trainer import registry
 from trainer.promotion import FILE as PROMOTION
 
+LOADS = """
+    select batch_id, extract_date, bronze_rows, silver_rows, rejected_rows, exact_duplicates
+    from silver.load_counts
+    qualify row_number() over (partition by extract_date order by cleaned_at desc) = 1
+    order by extract_date
+"""
 # Of every load its last judgement, in a line: what was broken, how far the features moved at most.
 JUDGEMENTS = """
     select
@@ -79,22 +85,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _extracts(spark: SparkSession) -> tuple[Extract, ...]:
     """The latest load of every extract date, the earliest date first."""
-    loads = query_table(
-        spark,
-        "bronze.loads",
-        """
-        select batch_id, extract_date, source_file from bronze.loads
-        qualify row_number() over (partition by extract_date order by _loaded_at desc) = 1
-        order by extract_date
-        """,
-    )
-    counts = _by_load(query_table(spark, "silver.load_counts", "select * from silver.load_counts"))
+    loads = query_table(spark, "silver.load_counts", LOADS)
     judged = _by_load(query_table(spark, "audit.gate_results", JUDGEMENTS))
     published = _by_load(
         query_table(spark, "gold.publications", "select batch_id, customers from gold.publications")
     )
     return tuple(
-        _extract(load, *(table.get(load["batch_id"], {}) for table in (counts, judged, published)))
+        _extract(load, judged.get(load["batch_id"], {}), published.get(load["batch_id"], {}))
         for load in loads
     )
 
@@ -104,18 +101,14 @@ def _by_load(rows: Rows) -> dict[str, dict[str, Any]]:
 
 
 def _extract(
-    load: Mapping[str, Any],
-    counts: Mapping[str, Any],
-    judged: Mapping[str, Any],
-    published: Mapping[str, Any],
+    load: Mapping[str, Any], judged: Mapping[str, Any], published: Mapping[str, Any]
 ) -> Extract:
     return Extract(
         extract_date=load["extract_date"],
-        file=load["source_file"],
-        rows=counts.get("bronze_rows"),
-        customers=counts.get("silver_rows"),
-        rejected=counts.get("rejected_rows"),
-        exact_duplicates=counts.get("exact_duplicates"),
+        rows=load["bronze_rows"],
+        customers=load["silver_rows"],
+        rejected=load["rejected_rows"],
+        exact_duplicates=load["exact_duplicates"],
         verdict=judged.get("verdict", "pending"),
         published=published.get("customers"),
         failed=tuple(judged.get("failed", ())),

@@ -38,7 +38,6 @@ def _extract(place: int, day: date) -> Extract:
     customers = 7043 + 31 * place
     return Extract(
         extract_date=day,
-        file=f"customers_{day}.xlsx",
         rows=customers + place + 4,
         customers=customers,
         rejected=place,
