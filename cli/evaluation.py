@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cli import job
+from cli.front_page import EVALUATION
 from cli.progress import Steps
 from cli.report import count, decimal, page, percent
 from lakehouse.settings import Settings
@@ -15,7 +16,6 @@ from trainer.assessment import FIGURES
 if TYPE_CHECKING:  # draws, which takes a second to import
     from cli.plots import Plot
 
-PAGE = "evaluation.html"
 NAMES = {
     "roc_auc": ("ROC-AUC", "how often a leaver is ranked above a stayer; .5 is chance"),
     "pr_auc": ("PR-AUC", "how many of those named first do leave, over all depths"),
@@ -33,7 +33,7 @@ def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
     """
     record, evaluated = job.evaluate_only(settings, steps, again)
     figures = {**record.summary(), **evaluated}
-    path = registry.folder(settings) / record.version / PAGE
+    path = registry.folder(settings) / record.version / EVALUATION
     if not path.exists() or steps.seconds:
         with written_whole(path) as draft:
             draft.write_text(page("evaluation.html.j2", _views(figures)))

@@ -138,7 +138,7 @@ def _run(
         job.steps.say("nothing has changed since this workbook was run before")
     with job.steps.step("report") as step:
         step.outcome = str(write_report(job, spark))
-    return write_summary(job)
+    return close(job, spark)
 
 
 def offer(
@@ -240,7 +240,7 @@ def refusal(job: Run, spark: SparkSession, failures: Sequence[str]) -> GateRefus
     """
     job.summary["gate"]["verdict"] = "refused"
     write_report(job, spark)
-    write_summary(job)
+    close(job, spark)
     failed = [
         each
         for each in loads.gate_results(spark, job.summary["batch_id"])
@@ -358,8 +358,17 @@ def write_report(job: Run, spark: SparkSession) -> Path:
     return write_run_report(spark, job.summary, job.record, job.folder)
 
 
+def close(job: Run, spark: SparkSession) -> dict[str, Any]:
+    """Keep the summary with the run, and return it; the site's front page tells of the run too."""
+    from cli.site import write_front_page
+
+    summary = write_summary(job)
+    write_front_page(job.settings, spark)
+    return summary
+
+
 def write_summary(job: Run) -> dict[str, Any]:
-    """Keep the summary with the run, and return it."""
+    """The run so far as summary.json, which is also returned."""
     job.summary["seconds"] = {**job.summary.get("seconds", {}), **job.steps.seconds}
     job.folder.mkdir(parents=True, exist_ok=True)
     with written_whole(job.folder / "summary.json") as draft:

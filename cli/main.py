@@ -422,7 +422,7 @@ def api_key_revoke(settings: Settings, name: str) -> None:
 @click.option("--no-serve", is_flag=True, help="Build the site and end.")
 @command
 def docs(settings: Settings, no_serve: bool) -> None:
-    """Build the dbt docs site and serve it on loopback."""
+    """Build the site (front page, dbt docs, reports) and serve it on loopback."""
     from cli.site import build_site, serve_site
 
     folder = build_site(settings, _say)

@@ -1,6 +1,7 @@
-"""The report's plots as inline SVG. Importing this module loads matplotlib, so import it late."""
+"""The plots of the pages as inline SVG. Importing this loads matplotlib, so import it late."""
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from xml.etree import ElementTree
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 if TYPE_CHECKING:
     from cli.report import Evaluation
@@ -34,6 +35,10 @@ MARKERS = ("o", "s", "^")
 # In points of 1/72 inch; the page shows a point as about one pixel.
 WIDTH, HEIGHT, BAR_ROW = 324, 290, 38
 LONGEST_LABEL = 28
+# Dates that fit side by side below a plot.
+LABELS_ACROSS = 3
+# Places in time that a plot has room for, at least.
+FEWEST = 4
 
 SETTINGS = {
     # Text stays text: a small file, searchable, in the page's own font.
@@ -78,6 +83,16 @@ class Line:
     points: Sequence[tuple[float, float]]
     marker: str
     marked: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Course:
+    """Figures over time, one for each label of the plot; None leaves a gap. `marked` are places
+    that stand out."""
+
+    name: str
+    values: Sequence[float | None]
+    marked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -205,6 +220,88 @@ def lines(
         if any(line.name for line in drawn):
             figure.legend(loc="outside upper left")
         return _save(figure, name, title, f"{labels[1]} over {labels[0]}")
+
+
+def columns(name: str, title: str, labels: Sequence[str], stacked: Sequence[Course]) -> str:
+    """Upright columns, one a label, of counts that stand on each other."""
+    with _over_time(labels) as (figure, axes):
+        foot = [0.0] * len(labels)
+        for course, color in zip(stacked, SERIES, strict=False):
+            values = [value or 0.0 for value in course.values]
+            axes.bar(range(len(labels)), values, 0.7, foot, color=color, label=_label(course.name))
+            foot = [below + value for below, value in zip(foot, values, strict=True)]
+        axes.set_ylim(0, max([*foot, 1]) * 1.05)
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        figure.legend(loc="outside upper left")
+        return _save(figure, name, title, _in_words(labels, stacked, "{:,.0f}"))
+
+
+def courses(
+    name: str,
+    title: str,
+    labels: Sequence[str],
+    drawn: Sequence[Course],
+    bounds: Sequence[tuple[str, float]] = (),
+) -> str:
+    """Lines over labels that follow each other in time; `bounds` are lines across, by name."""
+    with _over_time(labels) as (figure, axes):
+        for course, color, dash, marker in zip(drawn, SERIES, DASHES, MARKERS, strict=False):
+            values = [math.nan if value is None else value for value in course.values]
+            axes.plot(
+                range(len(labels)),
+                values,
+                color=color,
+                linestyle=dash,
+                marker=marker,
+                markersize=5,
+                label=_label(course.name),
+            )
+            places = [place for place in sorted(course.marked) if place < len(values)]
+            axes.plot(
+                places,
+                [values[place] for place in places],
+                color=color,
+                marker=marker,
+                markersize=10,
+                linestyle="",
+            )
+        for (bound, height), color in zip(bounds, (MUTED, SERIES[1]), strict=False):
+            axes.axhline(height, color=color, linewidth=1.2, linestyle="--", label=_label(bound))
+        if bounds:
+            axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        figure.legend(loc="outside upper left")
+        return _save(figure, name, title, _in_words(labels, drawn, "{:.3f}"))
+
+
+@contextmanager
+def _over_time(labels: Sequence[str]) -> Iterator[tuple[Figure, Axes]]:
+    """A plot whose places across are named by labels, as many of them as can be read."""
+    with _figure() as figure:
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        every = -(-len(labels) // LABELS_ACROSS)
+        # Counted from the end: the latest is always named.
+        places = list(range(len(labels) - 1, -1, -every))
+        axes.set_xticks(places, [_label(labels[place]) for place in places])
+        # One extract alone stands at the beginning, not across the whole plot.
+        axes.set_xlim(-0.6, max(len(labels), FEWEST) - 0.4)
+        axes.grid(visible=False, axis="x")
+        yield figure, axes
+
+
+def _in_words(labels: Sequence[str], drawn: Sequence[Course], form: str) -> str:
+    """The figures for those who don't see the plot."""
+    return "; ".join(
+        f"{label}: "
+        + ", ".join(
+            f"{course.name} {form.format(course.values[place])}"
+            for course in drawn
+            if course.values[place] is not None
+        )
+        for place, label in enumerate(labels)
+    )
 
 
 def _curves(

@@ -164,7 +164,7 @@ def score(settings: Settings, summary: Summary) -> Summary:
         job.look_after(run, spark)
         with steps.step("report") as step:
             step.outcome = str(job.write_report(run, spark))
-    return job.write_summary(run)
+        return job.close(run, spark)
 
 
 def alert(settings: Settings, summary: Summary) -> Summary:

@@ -18,17 +18,18 @@ async def pages(scope: Any, receive: Any, send: Any) -> None:
 
 
 class ChurnPlugin(AirflowPlugin):
-    """The dbt docs in the menu, the report of a run at its tasks."""
+    """The front page and the dbt docs in the menu, the report of a run at its tasks."""
 
     name = "churn"
     fastapi_apps: ClassVar[list[Any]] = [{"name": "churn", "app": pages, "url_prefix": PREFIX}]
     operator_extra_links: ClassVar[list[Any]] = [RunReport()]
     external_views: ClassVar[list[Any]] = [
         {
-            "name": "dbt docs",
-            "href": f"{PREFIX}/docs/index.html",
+            "name": name,
+            "href": f"{PREFIX}/{place}",
             "destination": "nav",
             "category": "browse",
-            "url_route": "dbt-docs",
+            "url_route": name.replace(" ", "-"),
         }
+        for name, place in (("churn so far", "index.html"), ("dbt docs", "dbt/index.html"))
     ]

@@ -1,4 +1,4 @@
-"""Pages of the project inside Airflow's own site: the dbt docs and the runs' reports.
+"""Pages of the project inside Airflow's own site, at the places that they have in `churn docs`.
 
 Served to those who are logged in, as Airflow's own pages are.
 """
@@ -11,26 +11,41 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
 
+from cli.front_page import DBT_DOCS, EVALUATION, SITE, evaluation_of, report_of
 from lakehouse.settings import read_settings
 
-RUN_ID = r"^[0-9A-Za-z-]+$"
+ID = r"^[0-9A-Za-z-]+$"
 
 app = FastAPI(
     title="Telco churn", dependencies=[Depends(get_user)], docs_url=None, openapi_url=None
 )
 
 
-@app.get("/docs/index.html")
-def docs() -> FileResponse:
-    """The dbt docs site, one page."""
-    return _page(read_settings().home / "site" / "index.html", "`churn docs` builds it")
+@app.get("/index.html")
+def front_page() -> FileResponse:
+    """The site's front page."""
+    return _page(read_settings().home / SITE / "index.html", "the first run writes it")
 
 
-@app.get("/runs/{run_id}/report.html")
-def report(run_id: Annotated[str, PathParameter(pattern=RUN_ID)]) -> FileResponse:
+@app.get(f"/{DBT_DOCS}")
+def dbt_docs() -> FileResponse:
+    """The dbt docs, one page."""
+    return _page(read_settings().home / SITE / DBT_DOCS, "`churn docs` builds it")
+
+
+@app.get(f"/{report_of('{run_id}')}")
+def report(run_id: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
     """The report of a run."""
     path = read_settings().home / "runs" / run_id / "report.html"
     return _page(path, "the run has not come to its end yet")
+
+
+@app.get(f"/{evaluation_of('{version}')}")
+def evaluation(version: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
+    """The full evaluation of a model version."""
+    return _page(
+        read_settings().home / "models" / version / EVALUATION, "`churn evaluate` makes it"
+    )
 
 
 def _page(path: Path, otherwise: str) -> FileResponse:

@@ -4,6 +4,7 @@
         incremental_strategy='merge',
         unique_key=['batch_id', 'feature', 'bin'],
         full_refresh=false,
+        on_schema_change='append_new_columns',
     )
 }}
 

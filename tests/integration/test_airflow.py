@@ -266,7 +266,8 @@ def test_the_pages_in_a_browser(
     scheduled: Scheduled, green: str, page: Any, tmp_path: Path
 ) -> None:
     for path in (
-        "/churn/docs/index.html",
+        "/churn/index.html",
+        "/churn/dbt/index.html",
         f"/churn/runs/{scheduled.airflow.result(DAG, green, 'score')['run_id']}/report.html",
     ):
         assert httpx.get(scheduled.airflow.address + path).status_code == 401
@@ -287,7 +288,7 @@ def test_the_pages_in_a_browser(
     docs = page.frame_locator("iframe")
     expect(docs.get_by_text("Where to look.").locator("visible=true").first).to_be_visible()
     page.screenshot(path=tmp_path / "docs.png")
-    page.goto(f"/churn/docs/index.html{LINEAGE}")
+    page.goto(f"/churn/dbt/index.html{LINEAGE}")
     expect(page.locator("canvas").first).to_be_visible()
     # The graph is drawn bit by bit, after a plain ground.
     deadline = time.monotonic() + 30

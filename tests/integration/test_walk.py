@@ -267,13 +267,6 @@ def test_the_same_workbook_again_changes_nothing(
     assert sum(summary["seconds"].values()) < first / 2  # type: ignore[attr-defined]
 
 
-def test_the_catalog_knows_every_published_column(walked: Walked) -> None:
-    walked.home.dbt("docs", "generate")
-    catalog = json.loads((walked.home.path / "target" / "catalog.json").read_text())
-    gold = catalog["nodes"]["model.telco_churn.customer_features"]["columns"]
-    assert len(gold) == len(read_features()) + 4
-
-
 def test_dbt_stops_at_another_lake(walked: Walked, tmp_path: Path) -> None:
     answer = walked.home.call(
         [Path(__file__).parents[2] / ".venv/bin/dbt", "run", "-s", "open_loads"],
@@ -283,12 +276,6 @@ def test_dbt_stops_at_another_lake(walked: Walked, tmp_path: Path) -> None:
     )
     assert "serves the lake" in answer.stdout
     assert "churn up" in answer.stdout
-
-
-def test_the_docs_site_is_built(walked: Walked) -> None:
-    walked.home.churn("docs", "--no-serve")
-    page = (walked.home.path / "site" / "index.html").read_text()
-    assert "customer_features" in page
 
 
 def test_the_server_is_found_again(walked: Walked) -> None:

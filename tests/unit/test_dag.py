@@ -55,14 +55,10 @@ def parsed(file: str, home: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> Path:
     """A CHURN_HOME with the manifest that the DAG is rendered from."""
     home = tmp_path_factory.mktemp("dag")
-    dbt = Path(sys.executable).with_name("dbt")
-    arguments = ["parse", "--target-path", home / "dbt", "--log-path", home / "logs", "--quiet"]
-    environ = {**os.environ, "CHURN_HOME": str(home)}
-    subprocess.run([dbt, *arguments], check=True, cwd=PROJECT, env=environ)
-    manifest = json.loads((home / "dbt" / "manifest.json").read_text())
+    manifest = json.loads((parsed_project / "target" / "manifest.json").read_text())
     (home / "airflow").mkdir()
     (home / "airflow" / "manifest.json").write_text(json.dumps(slim(manifest)))
     return home
@@ -79,10 +75,10 @@ def test_tasks_and_edges(etl: dict[str, Any]) -> None:
 
 
 def test_the_manifest_of_the_last_dbt_call_will_do(
-    etl: dict[str, Any], home: Path, tmp_path: Path
+    etl: dict[str, Any], parsed_project: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "dbt").mkdir()
-    shutil.copy(home / "dbt" / "manifest.json", tmp_path / "dbt")
+    shutil.copy(parsed_project / "target" / "manifest.json", tmp_path / "dbt")
     assert parsed("etl", tmp_path)["tasks"] == etl["tasks"]
 
 
