@@ -25,6 +25,7 @@ from trainer.scorer import Scorer, probability
 from trainer.words import read_reasons
 
 Lineage = dict[str, Any]
+Hop = dict[str, Any]
 SERVICE = "churn"
 RULE_FIELDS = ("rule", "figure", "threshold", "compared_with")
 
@@ -100,10 +101,10 @@ class Tracing:
 
     # --- bronze and silver ---------------------------------------------------
 
-    def _source(self, customer_id: str) -> list[dict[str, Any]]:
+    def _source(self, customer_id: str) -> list[Hop]:
         return [row for row in self._found.source if row["customerID"].strip() == customer_id]
 
-    def _bronze(self, customer_id: str) -> Iterator[dict[str, Any]]:
+    def _bronze(self, customer_id: str) -> Iterator[Hop]:
         for row in self._source(customer_id):
             yield {
                 "file": row["_source_file"],
@@ -140,7 +141,7 @@ class Tracing:
         ]
         return "restated" if of_date[-1]["batch_id"] != row["_batch_id"] else "not cleaned yet"
 
-    def _rejected(self, customer_id: str) -> Iterator[dict[str, Any]]:
+    def _rejected(self, customer_id: str) -> Iterator[Hop]:
         places = set(map(_place, self._source(customer_id)))
         kept = {
             row["_batch_id"]: row["_row_number"]
@@ -158,7 +159,7 @@ class Tracing:
                     "kept_row": kept.get(row["_batch_id"]),
                 }
 
-    def _silver(self, customer_id: str) -> Iterator[dict[str, Any]]:
+    def _silver(self, customer_id: str) -> Iterator[Hop]:
         cells = {_place(row): row for row in self._source(customer_id)}
         rejected = list(self._rejected(customer_id))
         rules_versions = {
@@ -201,7 +202,7 @@ class Tracing:
 
     # --- gate and gold -------------------------------------------------------
 
-    def _gate(self, customer_id: str) -> Iterator[dict[str, Any]]:
+    def _gate(self, customer_id: str) -> Iterator[Hop]:
         batches = dict.fromkeys(row["_batch_id"] for row in self._source(customer_id))
         for batch_id in batches:
             results = [row for row in self._found.judgements if row["batch_id"] == batch_id]
@@ -221,7 +222,7 @@ class Tracing:
                 },
             }
 
-    def _gold(self, customer_id: str) -> Iterator[dict[str, Any]]:
+    def _gold(self, customer_id: str) -> Iterator[Hop]:
         for row in self._found.gold:
             if row["customer_id"] == customer_id:
                 file = self._lake.name(path_of(row["file"])) if row["file"] else None
@@ -241,22 +242,22 @@ class Tracing:
 
     # --- online --------------------------------------------------------------
 
-    def _latest(self, gold: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    def _latest(self, gold: Sequence[Hop]) -> Hop | None:
         """The customer's row of the latest published extract, which is what goes online."""
         latest = max((row["extract_date"] for row in self._found.published), default=None)
         return next((row for row in gold if row["extract_date"] == latest), None)
 
-    def _online_of(self, customer_id: str, gold: Sequence[dict[str, Any]]) -> Online | None:
+    def _online_of(self, customer_id: str, gold: Sequence[Hop]) -> Online | None:
         """What the store holds; of a past run, what that run found there when it read it back."""
         if self._moment is None:
             return self._online.get(customer_id)
         there = self._latest(gold)
-        if there is None or "online_verified" not in self._moment.summary.get("counts", {}):
+        if there is None or not self._moment.counted("online_verified"):
             return None
         stamp = f"{there['extract_date']}T00:00:00Z"
         return {"event_timestamp": stamp, "features": there["features"]}
 
-    def _feast(self, customer_id: str, gold: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def _feast(self, customer_id: str, gold: Sequence[Hop]) -> Hop:
         there, online = self._latest(gold), self._online_of(customer_id, gold)
         expected = there["features"] if there else {}
         found = online["features"] if online else {}
@@ -272,7 +273,7 @@ class Tracing:
         ):
             stamps = {"gold": str(there["event_timestamp"]), "online": online["event_timestamp"]}
             differences.append({"feature": "event_timestamp", **stamps})
-        proven = self._moment is None or "online_verified" in self._moment.summary.get("counts", {})
+        proven = self._moment is None or self._moment.counted("online_verified")
         return {
             "project": PROJECT_NAME,
             "entity": "customer",
@@ -292,7 +293,7 @@ class Tracing:
             self._records[version] = registry.stored(self._settings, version)
         return self._records[version]
 
-    def _model(self, scores: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    def _model(self, scores: Sequence[Hop]) -> Hop | None:
         """The model of the score that counts: what it is, and what it learned from."""
         version = scores[0]["model_version"] if scores else self._champion
         record = self._record(version) if version else None
@@ -324,12 +325,15 @@ class Tracing:
             },
         }
 
-    def _scores(self, customer_id: str, gold: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _scores(self, customer_id: str, gold: Sequence[Hop]) -> Iterator[Hop]:
         features = {row["batch_id"]: row["features"] for row in gold}
         history = self._found.histories[SCORES]
-        for row in self._found.scores:
-            if row["customer_id"] != customer_id:
-                continue
+        rows = [row for row in self._found.scores if row["customer_id"] == customer_id]
+        latest = self._latest(gold)
+        if self._moment and latest and not rows and self._moment.counted("scored"):
+            yield from self._scored_anew(latest)
+        for row in rows:
+            explained = self._explained(row["model_version"], features.get(row["_batch_id"]))
             yield {
                 "probability": row["probability"],
                 "decile": row["decile"],
@@ -340,20 +344,36 @@ class Tracing:
                 "scored_at": row["scored_at"],
                 "table": SCORES,
                 "version": history.first_since(row["scored_at"]),
-                "explanation": self._explained(
-                    row["model_version"], features.get(row["_batch_id"])
-                ),
+                "explanation": explained,
             }
 
-    def _explained(self, version: str, features: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    def _scored_anew(self, gold: Hop) -> Iterator[Hop]:
+        """The score that a past run gave and the table has no more: by the model's own numbers.
+
+        The decile is not known: it would take the scores of everybody.
+        """
+        scorer = self._scorer(self._champion, gold["features"])
+        if self._champion and scorer:
+            answer = scorer.answer(gold["features"])
+            yield {
+                "probability": answer.probability,
+                "decile": None,
+                "model_version": self._champion,
+                "extract_date": gold["extract_date"],
+                "reasons": [asdict(each) for each in answer.reasons],
+                "batch_id": gold["batch_id"],
+                "scored_at": None,
+                "table": None,
+                "version": None,
+                "explanation": self._explained(self._champion, gold["features"]),
+            }
+
+    def _explained(self, version: str, features: Mapping[str, Any] | None) -> Hop | None:
         """The score worked out anew from the model's numbers and gold's row: baseline and what
         each reason adds are the log-odds; None where the model or the row is not there."""
-        record = self._record(version)
-        if record is None or features is None or not set(record.features) <= set(features):
+        scorer = self._scorer(version, features)
+        if scorer is None or features is None:
             return None
-        if version not in self._scorers:
-            self._scorers[version] = Scorer(record, read_reasons())
-        scorer = self._scorers[version]
         contributions = scorer.contributions(features)
         log_odds = scorer.baseline + math.fsum(each.contribution for each in contributions)
         return {
@@ -363,14 +383,23 @@ class Tracing:
             "probability": probability(log_odds),
         }
 
+    def _scorer(self, version: str | None, features: Mapping[str, Any] | None) -> Scorer | None:
+        """The model made ready for these features; None where it is not there, or asks for more."""
+        record = self._record(version) if version else None
+        if record is None or features is None or not set(record.features) <= set(features):
+            return None
+        if record.version not in self._scorers:
+            self._scorers[record.version] = Scorer(record, read_reasons())
+        return self._scorers[record.version]
+
     # --- history -------------------------------------------------------------
 
     def _history(
         self,
-        silver: Sequence[dict[str, Any]],
-        gold: Sequence[dict[str, Any]],
-        scores: Sequence[dict[str, Any]],
-    ) -> Iterator[dict[str, Any]]:
+        silver: Sequence[Hop],
+        gold: Sequence[Hop],
+        scores: Sequence[Hop],
+    ) -> Iterator[Hop]:
         """Every extract that has the customer, the oldest first: when, and what had changed."""
         silver_of = {row["extract_date"]: row for row in silver}
         gold_of = {row["extract_date"]: row for row in gold}

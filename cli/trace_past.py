@@ -63,6 +63,10 @@ class Moment:
             return None
         return model.get("promotion", {}).get("champion") or model["version"]
 
+    def counted(self, what: str) -> bool:
+        """Whether the run came so far that it counted these."""
+        return what in self.summary.get("counts", {})
+
 
 def moment_of(settings: Settings, run_id: str) -> Moment:
     """The end of a run.

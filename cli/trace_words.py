@@ -197,8 +197,9 @@ def _training_words(model: Lineage) -> Iterator[str]:
 
 
 def _score(score: Lineage, in_full: bool) -> Iterator[str]:
+    decile = f"decile {score['decile']} of 10" if score["decile"] else "worked out anew"
     yield (
-        f"leaves with probability {score['probability']:.1%}, decile {score['decile']} of 10; "
+        f"leaves with probability {score['probability']:.1%}, {decile}; "
         f"extract of {score['extract_date']}, model {score['model_version']}"
     )
     explained = score["explanation"]

@@ -30,6 +30,9 @@ from homes import Home, Walked, quiet_port
 from monthly import cut_off, restated, tables_only
 from playwright.sync_api import Page, expect, sync_playwright
 
+from cli.trace import Tracing
+from cli.trace_past import moment_of
+from cli.trace_read import read_hops
 from lakehouse import online_store, spark_server
 from lakehouse.service import answers_on
 from lakehouse.settings import PROJECT
@@ -337,90 +340,141 @@ def test_as_of_the_only_run_is_what_stands_now(walked: Walked) -> None:
     assert walked.summary["run_id"] in said
 
 
+def test_a_past_score_that_the_table_has_no_more_is_worked_out_anew(
+    walked: Walked, traces: dict[str, Row]
+) -> None:
+    settings = walked.home.settings
+    moment = moment_of(settings, walked.summary["run_id"])
+    champion = moment.champion
+    assert champion == walked.summary["model"]["version"]
+    customers = [*APPENDED]
+    with spark_server.session(settings) as spark:
+        found = read_hops(settings, spark, customers, champion, moment, lambda _: None)
+    found.scores = []
+    tracing = Tracing(settings, found, champion, moment, {})
+    for customer_id in customers:
+        (anew,), (was,) = tracing.lineage(customer_id)["scores"], traces[customer_id]["scores"]
+        assert anew["probability"] == pytest.approx(was["probability"], abs=1e-12)
+        assert [each["text"] for each in anew["reasons"]] == [
+            each["text"] for each in was["reasons"]
+        ]
+        assert anew["explanation"] == was["explanation"]
+        assert (anew["decile"], anew["scored_at"]) == (None, None)
+
+
 # --- as of a past run --------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def restated_home(
-    extracts: Home, months: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Home, str, Path, Path]:
-    """A month, a run that was refused for another month, then the first month restated."""
-    folder = tmp_path_factory.mktemp("past")
-    first = months[0]
-    tables_only(extracts, first, extract_date=PAST)
-    refused = extracts.churn(
-        "run", cut_off(first, folder, 300), "--extract-date", REFUSED, "--json", code=3
-    )
-    second = restated(first, folder)
-    tables_only(extracts, second, extract_date=PAST)
-    return extracts, json.loads(refused.stdout)["run_id"], first, second
 
 
 PAST, REFUSED = "2012-03-31", "2012-03-15"
 
 
-def test_a_past_run_is_read_by_time_travel_and_rebuilt_when_the_files_are_gone(
-    restated_home: tuple[Home, str, Path, Path],
-) -> None:
-    home, run_id, first, second = restated_home
+@dataclass(frozen=True)
+class Restated:
+    """A home in which a month was published, then a run refused, then the month restated.
+
+    `gone` is a customer whom the restated month leaves out, `cheaper` one whom it bills less.
+    """
+
+    home: Home
+    run_id: str
+    before: Any
+    after: Any
+
+    @property
+    def gone(self) -> str:
+        return str(self.before.cell(2, 1).value)
+
+    @property
+    def cheaper(self) -> str:
+        return str(self.before.cell(self.before.max_row, 1).value)
+
+    def cells(self, number: int) -> Row:
+        header = (cell.value for cell in self.before[1])
+        return dict(zip(header, (cell.value for cell in self.before[number]), strict=True))
+
+    def traces(self, run_id: str = "") -> dict[str, Row]:
+        as_of = ["--run", run_id] if run_id else []
+        said = self.home.churn("trace", self.gone, self.cheaper, *as_of, "--json").stdout
+        return {each["customer_id"]: each for each in json.loads(said)}
+
+
+@pytest.fixture(scope="module")
+def restated_month(
+    extracts: Home, months: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Restated:
+    folder = tmp_path_factory.mktemp("past")
+    first, second = months[0], restated(months[0], folder)
+    tables_only(extracts, first, extract_date=PAST)
+    workbook = cut_off(first, folder, 300)
+    refused = extracts.churn("run", workbook, "--extract-date", REFUSED, "--json", code=3)
+    tables_only(extracts, second, extract_date=PAST)
     before, after = (openpyxl.load_workbook(path).worksheets[0] for path in (first, second))
-    header = [cell.value for cell in before[1]]
-    charge = header.index("MonthlyCharges")
-    # the first rows are missing in the restated month; the last one is cheaper there
-    gone, cheaper = before.cell(2, 1).value, before.cell(before.max_row, 1).value
-    then_charge = before.cell(before.max_row, charge + 1).value
+    return Restated(extracts, json.loads(refused.stdout)["run_id"], before, after)
 
-    now = {each["customer_id"]: each for each in several(home, gone, cheaper)}
-    assert now[gone]["silver"] == []
-    assert [row["became"] for row in now[gone]["bronze"]] == ["restated"]
-    assert PAST in now[gone]["absent_from"]
-    (of_today,) = now[cheaper]["silver"]
-    assert of_today["values"]["monthly_charges"] == after.cell(after.max_row, charge + 1).value
-    assert of_today["values"]["monthly_charges"] == pytest.approx(then_charge - 0.25)
 
-    travelled = {each["customer_id"]: each for each in several(home, gone, cheaper, run=run_id)}
-    assert travelled[gone]["as_of"]["read"]["silver"] == "time travel"
-    # gold has no versions: what was superseded is rebuilt
-    assert travelled[gone]["as_of"]["read"]["gold"] == "rebuilt from bronze"
-    assert travelled[gone]["as_of"]["todays_rules"] is True
-    for customer_id, number in ((gone, 2), (cheaper, before.max_row)):
-        trace = travelled[customer_id]
-        cells = dict(zip(header, (cell.value for cell in before[number]), strict=True))
-        (silver,) = trace["silver"]
-        assert silver["row_number"] == number
+def test_a_past_run_is_read_by_time_travel_and_rebuilt_when_the_files_are_gone(
+    restated_month: Restated,
+) -> None:
+    month = restated_month
+    now = month.traces()
+    assert now[month.gone]["silver"] == []
+    assert [row["became"] for row in now[month.gone]["bronze"]] == ["restated"]
+    assert PAST in now[month.gone]["absent_from"]
+    (of_today,) = now[month.cheaper]["silver"]
+    column = [cell.value for cell in month.after[1]].index("MonthlyCharges") + 1
+    charge = month.after.cell(month.after.max_row, column).value
+    assert of_today["values"]["monthly_charges"] == charge
+    assert charge != month.cells(month.before.max_row)["MonthlyCharges"]
+
+    travelled = month.traces(month.run_id)
+    forget_the_past(month.home)
+    rebuilt = month.traces(month.run_id)
+    for traces, how in ((travelled, "time travel"), (rebuilt, "rebuilt from bronze")):
+        holds_the_month_before(month, traces, how)
+    for customer_id in (month.gone, month.cheaper):
+        was, again = (without_times(each[customer_id]) for each in (travelled, rebuilt))
+        assert again == was
+    versions = [each[month.gone]["silver"][0]["version"] for each in (travelled, rebuilt)]
+    assert isinstance(versions[0], int) and versions[1] is None
+
+
+def holds_the_month_before(month: Restated, traces: dict[str, Row], how: str) -> None:
+    """Every hop says what the month's first workbook says."""
+    for customer_id, number in ((month.gone, 2), (month.cheaper, month.before.max_row)):
+        trace, cells = traces[customer_id], month.cells(number)
+        # gold has no versions: what was superseded is rebuilt
+        assert trace["as_of"]["read"]["silver"] == how
+        assert trace["as_of"]["read"]["gold"] == "rebuilt from bronze"
+        assert trace["as_of"]["todays_rules"] is True
+        (bronze,), (silver,), (gold,) = trace["bronze"], trace["silver"], trace["gold"]
+        assert bronze["became"] == "silver"
+        assert silver["row_number"] == bronze["row_number"] == number
         assert silver["values"]["monthly_charges"] == cells["MonthlyCharges"]
-        (gold,) = trace["gold"]
         assert gold["features"]["monthly_charges"] == cells["MonthlyCharges"]
         assert gold["features"]["tenure"] == cells["tenure"]
-        assert gold["batch_id"] == silver["batch_id"] == trace["bronze"][0]["batch_id"]
+        assert gold["batch_id"] == silver["batch_id"] == bronze["batch_id"]
         assert gold["churned"] == FLAGS[cells["Churn"]]
+        assert [each["verdict"] for each in trace["gate"]] == ["passed"]
+        assert gold["run_id"] == trace["gate"][0]["run_id"]
         # the refused run read nothing back from the online store
         assert trace["online"] is None and trace["feast"]["equals_gold"] is None
 
-    forget_the_past(home)
-    rebuilt = {each["customer_id"]: each for each in several(home, gone, cheaper, run=run_id)}
-    for customer_id, trace in rebuilt.items():
-        assert trace["as_of"]["read"]["silver"] == "rebuilt from bronze"
-        for hop in ("bronze", "rejected", "gate", "history"):
-            assert trace[hop] == travelled[customer_id][hop], hop
-        (was,), (again,) = travelled[customer_id]["silver"], trace["silver"]
-        assert was["version"] is not None and again["version"] is None
-        assert {**again, "version": was["version"]} == was
-        (of_gold,), (gold_again,) = travelled[customer_id]["gold"], trace["gold"]
-        assert gold_again == of_gold
 
-
-def several(home: Home, *customers: str, run: str = "") -> list[Row]:
-    as_of = ["--run", run] if run else []
-    traces: list[Row] = json.loads(home.churn("trace", *customers, *as_of, "--json").stdout)
-    return traces
+def without_times(trace: Row) -> Row:
+    """Without what no rebuild can know: versions, and when gold was published."""
+    hops = {hop: trace[hop] for hop in ("bronze", "rejected", "silver", "gate", "gold", "history")}
+    unknown = ("version", "published_at")
+    return {
+        hop: [{key: value for key, value in row.items() if key not in unknown} for row in rows]
+        for hop, rows in hops.items()
+    }
 
 
 def forget_the_past(home: Home) -> None:
     """What `churn tidy` does when the days have passed."""
     with spark_server.session(home.settings) as spark:
         spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
-        for table in ("silver.customers", "silver.rejected_rows"):
+        for table in ("silver.customers", "silver.rejected_rows", "gold.publications"):
             spark.sql(f"vacuum {table} retain 0 hours").collect()
 
 
