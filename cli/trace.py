@@ -112,7 +112,7 @@ class Tracing:
                 "sheet": row["_sheet"],
                 "row_number": row["_row_number"],
                 "extract_date": row["_extract_date"],
-                "cells": {name: row[name] for name in self._contract.names},
+                "cells": {name: row.get(name) for name in self._contract.names},
                 "extra": dict(row["_extra"] or {}),
                 "table": BRONZE,
                 "version": self._bronze_version(row),
@@ -178,7 +178,7 @@ class Tracing:
                 "version": self._silver_version(row["extract_date"]),
                 "cleaned_at": cleaning.get("cleaned_at"),
                 "rules_version": cleaning.get("rules_version") or rules_versions.get(batch_id),
-                "values": {each.silver: row[each.silver] for each in self._contract.columns},
+                "values": {each.silver: row.get(each.silver) for each in self._contract.columns},
                 "standardised": list(standardised(cells[_place(row)], row, self._contract)),
                 "lost": [
                     {key: each[key] for key in ("row_number", "reasons", "words")}

@@ -17,7 +17,7 @@ def standardised(
 ) -> Iterator[dict[str, Any]]:
     """The cells that silver holds otherwise than they were read, and by which rules."""
     for column in contract.columns:
-        cell, value = cells[column.name], silver[column.silver]
+        cell, value = cells.get(column.name), silver.get(column.silver)
         rules = _rules(column, cell, value)
         if rules:
             yield {

@@ -9,10 +9,7 @@ import math
 import random
 import re
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -26,7 +23,7 @@ from feast.infra.online_stores.helpers import _mmh3, _redis_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
-from homes import Home, Walked, quiet_port
+from homes import Home, Walked, served
 from monthly import cut_off, restated, tables_only
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -34,8 +31,6 @@ from cli.trace import Tracing
 from cli.trace_past import moment_of
 from cli.trace_read import read_hops
 from lakehouse import online_store, spark_server
-from lakehouse.service import answers_on
-from lakehouse.settings import PROJECT
 
 Row = dict[str, Any]
 # The appended rows of the workbook, by their numbers in Excel.
@@ -52,7 +47,6 @@ UNBILLED = "4472-LVYGI"
 DRAWN = 50
 FLAGS = {"Yes": 1, "No": 0, "1": 1, "0": 0}
 CHROMIUM = shutil.which("chromium")
-START_SECONDS = 90
 WIDTHS = {"phone": 390, "desktop": 1280}
 
 
@@ -486,24 +480,10 @@ def site(walked: Walked, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     """The server of `churn docs` over a folder of its own: the site itself is another's test."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "index.html").write_text("<!DOCTYPE html><title>site</title>")
-    port, log = quiet_port(), folder.parent / "site.log"
-    with log.open("wb") as written:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(folder)],
-            env={**walked.home.environ, "CHURN_DOCS_PORT": str(port)},
-            cwd=PROJECT,
-            stdout=written,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not answers_on(port):
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+    log = folder.parent / "site.log"
+    command = [sys.executable, "-c", SERVE, str(folder)]
+    with served(walked.home, command, "CHURN_DOCS_PORT", log) as address:
+        yield address
     # ids are nobody's business in a log
     assert "7590-VHVEG" not in log.read_text() and "GET /trace" in log.read_text()
 
