@@ -68,7 +68,25 @@ def dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
         )
 
 
-def _invoke(settings: Settings, arguments: list[str], on_node: OnNode) -> Any:
+def compiled_models(settings: Settings, names: Sequence[str]) -> dict[str, str]:
+    """The SQL of models as a build of this checkout would run it, by name; nothing is built.
+
+    Raises:
+        ChurnError: dbt could not compile them.
+    """
+    os.environ.update(settings.for_dbt())
+    # A place of its own: a build that is under way reads and writes the usual one.
+    answer = _invoke(settings, ["compile", "--select", *names], lambda *_: None, "dbt_compiled")
+    if not answer.success:
+        raise ChurnError(
+            f"dbt could not compile {', '.join(names)}: {answer.exception or 'see the log'}",
+            where=f"{settings.home}/logs/dbt/dbt.log",
+            remedy="correct what the message names",
+        )
+    return {each.node.name: each.node.compiled_code for each in answer.result.results}
+
+
+def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: str = "dbt") -> Any:
     from dbt.cli.main import dbtRunner
 
     def watch(event: Any) -> None:
@@ -79,7 +97,7 @@ def _invoke(settings: Settings, arguments: list[str], on_node: OnNode) -> Any:
 
     places = [
         *("--project-dir", str(settings.project), "--profiles-dir", str(settings.project)),
-        *("--target-path", str(settings.home / "dbt"), "--log-level", "none"),
+        *("--target-path", str(settings.home / target), "--log-level", "none"),
         *("--log-path", str(settings.home / "logs" / "dbt"), "--log-level-file", "debug"),
     ]
     return dbtRunner(callbacks=[watch]).invoke([*arguments, *places])

@@ -359,18 +359,25 @@ def show(settings: Settings, customer_id: str, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("customer_id")
+@click.argument("customer_ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--run", "run_id", metavar="RUN", help="As it was when that run had ended.")
 @JSON
 @command
-def trace(settings: Settings, customer_id: str, as_json: bool) -> None:
-    """Show where a customer's numbers come from: workbook row to score."""
-    from cli.customer import trace_lines, traced
+def trace(
+    settings: Settings, customer_ids: tuple[str, ...], run_id: str | None, as_json: bool
+) -> None:
+    """Show where a customer's numbers come from: workbook row to score.
 
-    lineage = traced(settings, customer_id, _say)
+    With --json one ID prints one object, several print a list.
+    """
+    from cli.trace import traced
+    from cli.trace_words import trace_lines
+
+    lineages = traced(settings, customer_ids, _say, run_id)
     if as_json:
-        _print_json(lineage)
+        _print_json(lineages[0] if len(customer_ids) == 1 else lineages)
     else:
-        click.echo("\n".join(trace_lines(lineage)))
+        click.echo("\n\n".join("\n".join(trace_lines(each)) for each in lineages))
 
 
 @main.command()
@@ -422,13 +429,14 @@ def api_key_revoke(settings: Settings, name: str) -> None:
 @click.option("--no-serve", is_flag=True, help="Build the site and end.")
 @command
 def docs(settings: Settings, no_serve: bool) -> None:
-    """Build the site (front page, dbt docs, reports) and serve it on loopback."""
-    from cli.site import build_site, serve_site
+    """Build the site (front page, dbt docs, reports) and serve it, with traces, on loopback."""
+    from cli.site import build_site
+    from cli.site_server import serve_site
 
     folder = build_site(settings, _say)
     click.echo(f"the site lies in {folder}")
     if not no_serve:
-        serve_site(folder, settings.docs_port, _say)
+        serve_site(settings, folder, _say)
 
 
 @main.command()
@@ -598,7 +606,7 @@ def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def _print_json(value: dict[str, Any] | list[dict[str, Any]]) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
 
 

@@ -1,7 +1,5 @@
-"""The site: front page, dbt docs, the reports they lead to, as static files; and their server."""
+"""The site: front page, dbt docs, the reports they lead to, as static files."""
 
-import functools
-import http.server
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +17,6 @@ from cli.front_page import (
     report_of,
 )
 from lakehouse import spark_server
-from lakehouse.errors import Unavailable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.whole_files import written_whole
@@ -79,26 +76,3 @@ def _write(path: Path, page: str) -> Path:
     with written_whole(path) as draft:
         draft.write_text(page)
     return path
-
-
-def serve_site(folder: Path, port: int, say: Say) -> None:
-    """Serve a folder on loopback until interrupted.
-
-    Raises:
-        Unavailable: the port is taken.
-    """
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    try:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
-    except OSError as fault:
-        raise Unavailable(
-            f"Port {port} for the docs site is taken: {fault}",
-            where=f"127.0.0.1:{port}",
-            remedy="set CHURN_DOCS_PORT to a free port",
-        ) from fault
-    with server:
-        say(f"the docs are at http://127.0.0.1:{port} (Ctrl-C ends)")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            say("stopped")

@@ -44,10 +44,10 @@ class Scorer:
         self.features = tuple(record.features)
         self._log1p: tuple[str, ...] = tuple(record.parameters["log1p"])
         self._reasons = reasons_for([*record.features, *record.derived], declared)
-        self._baseline = record.form.baseline
+        self.baseline = record.form.baseline
         self._parts = _parts(record.form, self._reasons)
         inputs = with_derived(dict.fromkeys(self.features, 0.0), self._log1p)
-        if not math.isfinite(self._baseline + math.fsum(self._parts.contributions(inputs))):
+        if not math.isfinite(self.baseline + math.fsum(self._parts.contributions(inputs))):
             raise ValueError(f"the numbers of model {record.version} are not finite")
 
     def answer(self, features: Features) -> Answer:
@@ -68,10 +68,20 @@ class Scorer:
             Given(feature, reason.words.say(features), -lowered)
             for lowered, feature, reason in raising[:TOP]
         )
-        log_odds = self._baseline + math.fsum(contributions)
+        log_odds = self.baseline + math.fsum(contributions)
         if not math.isfinite(log_odds):
             raise ValueError("the log-odds are not finite")
         return Answer(probability(log_odds), tuple(given))
+
+    def contributions(self, features: Features) -> tuple[Given, ...]:
+        """What every reason adds to the log-odds, or takes from them, the strongest first; with
+        `baseline` they are the log-odds."""
+        found = self._parts.contributions(with_derived(features, self._log1p))
+        given = (
+            Given(reason.feature, reason.words.say(features), moved)
+            for reason, moved in zip(self._reasons, found, strict=True)
+        )
+        return tuple(sorted(given, key=lambda each: (-abs(each.contribution), each.feature)))
 
 
 def probability(log_odds: float) -> float:

@@ -3,8 +3,12 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from lakehouse.sql import query
 
 BIN = Path(sys.executable).parent
 RUN_SECONDS = 600
+SITE_SECONDS = 90
 # A Spark server takes three gigabytes; two test runs are to fit beside each other.
 SERVERS_AT_ONCE = 2
 
@@ -141,6 +146,29 @@ def quiet_port() -> int:
         port = random.SystemRandom().randrange(20_000, 32_000)
         if not answers_on(port):
             return port
+
+
+@contextmanager
+def served(home: Home, command: list[str | Path], port_variable: str, log: Path) -> Iterator[str]:
+    """A site of the home's that a command serves until it is interrupted: its address."""
+    port = quiet_port()
+    with log.open("wb") as written:
+        process = subprocess.Popen(
+            command,
+            env={**home.environ, port_variable: str(port)},
+            cwd=PROJECT,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + SITE_SECONDS
+        while not answers_on(port):
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
 
 
 @dataclass(frozen=True)

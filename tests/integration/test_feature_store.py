@@ -2,23 +2,17 @@
 
 import json
 import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from homes import BIN, Walked
+from homes import BIN, Walked, served
 from playwright.sync_api import expect, sync_playwright
 
 from feature_repo.layout import redis_key
 from lakehouse import online_store
-from lakehouse.service import answers_on, free_port
-from lakehouse.settings import PROJECT
 
 CHROMIUM = shutil.which("chromium")
-START_SECONDS = 90
 SOMEBODY = "7590-VHVEG"
 
 
@@ -55,24 +49,9 @@ def test_what_verify_finds_is_named_and_the_next_materialization_mends_it(
 @pytest.fixture
 def site(walked: Walked, tmp_path: Path) -> Iterator[str]:
     """The address of Feast's site."""
-    port, log = free_port(), tmp_path / "site.log"
-    with log.open("wb") as written:
-        process = subprocess.Popen(
-            [BIN / "churn", "features", "ui"],
-            env={**walked.home.environ, "CHURN_FEAST_UI_PORT": str(port)},
-            cwd=PROJECT,
-            stdout=written,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not answers_on(port):
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+    command: list[str | Path] = [BIN / "churn", "features", "ui"]
+    with served(walked.home, command, "CHURN_FEAST_UI_PORT", tmp_path / "site.log") as address:
+        yield address
 
 
 def test_feasts_site_shows_what_is_declared(site: str, tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""What a trace asks of the tables, hop by hop, for several customers at once.
+
+`:customers` are ids as silver has them, `:batches` loads, `:row_numbers` rows of their sheets.
+"""
+
+# The sheet's cell may have blanks around the id; whose row it is decides the caller.
+SOURCE_ROWS = """
+    select * from bronze.telco_customers
+    where
+        exists(array(:customers), each -> contains(customerID, each))
+        -- rows of an ingest that broke off have no line among the loads, and count nowhere
+        and _batch_id in (select batch_id from bronze.loads)
+    order by _loaded_at, _batch_id, _row_number
+"""
+LOADS = """
+    select batch_id, extract_date, source_file, source_sha256, _loaded_at as loaded_at
+    from bronze.loads order by _loaded_at, batch_id
+"""
+CLEANINGS = """
+    select batch_id, rules_version, cleaned_at
+    from silver.load_counts where batch_id in (:batches)
+"""
+SILVER_ROWS = """
+    select * from {customers}
+    where customer_id in (:customers) order by extract_date
+"""
+# By row, since a rejected row need not have an id that anybody could trim.
+REJECTED_ROWS = """
+    select _batch_id, _row_number, extract_date, reasons from {rejected_rows}
+    where _batch_id in (:batches) and _row_number in (:row_numbers)
+    order by extract_date, _row_number
+"""
+JUDGEMENTS = """
+    select batch_id, run_id, judged_at, rules_version, rule, severity, figure, threshold, verdict,
+        compared_with
+    from audit.gate_results where batch_id in (:batches)
+    order by judged_at, severity, rule
+"""
+VERDICTS = "select batch_id, extract_date, run_id, judged_at, verdict from {verdicts} as verdicts"
+FIRST_JUDGED = "select batch_id, min(judged_at) as judged_at from audit.gate_results group by 1"
+PUBLICATIONS = """
+    select batch_id, extract_date, run_id, created_timestamp, published_at
+    from {publications} order by extract_date, published_at
+"""
+GOLD_ROWS = """
+    select features.*, features._metadata.file_path as file, labels.churned,
+        publications.batch_id, publications.run_id, publications.published_at
+    from gold.customer_features as features
+    inner join gold.publications as publications
+        on features.extract_date = publications.extract_date
+        and features.created_timestamp = publications.created_timestamp
+    left join gold.churn_labels as labels
+        on features.customer_id = labels.customer_id
+        and features.extract_date = labels.extract_date
+    where features.customer_id in (:customers)
+    order by features.extract_date
+"""
+# The champion's score of the latest extract comes first: it is the one that counts.
+SCORES = """
+    select * from {scores}
+    where customer_id in (:customers)
+    order by extract_date desc, model_version = :champion desc, scored_at desc
+"""

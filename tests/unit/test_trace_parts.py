@@ -1,0 +1,110 @@
+"""Parts of a trace that need no server: versions of tables, rules of cells, who may ask."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from cli.site_server import is_loopback
+from cli.table_history import Commit, TableHistory
+from cli.trace_past import chained
+from cli.trace_rules import changes, standardised
+from seeds_loader.contract import read_contract
+
+BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
+JANUARY, FEBRUARY = date(2025, 1, 31), date(2025, 2, 28)
+
+
+def commit(version: int, writes: bool = True, replaced: str = "") -> Commit:
+    return Commit(version, BEGIN + timedelta(days=version), writes, replaced)
+
+
+HISTORY = TableHistory(
+    [
+        commit(3),
+        commit(4, replaced="(extract_date = DATE '2025-02-28')"),
+        commit(5, writes=False),
+        commit(6, replaced="(extract_date = DATE '2025-01-31')"),
+    ]
+)
+
+
+def test_a_version_stands_until_the_next_and_forgotten_ones_are_none() -> None:
+    assert HISTORY.at(BEGIN + timedelta(days=5, hours=1)) == 5
+    assert HISTORY.at(BEGIN + timedelta(days=5)) == 5
+    assert HISTORY.at(BEGIN + timedelta(days=2)) is None
+    assert TableHistory([]).at(BEGIN) is None
+
+
+def test_the_version_that_wrote_something_is_found() -> None:
+    assert HISTORY.wrote_extract(JANUARY) == 6
+    assert HISTORY.wrote_extract(FEBRUARY) == 4
+    # of before the second writing of January only the table's creation is left
+    assert HISTORY.wrote_extract(JANUARY, until=5) == 3
+    assert HISTORY.wrote_extract(FEBRUARY, until=2) is None
+    assert HISTORY.first_since(BEGIN + timedelta(days=4, hours=1)) == 6
+    assert HISTORY.first_since(BEGIN + timedelta(days=7)) is None
+    assert HISTORY.wrote_between(BEGIN + timedelta(days=3), BEGIN + timedelta(days=6)) == 4
+    assert HISTORY.wrote_between(BEGIN + timedelta(days=3), None) == 6
+
+
+def test_each_rule_that_changed_a_cell_is_named() -> None:
+    contract = read_contract()
+    cells: dict[str, str | None] = {column.name: "No" for column in contract.columns}
+    silver: dict[str, object] = {column.silver: "No" for column in contract.columns}
+    silver |= {column.silver: 0 for column in contract.columns if column.type == "flag"}
+    told = {
+        "customerID": (" A ", "A", ["trimmed"]),
+        "gender": ("\u00a0FEMALE", "Female", ["trimmed", "spelled"]),
+        "Contract": ("One year", "One year", []),
+        "Partner": (" yes", 1, ["trimmed", "coded"]),
+        "tenure": ("0", 0, []),
+        "MonthlyCharges": ("50.250", 50.25, ["number"]),
+        "TotalCharges": (" ", 0.0, ["blank_is_zero"]),
+    }
+    names = {column.name: column.silver for column in contract.columns}
+    for name, (cell, value, _) in told.items():
+        cells[name], silver[names[name]] = cell, value
+    found = {each["column"]: each["rules"] for each in standardised(cells, silver, contract)}
+    assert {name: found.get(name, []) for name in told} == {
+        name: rules for name, (_, _, rules) in told.items()
+    }
+    plain = (column.name for column in contract.columns if column.type == "category")
+    assert not [name for name in plain if name in found and name != "gender"]
+
+
+def test_changes_are_told_from_one_extract_to_the_next() -> None:
+    assert changes({"a": 1, "b": 2}, {"a": 1, "b": 3}) == {"b": {"before": 2, "after": 3}}
+    assert changes(None, {"a": 1}) == changes({"a": 1}, None) == {}
+
+
+def test_the_models_are_chained_with_their_tables_replaced() -> None:
+    models = {
+        "checked_rows": "select * from bronze.telco_customers join silver.open_loads",
+        "customers": "select customers.id from silver.checked_rows as customers",
+    }
+    sql = chained(models, "customers", {"batches": ["it's"], "row_numbers": [2, 3]})
+    assert "select * from traced_rows join traced_loads" in sql
+    assert "select customers.id from traced_checked_rows as customers" in sql
+    assert r"_batch_id in ('it\'s') and _row_number in (2, 3)" in sql
+    assert "silver." not in sql
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [
+        ("127.0.0.1", True),
+        ("localhost:8081", True),
+        ("LOCALHOST", True),
+        ("[::1]:8081", True),
+        ("", False),
+        ("evil.example", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example:8081", False),
+        ("localhost@evil.example", False),
+        ("evil.example@localhost", False),
+        ("0.0.0.0", False),
+        ("[::1", False),
+    ],
+)
+def test_only_names_of_loopback_are_answered(host: str, is_ours: bool) -> None:
+    assert is_loopback(host) == is_ours
