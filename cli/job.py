@@ -130,8 +130,10 @@ def _run(
     summary = job.summary
     loaded = offer(spark, extract, extract_date, job.run_id, job.steps)
     summary |= offered(extract, loaded)
+    changes = [loaded.is_new, _build(job, spark, loaded), _online(job, spark)]
+    # Beside the training, in which this process waits for Spark.
     opened = opening(job.settings)
-    changes = [loaded.is_new, _build(job, spark, loaded), _online(job, spark), _model(job, spark)]
+    changes.append(_model(job, spark))
     # As late as possible: readers of what was superseded have had time to finish.
     remove_superseded_files(job.settings, spark)
     summary["unchanged"] = not any(changes)
