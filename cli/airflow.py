@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 
 import psutil
 
-from cli.site import build_site
 from lakehouse.errors import ChurnError, Unavailable, Unusable
 from lakehouse.postgresql import database
 from lakehouse.service import Say, Service, answers_on
@@ -107,6 +106,9 @@ def prepare(settings: Settings, say: Say, dags: Path | None = None) -> dict[str,
 
     Returns the environment of the parts. `dags`: a folder of other DAGs.
     """
+    # Imported here: a part's health check, every few seconds, has no use for Spark's client.
+    from cli.site import build_site
+
     home = settings.home / "airflow"
     home.mkdir(parents=True, exist_ok=True)
     password(settings)

@@ -21,7 +21,8 @@ WHITE = Font(name=FACE, bold=True, color="FFFFFFFF")
 BOLD = Font(name=FACE, bold=True)
 HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
 MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
-WRAPPED = Alignment(vertical="top", wrap_text=True, indent=1)
+# Without `left` the indent counts for nothing, and a number touches the text beside it.
+WRAPPED = Alignment(horizontal="left", vertical="top", wrap_text=True, indent=1)
 TOP = Alignment(vertical="top")
 # How many characters of a note stand in a line, and how high a line is, in points.
 NOTE_LINE, LINE_HEIGHT = 100, 15

@@ -2,20 +2,15 @@
 
     python -m lakehouse.cluster master HOST [arguments of Spark's own]
     python -m lakehouse.cluster worker HOST [arguments of Spark's own] spark://HOST:PORT
-    python -m lakehouse.cluster check http://HOST:PORT [HOST of a worker]
 
 HOST is the name by which others of the cluster reach the process, and what it listens on. Both
 stay in the foreground, for a supervisor (a container, a service manager) to keep up; cores and
 memory are Spark's own variables, such as `SPARK_WORKER_CORES` and `SPARK_WORKER_MEMORY`. The Spark
 server joins the cluster by `CHURN_SPARK_MASTER`.
-
-`check` asks a master, at its web door, whether it is at work and, if named, knows that worker.
 """
 
-import json
 import os
 import sys
-import urllib.request
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -26,7 +21,6 @@ from lakehouse.toolbox import SPARK_HOME, find_java
 # A master and a worker only watch over others; what they do not need, executors have.
 MEMORY = ("-Xmx192m", "-XX:+UseSerialGC")
 SCALA = "2.13"  # of the pyspark wheel
-ALIVE = "ALIVE"
 
 
 def command(role: str, host: str, *arguments: str) -> list[str]:
@@ -58,26 +52,9 @@ def environment(host: str) -> dict[str, str]:
     }
 
 
-def check(address: str, worker: str | None = None) -> None:
-    """End with a word on why where the master, or that worker of it, is not at work."""
-    try:
-        with urllib.request.urlopen(f"{address}/json/", timeout=10) as answer:
-            master = json.load(answer)
-    except OSError as fault:
-        sys.exit(f"{address}: {fault}")
-    if master["status"] != ALIVE:
-        sys.exit(f"{address}: {master['status']}")
-    alive = {each["host"] for each in master["workers"] if each["state"] == ALIVE}
-    if worker is not None and worker not in alive:
-        sys.exit(f"{address}: knows no worker {worker}, but {', '.join(sorted(alive)) or 'none'}")
-
-
 def main() -> None:
-    """Check, or become the process."""
+    """Become the process."""
     role, *arguments = sys.argv[1:]
-    if role == "check":
-        check(*arguments)
-        return
     line = command(role, *arguments)
     os.execve(line[0], line, environment(arguments[0]))
 

@@ -1,26 +1,32 @@
-"""Whether the Spark server does its work: a statement through the DataFrame door.
+"""Whether the Spark server does its work: a statement through the SQL door.
 
     python -m lakehouse.health
 
-Ends with 0 or, with a word on why, with 1: for a container's health check.
+Ends with 0 or, with a word on why, with 1: for a container's health check. Called every few
+seconds, it goes by Thrift, whose client costs a tenth of the DataFrame door's in time and memory.
 """
 
 import sys
 
-from lakehouse import spark_server
-from lakehouse.errors import ChurnError
+from pyhive import hive
+
 from lakehouse.settings import read_settings
+
+# The last of the schemas that a starting server makes.
+LAST_SCHEMA = "gold"
 
 
 def main() -> None:
-    """Ask for the number of schemas, which the metastore has to answer."""
+    """Ask for a schema, which the metastore has to answer."""
+    settings = read_settings()
     try:
-        with spark_server.session(read_settings()) as spark:
-            known = spark.sql("show schemas").toArrow().num_rows
-    except ChurnError as fault:
-        sys.exit(str(fault))
-    if known < len(spark_server.SCHEMAS):
-        sys.exit(f"the metastore knows {known} schemas only")
+        with (
+            hive.connect(settings.spark_host, settings.thrift_port) as door,
+            door.cursor() as cursor,
+        ):
+            cursor.execute(f"describe schema {LAST_SCHEMA}")
+    except Exception as fault:  # whatever it is, the server is not well
+        sys.exit(f"{settings.spark_host}:{settings.thrift_port}: {fault}")
 
 
 if __name__ == "__main__":

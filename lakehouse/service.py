@@ -23,6 +23,7 @@ from lakehouse.errors import Unavailable
 from lakehouse.settings import LOOPBACK
 from lakehouse.whole_files import written_whole
 
+CONNECT_SECONDS = 10
 IDLE_SECONDS = 30 * 60
 # The system takes some seconds to take back what a killed process of some gigabytes had.
 PORT_SECONDS = 10.0
@@ -211,9 +212,12 @@ def is_alive(pid: int, created: float) -> bool:
 
 
 def answers_on(port: int, host: str = LOOPBACK) -> bool:
-    """Whether something accepts connections on the port."""
+    """Whether something accepts connections on the port.
+
+    Nobody there is told at once; a machine that is short of everything may take some seconds.
+    """
     try:
-        with socket.create_connection((host, port), timeout=1):
+        with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
             return True
     except OSError:
         return False

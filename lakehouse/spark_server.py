@@ -31,7 +31,11 @@ STAY_SECONDS = 1
 ANSWER_SECONDS = 15
 # The client's own policy tries for ten minutes to reach a server that is gone.
 RETRIES = {"max_retries": 6, "max_backoff": 4000}
-CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+# Of a container: in version 2 of the kernel's control groups and, where engines still use it, in 1.
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 # Spark's own launcher script opens these packages to the libraries it uses.
 OPENED = [
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
@@ -286,12 +290,9 @@ def module_options() -> list[str]:
 
 def heap_megabytes() -> int:
     """Half of the memory of the machine, or of the container, between 0.75 and 4 GiB."""
-    memory = psutil.virtual_memory().total
-    try:
-        limit = CONTAINER_LIMIT.read_text().strip()
-    except OSError:
-        limit = "max"
-    half = min(memory, int(limit) if limit.isdecimal() else memory) // 2**21
+    told = (each.read_text().strip() for each in CONTAINER_LIMITS if each.exists())
+    limits = [int(limit) for limit in told if limit.isdecimal()]  # not "max"
+    half = min([psutil.virtual_memory().total, *limits]) // 2**21
     return max(768, min(4096, half))
 
 
