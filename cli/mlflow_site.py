@@ -63,7 +63,7 @@ def _application(settings: Settings, folder: Path) -> Any:
     """MLflow's WSGI application; it reads its configuration from the environment, at import."""
     from trainer import tracking  # first: it tells MLflow to report to nobody
 
-    os.environ |= {**settings.aws, **_places(settings), **_names(settings)}
+    os.environ |= {**settings.aws, **_places(settings), **_names()}
     if settings.mlflow_database_url is None:
         tracking.open_store(settings)
     from mlflow.server import app
@@ -107,7 +107,10 @@ def _places(settings: Settings) -> dict[str, str]:
     }
 
 
-def _names(settings: Settings) -> dict[str, str]:
-    """By another name it answers nobody: no page of elsewhere can make a browser ask it."""
-    hosts = [f"{name}:{settings.mlflow_port}" for name in ("localhost", LOOPBACK, "mlflow")]
-    return {"MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts)}
+def _names() -> dict[str, str]:
+    """By another name it answers nobody: no page of elsewhere can make a browser ask it.
+
+    A port in front of this one may have another number.
+    """
+    hosts = ",".join(f"{name}:*" for name in ("localhost", LOOPBACK, "mlflow"))
+    return {"MLFLOW_SERVER_ALLOWED_HOSTS": os.environ.get("MLFLOW_SERVER_ALLOWED_HOSTS", hosts)}

@@ -29,7 +29,7 @@ from trainer import registry
 
 STEPS = 7
 # Folders of CHURN_HOME that must be empty.
-FILLED = (*HOME, "registry", "mlflow")
+FILLED = (*HOME, "registry")
 
 
 @dataclass(frozen=True)

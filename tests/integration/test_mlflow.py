@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from homes import BIN, Walked, quiet_port
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
+from object_store import object_store
+from pyarrow import fs
+from test_sql_registry import database  # noqa: F401  a server of PostgreSQL
 
 from cli.model_page import model_page
 from lakehouse.errors import ChurnError, Unavailable
@@ -290,22 +294,34 @@ def test_a_server_that_is_away_is_named(versions: Settings) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Its address, and its password."""
+def served(
+    database: dict[str, str],  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[str, str]]:
+    """As in the stack: rows in PostgreSQL, files in an object store. Its address and password."""
     home, port, password = tmp_path_factory.mktemp("served"), quiet_port(), "a password of a test"
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith("CHURN_")},
         "CHURN_HOME": str(home),
+        "CHURN_LAKE_URI": "s3a://lake/churn",
         "CHURN_MLFLOW_PORT": str(port),
         "CHURN_MLFLOW_PASSWORD": password,
+        "CHURN_MLFLOW_DATABASE_URL": database["CHURN_REGISTRY_URL"],
+        "PGPASSFILE": database["PGPASSFILE"],
     }
-    with (home / "log").open("w") as log:
+    with object_store(tmp_path_factory.mktemp("store")) as store, (home / "log").open("w") as log:
+        store.files().create_dir("lake")
+        environ |= store.environ
         server = subprocess.Popen([BIN / "churn", "mlflow"], env=environ, stdout=log, stderr=log)
+        check = [sys.executable, "-m", "cli.mlflow_check"]
         try:
-            transport = httpx.HTTPTransport(retries=60)
-            with httpx.Client(transport=transport) as asking:
-                asking.get(f"http://127.0.0.1:{port}/health", timeout=60).raise_for_status()
+            deadline = time.monotonic() + 120
+            while subprocess.run(check, env=environ, cwd=PROJECT, stderr=log).returncode:
+                assert server.poll() is None and time.monotonic() < deadline
             yield f"http://127.0.0.1:{port}", password
+            below = fs.FileSelector("lake/churn/_mlflow", recursive=True)
+            names = {each.base_name for each in store.files().get_file_info(below)}
+            assert {"MLmodel", "record.json", "model.html"} <= names
         finally:
             server.terminate()
             server.wait(30)
@@ -317,7 +333,7 @@ def test_a_server_shows_nothing_without_its_password(served: tuple[str, str]) ->
     asked = f"{address}/api/2.0/mlflow/experiments/search?max_results=1"
     assert httpx.get(asked).status_code == 401
     assert httpx.get(address).status_code == 401
-    assert httpx.get(asked, auth=("admin", "another")).status_code == 401
+    assert httpx.get(asked, auth=("admin", password[::-1])).status_code == 401
     assert httpx.get(asked, auth=("admin", password)).status_code == 200
     # by a name that is not its own: a browser that another page talked into asking
     foreign = httpx.get(asked, auth=("admin", password), headers={"Host": "elsewhere.example"})
@@ -330,7 +346,7 @@ def test_a_server_shows_nothing_without_its_password(served: tuple[str, str]) ->
 def test_versions_are_logged_to_a_server(versions: Settings, served: tuple[str, str]) -> None:
     address, password = served
     with pytest.raises(Unavailable, match="CHURN_MLFLOW_PASSWORD"):
-        tracking.open_store(replace(versions, mlflow_url=address, mlflow_password="another"))
+        tracking.open_store(replace(versions, mlflow_url=address, mlflow_password=password[::-1]))
     settings = replace(versions, mlflow_url=address, mlflow_password=password)
     assert followed(settings).champion == registry.champion_version(versions)
     assert followed(settings).logged == []
