@@ -8,6 +8,8 @@ from cli import job
 from cli.front_page import EVALUATION
 from cli.progress import Steps
 from cli.report import count, decimal, page, percent
+from cli.tracked import follow_registry
+from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
 from lakehouse.whole_files import written_whole
 from trainer import registry
@@ -37,6 +39,8 @@ def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
     if not path.exists() or steps.seconds:
         with written_whole(path) as draft:
             draft.write_text(page("evaluation.html.j2", _views(figures)))
+        with run_lock(settings, "churn evaluate", steps.say):
+            follow_registry(settings, steps)
     return {**figures, "page": str(path)}
 
 

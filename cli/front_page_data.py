@@ -58,7 +58,7 @@ def gather(settings: Settings, spark: SparkSession) -> FrontPage:
         services=(
             Service("Airflow", settings.airflow_port, "churn airflow up"),
             Service("Feast", settings.feast_ui_port, "churn features ui"),
-            Service("MLflow", settings.mlflow_port, ""),
+            Service("MLflow", settings.mlflow_port, "churn mlflow"),
             Service("Scoring API", settings.api_port, "churn serve"),
         ),
         has_dbt_docs=(settings.home / SITE / DBT_DOCS).is_file(),

@@ -16,6 +16,7 @@ from cli.build import Outcome, dbt_build
 from cli.faults import explained
 from cli.preload import preload
 from cli.progress import Step, Steps
+from cli.tracked import follow_registry, opening
 from cli.watch import watched
 from lakehouse import spark_server
 from lakehouse.errors import ChurnError, GateRefused, Unusable
@@ -37,7 +38,7 @@ if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where th
     from trainer.score import Scores
     from trainer.train import Training
 
-STEPS = 11
+STEPS = 12
 # Unit tests check the project's code, not the data: `dbt build` and CI run them, a monthly run
 # has no need to.
 DATA_ONLY = ["--exclude-resource-type", "unit_test"]
@@ -129,7 +130,10 @@ def _run(
     summary = job.summary
     loaded = offer(spark, extract, extract_date, job.run_id, job.steps)
     summary |= offered(extract, loaded)
-    changes = [loaded.is_new, _build(job, spark, loaded), _online(job, spark), _model(job, spark)]
+    changes = [loaded.is_new, _build(job, spark, loaded), _online(job, spark)]
+    # Beside the training, in which this process waits for Spark.
+    opened = opening(job.settings)
+    changes.append(_model(job, spark))
     # As late as possible: readers of what was superseded have had time to finish.
     remove_superseded_files(job.settings, spark)
     summary["unchanged"] = not any(changes)
@@ -138,6 +142,8 @@ def _run(
         job.steps.say("nothing has changed since this workbook was run before")
     with job.steps.step("report") as step:
         step.outcome = str(write_report(job, spark))
+    write_summary(job)
+    follow_registry(job.settings, job.steps, opened)
     return close(job, spark)
 
 
@@ -453,8 +459,12 @@ def train_only(settings: Settings, steps: Steps) -> "Training":
     """The model, by itself."""
     from trainer.train import train
 
-    with writing(settings, "churn train", "train", steps) as (spark, step):
-        return train(settings, spark, step.say)
+    opened = opening(settings)
+    with lake(settings, "churn train", steps) as spark:
+        with steps.step("train") as step:
+            training = train(settings, spark, step.say)
+        follow_registry(settings, steps, opened)
+    return training
 
 
 def evaluate_only(settings: Settings, steps: Steps, again: bool) -> Evaluated:
@@ -496,12 +506,14 @@ def roll_back(settings: Settings, version: str | None, steps: Steps) -> str:
     from trainer import registry
     from trainer.score import score
 
-    with writing(settings, "churn rollback", "rollback", steps) as (spark, step):
-        target = registry.roll_back(settings, version)
-        # Those that are there are as they were; for an extract that came later they are made.
-        score(settings, spark, step.say)
-        step.outcome = target
-        return target
+    with lake(settings, "churn rollback", steps) as spark:
+        with steps.step("rollback") as step:
+            target = registry.roll_back(settings, version)
+            # Those that are there are as they were; for an extract that came later they are made.
+            score(settings, spark, step.say)
+            step.outcome = target
+        follow_registry(settings, steps)
+    return target
 
 
 def score_only(settings: Settings, steps: Steps) -> "Scores":

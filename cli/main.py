@@ -269,7 +269,7 @@ def train(settings: Settings) -> None:
     """Train on the published extracts; the champion goes only if the new model is better."""
     from cli import job
 
-    training = job.train_only(settings, Steps(2))
+    training = job.train_only(settings, Steps(3))
     click.echo(f"{training.record.version}: {training.in_words()}")
     click.echo(training.decision.reason)
 
@@ -281,7 +281,7 @@ def rollback(settings: Settings, version: str | None) -> None:
     """Make the last champion, or VERSION, the champion again; what it replaces stays withdrawn."""
     from cli import job
 
-    click.echo(f"{job.roll_back(settings, version, Steps(2))} is the champion")
+    click.echo(f"{job.roll_back(settings, version, Steps(3))} is the champion")
 
 
 @main.command()
@@ -292,7 +292,7 @@ def evaluate(settings: Settings, again: bool, as_json: bool) -> None:
     """Judge the champion in full, once a version: intervals, slices, costs; and as a page."""
     from cli.evaluation import evaluation, evaluation_lines
 
-    figures = evaluation(settings, Steps(2), again)
+    figures = evaluation(settings, Steps(3), again)
     if as_json:
         _print_json(figures)
     else:
@@ -387,6 +387,15 @@ def serve(settings: Settings) -> None:
     from serving.server import serve as serve_api
 
     serve_api(settings, _say)
+
+
+@main.command("mlflow")
+@command
+def serve_mlflow(settings: Settings) -> None:
+    """Serve MLflow's site on the models, on loopback, until interrupted."""
+    from cli.mlflow_site import serve
+
+    serve(settings, _say)
 
 
 @main.group("api-key")

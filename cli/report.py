@@ -194,9 +194,9 @@ def _views(data: ReportData) -> dict[str, Any]:
         "champion": _champion(model),
         "label": model.get("label") or {},
         "watch": summary.get("watch") or {},
-        "score_columns": list(_score_columns(data.evaluations, model)),
+        "score_columns": list(score_columns(data.evaluations, model)),
         "score_names": SCORES,
-        "model_plots": list(_model_plots(data)),
+        "model_plots": list(model_plots(data.evaluations, model)),
         "seconds_plots": list(_seconds_plot(seconds)),
         "links": [(text, href if _is_safe(href) else "") for text, href in data.links],
     }
@@ -439,14 +439,14 @@ def _churn_plot(name: str, groups: Sequence[ChurnGroup], limit: float) -> "Plot"
     return Plot(title, caption, bars(f"churn-{name}", title, rows, limit, overall))
 
 
-def _model_plots(data: ReportData) -> Iterator["Plot"]:
+def model_plots(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Iterator["Plot"]:
     """The plot that belongs to each score; a curve that no model has is left out."""
-    if not data.evaluations:
+    if not evaluations:
         return
-    chosen = _chosen(data.evaluations, data.summary.get("model") or {})
-    yield from _ranking_plots(data.evaluations)
-    yield from _threshold_plots(data.evaluations, chosen)
-    yield from _probability_plots(data.evaluations, chosen)
+    chosen = _chosen(evaluations, model)
+    yield from _ranking_plots(evaluations)
+    yield from _threshold_plots(evaluations, chosen)
+    yield from _probability_plots(evaluations, chosen)
 
 
 def _having(evaluations: Sequence[Evaluation], curve: str) -> list[Evaluation]:
@@ -564,11 +564,11 @@ def _champion(model: Mapping[str, Any]) -> str:
     return str(champion) if champion else ""
 
 
-def _score_columns(
-    evaluations: Sequence[Evaluation], model: Mapping[str, Any]
+def score_columns(
+    evaluations: Sequence[Evaluation], model: Mapping[str, Any], chosen: str = "this run's choice"
 ) -> Iterator[ScoreColumn]:
     """A column for every kind; without evaluations the summary's own figures."""
-    badge = "champion" if model.get("champion") is True else "this run's choice"
+    badge = "champion" if model.get("champion") is True else chosen
     for evaluation in evaluations:
         mark = badge if evaluation.kind == model.get("kind") else ""
         kind = evaluation.kind.replace("_", " ")

@@ -65,7 +65,7 @@ def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | 
         reject_reasons=_reject_reasons(spark, batch_id),
         rejected_rows=_rejected_rows(spark, batch_id),
         churn_by={name: _churn_by(spark, column, extract_date) for name, column in GROUPS.items()},
-        evaluations=_evaluations(record) if record else (),
+        evaluations=evaluations(record) if record else (),
         top_customers=_top_customers(spark, summary["model"], record)
         if record and published
         else (),
@@ -153,7 +153,8 @@ def _churn_by(spark: SparkSession, column: str, extract_date: str) -> tuple[Chur
     )
 
 
-def _evaluations(record: ModelRecord) -> tuple[Evaluation, ...]:
+def evaluations(record: ModelRecord) -> tuple[Evaluation, ...]:
+    """The figures and curves of both kinds, as the report draws them."""
     return tuple(
         Evaluation(
             kind=kind,

@@ -17,6 +17,7 @@ from pyspark.sql.connect.session import SparkSession
 from cli.backup_layout import HOME, NAMED, PRIVATE, Backup, address_of, parts, read_backup
 from cli.job import lake, prove_online
 from cli.progress import Step, Steps, in_words
+from cli.tracked import follow_registry
 from lakehouse import catalogue
 from lakehouse.copies import FileCopy, copy_file, is_there, set_time, side_by_side
 from lakehouse.errors import ChurnError, Unusable
@@ -26,7 +27,7 @@ from lakehouse.storage import Storage, storage
 from lakehouse.whole_files import written_whole
 from trainer import registry
 
-STEPS = 6
+STEPS = 7
 # Folders of CHURN_HOME that must be empty.
 FILLED = (*HOME, "registry")
 
@@ -130,6 +131,7 @@ def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: St
         rows = backup.seal.rows
         step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows, as in the backup"
     online = _online(settings, spark, backup, steps)
+    follow_registry(settings, steps)
     return Restored(backup, online, champion.version if champion else None)
 
 

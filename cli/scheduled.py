@@ -16,6 +16,7 @@ from cli import job, loads
 from cli.failed_tests import failing_rows
 from cli.job import Request, Run, lake
 from cli.progress import Steps
+from cli.tracked import follow_registry, opening
 from lakehouse import spark_server
 from lakehouse.errors import GateRefused, Unusable
 from lakehouse.service import Say
@@ -146,11 +147,12 @@ def train_model(settings: Settings, summary: Summary) -> Summary:
 
 
 def score(settings: Settings, summary: Summary) -> Summary:
-    """Batch scores; then the run's report and summary, which are what this returns."""
+    """Batch scores; then the run's report and summary, which are what this returns; then MLflow."""
     from trainer.registry import find
     from trainer.score import score as score_all
 
-    steps = Steps(4)
+    steps = Steps(5)
+    opened = opening(settings)
     with lake(settings, _purpose(summary, "score"), steps) as spark:
         run = Run(settings, steps, dict(summary))
         later = summary["counts"]
@@ -164,6 +166,8 @@ def score(settings: Settings, summary: Summary) -> Summary:
         job.look_after(run, spark)
         with steps.step("report") as step:
             step.outcome = str(job.write_report(run, spark))
+        job.write_summary(run)
+        follow_registry(settings, steps, opened)
         return job.close(run, spark)
 
 

@@ -12,6 +12,7 @@ from pyspark.sql.connect.session import SparkSession
 from cli import airflow
 from cli.job import lake
 from cli.progress import Step, Steps, in_words
+from cli.tracked import follow_registry
 from lakehouse import online_store, spark_server
 from lakehouse.catalogue import delta_tables
 from lakehouse.settings import Settings
@@ -19,7 +20,7 @@ from lakehouse.sql import query_table
 from lakehouse.storage import path_told, storage
 from trainer import registry
 
-STEPS = 5
+STEPS = 6
 DAY = 24 * 3600
 # Not bronze: it is the only copy of the source.
 VACUUMED = ("silver", "audit", "gold")
@@ -60,6 +61,8 @@ def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Rem
                 found = work(step)
                 step.outcome = f"{found.count:,} {found.kind}, {in_words(found.bytes)}"
                 removed.append(found)
+        if not dry_run:
+            follow_registry(settings, steps)
     return removed
 
 

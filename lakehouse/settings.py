@@ -16,7 +16,7 @@ MASK = "********"
 FILE = "_FILE"
 SECRETS = (
     *("CHURN_REDIS_PASSWORD", "CHURN_METASTORE_PASSWORD", "CHURN_AIRFLOW_PASSWORD"),
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    *("CHURN_MLFLOW_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 )
 # Of the variables AWS_*, those that are no secrets.
 AWS_SHOWN = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CA_BUNDLE")
@@ -35,9 +35,11 @@ class Settings:
     The passwords of the latter two stand in the file that PGPASSFILE names. `airflow_host` and
     `airflow_bind` are to Airflow's API server what the same are to Spark's; `airflow_password`, of
     the user admin, is generated where none is given. `api_bind` is what the scoring API listens on,
-    `api_rate` how many customers a second each of its keys may ask for. `lock_wait` is in seconds:
-    how long a writer waits for another one. `aws`: the variables AWS_*, with the keys of the object
-    store.
+    `api_rate` how many customers a second each of its keys may ask for. `mlflow_url` is where
+    MLflow answers, None where it is a file here; `mlflow_bind` and `mlflow_database_url` are for
+    who serves it, with a login where there is an `mlflow_password`, of the user admin. `lock_wait`
+    is in seconds: how long a writer waits for another one. `aws`: the variables AWS_*, with the
+    keys of the object store.
     """
 
     project: Path
@@ -62,7 +64,11 @@ class Settings:
     api_rate: int = 1000
     docs_port: int = 8081
     feast_ui_port: int = 8888
+    mlflow_url: str | None = None
+    mlflow_password: str | None = field(default=None, repr=False)
+    mlflow_bind: str = LOOPBACK
     mlflow_port: int = 5000
+    mlflow_database_url: str | None = None
     lock_wait: int = 10
     metastore_url: str | None = None
     metastore_password: str | None = field(default=None, repr=False)
@@ -149,6 +155,10 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
         airflow_password=values.get("CHURN_AIRFLOW_PASSWORD") or None,
         api_bind=values.get("CHURN_API_BIND") or LOOPBACK,
         api_rate=api_rate,
+        mlflow_url=values.get("CHURN_MLFLOW_URL") or None,
+        mlflow_password=values.get("CHURN_MLFLOW_PASSWORD") or None,
+        mlflow_bind=values.get("CHURN_MLFLOW_BIND") or LOOPBACK,
+        mlflow_database_url=values.get("CHURN_MLFLOW_DATABASE_URL") or None,
         aws={
             name: text
             for name, text in values.items()

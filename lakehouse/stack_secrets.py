@@ -30,9 +30,11 @@ NAMES = {
     "s3_access_key": ["s3", "churn"],
     "s3_secret_key": ["s3", "churn"],
     "airflow_password": ["churn"],
+    "mlflow_db_password": ["postgres"],
+    "mlflow_password": ["churn"],
 }
 # Databases whose clients read the password from a file of PostgreSQL's own format.
-PASSFILE = {"airflow": "airflow_db_password", "registry": "registry_db_password"}
+PASSFILE = {name: f"{name}_db_password" for name in ("airflow", "registry", "mlflow")}
 
 
 def fill(folder: Path, given: dict[str, str | None]) -> None:

@@ -19,7 +19,8 @@ class ModelRecord:
     identifies the training set, `label` says what `churned` means in it (the fields of
     `feature_repo.labels.Label`), `form` is the model in numbers, `held_out_form` that of the same
     recipe which has not seen the hold-out: what two models are compared by. `batches` are the loads
-    that it learned from, `seconds` goes by step, `created` is in UTC.
+    that it learned from, `lineage` where those came from (`trainer.lineage`; empty in records of
+    before), `seconds` goes by step, `created` is in UTC.
     """
 
     version: str
@@ -39,6 +40,7 @@ class ModelRecord:
     created: datetime
     held_out_form: Form | None = None
     batches: list[str] = field(default_factory=list)
+    lineage: dict[str, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:

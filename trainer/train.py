@@ -18,6 +18,7 @@ from trainer.crossvalidate import fits, predict
 from trainer.evaluate import Curves, Metrics
 from trainer.fitted import read_form
 from trainer.forms import Form
+from trainer.lineage import lineage
 from trainer.parameters import KINDS, Parameters, check_features, read_parameters
 from trainer.promotion import Decision
 from trainer.record import ModelRecord
@@ -154,6 +155,7 @@ def _train_version(
             created=datetime.now(UTC),
             held_out_form=held_out_form,
             batches=list(training.batches),
+            lineage=lineage(rows.frame.sparkSession, training.batches),
         )
         registry.publish(settings, drafted, record)
     return record

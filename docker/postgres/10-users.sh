@@ -1,7 +1,10 @@
 #!/bin/sh
 # At the first start: a user and a database for each who keeps something here, and nothing shared.
+# Called again (docs/stack.md), it makes those that are missing.
 set -eu
-for name in airflow metastore registry; do
+for name in airflow metastore registry mlflow; do
+    known=$(psql -U postgres -tAc "select 1 from pg_database where datname = '$name'")
+    [ -z "$known" ] || continue
     psql -v ON_ERROR_STOP=1 -U postgres -v name="$name" \
         -v file="/run/secrets-of-churn/postgres/${name}_db_password" <<'SQL'
 \set password `cat :'file'`

@@ -26,7 +26,7 @@ from seeds_loader.sample.months import Month
 
 STEPS = (
     *("read", "server", "ingest", "build", "apply"),
-    *("materialize", "verify", "train", "score", "watch", "report"),
+    *("materialize", "verify", "train", "score", "watch", "report", "mlflow"),
 )
 
 
@@ -58,7 +58,7 @@ class Job:
     @property
     def done(self) -> list[str]:
         """The steps that came to their end."""
-        return re.findall(r"^✓ \d+/11 (\w+)", self.said, re.MULTILINE)
+        return re.findall(r"^✓ \d+/12 (\w+)", self.said, re.MULTILINE)
 
     def reach(self, step: str, seconds: float = 600) -> bool:
         """Wait until the step begins; False where the run ended before."""

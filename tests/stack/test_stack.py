@@ -22,7 +22,7 @@ DAG = "01_etl"
 WORKBOOK = "Telco-Customer-Churn.xlsx"
 COUNTS = {"bronze": 7049, "exact_duplicates": 4, "rejected": 2, "silver": 7043, "gold": 7043}
 ONCE = {"secrets", "buckets", "airflow-prepare"}
-SERVERS = 12  # two of them workers
+SERVERS = 13  # two of them workers
 UNITS = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1}
 HEALTHY_SECONDS = 300  # after `up` has come back: Airflow's parts report in
 HASHES = {"uv.lock", "lakehouse/jars.toml"}  # not secrets, though they look like it
@@ -53,12 +53,13 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 @dataclass(frozen=True)
 class Stack:
-    """The running stack; `port`: Airflow's, `api_port`: the scoring API's, both on loopback."""
+    """The running stack; `port` is Airflow's, `api_port` the scoring API's; all are on loopback."""
 
     engine: Engine
     project: str
     port: int
     api_port: int
+    mlflow_port: int
     landing: Path
     options: tuple[str, ...] = ()
 
@@ -68,6 +69,7 @@ class Stack:
             minutes=minutes,
             CHURN_AIRFLOW_PORT=str(self.port),
             CHURN_API_PORT=str(self.api_port),
+            CHURN_MLFLOW_PORT=str(self.mlflow_port),
             CHURN_LANDING_FOLDER=str(self.landing),
         )
 
@@ -116,7 +118,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Iterat
     shutil.copy(shared_data / WORKBOOK, landing)
     (landing / WORKBOOK).chmod(0o644)
     with engine(tmp_path_factory.mktemp("engine"), TOOLS) as running:
-        made = Stack(running, "churn", quiet_port(), quiet_port(), landing)
+        made = Stack(running, "churn", quiet_port(), quiet_port(), quiet_port(), landing)
         try:
             made.compose("up", "-d", minutes=15)
             yield made
@@ -254,6 +256,20 @@ def test_a_rotated_password_is_taken(
     assert len(set(stack.secrets()) - set(before)) == 1
     said = stack.inside("spark-driver", "churn", "features", "verify")
     assert "no differences" in said
+
+
+def test_mlflow_names_the_champion_to_who_has_its_password(
+    stack: Stack, states: dict[str, str | None]
+) -> None:
+    asked = f"http://127.0.0.1:{stack.mlflow_port}/api/2.0/mlflow/registered-models/alias"
+    names = {"name": "churn", "alias": "champion"}
+    assert httpx.get(asked, params=names).status_code == 401
+    password = stack.inside("mlflow", "cat", "/run/secrets-of-churn/churn/mlflow_password").strip()
+    answer = httpx.get(asked, params=names, auth=("admin", password)).raise_for_status().json()
+    champion = json.loads(
+        stack.inside("spark-driver", "cat", "/var/lib/churn/models/champion.json")
+    )
+    assert {"key": "churn.version", "value": champion["version"]} in answer["model_version"]["tags"]
 
 
 def what_a_stack_holds(stack: Stack) -> tuple[set[str], dict[str, Any]]:
