@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from lakehouse import spark_server
+from lakehouse.commits import RUN, USER, user
 from lakehouse.errors import BrokenOff, ChurnError, named_breakdown
+from lakehouse.lineage import DbtWork, read_dbt
 from lakehouse.service import Running
 from lakehouse.settings import Settings
 
@@ -18,12 +21,16 @@ OnNode = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What dbt reported. `failures` and `warnings` hold a line for every test that is not green."""
+    """What dbt reported. `failures` and `warnings` hold a line for every test that is not green.
+
+    `work` is what it left, for its lineage.
+    """
 
     tests: int
     passed: int
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    work: DbtWork | None = None
 
 
 def dbt_build(
@@ -38,7 +45,7 @@ def dbt_build(
         ChurnError: a model's SQL is at fault, or dbt could not run; a red test is not a fault but
             an outcome.
     """
-    os.environ.update(settings.for_dbt(), CHURN_RUN_ID=run_id)
+    os.environ.update(settings.for_dbt(), **{RUN: run_id, USER: user()})
     running = spark_server.ensure(settings, lambda _: None)
     answer = _invoke(settings, ["build", *arguments], on_node)
     if answer.exception is not None:
@@ -49,7 +56,7 @@ def dbt_build(
             remedy="correct what the message names; `dbt debug` checks the connection",
         )
     _raise_on_failed_model(answer.result.results, settings, running)
-    return _outcome(answer.result.results)
+    return replace(_outcome(answer.result.results), work=read_dbt(_target(settings)))
 
 
 def dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
@@ -79,10 +86,14 @@ def _invoke(settings: Settings, arguments: list[str], on_node: OnNode) -> Any:
 
     places = [
         *("--project-dir", str(settings.project), "--profiles-dir", str(settings.project)),
-        *("--target-path", str(settings.home / "dbt"), "--log-level", "none"),
+        *("--target-path", str(_target(settings)), "--log-level", "none"),
         *("--log-path", str(settings.home / "logs" / "dbt"), "--log-level-file", "debug"),
     ]
     return dbtRunner(callbacks=[watch]).invoke([*arguments, *places])
+
+
+def _target(settings: Settings) -> Path:
+    return settings.home / "dbt"
 
 
 def _raise_on_failed_model(results: Sequence[Any], settings: Settings, running: Running) -> None:
