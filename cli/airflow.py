@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import psutil
 
+from cli.airflow_lineage import lineage_environment
 from cli.site import build_site
 from lakehouse.errors import ChurnError, Unavailable, Unusable
 from lakehouse.postgresql import database
@@ -168,6 +169,7 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:
             "SQL_ALCHEMY_CONN_ASYNC": place.for_python,
         }
     return {
+        **lineage_environment(settings),
         **os.environ,
         # A task waits for its turn; how long, its own time limit says.
         "CHURN_LOCK_WAIT": "86400",
