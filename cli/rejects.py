@@ -1,7 +1,5 @@
 """Gives the rejected rows of a load back to people, as a workbook."""
 
-import difflib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from pyspark.sql.connect.session import SparkSession
 from cli import loads
 from cli.out_file import hold_writable, writing
 from cli.rejects_workbook import Reason, Reject, RejectedLoad, write_rejects_workbook
+from cli.runs import summary_of
 from lakehouse import spark_server
 from lakehouse.errors import Unusable
 from lakehouse.service import Say
@@ -19,7 +18,7 @@ from lakehouse.whole_files import written_whole
 from seeds_loader.contract import read_contract
 from seeds_loader.row_rules import read_reject_words
 
-RUNS_NAMED = 3
+LATEST_OTHERWISE = ", or leave --run out, which takes the latest load"
 ROWS_BETWEEN_WORDS = 100_000
 LATEST_LOAD = """
     select batch_id, source_file, sheet, row_count, extract_date, _loaded_at as loaded_at
@@ -68,7 +67,7 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
             be written; nothing was written.
     """
     hold_writable(path)
-    batch_id = None if run_id is None else _batch_of(settings, run_id)
+    batch_id = run_id and summary_of(settings, run_id, LATEST_OTHERWISE)["batch_id"]
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
         load = _load(spark, batch_id)
@@ -78,22 +77,6 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
             return f"no rejects: all {load.row_count:,} rows of {about} were taken; nothing written"
         _write_whole(spark, load, expected, path, say)
     return f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}"
-
-
-def _batch_of(settings: Settings, run_id: str) -> str:
-    """The load of a run."""
-    folder = settings.home / "runs"
-    known = sorted(each.parent.name for each in folder.glob("*/summary.json"))
-    if run_id not in known:
-        nearest = difflib.get_close_matches(run_id, known, RUNS_NAMED) or known[-RUNS_NAMED:]
-        named = f"name a run that is there ({', '.join(nearest)}), or " if nearest else ""
-        raise Unusable(
-            f"There is no run {run_id!r} that came as far as a summary",
-            where=str(folder),
-            remedy=f"{named}leave --run out, which takes the latest load",
-        )
-    batch_id: str = json.loads((folder / run_id / "summary.json").read_text())["batch_id"]
-    return batch_id
 
 
 def _load(spark: SparkSession, batch_id: str | None) -> RejectedLoad:
