@@ -16,14 +16,13 @@ from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
+from lakehouse.commits import RUN
 from lakehouse.errors import ChurnError
 from lakehouse.published_files import has_superseded_files
 from lakehouse.run_lock import acquire_for_dbt, release
 from lakehouse.settings import Settings, read_settings
 
 BUILDING = {"build", "run", "seed", "snapshot", "clone", "run-operation"}
-# Set where dbt works for a run of the job.
-RUN_ID = "CHURN_RUN_ID"
 
 
 class RunLock(dbtPlugin):
@@ -35,7 +34,7 @@ class RunLock(dbtPlugin):
         command = str(getattr(get_flags(), "WHICH", ""))
         # The tests of a run wait for their turn as well: after one that broke off, the next writer
         # ends the server, with all that others have it do.
-        is_turn_needed = command in BUILDING or (command == "test" and RUN_ID in os.environ)
+        is_turn_needed = command in BUILDING or (command == "test" and RUN in os.environ)
         if not is_turn_needed or RunLock.held is not None:
             return
         try:

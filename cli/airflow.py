@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import psutil
 
+from cli.airflow_lineage import lineage_environment
 from lakehouse.errors import ChurnError, Unavailable, Unusable
 from lakehouse.postgresql import database
 from lakehouse.service import Say, Service, answers_on
@@ -170,6 +171,7 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:
             "SQL_ALCHEMY_CONN_ASYNC": place.for_python,
         }
     return {
+        **lineage_environment(settings),
         **os.environ,
         # A task waits for its turn; how long, its own time limit says.
         "CHURN_LOCK_WAIT": "86400",

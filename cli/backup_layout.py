@@ -26,7 +26,7 @@ LAKE = "lake"
 # Where the lake itself keeps what is no table's: the run lock, models (which come by versions).
 PRIVATE = "_"
 # Of CHURN_HOME, by folder. Everything else there is a secret, a server's own, or can be made again.
-HOME = ("landed", "models", "runs")
+HOME = ("landed", "lineage", "models", "runs")
 FORMAT = 1
 NAMED = 5
 

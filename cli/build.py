@@ -2,28 +2,36 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lakehouse import spark_server
+from lakehouse.commits import RUN, USER, user
 from lakehouse.errors import BrokenOff, ChurnError, named_breakdown
+from lakehouse.lineage import DbtWork, read_dbt
 from lakehouse.service import Running
 from lakehouse.settings import Settings
 
 # SQLSTATE's class of errors that lie in the statement: its syntax, or a name that is not there.
 # After any other the server itself may be broken, its metastore by a full disk for one.
 STATEMENT_AT_FAULT = "SQLSTATE: 42"
+# Where dbt leaves its artifacts, below CHURN_HOME.
+TARGET = "dbt"
 OnNode = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What dbt reported. `failures` and `warnings` hold a line for every test that is not green."""
+    """What dbt reported. `failures` and `warnings` hold a line for every test that is not green.
+
+    `work` is what it left, for its lineage.
+    """
 
     tests: int
     passed: int
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    work: DbtWork | None = None
 
 
 def dbt_build(
@@ -38,7 +46,7 @@ def dbt_build(
         ChurnError: a model's SQL is at fault, or dbt could not run; a red test is not a fault but
             an outcome.
     """
-    os.environ.update(settings.for_dbt(), CHURN_RUN_ID=run_id)
+    os.environ.update(settings.for_dbt(), **{RUN: run_id, USER: user()})
     running = spark_server.ensure(settings, lambda _: None)
     answer = _invoke(settings, ["build", *arguments], on_node)
     if answer.exception is not None:
@@ -49,7 +57,7 @@ def dbt_build(
             remedy="correct what the message names; `dbt debug` checks the connection",
         )
     _raise_on_failed_model(answer.result.results, settings, running)
-    return _outcome(answer.result.results)
+    return replace(_outcome(answer.result.results), work=read_dbt(settings.home / TARGET))
 
 
 def dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
@@ -86,7 +94,7 @@ def compiled_models(settings: Settings, names: Sequence[str]) -> dict[str, str]:
     return {each.node.name: each.node.compiled_code for each in answer.result.results}
 
 
-def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: str = "dbt") -> Any:
+def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: str = TARGET) -> Any:
     from dbt.cli.main import dbtRunner
 
     def watch(event: Any) -> None:

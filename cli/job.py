@@ -14,16 +14,18 @@ from pyspark.sql.connect.session import SparkSession
 from cli import loads
 from cli.build import Outcome, dbt_build
 from cli.faults import explained
+from cli.lineage import told
 from cli.preload import preload
 from cli.progress import Step, Steps
 from cli.tracked import follow_registry, opening
 from cli.watch import watched
-from lakehouse import spark_server
+from lakehouse import commits, spark_server
 from lakehouse.errors import ChurnError, GateRefused, Unusable
 from lakehouse.published_files import remove_superseded_files
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
 from lakehouse.whole_files import written_whole
+from seeds_loader import datasets as loader_datasets
 from seeds_loader.extract_date import ExtractDate, choose_extract_date
 from seeds_loader.load import Load, load
 from seeds_loader.sample import SampleParameters, write_samples
@@ -33,7 +35,7 @@ from seeds_loader.workbook import Extract, read_workbook
 Evaluated: TypeAlias = "tuple[ModelRecord, dict[str, Any]]"
 
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
-    from feature_repo.materialize import Online
+    from feature_repo.materialize import Online, Write
     from trainer.record import ModelRecord
     from trainer.score import Scores
     from trainer.train import Training
@@ -83,7 +85,7 @@ def run(settings: Settings, request: Request, steps: Steps) -> dict[str, Any]:
     preload()
     job = Run(settings, steps, {"run_id": run_id, "unchanged": False})
     extract, extract_date = read(request, steps)
-    with lake(settings, f"churn run {run_id}", steps) as spark:
+    with lake(settings, "churn run", steps, run_id) as spark:
         return _run(job, spark, extract, extract_date)
 
 
@@ -112,15 +114,26 @@ def read(request: Request, steps: Steps) -> tuple[Extract, ExtractDate]:
 
 
 @contextmanager
-def lake(settings: Settings, purpose: str, steps: Steps) -> Iterator[SparkSession]:
+def lake(
+    settings: Settings, command: str, steps: Steps, run_id: str | None = None
+) -> Iterator[SparkSession]:
     """The lake for writing: the lock, then the server, then a session on it.
 
     In this order: whoever takes the lock from a holder that died ends that one's server first.
+    What is written is signed with the run's name, and told as its lineage after the lock is given
+    back. Without a name it is a run of its own.
     """
-    with run_lock(settings, purpose, steps.say), explained(settings):
+    purpose = f"{command} {run_id}" if run_id else command
+    run_id = run_id or new_run_id()
+    with (
+        told(settings, command, run_id, steps),
+        run_lock(settings, purpose, steps.say),
+        explained(settings),
+    ):
         with steps.step("server") as step:
             running = spark_server.ensure(settings, step.say)
         with watched(settings, running), spark_server.session(settings) as spark:
+            commits.sign(spark, run_id)
             yield spark
 
 
@@ -128,7 +141,7 @@ def _run(
     job: Run, spark: SparkSession, extract: Extract, extract_date: ExtractDate
 ) -> dict[str, Any]:
     summary = job.summary
-    loaded = offer(spark, extract, extract_date, job.run_id, job.steps)
+    loaded = offer(job.settings, spark, extract, extract_date, job.run_id, job.steps)
     summary |= offered(extract, loaded)
     changes = [loaded.is_new, _build(job, spark, loaded), _online(job, spark)]
     # Beside the training, in which this process waits for Spark.
@@ -148,11 +161,17 @@ def _run(
 
 
 def offer(
-    spark: SparkSession, extract: Extract, extract_date: ExtractDate, run_id: str, steps: Steps
+    settings: Settings,
+    spark: SparkSession,
+    extract: Extract,
+    extract_date: ExtractDate,
+    run_id: str,
+    steps: Steps,
 ) -> Load:
     """Workbook to bronze; a load that was refused before is to be judged again."""
     with steps.step("ingest") as step:
         loaded = load(spark, extract, extract_date, step.say)
+        step.works.append(loader_datasets.loading(settings, extract, loaded))
         if not loaded.is_new and loads.load_state(spark, loaded.batch_id).verdict == "refused":
             step.say("this load was refused before; it is judged again")
             loads.requeue(spark, "batch_id = :batch", run_id, batch=loaded.batch_id)
@@ -211,10 +230,17 @@ def build_open_loads(settings: Settings, spark: SparkSession, run_id: str, step:
     A refused load holds back the publishing of the same dbt call; what passed beside it is
     published by a second one.
     """
-    outcome = dbt_build(settings, DATA_ONLY, run_id, step.advance)
+    outcome = _dbt_build(settings, DATA_ONLY, run_id, step)
     if outcome.failures and loads.passed_but_unpublished(spark):
         step.say("a load was refused; publishing the others")
-        outcome = dbt_build(settings, DATA_ONLY, run_id, step.advance)
+        outcome = _dbt_build(settings, DATA_ONLY, run_id, step)
+    return outcome
+
+
+def _dbt_build(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> Outcome:
+    outcome = dbt_build(settings, arguments, run_id, step.advance)
+    if outcome.work is not None:
+        step.works.append(outcome.work)
     return outcome
 
 
@@ -283,11 +309,13 @@ def _broken_rule(result: dict[str, Any]) -> str:
 def _online(job: Run, spark: SparkSession) -> bool:
     """Feature store: declarations, online values, proof. True where values were written."""
     with job.steps.step("apply") as step:
+        from feature_repo.datasets import materializing
         from feature_repo.materialize import apply, materialize
 
         apply(job.settings, step.say)
     with job.steps.step("materialize") as step:
         online = materialize(job.settings, spark, step.say, advance=step.advance)
+        step.works.append(materializing(job.settings, online.written))
         step.outcome = f"{online.customers:,} customers online"
     with job.steps.step("verify") as step:
         verified, rewritten = prove_online(job.settings, spark, step, repair=not online.written)
@@ -327,16 +355,19 @@ def prove_online(
 
 def _model(job: Run, spark: SparkSession) -> bool:
     """Champion model and batch scores; True where one of them is new."""
+    from trainer import datasets
     from trainer.score import score
     from trainer.train import train
 
     with job.steps.step("train") as step:
         training = train(job.settings, spark, step.say)
+        step.works.append(datasets.training(job.settings, training.record, training.is_new))
         job.record = training.record
         job.summary["model"] = training.summary()
         step.outcome = training.in_words()
     with job.steps.step("score") as step:
         scores = score(job.settings, spark, step.say)
+        step.works.append(datasets.scoring(job.settings, scores.record, scores.written))
         job.summary["counts"]["scored"] = scores.customers
         step.outcome = f"{scores.customers:,} customers"
     return bool(training.is_new or scores.written)
@@ -408,10 +439,12 @@ def ingest(settings: Settings, request: Request, steps: Steps) -> Load:
     """Workbook to bronze, by itself."""
     extract, extract_date = read(request, steps)
     with (
-        lake(settings, f"churn ingest {extract.path.name}", steps) as spark,
+        lake(settings, "churn ingest", steps, new_run_id()) as spark,
         steps.step("ingest") as step,
     ):
-        return load(spark, extract, extract_date, step.say)
+        loaded = load(spark, extract, extract_date, step.say)
+        step.works.append(loader_datasets.loading(settings, extract, loaded))
+        return loaded
 
 
 def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: Steps) -> Outcome:
@@ -422,13 +455,13 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: St
     """
     run_id = new_run_id()
     with (
-        lake(settings, f"churn build {run_id}", steps) as spark,
+        lake(settings, "churn build", steps, run_id) as spark,
         steps.step("build") as step,
     ):
         if rebuild and spark.catalog.tableExists("audit.load_verdicts"):
             loads.requeue(spark, loads.PASSED_AND_LATEST, run_id)
         if arguments:
-            outcome = dbt_build(settings, arguments, run_id, step.advance)
+            outcome = _dbt_build(settings, arguments, run_id, step)
         else:
             outcome = build_open_loads(settings, spark, run_id, step)
         remove_superseded_files(settings, spark)
@@ -444,6 +477,7 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: St
 
 def materialize_only(settings: Settings, steps: Steps, whole: bool) -> "Online":
     """The latest published extract online, by itself; the `whole` of it, whatever is there."""
+    from feature_repo.datasets import materializing
     from feature_repo.materialize import apply, materialize
 
     with writing(settings, "churn features materialize", "features materialize", steps) as (
@@ -452,17 +486,22 @@ def materialize_only(settings: Settings, steps: Steps, whole: bool) -> "Online":
     ):
         apply(settings, step.say)
         # Who calls it by name has a reason to, whatever the store says of itself.
-        return materialize(settings, spark, step.say, "all" if whole else "changed", step.advance)
+        write: Write = "all" if whole else "changed"
+        online = materialize(settings, spark, step.say, write, step.advance)
+        step.works.append(materializing(settings, online.written))
+        return online
 
 
 def train_only(settings: Settings, steps: Steps) -> "Training":
     """The model, by itself."""
+    from trainer.datasets import training as reads_and_writes
     from trainer.train import train
 
     opened = opening(settings)
     with lake(settings, "churn train", steps) as spark:
         with steps.step("train") as step:
             training = train(settings, spark, step.say)
+            step.works.append(reads_and_writes(settings, training.record, training.is_new))
         follow_registry(settings, steps, opened)
     return training
 
@@ -518,16 +557,19 @@ def roll_back(settings: Settings, version: str | None, steps: Steps) -> str:
 
 def score_only(settings: Settings, steps: Steps) -> "Scores":
     """Batch scores, by themselves."""
+    from trainer.datasets import scoring as reads_and_writes
     from trainer.score import score
 
     with writing(settings, "churn score", "score", steps) as (spark, step):
-        return score(settings, spark, step.say)
+        scores = score(settings, spark, step.say)
+        step.works.append(reads_and_writes(settings, scores.record, scores.written))
+        return scores
 
 
 @contextmanager
 def writing(
-    settings: Settings, purpose: str, name: str, steps: Steps
+    settings: Settings, command: str, name: str, steps: Steps, run_id: str | None = None
 ) -> Iterator[tuple[SparkSession, Step]]:
     """The lake and one shown step, for a command that does one thing."""
-    with lake(settings, purpose, steps) as spark, steps.step(name) as step:
+    with lake(settings, command, steps, run_id) as spark, steps.step(name) as step:
         yield spark, step

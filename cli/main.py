@@ -380,6 +380,56 @@ def trace(
         click.echo("\n\n".join("\n".join(trace_lines(each)) for each in lineages))
 
 
+@main.command("history")
+@click.argument("table")
+@JSON
+@command
+def show_history(settings: Settings, table: str, as_json: bool) -> None:
+    """Show who wrote what into TABLE (as gold.churn_scores), when, and in which run."""
+    from cli.history import history, history_lines
+
+    found = history(settings, table, _say)
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo("\n".join(history_lines(found)))
+
+
+@main.command("diff")
+@click.argument("first", metavar="RUN1")
+@click.argument("second", metavar="RUN2")
+@JSON
+@command
+def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> None:
+    """Show what RUN2 has otherwise than RUN1: rows, features, verdicts, metrics."""
+    from cli.run_diff import diff, diff_lines
+
+    found = diff(settings, first, second, _say)
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo("\n".join(diff_lines(found)))
+
+
+@main.command("reproduce")
+@click.argument("run_id", metavar="RUN")
+@JSON
+@command
+def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
+    """Rebuild gold and model of a past RUN from bronze, apart from this lake, and compare.
+
+    Ends with 0 where both are identical, else with 1.
+    """
+    from cli import reproduce as rebuilding
+
+    found = rebuilding.reproduce(settings, run_id, Steps(rebuilding.STEPS))
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo("\n".join(rebuilding.reproduced_lines(found)))
+    sys.exit(0 if found["identical"] else 1)
+
+
 @main.command()
 @command
 def serve(settings: Settings) -> None:

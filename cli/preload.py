@@ -8,7 +8,13 @@ import contextlib
 import importlib
 import threading
 
-SLOW = ["dbt.cli.main", "feature_repo.verify", "trainer.train", "matplotlib.figure"]
+SLOW = [
+    "dbt.cli.main",
+    "feature_repo.verify",
+    "trainer.train",
+    "matplotlib.figure",
+    "lakehouse.lineage_dbt",
+]
 
 
 def preload() -> None:

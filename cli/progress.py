@@ -7,10 +7,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
+
+from lakehouse.lineage import DbtWork, Done, Work
 
 # Between two lines that say how far a step is.
 LINE_SECONDS = 10
@@ -27,11 +30,12 @@ def in_words(size: int) -> str:
 
 
 class Steps:
-    """The steps of a command, timed; `seconds` holds what each took."""
+    """The steps of a command, timed; `seconds` holds what each took, `done` what each did."""
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.seconds: dict[str, float] = {}
+        self.done: list[Done] = []
         # The stream of now: what is redirected for a guest's sake is not ours.
         self._console = Console(file=sys.stderr, highlight=False)
 
@@ -39,13 +43,16 @@ class Steps:
     def step(self, name: str) -> Iterator["Step"]:
         """Run one step and keep its seconds, whether it ends well or not."""
         number = len(self.seconds) + 1
-        start = time.monotonic()
+        start, begun = time.monotonic(), datetime.now(UTC)
         step = Step(self, name, f"{number}/{self.total} {name}")
+        failed = True
         try:
             with step.shown():
                 yield step
+            failed = False
         finally:
             self.seconds[name] = round(time.monotonic() - start, 2)
+            self.done.append(Done(name, begun, datetime.now(UTC), failed, step.works))
         took = f"{self.seconds[name]:6.1f} s"
         self.line(f"✓ {step.title:<24}{took}  {step.outcome}")
 
@@ -63,12 +70,13 @@ class Steps:
 
 
 class Step:
-    """One step while it runs."""
+    """One step while it runs; `works` is what it has read and written, for its lineage."""
 
     def __init__(self, steps: Steps, name: str, title: str) -> None:
         self.title = title
         self.name = name
         self.outcome = ""
+        self.works: list[Work | DbtWork] = []
         self._steps = steps
         self._bar: Progress | None = None
         self._told = time.monotonic()

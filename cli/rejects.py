@@ -1,6 +1,5 @@
 """Gives the rejected rows of a load back to people, as a workbook."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from lakehouse.whole_files import written_whole
 from seeds_loader.contract import read_contract
 from seeds_loader.row_rules import read_reject_words
 
+LATEST_OTHERWISE = ", or leave --run out, which takes the latest load"
 ROWS_BETWEEN_WORDS = 100_000
 LATEST_LOAD = """
     select batch_id, source_file, sheet, row_count, extract_date, _loaded_at as loaded_at
@@ -67,7 +67,7 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
             be written; nothing was written.
     """
     hold_writable(path)
-    batch_id = None if run_id is None else _batch_of(settings, run_id)
+    batch_id = run_id and summary_of(settings, run_id, LATEST_OTHERWISE)["batch_id"]
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
         load = _load(spark, batch_id)
@@ -77,12 +77,6 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
             return f"no rejects: all {load.row_count:,} rows of {about} were taken; nothing written"
         _write_whole(spark, load, expected, path, say)
     return f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}"
-
-
-def _batch_of(settings: Settings, run_id: str) -> str:
-    """The load of a run."""
-    batch_id: str = json.loads(summary_of(settings, run_id).read_text())["batch_id"]
-    return batch_id
 
 
 def _load(spark: SparkSession, batch_id: str | None) -> RejectedLoad:

@@ -76,12 +76,12 @@ def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
     """
     steps = Steps(4)
     extract, extract_date = job.read(request, steps)
-    with lake(settings, f"churn ingest of run {run_id}", steps) as spark:
+    with lake(settings, "churn ingest", steps, run_id) as spark:
         if loads.left_unjudged(spark, but=extract.sha256):
             with steps.step("build") as step:
                 left = job.build_open_loads(settings, spark, run_id, step)
                 step.outcome = f"what was left: {left.passed} of {left.tests} tests green"
-        loaded = job.offer(spark, extract, extract_date, run_id, steps)
+        loaded = job.offer(settings, spark, extract, extract_date, run_id, steps)
         is_settled = loads.load_state(spark, loaded.batch_id).is_settled
     return {
         "run_id": run_id,
@@ -98,7 +98,10 @@ def feast_apply(settings: Settings, summary: Summary) -> Summary:
         GateRefused, Unusable: it was not, whatever dbt's tests found.
     """
     steps = Steps(2)
-    with job.writing(settings, _purpose(summary, "apply"), "apply", steps) as (spark, step):
+    with job.writing(settings, "churn features apply", "apply", steps, summary["run_id"]) as (
+        spark,
+        step,
+    ):
         from feature_repo.materialize import apply
 
         _published(Run(settings, steps, dict(summary)), spark)
@@ -109,11 +112,15 @@ def feast_apply(settings: Settings, summary: Summary) -> Summary:
 def feast_materialize(settings: Settings, summary: Summary) -> Summary:
     """The latest published extract online."""
     steps = Steps(2)
-    with job.writing(settings, _purpose(summary, "materialize"), "materialize", steps) as each:
+    with job.writing(
+        settings, "churn features materialize", "materialize", steps, summary["run_id"]
+    ) as each:
+        from feature_repo.datasets import materializing
         from feature_repo.materialize import materialize
 
         spark, step = each
         online = materialize(settings, spark, step.say, advance=step.advance)
+        step.works.append(materializing(settings, online.written))
         step.outcome = f"{online.customers:,} customers online"
     return {"unchanged": not online.written, "seconds": steps.seconds}
 
@@ -121,7 +128,10 @@ def feast_materialize(settings: Settings, summary: Summary) -> Summary:
 def feast_verify(settings: Settings, summary: Summary) -> Summary:
     """Every customer read back and held against gold; a store that lost some is written again."""
     steps = Steps(2)
-    with job.writing(settings, _purpose(summary, "verify"), "verify", steps) as (spark, step):
+    with job.writing(settings, "churn features verify", "verify", steps, summary["run_id"]) as (
+        spark,
+        step,
+    ):
         verified, rewritten = job.prove_online(settings, spark, step, repair=True)
     return {
         "unchanged": not rewritten,
@@ -132,11 +142,13 @@ def feast_verify(settings: Settings, summary: Summary) -> Summary:
 
 def train_model(settings: Settings, summary: Summary) -> Summary:
     """A model of what is published, trained where it was not yet; its figures are printed."""
+    from trainer.datasets import training as reads_and_writes
     from trainer.train import train
 
     steps = Steps(2)
-    with job.writing(settings, _purpose(summary, "train"), "train", steps) as (spark, step):
+    with job.writing(settings, "churn train", "train", steps, summary["run_id"]) as (spark, step):
         training = train(settings, spark, step.say)
+        step.works.append(reads_and_writes(settings, training.record, training.is_new))
         step.outcome = training.in_words()
     print(json.dumps({"model": training.summary()}, indent=2))
     return {
@@ -148,17 +160,19 @@ def train_model(settings: Settings, summary: Summary) -> Summary:
 
 def score(settings: Settings, summary: Summary) -> Summary:
     """Batch scores; then the run's report and summary, which are what this returns; then MLflow."""
+    from trainer.datasets import scoring as reads_and_writes
     from trainer.registry import find
     from trainer.score import score as score_all
 
     steps = Steps(5)
     opened = opening(settings)
-    with lake(settings, _purpose(summary, "score"), steps) as spark:
+    with lake(settings, "churn score", steps, summary["run_id"]) as spark:
         run = Run(settings, steps, dict(summary))
         later = summary["counts"]
         _published(run, spark)
         with steps.step("score") as step:
             scores = score_all(settings, spark, step.say)
+            step.works.append(reads_and_writes(settings, scores.record, scores.written))
             step.outcome = f"{scores.customers:,} customers"
         run.record = find(settings, summary["model"]["version"])
         run.summary["counts"] |= {**later, "scored": scores.customers}
@@ -228,7 +242,3 @@ def _published(run: Run, spark: SparkSession) -> None:
             remedy="nothing where a later workbook of that date has replaced it; else clear the "
             "tasks of `publish`",
         )
-
-
-def _purpose(summary: Summary, what: str) -> str:
-    return f"churn {what} of run {summary['run_id']}"

@@ -18,7 +18,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from cli import trace_sql
 from cli.build import compiled_models
-from cli.runs import summary_of
+from cli.runs import summary_file
 from cli.table_history import table_history
 from lakehouse.service import Say
 from lakehouse.settings import Settings
@@ -74,7 +74,7 @@ def moment_of(settings: Settings, run_id: str) -> Moment:
     Raises:
         lakehouse.errors.Unusable: there is no such run.
     """
-    path = summary_of(settings, run_id)
+    path = summary_file(settings, run_id, ", or leave --run out, which tells what stands now")
     at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return Moment(run_id, at, json.loads(path.read_text()))
 

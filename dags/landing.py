@@ -45,6 +45,8 @@ with DAG(
         task_id="run",
         trigger_dag_id="01_etl",
         skip_when_already_exists=True,
+        # Looking is no part of the run's lineage: the run is its root.
+        openlineage_inject_parent_info=False,
         # One after the other: runs wait in the order in which they were asked for.
         max_active_tis_per_dagrun=1,
     ).expand_kwargs(found.output)

@@ -21,6 +21,7 @@ from cosmos.converter import DbtToAirflowConverter
 from cosmos.dbt.graph import DbtNode
 from cosmos.operators.watcher import DbtTestWatcherOperator
 
+from dags.parents import NAMES, PARENTS, parents_of
 from dags.tasks import run_id_of
 from lakehouse.settings import Settings
 
@@ -134,7 +135,8 @@ def render(
         FileNotFoundError: the manifest was not made.
     """
     stages = Stages(dag, names, json.loads(find_manifest(settings).read_text()), models, tests)
-    dag.user_defined_macros = {**(dag.user_defined_macros or {}), RUN_ID: run_id_of}
+    macros = {RUN_ID: run_id_of, PARENTS: parents_of}
+    dag.user_defined_macros = {**(dag.user_defined_macros or {}), **macros}
     converter = DbtToAirflowConverter(
         dag=dag,
         project_config=project(settings),
@@ -166,6 +168,7 @@ def render(
             "env": {
                 **dbt_environment(settings),
                 "CHURN_RUN_ID": f"{{{{ {RUN_ID}(dag_run) }}}}",
+                **{name: f"{{{{ {PARENTS}(ti)['{name}'] }}}}" for name in NAMES},
             },
         },
     )

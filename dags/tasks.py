@@ -1,5 +1,6 @@
 """What is the same around every step: whose run it is, what it knows so far, how it may fail."""
 
+import os
 from collections.abc import Callable
 from datetime import date
 from hashlib import sha256
@@ -7,6 +8,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from dags.parents import parents_of
 from lakehouse.errors import ChurnError, GateRefused, Unusable
 from lakehouse.settings import Settings, read_settings
 
@@ -27,6 +29,7 @@ def step(name: str) -> Callable[..., Summary]:
     def call(**context: Any) -> Summary:
         from cli import scheduled
 
+        os.environ.update(parents_of(context["ti"]))
         return in_airflows_terms(
             lambda settings: getattr(scheduled, name)(settings, summary_so_far(context))
         )
@@ -42,6 +45,7 @@ def ingest(**context: Any) -> Summary:
 
     parameters, run = context["params"], context["dag_run"]
     run_id = run_id_of(run)
+    os.environ.update(parents_of(context["ti"]))
     day = parameters["extract_date"]
 
     def load(settings: Settings) -> Summary:

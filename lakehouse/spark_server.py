@@ -323,6 +323,8 @@ def configuration(settings: Settings, folder: Path, jars: list[Path]) -> dict[st
         # Small data: more tasks than cores cost more than they bring.
         "spark.sql.shuffle.partitions": cores,
         "spark.databricks.delta.snapshotPartitions": cores,
+        # Who wrote what is asked years later; Delta itself would forget after 30 days.
+        "spark.databricks.delta.properties.defaults.logRetentionDuration": "interval 3650 days",
         # A build has several hundred pieces of generated code; the default of 100 forgets them
         # before the next build needs them again.
         "spark.sql.codegen.cache.maxEntries": 5000,

@@ -39,10 +39,12 @@ comment 'Churn risk of a customer at an extract date, by model version'
 
 @dataclass(frozen=True)
 class Scores:
-    """How many customers have a score; `written` unless all of them were there already."""
+    """How many customers have a score, of the model of the record; `written` unless all of them
+    were there already."""
 
     customers: int
     written: bool
+    record: ModelRecord
 
 
 def score(
@@ -64,13 +66,13 @@ def score(
     if _is_complete(spark, record.version, publication):
         say(f"the scores of {publication.extract_date} by {record.version} are there already")
         _leave_deciles(settings, spark, record.version, publication)
-        return Scores(publication.customers, written=False)
+        return Scores(publication.customers, written=False, record=record)
     say(f"scoring {publication.customers} customers with {record.version}")
     features = _features(spark, record, publication)
     model = registry.pipeline(settings, record.version)
     each(spark, lambda path: _write(path, record, publication, features), [model])
     _leave_deciles(settings, spark, record.version, publication)
-    return Scores(publication.customers, written=True)
+    return Scores(publication.customers, written=True, record=record)
 
 
 def _needed(

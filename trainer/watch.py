@@ -160,10 +160,10 @@ def watch(
         ]
     }
     extracts = {each for found in against.values() for each in found}
-    profiles = _profiles(spark, [latest, *extracts])
+    of_load = profiles(spark, [each.batch_id for each in (latest, *extracts)])
     for words, found in against.items():
         for earlier in found:
-            figures += _feature_drift(profiles, latest, earlier, words, rules)
+            figures += _feature_drift(of_load, latest, earlier, words, rules)
     if version:
         figures += _score_drift(spark, history, version, rules)
     figures += _realised(settings, spark, history, rules)
@@ -185,13 +185,13 @@ Profile = dict[str, dict[str, int]]
 
 
 def _feature_drift(
-    profiles: Mapping[str, Profile],
+    of_load: Mapping[str, Profile],
     latest: Publication,
     earlier: Publication,
     words: str,
     rules: Rules,
 ) -> list[Figure]:
-    now, before = profiles.get(latest.batch_id, {}), profiles.get(earlier.batch_id, {})
+    now, before = of_load.get(latest.batch_id, {}), of_load.get(earlier.batch_id, {})
     found = []
     for feature in sorted(now.keys() & before.keys()):
         index = stability_index(now[feature], before[feature])
@@ -202,10 +202,10 @@ def _feature_drift(
     return found
 
 
-def _profiles(spark: SparkSession, extracts: Sequence[Publication]) -> dict[str, Profile]:
-    """Load to feature to bin to customers."""
+def profiles(spark: SparkSession, batches: Sequence[str]) -> dict[str, Profile]:
+    """Load to feature to bin to customers, of the loads of that name."""
     found: dict[str, Profile] = {}
-    sql = PROFILES.replace("{batches}", _batches(extracts))
+    sql = PROFILES.replace("{batches}", ", ".join(map(literal, batches)))
     for row in query_table(spark, "audit.extract_profiles", sql):
         of_load = found.setdefault(row["batch_id"], {})
         of_load.setdefault(row["feature"], {})[row["bin"]] = row["customers"]

@@ -20,8 +20,10 @@ from homes import BIN, Home, Homes, Walked
 from monthly import cut_off
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
+from test_lineage import Graph, leads, place
 
 from cli import airflow as server
+from lakehouse.lineage import lineage_file
 
 DAG = "01_etl"
 STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
@@ -99,6 +101,42 @@ def test_a_run_does_what_churn_run_does(scheduled: Scheduled, green: str, walked
     assert f'"roc_auc": {summary["model"]["roc_auc"]}' in log
     links = scheduled.airflow.links(DAG, green, "score")
     assert links == {"Report of the run": f"/churn/runs/{summary['run_id']}/report.html"}
+
+
+def test_the_lineage_has_the_run_of_the_dag_for_its_root(scheduled: Scheduled, green: str) -> None:
+    """Airflow tells its own runs, each command the rest; together they are one."""
+    told = [json.loads(line) for line in lineage_file(scheduled.home.settings).open()]
+    (trained,) = (each for each in told if ended(each, "churn train"))
+    root = trained["run"]["facets"]["parent"]["root"]
+    assert root["job"] == {"namespace": "airflow", "name": DAG, "facets": {}}
+    of_run = [each for each in told if of_root(each) == root["run"]["runId"]]
+    states = {(each["job"]["name"], each["eventType"]) for each in of_run}
+    telling = ("ingest", "dbt_producer_watcher", "feast_materialize", "train_model", "score")
+    names = (DAG, *(f"{DAG}.{task}" for task in telling), "dbt build", "churn score")
+    assert states >= {(name, state) for name in names for state in ("START", "COMPLETE")}
+    runs = {each["run"]["runId"] for each in of_run}
+    parents = [each["run"]["facets"]["parent"] for each in of_run if is_child(each)]
+    assert {each["run"]["runId"] for each in parents} <= runs
+    graph = Graph()
+    for each in of_run:
+        graph.add(each)
+    (loaded,) = (each for each in of_run if ended(each, "churn ingest.ingest"))
+    (scored,) = (each for each in of_run if ended(each, "churn score.score"))
+    assert leads(graph.datasets, place(loaded["inputs"][0]), place(scored["outputs"][0]))
+
+
+def ended(event: Any, name: str) -> bool:
+    return event["eventType"] == "COMPLETE" and event["job"]["name"] == name
+
+
+def is_child(event: Any) -> bool:
+    return "parent" in event["run"]["facets"]
+
+
+def of_root(event: Any) -> str:
+    """The first of the runs above an event's own; itself where there is none."""
+    run = event["run"]
+    return str(run["facets"]["parent"]["root"]["run"]["runId"] if is_child(event) else run["runId"])
 
 
 def test_a_task_by_itself_ends_as_before(scheduled: Scheduled, green: str) -> None:

@@ -112,7 +112,7 @@ def test_a_backup_holds_no_secret_and_nothing_unfinished(backed_up: Path, walked
     content = files_below(backed_up)
     assert not [name for name, text in content.items() if password in text]
     assert {name.split("/")[1] for name in content if name.startswith("home/")} == {
-        *("landed", "models", "runs")
+        *("landed", "lineage", "models", "runs")
     }
     assert f"home/{ARRIVAL}" in content
     assert f"home/{DRAFT}" not in content

@@ -136,7 +136,8 @@ def test_models_beside_an_object_store_lie_with_their_records(
 ) -> None:
     monkeypatch.setattr(backup_layout, "storage", lambda _, address: local(Path(address)))
     stored = replace(settings, lake_uri="s3a://lake/churn")
-    assert set(parts(settings, ["v1"])) == {"lake", "home/landed", "home/models", "home/runs"}
+    kept = {"landed", "lineage", "models", "runs"}
+    assert set(parts(settings, ["v1"])) == {"lake", *(f"home/{each}" for each in kept)}
     assert parts(stored, ["v1"])["home/models/v1/model"].root.endswith("lake/churn/_models/v1")
 
 

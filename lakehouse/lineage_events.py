@@ -1,0 +1,266 @@
+"""Tells what was done as OpenLineage events: into the lineage file, and to the endpoint of
+the standard settings (`OPENLINEAGE_URL`, `openlineage.yml`, …) where there is one.
+
+A command is a run, each of its steps a child run of it. What started the command is its parent:
+`OPENLINEAGE_PARENT_ID` and `OPENLINEAGE_ROOT_PARENT_ID`, as dbt's and Spark's integrations read
+them.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from openlineage.client import OpenLineageClient
+from openlineage.client.event_v2 import (
+    InputDataset,
+    Job,
+    OutputDataset,
+    Run,
+    RunEvent,
+    RunState,
+    set_producer,
+)
+from openlineage.client.facet_v2 import (
+    column_lineage_dataset,
+    dataset_version_dataset,
+    job_type_job,
+    parent_run,
+    schema_dataset,
+    symlinks_dataset,
+    tags_run,
+)
+from openlineage.client.transport.file import FileConfig
+from openlineage.client.uuid import generate_static_uuid
+
+from lakehouse.lineage import Dataset, DbtWork, Done, Work, lineage_file
+from lakehouse.lineage_file import LineageFile
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.storage import storage
+
+NAMESPACE = "churn"
+PRODUCER = f"urn:telco-churn:{version('telco-churn')}"
+# An endpoint that is away costs a command no more than this.
+ENDPOINT_SECONDS = 5
+# The address of the checkout's remote may hold a password.
+WITHOUT_REMOTE = {"facets": {"source_code_location": {"disabled": True}}}
+
+
+@dataclass(frozen=True)
+class Named:
+    """A run and its job, as children name them."""
+
+    namespace: str
+    job: str
+    run: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that has ended; `run_id` is its run's, as $CHURN_HOME/runs has it."""
+
+    name: str
+    run_id: str
+    begun: datetime
+    ended: datetime
+    failed: bool
+
+
+def tell(settings: Settings, command: Command, steps: Sequence[Done], say: Say) -> None:
+    """Write the events, then send them where an endpoint is set; a fault is said, not raised."""
+    if os.environ.get("OPENLINEAGE_DISABLED", "").lower() == "true":
+        return
+    logging.getLogger("openlineage").setLevel(logging.CRITICAL)
+    try:
+        told = list(events(settings, command, steps))
+        transport = LineageFile(FileConfig(str(lineage_file(settings))))
+        _emit(OpenLineageClient(transport=transport, config=WITHOUT_REMOTE), told)
+        client = OpenLineageClient(config=WITHOUT_REMOTE)
+    except Exception as fault:  # lineage is told of the work, and never stops it
+        say(f"warning: the lineage of {command.run_id} could not be told: {fault}")
+        return
+    if client.transport.kind not in ("console", "noop"):
+        _send(settings, client, told, say)
+
+
+def _send(settings: Settings, client: OpenLineageClient, told: list[RunEvent], say: Say) -> None:
+    faults: list[Exception] = []
+
+    def work() -> None:
+        try:
+            _emit(client, told)
+            client.close(ENDPOINT_SECONDS)
+        except Exception as fault:
+            faults.append(fault)
+
+    sender = threading.Thread(target=work, daemon=True, name="lineage")
+    try:
+        sender.start()
+        sender.join(ENDPOINT_SECONDS)
+    except RuntimeError:  # dbt tells at the end of its process, where newer Pythons start none
+        work()
+    if sender.is_alive() or faults:
+        why = type(faults[0]).__name__ if faults else f"no answer within {ENDPOINT_SECONDS} s"
+        say(
+            f"warning: the lineage endpoint did not take all events ({why}); "
+            f"they are in {lineage_file(settings)}"
+        )
+
+
+def _emit(client: OpenLineageClient, told: Sequence[RunEvent]) -> None:
+    for event in told:
+        client.emit(event)
+
+
+def events(settings: Settings, command: Command, steps: Sequence[Done]) -> Iterator[RunEvent]:
+    """The command's events around those of its steps, each a start and an end."""
+    set_producer(PRODUCER)
+    started_by = _named_by("OPENLINEAGE_PARENT_ID")
+    root = _named_by("OPENLINEAGE_ROOT_PARENT_ID") or started_by
+    named = Named(NAMESPACE, command.name, _uuid(command.begun, command.run_id, command.name))
+    start, end = _both(
+        named, command.begun, command.ended, command.failed, _facets(command, started_by, root)
+    )
+    yield start
+    for step in steps:
+        yield from _of_step(settings, command, step, named, root or named)
+    yield end
+
+
+def _of_step(
+    settings: Settings, command: Command, step: Done, parent: Named, root: Named
+) -> Iterator[RunEvent]:
+    run = _uuid(step.begun, command.run_id, f"{command.name}.{step.name}")
+    named = Named(NAMESPACE, f"{command.name}.{step.name}", run)
+    works = [each for each in step.works if isinstance(each, Work)]
+    inputs = [_input(settings, each) for work in works for each in work.inputs]
+    outputs = [_output(settings, each) for work in works for each in work.outputs]
+    start, end = _both(
+        named, step.begun, step.ended, step.failed, _facets(command, parent, root), inputs, outputs
+    )
+    yield start
+    for each in step.works:
+        if isinstance(each, DbtWork):
+            yield from _of_dbt(settings, each, named, root)
+    yield end
+
+
+def _of_dbt(settings: Settings, work: DbtWork, parent: Named, root: Named) -> Sequence[RunEvent]:
+    # Jinja and all that dbt's integration imports: for commands that called dbt.
+    from lakehouse.lineage_dbt import dbt_events
+
+    return dbt_events(settings, work, parent, root)
+
+
+def _both(
+    named: Named,
+    begun: datetime,
+    ended: datetime,
+    failed: bool,
+    facets: dict[str, Any],
+    inputs: list[InputDataset] | None = None,
+    outputs: list[OutputDataset] | None = None,
+) -> tuple[RunEvent, RunEvent]:
+    kind = job_type_job.JobTypeJobFacet("BATCH", "CHURN", "STEP" if inputs else "COMMAND")
+    job = Job(named.namespace, named.job, {"jobType": kind})
+
+    def event(time: datetime, state: RunState, written: list[OutputDataset]) -> RunEvent:
+        run = Run(named.run, dict(facets))
+        return RunEvent(
+            eventTime=time.isoformat(),
+            producer=PRODUCER,
+            run=run,
+            job=job,
+            eventType=state,
+            inputs=list(inputs or []),
+            outputs=written,
+        )
+
+    end = RunState.FAIL if failed else RunState.COMPLETE
+    return event(begun, RunState.START, []), event(ended, end, list(outputs or []))
+
+
+def _facets(command: Command, parent: Named | None, root: Named | None) -> dict[str, Any]:
+    tag = tags_run.TagsRunFacetFields("churn_run_id", command.run_id, "CHURN")
+    facets: dict[str, Any] = {"tags": tags_run.TagsRunFacet([tag])}
+    if parent is not None:
+        facets["parent"] = parent_facet(parent, root or parent)
+    return facets
+
+
+def parent_facet(parent: Named, root: Named) -> parent_run.ParentRunFacet:
+    """What a child run says of its parent."""
+    return parent_run.ParentRunFacet(
+        run=parent_run.Run(runId=parent.run),
+        job=parent_run.Job(parent.namespace, parent.job),
+        root=parent_run.Root(
+            run=parent_run.RootRun(runId=root.run),
+            job=parent_run.RootJob(root.namespace, root.job),
+        ),
+    )
+
+
+def _named_by(variable: str) -> Named | None:
+    """The run that a variable names as `namespace/job/run`."""
+    parts = os.environ.get(variable, "").rsplit("/", 2)
+    return Named(*parts) if len(parts) == 3 else None
+
+
+def _uuid(begun: datetime, run_id: str, name: str) -> str:
+    return str(generate_static_uuid(begun, f"{run_id}.{name}".encode()))
+
+
+def _input(settings: Settings, dataset: Dataset) -> InputDataset:
+    return InputDataset(dataset.namespace, dataset.name, facets=dataset_facets(settings, dataset))
+
+
+def _output(settings: Settings, dataset: Dataset) -> OutputDataset:
+    facets = dataset_facets(settings, dataset)
+    if dataset.sources:
+        facets["columnLineage"] = column_facet(dataset)
+    if (of := _delta_version(settings, dataset)) is not None:
+        facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(of)
+    return OutputDataset(dataset.namespace, dataset.name, facets=facets)
+
+
+def dataset_facets(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """What is said of a dataset besides its address: its name as a table, its columns."""
+    facets: dict[str, Any] = {}
+    if dataset.table:
+        server = f"spark://{settings.spark_host}:{settings.thrift_port}"
+        identifier = symlinks_dataset.Identifier(server, dataset.table, "TABLE")
+        facets["symlinks"] = symlinks_dataset.SymlinksDatasetFacet([identifier])
+    if dataset.columns:
+        fields = [schema_dataset.SchemaDatasetFacetFields(name) for name in dataset.columns]
+        facets["schema"] = schema_dataset.SchemaDatasetFacet(fields)
+    return facets
+
+
+def column_facet(dataset: Dataset) -> column_lineage_dataset.ColumnLineageDatasetFacet:
+    """Which columns each column of an output was made of."""
+    return column_lineage_dataset.ColumnLineageDatasetFacet(
+        fields={
+            column: column_lineage_dataset.Fields(
+                [
+                    column_lineage_dataset.InputField(source.namespace, source.name, name)
+                    for source, name in sources
+                ]
+            )
+            for column, sources in dataset.sources.items()
+        }
+    )
+
+
+def _delta_version(settings: Settings, dataset: Dataset) -> str | None:
+    """The version that a Delta table has now: the number of the last file of its log."""
+    if dataset.table is None:
+        return None
+    log = storage(settings, f"{settings.lake_uri}/{dataset.table.replace('.', '/')}/_delta_log")
+    names = [each.base_name.removesuffix(".json") for each in log.children() if each.is_file]
+    numbers = [int(each) for each in names if each.isdecimal()]
+    return str(max(numbers)) if numbers else None

@@ -1,0 +1,207 @@
+"""The lineage that a run tells: from the workbook to the scores, and which run did what."""
+
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from homes import Walked
+from openlineage.client.event_v2 import Job, Run, RunEvent
+
+from cli.history import history
+from cli.run_diff import diff
+from lakehouse import online_store
+from lakehouse.errors import Unusable
+from lakehouse.lineage import lineage_file
+
+Event = dict[str, Any]
+# A dataset, by namespace and name; and a column of one.
+Place = tuple[str, str]
+Column = tuple[Place, str]
+
+
+@dataclass
+class Graph:
+    """What leads to what, over the events of one run."""
+
+    datasets: dict[Place, set[Place]] = field(default_factory=lambda: defaultdict(set))
+    columns: dict[Column, set[Column]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(self, event: Event) -> None:
+        for output in event.get("outputs", []):
+            for each in event.get("inputs", []):
+                self.datasets[place(each)].add(place(output))
+            lineage = output["facets"].get("columnLineage", {}).get("fields", {})
+            for column, of in lineage.items():
+                for each in of["inputFields"]:
+                    self.columns[(place(each), each["field"])].add((place(output), column))
+
+
+def place(dataset: Event) -> Place:
+    return dataset["namespace"], dataset["name"]
+
+
+def leads(edges: dict[Any, set[Any]], start: Any, end: Any) -> bool:
+    seen, waiting = set(), [start]
+    while waiting:
+        each = waiting.pop()
+        if each == end:
+            return True
+        if each not in seen:
+            seen.add(each)
+            waiting += edges.get(each, ())
+    return False
+
+
+@pytest.fixture(scope="module")
+def events(walked: Walked) -> list[Event]:
+    """All that belongs to the shared run, and nothing of other commands on its home."""
+    lines = lineage_file(walked.home.settings).read_text().splitlines()
+    return list(below_run(walked.summary["run_id"], [json.loads(line) for line in lines]))
+
+
+def below_run(run_id: str, told: list[Event]) -> Iterator[Event]:
+    roots = {each["run"]["runId"] for each in told if ("churn_run_id", run_id) in tags(each)}
+    for each in told:
+        root = each["run"]["facets"].get("parent", {}).get("root", {}).get("run", {})
+        if each["run"]["runId"] in roots or root.get("runId") in roots:
+            yield each
+
+
+def tags(event: Event) -> list[tuple[str, str]]:
+    facet = event["run"]["facets"].get("tags", {"tags": []})
+    return [(each["key"], each["value"]) for each in facet["tags"]]
+
+
+@pytest.fixture(scope="module")
+def graph(events: list[Event]) -> Graph:
+    found = Graph()
+    for each in events:
+        found.add(each)
+    return found
+
+
+def table(walked: Walked, name: str) -> Place:
+    return "file", f"{walked.home.settings.lake_uri}/{name.replace('.', '/')}"
+
+
+def test_the_workbook_leads_to_the_scores(walked: Walked, shared_data: Path, graph: Graph) -> None:
+    names = (
+        *("bronze.telco_customers", "silver.checked_rows", "silver.customers"),
+        *("audit.customer_features", "gold.customer_features"),
+    )
+    tables = [table(walked, name) for name in names]
+    for before, after in itertools.pairwise(tables):
+        assert after in graph.datasets[before], (before, after)
+    workbook = ("file", str((shared_data / "Telco-Customer-Churn.xlsx").absolute()))
+    assert tables[0] in graph.datasets[workbook]
+    model = ("file", f"{walked.home.path}/models/{walked.summary['model']['version']}")
+    scores, gold = table(walked, "gold.churn_scores"), tables[-1]
+    assert model in graph.datasets[gold]
+    assert model in graph.datasets[table(walked, "gold.churn_labels")]
+    assert scores in graph.datasets[model]
+    assert scores in graph.datasets[gold]
+    address = online_store.find(walked.home.settings)
+    assert address is not None
+    online = (f"redis://{address.host}:{address.port}", "0/churn/customer_features")
+    assert online in graph.datasets[gold]
+    for end in (online, scores):
+        assert leads(graph.datasets, workbook, end)
+        assert not leads(graph.datasets, end, workbook)
+    # what was refused at the gate's door comes from the same rows
+    assert leads(graph.datasets, workbook, table(walked, "silver.rejected_rows"))
+
+
+def test_a_column_leads_to_what_is_made_of_it(
+    walked: Walked, shared_data: Path, graph: Graph
+) -> None:
+    workbook = ("file", str((shared_data / "Telco-Customer-Churn.xlsx").absolute()))
+    gold, scores = table(walked, "gold.customer_features"), table(walked, "gold.churn_scores")
+    labels = table(walked, "gold.churn_labels")
+    contract = (workbook, "Contract")
+    assert leads(graph.columns, contract, (gold, "contract_month_to_month"))
+    assert leads(graph.columns, contract, (scores, "probability"))
+    assert not leads(graph.columns, contract, (gold, "monthly_charges"))
+    for source in ("MonthlyCharges", "TotalCharges", "tenure"):
+        assert leads(graph.columns, (workbook, source), (gold, "billing_ratio")), source
+    assert leads(graph.columns, (workbook, "Churn"), (labels, "churned"))
+    assert not leads(graph.columns, (workbook, "Churn"), (scores, "probability"))
+
+
+def test_every_run_has_its_end_and_its_parent(walked: Walked, events: list[Event]) -> None:
+    states = defaultdict(list)
+    for each in events:
+        states[each["run"]["runId"]].append(each["eventType"])
+    assert all(sorted(each) == ["COMPLETE", "START"] for each in states.values()), states
+    roots = [each for each in events if "parent" not in each["run"]["facets"]]
+    assert {each["job"]["name"] for each in roots} == {"churn run"}
+    assert len(roots) == 2
+    for each in events:
+        parent = each["run"]["facets"].get("parent")
+        if parent is not None:
+            assert parent["run"]["runId"] in states
+            assert parent["root"]["run"]["runId"] == roots[0]["run"]["runId"]
+    jobs = {each["job"]["name"] for each in events}
+    steps = ("ingest", "build", "materialize", "train", "score")
+    assert {f"churn run.{step}" for step in steps} <= jobs
+    # every model of dbt but those that are no tables of a run
+    assert sum(name.endswith(".build.run") for name in jobs) == 16
+
+
+def test_every_event_is_of_the_spec(events: list[Event]) -> None:
+    """The client's classes are made from the spec, and refuse what it does not allow."""
+    for each in events:
+        run, job = Run(each["run"]["runId"]), Job(each["job"]["namespace"], each["job"]["name"])
+        made = RunEvent(eventTime=each["eventTime"], producer=each["producer"], run=run, job=job)
+        assert each["schemaURL"] == made.schemaURL
+        assert datetime.fromisoformat(each["eventTime"]).tzinfo is not None
+        facets = [each["run"]["facets"], each["job"]["facets"]]
+        facets += [of["facets"] for of in (*each["inputs"], *each["outputs"])]
+        for facet in (facet for group in facets for facet in group.values()):
+            assert {"_producer", "_schemaURL"} <= facet.keys()
+
+
+def test_no_event_tells_a_secret(walked: Walked) -> None:
+    text = lineage_file(walked.home.settings).read_text()
+    address = online_store.find(walked.home.settings)
+    assert address is not None
+    assert address.password
+    assert address.password not in text
+
+
+def test_commits_name_the_run(walked: Walked) -> None:
+    """The loader's, dbt's and the trainer's; and what gold's files can't tell, the publications."""
+    run_id = walked.summary["run_id"]
+    rows = {
+        "bronze.telco_customers": walked.summary["counts"]["bronze"],
+        "silver.customers": walked.summary["counts"]["silver"],
+        "gold.customer_features": walked.summary["counts"]["gold"],
+        "gold.churn_scores": walked.summary["counts"]["scored"],
+    }
+    for name, count in rows.items():
+        written = history(walked.home.settings, name, print)["written"]
+        of_run = [each for each in written if each["run_id"] == run_id]
+        assert count in [each["rows"] for each in of_run], (name, written)
+        assert all(each["user"] for each in of_run)
+    lines = walked.home.churn("history", "gold.customer_features").stdout
+    assert f"extract of {walked.summary['extract_date']}" in lines
+    with pytest.raises(Unusable, match=r"gold\.customer_features"):
+        history(walked.home.settings, "gold.customers", print)
+    with pytest.raises(Unusable, match="is a view"):
+        history(walked.home.settings, "audit.load_verdicts", print)
+
+
+def test_a_run_differs_in_nothing_from_itself(walked: Walked) -> None:
+    run_id = walked.summary["run_id"]
+    found = walked.home.churn_json("diff", run_id, run_id)
+    assert (found["rows"]["gone"], found["rows"]["new"], found["rows"]["changed"]) == (0, 0, 0)
+    assert found["rows"]["customers"] == [walked.summary["counts"]["gold"]] * 2
+    assert found["verdicts"] == []
+    assert {each["change"] for each in found["model"]["metrics"].values()} == {0}
+    with pytest.raises(Unusable, match=run_id):
+        diff(walked.home.settings, run_id, "20200101T000000Z-abcdef", print)

@@ -1,0 +1,36 @@
+"""What training and scoring read and write."""
+
+from lakehouse.lineage import Dataset, Work, file, table
+from lakehouse.settings import Settings
+from trainer import registry
+from trainer.record import ModelRecord
+
+GOLD, LABELS, PUBLICATIONS = "gold.customer_features", "gold.churn_labels", "gold.publications"
+SCORES = "gold.churn_scores"
+
+
+def training(settings: Settings, record: ModelRecord, is_new: bool) -> Work:
+    """Features and labels to a version of the model."""
+    inputs = [table(settings, each) for each in (GOLD, LABELS, PUBLICATIONS)]
+    return Work(inputs, [model(settings, record.version)] if is_new else [])
+
+
+def scoring(settings: Settings, record: ModelRecord, written: bool) -> Work:
+    """Features and the champion to scores; each probability comes of all the model's features."""
+    gold = table(settings, GOLD)
+    inputs = [gold, table(settings, PUBLICATIONS), model(settings, record.version)]
+    if not written:
+        return Work(inputs)
+    place = table(settings, SCORES)
+    features = [(gold, name) for name in record.features]
+    sources = {
+        "customer_id": [(gold, "customer_id")],
+        "probability": features,
+        "reasons": features,
+    }
+    return Work(inputs, [Dataset(place.namespace, place.name, place.table, sources=sources)])
+
+
+def model(settings: Settings, version: str) -> Dataset:
+    """A version of the model: its folder, record and pipeline."""
+    return file(registry.folder(settings) / version)
