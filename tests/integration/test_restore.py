@@ -118,6 +118,15 @@ def test_a_backup_holds_no_secret_and_nothing_unfinished(backed_up: Path, walked
     assert f"home/{DRAFT}" not in content
 
 
+def test_mlflow_is_made_again_from_the_models(restored: Restored, walked: Walked) -> None:
+    from trainer import tracking  # MLflow takes seconds to import
+
+    client = tracking.open_store(restored.home.settings).client
+    champion = client.get_model_version_by_alias("churn", "champion")
+    assert champion.tags[tracking.VERSION] == walked.summary["model"]["version"]
+    assert len(client.search_model_versions()) == 1
+
+
 def test_a_damaged_file_ends_the_restore_which_goes_on_when_it_is_mended(
     restored: Restored, backed_up: Path
 ) -> None:
