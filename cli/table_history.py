@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from pyspark.sql.connect.session import SparkSession
 
@@ -31,6 +31,11 @@ class TableHistory:
     """
 
     commits: Sequence[Commit]
+
+    @property
+    def latest(self) -> int | None:
+        """The version that stands."""
+        return self.at(datetime.max.replace(tzinfo=UTC))
 
     def at(self, moment: datetime) -> int | None:
         """The version that stood at the moment."""

@@ -19,7 +19,7 @@ from pyspark.sql.connect.session import SparkSession
 from cli import trace_sql
 from cli.build import compiled_models
 from cli.runs import summary_file
-from cli.table_history import table_history
+from cli.table_history import TableHistory, table_history
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query, with_values
@@ -34,13 +34,15 @@ STAND_INS = {
     "silver.open_loads": "traced_loads",
     **{f"silver.{name}": f"traced_{name}" for name in CLEANED},
 }
-# How Spark says that a file, or Delta that a version, is not there any more.
+# How Spark says that a file is not there any more, and Delta that a version is not, or that it is
+# older than the table's retention of files, a week by default: then nobody vouches for them.
 GONE = (
     "FILE_NOT_EXIST",
     "DELTA_FILE_NOT_FOUND",
-    "DELTA_VERSION",
-    "DELTA_TRUNCATED",
-    "FileNotFound",
+    "DELTA_LOG_FILE_NOT_FOUND",
+    "DELTA_TRUNCATED_TRANSACTION_LOG",
+    "DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND_DELETED_FILE_RETENTION_DURATION",
+    "DELTA_VERSION_NOT_FOUND",
 )
 RULES_VERSION = re.compile(r"'([0-9a-f]{32})' as rules_version")
 TIME_TRAVEL, FROM_BRONZE, AS_NOW = "time travel", "rebuilt from bronze", "unchanged since"
@@ -100,6 +102,7 @@ class Past:
         self._customers, self._moment = customers, moment
         self._source, self._loads = source, loads
         self.read: dict[str, str] = {}
+        self._histories: dict[str, TableHistory] = {}
 
     def silver(self) -> tuple[Rows, Rows]:
         """Customers and rejected rows."""
@@ -110,7 +113,7 @@ class Past:
             "silver.rejected_rows", trace_sql.REJECTED_ROWS, "rejected_rows", **self._rows()
         )
         if customers is not None and rejected is not None:
-            self.read["silver"] = TIME_TRAVEL
+            self.read["silver"] = self._how("silver.customers")
             return customers, rejected
         self.read["silver"] = FROM_BRONZE
         batches = self._in_silver()
@@ -164,7 +167,7 @@ class Past:
         values = {"customers": self._customers, "champion": champion}
         found = self._travelled("gold.churn_scores", trace_sql.SCORES, "scores", **values)
         if found is not None:
-            self.read["scores"] = TIME_TRAVEL
+            self.read["scores"] = self._how("gold.churn_scores")
             return found
         self.read["scores"] = AS_NOW
         if not self._spark.catalog.tableExists("gold.churn_scores"):
@@ -188,11 +191,23 @@ class Past:
 
     def _travelled(self, table: str, sql: str, hole: str, **values: Any) -> Rows | None:
         """Rows of a query on the table as it stood; None where that is not to be had any more."""
-        version = table_history(self._spark, table).at(self._moment.at)
+        version = self._history(table).at(self._moment.at)
         if version is None:
             return None
-        stood = sql.replace(f"{{{hole}}}", f"{table} version as of {version}")
+        # Delta travels for a week only, also to a version that still stands.
+        as_of = f" version as of {version}" if self._how(table) == TIME_TRAVEL else ""
+        stood = sql.replace(f"{{{hole}}}", f"{table}{as_of}")
         return _unless_gone(lambda: query(self._spark, stood, **values))
+
+    def _how(self, table: str) -> str:
+        history = self._history(table)
+        stands = history.at(self._moment.at) == history.latest
+        return AS_NOW if stands else TIME_TRAVEL
+
+    def _history(self, table: str) -> TableHistory:
+        if table not in self._histories:
+            self._histories[table] = table_history(self._spark, table)
+        return self._histories[table]
 
     def _in_silver(self) -> list[str]:
         """The loads that silver held: of each date the latest that had been cleaned and judged."""

@@ -32,7 +32,8 @@ def test_a_version_stands_until_the_next_and_forgotten_ones_are_none() -> None:
     assert HISTORY.at(BEGIN + timedelta(days=5, hours=1)) == 5
     assert HISTORY.at(BEGIN + timedelta(days=5)) == 5
     assert HISTORY.at(BEGIN + timedelta(days=2)) is None
-    assert TableHistory([]).at(BEGIN) is None
+    assert HISTORY.latest == 6
+    assert TableHistory([]).at(BEGIN) is TableHistory([]).latest is None
 
 
 def test_the_version_that_wrote_something_is_found() -> None:
