@@ -49,13 +49,19 @@ def online_customers(
 ) -> dict[str, Online]:
     """What the online store holds of customers, by id, read through Feast; who is not there is not
     in it."""
+    from feast.errors import FeatureServiceNotFoundException
+
     from feature_repo.declared import read_features
     from feature_repo.feature_services import churn
     from feature_repo.store import store
 
     feature_store = store(settings, say)
+    try:
+        service = feature_store.get_feature_service(churn.name)
+    except FeatureServiceNotFoundException:
+        return {}  # nothing was published yet
     answer = feature_store.get_online_features(
-        features=feature_store.get_feature_service(churn.name),
+        features=service,
         entity_rows=[{"customer_id": each} for each in customer_ids],
     )
     values = answer.to_dict()
