@@ -203,5 +203,6 @@ def test_a_run_differs_in_nothing_from_itself(walked: Walked) -> None:
     assert found["rows"]["customers"] == [walked.summary["counts"]["gold"]] * 2
     assert found["verdicts"] == []
     assert {each["change"] for each in found["model"]["metrics"].values()} == {0}
-    with pytest.raises(Unusable, match=run_id):
-        diff(walked.home.settings, run_id, "20200101T000000Z-abcdef", print)
+    nobody_s = "20200101T000000Z-abcdef"
+    with pytest.raises(Unusable, match=nobody_s):
+        diff(walked.home.settings, run_id, nobody_s, print)
