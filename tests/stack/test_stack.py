@@ -192,7 +192,7 @@ def test_the_api_answers_who_has_a_key(stack: Stack, states: dict[str, str | Non
     assert round(answer.json()["probability"], 3) == 0.715
 
 
-def test_only_airflow_and_the_api_are_published_and_on_loopback(stack: Stack) -> None:
+def test_only_the_sites_and_the_api_are_published_and_on_loopback(stack: Stack) -> None:
     published = {
         (name, bound["HostIp"], int(bound["HostPort"]))
         for name, each in stack.containers().items()
@@ -202,6 +202,7 @@ def test_only_airflow_and_the_api_are_published_and_on_loopback(stack: Stack) ->
     assert published == {
         ("churn_airflow-api-server_1", "127.0.0.1", stack.port),
         ("churn_api_1", "127.0.0.1", stack.api_port),
+        ("churn_mlflow_1", "127.0.0.1", stack.mlflow_port),
     }
     assert httpx.get(f"http://127.0.0.1:{stack.port}/api/v2/dags").status_code == 401
 
