@@ -63,7 +63,9 @@ def _application(settings: Settings, folder: Path) -> Any:
     """MLflow's WSGI application; it reads its configuration from the environment, at import."""
     from trainer import tracking  # first: it tells MLflow to report to nobody
 
-    os.environ |= {**settings.aws, **_places(settings), **_names()}
+    os.environ |= {**settings.aws, **_names()}
+    # Imports MLflow's server, which by then has to know by what names it is called.
+    os.environ |= _places(settings)
     if settings.mlflow_database_url is None:
         tracking.open_store(settings)
     from mlflow.server import app

@@ -335,6 +335,9 @@ def test_a_server_shows_nothing_without_its_password(served: tuple[str, str]) ->
     assert httpx.get(address).status_code == 401
     assert httpx.get(asked, auth=("admin", password[::-1])).status_code == 401
     assert httpx.get(asked, auth=("admin", password)).status_code == 200
+    # as its service is called in the stack
+    of_stack = httpx.get(asked, auth=("admin", password), headers={"Host": "mlflow:5000"})
+    assert of_stack.status_code == 200
     # by a name that is not its own: a browser that another page talked into asking
     foreign = httpx.get(asked, auth=("admin", password), headers={"Host": "elsewhere.example"})
     assert foreign.status_code == 403

@@ -162,6 +162,7 @@ def test_every_service_is_healthy(stack: Stack) -> None:
 def test_the_dag_finds_the_known_counts(
     stack: Stack, airflow: Airflow, states: dict[str, str | None]
 ) -> None:
+    assert states.pop("alert") == "skipped"  # nothing is wrong with the model
     assert set(states.values()) == {"success"}, states
     summary = json.loads(
         stack.inside("spark-driver", "sh", "-c", "cat /var/lib/churn/runs/*/summary.json")
