@@ -24,7 +24,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from homes import Home, Walked, served
-from monthly import cut_off, restated, tables_only
+from monthly import restated, tables_only
 from playwright.sync_api import Page, expect, sync_playwright
 
 from cli.trace import Tracing
@@ -369,7 +369,8 @@ PAST, REFUSED = "2012-03-31", "2012-03-15"
 class Restated:
     """A home in which a month was published, then a run refused, then the month restated.
 
-    `gone` is a customer whom the restated month leaves out, `cheaper` one whom it bills less.
+    `gone` is a customer whom the restated month leaves out, `cheaper` one whom it bills less,
+    `refused` one of the refused workbook and of the month.
     """
 
     home: Home
@@ -385,13 +386,18 @@ class Restated:
     def cheaper(self) -> str:
         return str(self.before.cell(self.before.max_row, 1).value)
 
+    @property
+    def refused(self) -> str:
+        return str(self.before.cell(500, 1).value)
+
     def cells(self, number: int) -> Row:
         header = (cell.value for cell in self.before[1])
         return dict(zip(header, (cell.value for cell in self.before[number]), strict=True))
 
     def traces(self, run_id: str = "") -> dict[str, Row]:
         as_of = ["--run", run_id] if run_id else []
-        said = self.home.churn("trace", self.gone, self.cheaper, *as_of, "--json").stdout
+        customers = (self.gone, self.cheaper, self.refused)
+        said = self.home.churn("trace", *customers, *as_of, "--json").stdout
         return {each["customer_id"]: each for each in json.loads(said)}
 
 
@@ -403,11 +409,20 @@ def restated_month(
     first, second = months[0], restated(months[0], folder)
     # the run judges both: the month is published, the other one refused
     extracts.churn("ingest", first, "--extract-date", PAST)
-    workbook = cut_off(first, folder, 300)
+    workbook = middle_of(first, folder)
     refused = extracts.churn("run", workbook, "--extract-date", REFUSED, "--json", code=3)
     tables_only(extracts, second, extract_date=PAST)
     before, after = (openpyxl.load_workbook(path).worksheets[0] for path in (first, second))
     return Restated(extracts, json.loads(refused.stdout)["run_id"], before, after)
+
+
+def middle_of(path: Path, folder: Path) -> Path:
+    """Some hundred rows of the month, too few for the gate; neither the first nor the last."""
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0].delete_rows(702, 10**6)
+    book.worksheets[0].delete_rows(2, 400)
+    book.save(folder / "middle.xlsx")
+    return folder / "middle.xlsx"
 
 
 @pytest.mark.long
@@ -425,16 +440,39 @@ def test_a_past_run_is_read_by_time_travel_and_rebuilt_when_the_files_are_gone(
     assert of_today["values"]["monthly_charges"] == charge
     assert charge != month.cells(month.before.max_row)["MonthlyCharges"]
 
+    changed_from_the_refused_extract(month, now[month.refused])
+
     travelled = month.traces(month.run_id)
     forget_the_past(month.home)
     rebuilt = month.traces(month.run_id)
     for traces, how in ((travelled, "time travel"), (rebuilt, "rebuilt from bronze")):
         holds_the_month_before(month, traces, how)
-    for customer_id in (month.gone, month.cheaper):
+    for customer_id in (month.gone, month.cheaper, month.refused):
         was, again = (without_times(each[customer_id]) for each in (travelled, rebuilt))
         assert again == was
     versions = [each[month.gone]["silver"][0]["version"] for each in (travelled, rebuilt)]
     assert isinstance(versions[0], int) and versions[1] is None
+
+
+def changed_from_the_refused_extract(month: Restated, trace: Row) -> None:
+    """Why the one extract is not in gold, and what changed until the other."""
+    refused, passed = trace["history"]
+    assert (refused["extract_date"], passed["extract_date"]) == (REFUSED, PAST)
+    assert refused["published_at"] is None and passed["published_at"] is not None
+    assert refused["changes"] == {"silver": {}, "features": {}}
+    (name,) = passed["changes"]["silver"]
+    charge = month.cells(500)["MonthlyCharges"]
+    assert name == "monthly_charges"
+    assert passed["changes"]["silver"][name]["before"] == charge
+    assert passed["changes"]["silver"][name]["after"] == pytest.approx(charge - 0.25)
+    verdicts = {each["batch_id"]: each for each in trace["gate"]}
+    gate = verdicts[refused["batch_id"]]
+    assert gate["verdict"] == "refused" and gate["run_id"] == month.run_id
+    assert "enough_customers" in {each["rule"] for each in gate["failed"]}
+    assert [row["extract_date"] for row in trace["gold"]] == [PAST]
+    said = month.home.churn("trace", month.refused).stdout
+    assert f"monthly_charges {charge} → " in said
+    print(said)
 
 
 def holds_the_month_before(month: Restated, traces: dict[str, Row], how: str) -> None:
