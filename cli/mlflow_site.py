@@ -63,6 +63,10 @@ def _application(settings: Settings, folder: Path) -> Any:
     """MLflow's WSGI application; it reads its configuration from the environment, at import."""
     from trainer import tracking  # first: it tells MLflow to report to nobody
 
+    # Compose hands on what is not set as an empty text; the store's client takes it for a path.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        if not os.environ[name]:
+            del os.environ[name]
     os.environ |= {**settings.aws, **_names()}
     # Imports MLflow's server, which by then has to know by what names it is called.
     os.environ |= _places(settings)
