@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -150,7 +149,7 @@ def quiet_port() -> int:
 
 @contextmanager
 def served(home: Home, command: list[str | Path], port_variable: str, log: Path) -> Iterator[str]:
-    """A site of the home's that a command serves until it is interrupted: its address."""
+    """A site of the home's that a command serves until it is ended: its address."""
     port = quiet_port()
     with log.open("wb") as written:
         process = subprocess.Popen(
@@ -167,7 +166,8 @@ def served(home: Home, command: list[str | Path], port_variable: str, log: Path)
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.send_signal(signal.SIGINT)
+        # Not as Ctrl-C would: who starts the tests in the background may have that ignored.
+        process.terminate()
         process.wait(30)
 
 
