@@ -117,10 +117,12 @@ class Past:
             return customers, rejected
         self.read["silver"] = FROM_BRONZE
         batches = self._in_silver()
-        rows = self._rebuilt("customers", batches)
-        return [each for each in rows if each["customer_id"] in self._customers], self._rebuilt(
-            "rejected_rows", batches
-        )
+        rows = [
+            row
+            for row in self._rebuilt("customers", batches)
+            if row["customer_id"] in self._customers
+        ]
+        return _by_place(rows), _by_place(self._rebuilt("rejected_rows", batches))
 
     def verdicts(self) -> Rows:
         """The last verdict on every load: the view's own SQL, over the gate's log up to then."""
@@ -288,6 +290,11 @@ def _replaced(sql: str, stand_ins: Mapping[str, str]) -> str:
     for table, stand_in in stand_ins.items():
         sql = re.sub(rf"\b{re.escape(table)}\b", stand_in, sql)
     return sql
+
+
+def _by_place(rows: Rows) -> Rows:
+    """Rows in the order of extracts and, within one, of the sheet."""
+    return sorted(rows, key=lambda row: (row["extract_date"], row["_row_number"]))
 
 
 def _unless_gone(ask: Callable[[], Found]) -> Found | None:

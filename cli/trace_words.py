@@ -135,7 +135,8 @@ def _rule_words(row: Lineage) -> Iterator[str]:
 
 
 def _gate(row: Lineage) -> Iterator[str]:
-    yield f"{row['verdict']}, run {row['run_id']}, {minute(row['judged_at'])}"
+    judged = f"run {row['run_id']}, {minute(row['judged_at'])}"
+    yield f"load {row['batch_id']} {row['verdict']}, {judged}"
     for kind in ("failed", "warned"):
         for each in row[kind]:
             yield f"{kind}: {_rule_figure(each)}"
