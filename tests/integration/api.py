@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,9 @@ class Api:
         sent = {"X-API-Key": self.key, "Content-Type": "application/json", **headers}
         if self._connection is None or time.monotonic() - self._used > IDLE_SECONDS:
             self._connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=30)
-        self._connection.request(method, path, content, sent)
+        # Who is refused early may not get rid of all; what the server said by then is there.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._connection.request(method, path, content, sent)
         answer = self._connection.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}
         told = Answer(answer.status, found, answer.read().decode())
