@@ -1,13 +1,13 @@
 """Where the rows of a load's extract are to be read: in gold, or in what the gate saw of them."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from pyspark.errors import PySparkException
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.commits import signed
 from lakehouse.sql import literal, query, query_table
+from lakehouse.table_history import table_history, unless_gone
 
 Kind = Literal["customer_features", "churn_labels"]
 IN_GOLD = """
@@ -39,27 +39,27 @@ def rows_of(spark: SparkSession, batch_id: str, kind: Kind) -> Rows | None:
         day = published[0]["extract_date"]
         table = f"gold.{kind}"
         return Rows(f"select * from {table} where extract_date = {literal(day)}", table)
-    table = f"audit.{kind}"
-    for version in _versions(spark, table, batch_id):
-        state = f"{table} version as of {version}"
+    for state in _states(spark, f"audit.{kind}", batch_id):
         sql = f"select * from {state} where batch_id = {literal(batch_id)}"
-        try:
-            if query(spark, f"{sql} limit 1"):
-                return Rows(sql, state)
-        except PySparkException:  # files of that state are gone, and of those before it too
+        there = unless_gone(partial(query, spark, f"{sql} limit 1"))
+        if there is None:  # and those before it are gone too
             return None
+        if there:
+            return Rows(sql, state)
     return None
 
 
-def _versions(spark: SparkSession, table: str, batch_id: str) -> list[int]:
-    """Versions that may hold the load, the latest first: those of the runs that judged it."""
+def _states(spark: SparkSession, table: str, batch_id: str) -> list[str]:
+    """The table as of the versions that may hold the load, the latest first: those of the runs
+    that judged it."""
     runs = query_table(spark, "audit.gate_results", JUDGED_BY, batch=batch_id)
     judged_by = {row["run_id"] for row in runs}
     if not judged_by:
         return []
+    history = table_history(spark, table)
     return [
-        row["version"]
-        for row in query(spark, f"describe history {table}")
+        history.stood(each.version)
+        for each in reversed(history.commits)
         # Versions of before commits were signed may be of any run.
-        if signed(row["userMetadata"])[0] in (None, *judged_by)
+        if each.run_id in (None, *judged_by)
     ]

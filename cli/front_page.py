@@ -8,11 +8,12 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.report import ReportData, Tile, banner, count, decimal, page, percent
+from cli.runs import begun
 
 if TYPE_CHECKING:
     from cli.plots import Plot
@@ -49,10 +50,9 @@ class Run:
     def began(self) -> str:
         """As people write it; nothing where the run's id does not begin with a time."""
         try:
-            moment = datetime.strptime(self.run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+            return f"{begun(self.run_id):%Y-%m-%d %H:%M} UTC"
         except ValueError:
             return ""
-        return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True)

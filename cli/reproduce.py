@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
 from cli.progress import Steps
 from cli.rebuilt import Past, compared
-from cli.runs import summary_of
+from cli.runs import begun, ended, summary_of
 from cli.scratch import Scratch, scratch_home
 from lakehouse import spark_server
 from lakehouse.errors import Unusable
@@ -65,21 +65,14 @@ def _past(settings: Settings, live: SparkSession, summary: Mapping[str, Any]) ->
             remedy="name a run of this lake; `churn history bronze.loads` tells them",
         )
     # A run on a workbook that was loaded before saw all that had come in between.
-    until = max(own.loaded_at, _begun(summary["run_id"]))
-    ended = (settings.home / "runs" / summary["run_id"] / "summary.json").stat().st_mtime
-    # The summary is written when all else is.
-    moment = datetime.fromtimestamp(ended, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    until = max(own.loaded_at, begun(summary["run_id"]))
+    moment = ended(settings, summary["run_id"]).strftime("%Y-%m-%d %H:%M:%S.%f")
     stood = query_table(live, "gold.publications", STOOD, moment=moment)
     return Past(
         summary,
         [each for each in kept if each.loaded_at <= until],
         {row["extract_date"]: row["batch_id"] for row in stood},
     )
-
-
-def _begun(run_id: str) -> datetime:
-    """When a run began, as its name says."""
-    return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def _rebuild(

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ def run_ids(settings: Settings) -> list[str]:
     return sorted(each.parent.name for each in _folder(settings).glob("*/summary.json"))
 
 
-def summary_file(settings: Settings, run_id: str, otherwise: str = "") -> Path:
-    """The file of a run's summary; `otherwise` ends the remedy where there is none.
+def summary_of(settings: Settings, run_id: str, otherwise: str = "") -> dict[str, Any]:
+    """The summary of a run; `otherwise` ends the remedy where there is none.
 
     Raises:
         Unusable: there is no such run, or it did not come as far as a summary.
@@ -31,13 +32,26 @@ def summary_file(settings: Settings, run_id: str, otherwise: str = "") -> Path:
             where=str(_folder(settings)),
             remedy=f"name a run that is there{there}{otherwise}",
         )
-    return _folder(settings) / run_id / "summary.json"
-
-
-def summary_of(settings: Settings, run_id: str, otherwise: str = "") -> dict[str, Any]:
-    """The summary of a run; see `summary_file`."""
-    summary: dict[str, Any] = json.loads(summary_file(settings, run_id, otherwise).read_text())
+    summary: dict[str, Any] = json.loads(_summary(settings, run_id).read_text())
     return summary
+
+
+def begun(run_id: str) -> datetime:
+    """When a run began, as its name says.
+
+    Raises:
+        ValueError: it is no name that a run gives itself.
+    """
+    return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def ended(settings: Settings, run_id: str) -> datetime:
+    """When a run ended that left a summary: it is the last that a run writes of its work."""
+    return datetime.fromtimestamp(_summary(settings, run_id).stat().st_mtime, UTC)
+
+
+def _summary(settings: Settings, run_id: str) -> Path:
+    return _folder(settings) / run_id / "summary.json"
 
 
 def _folder(settings: Settings) -> Path:

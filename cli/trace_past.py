@@ -5,24 +5,22 @@ that dbt builds silver and the features with, compiled by dbt, over the rows of 
 asked for: no rule is written here.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql.connect.session import SparkSession
 
 from cli import trace_sql
 from cli.build import compiled_models
-from cli.runs import summary_file
-from cli.table_history import TableHistory, table_history
+from cli.runs import ended, summary_of
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query, with_values
+from lakehouse.table_history import TableHistory, table_history, unless_gone
 
 # Models in the order of the data, and what stands in for a table in their SQL.
 CLEANED = ("checked_rows", "customers", "rejected_rows")
@@ -34,24 +32,13 @@ STAND_INS = {
     "silver.open_loads": "traced_loads",
     **{f"silver.{name}": f"traced_{name}" for name in CLEANED},
 }
-# How Spark says that a file is not there any more, and Delta that a version is not, or that it is
-# older than the table's retention of files, a week by default: then nobody vouches for them.
-GONE = (
-    "FILE_NOT_EXIST",
-    "DELTA_FILE_NOT_FOUND",
-    "DELTA_LOG_FILE_NOT_FOUND",
-    "DELTA_TRUNCATED_TRANSACTION_LOG",
-    "DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND_DELETED_FILE_RETENTION_DURATION",
-    "DELTA_VERSION_NOT_FOUND",
-)
 RULES_VERSION = re.compile(r"'([0-9a-f]{32})' as rules_version")
 TIME_TRAVEL, FROM_BRONZE, AS_NOW = "time travel", "rebuilt from bronze", "unchanged since"
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
 class Moment:
-    """The end of a past run: when its summary was written, which is the last that a run does."""
+    """The end of a past run."""
 
     run_id: str
     at: datetime
@@ -76,9 +63,8 @@ def moment_of(settings: Settings, run_id: str) -> Moment:
     Raises:
         lakehouse.errors.Unusable: there is no such run.
     """
-    path = summary_file(settings, run_id, ", or leave --run out, which tells what stands now")
-    at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return Moment(run_id, at, json.loads(path.read_text()))
+    summary = summary_of(settings, run_id, ", or leave --run out, which tells what stands now")
+    return Moment(run_id, ended(settings, run_id), summary)
 
 
 class Past:
@@ -196,10 +182,8 @@ class Past:
         version = self._history(table).at(self._moment.at)
         if version is None:
             return None
-        # Delta travels for a week only, also to a version that still stands.
-        as_of = f" version as of {version}" if self._how(table) == TIME_TRAVEL else ""
-        stood = sql.replace(f"{{{hole}}}", f"{table}{as_of}")
-        return _unless_gone(lambda: query(self._spark, stood, **values))
+        stood = sql.replace(f"{{{hole}}}", self._history(table).stood(version))
+        return unless_gone(lambda: query(self._spark, stood, **values))
 
     def _how(self, table: str) -> str:
         history = self._history(table)
@@ -295,12 +279,3 @@ def _replaced(sql: str, stand_ins: Mapping[str, str]) -> str:
 def _by_place(rows: Rows) -> Rows:
     """Rows in the order of extracts and, within one, of the sheet."""
     return sorted(rows, key=lambda row: (row["extract_date"], row["_row_number"]))
-
-
-def _unless_gone(ask: Callable[[], Found]) -> Found | None:
-    try:
-        return ask()
-    except PySparkException as fault:
-        if any(words in str(fault) for words in GONE):
-            return None
-        raise

@@ -8,12 +8,12 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from cli import trace_sql
-from cli.table_history import TableHistory, table_history
 from cli.trace_past import Moment, Past
 from lakehouse.errors import Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query, query_table
+from lakehouse.table_history import TableHistory, table_history
 
 BRONZE, SILVER, SCORES = "bronze.telco_customers", "silver.customers", "gold.churn_scores"
 

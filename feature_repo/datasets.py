@@ -1,12 +1,12 @@
 """What bringing an extract online reads and writes."""
 
-from feature_repo.declared import read_features
+from feature_repo.declared import VIEW, read_features
 from feature_repo.layout import PROJECT_NAME
 from lakehouse import online_store
 from lakehouse.lineage import Dataset, Work, table
 from lakehouse.settings import Settings
 
-GOLD, PUBLICATIONS, VIEW = "gold.customer_features", "gold.publications", "customer_features"
+GOLD, PUBLICATIONS = "gold.customer_features", "gold.publications"
 KEY = "customer_id"
 
 

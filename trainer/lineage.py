@@ -10,7 +10,8 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.settings import PROJECT
-from lakehouse.sql import Rows, query_table
+from lakehouse.sql import query_table
+from lakehouse.table_history import TableHistory, table_history
 
 # Delta tables that gold is built from.
 TABLES = ("bronze.telco_customers", "silver.customers")
@@ -38,7 +39,7 @@ def lineage(spark: SparkSession, batches: Sequence[str]) -> dict[str, Any]:
     published = query_table(spark, "gold.publications", PUBLICATIONS)
     taken = [each for each in published if each["batch_id"] in batches]
     invocations = _invocations(spark) if taken else {}
-    histories = {table: _history(spark, table) for table in TABLES} if taken else {}
+    histories = {table: table_history(spark, table) for table in TABLES} if taken else {}
     return {
         "feature_service": churn.name,
         "code": code(PROJECT),
@@ -57,7 +58,9 @@ def code(project: Path) -> dict[str, Any]:
 
 
 def _load(
-    row: Mapping[str, Any], invocations: Mapping[str, str], histories: Mapping[str, Rows]
+    row: Mapping[str, Any],
+    invocations: Mapping[str, str],
+    histories: Mapping[str, TableHistory],
 ) -> dict[str, Any]:
     extract_date = row["extract_date"].isoformat()
     return {
@@ -73,24 +76,15 @@ def _load(
             "sha256": row["source_sha256"],
             "sheet": row["sheet"],
         },
+        # One writer at a time makes that the state that was read.
         "table_versions": {
-            table: _version_at(history, row["published_at"]) for table, history in histories.items()
+            table: history.at(row["published_at"]) for table, history in histories.items()
         },
     }
 
 
 def _in_utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
-
-
-def _version_at(history: Rows, moment: datetime) -> int | None:
-    """A table's version at the time; one writer at a time makes that the state that was read."""
-    return max((each["version"] for each in history if each["timestamp"] <= moment), default=None)
-
-
-def _history(spark: SparkSession, table: str) -> Rows:
-    found = spark.sql(f"describe history {table}").select("version", "timestamp")
-    return list(found.toArrow().to_pylist())
 
 
 def _invocations(spark: SparkSession) -> dict[str, str]:

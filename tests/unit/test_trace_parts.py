@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from cli.site_server import is_loopback
-from cli.table_history import Commit, TableHistory
 from cli.trace_past import chained
 from cli.trace_rules import changes, standardised
+from lakehouse.table_history import Commit, TableHistory
 from seeds_loader.contract import read_contract
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
@@ -19,12 +19,13 @@ def commit(version: int, writes: bool = True, replaced: str = "") -> Commit:
 
 
 HISTORY = TableHistory(
+    "silver.customers",
     [
         commit(3),
         commit(4, replaced="(extract_date = DATE '2025-02-28')"),
         commit(5, writes=False),
         commit(6, replaced="(extract_date = DATE '2025-01-31')"),
-    ]
+    ],
 )
 
 
@@ -33,7 +34,13 @@ def test_a_version_stands_until_the_next_and_forgotten_ones_are_none() -> None:
     assert HISTORY.at(BEGIN + timedelta(days=5)) == 5
     assert HISTORY.at(BEGIN + timedelta(days=2)) is None
     assert HISTORY.latest == 6
-    assert TableHistory([]).at(BEGIN) is TableHistory([]).latest is None
+    nothing = TableHistory("silver.customers", [])
+    assert nothing.at(BEGIN) is nothing.latest is None
+
+
+def test_what_stands_is_read_plainly() -> None:
+    assert HISTORY.stood(6) == "silver.customers"
+    assert HISTORY.stood(4) == "silver.customers version as of 4"
 
 
 def test_the_version_that_wrote_something_is_found() -> None:

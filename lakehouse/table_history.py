@@ -1,35 +1,53 @@
 """The commits of a Delta table: which version brought something, which one stood at a moment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, TypeVar
 
-from pyspark.sql.connect.session import SparkSession
+from pyspark.errors import PySparkException
 
+from lakehouse.commits import signed
 from lakehouse.sql import query_table
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.session import SparkSession
 
 # What puts rows into a table; the others (vacuum, a delete of leftovers) do not.
 WRITING = ("WRITE", "CREATE TABLE AS SELECT", "CREATE OR REPLACE TABLE AS SELECT", "MERGE")
+# How Spark says that a file is not there any more, and Delta that a version is not, or that it is
+# older than the table's retention of files, a week by default: then nobody vouches for them.
+GONE = (
+    "FILE_NOT_EXIST",
+    "DELTA_FILE_NOT_FOUND",
+    "DELTA_LOG_FILE_NOT_FOUND",
+    "DELTA_TRUNCATED_TRANSACTION_LOG",
+    "DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND_DELETED_FILE_RETENTION_DURATION",
+    "DELTA_VERSION_NOT_FOUND",
+)
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
 class Commit:
     """A version of a table; `replaced` is the condition for the rows that it replaced, "" where it
-    names none."""
+    names none, `run_id` the run that signed it, if one did."""
 
     version: int
     moment: datetime
     writes: bool
     replaced: str
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)
 class TableHistory:
     """The commits that the table's log still has, the oldest first.
 
-    Delta forgets commits a month after the next checkpoint; what nobody knows any more is None.
+    The log of a table of ours keeps them for ten years; what nobody knows any more is None.
     """
 
+    table: str
     commits: Sequence[Commit]
 
     @property
@@ -40,6 +58,11 @@ class TableHistory:
     def at(self, moment: datetime) -> int | None:
         """The version that stood at the moment."""
         return max((each.version for each in self.commits if each.moment <= moment), default=None)
+
+    def stood(self, version: int) -> str:
+        """The table as of a version, for a query: plainly where it still stands, since Delta
+        travels for a week only, even to that one."""
+        return self.table if version == self.latest else f"{self.table} version as of {version}"
 
     def first_since(self, moment: datetime) -> int | None:
         """The version that a write made which had begun at the moment: there is one writer."""
@@ -67,17 +90,29 @@ class TableHistory:
         return max(written, default=None)
 
 
-def table_history(spark: SparkSession, table: str) -> TableHistory:
+def table_history(spark: "SparkSession", table: str) -> TableHistory:
     """The commits of a Delta table; none where no build has made it yet."""
     rows = query_table(spark, table, f"describe history {table}")
     return TableHistory(
+        table,
         [
             Commit(
                 row["version"],
                 row["timestamp"],
                 row["operation"] in WRITING,
                 dict(row["operationParameters"]).get("predicate", ""),
+                signed(row["userMetadata"])[0],
             )
             for row in reversed(rows)
-        ]
+        ],
     )
+
+
+def unless_gone(ask: Callable[[], Found]) -> Found | None:
+    """What a query of an earlier state answers; None where that state was tidied away."""
+    try:
+        return ask()
+    except PySparkException as fault:
+        if any(words in str(fault) for words in GONE):
+            return None
+        raise
