@@ -543,13 +543,15 @@ def evaluate_only(settings: Settings, steps: Steps, again: bool) -> Evaluated:
 def roll_back(settings: Settings, version: str | None, steps: Steps) -> str:
     """An earlier champion is champion again, with its scores of the latest extract in place."""
     from trainer import registry
+    from trainer.datasets import scoring as reads_and_writes
     from trainer.score import score
 
     with lake(settings, "churn rollback", steps) as spark:
         with steps.step("rollback") as step:
             target = registry.roll_back(settings, version)
             # Those that are there are as they were; for an extract that came later they are made.
-            score(settings, spark, step.say)
+            scores = score(settings, spark, step.say)
+            step.works.append(reads_and_writes(settings, scores.record, scores.written))
             step.outcome = target
         follow_registry(settings, steps)
     return target
