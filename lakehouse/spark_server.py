@@ -36,6 +36,8 @@ CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+# A command that reads from Feast and Spark takes this.
+COMMANDS_MEGABYTES = 256
 # Spark's own launcher script opens these packages to the libraries it uses.
 OPENED = [
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
@@ -289,10 +291,13 @@ def module_options() -> list[str]:
 
 
 def heap_megabytes() -> int:
-    """Half of the memory of the machine, or of the container, between 0.75 and 4 GiB."""
+    """Half of the memory of the machine, or of the container, between 0.75 and 4 GiB.
+
+    Of what commands leave that are called beside the server, that is.
+    """
     told = (each.read_text().strip() for each in CONTAINER_LIMITS if each.exists())
     limits = [int(limit) for limit in told if limit.isdecimal()]  # not "max"
-    half = min([psutil.virtual_memory().total, *limits]) // 2**21
+    half = (min([psutil.virtual_memory().total, *limits]) // 2**20 - COMMANDS_MEGABYTES) // 2
     return max(768, min(4096, half))
 
 
