@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`; each does all its set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run airflow secrets test test-long lint lock clean
+.PHONY: help setup run airflow secrets test test-long bench lint lock clean
 
 PYTHON ?= python3
 # uv where the machine has it, else one of our own below .tools.
@@ -35,6 +35,10 @@ test: .venv/.ready ## Lint, types and all tests but the long ones
 
 test-long: .venv/.ready ## The long tests: many seeds, load
 	@.venv/bin/python -m pytest -m long $(ARGS)
+
+bench: .venv/.ready ## Ours beside what people would use instead: an hour, on a machine that does nothing else
+	@"$(UV)" sync --frozen --quiet --group bench
+	@.venv/bin/python -m benchmarks $(ARGS)
 
 lint: .venv/.ready ## ruff, mypy, sqlfluff, import rules, Dockerfile, compose file, secrets
 	@.venv/bin/ruff check .

@@ -1,0 +1,53 @@
+"""The full build on one core and on two, and on a cluster of two workers on this machine."""
+
+import sys
+from pathlib import Path
+
+from benchmarks import ours
+from benchmarks.inputs import bronze_rows
+from benchmarks.measure import Measured, call, measuring
+from tests.integration.cluster import spark_cluster
+
+CHURN = Path(sys.executable).with_name("churn")
+
+
+def cores(folder: Path, customers: int) -> dict[str, Measured]:
+    """Sides `1 core` and `2 cores`."""
+    found = {"1 core": Measured(), "2 cores": Measured()}
+    with ours.home(folder / "cores") as home:
+        _fill(home, folder, customers)
+        for name, into in found.items():
+            home.churn("down")
+            held = ["taskset", "--cpu-list", "0" if name == "1 core" else "0,1"]
+            with measuring(into, home.processes):
+                call([*held, CHURN, "build", "--rebuild"], home.environ)
+            print(f"  {name}: {into.seconds[-1]:.1f} s", flush=True)
+    return found
+
+
+def cluster(folder: Path, customers: int) -> dict[str, Measured]:
+    """Sides `local` and `two workers`, of a core each."""
+    found = {"local": Measured(), "two workers": Measured()}
+    with ours.home(folder / "local") as home:
+        _fill(home, folder, customers)
+        home.churn("down")
+        with measuring(found["local"], home.processes):
+            home.churn("build", "--rebuild")
+    servers = folder / "cluster"
+    servers.mkdir(exist_ok=True)
+    with (
+        spark_cluster(servers) as workers,
+        ours.home(folder / "spread", CHURN_SPARK_MASTER=workers.master) as home,
+    ):
+        _fill(home, folder, customers)
+        home.churn("down")
+        with measuring(found["two workers"], home.processes):
+            home.churn("build", "--rebuild")
+    for name, into in found.items():
+        print(f"  {name}: {into.seconds[-1]:.1f} s", flush=True)
+    return found
+
+
+def _fill(home: ours.Home, folder: Path, customers: int) -> None:
+    home.churn("up")
+    home.give(sorted(bronze_rows(folder, customers).glob("*.parquet")))

@@ -1,0 +1,73 @@
+"""What the sides of a comparison are given: the same seeded customers, as rows of bronze.
+
+A set is a folder of Parquet files, one a piece of an extract: the 21 columns of the contract as
+text, and `_batch_id`, `_row_number`, `_extract_date`, `_loaded_at`. It is made once and kept.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lakehouse.whole_files import written_whole
+from seeds_loader.sample import SampleParameters, simulate
+
+SEED = 42
+# A sheet holds a million rows; more customers are drawn as several sheets, each of its own seed.
+PIECE = 1_000_000
+
+
+def bronze_rows(folder: Path, customers: int, months: int = 1) -> Path:
+    """The set of so many customers a month; 0.5 % of its rows are faulty in a known way."""
+    made = folder / f"bronze-{customers}-{months}"
+    made.mkdir(parents=True, exist_ok=True)
+    done = made / "_complete"
+    if not done.exists():
+        for name, rows in _pieces(customers, months):
+            with written_whole(made / name) as draft:
+                pq.write_table(rows, draft, compression="snappy")
+        done.touch()
+    return made
+
+
+def rows_of(bronze: Path) -> int:
+    """How many rows a set holds."""
+    return sum(pq.read_metadata(each).num_rows for each in bronze.glob("*.parquet"))
+
+
+def dates_of(bronze: Path) -> list[date]:
+    """The extract dates of a set, in order."""
+    return sorted({date.fromisoformat(each.name[:10]) for each in bronze.glob("*.parquet")})
+
+
+def _pieces(customers: int, months: int) -> Iterator[tuple[str, pa.Table]]:
+    """Files of a set, by name."""
+    first = 2  # Excel's number of the first row below the header
+    for piece, start in enumerate(range(0, customers, PIECE)):
+        size = min(PIECE, customers - start)
+        drawn = SampleParameters(size, months, seed=SEED + piece, dirt=True)
+        most = 0
+        for month in simulate(drawn):
+            rows = _as_read(month.sheet, month.extract_date, customers, first)
+            most = max(most, rows.num_rows)
+            yield f"{month.extract_date}-{piece:02}.parquet", rows
+        first += most
+
+
+def _as_read(sheet: pd.DataFrame, day: date, customers: int, first: int) -> pa.Table:
+    count = len(sheet)
+    columns: dict[str, pa.Array] = {
+        name: pa.array([None if cell is None else str(cell) for cell in sheet[name]], pa.string())
+        for name in sheet
+    }
+    loaded = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=6)
+    columns |= {
+        "_batch_id": pa.array([f"{day:%Y%m%d}-{customers}"] * count),
+        "_row_number": pa.array(range(first, first + count), pa.int32()),
+        "_extract_date": pa.array([day] * count),
+        "_loaded_at": pa.array([loaded] * count, pa.timestamp("us", "UTC")),
+    }
+    return pa.table(columns)

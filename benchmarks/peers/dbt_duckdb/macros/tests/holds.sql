@@ -1,0 +1,20 @@
+{% test holds(model, expressions) %}
+{#- Rows for which one of the expressions is not true (a null is not true), with the first that is
+    not; many rules in one scan. -#}
+
+select
+    case
+        {%- for expression in expressions %}
+        when ({{ expression }}) is not true then '{{ dbt.escape_single_quotes(expression) }}'
+        {%- endfor %}
+    end as broken,
+    checked.*
+
+from {{ model }} as checked
+
+where
+    {%- for expression in expressions %}
+    {{ 'or ' if not loop.first }}({{ expression }}) is not true
+    {%- endfor %}
+
+{% endtest %}

@@ -1,0 +1,23 @@
+{% test one_row_per(model, columns, complete=none) %}
+{#- Values of the key columns that more than one row has; nulls count as a value.
+    `complete` names columns that must hold no null, `all` means every column: keys of rows with
+    a gap are failures too. Both in one scan. -#}
+{%- set filled = complete or [] -%}
+{%- if complete == 'all' -%}
+    {%- set filled = adapter.get_columns_in_relation(model) | map(attribute='name') | list
+        if execute else [] -%}
+{%- endif -%}
+
+select
+    {{ columns | join(', ') }},
+    count(*) as rows_of_key,
+    count_if({{ (filled | join(' is null or ') ~ ' is null') if filled else 'false' }})
+        as rows_with_a_gap
+
+from {{ model }}
+
+group by {{ columns | join(', ') }}
+
+having rows_of_key > 1 or rows_with_a_gap > 0
+
+{% endtest %}

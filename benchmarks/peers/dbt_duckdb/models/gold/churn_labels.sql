@@ -1,0 +1,1 @@
+{{ passed_candidates(ref('audit_churn_labels')) }}

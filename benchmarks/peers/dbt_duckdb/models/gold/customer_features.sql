@@ -1,0 +1,1 @@
+{{ passed_candidates(ref('audit_customer_features')) }}

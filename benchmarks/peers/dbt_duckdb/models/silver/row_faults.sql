@@ -1,0 +1,114 @@
+{%- set contract = var('source_contract') %}
+
+with
+
+typed_rows as (
+
+    select * from {{ ref('typed_rows') }}
+
+),
+
+own_faults as (
+
+    select
+        _batch_id,
+        _row_number,
+        list_filter(
+            [
+                {%- for column in contract %}
+                {{ reason(fault_of(column, contract), column) }},
+                {%- endfor %}
+                {%- for term in row_rule_terms(contract) %}
+                {{ reason(fault_by(term), term.column) }}{{ ',' if not loop.last }}
+                {%- endfor %}
+            ],
+            lambda each: each.code is not null
+        ) as reasons
+
+    from typed_rows
+
+    where not is_sound
+
+),
+
+-- only customers who have more than one row can have one too many; there are few
+repeated as (
+
+    select
+        _batch_id,
+        customer_id
+
+    from typed_rows
+
+    group by
+        _batch_id,
+        customer_id
+
+    having count(*) > 1
+
+),
+
+-- of exact copies the lowest row stays; rows with a fault of their own are out already
+copies as (
+
+    select
+        typed_rows.*,
+        row_number() over (
+            partition by
+                _batch_id,
+                {%- for column in contract %}
+                {{ cell_of(column) }}{{ ',' if not loop.last }}
+                {%- endfor %}
+            order by _row_number
+        ) as copy_number
+
+    from typed_rows
+
+    semi join repeated using (_batch_id, customer_id)
+
+    where is_sound
+
+),
+
+-- of rows that differ, the one that has seen most of the customer's history stays
+contenders as (
+
+    select
+        *,
+        row_number() over (
+            partition by _batch_id, customer_id, copy_number = 1
+            order by tenure desc, total_charges desc, _row_number asc
+        ) as standing
+
+    from copies
+
+),
+
+duplicates as (
+
+    select
+        _batch_id,
+        _row_number,
+        case
+            when copy_number > 1
+                then [{{ reason("'exact_duplicate'", 'customerID', 'customer_id') }}]
+            else [{{ reason("'conflicting_duplicate'", 'customerID', 'customer_id') }}]
+        end as reasons
+
+    from contenders
+
+    where copy_number > 1 or standing > 1
+
+),
+
+final as (
+
+    select * from own_faults
+
+    union all
+
+    select * from duplicates
+
+)
+
+select * from final

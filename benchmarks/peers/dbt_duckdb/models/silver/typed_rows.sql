@@ -1,0 +1,79 @@
+{{ config(materialized='view') }}
+
+{%- set contract = var('source_contract') %}
+
+with
+
+source_rows as (
+
+    select * from {{ source('bronze', 'telco_customers') }}
+
+),
+
+loads as (
+
+    select * from {{ ref('loads') }}
+
+),
+
+cells as (
+
+    select
+        _batch_id,
+        _row_number,
+        _extract_date as extract_date,
+        _loaded_at,
+        {%- for column in contract %}
+        {{ adapter.quote(column) }} as {{ cell_of(column) }}{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from source_rows
+
+    where _batch_id in (select loads.batch_id from loads)
+
+),
+
+-- once, since the rules ask for it many times
+standardised as (
+
+    select
+        *,
+        {%- for column in contract %}
+        {{ standardised(column, contract) }} as {{ text_of(column) }}{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from cells
+
+),
+
+typed as (
+
+    select
+        *,
+        {%- for column, rule in contract.items() %}
+        {{ typed_value(column, contract) }} as {{ rule.silver }}{{ ',' if not loop.last }}
+        {%- endfor %}
+
+    from standardised
+
+),
+
+final as (
+
+    select
+        *,
+        -- the first fault says enough; all of them are listed of the rows that have one
+        coalesce(
+            {%- for column in contract %}
+            {{ fault_of(column, contract) }},
+            {%- endfor %}
+            {%- for term in row_rule_terms(contract) %}
+            {{ fault_by(term) }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        ) is null as is_sound
+
+    from typed
+
+)
+
+select * from final

@@ -1,0 +1,44 @@
+"""The job in dbt on DuckDB: one `dbt build` of the project beside this file.
+
+python -m benchmarks.peers.dbt_duckdb_run BRONZE OUT
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from dbt.artifacts.schemas.results import NodeStatus
+from dbt.cli.main import dbtRunner
+
+from benchmarks.peers.declared import rules
+
+PROJECT = Path(__file__).with_name("dbt_duckdb")
+FAILED = 1
+REFUSED = 3
+
+
+def run(bronze: Path, out: Path) -> int:
+    """Build and test all models; nothing is written outside of `out`; the exit code."""
+    out.mkdir(parents=True)
+    # DuckDB makes the folder of a table, not the one above it
+    (out / "gold").mkdir()
+    folders = {"bronze": str(bronze.resolve()), "out": str(out.resolve())}
+    cores = len(os.sched_getaffinity(0))
+    result = dbtRunner().invoke(
+        ["build"],
+        project_dir=str(PROJECT),
+        profiles_dir=str(PROJECT),
+        target_path=str(out.resolve() / "target"),
+        log_path=str(out.resolve() / "logs"),
+        vars={**rules(), **folders, "cores": cores},
+    )
+    if result.success:
+        return 0
+    statuses = {each.status for each in getattr(result.result, "results", ())}
+    if result.exception or NodeStatus.Error in statuses:
+        return FAILED
+    return REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,537 @@
+"""The job in PySpark, without dbt: what a good script does, in one session or in one for each step.
+
+python -m benchmarks.peers.spark_steps BRONZE OUT          all of it in one session
+python -m benchmarks.peers.spark_steps BRONZE OUT STEP     one of clean, engineer, validate
+python -m benchmarks.peers.spark_steps WORKBOOK BRONZE read
+"""
+
+import math
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from benchmarks.peers.declared import held_by, rules
+from lakehouse.toolbox import find_java, spark_jars
+
+RULES = rules()
+CONTRACT: dict[str, Any] = RULES["source_contract"]
+SILVER = [rule["silver"] for rule in CONTRACT.values()]
+PROJECT = Path(__file__).resolve().parents[2]
+KEY = ["customer_id", "extract_date"]
+WHOLE_NUMBER = "^[+-]?[0-9]+([.]0*)?$"
+# A cast alone would take 'NaN' and 'Infinity' for numbers.
+NUMBER = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$"
+REFUSALS = {
+    "flag": "not_accepted",
+    "category": "not_accepted",
+    "integer": "not_an_integer",
+    "number": "not_a_number",
+}
+ADD_ONS = (
+    "online_security",
+    "online_backup",
+    "device_protection",
+    "tech_support",
+    "streaming_tv",
+    "streaming_movies",
+)
+FLAGS = ("senior_citizen", "partner", "dependents", "phone_service", "paperless_billing")
+REFUSED = 3
+
+
+def session() -> SparkSession:
+    """A session of its own JVM, on all cores, with Delta; 4 GB of heap as this project takes."""
+    os.environ["JAVA_HOME"] = str(find_java().resolve().parents[1])
+    jars = ":".join(map(str, spark_jars(PROJECT, print, set())))
+    settings = {
+        "spark.driver.memory": "4g",
+        "spark.driver.extraClassPath": jars,
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        # Two hundred, the default, is for a cluster.
+        "spark.sql.shuffle.partitions": 4 * (os.cpu_count() or 2),
+        "spark.databricks.delta.snapshotPartitions": 2,
+        "spark.ui.enabled": "false",
+        "spark.log.level": "ERROR",
+    }
+    builder = SparkSession.builder.master("local[*]").appName("peer")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+# --- bronze -----------------------------------------------------------------------------------
+
+
+def read(spark: SparkSession, workbook: Path, bronze: Path) -> None:
+    """The workbook's rows as text, with where they come from."""
+    import pandas as pd
+
+    sheet = pd.read_excel(workbook, dtype=str, keep_default_na=False)
+    numbered = sheet[list(CONTRACT)].assign(_row_number=range(2, len(sheet) + 2))
+    rows = spark.createDataFrame(numbered).select(
+        *CONTRACT,
+        F.col("_row_number").cast("int").alias("_row_number"),
+        F.lit(workbook.name).alias("_batch_id"),
+        F.current_date().alias("_extract_date"),
+        F.current_timestamp().alias("_loaded_at"),
+    )
+    rows.write.parquet(str(bronze))
+
+
+# --- silver -----------------------------------------------------------------------------------
+
+
+def standardised(column: str) -> F.Column:
+    """The cell as it is compared: trimmed of white space, lists of values in lowercase."""
+    text = F.regexp_replace(F.col(column), r"^[\s\u00a0]+|[\s\u00a0]+$", "")
+    return F.lower(text) if CONTRACT[column]["type"] in ("flag", "category") else text
+
+
+def typed_value(column: str) -> F.Column:
+    """The standardised cell as silver holds it; null where the contract does not accept it."""
+    rule, text = CONTRACT[column], F.col(f"text.{column}")
+    if rule["type"] == "text":
+        return F.when(text != "", text)
+    if rule["type"] == "flag":
+        one, zero = ([value.lower() for value in rule[name]] for name in ("one", "zero"))
+        return F.when(text.isin(one), 1).when(text.isin(zero), 0)
+    if rule["type"] == "category":
+        accepted = [(text == each.lower(), F.lit(each)) for each in rule["categories"]]
+        return _first(accepted)
+    number = text.try_cast("double")
+    if rule["type"] == "integer":
+        return F.when(text.rlike(WHOLE_NUMBER), number.try_cast("int"))
+    value = F.when(text.rlike(NUMBER), number)
+    if other := rule.get("blank_is_zero_where"):
+        is_blank = F.coalesce(text, F.lit("")) == ""
+        return F.when(is_blank & (typed_value(other) == 0), 0.0).otherwise(value)
+    return value
+
+
+def _first(cases: Sequence[tuple[F.Column, F.Column]]) -> F.Column:
+    """The value of the first condition that holds."""
+    return reduce(lambda chain, case: chain.when(*case), cases[1:], F.when(*cases[0]))
+
+
+def cell_fault(column: str) -> F.Column:
+    """The code of what is wrong with a cell, null where nothing is."""
+    rule = CONTRACT[column]
+    text, value = F.col(f"text.{column}"), F.col(rule["silver"])
+    cases = [(value.isNull() & (F.coalesce(text, F.lit("")) == ""), F.lit("missing"))]
+    if rule["type"] == "integer":
+        cases.append((value.isNull() & text.rlike(WHOLE_NUMBER), F.lit("out_of_range")))
+    if rule["type"] in REFUSALS:
+        cases.append((value.isNull(), F.lit(REFUSALS[rule["type"]])))
+    if "range" in rule:
+        cases.append((~value.between(*rule["range"]), F.lit("out_of_range")))
+    return _first(cases)
+
+
+def row_rule_terms() -> list[tuple[str, str, F.Column]]:
+    """Code, column and condition of every cell that a row rule can find at fault."""
+    return [
+        (code, column, F.expr(rule["holds"].replace("{cell}", CONTRACT[column]["silver"])))
+        for code, rule in RULES["row_rules"].items()
+        for column in rule["columns"]
+    ]
+
+
+def reason(code: F.Column, column: str, value: F.Column) -> F.Column:
+    """A fault as the rejects tell it."""
+    return F.struct(code.alias("code"), F.lit(column).alias("column_name"), value.alias("value"))
+
+
+def checked_rows(bronze: DataFrame) -> DataFrame:
+    """Rows of bronze, typed, with all reasons why they can't be customers; none where they can."""
+    codes = [(cell_fault(column), column) for column in CONTRACT]
+    codes += [(F.when(~holds, code), column) for code, column, holds in row_rule_terms()]
+    reasons = [reason(code, column, F.col(f"cells.{column}")) for code, column in codes]
+    typed = bronze.select(
+        "_batch_id",
+        "_row_number",
+        F.col("_extract_date").alias("extract_date"),
+        "_loaded_at",
+        F.struct(*CONTRACT).alias("cells"),
+        F.struct(*(standardised(column).alias(column) for column in CONTRACT)).alias("text"),
+    ).select("*", *(typed_value(column).alias(CONTRACT[column]["silver"]) for column in CONTRACT))
+    is_sound = F.coalesce(*(code for code, _ in codes)).isNull()
+    found = F.when(~is_sound, F.filter(F.array(*reasons), lambda each: each.code.isNotNull()))
+    judged = typed.withColumn("faults", found)
+    surplus = surplus_rows(judged)
+    return judged.join(F.broadcast(surplus), ["_batch_id", "_row_number"], "left").select(
+        *(column for column in judged.columns if column not in ("text", "faults")),
+        F.coalesce("faults", "surplus").alias("reasons"),
+    )
+
+
+def surplus_rows(judged: DataFrame) -> DataFrame:
+    """The sound rows that give way to another of the same customer, of whom there are few."""
+    customer = ["_batch_id", "customer_id"]
+    repeated = judged.groupBy(customer).count().where("count > 1").drop("count")
+    rows = judged.where("faults is null").join(F.broadcast(repeated), customer)
+    rows = rows.withColumn("hash", F.sha2(F.to_json("cells"), 256))
+    copies = Window.partitionBy(*customer, "hash").orderBy("_row_number")
+    rows = rows.withColumn("copy", F.row_number().over(copies))
+    longest = [F.desc("tenure"), F.desc("total_charges"), F.col("hash")]
+    contenders = Window.partitionBy(*customer, F.col("copy") == 1).orderBy(*longest)
+    rows = rows.withColumn("standing", F.row_number().over(contenders))
+    code = F.when(F.col("copy") > 1, "exact_duplicate").otherwise("conflicting_duplicate")
+    told = F.array(reason(code, "customerID", F.col("customer_id")))
+    return rows.where("copy > 1 or standing > 1").select(
+        "_batch_id", "_row_number", told.alias("surplus")
+    )
+
+
+def clean(spark: SparkSession, bronze: Path, out: Path) -> None:
+    """Sound rows to silver.customers, the others to silver.rejected_rows."""
+    rows = checked_rows(spark.read.parquet(str(bronze))).persist(StorageLevel.MEMORY_AND_DISK)
+    origin = ["_batch_id", "_row_number", "extract_date", "_loaded_at"]
+    customers = rows.where("reasons is null").select(*origin, *SILVER)
+    rejects = rows.where("reasons is not null").select(*origin, "cells.*", "reasons")
+    for table, frame in (("customers", customers), ("rejected_rows", rejects)):
+        write_delta(frame, out / "silver" / table)
+    rows.unpersist()
+
+
+def write_delta(rows: DataFrame, folder: Path) -> None:
+    """A Delta table, a partition an extract date."""
+    rows.write.format("delta").partitionBy("extract_date").save(str(folder))
+
+
+# --- candidates -------------------------------------------------------------------------------
+
+
+def snake_case(text: str) -> str:
+    """A category as part of a column's name."""
+    return re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def one_hot_groups() -> dict[str, dict[str, str]]:
+    """Of every categorical column of silver its one-hot columns, with the category of each."""
+    return {
+        rule["silver"]: {
+            f"{rule['silver']}_{snake_case(each)}": each for each in rule["categories"]
+        }
+        for rule in CONTRACT.values()
+        if rule["type"] == "category"
+    }
+
+
+def engineer(spark: SparkSession, out: Path) -> None:
+    """Features and labels, where nobody reads them yet."""
+    customers = spark.read.format("delta").load(str(out / "silver" / "customers"))
+    times = [
+        F.col("extract_date").cast("timestamp").alias("event_timestamp"),
+        F.col("_loaded_at").alias("created_timestamp"),
+    ]
+    services = [
+        "phone_service",
+        "cast(multiple_lines = 'Yes' as int)",
+        "cast(internet_service != 'No' as int)",
+        *(f"cast({service} = 'Yes' as int)" for service in ADD_ONS),
+    ]
+    average = "case when tenure = 0 then monthly_charges else total_charges / tenure end"
+    features = customers.withColumn("avg_historical_charge", F.expr(average)).select(
+        "customer_id",
+        *times,
+        *("tenure", "monthly_charges", "total_charges", "avg_historical_charge"),
+        F.expr(
+            "case when avg_historical_charge = 0 then 1d "
+            "else monthly_charges / avg_historical_charge end"
+        ).alias("billing_ratio"),
+        F.expr(" + ".join(services)).alias("service_count"),
+        F.expr(
+            "case when tenure < 12 then 0 when tenure < 24 then 1 when tenure < 48 then 2 "
+            "else 3 end"
+        ).alias("tenure_group"),
+        F.expr("cast(tenure > 24 and monthly_charges > 80 as int)").alias("is_high_value"),
+        *FLAGS,
+        *(
+            (F.col(column) == category).cast("int").alias(name)
+            for column, names in one_hot_groups().items()
+            for name, category in names.items()
+        ),
+        "extract_date",
+    )
+    labels = customers.select("customer_id", *times, "churned", "extract_date")
+    for table, frame in (("customer_features", features), ("churn_labels", labels)):
+        frame.write.partitionBy("extract_date").parquet(str(out / "audit" / table))
+
+
+# --- gate -------------------------------------------------------------------------------------
+
+
+def silver_conditions() -> list[str]:
+    """What holds for every row of silver, in SQL: the contract and the row rules."""
+    conditions = [
+        rule["holds"].replace("{cell}", CONTRACT[column]["silver"])
+        for rule in RULES["row_rules"].values()
+        for column in rule["columns"]
+    ]
+    for rule in CONTRACT.values():
+        name = rule["silver"]
+        if rule["type"] == "text":
+            conditions.append(f"{name} != ''")
+        elif rule["type"] == "flag":
+            conditions.append(f"{name} in (0, 1)")
+        elif rule["type"] == "category":
+            accepted = ", ".join(f"'{each}'" for each in rule["categories"])
+            conditions.append(f"{name} in ({accepted})")
+        else:
+            conditions.append(f"{name} between {rule['range'][0]} and {rule['range'][1]}")
+    return conditions
+
+
+def all_hold(conditions: Sequence[str]) -> str:
+    """Rows for which not all conditions are true, counted; a null is not true."""
+    told = " and ".join(f"({each})" for each in conditions)
+    return f"count_if(not coalesce({told}, false))"
+
+
+def drift_bins() -> dict[str, list[str]]:
+    """The conditions of the bins of every watched feature, over the features' columns."""
+    bins: dict[str, list[str]] = {}
+    for feature, edges in RULES["drift"]["bands"].items():
+        between = [f"{feature} >= {low} and {feature} < {high}" for low, high in pairwise(edges)]
+        bins[feature] = [f"{feature} < {edges[0]}", *between, f"{feature} >= {edges[-1]}"]
+    groups = one_hot_groups()
+    for feature in RULES["drift"]["categories"]:
+        names = groups.get(feature)
+        bins[feature] = (
+            [f"{name} = 1" for name in names] if names else [f"{feature} = 1", f"{feature} = 0"]
+        )
+    return bins
+
+
+Figures = dict[Any, dict[str, Any]]
+
+
+def by_date(rows: DataFrame, **figures: str) -> Figures:
+    """Figures of every extract date, in one scan."""
+    found = rows.groupBy("extract_date").agg(*(F.expr(sql).alias(k) for k, sql in figures.items()))
+    return {row["extract_date"]: row.asDict() for row in found.collect()}
+
+
+def faulty_keys(rows: DataFrame) -> Figures:
+    """Keys of more than one row, and keys of rows with a gap, of every extract date."""
+    gap = " or ".join(f"{name} is null" for name in rows.columns)
+    keys = rows.groupBy(KEY).agg(F.count("*").alias("n"), F.expr(f"count_if({gap})").alias("gaps"))
+    return by_date(keys, surplus="sum(n) - count(*)", keys="count(*)", gaps="count_if(gaps > 0)")
+
+
+def measured(spark: SparkSession, bronze: Path, out: Path) -> Figures:
+    """All figures of the gate's rules and tests, of every extract date."""
+    tables = {
+        "silver": spark.read.format("delta").load(str(out / "silver" / "customers")),
+        "rejects": spark.read.format("delta").load(str(out / "silver" / "rejected_rows")),
+        "features": spark.read.parquet(str(out / "audit" / "customer_features")),
+        "labels": spark.read.parquet(str(out / "audit" / "churn_labels")),
+    }
+    rows = spark.read.parquet(str(bronze)).withColumnRenamed("_extract_date", "extract_date")
+    bins = {
+        f"bin {feature} {n}": f"count_if({condition})"
+        for feature, conditions in drift_bins().items()
+        for n, condition in enumerate(conditions)
+    }
+    sums = [f"{' + '.join(names)} = 1" for names in one_hot_groups().values()]
+    odd = "abs(total_charges - tenure * monthly_charges) > 0.2 * tenure * monthly_charges"
+    duplicate = "reasons[0].code = 'exact_duplicate'"
+    sides = [
+        tables[name].select(*KEY, F.lit(name).alias("side")) for name in ("features", "labels")
+    ]
+    pairs = sides[0].union(sides[1]).groupBy(KEY).agg(F.expr("count(distinct side)").alias("sides"))
+    parts = [
+        by_date(rows, bronze_rows="count(*)"),
+        by_date(tables["silver"], silver="count(*)", against_rules=all_hold(silver_conditions())),
+        by_date(
+            tables["rejects"],
+            rejected=f"count_if(not ({duplicate}))",
+            duplicates=f"count_if({duplicate})",
+            unreasoned="count_if(size(reasons) = 0)",
+        ),
+        by_date(
+            tables["features"],
+            features="count(*)",
+            odd=f"avg(cast({odd} as int))",
+            one_hot=all_hold(sums),
+            features_held=all_hold(held_by("customer_features")),
+            **bins,
+        ),
+        by_date(
+            tables["labels"],
+            labels="count(churned)",
+            label_rows="count(*)",
+            churn_rate="avg(churned)",
+            labels_held=all_hold(held_by("churn_labels")),
+        ),
+        by_date(pairs, one_sided="count_if(sides != 2)"),
+        *(
+            {
+                day: {f"{name} {figure}": value for figure, value in figures.items()}
+                for day, figures in faulty_keys(tables[name]).items()
+            }
+            for name in ("silver", "features", "labels")
+        ),
+    ]
+    days = sorted(parts[0])
+    return {day: {k: v for part in parts for k, v in part.get(day, {}).items()} for day in days}
+
+
+def figures_of_rules(found: Mapping[str, Any]) -> dict[str, float]:
+    """The figures that the gate's rules name, of one extract date."""
+    read = found["bronze_rows"]
+    rejected, duplicates = found.get("rejected", 0), found.get("duplicates", 0)
+    return {
+        "customers": found["features keys"],
+        "surplus_keys": found["features surplus"] + found["labels surplus"],
+        "customers_without_label": found["features"] - found["labels"],
+        "reject_share": rejected / (read - duplicates),
+        "unaccounted_rows": abs(read - found["silver"] - rejected - duplicates),
+        "candidates_missing_or_surplus": abs(found["silver"] - found["features"])
+        + abs(found["silver"] - found["label_rows"]),
+        "customers_against_rules": found["against_rules"],
+        "churn_rate": found["churn_rate"],
+        "share_of_odd_totals": found["odd"],
+    }
+
+
+def red_tests(found: Mapping[str, Any]) -> list[str]:
+    """The names of the tests that a load fails."""
+    zero = ["one_hot", "features_held", "labels_held", "one_sided"]
+    zero += [
+        f"{table} {what}"
+        for table in ("silver", "features", "labels")
+        for what in ("surplus", "gaps")
+    ]
+    return [name for name in zero if found[name]] + (
+        ["unreasoned"] if found.get("unreasoned") else []
+    )
+
+
+def drifts(found: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, float]:
+    """The population stability index of every watched feature against an earlier extract."""
+    floor = RULES["drift"]["floor"]
+    index = {}
+    for feature, conditions in drift_bins().items():
+        names = [f"bin {feature} {n}" for n in range(len(conditions))]
+        shares = [
+            [max(side[name] / side["features"], floor) for name in names]
+            for side in (found, before)
+        ]
+        index[f"drift_of_{feature}"] = sum(
+            (now - then) * math.log(now / then) for now, then in zip(*shares, strict=True)
+        )
+    return index
+
+
+def gate_rules() -> list[tuple[str, dict[str, Any]]]:
+    """The declared rules, and two for the drift of every watched feature."""
+    drift = RULES["drift"]
+    made = []
+    for feature in drift_bins():
+        figure = f"drift_of_{feature}"
+        refused = {"severity": "error", "figure": figure, "at_most": drift["refused_above"]}
+        unusual = {"severity": "warn", "figure": figure, "at_most": drift["unusual_above"]}
+        made += [(figure, refused), (f"unusual_{figure}", unusual)]
+    return [*RULES["gate_rules"].items(), *made]
+
+
+def judge(found: Figures) -> list[dict[str, Any]]:
+    """A verdict for every rule and extract, each against the nearest one before that passed."""
+    verdicts: list[dict[str, Any]] = []
+    passed: dict[str, Any] | None = None
+    for day, load in found.items():
+        figures = figures_of_rules(load)
+        if passed is not None:
+            figures |= drifts(load, passed)
+            figures["change_of_rows"] = load["bronze_rows"] / passed["bronze_rows"] - 1
+        own = [_verdict(day, rule, terms, figures) for rule, terms in gate_rules()]
+        own = [each for each in own if each["figure"] is not None]
+        for name in red_tests(load):
+            own.append(
+                {
+                    "extract_date": day,
+                    "rule": name,
+                    "severity": "error",
+                    "figure": 1.0,
+                    "threshold": 0.0,
+                    "verdict": "failed",
+                }
+            )
+        verdicts += own
+        if all(each["verdict"] != "failed" for each in own):
+            passed = load
+    return verdicts
+
+
+def _verdict(
+    day: Any, rule: str, terms: Mapping[str, Any], figures: Mapping[str, float]
+) -> dict[str, Any]:
+    figure = figures.get(terms["figure"])
+    low, high = terms.get("at_least"), terms.get("at_most")
+    holds = (
+        figure is not None and (low is None or figure >= low) and (high is None or figure <= high)
+    )
+    bad = "warned" if terms["severity"] == "warn" else "failed"
+    return {
+        "extract_date": day,
+        "rule": rule,
+        "severity": terms["severity"],
+        "figure": None if figure is None else float(figure),
+        "threshold": float(high if low is None else low),
+        "verdict": "passed" if holds else bad,
+    }
+
+
+def validate(spark: SparkSession, bronze: Path, out: Path) -> bool:
+    """Judge every extract, keep the verdicts, publish what passed; whether all did."""
+    verdicts = judge(measured(spark, bronze, out))
+    spark.createDataFrame(
+        verdicts,
+        "extract_date date, rule string, severity string, figure double, threshold double, "
+        "verdict string",
+    ).coalesce(1).write.format("delta").save(str(out / "audit" / "gate_results"))
+    refused = {each["extract_date"] for each in verdicts if each["verdict"] == "failed"}
+    for day in {each["extract_date"] for each in verdicts} - refused:
+        for table in ("customer_features", "churn_labels"):
+            folder = f"{table}/extract_date={day}"
+            (out / "gold" / table).mkdir(parents=True, exist_ok=True)
+            shutil.move(out / "audit" / folder, out / "gold" / folder)
+    for table in ("customer_features", "churn_labels"):
+        published = spark.read.parquet(str(out / "gold" / table))
+        faulty = faulty_keys(published)
+        assert not any(each["surplus"] or each["gaps"] for each in faulty.values()), table
+    return not refused
+
+
+def main(bronze: Path, out: Path, step: str | None = None) -> int:
+    """All steps from bronze on, or one; the exit code."""
+    spark = session()
+    done = True
+    if step == "read":
+        read(spark, bronze, out)
+    if step in (None, "clean"):
+        clean(spark, bronze, out)
+    if step in (None, "engineer"):
+        engineer(spark, out)
+    if step in (None, "validate"):
+        done = validate(spark, bronze, out)
+    spark.stop()
+    return 0 if done else REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:4]))
