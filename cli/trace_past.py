@@ -23,7 +23,7 @@ from lakehouse.sql import Rows, query, with_values
 from lakehouse.table_history import TableHistory, table_history, unless_gone
 
 # Models in the order of the data, and what stands in for a table in their SQL.
-CLEANED = ("checked_rows", "customers", "rejected_rows")
+CLEANED = ("faulty_rows", "customers", "rejected_rows")
 FEATURES, LABELS = "audit_customer_features", "audit_churn_labels"
 REBUILT = (*CLEANED, FEATURES, LABELS)
 COUNTS = "load_counts"

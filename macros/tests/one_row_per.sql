@@ -1,7 +1,8 @@
-{% test one_row_per(model, columns, complete=none, after=none) %}
+{% test one_row_per(model, columns, complete=none, after=none, of='all') %}
 {#- Values of the key columns that more than one row has; nulls count as a value.
     `complete` names columns that must hold no null, `all` means every column: keys of rows with
-    a gap are failures too. Both in one scan: every test is a statement on the server. -#}
+    a gap are failures too. Both in one scan: every test is a statement on the server.
+    `of: open_loads` looks at the extracts alone that the build is about. -#}
 {{ '/* after ' ~ after ~ ' */' if after }}
 {%- set filled = complete or [] -%}
 {%- if complete == 'all' -%}
@@ -15,7 +16,7 @@ select
     count_if({{ (filled | join(' is null or ') ~ ' is null') if filled else 'false' }})
         as rows_with_a_gap
 
-from {{ model }}
+from {{ of_open_loads(model) if of == 'open_loads' else model }}
 
 group by {{ columns | join(', ') }}
 

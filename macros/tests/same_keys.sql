@@ -1,4 +1,4 @@
-{% test same_keys(model, to, columns) %}
+{% test same_keys(model, to, columns, of='all') %}
 {#- Keys that only one of the two tables has. -#}
 
 select
@@ -7,11 +7,11 @@ select
     max(is_there) as is_there
 
 from (
-    select {{ columns | join(', ') }}, 1 as is_here, 0 as is_there from {{ model }}
+    select {{ columns | join(', ') }}, 1 as is_here, 0 as is_there from {{ of_open_loads(model) if of == 'open_loads' else model }}
 
     union all
 
-    select {{ columns | join(', ') }}, 0 as is_here, 1 as is_there from {{ to }}
+    select {{ columns | join(', ') }}, 0 as is_here, 1 as is_there from {{ of_open_loads(to) if of == 'open_loads' else to }}
 )
 
 group by {{ columns | join(', ') }}

@@ -11,6 +11,7 @@ open_loads as (
 customers as (
 
     select * from {{ ref('customers') }}
+    where {{ has_date_of('open_loads') }}
 
 ),
 

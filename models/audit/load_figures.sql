@@ -50,7 +50,7 @@ customer_figures as (
 
     from customers
 
-    where extract_date in (select open_loads.extract_date from open_loads)
+    where {{ has_date_of('open_loads') }}
 
     group by _batch_id
 

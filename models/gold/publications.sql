@@ -44,7 +44,7 @@ published_features as (
 
     from features
 
-    where extract_date in (select open_loads.extract_date from open_loads)
+    where {{ has_date_of('open_loads') }}
 
     group by
         extract_date,
@@ -61,7 +61,7 @@ published_labels as (
 
     from labels
 
-    where extract_date in (select open_loads.extract_date from open_loads)
+    where {{ has_date_of('open_loads') }}
 
     group by
         extract_date,

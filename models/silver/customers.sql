@@ -8,23 +8,30 @@
     )
 }}
 
--- depends_on: {{ ref('open_loads') }}
-
 with
 
-checked_rows as (
+typed_rows as (
 
-    select * from {{ ref('checked_rows') }}
+    {{ typed_open_rows() | indent(4) }}
+
+),
+
+faulty_rows as (
+
+    select * from {{ ref('faulty_rows') }}
 
 ),
 
 final as (
 
-    select * except (reasons)
+    select typed_rows.* except (cells, extra)
 
-    from checked_rows
+    from typed_rows
 
-    where size(reasons) = 0
+    left anti join faulty_rows
+        on
+            typed_rows._batch_id = faulty_rows._batch_id
+            and typed_rows._row_number = faulty_rows._row_number
 
 )
 

@@ -42,7 +42,9 @@ bronze_counts as (
 
     from source_rows
 
-    where _batch_id in (select open_loads.batch_id from open_loads)
+    where
+        {{ has_date_of('open_loads', '_extract_date') }}
+        and _batch_id in (select open_loads.batch_id from open_loads)
 
     group by _batch_id
 
@@ -56,7 +58,7 @@ silver_counts as (
 
     from customers
 
-    where extract_date in (select open_loads.extract_date from open_loads)
+    where {{ has_date_of('open_loads') }}
 
     group by _batch_id
 
@@ -71,7 +73,7 @@ reject_counts as (
 
     from rejected_rows
 
-    where extract_date in (select open_loads.extract_date from open_loads)
+    where {{ has_date_of('open_loads') }}
 
     group by _batch_id
 

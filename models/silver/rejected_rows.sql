@@ -12,28 +12,16 @@
 
 with
 
+faulty_rows as (
+
+    select * from {{ ref('faulty_rows') }}
+
+),
+
 source_rows as (
 
     select * from {{ source('bronze', 'telco_customers') }}
-
-),
-
-checked_rows as (
-
-    select * from {{ ref('checked_rows') }}
-
-),
-
-rejects as (
-
-    select
-        _batch_id,
-        _row_number,
-        reasons
-
-    from checked_rows
-
-    where size(reasons) > 0
+    where {{ has_date_of('faulty_rows', '_extract_date') }}
 
 ),
 
@@ -42,14 +30,14 @@ final as (
     select
         source_rows.* except (_extract_date),
         source_rows._extract_date as extract_date,
-        rejects.reasons
+        faulty_rows.reasons
 
     from source_rows
 
-    inner join rejects
+    inner join faulty_rows
         on
-            source_rows._batch_id = rejects._batch_id
-            and source_rows._row_number = rejects._row_number
+            source_rows._batch_id = faulty_rows._batch_id
+            and source_rows._row_number = faulty_rows._row_number
 
 )
 

@@ -93,7 +93,7 @@ def table(walked: Walked, name: str) -> Place:
 
 def test_the_workbook_leads_to_the_scores(walked: Walked, shared_data: Path, graph: Graph) -> None:
     names = (
-        *("bronze.telco_customers", "silver.checked_rows", "silver.customers"),
+        *("bronze.telco_customers", "silver.faulty_rows", "silver.customers"),
         *("audit.customer_features", "gold.customer_features"),
     )
     tables = [table(walked, name) for name in names]

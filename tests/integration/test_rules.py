@@ -345,7 +345,7 @@ def judged(
             path = folder / f"{day}.csv"
             sheet.to_csv(path, index=False)
             load(spark, read_workbook(path), ExtractDate(day, "given"), lambda _: None)
-    home.dbt("run", "-s", "customers", "rejected_rows", "+checked_rows")
+    home.dbt("run", "-s", "customers", "rejected_rows", "+faulty_rows")
     first, last = base["customerID"].min(), base["customerID"].max()
     tamper(home, dates, lambda case: case.silver, first, last)
     home.dbt("run", "-s", "load_counts", "audit_customer_features", "audit_churn_labels")

@@ -87,12 +87,12 @@ def test_changes_are_told_from_one_extract_to_the_next() -> None:
 
 def test_the_models_are_chained_with_their_tables_replaced() -> None:
     models = {
-        "checked_rows": "select * from bronze.telco_customers join silver.open_loads",
-        "customers": "select customers.id from silver.checked_rows as customers",
+        "faulty_rows": "select * from bronze.telco_customers join silver.open_loads",
+        "customers": "select customers.id from silver.faulty_rows as customers",
     }
     sql = chained(models, "customers", {"batches": ["it's"], "row_numbers": [2, 3]})
     assert "select * from traced_rows join traced_loads" in sql
-    assert "select customers.id from traced_checked_rows as customers" in sql
+    assert "select customers.id from traced_faulty_rows as customers" in sql
     assert r"_batch_id in ('it\'s') and _row_number in (2, 3)" in sql
     assert "silver." not in sql
 
