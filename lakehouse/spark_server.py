@@ -333,6 +333,9 @@ def configuration(settings: Settings, folder: Path, jars: list[Path]) -> dict[st
         # A build has several hundred pieces of generated code; the default of 100 forgets them
         # before the next build needs them again.
         "spark.sql.codegen.cache.maxEntries": 5000,
+        # Java compiles no method of more than 8000 bytes: a wide projection in one method, as Spark
+        # writes it by default, is interpreted, and takes twice as long as in pieces.
+        "spark.sql.codegen.hugeMethodLimit": 8000,
         # Statements of dbt's threads share the cores instead of queueing.
         "spark.scheduler.mode": "FAIR",
         # Planning of the wide one-hot projections takes longer with it than it saves.

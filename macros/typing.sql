@@ -35,41 +35,24 @@ open_rows as (
 ),
 
 -- the workbook's cells are set apart: some bear the name that silver gives to the typed value
-standardised as (
+final as (
 
     select
         _batch_id,
         _row_number,
         _extract_date as extract_date,
         _loaded_at,
+        {%- for column, rule in contract.items() %}
+        {{ typed_value(column, contract) }} as {{ rule.silver }},
+        {%- endfor %}
         struct(
             {%- for column in contract %}
             {{ adapter.quote(column) }}{{ ',' if not loop.last }}
             {%- endfor %}
         ) as cells,
-        {%- for column in contract %}
-        {{ standardised(column, contract) }} as {{ adapter.quote(column) }},
-        {%- endfor %}
         array_sort(map_entries(_extra)) as extra
 
     from open_rows
-
-),
-
-final as (
-
-    select
-        _batch_id,
-        _row_number,
-        extract_date,
-        _loaded_at,
-        {%- for column, rule in contract.items() %}
-        {{ typed_value(column, contract) }} as {{ rule.silver }},
-        {%- endfor %}
-        cells,
-        extra
-
-    from standardised
 
 )
 
