@@ -38,7 +38,8 @@ test-long: .venv/.ready ## The long tests: many seeds, load
 
 bench: .venv/.ready ## Ours beside what people would use instead: an hour, on a machine that does nothing else
 	@"$(UV)" sync --frozen --quiet --group bench
-	@.venv/bin/python -m benchmarks $(ARGS)
+	@# The servers that it starts beside ours are those of the tests.
+	@PYTHONPATH=tests/integration .venv/bin/python -m benchmarks $(ARGS)
 
 lint: .venv/.ready ## ruff, mypy, sqlfluff, import rules, Dockerfile, compose file, secrets
 	@.venv/bin/ruff check .

@@ -1,6 +1,6 @@
 """`make bench`: every comparison, one after another; figures and a plot into docs and results.json.
 
-python -m benchmarks [--only CASE]... [--customers N] [--rounds N] [--workbook FILE] [--folder DIR]
+make bench ARGS="[--only CASE]... [--customers N] [--rounds N] [--workbook FILE] [--folder DIR]"
 
 A case that is not run keeps the figures of its last run. The sets are made once and kept in the
 folder. Run it on a machine that does nothing else: the load before it is written down.

@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
+from cluster import spark_cluster
+
 from benchmarks import ours
 from benchmarks.inputs import bronze_rows
 from benchmarks.measure import Measured, call, measuring
-from tests.integration.cluster import spark_cluster
 
 CHURN = Path(sys.executable).with_name("churn")
 

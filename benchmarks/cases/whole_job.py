@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+from faults import OwnRedis
+from homes import quiet_port
+
 from benchmarks import ours
 from benchmarks.measure import Measured, call, in_turns, measuring
-from tests.integration.faults import OwnRedis
-from tests.integration.homes import quiet_port
 
 SCRIPTS = [sys.executable, "-m", "benchmarks.peers.spark_steps"]
 
