@@ -227,7 +227,9 @@ def features_query(home: Home, changes: dict[str, Any], allowed: str) -> str:
     )
     text = compiled.read_text()
     for name, replaced in (("open_loads", loads), ("customers", source)):
-        text, count = re.subn(rf"(?m)^\s*select \* from \S+\b{name}`?\s*$", f" {replaced}", text)
+        text, count = re.subn(
+            rf"(?m)^\s*select \* from \S+\b{name}`?\s*$", f" select * from ({replaced})", text
+        )
         assert count == 1, (name, text)
     return f"select customer_id, {', '.join(FEATURES)} from ({text})"
 

@@ -241,13 +241,16 @@ def test_an_appended_row_is_traced_to_why_it_is_not_there(
 
 def test_the_gold_hop_is_the_published_file(traces: dict[str, Row], truth: Truth) -> None:
     files = {row["file"] for trace in traces.values() for row in trace["gold"]}
-    (file,) = files
-    stored = {row["customer_id"]: row for row in pq.read_table(truth.lake / file).to_pylist()}
+    stored = {
+        file: {row["customer_id"]: row for row in pq.read_table(truth.lake / file).to_pylist()}
+        for file in files
+    }
     for customer_id, trace in traces.items():
         (row,) = trace["gold"]
-        assert row["features"] == {name: stored[customer_id][name] for name in row["features"]}
+        kept = stored[row["file"]][customer_id]
+        assert row["features"] == {name: kept[name] for name in row["features"]}
         assert row["partition"] == "extract_date=2025-12-03"
-        assert row["created_timestamp"] == str(stored[customer_id]["created_timestamp"])
+        assert row["created_timestamp"] == str(kept["created_timestamp"])
         assert row["created_timestamp"] == trace["bronze"][0]["loaded_at"]
         assert row["run_id"] == truth.summary["run_id"]
         assert row["churned"] == truth.silver[customer_id]["churned"]
