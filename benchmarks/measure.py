@@ -89,13 +89,19 @@ def call(command: Sequence[str | Path], environ: Mapping[str, str] | None = None
     answer = subprocess.run(
         [str(part) for part in command],
         cwd=PROJECT,
-        env={**os.environ, **(environ or {})},
+        env={**_own_environ(), **(environ or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     if answer.returncode != 0:
         raise RuntimeError(f"{command} ended with {answer.returncode}\n{answer.stdout[-4000:]}")
+
+
+def _own_environ() -> dict[str, str]:
+    """This process's environment, without what a session on our server has set in it."""
+    ours = "SPARK_CONNECT_MODE_ENABLED"
+    return {name: value for name, value in os.environ.items() if name != ours}
 
 
 def in_turns(sides: Mapping[str, Callable[[Measured], None]], rounds: int) -> dict[str, Measured]:
