@@ -291,10 +291,7 @@ def module_options() -> list[str]:
 
 
 def heap_megabytes() -> int:
-    """Half of the memory of the machine, or of the container, between 0.75 and 4 GiB.
-
-    Of what commands leave that are called beside the server, that is.
-    """
+    """Half of what a command leaves of the machine, or the container; from 0.75 to 4 GiB."""
     told = (each.read_text().strip() for each in CONTAINER_LIMITS if each.exists())
     limits = [int(limit) for limit in told if limit.isdecimal()]  # not "max"
     half = (min([psutil.virtual_memory().total, *limits]) // 2**20 - COMMANDS_MEGABYTES) // 2

@@ -71,114 +71,16 @@
 {%- endmacro %}
 
 
-{% macro whole_number() -%}
-    ^[+-]?[0-9]+([.]0*)?$
+{% macro cell_of(column) -%}
+    {#- The workbook's cell, which is set apart: some bear the name that silver gives to the value. -#}
+    cells.{{ column }}
 {%- endmacro %}
-
-
-{% macro literals(values) -%}
-    {%- for value in values %}'{{ value }}'{{ ', ' if not loop.last }}{% endfor -%}
-{%- endmacro %}
-
-
-{% macro fault_of(column, contract) %}
-    {#- The code of what is wrong with a cell, null where nothing is. -#}
-    {%- set rule = contract[column] -%}
-    {%- set refusal = {
-        'flag': 'not_accepted',
-        'category': 'not_accepted',
-        'integer': 'not_an_integer',
-        'number': 'not_a_number',
-    } -%}
-    case
-        when {{ rule.silver }} is null and {{ is_blank('cells.' ~ column) }} then 'missing'
-        {%- if rule.type == 'integer' %}
-        -- a whole number that no integer holds
-        when {{ rule.silver }} is null and {{ looks_like('cells.' ~ column, whole_number()) }}
-            then 'out_of_range'
-        {%- endif %}
-        {%- if rule.type in refusal %}
-        when {{ rule.silver }} is null then '{{ refusal[rule.type] }}'
-        {%- endif %}
-        {%- if rule.range %}
-        when {{ rule.silver }} not between {{ rule.range[0] }} and {{ rule.range[1] }}
-            then 'out_of_range'
-        {%- endif %}
-    end
-{%- endmacro %}
-
-
-{% macro row_rule_terms(contract) %}
-    {#- A term for every cell that a row rule can find at fault: code, column, condition. -#}
-    {%- set terms = [] -%}
-    {%- for code, rule in var('row_rules').items() -%}
-        {%- for column in rule.columns -%}
-            {%- do terms.append({
-                'code': code,
-                'column': column,
-                'condition': rule.holds | replace('{cell}', contract[column].silver),
-            }) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{ return(terms) }}
-{% endmacro %}
-
-
-{% macro fault_by(term) -%}
-    {#- The code of a row rule's fault; null where the rule holds or can't be judged. -#}
-    case when not ({{ term.condition }}) then '{{ term.code }}' end
-{%- endmacro %}
-
-
-{% macro silver_conditions(contract) %}
-    {#- What holds for every row of silver: the contract and the row rules, on silver's columns. -#}
-    {%- set conditions = [] -%}
-    {%- for rule in contract.values() -%}
-        {%- if rule.type == 'text' -%}
-            {%- do conditions.append(rule.silver ~ " != ''") -%}
-        {%- elif rule.type == 'flag' -%}
-            {%- do conditions.append(rule.silver ~ ' in (0, 1)') -%}
-        {%- elif rule.type == 'category' -%}
-            {%- set accepted = "'" ~ rule.categories | join("', '") ~ "'" -%}
-            {%- do conditions.append(rule.silver ~ ' in (' ~ accepted ~ ')') -%}
-        {%- else -%}
-            {%- do conditions.append(
-                rule.silver ~ ' between ' ~ rule.range[0] ~ ' and ' ~ rule.range[1]
-            ) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {%- for term in row_rule_terms(contract) -%}
-        {%- do conditions.append('(' ~ term.condition ~ ')') -%}
-    {%- endfor -%}
-    {{ return(conditions) }}
-{% endmacro %}
 
 
 {% macro reason(code, column, value=none) -%}
     named_struct(
-        'code', {{ code }}, 'column_name', '{{ column }}', 'value', {{ value or 'cells.' ~ column }}
+        'code', {{ code }}, 'column_name', '{{ column }}', 'value', {{ value or cell_of(column) }}
     )
-{%- endmacro %}
-
-
-{% macro one_hot_columns(contract) %}
-    {#- Pairs of one-hot column and the condition it stands for, over the declared categories. -#}
-    {%- set columns = [] -%}
-    {%- for rule in contract.values() if rule.type == 'category' -%}
-        {%- for category in rule.categories -%}
-            {%- do columns.append({
-                'group': rule.silver,
-                'name': rule.silver ~ '_' ~ snake_case(category),
-                'condition': rule.silver ~ " = '" ~ category ~ "'",
-            }) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{ return(columns) }}
-{% endmacro %}
-
-
-{% macro snake_case(text) -%}
-    {{ modules.re.sub('[^a-z0-9]+', '_', text | lower).strip('_') }}
 {%- endmacro %}
 
 

@@ -35,13 +35,6 @@
 {% endmacro %}
 
 
-{% macro has_date_of(loads, column='extract_date') -%}
-    {#- Whether a row is of an extract date of the loads, as a condition by which the partitions of
-        other dates are not read; a join or an `in` alone does not tell Spark so. -#}
-    array_contains((select collect_set({{ loads }}.extract_date) from {{ loads }}), {{ column }})
-{%- endmacro %}
-
-
 {% macro get_insert_overwrite_sql(source_relation, target_relation, existing_relation) %}
     {#- The dates of the loads to clean are replaced in one commit, also by no rows at all; a
         dynamic overwrite would leave a date alone that has become empty. -#}

@@ -1,4 +1,4 @@
-{% test holds(model, expressions, after=none, of='all') %}
+{% test holds(model, expressions, after=none, of=none) %}
 {#- Rows for which one of the expressions is not true (a null is not true), with the first that is
     not; many rules in one scan. -#}
 {{ '/* after ' ~ after ~ ' */' if after }}
@@ -11,7 +11,7 @@ select
     end as broken,
     checked.*
 
-from {{ of_open_loads(model) if of == 'open_loads' else model }} as checked
+from {{ tested_rows(model, of) }} as checked
 
 where
     {%- for expression in expressions %}

@@ -1,4 +1,4 @@
-{% test one_row_per(model, columns, complete=none, after=none, of='all') %}
+{% test one_row_per(model, columns, complete=none, after=none, of=none) %}
 {#- Values of the key columns that more than one row has; nulls count as a value.
     `complete` names columns that must hold no null, `all` means every column: keys of rows with
     a gap are failures too. Both in one scan: every test is a statement on the server.
@@ -16,7 +16,7 @@ select
     count_if({{ (filled | join(' is null or ') ~ ' is null') if filled else 'false' }})
         as rows_with_a_gap
 
-from {{ of_open_loads(model) if of == 'open_loads' else model }}
+from {{ tested_rows(model, of) }}
 
 group by {{ columns | join(', ') }}
 

@@ -1,4 +1,4 @@
-{% test same_keys(model, to, columns, of='all') %}
+{% test same_keys(model, to, columns, of=none) %}
 {#- Keys that only one of the two tables has. -#}
 
 select
@@ -7,11 +7,11 @@ select
     max(is_there) as is_there
 
 from (
-    select {{ columns | join(', ') }}, 1 as is_here, 0 as is_there from {{ of_open_loads(model) if of == 'open_loads' else model }}
+    select {{ columns | join(', ') }}, 1 as is_here, 0 as is_there from {{ tested_rows(model, of) }}
 
     union all
 
-    select {{ columns | join(', ') }}, 0 as is_here, 1 as is_there from {{ of_open_loads(to) if of == 'open_loads' else to }}
+    select {{ columns | join(', ') }}, 0 as is_here, 1 as is_there from {{ tested_rows(to, of) }}
 )
 
 group by {{ columns | join(', ') }}

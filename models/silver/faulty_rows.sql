@@ -127,11 +127,11 @@ duplicates as (
         _row_number,
         extract_date,
         array(
-            named_struct(
-                'code', if(copy_number > 1, 'exact_duplicate', 'conflicting_duplicate'),
-                'column_name', 'customerID',
-                'value', customer_id
-            )
+            {{ reason(
+                "if(copy_number > 1, 'exact_duplicate', 'conflicting_duplicate')",
+                'customerID',
+                'customer_id'
+            ) }}
         ) as reasons
 
     from contenders

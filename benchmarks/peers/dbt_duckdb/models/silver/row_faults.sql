@@ -89,11 +89,13 @@ duplicates as (
     select
         _batch_id,
         _row_number,
-        case
-            when copy_number > 1
-                then [{{ reason("'exact_duplicate'", 'customerID', 'customer_id') }}]
-            else [{{ reason("'conflicting_duplicate'", 'customerID', 'customer_id') }}]
-        end as reasons
+        [
+            {{ reason(
+                "if(copy_number > 1, 'exact_duplicate', 'conflicting_duplicate')",
+                'customerID',
+                'customer_id'
+            ) }}
+        ] as reasons
 
     from contenders
 

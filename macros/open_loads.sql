@@ -1,10 +1,18 @@
-{# The rows of the loads that are to be cleaned, read by the contract: where every model of silver
-   begins. A macro and no table: written down they would be half of the bytes of a build. #}
+{# What a build is about: the rows of the loads that are open, and nothing of other months. #}
+
+
+{% macro has_date_of(loads, column='extract_date') -%}
+    {#- Whether a row is of an extract date of the loads, as a condition by which the partitions of
+        other dates are not read; a join or an `in` alone does not tell Spark so. -#}
+    array_contains((select collect_set({{ loads }}.extract_date) from {{ loads }}), {{ column }})
+{%- endmacro %}
 
 
 {% macro typed_open_rows() %}
-{#- By row its keys, every column as silver has it (null where the contract does not accept it), and
-    what the workbook says: `cells`, a struct by column, and `extra`, the further columns. -#}
+{#- The rows of the loads that are to be cleaned, where every model of silver begins: by row its keys,
+    every column as silver has it (null where the contract does not accept it), and what the workbook
+    says: `cells`, a struct by column, and `extra`, the further columns. A macro and no table: written
+    down they would be half of the bytes of a build. -#}
 {%- set contract = var('source_contract') -%}
 
 with
