@@ -1,22 +1,17 @@
 """What the benchmarks of the DAG share."""
 
 import statistics
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.measure import call
 from tests.integration.airflow_api import Airflow
 
 
 def churn(*arguments: str) -> None:
     """Call the command line, in silence."""
-    subprocess.run(
-        [Path(sys.executable).with_name("churn"), *arguments],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    call([Path(sys.executable).with_name("churn"), *arguments])
 
 
 def run_dag(airflow: Airflow, dag: str, run_id: str, **parameters: str) -> None:

@@ -28,15 +28,10 @@ class Measured:
     seconds: list[float] = field(default_factory=list)
     gib: list[float] = field(default_factory=list)
 
-    @property
-    def median(self) -> float:
-        """The round in the middle."""
-        return statistics.median(self.seconds)
-
     def told(self) -> dict[str, Any]:
         """As results.json keeps it."""
         return {
-            "median_s": round(self.median, 2),
+            "median_s": round(statistics.median(self.seconds), 2),
             "seconds": [round(each, 2) for each in self.seconds],
             "most_gib": round(max(self.gib, default=0), 2),
         }
@@ -71,12 +66,11 @@ def measuring(into: Measured, servers: Servers = list) -> Iterator[None]:
 
 def _resident(servers: Sequence[int]) -> float:
     """GiB of the children of this process and of the servers."""
-    watched = {each.pid: each for each in psutil.Process().children(recursive=True)}
-    watched |= {each: psutil.Process(each) for each in servers if psutil.pid_exists(each)}
+    children = (each.pid for each in psutil.Process().children(recursive=True))
     found = 0
-    for process in watched.values():
+    for pid in {*children, *servers}:
         with suppress(psutil.NoSuchProcess):
-            found += process.memory_info().rss
+            found += psutil.Process(pid).memory_info().rss
     return found / GIB
 
 

@@ -1,7 +1,6 @@
 """This project as one of the sides: its commands, over a home and servers of their own."""
 
 import os
-import random
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from homes import quiet_port
+
 from benchmarks.measure import call
 from lakehouse import online_store, spark_server
-from lakehouse.service import answers_on
 from lakehouse.settings import Settings, read_settings
 
 PORTS = ("THRIFT", "CONNECT", "AIRFLOW", "API")
@@ -53,9 +53,9 @@ class Home:
                 spark.sql(f"{f'insert into {table} by name' if known else made} {query}")
 
     @property
-    def gold(self) -> Path:
-        """The folder of the published tables."""
-        return Path(self.settings.lake_uri) / "gold"
+    def lake(self) -> Path:
+        """The folder of the tables."""
+        return Path(self.settings.lake_uri)
 
 
 ROWS = """
@@ -94,7 +94,7 @@ def home(folder: Path, **settings: str) -> Iterator[Home]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("CHURN_")}
     environ |= {"CHURN_HOME": str(folder)}
     environ |= {"DBT_LOG_PATH": str(folder), "DBT_TARGET_PATH": str(folder / "target")}
-    environ |= {f"CHURN_{name}_PORT": str(_quiet_port()) for name in PORTS}
+    environ |= {f"CHURN_{name}_PORT": str(quiet_port()) for name in PORTS}
     environ |= settings
     made = Home(read_settings(environ), environ)
     try:
@@ -102,10 +102,3 @@ def home(folder: Path, **settings: str) -> Iterator[Home]:
     finally:
         made.churn("down")
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _quiet_port() -> int:
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        if not answers_on(port):
-            return port

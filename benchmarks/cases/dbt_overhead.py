@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyspark.sql.connect.session import SparkSession
-
 from benchmarks import ours
 from benchmarks.inputs import bronze_rows
 from benchmarks.measure import Measured, in_turns, measuring
@@ -23,32 +21,25 @@ SHAPE = re.compile(r"where false\s+limit 0\s*$")
 def run(folder: Path, rounds: int) -> dict[str, Measured]:
     """Sides `dbt build` (all models, all tests, its start) and `script`."""
     rows = bronze_rows(folder, CUSTOMERS)
-    with ours.home(folder / "overhead") as home, spark_server.session(_up(home)) as spark:
+    with ours.home(folder / "overhead") as home:
+        home.churn("up")
         home.give(sorted(rows.glob("*.parquet")))
         home.call("dbt", "build")
+        with spark_server.session(home.settings) as spark:
 
-        def by_dbt(into: Measured) -> None:
-            loads.requeue(spark, loads.PASSED_AND_LATEST, "benchmark")
-            with measuring(into, home.processes):
-                home.call("dbt", "build")
+            def by_dbt(into: Measured) -> None:
+                loads.requeue(spark, loads.PASSED_AND_LATEST, "benchmark")
+                with measuring(into, home.processes):
+                    home.call("dbt", "build")
 
-        def by_script(into: Measured) -> None:
-            statements = list(_statements(home.settings.home / "dbt.log"))
-            loads.requeue(spark, loads.PASSED_AND_LATEST, "benchmark")
-            with measuring(into, home.processes):
-                _script(spark, statements)
+            def by_script(into: Measured) -> None:
+                statements = list(_statements(home.settings.home / "dbt.log"))
+                loads.requeue(spark, loads.PASSED_AND_LATEST, "benchmark")
+                with measuring(into, home.processes):
+                    for each in statements:
+                        spark.sql(each).collect()
 
-        return in_turns({"dbt build": by_dbt, "script": by_script}, rounds)
-
-
-def _up(home: ours.Home) -> spark_server.Settings:
-    home.churn("up")
-    return home.settings
-
-
-def _script(spark: SparkSession, statements: list[str]) -> None:
-    for each in statements:
-        spark.sql(each).collect()
+            return in_turns({"dbt build": by_dbt, "script": by_script}, rounds)
 
 
 def _statements(log: Path) -> Iterator[str]:

@@ -41,7 +41,7 @@ def run(
                 shutil.rmtree(kept, ignore_errors=True)
                 with measuring(into):
                     call([sys.executable, "-m", f"benchmarks.peers.{module}", rows, kept])
-                assert not (found := differences(home.gold.parent, kept)), (module, found)
+                assert not (found := differences(home.lake, kept)), (module, found)
 
             return side
 

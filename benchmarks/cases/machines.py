@@ -1,6 +1,5 @@
 """The full build on one core and on two, and on a cluster of two workers on this machine."""
 
-import sys
 from pathlib import Path
 
 from cluster import spark_cluster
@@ -8,8 +7,6 @@ from cluster import spark_cluster
 from benchmarks import ours
 from benchmarks.inputs import bronze_rows
 from benchmarks.measure import Measured, call, measuring
-
-CHURN = Path(sys.executable).with_name("churn")
 
 
 def cores(folder: Path, customers: int) -> dict[str, Measured]:
@@ -21,7 +18,7 @@ def cores(folder: Path, customers: int) -> dict[str, Measured]:
             home.churn("down")
             held = ["taskset", "--cpu-list", "0" if name == "1 core" else "0,1"]
             with measuring(into, home.processes):
-                call([*held, CHURN, "build", "--rebuild"], home.environ)
+                call([*held, ours.BIN / "churn", "build", "--rebuild"], home.environ)
             print(f"  {name}: {into.seconds[-1]:.1f} s", flush=True)
     return found
 
@@ -29,23 +26,17 @@ def cores(folder: Path, customers: int) -> dict[str, Measured]:
 def cluster(folder: Path, customers: int) -> dict[str, Measured]:
     """Sides `local` and `two workers`, of a core each."""
     found = {"local": Measured(), "two workers": Measured()}
-    with ours.home(folder / "local") as home:
-        _fill(home, folder, customers)
-        home.churn("down")
-        with measuring(found["local"], home.processes):
-            home.churn("build", "--rebuild")
     servers = folder / "cluster"
     servers.mkdir(exist_ok=True)
-    with (
-        spark_cluster(servers) as workers,
-        ours.home(folder / "spread", CHURN_SPARK_MASTER=workers.master) as home,
-    ):
-        _fill(home, folder, customers)
-        home.churn("down")
-        with measuring(found["two workers"], home.processes):
-            home.churn("build", "--rebuild")
-    for name, into in found.items():
-        print(f"  {name}: {into.seconds[-1]:.1f} s", flush=True)
+    with spark_cluster(servers) as workers:
+        masters = {"local": "local[*]", "two workers": workers.master}
+        for name, into in found.items():
+            with ours.home(folder / "spread", CHURN_SPARK_MASTER=masters[name]) as home:
+                _fill(home, folder, customers)
+                home.churn("down")
+                with measuring(into, home.processes):
+                    home.churn("build", "--rebuild")
+            print(f"  {name}: {into.seconds[-1]:.1f} s", flush=True)
     return found
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from dbt.artifacts.schemas.results import NodeStatus
 from dbt.cli.main import dbtRunner
 
-from benchmarks.peers.declared import rules
+from benchmarks.peers.declared import REFUSED, RULES
 
 PROJECT = Path(__file__).with_name("dbt_duckdb")
 FAILED = 1
-REFUSED = 3
 
 
 def run(bronze: Path, out: Path) -> int:
@@ -30,7 +29,7 @@ def run(bronze: Path, out: Path) -> int:
         profiles_dir=str(PROJECT),
         target_path=str(out.resolve() / "target"),
         log_path=str(out.resolve() / "logs"),
-        vars={**rules(), **folders, "cores": cores},
+        vars={**RULES, **folders, "cores": cores},
     )
     if result.success:
         return 0

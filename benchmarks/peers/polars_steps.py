@@ -3,46 +3,37 @@
 python -m benchmarks.peers.polars_steps BRONZE OUT
 """
 
-import math
 import os
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
 
-from benchmarks.peers.declared import held_by, rules
+from benchmarks.peers.declared import (
+    ADD_ONS,
+    CONTRACT,
+    FLAGS,
+    LABEL,
+    NUMBER,
+    REFUSALS,
+    REFUSED,
+    SILVER,
+    WHOLE_NUMBER,
+    drift_bins,
+    held_by,
+    one_hot_groups,
+    row_rule_terms,
+    silver_conditions,
+)
+from benchmarks.peers.gate import Judged, judgements
 
-RULES = rules()
-CONTRACT: dict[str, Any] = RULES["source_contract"]
-SILVER = [rule["silver"] for rule in CONTRACT.values()]
 # The workbook's cells are set apart: some bear the name that silver gives to the typed value.
 CELL = "cell of "
-WHOLE_NUMBER = r"^[+-]?[0-9]+([.]0*)?$"
-# A cast alone would take 'NaN' and 'Infinity' for numbers.
-NUMBER = r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$"
-REFUSALS = {
-    "flag": "not_accepted",
-    "category": "not_accepted",
-    "integer": "not_an_integer",
-    "number": "not_a_number",
-}
-ADD_ONS = (
-    "online_security",
-    "online_backup",
-    "device_protection",
-    "tech_support",
-    "streaming_tv",
-    "streaming_movies",
-)
-FLAGS = ("senior_citizen", "partner", "dependents", "phone_service", "paperless_billing")
-REFUSED = 3
 
 
 @dataclass(frozen=True)
@@ -53,16 +44,6 @@ class Load:
     extract_date: date
     loaded_at: datetime
     bronze_rows: int
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A load and what the gate has found: its figures, customers by feature and bin, red tests."""
-
-    load: Load
-    figures: Mapping[str, float | None]
-    bins: Mapping[str, Sequence[int]]
-    red_tests: Sequence[str]
 
 
 # --- silver -----------------------------------------------------------------------------------
@@ -106,15 +87,6 @@ def typed_value(column: str, cell: pl.Expr) -> pl.Expr:
     return value
 
 
-def row_rule_terms() -> list[tuple[str, str, pl.Expr]]:
-    """Code, column and condition of every cell that a row rule can find at fault."""
-    return [
-        (code, column, pl.sql_expr(rule["holds"].replace("{cell}", CONTRACT[column]["silver"])))
-        for code, rule in RULES["row_rules"].items()
-        for column in rule["columns"]
-    ]
-
-
 def is_sound() -> pl.Expr:
     """Whether no cell of a row is at fault; cheaper than to list the faults of every row."""
     accepted = [pl.col(name).is_not_null() for name in SILVER]
@@ -123,7 +95,7 @@ def is_sound() -> pl.Expr:
         for rule in CONTRACT.values()
         if "range" in rule
     ]
-    held = [condition for _, _, condition in row_rule_terms()]
+    held = conditions(condition for _, _, condition in row_rule_terms())
     return pl.all_horizontal(*accepted, *within, *held).fill_null(False)
 
 
@@ -152,7 +124,7 @@ def own_faults() -> pl.Expr:
     """All that is wrong with a row by itself: single cells first, then the row rules."""
     codes = [(cell_fault(column), column) for column in CONTRACT]
     codes += [
-        (pl.when(~condition).then(pl.lit(code)), column)
+        (pl.when(~pl.sql_expr(condition)).then(pl.lit(code)), column)
         for code, column, condition in row_rule_terms()
     ]
     reasons = [reason(code, column, pl.col(CELL + column)) for code, column in codes]
@@ -220,22 +192,6 @@ def clean(bronze: pl.LazyFrame, load: Load, out: Path) -> None:
 # --- candidates -------------------------------------------------------------------------------
 
 
-def snake_case(text: str) -> str:
-    """A category as part of a column's name."""
-    return re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
-
-
-def one_hot_groups() -> dict[str, dict[str, str]]:
-    """Of every categorical column of silver its one-hot columns, with the category of each."""
-    return {
-        rule["silver"]: {
-            f"{rule['silver']}_{snake_case(each)}": each for each in rule["categories"]
-        }
-        for rule in CONTRACT.values()
-        if rule["type"] == "category"
-    }
-
-
 def features(customers: pl.LazyFrame) -> pl.LazyFrame:
     """The features of customers, in the order of gold's columns."""
     tenure, monthly = pl.col("tenure"), pl.col("monthly_charges")
@@ -281,7 +237,7 @@ def build_candidates(load: Load, out: Path) -> None:
         {
             partition(out, "audit", "customer_features", load): features(customers),
             partition(out, "audit", "churn_labels", load): customers.select(
-                *identity_and_times(), "churned"
+                *identity_and_times(), LABEL
             ),
         }
     )
@@ -301,45 +257,19 @@ def measured(table: pl.LazyFrame, key: str = "customer_id", **figures: pl.Expr) 
     return found.collect(engine="streaming").row(0, named=True)
 
 
-def rows_against(conditions: Sequence[pl.Expr]) -> pl.Expr:
+def conditions(told: Iterable[str]) -> list[pl.Expr]:
+    """Conditions that are declared in SQL, as expressions."""
+    return [pl.sql_expr(each) for each in told]
+
+
+def rows_against(holding: Sequence[pl.Expr]) -> pl.Expr:
     """How many rows do not meet all conditions; a null does not meet one."""
-    return (~pl.all_horizontal(conditions).fill_null(False)).sum()
-
-
-def silver_conditions() -> list[pl.Expr]:
-    """What holds for every row of silver: the contract and the row rules."""
-    conditions = [condition for _, _, condition in row_rule_terms()]
-    for rule in CONTRACT.values():
-        value = pl.col(rule["silver"])
-        if rule["type"] == "text":
-            conditions.append(value != "")
-        elif rule["type"] == "flag":
-            conditions.append(value.is_in([0, 1]))
-        elif rule["type"] == "category":
-            conditions.append(value.is_in(rule["categories"]))
-        else:
-            conditions.append(value.is_between(*rule["range"]))
-    return conditions
+    return (~pl.all_horizontal(holding).fill_null(False)).sum()
 
 
 def one_hot_sums() -> list[pl.Expr]:
     """That a row is in exactly one category of every categorical column."""
     return [pl.sum_horizontal(names.keys()) == 1 for names in one_hot_groups().values()]
-
-
-def drift_bins() -> dict[str, list[pl.Expr]]:
-    """The conditions of the bins of every watched feature, over the columns of the features."""
-    bins = {}
-    for feature, edges in RULES["drift"]["bands"].items():
-        value = pl.col(feature)
-        inner = [(value >= low) & (value < high) for low, high in pairwise(edges)]
-        bins[feature] = [value < edges[0], *inner, value >= edges[-1]]
-    one_hot = one_hot_groups()
-    for feature in RULES["drift"]["categories"]:
-        names = one_hot.get(feature)
-        accepted = [pl.col(name) == 1 for name in names] if names else None
-        bins[feature] = accepted or [pl.col(feature) == 1, pl.col(feature) == 0]
-    return bins
 
 
 def measured_silver(load: Load, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -349,7 +279,7 @@ def measured_silver(load: Load, out: Path) -> tuple[dict[str, Any], dict[str, An
     codes = pl.col("reasons").list.eval(pl.element().struct.field("code"))
     told = codes.list.drop_nulls().list.len()
     return (
-        measured(customers, against=rows_against(silver_conditions())),
+        measured(customers, against=rows_against(conditions(silver_conditions()))),
         measured(
             rejects,
             key="_row_number",
@@ -367,10 +297,10 @@ def measured_candidates(load: Load, out: Path) -> tuple[dict[str, Any], dict[str
     odd = (pl.col("total_charges") - tenure * monthly).abs() > fifth * monthly
     bins: dict[str, Any] = {
         f"{feature} {position}": condition.sum()
-        for feature, conditions in drift_bins().items()
-        for position, condition in enumerate(conditions)
+        for feature, told in drift_bins().items()
+        for position, condition in enumerate(conditions(told))
     }
-    churned = pl.col("churned")
+    churned = pl.col(LABEL)
     return (
         measured(
             stored(out, "audit", "customer_features", load),
@@ -391,8 +321,8 @@ def judged_by_itself(load: Load, out: Path) -> Judged:
     silver, rejects = measured_silver(load, out)
     mine, labels = measured_candidates(load, out)
     bins = {
-        feature: [mine[f"{feature} {position}"] for position in range(len(conditions))]
-        for feature, conditions in drift_bins().items()
+        feature: [mine[f"{feature} {position}"] for position in range(len(told))]
+        for feature, told in drift_bins().items()
     }
     red = [
         *red_tests("silver.customers", silver),
@@ -405,7 +335,8 @@ def judged_by_itself(load: Load, out: Path) -> Judged:
         red.append("silver.rejected_rows: rows without a reason")
     if mine["one_hot"]:
         red.append("audit.customer_features: one-hot groups that do not sum to one")
-    return Judged(load, own_figures(load, silver, rejects, mine, labels), bins, red)
+    figures = own_figures(load, silver, rejects, mine, labels)
+    return Judged(load.extract_date, load.bronze_rows, figures, bins, red)
 
 
 def own_figures(
@@ -441,72 +372,6 @@ def red_tests(table: str, found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{table}: rows with a null"
 
 
-def compared(mine: Judged, other: Judged) -> dict[str, float | None]:
-    """The figures of a load against an earlier one: rows, and each feature's stability index."""
-    floor = RULES["drift"]["floor"]
-    figures: dict[str, float | None] = {
-        "change_of_rows": mine.load.bronze_rows / other.load.bronze_rows - 1
-    }
-    for feature in mine.bins:
-        index = 0.0
-        for here, there in zip(mine.bins[feature], other.bins[feature], strict=True):
-            # an empty bin would make the index infinite
-            share = max(here / sum(mine.bins[feature]), floor)
-            other_share = max(there / sum(other.bins[feature]), floor)
-            index += (share - other_share) * math.log(share / other_share)
-        figures[f"drift_of_{feature}"] = index
-    return figures
-
-
-def gate_rules() -> dict[str, dict[str, Any]]:
-    """The declared rules, and those that the declared drift makes, by name."""
-    drift = RULES["drift"]
-    made: dict[str, dict[str, Any]] = dict(RULES["gate_rules"])
-    for feature in [*drift["bands"], *drift["categories"]]:
-        figure = f"drift_of_{feature}"
-        refused = {"severity": "error", "figure": figure, "at_most": drift["refused_above"]}
-        unusual = {"severity": "warn", "figure": figure, "at_most": drift["unusual_above"]}
-        made |= {figure: refused, f"unusual_{figure}": unusual}
-    return made
-
-
-def judgements(load: Load, figures: Mapping[str, float | None]) -> list[dict[str, Any]]:
-    """Every rule that has a figure, as a row of audit.gate_results."""
-    expected = {
-        rule
-        for change in RULES["expected_changes"]
-        if change["extract_date"] == str(load.extract_date)
-        for rule in change["rules"]
-    }
-    rows = []
-    for name, rule in gate_rules().items():
-        if rule["figure"] not in figures:
-            continue
-        figure = figures[rule["figure"]]
-        rows.append(
-            {
-                "batch_id": load.batch_id,
-                "extract_date": load.extract_date,
-                "rule": name,
-                "severity": rule["severity"],
-                "figure": figure,
-                "threshold": rule.get("at_least", rule.get("at_most")),
-                "verdict": verdict(rule, figure, name in expected),
-            }
-        )
-    return rows
-
-
-def verdict(rule: Mapping[str, Any], figure: float | None, is_expected: bool) -> str:
-    """What a figure means by a rule; one that could not be computed does not hold."""
-    lowest, highest = rule.get("at_least", -math.inf), rule.get("at_most", math.inf)
-    if figure is not None and lowest <= figure <= highest:
-        return "passed"
-    if is_expected:
-        return "expected"
-    return "warned" if rule["severity"] == "warn" else "failed"
-
-
 # --- gold -------------------------------------------------------------------------------------
 
 
@@ -517,11 +382,10 @@ def publish(load: Load, out: Path) -> list[str]:
         target = partition(out, "gold", table, load).parent
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(partition(out, "audit", table, load).parent, target)
-        holds = [pl.sql_expr(expression) for expression in held_by(table)]
         # the expressions are SQL's, in which a timestamp has no zone
         event = pl.col("event_timestamp").dt.replace_time_zone(None)
         rows = stored(out, "gold", table, load).with_columns(event)
-        found = measured(rows, against=rows_against(holds))
+        found = measured(rows, against=rows_against(conditions(held_by(table))))
         red += red_tests(f"gold.{table}", found)
         if found["against"]:
             red.append(f"gold.{table}: rows that do not hold what it promises")
@@ -588,8 +452,8 @@ def run(bronze_folder: Path, out: Path) -> int:
         clean(bronze.filter(pl.col("_batch_id") == load.batch_id), load, out)
         build_candidates(load, out)
         mine = judged_by_itself(load, out)
-        rows = judgements(load, {**mine.figures, **(compared(mine, passed) if passed else {})})
-        results += rows
+        rows = judgements(mine, passed)
+        results += [{"batch_id": load.batch_id, **row} for row in rows]
         failed = [f"rule {row['rule']}" for row in rows if row["verdict"] == "failed"]
         found = [*failed, *mine.red_tests]
         if not found:

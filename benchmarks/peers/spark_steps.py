@@ -5,14 +5,12 @@ python -m benchmarks.peers.spark_steps BRONZE OUT STEP     one of clean, enginee
 python -m benchmarks.peers.spark_steps WORKBOOK BRONZE read
 """
 
-import math
 import os
-import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import reduce
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +18,28 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from benchmarks.peers.declared import held_by, rules
+from benchmarks.peers.declared import (
+    ADD_ONS,
+    CONTRACT,
+    FLAGS,
+    LABEL,
+    NUMBER,
+    PROJECT,
+    REFUSALS,
+    REFUSED,
+    SILVER,
+    WHOLE_NUMBER,
+    drift_bins,
+    held_by,
+    one_hot_groups,
+    row_rule_terms,
+    silver_conditions,
+)
+from benchmarks.peers.gate import Judged, judgements
 from lakehouse.toolbox import find_java, spark_jars
 
-RULES = rules()
-CONTRACT: dict[str, Any] = RULES["source_contract"]
-SILVER = [rule["silver"] for rule in CONTRACT.values()]
-PROJECT = Path(__file__).resolve().parents[2]
 KEY = ["customer_id", "extract_date"]
-WHOLE_NUMBER = "^[+-]?[0-9]+([.]0*)?$"
-# A cast alone would take 'NaN' and 'Infinity' for numbers.
-NUMBER = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$"
-REFUSALS = {
-    "flag": "not_accepted",
-    "category": "not_accepted",
-    "integer": "not_an_integer",
-    "number": "not_a_number",
-}
-ADD_ONS = (
-    "online_security",
-    "online_backup",
-    "device_protection",
-    "tech_support",
-    "streaming_tv",
-    "streaming_movies",
-)
-FLAGS = ("senior_citizen", "partner", "dependents", "phone_service", "paperless_billing")
-REFUSED = 3
+TABLES = ("silver", "features", "labels")
 
 
 def session() -> SparkSession:
@@ -140,15 +133,6 @@ def cell_fault(column: str) -> F.Column:
     return _first(cases)
 
 
-def row_rule_terms() -> list[tuple[str, str, F.Column]]:
-    """Code, column and condition of every cell that a row rule can find at fault."""
-    return [
-        (code, column, F.expr(rule["holds"].replace("{cell}", CONTRACT[column]["silver"])))
-        for code, rule in RULES["row_rules"].items()
-        for column in rule["columns"]
-    ]
-
-
 def reason(code: F.Column, column: str, value: F.Column) -> F.Column:
     """A fault as the rejects tell it."""
     return F.struct(code.alias("code"), F.lit(column).alias("column_name"), value.alias("value"))
@@ -157,7 +141,7 @@ def reason(code: F.Column, column: str, value: F.Column) -> F.Column:
 def checked_rows(bronze: DataFrame) -> DataFrame:
     """Rows of bronze, typed, with all reasons why they can't be customers; none where they can."""
     codes = [(cell_fault(column), column) for column in CONTRACT]
-    codes += [(F.when(~holds, code), column) for code, column, holds in row_rule_terms()]
+    codes += [(F.when(~F.expr(holds), code), column) for code, column, holds in row_rule_terms()]
     reasons = [reason(code, column, F.col(f"cells.{column}")) for code, column in codes]
     typed = bronze.select(
         "_batch_id",
@@ -214,22 +198,6 @@ def write_delta(rows: DataFrame, folder: Path) -> None:
 # --- candidates -------------------------------------------------------------------------------
 
 
-def snake_case(text: str) -> str:
-    """A category as part of a column's name."""
-    return re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
-
-
-def one_hot_groups() -> dict[str, dict[str, str]]:
-    """Of every categorical column of silver its one-hot columns, with the category of each."""
-    return {
-        rule["silver"]: {
-            f"{rule['silver']}_{snake_case(each)}": each for each in rule["categories"]
-        }
-        for rule in CONTRACT.values()
-        if rule["type"] == "category"
-    }
-
-
 def engineer(spark: SparkSession, out: Path) -> None:
     """Features and labels, where nobody reads them yet."""
     customers = spark.read.format("delta").load(str(out / "silver" / "customers"))
@@ -266,7 +234,7 @@ def engineer(spark: SparkSession, out: Path) -> None:
         ),
         "extract_date",
     )
-    labels = customers.select("customer_id", *times, "churned", "extract_date")
+    labels = customers.select("customer_id", *times, LABEL, "extract_date")
     for table, frame in (("customer_features", features), ("churn_labels", labels)):
         frame.write.partitionBy("extract_date").parquet(str(out / "audit" / table))
 
@@ -274,46 +242,10 @@ def engineer(spark: SparkSession, out: Path) -> None:
 # --- gate -------------------------------------------------------------------------------------
 
 
-def silver_conditions() -> list[str]:
-    """What holds for every row of silver, in SQL: the contract and the row rules."""
-    conditions = [
-        rule["holds"].replace("{cell}", CONTRACT[column]["silver"])
-        for rule in RULES["row_rules"].values()
-        for column in rule["columns"]
-    ]
-    for rule in CONTRACT.values():
-        name = rule["silver"]
-        if rule["type"] == "text":
-            conditions.append(f"{name} != ''")
-        elif rule["type"] == "flag":
-            conditions.append(f"{name} in (0, 1)")
-        elif rule["type"] == "category":
-            accepted = ", ".join(f"'{each}'" for each in rule["categories"])
-            conditions.append(f"{name} in ({accepted})")
-        else:
-            conditions.append(f"{name} between {rule['range'][0]} and {rule['range'][1]}")
-    return conditions
-
-
 def all_hold(conditions: Sequence[str]) -> str:
     """Rows for which not all conditions are true, counted; a null is not true."""
     told = " and ".join(f"({each})" for each in conditions)
     return f"count_if(not coalesce({told}, false))"
-
-
-def drift_bins() -> dict[str, list[str]]:
-    """The conditions of the bins of every watched feature, over the features' columns."""
-    bins: dict[str, list[str]] = {}
-    for feature, edges in RULES["drift"]["bands"].items():
-        between = [f"{feature} >= {low} and {feature} < {high}" for low, high in pairwise(edges)]
-        bins[feature] = [f"{feature} < {edges[0]}", *between, f"{feature} >= {edges[-1]}"]
-    groups = one_hot_groups()
-    for feature in RULES["drift"]["categories"]:
-        names = groups.get(feature)
-        bins[feature] = (
-            [f"{name} = 1" for name in names] if names else [f"{feature} = 1", f"{feature} = 0"]
-        )
-    return bins
 
 
 Figures = dict[Any, dict[str, Any]]
@@ -383,7 +315,7 @@ def measured(spark: SparkSession, bronze: Path, out: Path) -> Figures:
                 day: {f"{name} {figure}": value for figure, value in figures.items()}
                 for day, figures in faulty_keys(tables[name]).items()
             }
-            for name in ("silver", "features", "labels")
+            for name in TABLES
         ),
     ]
     days = sorted(parts[0])
@@ -410,111 +342,52 @@ def figures_of_rules(found: Mapping[str, Any]) -> dict[str, float]:
 
 def red_tests(found: Mapping[str, Any]) -> list[str]:
     """The names of the tests that a load fails."""
-    zero = ["one_hot", "features_held", "labels_held", "one_sided"]
-    zero += [
-        f"{table} {what}"
-        for table in ("silver", "features", "labels")
-        for what in ("surplus", "gaps")
-    ]
-    return [name for name in zero if found[name]] + (
-        ["unreasoned"] if found.get("unreasoned") else []
-    )
+    names = ["one_hot", "features_held", "labels_held", "one_sided", "unreasoned"]
+    names += [f"{table} {what}" for table in TABLES for what in ("surplus", "gaps")]
+    return [name for name in names if found.get(name)]
 
 
-def drifts(found: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, float]:
-    """The population stability index of every watched feature against an earlier extract."""
-    floor = RULES["drift"]["floor"]
-    index = {}
-    for feature, conditions in drift_bins().items():
-        names = [f"bin {feature} {n}" for n in range(len(conditions))]
-        shares = [
-            [max(side[name] / side["features"], floor) for name in names]
-            for side in (found, before)
-        ]
-        index[f"drift_of_{feature}"] = sum(
-            (now - then) * math.log(now / then) for now, then in zip(*shares, strict=True)
-        )
-    return index
-
-
-def gate_rules() -> list[tuple[str, dict[str, Any]]]:
-    """The declared rules, and two for the drift of every watched feature."""
-    drift = RULES["drift"]
-    made = []
-    for feature in drift_bins():
-        figure = f"drift_of_{feature}"
-        refused = {"severity": "error", "figure": figure, "at_most": drift["refused_above"]}
-        unusual = {"severity": "warn", "figure": figure, "at_most": drift["unusual_above"]}
-        made += [(figure, refused), (f"unusual_{figure}", unusual)]
-    return [*RULES["gate_rules"].items(), *made]
-
-
-def judge(found: Figures) -> list[dict[str, Any]]:
-    """A verdict for every rule and extract, each against the nearest one before that passed."""
-    verdicts: list[dict[str, Any]] = []
-    passed: dict[str, Any] | None = None
-    for day, load in found.items():
-        figures = figures_of_rules(load)
-        if passed is not None:
-            figures |= drifts(load, passed)
-            figures["change_of_rows"] = load["bronze_rows"] / passed["bronze_rows"] - 1
-        own = [_verdict(day, rule, terms, figures) for rule, terms in gate_rules()]
-        own = [each for each in own if each["figure"] is not None]
-        for name in red_tests(load):
-            own.append(
-                {
-                    "extract_date": day,
-                    "rule": name,
-                    "severity": "error",
-                    "figure": 1.0,
-                    "threshold": 0.0,
-                    "verdict": "failed",
-                }
-            )
-        verdicts += own
-        if all(each["verdict"] != "failed" for each in own):
-            passed = load
-    return verdicts
-
-
-def _verdict(
-    day: Any, rule: str, terms: Mapping[str, Any], figures: Mapping[str, float]
-) -> dict[str, Any]:
-    figure = figures.get(terms["figure"])
-    low, high = terms.get("at_least"), terms.get("at_most")
-    holds = (
-        figure is not None and (low is None or figure >= low) and (high is None or figure <= high)
-    )
-    bad = "warned" if terms["severity"] == "warn" else "failed"
-    return {
-        "extract_date": day,
-        "rule": rule,
-        "severity": terms["severity"],
-        "figure": None if figure is None else float(figure),
-        "threshold": float(high if low is None else low),
-        "verdict": "passed" if holds else bad,
+def judged(day: date, found: Mapping[str, Any]) -> Judged:
+    """What was measured of an extract, as the gate takes it."""
+    bins = {
+        feature: [found[f"bin {feature} {n}"] for n in range(len(conditions))]
+        for feature, conditions in drift_bins().items()
     }
+    return Judged(day, found["bronze_rows"], figures_of_rules(found), bins, red_tests(found))
+
+
+def publish(day: date, out: Path) -> None:
+    """Move the candidates of an extract to where they are read."""
+    for table in ("customer_features", "churn_labels"):
+        folder = f"{table}/extract_date={day}"
+        (out / "gold" / table).mkdir(parents=True, exist_ok=True)
+        shutil.move(out / "audit" / folder, out / "gold" / folder)
 
 
 def validate(spark: SparkSession, bronze: Path, out: Path) -> bool:
     """Judge every extract, keep the verdicts, publish what passed; whether all did."""
-    verdicts = judge(measured(spark, bronze, out))
+    done = True
+    verdicts: list[dict[str, Any]] = []
+    passed: Judged | None = None
+    for day, found in measured(spark, bronze, out).items():
+        load = judged(day, found)
+        verdicts += (rows := judgements(load, passed))
+        if not load.red_tests and all(row["verdict"] != "failed" for row in rows):
+            publish(day, out)
+            passed = load
+        else:
+            print(day, *load.red_tests, file=sys.stderr)
+            done = False
     spark.createDataFrame(
         verdicts,
         "extract_date date, rule string, severity string, figure double, threshold double, "
         "verdict string",
     ).coalesce(1).write.format("delta").save(str(out / "audit" / "gate_results"))
-    refused = {each["extract_date"] for each in verdicts if each["verdict"] == "failed"}
-    for day in {each["extract_date"] for each in verdicts} - refused:
-        for table in ("customer_features", "churn_labels"):
-            folder = f"{table}/extract_date={day}"
-            (out / "gold" / table).mkdir(parents=True, exist_ok=True)
-            shutil.move(out / "audit" / folder, out / "gold" / folder)
     for table in ("customer_features", "churn_labels"):
         published = spark.read.parquet(str(out / "gold" / table))
         faulty = faulty_keys(published)
         assert not any(each["surplus"] or each["gaps"] for each in faulty.values()), table
-    return not refused
+    return done
 
 
 def main(bronze: Path, out: Path, step: str | None = None) -> int:
