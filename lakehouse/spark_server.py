@@ -38,6 +38,8 @@ CONTAINER_LIMITS = (
 )
 # A command that reads from Feast and Spark takes this.
 COMMANDS_MEGABYTES = 256
+# Statements that the Thrift door has at work at one time; dbt sends four.
+STATEMENT_THREADS = 8
 # Spark's own launcher script opens these packages to the libraries it uses.
 OPENED = [
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
@@ -259,6 +261,13 @@ def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
     thrift = {
         "hive.server2.thrift.port": settings.thrift_port,
         "hive.server2.thrift.bind.host": settings.spark_bind,
+        # By default every statement runs as its session's user, for whom Hive reads the
+        # configuration of Hadoop and opens the metastore anew; there is but one user.
+        "hive.server2.enable.doAs": "false",
+        # And by default each of the first hundred statements gets a thread of its own, with what
+        # belongs to it, which is gone when it has idled for ten seconds.
+        "hive.server2.async.exec.threads": STATEMENT_THREADS,
+        "hive.server2.async.exec.keepalive.time": f"{IDLE_SECONDS}s",
     }
     return [
         str(find_java()),

@@ -12,9 +12,10 @@ from lakehouse import spark_server
 
 CUSTOMERS = 7043
 ENTRY = re.compile(r"^\d\d:\d\d:\d\d\.\d+ \[\w+", re.MULTILINE)
-STATEMENT = re.compile(r"On (?:model|test|unit_test)\.[^:]+: (?:/\*.*?\*/)?(.*)", re.DOTALL)
+STATEMENT = re.compile(r"On (?:model|test|unit_test)\.[^:]+: (.*)", re.DOTALL)
 # What dbt asks of the metastore and of its contracts is dbt's own cost; a script knows its tables.
 WORK = ("create", "insert", "merge", "alter", "select", "with")
+COMMENTS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 SHAPE = re.compile(r"where false\s+limit 0\s*$")
 
 
@@ -48,6 +49,6 @@ def _statements(log: Path) -> Iterator[str]:
     last = text[text.rindex("Running with dbt=") :]
     for entry in ENTRY.split(last):
         found = STATEMENT.search(entry)
-        statement = found[1].strip() if found else ""
+        statement = COMMENTS.sub("", found[1], count=1).strip() if found else ""
         if statement.lower().startswith(WORK) and not SHAPE.search(statement):
             yield statement

@@ -56,6 +56,8 @@ def session() -> SparkSession:
         # Two hundred, the default, is for a cluster.
         "spark.sql.shuffle.partitions": 4 * (os.cpu_count() or 2),
         "spark.databricks.delta.snapshotPartitions": 2,
+        # As ours: Java compiles no method of more than 8000 bytes.
+        "spark.sql.codegen.hugeMethodLimit": 8000,
         "spark.ui.enabled": "false",
         "spark.log.level": "ERROR",
     }
