@@ -157,7 +157,7 @@ def check(settings: Settings, part: str) -> None:
         )
 
 
-def environment(settings: Settings, dags: Path) -> dict[str, str]:
+def environment(settings: Settings, dags: Path) -> dict[str, str]:  # long: a list, a line a setting
     """Airflow's configuration, as variables of its processes."""
     home = settings.home / "airflow"
     port = settings.airflow_port

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pyarrow.fs import FileInfo
+from pyspark.sql.connect.session import SparkSession
 
 from cli.backup_layout import (
     FILES,
@@ -70,11 +71,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
         name = f"{now:%Y%m%dT%H%M%SZ}"
         place = above.at(name)
         with steps.step("metastore") as step:
-            known = catalogue.read(spark, sources[LAKE])
-            rows = catalogue.row_counts(spark, known.with_rows)
-            for table in known.elsewhere:
-                step.say(f"warning: {table} does not lie in the lake and is left out")
-            step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows"
+            known, rows = _tables(spark, sources[LAKE], step)
         with steps.step("copy") as step:
             files = _copied(sources, place, step)
             size = sum(each.size for each in files)
@@ -92,6 +89,18 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
             _seal(settings, place, known, files, seal)
             step.outcome = f"{address}/{name}"
     return f"{address}/{name}", seal
+
+
+def _tables(
+    spark: SparkSession, lake: Storage, step: Step
+) -> tuple[catalogue.Catalogue, dict[str, int]]:
+    """What the metastore knows, and how many rows each table has."""
+    known = catalogue.read(spark, lake)
+    rows = catalogue.row_counts(spark, known.with_rows)
+    for table in known.elsewhere:
+        step.say(f"warning: {table} does not lie in the lake and is left out")
+    step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows"
+    return known, rows
 
 
 @contextmanager

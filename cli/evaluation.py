@@ -58,12 +58,10 @@ def evaluation_lines(figures: dict[str, Any]) -> list[str]:
         f"{found[name]['low']:.4f} to {found[name]['high']:.4f}  {figures['holdout'][name]:>9.4f}"
         for name in FIGURES
     ]
+    lines.append("")
     lines += [
-        "",
-        *(
-            f"against {name}: ROC-AUC {base['roc_auc']:.4f}, Brier {base['brier']:.4f}"
-            for name, base in figures["baselines"].items()
-        ),
+        f"against {name}: ROC-AUC {base['roc_auc']:.4f}, Brier {base['brier']:.4f}"
+        for name, base in figures["baselines"].items()
     ]
     lines.append(
         f"worth approaching: from {best['threshold']:.2f} on, {best['approached']:.0%} of the "
@@ -154,49 +152,52 @@ def _grid(figures: dict[str, Any]) -> Iterator[Row]:
 
 
 def _plots(figures: dict[str, Any]) -> "Iterator[Plot]":
-    from cli.plots import Bar, Line, Plot, bars, lines
+    yield _against_rules(figures)
+    yield _by_customers(figures)
+    yield _calibration(figures)
+    yield _by_cost(figures)
+    yield _down_the_list(figures)
+    yield _strongest(figures)
 
-    found, baselines = figures["cross_validated"], figures["baselines"]
-    rows = [
-        Bar(
-            figures["kind"].replace("_", " "),
-            found["roc_auc"]["mean"],
-            decimal(found["roc_auc"]["mean"]),
-        )
-    ]
-    rows += [
-        Bar(name, base["roc_auc"], decimal(base["roc_auc"])) for name, base in baselines.items()
-    ]
-    title = "Against simple rules"
-    yield Plot(
+
+def _against_rules(figures: dict[str, Any]) -> "Plot":
+    from cli.plots import Bar, Plot, bars
+
+    title, model = "Against simple rules", figures["cross_validated"]["roc_auc"]["mean"]
+    named = {figures["kind"].replace("_", " "): model}
+    named |= {name: base["roc_auc"] for name, base in figures["baselines"].items()}
+    rows = [Bar(name, roc_auc, decimal(roc_auc)) for name, roc_auc in named.items()]
+    return Plot(
         title,
         "ROC-AUC of the model, of the contract alone and of the share of leavers, which knows "
         "nothing. The line is chance.",
         bars("baselines", title, rows, 1.0, 0.5),
     )
-    title, curve = "More customers, better model?", figures["learning_curve"]
-    yield Plot(
+
+
+def _by_customers(figures: dict[str, Any]) -> "Plot":
+    from cli.plots import Line, Plot, lines
+
+    title = "More customers, better model?"
+    points = [(each["rows_learned_from"], each["roc_auc"]) for each in figures["learning_curve"]]
+    return Plot(
         title,
         "ROC-AUC by the number of customers learned from. Where the line is flat, more of the same "
         "data will not help.",
-        lines(
-            "learning",
-            title,
-            [Line("", [(each["rows_learned_from"], each["roc_auc"]) for each in curve], "o")],
-            ("customers learned from", "ROC-AUC"),
-        ),
+        lines("learning", title, [Line("", points, "o")], ("customers learned from", "ROC-AUC")),
     )
-    title, bins = "Does the probability hold?", figures["calibration"]["bins"]
-    points = [(each["predicted"], each["observed"]) for each in bins]
-    yield Plot(
+
+
+def _calibration(figures: dict[str, Any]) -> "Plot":
+    from cli.plots import Line, Plot, lines
+
+    title, found = "Does the probability hold?", figures["calibration"]
+    points = [(each["predicted"], each["observed"]) for each in found["bins"]]
+    return Plot(
         title,
         "Ten equal groups of customers by probability: what the model said, and what share left. "
-        f"On average it is {percent(figures['calibration']['expected_error'])} off. "
-        + (
-            "Stretching the probabilities would help."
-            if figures["calibration"]["recalibration_helps"]
-            else "Stretching the probabilities would not help."
-        ),
+        f"On average it is {percent(found['expected_error'])} off. Stretching the probabilities "
+        f"would {'' if found['recalibration_helps'] else 'not '}help.",
         lines(
             "calibration",
             title,
@@ -205,9 +206,15 @@ def _plots(figures: dict[str, Any]) -> "Iterator[Plot]":
             shares=(True, True),
         ),
     )
+
+
+def _by_cost(figures: dict[str, Any]) -> "Plot":
+    from cli.plots import Line, Plot, lines
+
     title, cost = "Whom is it worth approaching?", figures["threshold"]
     best = cost["best"]
-    yield Plot(
+    points = [(each["threshold"], each["gain"]) for each in cost["curve"]]
+    return Plot(
         title,
         f"What a campaign brings for every 1,000 customers if all from this probability on are "
         f"approached: {decimal(cost['contact'], 0)} a contact, {percent(cost['kept'], 0)} of the "
@@ -216,21 +223,19 @@ def _plots(figures: dict[str, Any]) -> "Iterator[Plot]":
         lines(
             "cost",
             title,
-            [
-                Line(
-                    "",
-                    [(each["threshold"], each["gain"]) for each in cost["curve"]],
-                    "",
-                    (best["threshold"], best["gain"]),
-                )
-            ],
+            [Line("", points, "", (best["threshold"], best["gain"]))],
             ("approached from this probability on", "gain per 1,000 customers"),
             shares=(True, False),
         ),
     )
+
+
+def _down_the_list(figures: dict[str, Any]) -> "Plot":
+    from cli.plots import Line, Plot, lines
+
     title, deciles = "How far down the list?", figures["deciles"]
     gained = [(0.0, 0.0), *((each["decile"] / 10, each["gain"]) for each in deciles)]
-    yield Plot(
+    return Plot(
         title,
         "Share of all leavers who are found if this share of the customers is approached, those at "
         f"highest risk first. The first tenth holds {deciles[0]['lift']:.1f} times as many as a "
@@ -243,12 +248,17 @@ def _plots(figures: dict[str, Any]) -> "Iterator[Plot]":
             shares=(True, True),
         ),
     )
+
+
+def _strongest(figures: dict[str, Any]) -> "Plot":
+    from cli.plots import Bar, Plot, bars
+
     title = "Does a feature know too much?"
     strongest = [
         Bar(each["feature"].replace("_", " "), each["roc_auc"], decimal(each["roc_auc"]))
         for each in figures["leaks"]["strongest"][:6]
     ]
-    yield Plot(
+    return Plot(
         title,
         "How well the strongest features rank the customers by themselves. At the line and beyond, "
         "a feature would have been written after the customer had left.",

@@ -191,8 +191,24 @@ def _make_printable(sheet: Worksheet, risk_list: RiskList) -> None:
 
 
 def _write_notes(sheet: Worksheet, risk_list: RiskList) -> None:
+    for place, (name, text) in enumerate(_notes(risk_list), 1):
+        sheet.cell(place, 1, name).font = BOLD
+        sheet.cell(place, 1).alignment = TOP
+        sheet.cell(place, 2, text).alignment = WRAPPED
+        # Nobody but Excel itself makes a row as high as its text.
+        lines = -(-max(len(text), 1) // NOTE_LINE)
+        sheet.row_dimensions[place].height = LINE_HEIGHT * lines + 3
+    sheet.column_dimensions["A"].width = 40
+    sheet.column_dimensions["B"].width = NOTE_LINE
+    sheet.page_setup.orientation = "landscape"
+    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+    sheet.sheet_properties.pageSetUpPr.fitToPage = True
+
+
+def _notes(risk_list: RiskList) -> list[tuple[str, str]]:
+    """What each number means, by its name."""
     campaign = risk_list.campaign
-    notes = [
+    return [
         ("Extract", f"{risk_list.extract_date}, {risk_list.customers:,} customers"),
         ("Model", f"{risk_list.model}, {risk_list.kind.replace('_', ' ')}"),
         ("Listed", f"{len(risk_list.listed):,} customers who have not left, by expected value"),
@@ -221,15 +237,3 @@ def _write_notes(sheet: Worksheet, risk_list: RiskList) -> None:
         ),
         ("Costs and offers", "declared in trainer/offers.yml"),
     ]
-    for place, (name, text) in enumerate(notes, 1):
-        sheet.cell(place, 1, name).font = BOLD
-        sheet.cell(place, 1).alignment = TOP
-        sheet.cell(place, 2, text).alignment = WRAPPED
-        # Nobody but Excel itself makes a row as high as its text.
-        lines = -(-max(len(text), 1) // NOTE_LINE)
-        sheet.row_dimensions[place].height = LINE_HEIGHT * lines + 3
-    sheet.column_dimensions["A"].width = 40
-    sheet.column_dimensions["B"].width = NOTE_LINE
-    sheet.page_setup.orientation = "landscape"
-    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
-    sheet.sheet_properties.pageSetUpPr.fitToPage = True

@@ -120,7 +120,7 @@ class Stages:
         )
 
 
-def render(
+def render(  # long: one call, with all that Cosmos is told
     dag: DAG,
     settings: Settings,
     names: Sequence[str],

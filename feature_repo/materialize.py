@@ -89,17 +89,24 @@ def materialize(
         order = Order(
             write == "all", lambda done: advance(done, publication.customers, "customers")
         )
-        with writing_store(settings, say) as feature_store, quietly(), own_sql_dialect(spark):
-            feature_store.config.batch_engine_config["order"] = order
-            feature_store.materialize(
-                start_date=publication.event_timestamp,
-                end_date=publication.event_timestamp,
-                feature_views=[customer_features.name],
-            )
-        assert order.done is not None
-        say(_in_words(order.done))
+        done = _written(settings, spark, publication, order, say)
+        say(_in_words(done))
         client.set(MARKER, marker(publication))
-    return Online(order.done.customers, written=True)
+    return Online(done.customers, written=True)
+
+
+def _written(
+    settings: Settings, spark: SparkSession, publication: Publication, order: Order, say: Say
+) -> Replaced:
+    with writing_store(settings, say) as feature_store, quietly(), own_sql_dialect(spark):
+        feature_store.config.batch_engine_config["order"] = order
+        feature_store.materialize(
+            start_date=publication.event_timestamp,
+            end_date=publication.event_timestamp,
+            feature_views=[customer_features.name],
+        )
+    assert order.done is not None
+    return order.done
 
 
 def _in_words(done: Replaced) -> str:

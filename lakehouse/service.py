@@ -110,6 +110,17 @@ class Service:
             "idle_seconds": self.idle_seconds,
             "start_lock": lock.fileno(),
         }
+        keeper = self._keeper(order, environ, lock)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and keeper.poll() is None:
+            if running := self.find():
+                return running
+            time.sleep(0.02)
+        raise self.did_not_start("the process ended at once")
+
+    def _keeper(
+        self, order: Mapping[str, object], environ: Mapping[str, str], lock: IO[str]
+    ) -> "subprocess.Popen[bytes]":
         keeper = subprocess.Popen(
             [sys.executable, "-m", "lakehouse.keeper"],
             stdin=subprocess.PIPE,
@@ -123,12 +134,7 @@ class Service:
         assert keeper.stdin is not None
         keeper.stdin.write(json.dumps(order).encode())
         keeper.stdin.close()
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and keeper.poll() is None:
-            if running := self.find():
-                return running
-            time.sleep(0.02)
-        raise self.did_not_start("the process ended at once")
+        return keeper
 
     def wait_until(self, answers: Callable[[], bool], seconds: float) -> None:
         """Wait until the server answers.

@@ -110,7 +110,9 @@ class Settings:
         }
 
 
-def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJECT) -> Settings:
+def read_settings(  # long: a list, a line a setting
+    environ: Mapping[str, str] | None = None, project: Path = PROJECT
+) -> Settings:
     """Settings from the environment, then `.env` of the project, then the defaults.
 
     Relative paths are taken from the project's folder, so that every command, dbt's included,

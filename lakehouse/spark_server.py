@@ -307,7 +307,9 @@ def heap_megabytes() -> int:
     return max(768, min(4096, half))
 
 
-def configuration(settings: Settings, folder: Path, jars: list[Path]) -> dict[str, str | int]:
+def configuration(  # long: a list, a line a setting
+    settings: Settings, folder: Path, jars: list[Path]
+) -> dict[str, str | int]:
     """Spark's settings."""
     cores = os.cpu_count() or 2
     return {

@@ -250,7 +250,7 @@ def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _add_routes(app: FastAPI, service: Service) -> None:
+def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, one after another
     changes_type: Any = what_if.changes_type(service.contract)
 
     @app.get(

@@ -82,7 +82,7 @@ def write(settings: Settings, version: str, evaluation: Mapping[str, Any]) -> No
         draft.write_text(json.dumps(evaluation, indent=1))
 
 
-def assess(
+def assess(  # long: names all parts of an evaluation
     record: ModelRecord,
     training: "TrainingSet",
     parameters: Parameters,
@@ -102,7 +102,6 @@ def assess(
     steps = evaluate.steps(predictions).localCheckpoint()
     figures = evaluate.metrics(steps, parameters.threshold)
     repeats = predictions.where("kind like 'repeat%'")
-    known = leaks.alone(rows.frame, rows.count, training.features, parameters.leaks.fewest)
     cross_validated = _cross_validated(repeats, figures, parameters, protocol)
     return {
         "stamp": stamp(parameters, protocol, campaign),
@@ -122,12 +121,20 @@ def assess(
         "slices": _slices(repeats, parameters, protocol),
         "behaviour": behaviour(record, rows.frame, protocol),
         "leaks": {
-            "found": [asdict(each) for each in leaks.leaks(known, parameters.leaks)],
-            "strongest": [
-                asdict(each) for each in sorted(known, key=lambda leak: -leak.roc_auc)[:10]
-            ],
+            **_leaks(rows, training, parameters),
             "suspicious": cross_validated["roc_auc"]["mean"] > protocol.suspicious,
         },
+    }
+
+
+def _leaks(
+    rows: TrainingRows, training: "TrainingSet", parameters: Parameters
+) -> dict[str, list[dict[str, Any]]]:
+    known = leaks.alone(rows.frame, rows.count, training.features, parameters.leaks.fewest)
+    strongest = sorted(known, key=lambda leak: -leak.roc_auc)[:10]
+    return {
+        "found": [asdict(each) for each in leaks.leaks(known, parameters.leaks)],
+        "strongest": [asdict(each) for each in strongest],
     }
 
 
@@ -437,27 +444,24 @@ def _slices(repeats: DataFrame, parameters: Parameters, protocol: Protocol) -> l
             """,
         )
     }
-    found = []
-    for name, groups in parameters.slices.items():
-        for group in groups:
-            of_slice = figures.get(f"{name}: {group}", {}).get("slice")
-            if of_slice is None:
-                continue
-            mean = means[f"{name}: {group}"]
-            observed = of_slice.positives / of_slice.rows
-            gap = mean["predicted"] - observed
-            found.append(
-                {
-                    "slice": name,
-                    "group": group,
-                    "rows": of_slice.rows,
-                    "observed": observed,
-                    "predicted": mean["predicted"],
-                    "gap": gap,
-                    "flagged": abs(gap) > max(protocol.gap, 2 * mean["error"]),
-                    "found": mean["found"],
-                    "roc_auc": of_slice.roc_auc,
-                    "brier": of_slice.brier,
-                }
-            )
-    return found
+    return [
+        {"slice": name, "group": group} | _slice(figures[known]["slice"], means[known], protocol)
+        for name, groups in parameters.slices.items()
+        for group in groups
+        if "slice" in figures.get(known := f"{name}: {group}", {})
+    ]
+
+
+def _slice(of_slice: Metrics, mean: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
+    observed = of_slice.positives / of_slice.rows
+    gap = mean["predicted"] - observed
+    return {
+        "rows": of_slice.rows,
+        "observed": observed,
+        "predicted": mean["predicted"],
+        "gap": gap,
+        "flagged": abs(gap) > max(protocol.gap, 2 * mean["error"]),
+        "found": mean["found"],
+        "roc_auc": of_slice.roc_auc,
+        "brier": of_slice.brier,
+    }

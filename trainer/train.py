@@ -115,7 +115,7 @@ def train_on(
     return Training(record, is_new, decision)
 
 
-def _train_version(
+def _train_version(  # long: names all that a model is made of
     settings: Settings,
     rows: TrainingRows,
     training: "TrainingSet",
@@ -124,8 +124,7 @@ def _train_version(
     seconds: dict[str, float],
     say: Say,
 ) -> ModelRecord:
-    alone = leaks.alone(rows.frame, rows.count, training.features, parameters.leaks.fewest)
-    leaks.refuse(leaks.leaks(alone, parameters.leaks), parameters.leaks)
+    _refuse_leaks(rows, training, parameters)
     predictions, evaluations, curves = _judge(rows, parameters, say, seconds)
     choice = _choose(evaluations, parameters)
     say(f"{choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
@@ -134,9 +133,8 @@ def _train_version(
         with _timed(seconds, "final"):
             form, held_out_form = fit_final(rows, training, parameters, choice.kind, place)
             # Below the pipeline's place, which it would be overwritten with, so after it.
-            predictions.where(f"kind = '{choice.kind}' and part like 'fold%'").drop(
-                "kind", "block"
-            ).write.parquet(f"{place}/{registry.OUT_OF_FOLD}")
+            out_of_fold = predictions.where(f"kind = '{choice.kind}' and part like 'fold%'")
+            out_of_fold.drop("kind", "block").write.parquet(f"{place}/{registry.OUT_OF_FOLD}")
         record = ModelRecord(
             version=version,
             kind=choice.kind,
@@ -159,6 +157,11 @@ def _train_version(
         )
         registry.publish(settings, drafted, record)
     return record
+
+
+def _refuse_leaks(rows: TrainingRows, training: "TrainingSet", parameters: Parameters) -> None:
+    alone = leaks.alone(rows.frame, rows.count, training.features, parameters.leaks.fewest)
+    leaks.refuse(leaks.leaks(alone, parameters.leaks), parameters.leaks)
 
 
 def _judge(

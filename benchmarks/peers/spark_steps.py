@@ -266,7 +266,7 @@ def faulty_keys(rows: DataFrame) -> Figures:
     return by_date(keys, surplus="sum(n) - count(*)", keys="count(*)", gaps="count_if(gaps > 0)")
 
 
-def measured(spark: SparkSession, bronze: Path, out: Path) -> Figures:
+def measured(spark: SparkSession, bronze: Path, out: Path) -> Figures:  # long: a list of scans
     """All figures of the gate's rules and tests, of every extract date."""
     tables = {
         "silver": spark.read.format("delta").load(str(out / "silver" / "customers")),

@@ -236,7 +236,9 @@ def history(home: Home) -> dict[str, Any]:
         }
 
 
-def found(home: Home, extract: Extract, before: dict[str, Any]) -> Found:
+def found(  # long: all places, in one session
+    home: Home, extract: Extract, before: dict[str, Any]
+) -> Found:
     """Compare every place that holds something of the extract with what the sampler made."""
     day = f"date '{extract.date}'"
     wrong: list[str] = []

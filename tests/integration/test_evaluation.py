@@ -189,7 +189,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return [dict(zip(map(str, header), row, strict=True)) for row in rows]
 
 
-def test_the_list_has_the_most_valuable_first_and_nobody_who_left(
+def test_the_list_has_the_most_valuable_first_and_nobody_who_left(  # long: one story
     walked: Walked, listed: Path
 ) -> None:
     """Worked out again, from the tables and the kept predictions."""

@@ -126,7 +126,9 @@ class Reader(threading.Thread):
 
 
 @contextmanager
-def whole_partitions(plan: Plan, settings: Settings) -> Iterator[Look]:
+def whole_partitions(  # long: one look at all partitions
+    plan: Plan, settings: Settings
+) -> Iterator[Look]:
     """Both gold tables by SQL through Spark Connect: counts and a sum of each date."""
     statement = """
         select 'features' as what, extract_date, count(*) as n,

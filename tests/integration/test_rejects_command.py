@@ -46,7 +46,7 @@ def as_read(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def test_a_refused_run_says_how_to_get_the_rejects_and_they_come_as_they_were(
+def test_a_refused_run_says_how_to_get_the_rejects_and_they_come_as_they_were(  # long: one story
     tables: Home, dirty: Path, tmp_path: Path
 ) -> None:
     refused = tables.churn("run", dirty, "--extract-date", EXTRACT_DATE, "--json", code=3)

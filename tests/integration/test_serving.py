@@ -578,7 +578,9 @@ def test_a_redis_that_hangs_is_503_in_seconds(shaken: Api, own_redis: OwnRedis) 
     shaken.wait_until(200, f"/v1/customers/{KNOWN}/churn")
 
 
-def test_old_and_incomplete_customers_get_no_number(shaken: Api, shaken_home: Home) -> None:
+def test_old_and_incomplete_customers_get_no_number(  # long: one story
+    shaken: Api, shaken_home: Home
+) -> None:
     from feast.protos.feast.types.Value_pb2 import Value
     from google.protobuf.timestamp_pb2 import Timestamp
 

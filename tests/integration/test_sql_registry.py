@@ -43,7 +43,7 @@ def ignore(_: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[dict[str, str]]:
+def database() -> Iterator[dict[str, str]]:  # long: a server's whole life
     """A server of its own; the variables that name its database and the password's file."""
     if POSTGRES is None:
         pytest.skip("PostgreSQL is not on this machine")

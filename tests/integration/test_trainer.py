@@ -293,7 +293,9 @@ def commits(trained: Trained) -> int:
     return len(query(trained.spark, "describe history gold.churn_scores"))
 
 
-def test_scores_are_written_once_and_replaced_by_version(trained: Trained) -> None:
+def test_scores_are_written_once_and_replaced_by_version(  # long: one story
+    trained: Trained,
+) -> None:
     registry.promote(trained.settings, trained.record.version)
     first = score(trained.settings, trained.spark, ignore)
     assert (first.customers, first.written) == (7043, True)

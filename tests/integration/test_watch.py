@@ -55,7 +55,7 @@ def hash_of(text: str) -> float:
         ),
     ],
 )
-def test_the_alert_fires_when_the_customers_change_and_not_before(
+def test_the_alert_fires_when_the_customers_change_and_not_before(  # long: one story
     homes: Homes, tmp_path: Path, seed: int, asked: Sequence[int]
 ) -> None:
     home = homes.new(f"watched_{seed}_{len(asked)}")

@@ -1,0 +1,93 @@
+"""The code stays as it was meant: short functions, no module that nothing uses, no table without
+its description beside it. What linters know already is left to them (`make lint`)."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import grimp
+import pytest
+
+from lakehouse.settings import PROJECT
+
+LONGEST = 40
+LONG = re.compile(r"#\s*long: \w+")
+PACKAGES = ("cli", "dags", "feature_repo", "lakehouse", "seeds_loader", "serving", "trainer")
+# How a module is called that nothing imports: by its name on a command line, by an entry point, or
+# since Airflow loads all that lies in the folder of DAGs.
+CALLED = r"\b{name}(?![\w.])"
+
+
+def committed(pattern: str) -> list[Path]:
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern]
+    found = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True)
+    return [path for line in found.stdout.splitlines() if (path := PROJECT / line).exists()]
+
+
+def too_long(source: str) -> Iterator[str]:
+    """Names and lengths of functions that are too long and do not say why."""
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            if length > LONGEST and not LONG.search(lines[node.lineno - 1]):
+                yield f"{node.name}: {length} lines"
+
+
+def test_a_function_is_short_or_says_why_not() -> None:
+    found = {
+        str(path.relative_to(PROJECT)): long
+        for path in committed("*.py")
+        if (long := list(too_long(path.read_text())))
+    }
+    assert not found, f"longer than {LONGEST} lines; shorten, or `# long: why` beside the name"
+
+
+@pytest.mark.parametrize(
+    ("definition", "is_found"),
+    [
+        ("def f():", True),
+        ("async def f():", True),
+        ("def f():  # long: a list of settings", False),
+        ("def f():  # long:", True),
+    ],
+)
+def test_the_check_finds_a_long_function(definition: str, is_found: bool) -> None:
+    longest = f"{definition}\n" + "    pass\n" * (LONGEST - 1)
+    assert not list(too_long(longest))
+    assert bool(list(too_long(f"{longest}    pass\n"))) == is_found
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph(*PACKAGES, cache_dir=None)
+
+
+def test_every_module_is_used(imports: grimp.ImportGraph) -> None:
+    texts = [
+        path.read_text()
+        for pattern in ("*.py", "*.toml", "*.yml", "Makefile", "docker/*", ".ci/*")
+        for path in committed(pattern)
+        if "tests" not in path.relative_to(PROJECT).parts
+    ]
+    unused = [
+        name
+        for name in sorted(imports.modules)
+        if not imports.find_modules_that_directly_import(name)
+        and not imports.find_children(name)
+        and not any(re.search(CALLED.format(name=re.escape(name)), text) for text in texts)
+        and not _is_a_dag(name)
+    ]
+    assert not unused, "nothing imports or calls these"
+
+
+def _is_a_dag(name: str) -> bool:
+    source = PROJECT / f"{name.replace('.', '/')}.py"
+    return name.startswith("dags.") and bool(re.search(r"\bDAG\(|@dag\b", source.read_text()))
+
+
+def test_a_model_has_its_description_beside_it() -> None:
+    for path in committed("models/*.sql"):
+        assert path.with_suffix(".yml").exists(), path
