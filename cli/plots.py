@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
@@ -15,8 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-if TYPE_CHECKING:
-    from cli.report import Evaluation
+from cli.curves import Evaluation
 
 # Stand-ins that the page's style sheet gives their light or dark value.
 THEME = {
@@ -307,7 +306,7 @@ def _in_words(labels: Sequence[str], drawn: Sequence[Course], form: str) -> str:
 def _curves(
     name: str,
     title: str,
-    evaluations: Sequence["Evaluation"],
+    evaluations: Sequence[Evaluation],
     draw: Callable[[Axes], None],
     labels: tuple[str, str],
 ) -> str:
@@ -325,7 +324,7 @@ def _curves(
         return _save(figure, name, title, f"{labels[1]} over {labels[0]}, for {kinds}")
 
 
-def _named(evaluation: "Evaluation", metric: str) -> str:
+def _named(evaluation: Evaluation, metric: str) -> str:
     """The legend's entry: the kind and its out-of-fold figure."""
     figure = evaluation.out_of_fold.get(metric)
     value = "" if figure is None else f" {figure:.3f}"
@@ -333,15 +332,15 @@ def _named(evaluation: "Evaluation", metric: str) -> str:
 
 
 def _styled(
-    evaluations: Sequence["Evaluation"],
-) -> Iterator[tuple["Evaluation", dict[str, Any], str]]:
+    evaluations: Sequence[Evaluation],
+) -> Iterator[tuple[Evaluation, dict[str, Any], str]]:
     for evaluation, color, dash, marker in zip(
         evaluations, cycle(SERIES), cycle(DASHES), cycle(MARKERS), strict=False
     ):
         yield evaluation, {"color": color, "linestyle": dash}, marker
 
 
-def roc(title: str, evaluations: Sequence["Evaluation"]) -> str:
+def roc(title: str, evaluations: Sequence[Evaluation]) -> str:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, label="by chance 0.500")
         for evaluation, style, _ in _styled(evaluations):
@@ -353,7 +352,7 @@ def roc(title: str, evaluations: Sequence["Evaluation"]) -> str:
     return _curves("roc", title, evaluations, draw, labels)
 
 
-def precision_recall(title: str, evaluations: Sequence["Evaluation"], rate: float | None) -> str:
+def precision_recall(title: str, evaluations: Sequence[Evaluation], rate: float | None) -> str:
     def draw(axes: Axes) -> None:
         for evaluation, style, _ in _styled(evaluations):
             axes.plot(*_columns(evaluation.curves.pr), label=_named(evaluation, "pr_auc"), **style)
@@ -364,7 +363,7 @@ def precision_recall(title: str, evaluations: Sequence["Evaluation"], rate: floa
     return _curves("precision-recall", title, evaluations, draw, labels)
 
 
-def calibration(title: str, evaluations: Sequence["Evaluation"]) -> str:
+def calibration(title: str, evaluations: Sequence[Evaluation]) -> str:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
         for evaluation, style, marker in _styled(evaluations):
@@ -376,7 +375,7 @@ def calibration(title: str, evaluations: Sequence["Evaluation"]) -> str:
     return _curves("calibration", title, evaluations, draw, labels)
 
 
-def thresholds(title: str, evaluations: Sequence["Evaluation"], metric: str) -> str:
+def thresholds(title: str, evaluations: Sequence[Evaluation], metric: str) -> str:
     """How `metric`, accuracy or f1, moves with the threshold; a marker at the one used."""
     place = {"accuracy": 1, "f1": 2}[metric]
 
@@ -392,7 +391,7 @@ def thresholds(title: str, evaluations: Sequence["Evaluation"], metric: str) -> 
     return _curves(metric, title, evaluations, draw, labels)
 
 
-def histogram(title: str, evaluation: "Evaluation") -> str:
+def histogram(title: str, evaluation: Evaluation) -> str:
     """Customers by probability, those who left stacked on those who stayed."""
     rows = evaluation.curves.histogram
     with _figure() as figure:

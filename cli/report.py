@@ -7,6 +7,8 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.curves import Evaluation
+
 if TYPE_CHECKING:
     from cli.plots import Plot
 
@@ -62,28 +64,6 @@ class ChurnGroup:
     label: str
     customers: int
     churned: int
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Out-of-fold points of a model. An empty curve has no plot."""
-
-    roc: tuple[tuple[float, float], ...] = ()  # false positive rate, true positive rate
-    pr: tuple[tuple[float, float], ...] = ()  # recall, precision
-    calibration: tuple[tuple[float, float, int], ...] = ()  # mean predicted, observed, customers
-    thresholds: tuple[tuple[float, float, float], ...] = ()  # threshold, accuracy, F1
-    histogram: tuple[tuple[float, float, int, int], ...] = ()  # from, to, churned, stayed
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A kind of model: scores by name (`roc_auc`, …) out of fold and on the hold-out."""
-
-    kind: str
-    out_of_fold: Mapping[str, float]
-    holdout: Mapping[str, float]
-    curves: Curves
-    threshold: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from cli import loads
+from cli.curves import Curves, Evaluation
 from cli.rejects_workbook import Reason, sentence
 from cli.report import (
     AT_RISK_SHOWN,
     ChurnGroup,
-    Curves,
     CustomerAtRisk,
-    Evaluation,
     GateResult,
     RejectedRow,
     RejectReason,

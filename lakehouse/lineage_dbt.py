@@ -10,7 +10,7 @@ from openlineage.common.provider.dbt.local import DbtLocalArtifactProcessor
 
 from lakehouse.lineage import Dataset, DbtWork, table
 from lakehouse.lineage_columns import sources
-from lakehouse.lineage_events import NAMESPACE, PRODUCER, Named, column_facet, dataset_facets
+from lakehouse.lineage_facets import NAMESPACE, PRODUCER, Named, column_facet, dataset_facets
 from lakehouse.settings import Settings
 
 

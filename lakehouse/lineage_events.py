@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any
 
 from openlineage.client import OpenLineageClient
@@ -26,38 +25,31 @@ from openlineage.client.event_v2 import (
     set_producer,
 )
 from openlineage.client.facet_v2 import (
-    column_lineage_dataset,
     dataset_version_dataset,
     job_type_job,
-    parent_run,
-    schema_dataset,
-    symlinks_dataset,
     tags_run,
 )
 from openlineage.client.transport.file import FileConfig
 from openlineage.client.uuid import generate_static_uuid
 
 from lakehouse.lineage import Dataset, DbtWork, Done, Work, lineage_file
+from lakehouse.lineage_facets import (
+    NAMESPACE,
+    PRODUCER,
+    Named,
+    column_facet,
+    dataset_facets,
+    parent_facet,
+)
 from lakehouse.lineage_file import LineageFile
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import storage
 
-NAMESPACE = "churn"
-PRODUCER = f"urn:telco-churn:{version('telco-churn')}"
 # An endpoint that is away costs a command no more than this.
 ENDPOINT_SECONDS = 5
 # The address of the checkout's remote may hold a password.
 WITHOUT_REMOTE = {"facets": {"source_code_location": {"disabled": True}}}
-
-
-@dataclass(frozen=True)
-class Named:
-    """A run and its job, as children name them."""
-
-    namespace: str
-    job: str
-    run: str
 
 
 @dataclass(frozen=True)
@@ -193,18 +185,6 @@ def _facets(command: Command, parent: Named | None, root: Named | None) -> dict[
     return facets
 
 
-def parent_facet(parent: Named, root: Named) -> parent_run.ParentRunFacet:
-    """What a child run says of its parent."""
-    return parent_run.ParentRunFacet(
-        run=parent_run.Run(runId=parent.run),
-        job=parent_run.Job(parent.namespace, parent.job),
-        root=parent_run.Root(
-            run=parent_run.RootRun(runId=root.run),
-            job=parent_run.RootJob(root.namespace, root.job),
-        ),
-    )
-
-
 def _named_by(variable: str) -> Named | None:
     """The run that a variable names as `namespace/job/run`."""
     parts = os.environ.get(variable, "").rsplit("/", 2)
@@ -226,34 +206,6 @@ def _output(settings: Settings, dataset: Dataset) -> OutputDataset:
     if (of := _delta_version(settings, dataset)) is not None:
         facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(of)
     return OutputDataset(dataset.namespace, dataset.name, facets=facets)
-
-
-def dataset_facets(settings: Settings, dataset: Dataset) -> dict[str, Any]:
-    """What is said of a dataset besides its address: its name as a table, its columns."""
-    facets: dict[str, Any] = {}
-    if dataset.table:
-        server = f"spark://{settings.spark_host}:{settings.thrift_port}"
-        identifier = symlinks_dataset.Identifier(server, dataset.table, "TABLE")
-        facets["symlinks"] = symlinks_dataset.SymlinksDatasetFacet([identifier])
-    if dataset.columns:
-        fields = [schema_dataset.SchemaDatasetFacetFields(name) for name in dataset.columns]
-        facets["schema"] = schema_dataset.SchemaDatasetFacet(fields)
-    return facets
-
-
-def column_facet(dataset: Dataset) -> column_lineage_dataset.ColumnLineageDatasetFacet:
-    """Which columns each column of an output was made of."""
-    return column_lineage_dataset.ColumnLineageDatasetFacet(
-        fields={
-            column: column_lineage_dataset.Fields(
-                [
-                    column_lineage_dataset.InputField(source.namespace, source.name, name)
-                    for source, name in sources
-                ]
-            )
-            for column, sources in dataset.sources.items()
-        }
-    )
 
 
 def _delta_version(settings: Settings, dataset: Dataset) -> str | None:

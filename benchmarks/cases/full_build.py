@@ -35,6 +35,8 @@ def run(
             home.churn("down")
             with measuring(into, home.processes):
                 home.churn("build", "--rebuild")
+            # Its memory is the next one's.
+            home.churn("down")
 
         def by(module: str) -> Callable[[Measured], None]:
             def side(into: Measured) -> None:

@@ -14,6 +14,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -43,11 +44,12 @@ TABLES = ("silver", "features", "labels")
 
 
 def session() -> SparkSession:
-    """A session of its own JVM, on all cores, with Delta; 4 GB of heap as this project takes."""
+    """A session of its own JVM, on all cores, with Delta."""
     os.environ["JAVA_HOME"] = str(find_java().resolve().parents[1])
     jars = ":".join(map(str, spark_jars(PROJECT, print, set())))
     settings = {
-        "spark.driver.memory": "4g",
+        # With the 4 GB that this project takes, ten million rows end it.
+        "spark.driver.memory": f"{psutil.virtual_memory().total * 2 // 5 // 2**20}m",
         "spark.driver.extraClassPath": jars,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",

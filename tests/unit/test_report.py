@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from cli.curves import Curves, Evaluation
 from cli.report import (
     ChurnGroup,
-    Curves,
     CustomerAtRisk,
-    Evaluation,
     GateResult,
     RejectedRow,
     RejectReason,
