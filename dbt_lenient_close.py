@@ -1,19 +1,21 @@
 """Plugin of dbt: a session that the server can't close cleanly has done its work all the same.
 
-Closing a session, Hive now and then registers functions whose libraries Spark leaves out, and
-answers NoClassDefFoundError; the model was built by then, and dbt would call it failed.
+Closing a session, Hive now and then registers functions whose libraries Spark leaves out: it
+answers NoClassDefFoundError, or hangs up. The model was built by then; dbt would call it failed.
 """
 
 from contextlib import suppress
 
 from dbt.plugins.manager import dbtPlugin
 from pyhive import exc, hive
+from thrift.transport.TTransport import TTransportException
 
+HARMLESS = (exc.OperationalError, TTransportException, ConnectionError)
 _close = hive.Connection.close
 
 
 def _close_leniently(connection: hive.Connection) -> None:
-    with suppress(exc.OperationalError):
+    with suppress(*HARMLESS):
         _close(connection)
 
 

@@ -35,14 +35,14 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def shell_lines(*pages: Path) -> list[str]:
-    """The commands, in the order in which they are read."""
+    """The commands, each once, in the order in which they are read."""
     lines = [
         line.strip()
         for page in pages
         for block in blocks(page, "sh")
         for line in block.splitlines()
     ]
-    return [line for line in lines if line]
+    return [line for line in dict.fromkeys(lines) if line]
 
 
 @pytest.mark.parametrize("line", [each for each in shell_lines(*PAGES) if each not in ELSEWHERE])
