@@ -30,12 +30,12 @@ def run(
     with ours.home(folder / "build") as home:
         home.churn("up")
         home.give(sorted(rows.glob("*.parquet")))
+        home.churn("down")
 
         def by_us(into: Measured) -> None:
-            home.churn("down")
             with measuring(into, home.processes):
                 home.churn("build", "--rebuild")
-            # Its memory is the next one's.
+            # Its memory is the next side's, and the next round starts a server too.
             home.churn("down")
 
         def by(module: str) -> Callable[[Measured], None]:

@@ -12,6 +12,44 @@ Figures = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What was counted of a load, as `models/audit/load_figures.sql` names it."""
+
+    bronze_rows: int
+    silver_rows: int
+    rejected_rows: int
+    exact_duplicates: int
+    feature_rows: int
+    customers: int
+    label_rows: int
+    labelled_customers: int
+    labels: int
+    customers_against_rules: int
+    churn_rate: float | None
+    share_of_odd_totals: float | None
+
+    def figures(self) -> dict[str, float | None]:
+        """The figures that the gate's rules name, and that need no other load."""
+        out = self.rejected_rows + self.exact_duplicates
+        different = self.bronze_rows - self.exact_duplicates
+        return {
+            "customers": self.customers,
+            "surplus_keys": self.feature_rows
+            - self.customers
+            + self.label_rows
+            - self.labelled_customers,
+            "customers_without_label": self.feature_rows - self.labels,
+            "reject_share": self.rejected_rows / different if different else 0,
+            "unaccounted_rows": abs(self.bronze_rows - self.silver_rows - out),
+            "candidates_missing_or_surplus": abs(self.silver_rows - self.feature_rows)
+            + abs(self.silver_rows - self.label_rows),
+            "customers_against_rules": self.customers_against_rules,
+            "churn_rate": self.churn_rate,
+            "share_of_odd_totals": self.share_of_odd_totals,
+        }
+
+
+@dataclass(frozen=True)
 class Judged:
     """What the gate has found of a load: its figures, customers by feature and bin, red tests."""
 

@@ -30,7 +30,7 @@ from benchmarks.peers.declared import (
     row_rule_terms,
     silver_conditions,
 )
-from benchmarks.peers.gate import Judged, judgements
+from benchmarks.peers.gate import Counted, Judged, judgements
 
 # The workbook's cells are set apart: some bear the name that silver gives to the typed value.
 CELL = "cell of "
@@ -335,33 +335,22 @@ def judged_by_itself(load: Load, out: Path) -> Judged:
         red.append("silver.rejected_rows: rows without a reason")
     if mine["one_hot"]:
         red.append("audit.customer_features: one-hot groups that do not sum to one")
-    figures = own_figures(load, silver, rejects, mine, labels)
-    return Judged(load.extract_date, load.bronze_rows, figures, bins, red)
-
-
-def own_figures(
-    load: Load,
-    silver: Mapping[str, Any],
-    rejects: Mapping[str, Any],
-    mine: Mapping[str, Any],
-    labels: Mapping[str, Any],
-) -> dict[str, float | None]:
-    """The figures that the gate's rules name, of what was measured."""
     copies = rejects["copies"]
-    rejected = rejects["rows"] - copies
-    distinct_rows = load.bronze_rows - copies
-    return {
-        "customers": mine["keys"],
-        "surplus_keys": mine["rows"] - mine["keys"] + labels["rows"] - labels["keys"],
-        "customers_without_label": mine["rows"] - labels["labels"],
-        "reject_share": rejected / distinct_rows if distinct_rows else 0,
-        "unaccounted_rows": abs(load.bronze_rows - silver["rows"] - rejected - copies),
-        "customers_against_rules": silver["against"],
-        "candidates_missing_or_surplus": abs(silver["rows"] - mine["rows"])
-        + abs(silver["rows"] - labels["rows"]),
-        "churn_rate": labels["churn_rate"],
-        "share_of_odd_totals": mine["odd"],
-    }
+    counted = Counted(
+        bronze_rows=load.bronze_rows,
+        silver_rows=silver["rows"],
+        rejected_rows=rejects["rows"] - copies,
+        exact_duplicates=copies,
+        feature_rows=mine["rows"],
+        customers=mine["keys"],
+        label_rows=labels["rows"],
+        labelled_customers=labels["keys"],
+        labels=labels["labels"],
+        customers_against_rules=silver["against"],
+        churn_rate=labels["churn_rate"],
+        share_of_odd_totals=mine["odd"],
+    )
+    return Judged(load.extract_date, load.bronze_rows, counted.figures(), bins, red)
 
 
 def red_tests(table: str, found: Mapping[str, Any]) -> Iterator[str]:

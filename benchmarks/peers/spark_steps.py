@@ -36,7 +36,7 @@ from benchmarks.peers.declared import (
     row_rule_terms,
     silver_conditions,
 )
-from benchmarks.peers.gate import Judged, judgements
+from benchmarks.peers.gate import Counted, Judged, judgements
 from lakehouse.toolbox import find_java, spark_jars
 
 KEY = ["customer_id", "extract_date"]
@@ -326,22 +326,22 @@ def measured(spark: SparkSession, bronze: Path, out: Path) -> Figures:  # long: 
     return {day: {k: v for part in parts for k, v in part.get(day, {}).items()} for day in days}
 
 
-def figures_of_rules(found: Mapping[str, Any]) -> dict[str, float]:
-    """The figures that the gate's rules name, of one extract date."""
-    read = found["bronze_rows"]
-    rejected, duplicates = found.get("rejected", 0), found.get("duplicates", 0)
-    return {
-        "customers": found["features keys"],
-        "surplus_keys": found["features surplus"] + found["labels surplus"],
-        "customers_without_label": found["features"] - found["labels"],
-        "reject_share": rejected / (read - duplicates),
-        "unaccounted_rows": abs(read - found["silver"] - rejected - duplicates),
-        "candidates_missing_or_surplus": abs(found["silver"] - found["features"])
-        + abs(found["silver"] - found["label_rows"]),
-        "customers_against_rules": found["against_rules"],
-        "churn_rate": found["churn_rate"],
-        "share_of_odd_totals": found["odd"],
-    }
+def counted(found: Mapping[str, Any]) -> Counted:
+    """What was counted of one extract date, as the gate takes it."""
+    return Counted(
+        bronze_rows=found["bronze_rows"],
+        silver_rows=found["silver"],
+        rejected_rows=found.get("rejected", 0),
+        exact_duplicates=found.get("duplicates", 0),
+        feature_rows=found["features"],
+        customers=found["features keys"],
+        label_rows=found["label_rows"],
+        labelled_customers=found["labels keys"],
+        labels=found["labels"],
+        customers_against_rules=found["against_rules"],
+        churn_rate=found["churn_rate"],
+        share_of_odd_totals=found["odd"],
+    )
 
 
 def red_tests(found: Mapping[str, Any]) -> list[str]:
@@ -357,7 +357,7 @@ def judged(day: date, found: Mapping[str, Any]) -> Judged:
         feature: [found[f"bin {feature} {n}"] for n in range(len(conditions))]
         for feature, conditions in drift_bins().items()
     }
-    return Judged(day, found["bronze_rows"], figures_of_rules(found), bins, red_tests(found))
+    return Judged(day, found["bronze_rows"], counted(found).figures(), bins, red_tests(found))
 
 
 def publish(day: date, out: Path) -> None:
