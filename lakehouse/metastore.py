@@ -73,6 +73,15 @@ def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) ->
 
 
 def _properties(settings: Settings, folder: Path) -> dict[str, str]:
+    return {
+        # Delta tells the metastore a table's columns anew at every write; Hive would refuse, and
+        # log a stack, where their types are others than it had.
+        "hive.metastore.disallow.incompatible.col.type.changes": "false",
+        **_database_of(settings, folder),
+    }
+
+
+def _database_of(settings: Settings, folder: Path) -> dict[str, str]:
     if settings.metastore_url is None:
         return {
             "javax.jdo.option.ConnectionURL": (

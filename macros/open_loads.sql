@@ -10,9 +10,9 @@
 
 {% macro typed_open_rows() %}
 {#- The rows of the loads that are to be cleaned, where every model of silver begins: by row its keys,
-    every column as silver has it (null where the contract does not accept it), and what the workbook
-    says: `cells`, a struct by column, and `extra`, the further columns. A macro and no table: written
-    down they would be half of the bytes of a build. -#}
+    every column as silver has it (null where the contract does not accept it), and `source_row`, the
+    row of bronze, a struct. A macro and no table: written down they would be half of the bytes of a
+    build. -#}
 {%- set contract = var('source_contract') -%}
 
 with
@@ -42,7 +42,7 @@ open_rows as (
 
 ),
 
--- the workbook's cells are set apart: some bear the name that silver gives to the typed value
+-- the source row is set apart: some of its columns bear the name that silver gives to the value
 final as (
 
     select
@@ -53,12 +53,7 @@ final as (
         {%- for column, rule in contract.items() %}
         {{ typed_value(column, contract) }} as {{ rule.silver }},
         {%- endfor %}
-        struct(
-            {%- for column in contract %}
-            {{ adapter.quote(column) }}{{ ',' if not loop.last }}
-            {%- endfor %}
-        ) as cells,
-        array_sort(map_entries(_extra)) as extra
+        struct(open_rows.*) as source_row
 
     from open_rows
 

@@ -24,7 +24,7 @@ faulty_rows as (
 
 final as (
 
-    select typed_rows.* except (cells, extra)
+    select typed_rows.* except (source_row)
 
     from typed_rows
 

@@ -17,7 +17,6 @@ typed_rows as (
 
 ),
 
--- few rows have a fault: the list of all that is wrong is made for those alone
 judged as (
 
     select
@@ -26,18 +25,45 @@ judged as (
             {%- for reason in reasons %}
             {{ reason.code }}{{ ',' if not loop.last }}
             {%- endfor %}
-        ) as first_fault
+        ) is null as is_sound
 
     from typed_rows
 
 ),
 
-faulty as (
+-- by a number, which is counted faster than two texts; that other customers may share it does no
+-- harm, for a row is only compared with rows of its own customer
+repeated_keys as (
+
+    select xxhash64(_batch_id, customer_id) as customer_key
+
+    from typed_rows
+
+    group by customer_key
+
+    having count(*) > 1
+
+),
+
+-- few rows have a fault or share their customer with another row: what is wrong is listed, and
+-- rows are compared with each other, for those alone
+suspects as (
+
+    select /*+ broadcast(repeated_keys) */ judged.*
+
+    from judged
+
+    left join repeated_keys
+        on xxhash64(judged._batch_id, judged.customer_id) = repeated_keys.customer_key
+
+    where not judged.is_sound or repeated_keys.customer_key is not null
+
+),
+
+examined as (
 
     select
-        judged._batch_id,
-        judged._row_number,
-        judged.extract_date,
+        *,
         filter(
             array(
                 {%- for each in reasons %}
@@ -45,49 +71,20 @@ faulty as (
                 {%- endfor %}
             ),
             each -> each.code is not null
-        ) as reasons
+        ) as faults,
+        sha2(
+            to_json(struct(
+                struct(
+                    {%- for column in contract %}
+                    source_row.{{ adapter.quote(column) }}{{ ',' if not loop.last }}
+                    {%- endfor %}
+                ) as cells,
+                array_sort(map_entries(source_row._extra)) as extra
+            )),
+            256
+        ) as row_hash
 
-    from judged
-
-    where judged.first_fault is not null
-
-),
-
--- few customers have more than one row: rows are compared with each other for those alone
-repeated_ids as (
-
-    select
-        _batch_id,
-        customer_id
-
-    from typed_rows
-
-    group by
-        _batch_id,
-        customer_id
-
-    having count(*) > 1
-
-),
-
-repeated as (
-
-    select /*+ broadcast(repeated_ids) */
-        judged._batch_id,
-        judged._row_number,
-        judged.extract_date,
-        judged.customer_id,
-        judged.tenure,
-        judged.total_charges,
-        judged.first_fault is null as is_sound,
-        sha2(to_json(struct(judged.cells, judged.extra)), 256) as row_hash
-
-    from judged
-
-    inner join repeated_ids
-        on
-            judged._batch_id = repeated_ids._batch_id
-            and judged.customer_id = repeated_ids.customer_id
+    from suspects
 
 ),
 
@@ -101,7 +98,7 @@ copies as (
             order by _row_number
         ) as copy_number
 
-    from repeated
+    from examined
 
 ),
 
@@ -120,35 +117,28 @@ contenders as (
 
 ),
 
-duplicates as (
+final as (
 
     select
         _batch_id,
         _row_number,
         extract_date,
-        array(
-            {{ reason(
-                "if(copy_number > 1, 'exact_duplicate', 'conflicting_duplicate')",
-                'customerID',
-                'customer_id'
-            ) }}
+        source_row,
+        if(
+            is_sound,
+            array(
+                {{ reason(
+                    "if(copy_number > 1, 'exact_duplicate', 'conflicting_duplicate')",
+                    'customerID',
+                    'customer_id'
+                ) }}
+            ),
+            faults
         ) as reasons
 
     from contenders
 
-    -- one condition, which can only be asked here: with `is_sound` by itself Spark would look for
-    -- the faults of all rows before it compares the few
-    where case when is_sound then copy_number > 1 or standing > 1 end
-
-),
-
-final as (
-
-    select * from faulty
-
-    union all
-
-    select * from duplicates
+    where not is_sound or copy_number > 1 or standing > 1
 
 )
 

@@ -18,26 +18,14 @@ faulty_rows as (
 
 ),
 
-source_rows as (
-
-    select * from {{ source('bronze', 'telco_customers') }}
-    where {{ has_date_of('faulty_rows', '_extract_date') }}
-
-),
-
 final as (
 
     select
-        source_rows.* except (_extract_date),
-        source_rows._extract_date as extract_date,
-        faulty_rows.reasons
+        source_row.* except (_extract_date),
+        extract_date,
+        reasons
 
-    from source_rows
-
-    inner join faulty_rows
-        on
-            source_rows._batch_id = faulty_rows._batch_id
-            and source_rows._row_number = faulty_rows._row_number
+    from faulty_rows
 
 )
 
