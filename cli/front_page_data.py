@@ -20,7 +20,7 @@ from cli.front_page import (
 )
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query_table
-from seeds_loader.contract import read_variables
+from lakehouse.variables import read_variables
 from trainer import registry
 from trainer.promotion import FILE as PROMOTION
 

@@ -19,7 +19,8 @@ from cli.report import (
     write_report,
 )
 from lakehouse.sql import query
-from seeds_loader.contract import read_contract, read_variables
+from lakehouse.variables import read_variables
+from seeds_loader.contract import read_contract
 from seeds_loader.row_rules import read_reject_words
 from trainer.evaluate import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord

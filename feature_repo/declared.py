@@ -1,6 +1,8 @@
 """The features as the dbt contract of gold.customer_features declares them."""
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -12,6 +14,7 @@ from jinja2 import Template
 
 from lakehouse.errors import ChurnError
 from lakehouse.settings import PROJECT
+from lakehouse.variables import read_variables
 
 CONTRACT = PROJECT / "models" / "gold" / "customer_features.yml"
 BLOCK = re.compile(r"{% docs (\w+) %}(.*?){% enddocs %}", re.DOTALL)
@@ -37,7 +40,7 @@ def read_features(path: Path = CONTRACT) -> list[Feature]:
     Raises:
         ChurnError: the file declares no feature, or a column lacks its type.
     """
-    declared = yaml.safe_load(path.read_text())["models"][0]["columns"]
+    declared = declared_columns(yaml.safe_load(path.read_text())["models"][0])
     features = [_feature(column) for column in declared if _is_feature(column)]
     if not features or not all(feature.data_type for feature in features):
         raise ChurnError(
@@ -46,6 +49,27 @@ def read_features(path: Path = CONTRACT) -> list[Feature]:
             remedy="mark each feature with config.meta.feature and give its data_type",
         )
     return features
+
+
+def declared_columns(
+    table: Mapping[str, Any], variables: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The columns of a model or source as its YAML declares them: one by one, or as a template.
+
+    A template goes over the source contract, which is among the `variables` of the dbt project, by
+    default those of this checkout. dbt renders it as this does.
+    """
+    columns: str | list[dict[str, Any]] = table.get("columns", [])
+    if isinstance(columns, list):
+        return columns
+    rendered = Template(columns).render(
+        var=(variables or read_variables()).__getitem__,
+        fromyaml=lambda text: text,
+        tojson=json.dumps,
+        modules={"re": re},
+    )
+    found: list[dict[str, Any]] = yaml.safe_load(rendered)
+    return found
 
 
 def _is_feature(column: dict[str, Any]) -> bool:

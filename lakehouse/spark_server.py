@@ -344,8 +344,8 @@ def configuration(  # long: a list, a line a setting
         # Java compiles no method of more than 8000 bytes: a wide projection in one method, as Spark
         # writes it by default, is interpreted, and takes twice as long as in pieces.
         "spark.sql.codegen.hugeMethodLimit": 8000,
-        # A task mostly writes one extract date: its rows need no sorting by date before that. Rows of
-        # another date are sorted, for each open file takes the memory of a row group.
+        # A task mostly writes one extract date: its rows need no sorting by date before that. Rows
+        # of another date are sorted, for each open file takes the memory of a row group.
         "spark.sql.maxConcurrentOutputFileWriters": 1,
         # Most groups are one customer each: a small first-level map only adds a lookup a row.
         "spark.sql.codegen.aggregate.map.twolevel.enabled": "false",

@@ -13,9 +13,7 @@ from typing import Any
 import yaml
 
 from lakehouse.errors import ChurnError
-from lakehouse.settings import PROJECT
-
-CONTRACT_FILE = PROJECT / "dbt_project.yml"
+from lakehouse.variables import DECLARED, read_variables
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def read_contract(path: Path | None = None) -> Contract:
     Raises ChurnError when the file is missing, is no YAML, or contradicts itself: that is a fault
     of the project, not of anybody's workbook.
     """
-    place = path or CONTRACT_FILE
+    place = path or DECLARED
     try:
         declared = read_variables(place)["source_contract"]
         columns = tuple(_column(name, entry) for name, entry in declared.items())
@@ -72,15 +70,6 @@ def read_contract(path: Path | None = None) -> Contract:
         raise _broken("the source contract declares no column", place)
     _hold_unambiguous(columns, place)
     return Contract(columns)
-
-
-def read_variables(path: Path = CONTRACT_FILE) -> dict[str, Any]:
-    """Reads `vars` of a dbt project file: all that the project declares of the data.
-
-    Raises what the file system, YAML or a missing `vars` do.
-    """
-    variables: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["vars"]
-    return variables
 
 
 def normalise(header: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from lakehouse.errors import ChurnError
-from seeds_loader.contract import CONTRACT_FILE, read_variables
+from lakehouse.variables import DECLARED, read_variables
 
 
 def read_reject_words(path: Path | None = None) -> Mapping[str, str]:
@@ -20,7 +20,7 @@ def read_reject_words(path: Path | None = None) -> Mapping[str, str]:
 
     Raises ChurnError when they can't be read: that is a fault of the project.
     """
-    place = path or CONTRACT_FILE
+    place = path or DECLARED
     try:
         declared = read_variables(place)
         rules = {name: rule["description"] for name, rule in declared["row_rules"].items()}

@@ -12,14 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from lakehouse.settings import PROJECT
+from lakehouse.variables import DECLARED, read_variables
 from serving.problems import Problem
 
-DECLARED = PROJECT / "dbt_project.yml"
 ADD_ONS = (
     "online_security",
     "online_backup",
@@ -61,7 +59,7 @@ class Contract:
 @cache
 def read_contract(path: Path = DECLARED) -> Contract:
     """The contract, by silver's names."""
-    declared = yaml.safe_load(path.read_text())["vars"]["source_contract"].values()
+    declared = read_variables(path)["source_contract"].values()
     rules = {rule["silver"]: rule for rule in declared}
     groups = {
         name: {value: f"{name}_{_snake_case(value)}" for value in rule["categories"]}

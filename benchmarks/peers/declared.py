@@ -20,6 +20,7 @@ FLAGS = [
     for rule in CONTRACT.values()
     if rule["type"] == "flag" and rule["silver"] != LABEL
 ]
+NUMBERS = [rule["silver"] for rule in CONTRACT.values() if rule["type"] in ("integer", "number")]
 ADD_ONS = [
     CONTRACT[column]["silver"] for column in RULES["row_rules"]["no_internet_service"]["columns"]
 ]

@@ -20,6 +20,7 @@ from benchmarks.peers.declared import (
     FLAGS,
     LABEL,
     NUMBER,
+    NUMBERS,
     REFUSALS,
     REFUSED,
     SILVER,
@@ -211,9 +212,7 @@ def features(customers: pl.LazyFrame) -> pl.LazyFrame:
     ]
     return customers.with_columns(past.alias("avg_historical_charge")).select(
         *identity_and_times(),
-        "tenure",
-        "monthly_charges",
-        "total_charges",
+        *NUMBERS,
         "avg_historical_charge",
         pl.when(average == 0).then(1.0).otherwise(monthly / average).alias("billing_ratio"),
         pl.sum_horizontal(each.cast(pl.Int32) for each in services).alias("service_count"),

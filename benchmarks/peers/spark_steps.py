@@ -25,6 +25,7 @@ from benchmarks.peers.declared import (
     FLAGS,
     LABEL,
     NUMBER,
+    NUMBERS,
     PROJECT,
     REFUSALS,
     REFUSED,
@@ -219,7 +220,8 @@ def engineer(spark: SparkSession, out: Path) -> None:
     features = customers.withColumn("avg_historical_charge", F.expr(average)).select(
         "customer_id",
         *times,
-        *("tenure", "monthly_charges", "total_charges", "avg_historical_charge"),
+        *NUMBERS,
+        "avg_historical_charge",
         F.expr(
             "case when avg_historical_charge = 0 then 1d "
             "else monthly_charges / avg_historical_charge end"

@@ -12,10 +12,13 @@ joins is then like who left, and no feature drifts.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
+from pandas.util import hash_array
 
+from seeds_loader.contract import Column, read_contract
 from seeds_loader.sample import shares as s
 from seeds_loader.sample.dirt import Dirt, add_dirt
 from seeds_loader.sample.parameters import SampleParameters
@@ -50,7 +53,7 @@ class Base:
 class Month:
     """One month's workbook.
 
-    customers: the truth, a row a customer, the 21 columns of the contract in its order; text as
+    customers: the truth, a row a customer, the columns of the contract in its order; text as
         str, SeniorCitizen and tenure as int, amounts as float, TotalCharges NaN where tenure is 0.
     sheet: the same as the workbook says it: one space for that NaN, and the faults, if asked for.
     dirt: the faults in `sheet`, by row number.
@@ -158,7 +161,28 @@ def _as_customers(base: Base) -> pd.DataFrame:
     codes = people.assign(Churn=base.leaves.astype(np.int8))
     for name, labels in s.LABELS.items():
         columns[name] = np.array(labels, dtype=object)[codes[name].to_numpy()]
-    return pd.DataFrame({header: columns[header] for header in s.HEADERS})
+    return pd.DataFrame(
+        {
+            column.name: columns[column.name] if column.name in columns else drawn(column, base.ids)
+            for column in read_contract().columns
+        }
+    )
+
+
+def drawn(column: Column, ids: np.ndarray) -> np.ndarray:
+    """A column that nothing is known of here: evenly what the contract accepts, by customer."""
+    # From the id alone: a customer keeps the value, and the other columns keep theirs.
+    bits = hash_array(ids.astype(np.uint64) + np.uint64(crc32(column.name.encode())))
+    shares = bits / 2**64
+    if column.type == "text":
+        return np.array([f"{each:016x}" for each in bits], dtype=object)
+    if column.range is None:
+        accepted = column.categories or (column.zero[0], column.one[0])
+        return np.array(accepted, dtype=object)[(shares * len(accepted)).astype(int)]
+    low, high = column.range
+    if column.type == "integer":
+        return np.floor(low + shares * (high - low + 1)).astype(np.int64)
+    return np.asarray(np.round(low + shares * (high - low), 2))
 
 
 def _as_month(

@@ -9,30 +9,6 @@ from typing import Final
 
 import numpy as np
 
-HEADERS: Final = (
-    "customerID",
-    "gender",
-    "SeniorCitizen",
-    "Partner",
-    "Dependents",
-    "tenure",
-    "PhoneService",
-    "MultipleLines",
-    "InternetService",
-    "OnlineSecurity",
-    "OnlineBackup",
-    "DeviceProtection",
-    "TechSupport",
-    "StreamingTV",
-    "StreamingMovies",
-    "Contract",
-    "PaperlessBilling",
-    "PaymentMethod",
-    "MonthlyCharges",
-    "TotalCharges",
-    "Churn",
-)
-
 NO, YES, NOT_AVAILABLE = 0, 1, 2
 DSL, FIBER, NO_INTERNET = 0, 1, 2
 MONTH_TO_MONTH, ONE_YEAR, TWO_YEAR = 0, 1, 2

@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,20 @@ RUN_SECONDS = 600
 SITE_SECONDS = 90
 # A Spark server takes three gigabytes; two test runs are to fit beside each other.
 SERVERS_AT_ONCE = 2
+
+
+def called(
+    command: Sequence[str | Path], environ: dict[str, str], seconds: float
+) -> "subprocess.CompletedProcess[str]":
+    """A command that ran from the checkout, with what it said."""
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=PROJECT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
 
 
 @dataclass(frozen=True)
@@ -70,14 +84,7 @@ class Home:
     def _call(
         self, command: list[str | Path], code: int, **environ: str
     ) -> "subprocess.CompletedProcess[str]":
-        answer = subprocess.run(
-            [str(part) for part in command],
-            cwd=PROJECT,
-            env={**self.environ, **environ},
-            capture_output=True,
-            text=True,
-            timeout=RUN_SECONDS,
-        )
+        answer = called(command, {**self.environ, **environ}, RUN_SECONDS)
         said = f"{command} ended with {answer.returncode}\n{answer.stdout}\n{answer.stderr}"
         assert answer.returncode == code, said
         return answer

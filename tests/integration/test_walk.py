@@ -17,15 +17,9 @@ LEAKS = {"churn", "churned", "churn_label", "churn_value", "churn_score", "churn
 
 
 def test_the_counts_are_the_known_ones(walked: Walked) -> None:
-    assert walked.summary["counts"] == {
-        "bronze": 7049,
-        "exact_duplicates": 4,
-        "rejected": 2,
-        "silver": 7043,
-        "gold": 7043,
-        "online_verified": 7043,
-        "scored": 7043,
-    }
+    rows = {"bronze": 7049, "exact_duplicates": 4, "rejected": 2, "silver": 7043}
+    later = dict.fromkeys(("gold", "online_verified", "scored"), 7043)
+    assert walked.summary["counts"] == {**rows, **later}
     assert walked.summary["gate"]["verdict"] == "passed"
     assert walked.summary["gate"]["failed"] == 0
     assert walked.summary["unchanged"] is False

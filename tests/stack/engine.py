@@ -2,12 +2,13 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from homes import called
 
 from lakehouse.settings import PROJECT
 
@@ -41,14 +42,7 @@ class Engine:
 
     def call(self, *command: str | Path, minutes: float = 2, **environ: str) -> str:
         """What the command prints."""
-        answer = subprocess.run(
-            [str(part) for part in command],
-            cwd=PROJECT,
-            env={**self.environ, **environ},
-            capture_output=True,
-            text=True,
-            timeout=minutes * MINUTES,
-        )
+        answer = called(command, {**self.environ, **environ}, minutes * MINUTES)
         said = f"{answer.stdout}{answer.stderr}"
         assert answer.returncode == 0, f"{' '.join(map(str, command))}\n{said[-4000:]}"
         return said

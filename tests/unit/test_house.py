@@ -1,9 +1,10 @@
-"""The code stays as it was meant: short functions, no module that nothing uses, no table without
-its description beside it. What linters know already is left to them (`make lint`)."""
+"""The code stays as it was meant: short functions, no logic written twice, no module that nothing
+uses, no table without its description beside it. What linters know is left to them (`make lint`)."""
 
 import ast
 import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,18 @@ PACKAGES = ("cli", "dags", "feature_repo", "lakehouse", "seeds_loader", "serving
 # How a module is called that nothing imports: by its name on a command line, by an entry point, or
 # since Airflow loads all that lies in the folder of DAGs.
 CALLED = r"\b{name}(?![\w.])"
+SHORTEST_DUPLICATE = 6
+# What begins a file says what it needs, not what it does: imports, a model's configuration, its
+# import CTEs. Lines of brackets alone say nothing.
+NEEDED = re.compile(
+    r"^(from \S+ )?import (\w.*|\([^)]*\))$"
+    r"|\{\{\s*config\(.*?\)\s*\}\}"
+    r"|^\w+ as \(\s*select \* from \{\{ (ref|source)\([^}]*\}\}(\s*where \{\{[^}]*\}\})?\s*\),$",
+    re.MULTILINE | re.DOTALL,
+)
+SAYS_SOMETHING = re.compile(r"^(?!#|--).*\w")
+# The same job for another engine: that it is alike is what makes it a peer.
+ALIKE_BY_PURPOSE = "benchmarks/peers/dbt_duckdb/"
 
 
 def committed(pattern: str) -> list[Path]:
@@ -58,6 +71,43 @@ def test_the_check_finds_a_long_function(definition: str, is_found: bool) -> Non
     longest = f"{definition}\n" + "    pass\n" * (LONGEST - 1)
     assert not list(too_long(longest))
     assert bool(list(too_long(f"{longest}    pass\n"))) == is_found
+
+
+def duplicates(texts: dict[str, str]) -> set[tuple[str, ...]]:
+    """The names of texts that have six lines in a row in common."""
+    places = defaultdict(list)
+    for name, text in texts.items():
+        lines = [each.strip() for each in NEEDED.sub("", text).splitlines()]
+        told = [each for each in lines if SAYS_SOMETHING.match(each)]
+        for start in range(len(told) - SHORTEST_DUPLICATE + 1):
+            places[tuple(told[start : start + SHORTEST_DUPLICATE])].append(name)
+    return {tuple(names) for names in places.values() if len(names) > 1}
+
+
+def test_nothing_is_written_twice() -> None:
+    texts = {
+        name: path.read_text()
+        for path in [*committed("*.py"), *committed("*.sql")]
+        if not (name := str(path.relative_to(PROJECT))).startswith(ALIKE_BY_PURPOSE)
+    }
+    assert not duplicates(texts), "six lines in common; make one function, macro or model of them"
+
+
+@pytest.mark.parametrize(
+    ("start", "is_found"),
+    [
+        ("a = 1", True),
+        ("import a", False),
+        ("from a import (\n    b,\n    c,\n)", False),
+        ("# why", False),
+        ("{{ config(\n    materialized='table',\n) }}", False),
+        ("a as (\n\n    select * from {{ ref('a') }}\n\n),", False),
+    ],
+)
+def test_the_check_finds_what_is_written_twice(start: str, is_found: bool) -> None:
+    body = "".join(f"x{line} = {line}\n" for line in range(SHORTEST_DUPLICATE - 1))
+    texts = {name: f"{name}\n{start}\n{body}" for name in ("one", "other")}
+    assert duplicates(texts) == ({("one", "other")} if is_found else set())
 
 
 @pytest.fixture(scope="module")

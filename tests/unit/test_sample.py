@@ -13,11 +13,13 @@ import pytest
 from openpyxl import load_workbook
 
 from lakehouse.errors import Unusable
-from seeds_loader.contract import read_contract
+from seeds_loader.contract import Column, read_contract
 from seeds_loader.sample import Dirt, Month, SampleParameters, simulate, write_samples
 from seeds_loader.sample.dirt import KINDS, dirt_counts
-from seeds_loader.sample.shares import ADD_ONS, HEADERS, LABELS
+from seeds_loader.sample.months import drawn
+from seeds_loader.sample.shares import ADD_ONS, LABELS
 
+HEADERS = read_contract().names
 DIRTY = SampleParameters(rows=1000, months=2, seed=7, dirt=True)
 
 
@@ -134,12 +136,37 @@ def test_clean_workbook_reads_as_simulated(tmp_path: Path) -> None:
     assert blank == [row[HEADERS.index("tenure")] == 0 for row in rows]
 
 
-def test_categories_and_headers_are_the_contracts() -> None:
-    contract = read_contract()
-    assert contract.names == HEADERS
-    for column in contract.columns:
+def test_categories_are_the_contracts() -> None:
+    for column in read_contract().columns:
         if column.type == "category":
             assert set(LABELS[column.name]) == set(column.categories), column.name
+
+
+@pytest.mark.parametrize(
+    ("column", "accepted"),
+    [
+        (Column("Plan", "category", "plan", categories=("A", "B", "C")), {"A", "B", "C"}),
+        (Column("Roams", "flag", "roams", one=("Yes", "1"), zero=("No",)), {"Yes", "No"}),
+        (Column("Calls", "integer", "calls", range=(0, 3)), {0, 1, 2, 3}),
+    ],
+    ids=lambda value: getattr(value, "type", ""),
+)
+def test_a_column_that_is_not_simulated_is_drawn_evenly(column: Column, accepted: set[Any]) -> None:
+    drawn_values = drawn(column, np.arange(9000)).tolist()
+    counts = Counter(drawn_values)
+    assert set(counts) == accepted
+    assert min(counts.values()) > 0.9 * len(drawn_values) / len(accepted)
+    # a customer keeps the value, whoever else is there
+    assert drawn(column, np.arange(4000, 5000)).tolist() == drawn_values[4000:5000]
+
+
+def test_numbers_and_texts_that_are_not_simulated() -> None:
+    ids = np.arange(2000)
+    amounts = drawn(Column("Fee", "number", "fee", range=(5, 10)), ids)
+    assert 5 <= amounts.min() < 5.1 and 9.9 < amounts.max() <= 10
+    assert len(set(drawn(Column("Note", "text", "note"), ids))) == len(ids)
+    other = drawn(Column("Other", "number", "other", range=(5, 10)), ids)
+    assert abs(np.corrcoef(amounts, other)[0, 1]) < 0.1
 
 
 # --- a month -------------------------------------------------------------------------------------

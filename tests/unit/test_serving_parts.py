@@ -8,12 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from model_records import a_record
 from starlette.testclient import TestClient
 
 from feature_repo.declared import read_features
@@ -30,7 +30,6 @@ from serving.models import Models
 from serving.problems import Problem
 from trainer import deciles, registry
 from trainer.deciles import Deciles, Last
-from trainer.evaluate import Metrics as Figures
 from trainer.forms import LinearForm
 from trainer.record import ModelRecord
 
@@ -38,36 +37,17 @@ FEATURES = [each.name for each in read_features()]
 BOUNDS = Deciles("2025-12-03", "b", 10, tuple(Last(k, k / 10, "x") for k in range(1, 11)))
 
 
-def a_record(version: str) -> ModelRecord:
-    figures = Figures(100, 26, 0.85, 0.66, 0.8, 0.58, 0.13)
-    return ModelRecord(
-        version=version,
-        kind="logistic_regression",
-        champion_reason="the default",
-        evaluations={"logistic_regression": {"out_of_fold": figures, "holdout": figures}},
-        curves={},
-        parameters={"log1p": ["tenure"]},
-        features=FEATURES,
-        derived={"log1p_tenure": "log1p(`tenure`)"},
-        form=LinearForm(
-            -1.0,
-            dict.fromkeys([*FEATURES, "log1p_tenure"], 0.1),
-            dict.fromkeys([*FEATURES, "log1p_tenure"], 0.5),
-        ),
-        extract_date=date(2025, 12, 3),
-        signature="s",
-        label={"kind": "workbook"},
-        rows=100,
-        seconds={},
-        created=datetime(2025, 12, 4, tzinfo=UTC),
-    )
+def a_model(version: str) -> ModelRecord:
+    inputs = [*FEATURES, "log1p_tenure"]
+    form = LinearForm(-1.0, dict.fromkeys(inputs, 0.1), dict.fromkeys(inputs, 0.5))
+    return a_record(form, FEATURES, version=version)
 
 
 def store(settings: Settings, version: str, scored: bool = True) -> Path:
     """Lay a version down; as one that was scored with."""
     place = registry.folder(settings) / version
     with registry.draft(settings, version) as drafted:
-        registry.publish(settings, drafted, a_record(version))
+        registry.publish(settings, drafted, a_model(version))
     if scored:
         deciles.write(place, BOUNDS)
     return place

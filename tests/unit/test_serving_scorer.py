@@ -1,18 +1,16 @@
 """The model's answer without Spark: words, contributions, deciles."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from model_records import SPLITS, a_record
 
 from lakehouse.errors import ChurnError
 from trainer import deciles
 from trainer.deciles import Deciles, Last
-from trainer.evaluate import Metrics
 from trainer.forms import Form, LinearForm, Node, TreesForm
-from trainer.record import ModelRecord
 from trainer.scorer import Scorer, probability
 from trainer.words import Flags, read_reasons
 
@@ -35,13 +33,7 @@ LINEAR = LinearForm(
 )
 TREES = TreesForm(
     trees=[
-        [
-            Node(-0.5, "contract_month_to_month", 0.5, 1, 4),
-            Node(-1.0, "tenure", 6.5, 2, 3),
-            Node(-0.25),
-            Node(-1.5),
-            Node(0.75),
-        ],
+        SPLITS,
         [Node(0.125, "log1p_tenure", 1.0, 1, 2), Node(0.25), Node(0.0)],
     ]
 )
@@ -56,25 +48,7 @@ NEWCOMER = {
 
 
 def a_scorer(form: Form) -> Scorer:
-    figures = Metrics(100, 26, 0.85, 0.66, 0.8, 0.58, 0.13)
-    record = ModelRecord(
-        version="20251203-0123abcd",
-        kind="logistic_regression",
-        champion_reason="the default",
-        evaluations={"logistic_regression": {"out_of_fold": figures, "holdout": figures}},
-        curves={},
-        parameters={"log1p": ["tenure"]},
-        features=FEATURES,
-        derived={"log1p_tenure": "log1p(`tenure`)"},
-        form=form,
-        extract_date=date(2025, 12, 3),
-        signature="s",
-        label={"kind": "workbook"},
-        rows=100,
-        seconds={},
-        created=datetime(2025, 12, 4, tzinfo=UTC),
-    )
-    return Scorer(record, read_reasons())
+    return Scorer(a_record(form, FEATURES), read_reasons())
 
 
 def test_a_linear_answer_is_the_one_by_hand() -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from model_records import SPLITS, a_record
 
 from feature_repo.declared import read_features
 from lakehouse.errors import ChurnError, Unusable
@@ -14,7 +15,6 @@ from lakehouse.settings import Settings
 from trainer import folds, registry
 from trainer import record as records
 from trainer.champion import choose
-from trainer.evaluate import Metrics
 from trainer.explain import contribution, reasons_column
 from trainer.forms import Form, LinearForm, Node, TreesForm, from_json, log_odds, to_json
 from trainer.kinds import derived
@@ -27,21 +27,13 @@ LINEAR = LinearForm(
     coefficients={"tenure": -0.05, "contract_month_to_month": 0.8, "contract_two_year": -0.9},
     means={"tenure": 30.0, "contract_month_to_month": 0.5, "contract_two_year": 0.25},
 )
-# Splits by contract, then the left branch by tenure.
 TREES = TreesForm(
     trees=[
-        [
-            Node(-0.5, "contract_month_to_month", 0.5, 1, 4),
-            Node(-1.0, "tenure", 6.5, 2, 3),
-            Node(-0.25),
-            Node(-1.5),
-            Node(0.75),
-        ],
+        SPLITS,
         [Node(0.125)],
     ]
 )
 NEWCOMER = {"tenure": 1.0, "contract_month_to_month": 1.0, "contract_two_year": 0.0}
-FIGURES = Metrics(100, 26, 0.85, 0.66, 0.8, 0.58, 0.13)
 LABEL = {
     "kind": "observed",
     "reason": "churn observed in the next extract",
@@ -52,21 +44,14 @@ LABEL = {
 }
 
 
-def a_record(version: str = "20251203-0123abcd", form: Form = LINEAR) -> ModelRecord:
-    return ModelRecord(
+def a_model(version: str = "20251203-0123abcd", form: Form = LINEAR) -> ModelRecord:
+    return a_record(
+        form,
+        ["tenure"],
         version=version,
-        kind="logistic_regression",
-        champion_reason="the default",
-        evaluations={"logistic_regression": {"out_of_fold": FIGURES, "holdout": FIGURES}},
         curves={"logistic_regression": {"out_of_fold": {"roc": [{"threshold": 0.5}]}}},
         parameters=read_parameters().shown(),
-        features=["tenure"],
-        derived={"log1p_tenure": "log1p(`tenure`)"},
-        form=form,
-        extract_date=date(2025, 12, 3),
-        signature="s",
         label=LABEL,
-        rows=100,
         seconds={"final": 1.25},
         created=datetime(2025, 12, 4, 5, 6, tzinfo=UTC),
     )
@@ -226,12 +211,12 @@ def test_a_form_survives_json(form: Form) -> None:
 
 @pytest.mark.parametrize("form", [LINEAR, TREES])
 def test_a_record_survives_its_file(form: Form) -> None:
-    record = a_record(form=form)
+    record = a_model(form=form)
     assert records.read(records.write(record)) == record
 
 
 def test_a_record_of_before_labels_were_observed_has_the_workbooks() -> None:
-    fields = json.loads(records.write(a_record()))
+    fields = json.loads(records.write(a_model()))
     del fields["label"]
     label = records.read(json.dumps(fields)).label
     assert (label["kind"], label["rows"], label["positives"]) == ("workbook", 100, 26)
@@ -239,7 +224,7 @@ def test_a_record_of_before_labels_were_observed_has_the_workbooks() -> None:
 
 
 def test_the_summary_has_the_champions_figures() -> None:
-    summary = a_record().summary()
+    summary = a_model().summary()
     assert summary["label"] == LABEL
     assert summary["roc_auc"] == 0.85
     assert summary["holdout"]["brier"] == 0.13
@@ -259,7 +244,7 @@ def test_the_version_changes_with_data_parameters_and_features() -> None:
 
 
 def test_a_version_appears_whole_or_not_at_all(settings: Settings) -> None:
-    record = a_record()
+    record = a_model()
     with pytest.raises(KeyError), registry.draft(settings, record.version) as drafted:
         (drafted / "model").mkdir()
         assert registry.find(settings, record.version) is None
@@ -274,7 +259,7 @@ def test_a_version_appears_whole_or_not_at_all(settings: Settings) -> None:
 
 
 def test_a_damaged_version_counts_as_none_and_is_replaced(settings: Settings) -> None:
-    record = a_record()
+    record = a_model()
     place = registry.folder(settings) / record.version
     (place / "model").mkdir(parents=True)
     (place / "record.json").write_text('{"version": ')
@@ -287,7 +272,7 @@ def test_a_damaged_version_counts_as_none_and_is_replaced(settings: Settings) ->
 
 def test_the_champion_is_none_then_the_promoted_one(settings: Settings) -> None:
     assert registry.champion(settings) is None
-    record = a_record()
+    record = a_model()
     with registry.draft(settings, record.version) as drafted:
         (drafted / "model").mkdir()
         registry.publish(settings, drafted, record)

@@ -4,7 +4,7 @@
     'online_security', 'online_backup', 'device_protection', 'tech_support', 'streaming_tv',
     'streaming_movies',
 ] %}
-{%- set one_hot = one_hot_columns(var('source_contract')) %}
+{%- set contract = var('source_contract') %}
 
 with
 
@@ -37,9 +37,9 @@ final as (
         _loaded_at as created_timestamp,
 
         -- numbers
-        tenure,
-        monthly_charges,
-        total_charges,
+        {%- for rule in contract.values() if rule.type in ('integer', 'number') %}
+        {{ rule.silver }},
+        {%- endfor %}
         avg_historical_charge,
         case when avg_historical_charge = 0 then 1.0::double else monthly_charges / avg_historical_charge end
             as billing_ratio,
@@ -63,12 +63,10 @@ final as (
 
         -- flags
         cast(tenure > 24 and monthly_charges > 80 as int) as is_high_value,
-        senior_citizen,
-        partner,
-        dependents,
-        phone_service,
-        paperless_billing,
-        {%- for column in one_hot %}
+        {%- for rule in contract.values() if rule.type == 'flag' and not rule.is_label %}
+        {{ rule.silver }},
+        {%- endfor %}
+        {%- for column in one_hot_columns(contract) %}
         cast({{ column.condition }} as int) as {{ column.name }},
         {%- endfor %}
 

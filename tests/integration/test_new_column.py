@@ -1,0 +1,101 @@
+"""A column that the workbook has from now on: one entry of the contract, and it is a feature."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from homes import BIN, Homes
+
+from lakehouse.settings import PROJECT
+
+ROWS = 1500
+ENTRIES = """\
+    SupportCalls:
+      silver: support_calls
+      description: Calls to the support line in the last month.
+      type: integer
+      range: [0, 9]
+    Roams:
+      silver: roams
+      description: Whether the customer was abroad in the last month.
+      type: flag
+      one: ["Yes"]
+      zero: ["No"]
+    Plan:
+      silver: plan
+      description: The tariff.
+      type: category
+      categories: [Basic, Family and friends]
+"""
+NUMBERS, FLAGS = ["support_calls"], ["roams"]
+ONE_HOT = ["plan_basic", "plan_family_and_friends"]
+FEATURES = {*NUMBERS, *FLAGS, *ONE_HOT}
+SILVER = {"support_calls", "roams", "plan"}
+SOURCE = {"SupportCalls", "Roams", "Plan"}
+# The tables that have the column, by the names that they have it under.
+TABLES = {
+    "source.telco_churn.bronze.telco_customers": SOURCE,
+    "model.telco_churn.rejected_rows": SOURCE,
+    "model.telco_churn.customers": SILVER,
+    "model.telco_churn.audit_customer_features": FEATURES,
+    "model.telco_churn.customer_features": FEATURES,
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which nothing but the contract is another."""
+    copy = tmp_path_factory.mktemp("copy") / "project"
+    left = shutil.ignore_patterns(".*", "target", "logs", "__pycache__", "tests", "docs")
+    shutil.copytree(PROJECT, copy, ignore=left)
+    declared = copy / "dbt_project.yml"
+    before, label, after = declared.read_text().partition("    Churn:\n")
+    declared.write_text(before + ENTRIES + label + after)
+    return copy
+
+
+def test_every_layer_has_and_describes_it(project: Path, tmp_path: Path) -> None:
+    environ = {**os.environ, "CHURN_HOME": str(tmp_path), "PYTHONPATH": str(project)}
+    places = ["--target-path", tmp_path / "target", "--log-path", tmp_path]
+    dbt = [BIN / "dbt", "parse", "--quiet", "--project-dir", project, "--profiles-dir", project]
+    subprocess.run([*dbt, *places], check=True, cwd=project, env=environ)
+    manifest = json.loads((tmp_path / "target" / "manifest.json").read_text())
+    for table, names in TABLES.items():
+        columns = {**manifest["nodes"], **manifest["sources"]}[table]["columns"]
+        assert names <= columns.keys(), table
+        assert all(len(columns[name]["description"]) > 8 for name in names), table
+    listing = "from feature_repo.declared import read_features as r; print(*[f.name for f in r()])"
+    command = [sys.executable, "-c", listing]
+    listed = subprocess.run(command, env=environ, cwd=project, capture_output=True, text=True)
+    assert set(listed.stdout.split()) >= FEATURES, listed.stderr
+
+
+@pytest.mark.long
+def test_it_is_published_online_and_an_input_of_the_model(
+    project: Path, homes: Homes, tmp_path: Path
+) -> None:
+    made = homes.new("column")
+    home = replace(made, environ={**made.environ, "PYTHONPATH": str(project)})
+    home.churn("sample", "--rows", str(ROWS), "--out", tmp_path)
+    (workbook,) = tmp_path.glob("*.xlsx")
+    summary: dict[str, Any] = home.churn_json("run", workbook)
+    assert summary["counts"]["gold"] == summary["counts"]["online_verified"] == ROWS
+    assert summary["counts"]["scored"] == ROWS
+    found = home.sql(
+        """
+        select max(support_calls) as most, avg(roams) as share,
+            count_if(plan_basic + plan_family_and_friends = 1) as planned
+        from gold.customer_features
+        """
+    )[0]
+    assert found["most"] == 9
+    assert 0.4 < found["share"] < 0.6
+    assert found["planned"] == ROWS
+    record = json.loads(next(home.path.rglob("record.json")).read_text())
+    assert set(record["features"]) >= FEATURES
