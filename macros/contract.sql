@@ -73,7 +73,7 @@
 
 {% macro cell_of(column) -%}
     {#- The workbook's cell, which is set apart: some bear the name that silver gives to the value. -#}
-    source_row.{{ column }}
+    cells.{{ column }}
 {%- endmacro %}
 
 

@@ -10,9 +10,9 @@
 
 {% macro typed_open_rows() %}
 {#- The rows of the loads that are to be cleaned, where every model of silver begins: by row its keys,
-    every column as silver has it (null where the contract does not accept it), and `source_row`, the
-    row of bronze, a struct. A macro and no table: written down they would be half of the bytes of a
-    build. -#}
+    every column as silver has it (null where the contract does not accept it), and what the workbook
+    says: `cells`, a struct by column, `_extra`, the further columns, and where it lies. A macro and no
+    table: written down they would be half of the bytes of a build. -#}
 {%- set contract = var('source_contract') -%}
 
 with
@@ -42,7 +42,7 @@ open_rows as (
 
 ),
 
--- the source row is set apart: some of its columns bear the name that silver gives to the value
+-- the workbook's cells are set apart: some bear the name that silver gives to the typed value
 final as (
 
     select
@@ -53,7 +53,15 @@ final as (
         {%- for column, rule in contract.items() %}
         {{ typed_value(column, contract) }} as {{ rule.silver }},
         {%- endfor %}
-        struct(open_rows.*) as source_row
+        struct(
+            {%- for column in contract %}
+            {{ adapter.quote(column) }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        ) as cells,
+        _extra,
+        _source_file,
+        _source_sha256,
+        _sheet
 
     from open_rows
 

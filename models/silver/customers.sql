@@ -24,7 +24,7 @@ faulty_rows as (
 
 final as (
 
-    select typed_rows.* except (source_row)
+    select typed_rows.* except (cells, _extra, _source_file, _source_sha256, _sheet)
 
     from typed_rows
 

@@ -73,15 +73,7 @@ examined as (
             each -> each.code is not null
         ) as faults,
         sha2(
-            to_json(struct(
-                struct(
-                    {%- for column in contract %}
-                    source_row.{{ adapter.quote(column) }}{{ ',' if not loop.last }}
-                    {%- endfor %}
-                ) as cells,
-                array_sort(map_entries(source_row._extra)) as extra
-            )),
-            256
+            to_json(struct(suspects.cells, array_sort(map_entries(suspects._extra)) as extra)), 256
         ) as row_hash
 
     from suspects
@@ -117,13 +109,10 @@ contenders as (
 
 ),
 
-final as (
+rejected as (
 
     select
-        _batch_id,
-        _row_number,
-        extract_date,
-        source_row,
+        *,
         if(
             is_sound,
             array(
@@ -139,6 +128,24 @@ final as (
     from contenders
 
     where not is_sound or copy_number > 1 or standing > 1
+
+),
+
+final as (
+
+    select
+        rejected.cells.*,
+        rejected._extra,
+        rejected._batch_id,
+        rejected._source_file,
+        rejected._source_sha256,
+        rejected._sheet,
+        rejected._row_number,
+        rejected._loaded_at,
+        rejected.extract_date,
+        rejected.reasons
+
+    from rejected
 
 )
 

@@ -10,23 +10,4 @@
 
 -- depends_on: {{ ref('open_loads') }}
 
-with
-
-faulty_rows as (
-
-    select * from {{ ref('faulty_rows') }}
-
-),
-
-final as (
-
-    select
-        source_row.* except (_extract_date),
-        extract_date,
-        reasons
-
-    from faulty_rows
-
-)
-
-select * from final
+select * from {{ ref('faulty_rows') }}

@@ -1,5 +1,5 @@
 """The code stays as it was meant: short functions, no logic written twice, no module that nothing
-uses, no table without its description beside it. What linters know is left to them (`make lint`)."""
+uses, no table without its description beside it. What linters know is left to `make lint`."""
 
 import ast
 import re
