@@ -41,14 +41,33 @@ bench: .venv/.ready ## Ours beside what people would use instead: an hour, on a 
 	@# The servers that it starts beside ours are those of the tests.
 	@PYTHONPATH=tests/integration .venv/bin/python -m benchmarks $(ARGS)
 
-lint: .venv/.ready ## ruff, mypy, sqlfluff, import rules, Dockerfile, compose file, secrets
+LINTERS := lint-python lint-types lint-imports lint-dependencies lint-sql lint-docker lint-secrets
+.PHONY: $(LINTERS)
+
+lint: .venv/.ready ## ruff, mypy, import rules, sqlfluff, Dockerfile and compose file, secrets
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(LINTERS)
+
+lint-python:
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+
+lint-types:
 	@.venv/bin/mypy
+
+lint-imports:
 	@.venv/bin/lint-imports
-	@.venv/bin/sqlfluff lint --processes 2 models tests/gate
+
+lint-dependencies:
+	@.venv/bin/deptry --no-ansi .
+
+lint-sql:
+	@.venv/bin/sqlfluff lint models tests/gate
+
+lint-docker:
 	@.venv/bin/hadolint docker/spark/Dockerfile
 	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+
+lint-secrets:
 	@.venv/bin/detect-secrets-hook --exclude-files '^(uv.lock|lakehouse/jars.toml)$$' $$(git ls-files)
 
 lock: ## Refresh uv.lock

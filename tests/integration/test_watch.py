@@ -48,7 +48,7 @@ def hash_of(text: str) -> float:
 @pytest.mark.parametrize(
     ("seed", "asked"),
     [
-        pytest.param(1, (7, 8, 9), id="1"),
+        pytest.param(1, (8, 9), id="1"),
         *(
             pytest.param(seed, range(1, 13), id=f"{seed}, each month", marks=pytest.mark.long)
             for seed in range(1, 11)
