@@ -23,9 +23,9 @@ from trainer import bootstrap, evaluate, folds, leaks, registry
 from trainer.crossvalidate import KEPT, Fit, folds_of, predict
 from trainer.evaluate import OUT_OF_FOLD, Metrics
 from trainer.explain import log_odds_column
-from trainer.kinds import LABEL, each
 from trainer.offers import Campaign
 from trainer.parameters import Parameters
+from trainer.pipeline import LABEL, each
 from trainer.promotion import slices_column
 from trainer.record import ModelRecord
 from trainer.rows import TrainingRows, prepare

@@ -8,8 +8,8 @@ from pyspark.sql.connect.dataframe import DataFrame
 
 from lakehouse.service import Say
 from trainer.evaluate import HOLDOUT
-from trainer.kinds import INPUTS, LABEL, each, estimator
-from trainer.parameters import KINDS, Parameters
+from trainer.parameters import Parameters
+from trainer.pipeline import INPUTS, LABEL, each, estimator
 from trainer.rows import WHOSE
 
 # What a prediction keeps of its row: whose it is, and what the bootstrap and the next model ask.
@@ -44,8 +44,8 @@ def folds_of(kind: str, parameters: Parameters) -> list[Fit]:
 
 def fits(parameters: Parameters) -> list[Fit]:
     """Every training of a run's cross-validation, those of the slow kind first."""
-    # A long fit that begins last would leave the other thread idle.
-    slow_first = list(reversed(KINDS))
+    # A long fit that begins last would leave the other thread idle; the challenger is the slow one.
+    slow_first = list(reversed(parameters.rivals))
     return [fit for kind in slow_first for fit in folds_of(kind, parameters)] + [
         Fit(kind, HOLDOUT, "is_holdout", "hold-out", parameters) for kind in slow_first
     ]

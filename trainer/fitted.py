@@ -3,23 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyspark.ml.classification import GBTClassificationModel, LogisticRegressionModel
+from pyspark.ml.classification import GBTClassificationModel
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.errors import ChurnError
 from trainer.forms import Form, LinearForm, Node, TreesForm
-from trainer.kinds import Fitted
+from trainer.kinds import KINDS
 
 
 def read_form(
     spark: SparkSession,
-    fitted: Fitted,
+    kind: str,
+    fitted: Any,
     saved: str,
     inputs: Sequence[str],
     means: Mapping[str, float],
 ) -> Form:
-    """The form of a fitted model whose pipeline was saved to `saved`."""
-    if isinstance(fitted, LogisticRegressionModel):
+    """The form of a fitted model of that kind whose pipeline was saved to `saved`."""
+    if KINDS[kind].form == "linear":
         coefficients = [float(each) for each in fitted.coefficients.toArray()]
         return LinearForm(
             intercept=float(fitted.intercept),

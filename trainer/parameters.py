@@ -8,31 +8,9 @@ from typing import Any
 import yaml
 
 from lakehouse.errors import ChurnError, Unusable
+from trainer.kinds import KINDS
 
 DECLARED = Path(__file__).with_name("parameters.yml")
-LOGISTIC_REGRESSION = "logistic_regression"
-GRADIENT_BOOSTED_TREES = "gradient_boosted_trees"
-KINDS = (LOGISTIC_REGRESSION, GRADIENT_BOOSTED_TREES)
-
-
-@dataclass(frozen=True)
-class LogisticRegressionParameters:
-    """L2 strength on standardised inputs, and where the optimiser stops."""
-
-    reg_param: float
-    max_iter: int
-    tol: float
-
-
-@dataclass(frozen=True)
-class TreesParameters:
-    """Shape of the boosted ensemble: `max_iter` trees of `max_depth`."""
-
-    max_iter: int
-    max_depth: int
-    step_size: float
-    max_bins: int
-    min_instances_per_node: int
 
 
 @dataclass(frozen=True)
@@ -72,13 +50,17 @@ class Parameters:
     holdout_share: float
     threshold: float
     log1p: tuple[str, ...]
-    logistic_regression: LogisticRegressionParameters
-    gradient_boosted_trees: TreesParameters
+    kinds: dict[str, dict[str, float]]
     champion: ChampionRule
     leaks: LeakRule
     promotion: PromotionRule
     slices: dict[str, dict[str, str]]
     forbidden_features: tuple[str, ...]
+
+    @property
+    def rivals(self) -> tuple[str, str]:
+        """The kinds that a run compares."""
+        return self.champion.default, self.champion.challenger
 
     def shown(self) -> dict[str, Any]:
         """As JSON types, for the record and the version's hash.
@@ -86,6 +68,7 @@ class Parameters:
         Rules of who may take over, and which slices are looked at, don't decide what a model is.
         """
         shown = asdict(self)
+        shown |= shown.pop("kinds")
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in shown.items()
@@ -101,10 +84,7 @@ def read_parameters(path: Path = DECLARED) -> Parameters:
     """
     declared = yaml.safe_load(path.read_text())
     try:
-        kinds = declared.pop("kinds")
         parameters = Parameters(
-            logistic_regression=LogisticRegressionParameters(**kinds.pop(LOGISTIC_REGRESSION)),
-            gradient_boosted_trees=TreesParameters(**kinds.pop(GRADIENT_BOOSTED_TREES)),
             champion=ChampionRule(**declared.pop("champion")),
             leaks=LeakRule(**declared.pop("leaks")),
             promotion=PromotionRule(**declared.pop("promotion")),
@@ -114,8 +94,6 @@ def read_parameters(path: Path = DECLARED) -> Parameters:
         )
     except (AttributeError, KeyError, TypeError) as fault:
         raise _wrong(path, f"a parameter is missing or unknown: {fault}") from fault
-    if kinds:
-        raise _wrong(path, f"unknown kinds of model: {', '.join(kinds)}")
     _check(parameters, path)
     return parameters
 
@@ -129,11 +107,10 @@ def recipe(shown: dict[str, Any], declared: Parameters) -> Parameters:
     return replace(
         declared,
         **{
-            **shown,
+            **{name: value for name, value in shown.items() if name not in declared.kinds},
             "log1p": tuple(shown["log1p"]),
             "forbidden_features": tuple(shown["forbidden_features"]),
-            "logistic_regression": LogisticRegressionParameters(**shown["logistic_regression"]),
-            "gradient_boosted_trees": TreesParameters(**shown["gradient_boosted_trees"]),
+            "kinds": {kind: shown[kind] for kind in declared.kinds},
             "champion": ChampionRule(**shown["champion"]),
         },
     )
@@ -146,8 +123,13 @@ def _check(parameters: Parameters, path: Path) -> None:
     for name in ("holdout_share", "threshold"):
         if not 0 < getattr(parameters, name) < 1:
             raise _wrong(path, f"{name} is {getattr(parameters, name)}, not between 0 and 1")
-    if {rule.default, rule.challenger} != set(KINDS):
-        raise _wrong(path, f"champion.default and .challenger must be {' and '.join(KINDS)}")
+    if parameters.kinds.keys() != KINDS.keys():
+        raise _wrong(path, f"kinds must be {', '.join(KINDS)}")
+    for name, kind in KINDS.items():
+        if parameters.kinds[name].keys() != set(kind.settings):
+            raise _wrong(path, f"the settings of {name} must be {', '.join(kind.settings)}")
+    if rule.default == rule.challenger or not {rule.default, rule.challenger} <= KINDS.keys():
+        raise _wrong(path, f"champion.default and .challenger must be two of {', '.join(KINDS)}")
 
 
 def _wrong(path: Path, why: str) -> ChurnError:

@@ -20,8 +20,8 @@ from lakehouse.whole_files import written_whole
 from trainer import bootstrap, registry
 from trainer.bootstrap import Interval
 from trainer.explain import log_odds_column
-from trainer.kinds import LABEL
 from trainer.parameters import Parameters, PromotionRule
+from trainer.pipeline import LABEL
 from trainer.record import ModelRecord
 from trainer.rows import TrainingRows
 

@@ -8,8 +8,8 @@ from pyspark.sql.connect.dataframe import DataFrame
 
 from lakehouse.errors import Unusable
 from trainer import folds
-from trainer.kinds import LABEL, assembly, derived
 from trainer.parameters import Parameters
+from trainer.pipeline import LABEL, assembly, derived
 
 if TYPE_CHECKING:
     from feature_repo.training import TrainingSet

@@ -16,7 +16,7 @@ from lakehouse.sql import literal, query, with_values
 from trainer import deciles, registry
 from trainer.deciles import Deciles, Last
 from trainer.explain import reasons_column
-from trainer.kinds import each
+from trainer.pipeline import each
 from trainer.record import ModelRecord
 from trainer.words import read_reasons, reasons_for
 

@@ -12,14 +12,14 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from trainer import evaluate, kinds, leaks, promotion, registry
+from trainer import evaluate, leaks, pipeline, promotion, registry
 from trainer.champion import Choice, choose
 from trainer.crossvalidate import fits, predict
 from trainer.evaluate import Curves, Metrics
 from trainer.fitted import read_form
 from trainer.forms import Form
 from trainer.lineage import lineage
-from trainer.parameters import KINDS, Parameters, check_features, read_parameters
+from trainer.parameters import Parameters, check_features, read_parameters
 from trainer.promotion import Decision
 from trainer.record import ModelRecord
 from trainer.rows import TrainingRows, prepare
@@ -143,7 +143,7 @@ def _train_version(  # long: names all that a model is made of
             curves=curves,
             parameters=parameters.shown(),
             features=list(training.features),
-            derived=kinds.derived(parameters),
+            derived=pipeline.derived(parameters),
             form=form,
             extract_date=training.extract_date,
             signature=training.signature,
@@ -181,7 +181,7 @@ def _judge(
 def _choose(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) -> Choice:
     fold_auc = {
         kind: [evaluations[kind][f"fold_{k}"].roc_auc for k in range(parameters.folds)]
-        for kind in KINDS
+        for kind in parameters.rivals
     }
     return choose(fold_auc, parameters.champion)
 
@@ -194,18 +194,20 @@ def fit_final(
     And what the same recipe computes that has not seen the hold-out; its pipeline is kept below.
     """
     spark = rows.frame.sparkSession
-    added = kinds.derived(parameters)
+    added = pipeline.derived(parameters)
 
     def fit(part: tuple[DataFrame, str]) -> Form:
         frame, to = part
-        fitted = kinds.estimator(kind, parameters).fit(frame.select(kinds.LABEL, kinds.INPUTS))
-        kinds.pipeline(training.features, added, fitted).write().overwrite().save(to)
-        return read_form(spark, fitted, to, [*training.features, *added], rows.means)
+        fitted = pipeline.estimator(kind, parameters).fit(
+            frame.select(pipeline.LABEL, pipeline.INPUTS)
+        )
+        pipeline.pipeline(training.features, added, fitted).write().overwrite().save(to)
+        return read_form(spark, kind, fitted, to, [*training.features, *added], rows.means)
 
     # One after the other: the first one overwrites what lies below its place.
-    whole = kinds.each(spark, fit, [(rows.frame, place)])[0]
+    whole = pipeline.each(spark, fit, [(rows.frame, place)])[0]
     held_out = rows.frame.where("not is_holdout")
-    return whole, kinds.each(spark, fit, [(held_out, f"{place}/{HELD_OUT}")])[0]
+    return whole, pipeline.each(spark, fit, [(held_out, f"{place}/{HELD_OUT}")])[0]
 
 
 @contextmanager

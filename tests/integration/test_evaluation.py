@@ -15,8 +15,8 @@ from lakehouse import spark_server
 from lakehouse.sql import query
 from trainer import registry
 from trainer.forms import log_odds, with_derived
-from trainer.kinds import each
 from trainer.offers import read_campaign
+from trainer.pipeline import each
 from trainer.score import scored
 from trainer.scorer import probability
 

@@ -21,8 +21,9 @@ from trainer import deciles, evaluate, folds, registry
 from trainer.crossvalidate import fits, predict
 from trainer.explain import contribution
 from trainer.forms import log_odds, with_derived
-from trainer.kinds import derived, each
-from trainer.parameters import KINDS, Parameters, read_parameters
+from trainer.kinds import KINDS
+from trainer.parameters import Parameters, read_parameters
+from trainer.pipeline import derived, each
 from trainer.record import ModelRecord
 from trainer.rows import prepare
 from trainer.score import score, scored
@@ -350,8 +351,7 @@ def test_progress_names_the_folds(trained: Trained) -> None:
     parameters: Parameters = replace(read_parameters(), folds=2)
     quick = replace(
         parameters,
-        gradient_boosted_trees=replace(parameters.gradient_boosted_trees, max_iter=1),
-        logistic_regression=replace(parameters.logistic_regression, max_iter=1),
+        kinds={kind: {**each, "max_iter": 1} for kind, each in parameters.kinds.items()},
     )
     said: list[str] = []
     rows = prepare(a_training_set(gold_rows(trained.spark), "quick"), quick)

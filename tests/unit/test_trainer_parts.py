@@ -17,8 +17,8 @@ from trainer import record as records
 from trainer.champion import choose
 from trainer.explain import contribution, reasons_column
 from trainer.forms import Form, LinearForm, Node, TreesForm, from_json, log_odds, to_json
-from trainer.kinds import derived
 from trainer.parameters import DECLARED, ChampionRule, check_features, read_parameters
+from trainer.pipeline import derived
 from trainer.record import ModelRecord
 from trainer.words import Flags, Reason, read_reasons, reasons_for
 
@@ -78,6 +78,9 @@ def test_the_declared_parameters_are_read() -> None:
         ("threshold: 0.5", "threshold: 1.5"),
         ("seed: 42", "sead: 42"),
         ("    reg_param: 0.001", ""),
+        ("    max_depth: 2", "    max_dept: 2"),
+        ("  gradient_boosted_trees:\n", "  forest:\n"),
+        ("challenger: gradient_boosted_trees", "challenger: forest"),
         ("default: logistic_regression", "default: gradient_boosted_trees"),
     ],
 )
