@@ -133,6 +133,12 @@ def test_a_stale_state_file_does_not_stop_anybody(homes: Homes, tables: Home) ->
     assert home.churn_json("status")["spark"]["state"] == "stopped"
 
 
+def test_hive_can_list_its_functions(tables: Home) -> None:
+    """It does when a session is closed; where it can't, sessions that close beside it never end."""
+    names = "java_method('org.apache.hadoop.hive.ql.exec.FunctionRegistry', 'getFunctionNames')"
+    assert "get_splits" in tables.value(f"select {names}")
+
+
 def test_another_run_is_named(tables: Home) -> None:
     held = acquire(tables.settings, "the holder of this test", lambda _: None)
     try:
