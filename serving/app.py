@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import msgspec
 from fastapi import Body, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
