@@ -180,7 +180,7 @@ def _fits(rows: DataFrame, kind: str, parameters: Parameters, protocol: Protocol
             title = f"learning curve, {share:.0%}, {fit.title}"
             found.append(replace(fit, name=f"share_{share}", trained=trained, title=title))
     for number, others in enumerate(protocol.grid.get(kind, [])):
-        tried = replace(parameters, **{kind: replace(getattr(parameters, kind), **others)})
+        tried = parameters.with_settings(kind, **others)
         for fit in folds_of(kind, tried):
             title = f"other parameters, {_in_words(others)}, {fit.title}"
             found.append(replace(fit, name=f"grid_{number}", title=title))

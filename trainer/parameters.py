@@ -62,6 +62,10 @@ class Parameters:
         """The kinds that a run compares."""
         return self.champion.default, self.champion.challenger
 
+    def with_settings(self, kind: str, **settings: float) -> "Parameters":
+        """The same but for some settings of one kind."""
+        return replace(self, kinds={**self.kinds, kind: {**self.kinds[kind], **settings}})
+
     def shown(self) -> dict[str, Any]:
         """As JSON types, for the record and the version's hash.
 

@@ -19,24 +19,10 @@ from trainer.score import score
 from trainer.train import Training, train_on
 
 
-def with_setting(
-    parameters: Parameters, kind: str, **settings: float
-) -> dict[str, dict[str, float]]:
-    """The kinds' settings, some of one kind's others."""
-    return {**parameters.kinds, kind: {**parameters.kinds[kind], **settings}}
-
-
 # The kind that wins on this workbook, and little of the other one: it takes most of the time.
-QUICK = replace(
-    read_parameters(),
-    kinds=with_setting(read_parameters(), "gradient_boosted_trees", max_iter=1),
-)
+QUICK = read_parameters().with_settings("gradient_boosted_trees", max_iter=1)
 # An honest but poor recipe: nothing of the curve in tenure, and shrunk until little is left.
-POOR = replace(
-    QUICK,
-    log1p=(),
-    kinds=with_setting(QUICK, "logistic_regression", reg_param=3.0),
-)
+POOR = replace(QUICK.with_settings("logistic_regression", reg_param=3.0), log1p=())
 
 
 class Contest:
