@@ -18,7 +18,6 @@ from trainer.parameters import Parameters, read_parameters
 from trainer.score import score
 from trainer.train import Training, train_on
 
-
 # The kind that wins on this workbook, and little of the other one: it takes most of the time.
 QUICK = read_parameters().with_settings("gradient_boosted_trees", max_iter=1)
 # An honest but poor recipe: nothing of the curve in tenure, and shrunk until little is left.
