@@ -77,8 +77,11 @@ def _figures(results: Mapping[str, Any]) -> Iterator[str]:
 
 def _plot(cases: Mapping[str, Any]) -> None:
     drawn = [case for case in TITLES if case in cases]
-    figure = Figure(figsize=(8, 1.9 * len(drawn)), layout="constrained")
-    for axes, case in zip(figure.subplots(len(drawn), squeeze=False)[:, 0], drawn, strict=True):
+    # inches: a bar for each side, and room for the title and the scale
+    heights = [0.8 + 0.2 * len(cases[case]["sides"]) for case in drawn]
+    figure = Figure(figsize=(8, sum(heights)), layout="constrained")
+    rows = figure.subplots(len(drawn), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, case in zip(rows, drawn, strict=True):
         sides = cases[case]["sides"]
         medians = [each["median_s"] for each in sides.values()]
         ends = [
