@@ -23,7 +23,7 @@ SHORTEST_DUPLICATE = 6
 # What begins a file says what it needs, not what it does: imports, a model's configuration, its
 # import CTEs. Lines of brackets alone say nothing.
 NEEDED = re.compile(
-    r"^(from \S+ )?import (\w.*|\([^)]*\))$"
+    r"^(from \S+ )?import (\w[^\n]*|\([^)]*\))$"
     r"|\{\{\s*config\(.*?\)\s*\}\}"
     r"|^\w+ as \(\s*select \* from \{\{ (ref|source)\([^}]*\}\}(\s*where \{\{[^}]*\}\})?\s*\),$",
     re.MULTILINE | re.DOTALL,
@@ -98,6 +98,7 @@ def test_nothing_is_written_twice() -> None:
     [
         ("a = 1", True),
         ("import a", False),
+        ("import a\na = 1", True),
         ("from a import (\n    b,\n    c,\n)", False),
         ("# why", False),
         ("{{ config(\n    materialized='table',\n) }}", False),
