@@ -89,6 +89,7 @@ def read_parameters(path: Path = DECLARED) -> Parameters:
     declared = yaml.safe_load(path.read_text())
     try:
         parameters = Parameters(
+            kinds=_settings(declared.pop("kinds")),
             champion=ChampionRule(**declared.pop("champion")),
             leaks=LeakRule(**declared.pop("leaks")),
             promotion=PromotionRule(**declared.pop("promotion")),
@@ -111,13 +112,27 @@ def recipe(shown: dict[str, Any], declared: Parameters) -> Parameters:
     return replace(
         declared,
         **{
-            **{name: value for name, value in shown.items() if name not in declared.kinds},
+            **{name: value for name, value in shown.items() if name not in KINDS},
             "log1p": tuple(shown["log1p"]),
             "forbidden_features": tuple(shown["forbidden_features"]),
-            "kinds": {kind: shown[kind] for kind in declared.kinds},
+            "kinds": _settings({kind: shown[kind] for kind in KINDS}),
             "champion": ChampionRule(**shown["champion"]),
         },
     )
+
+
+def _settings(kinds: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The kinds' settings, which are those that the kinds have.
+
+    Raises:
+        KeyError: a kind or a setting is missing, or is none.
+    """
+    if kinds.keys() != KINDS.keys():
+        raise KeyError(f"the kinds are {', '.join(KINDS)}")
+    for name, kind in KINDS.items():
+        if kinds[name].keys() != set(kind.settings):
+            raise KeyError(f"the settings of {name} are {', '.join(kind.settings)}")
+    return kinds
 
 
 def _check(parameters: Parameters, path: Path) -> None:
@@ -127,11 +142,6 @@ def _check(parameters: Parameters, path: Path) -> None:
     for name in ("holdout_share", "threshold"):
         if not 0 < getattr(parameters, name) < 1:
             raise _wrong(path, f"{name} is {getattr(parameters, name)}, not between 0 and 1")
-    if parameters.kinds.keys() != KINDS.keys():
-        raise _wrong(path, f"kinds must be {', '.join(KINDS)}")
-    for name, kind in KINDS.items():
-        if parameters.kinds[name].keys() != set(kind.settings):
-            raise _wrong(path, f"the settings of {name} must be {', '.join(kind.settings)}")
     if rule.default == rule.challenger or not {rule.default, rule.challenger} <= KINDS.keys():
         raise _wrong(path, f"champion.default and .challenger must be two of {', '.join(KINDS)}")
 
