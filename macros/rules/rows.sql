@@ -85,6 +85,16 @@
 {% endmacro %}
 
 
+{% macro plain_features(contract, types) %}
+    {#- The columns of silver of those types, which are features as they are: all but the label. -#}
+    {%- set names = [] -%}
+    {%- for rule in contract.values() if rule.type in types and not rule.is_label -%}
+        {%- do names.append(rule.silver) -%}
+    {%- endfor -%}
+    {{ return(names) }}
+{% endmacro %}
+
+
 {% macro one_hot_columns(contract) %}
     {#- Pairs of one-hot column and the condition it stands for, over the declared categories. -#}
     {%- set columns = [] -%}

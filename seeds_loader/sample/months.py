@@ -9,7 +9,7 @@ the base, and each goes to one of a few candidates with odds of their probabilit
 joins is then like who left, and no feature drifts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from zlib import crc32
@@ -71,13 +71,14 @@ def simulate(parameters: SampleParameters) -> Iterator[Month]:
     The customers of a month depend on rows, seed and the months before it, not on `dirt`, which
     has random numbers of its own.
     """
+    columns = read_contract().columns
     rng = np.random.default_rng([parameters.seed, 0])
     dirt_rng = np.random.default_rng([parameters.seed, 1]) if parameters.dirt else None
     base = _first_base(rng, parameters.rows)
     for extract_date in parameters.extract_dates:
         if extract_date != parameters.start:
             base = _next_base(rng, base)
-        yield _as_month(extract_date, _as_customers(base), dirt_rng)
+        yield _as_month(extract_date, _as_customers(base, columns), dirt_rng)
 
 
 def _first_base(rng: np.random.Generator, rows: int) -> Base:
@@ -148,10 +149,10 @@ def _id_text(numbers: np.ndarray) -> np.ndarray:
     return text.view("S10").ravel().astype("U10").astype(object)
 
 
-def _as_customers(base: Base) -> pd.DataFrame:
+def _as_customers(base: Base, columns: Sequence[Column]) -> pd.DataFrame:
     people = base.people
     tenure = people["tenure"].to_numpy(dtype=np.int64)
-    columns: dict[str, np.ndarray] = {
+    known: dict[str, np.ndarray] = {
         "customerID": _id_text(base.ids),
         "SeniorCitizen": people["SeniorCitizen"].to_numpy(dtype=np.int64),
         "tenure": tenure,
@@ -160,11 +161,11 @@ def _as_customers(base: Base) -> pd.DataFrame:
     }
     codes = people.assign(Churn=base.leaves.astype(np.int8))
     for name, labels in s.LABELS.items():
-        columns[name] = np.array(labels, dtype=object)[codes[name].to_numpy()]
+        known[name] = np.array(labels, dtype=object)[codes[name].to_numpy()]
     return pd.DataFrame(
         {
-            column.name: columns[column.name] if column.name in columns else drawn(column, base.ids)
-            for column in read_contract().columns
+            column.name: known[column.name] if column.name in known else drawn(column, base.ids)
+            for column in columns
         }
     )
 

@@ -37,8 +37,8 @@ final as (
         _loaded_at as created_timestamp,
 
         -- numbers
-        {%- for rule in contract.values() if rule.type in ('integer', 'number') %}
-        {{ rule.silver }},
+        {%- for name in plain_features(contract, ['integer', 'number']) %}
+        {{ name }},
         {%- endfor %}
         avg_historical_charge,
         case when avg_historical_charge = 0 then 1.0::double else monthly_charges / avg_historical_charge end
@@ -63,8 +63,8 @@ final as (
 
         -- flags
         cast(tenure > 24 and monthly_charges > 80 as int) as is_high_value,
-        {%- for rule in contract.values() if rule.type == 'flag' and not rule.is_label %}
-        {{ rule.silver }},
+        {%- for name in plain_features(contract, ['flag']) %}
+        {{ name }},
         {%- endfor %}
         {%- for column in one_hot_columns(contract) %}
         cast({{ column.condition }} as int) as {{ column.name }},
