@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
@@ -67,8 +67,12 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
     history = publications(spark)
     features = [feature.name for feature in read_features()]
     state = {table: pinned(spark, table) for table in (FEATURES, LABELS)}
-    _check(spark, state, history)
-    rows, label = _labelled(spark.table(state[LABELS]), history)
+    empty = _check(spark, state, history, features)
+    usable = _since_the_last_of(empty, history)
+    rows, label = _labelled(spark.table(state[LABELS]), usable)
+    if left_out := len(history) - len(usable):
+        reason = f"{label.reason} (left out: {left_out} from before a feature was declared)"
+        label = replace(label, reason=reason)
     say(f"label: {label.reason}")
 
     def retrieve() -> DataFrame:
@@ -80,9 +84,9 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
         retrieve=retrieve,
         features=features,
         extract_date=latest.extract_date,
-        signature=signature(label.kind, history, features),
+        signature=signature(label.kind, usable, features),
         label=label,
-        batches=published if label.kind == OBSERVED else published[-1:],
+        batches=published[-len(usable) :] if label.kind == OBSERVED else published[-1:],
         published=published,
     )
 
@@ -98,16 +102,28 @@ def signature(kind: str, history: Sequence[Publication], features: list[str]) ->
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def _check(spark: SparkSession, state: Mapping[str, str], history: Sequence[Publication]) -> None:
-    """Features and labels of each published date are those of its publication, all of them."""
+def _check(
+    spark: SparkSession,
+    state: Mapping[str, str],
+    history: Sequence[Publication],
+    features: Sequence[str],
+) -> set[datetime]:
+    """Features and labels of each published date are those of its publication, all of them.
+
+    Returns the event timestamps of extracts in which a feature has no value at all.
+    """
+    columns = {FEATURES: features, LABELS: ["churned"]}
+    empty: set[datetime] = set()
     for table, view in state.items():
+        filled = ", ".join(f"count(`{name}`)" for name in columns[table])
         found = spark.sql(
-            f"select event_timestamp, created_timestamp, count(*) as customers from {view} "
+            "select event_timestamp, created_timestamp, count(*) as customers, "
+            f"array_min(array({filled})) as filled from {view} "
             "group by event_timestamp, created_timestamp"
         ).toArrow()
+        rows = found.to_pylist()
         there = {
-            (row["event_timestamp"], row["created_timestamp"], row["customers"])
-            for row in found.to_pylist()
+            (row["event_timestamp"], row["created_timestamp"], row["customers"]) for row in rows
         }
         for each in history:
             if (each.event_timestamp, each.created, each.customers) not in there:
@@ -116,6 +132,17 @@ def _check(spark: SparkSession, state: Mapping[str, str], history: Sequence[Publ
                     where=f"{table} against gold.publications",
                     remedy="`churn build` publishes the rest, then train again",
                 )
+        empty |= {row["event_timestamp"] for row in rows if row["filled"] == 0}
+    return empty
+
+
+def _since_the_last_of(
+    empty: Collection[datetime], history: Sequence[Publication]
+) -> Sequence[Publication]:
+    """The extracts after the last one that is from before a feature was declared; the latest one
+    takes part in any case, and whoever trains says what it lacks."""
+    places = [place for place, each in enumerate(history, 1) if each.event_timestamp in empty]
+    return history[max(places, default=0) :] or history[-1:]
 
 
 def _labelled(labels: DataFrame, history: Sequence[Publication]) -> tuple[DataFrame, Label]:

@@ -162,4 +162,6 @@ def _line(new: Load) -> pa.Table:
 
 
 def _append(spark: SparkSession, rows: pa.Table, table: str) -> None:
-    spark.createDataFrame(rows).write.format("delta").mode("append").saveAsTable(table)
+    frame = spark.createDataFrame(rows)
+    # A column that the contract has only now is added; the rows of before have none of it.
+    frame.write.format("delta").mode("append").option("mergeSchema", "true").saveAsTable(table)

@@ -83,25 +83,31 @@ def test_every_layer_has_and_describes_it(project: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.long
-def test_it_is_published_online_and_an_input_of_the_model(
+def test_from_its_first_month_on_it_is_published_online_and_an_input_of_the_model(
     project: Path, homes: Homes, tmp_path: Path
 ) -> None:
-    made = homes.new("column")
-    home = replace(made, environ={**made.environ, "PYTHONPATH": str(project)})
-    home.churn("sample", "--rows", str(ROWS), "--out", tmp_path)
-    (workbook,) = tmp_path.glob("*.xlsx")
-    summary: dict[str, Any] = home.churn_json("run", workbook)
+    """A month goes before in which the workbook has it already and the contract has not."""
+    before = homes.new("column")
+    home = replace(before, environ={**before.environ, "PYTHONPATH": str(project)})
+    home.churn("sample", "--rows", str(ROWS), "--months", "2", "--out", tmp_path)
+    first, second = sorted(tmp_path.glob("*.xlsx"))
+    before.churn("run", first)
+    summary: dict[str, Any] = home.churn_json("run", second)
     assert summary["counts"]["gold"] == summary["counts"]["online_verified"] == ROWS
     assert summary["counts"]["scored"] == ROWS
-    found = home.sql(
+    assert "left out: 1 from before a feature was declared" in summary["model"]["label"]["reason"]
+    months = home.sql(
         """
-        select max(support_calls) as most, avg(roams) as share,
+        select extract_date, max(support_calls) as most, avg(roams) as share,
             count_if(plan_basic + plan_family_and_friends = 1) as planned
-        from gold.customer_features
+        from gold.customer_features group by extract_date order by extract_date
         """
-    )[0]
-    assert found["most"] == 9
-    assert 0.4 < found["share"] < 0.6
-    assert found["planned"] == ROWS
-    record = json.loads(next(home.path.rglob("record.json")).read_text())
+    )
+    assert months[0] | {"extract_date": None} == dict.fromkeys(months[0]) | {"planned": 0}
+    assert months[1]["most"] == 9
+    assert 0.4 < months[1]["share"] < 0.6
+    assert months[1]["planned"] == ROWS
+    record = json.loads(
+        (home.path / "models" / summary["model"]["version"] / "record.json").read_text()
+    )
     assert set(record["features"]) >= FEATURES
