@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cli import job
-from cli.front_page import EVALUATION
+from cli import single_steps
+from cli.pages.front_page import EVALUATION
+from cli.pages.report import count, decimal, page, percent
 from cli.progress import Steps
-from cli.report import count, decimal, page, percent
 from cli.tracked import follow_registry
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
@@ -30,7 +30,7 @@ def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
     Raises:
         lakehouse.errors.Unusable: no model was trained yet.
     """
-    record, evaluated = job.evaluate_only(settings, steps, again)
+    record, evaluated = single_steps.evaluate_only(settings, steps, again)
     figures = {**record.summary(), **evaluated}
     path = registry.folder(settings) / record.version / EVALUATION
     if not path.exists() or steps.seconds:
@@ -98,7 +98,7 @@ class Row:
 
 def _views(figures: dict[str, Any]) -> dict[str, Any]:
     # Draws, which takes a second to import.
-    from cli.evaluation_plots import plots
+    from cli.pages.evaluation_plots import plots
 
     return {
         "figures": figures,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.connect.session import SparkSession
 
@@ -20,7 +20,7 @@ from cli.progress import Step, Steps
 from cli.tracked import follow_registry, opening
 from cli.watch import watched
 from lakehouse import commits, spark_server
-from lakehouse.errors import ChurnError, GateRefused, Unusable
+from lakehouse.errors import ChurnError, GateRefused
 from lakehouse.published_files import remove_superseded_files
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
@@ -31,14 +31,8 @@ from seeds_loader.load import Load, load
 from seeds_loader.sample import SampleParameters, write_samples
 from seeds_loader.workbook import Extract, read_workbook
 
-# A model's record and its full evaluation.
-Evaluated: TypeAlias = "tuple[ModelRecord, dict[str, Any]]"
-
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
-    from feature_repo.materialize import Online, Write
     from trainer.record import ModelRecord
-    from trainer.score import Scores
-    from trainer.train import Training
 
 STEPS = 12
 # Unit tests check the project's code, not the data: `dbt build` and CI run them, a monthly run
@@ -137,6 +131,15 @@ def lake(
             yield spark
 
 
+@contextmanager
+def writing(
+    settings: Settings, command: str, name: str, steps: Steps, run_id: str | None = None
+) -> Iterator[tuple[SparkSession, Step]]:
+    """The lake and one shown step, for a command that does one thing."""
+    with lake(settings, command, steps, run_id) as spark, steps.step(name) as step:
+        yield spark, step
+
+
 def _run(
     job: Run, spark: SparkSession, extract: Extract, extract_date: ExtractDate
 ) -> dict[str, Any]:
@@ -230,14 +233,15 @@ def build_open_loads(settings: Settings, spark: SparkSession, run_id: str, step:
     A refused load holds back the publishing of the same dbt call; what passed beside it is
     published by a second one.
     """
-    outcome = _dbt_build(settings, DATA_ONLY, run_id, step)
+    outcome = dbt_built(settings, DATA_ONLY, run_id, step)
     if outcome.failures and loads.passed_but_unpublished(spark):
         step.say("a load was refused; publishing the others")
-        outcome = _dbt_build(settings, DATA_ONLY, run_id, step)
+        outcome = dbt_built(settings, DATA_ONLY, run_id, step)
     return outcome
 
 
-def _dbt_build(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> Outcome:
+def dbt_built(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> Outcome:
+    """What dbt made of it, told to the step as work done."""
     outcome = dbt_build(settings, arguments, run_id, step.advance)
     if outcome.work is not None:
         step.works.append(outcome.work)
@@ -389,7 +393,7 @@ def look_after(job: Run, spark: SparkSession) -> None:
 
 def write_report(job: Run, spark: SparkSession) -> Path:
     """The run's page, from its summary and the tables."""
-    from cli.report_data import write_run_report
+    from cli.pages.report_data import write_run_report
 
     job.summary["seconds"] = {**job.summary.get("seconds", {}), **job.steps.seconds}
     return write_run_report(spark, job.summary, job.record, job.folder)
@@ -397,7 +401,7 @@ def write_report(job: Run, spark: SparkSession) -> Path:
 
 def close(job: Run, spark: SparkSession) -> dict[str, Any]:
     """Keep the summary with the run, and return it; the site's front page tells of the run too."""
-    from cli.site import write_front_page
+    from cli.pages.site import write_front_page
 
     summary = write_summary(job)
     write_front_page(job.settings, spark)
@@ -433,145 +437,3 @@ def closing_words(settings: Settings, summary: dict[str, Any]) -> str:
 
 def _stays(promotion: dict[str, Any]) -> str:
     return f"{promotion['champion']} stays the champion: {promotion['reason']}"
-
-
-def ingest(settings: Settings, request: Request, steps: Steps) -> Load:
-    """Workbook to bronze, by itself."""
-    extract, extract_date = read(request, steps)
-    with (
-        lake(settings, "churn ingest", steps, new_run_id()) as spark,
-        steps.step("ingest") as step,
-    ):
-        loaded = load(spark, extract, extract_date, step.say)
-        step.works.append(loader_datasets.loading(settings, extract, loaded))
-        return loaded
-
-
-def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: Steps) -> Outcome:
-    """The dbt part, by itself.
-
-    Raises:
-        GateRefused: a test was red.
-    """
-    run_id = new_run_id()
-    with (
-        lake(settings, "churn build", steps, run_id) as spark,
-        steps.step("build") as step,
-    ):
-        if rebuild and spark.catalog.tableExists("audit.load_verdicts"):
-            loads.requeue(spark, loads.PASSED_AND_LATEST, run_id)
-        if arguments:
-            outcome = _dbt_build(settings, arguments, run_id, step)
-        else:
-            outcome = build_open_loads(settings, spark, run_id, step)
-        remove_superseded_files(settings, spark)
-    if outcome.failures:
-        lines = "".join(f"\n    {line}" for line in outcome.failures)
-        raise GateRefused(
-            f"The gate refused; what did not pass was not published{lines}",
-            where="audit.gate_results, silver.rejected_rows",
-            remedy="correct the workbook and load it again, or look at the rows that it names",
-        )
-    return outcome
-
-
-def materialize_only(settings: Settings, steps: Steps, whole: bool) -> "Online":
-    """The latest published extract online, by itself; the `whole` of it, whatever is there."""
-    from feature_repo.datasets import materializing
-    from feature_repo.materialize import apply, materialize
-
-    with writing(settings, "churn features materialize", "features materialize", steps) as (
-        spark,
-        step,
-    ):
-        apply(settings, step.say)
-        # Who calls it by name has a reason to, whatever the store says of itself.
-        write: Write = "all" if whole else "changed"
-        online = materialize(settings, spark, step.say, write, step.advance)
-        step.works.append(materializing(settings, online.written))
-        return online
-
-
-def train_only(settings: Settings, steps: Steps) -> "Training":
-    """The model, by itself."""
-    from trainer.datasets import training as reads_and_writes
-    from trainer.train import train
-
-    opened = opening(settings)
-    with lake(settings, "churn train", steps) as spark:
-        with steps.step("train") as step:
-            training = train(settings, spark, step.say)
-            step.works.append(reads_and_writes(settings, training.record, training.is_new))
-        follow_registry(settings, steps, opened)
-    return training
-
-
-def evaluate_only(settings: Settings, steps: Steps, again: bool) -> Evaluated:
-    """The champion and its full evaluation, made where it is not there yet, or `again`.
-
-    Raises:
-        Unusable: no model was trained yet.
-    """
-    from trainer import assessment, registry
-    from trainer.offers import read_campaign
-    from trainer.parameters import read_parameters, recipe
-
-    record = registry.champion(settings)
-    if record is None:
-        raise Unusable(
-            "No model has been trained yet",
-            where=str(settings.home / "models"),
-            remedy="`churn run WORKBOOK`, or `churn train` where gold has data",
-        )
-    parameters = recipe(record.parameters, read_parameters())
-    protocol, campaign = assessment.read_protocol(), read_campaign()
-    there = assessment.read(settings, record.version)
-    if there and not again and there["stamp"] == assessment.stamp(parameters, protocol, campaign):
-        return record, there
-    from feature_repo.training import training_set
-
-    with writing(settings, "churn evaluate", "evaluate", steps) as (spark, step):
-        training = training_set(settings, spark, step.say)
-        evaluation = assessment.assess(
-            record, training, parameters, protocol, campaign, step.say, step.advance
-        )
-        assessment.write(settings, record.version, evaluation)
-        step.outcome = f"ROC-AUC {evaluation['cross_validated']['roc_auc']['mean']:.4f}"
-    return record, evaluation
-
-
-def roll_back(settings: Settings, version: str | None, steps: Steps) -> str:
-    """An earlier champion is champion again, with its scores of the latest extract in place."""
-    from trainer import registry
-    from trainer.datasets import scoring as reads_and_writes
-    from trainer.score import score
-
-    with lake(settings, "churn rollback", steps) as spark:
-        with steps.step("rollback") as step:
-            target = registry.roll_back(settings, version)
-            # Those that are there are as they were; for an extract that came later they are made.
-            scores = score(settings, spark, step.say)
-            step.works.append(reads_and_writes(settings, scores.record, scores.written))
-            step.outcome = target
-        follow_registry(settings, steps)
-    return target
-
-
-def score_only(settings: Settings, steps: Steps) -> "Scores":
-    """Batch scores, by themselves."""
-    from trainer.datasets import scoring as reads_and_writes
-    from trainer.score import score
-
-    with writing(settings, "churn score", "score", steps) as (spark, step):
-        scores = score(settings, spark, step.say)
-        step.works.append(reads_and_writes(settings, scores.record, scores.written))
-        return scores
-
-
-@contextmanager
-def writing(
-    settings: Settings, command: str, name: str, steps: Steps, run_id: str | None = None
-) -> Iterator[tuple[SparkSession, Step]]:
-    """The lake and one shown step, for a command that does one thing."""
-    with lake(settings, command, steps, run_id) as spark, steps.step(name) as step:
-        yield spark, step

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from cli.help import Group
 from cli.progress import Steps
 from lakehouse.errors import ChurnError, GateRefused
 from lakehouse.settings import Settings, read_settings
@@ -73,7 +74,10 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="telco-churn")
 def main() -> None:
     """From a telecom's customer workbook to governed tables, features and a churn model."""
@@ -131,7 +135,7 @@ def up(settings: Settings, stay: bool) -> None:
 @command
 def down(settings: Settings) -> None:
     """Stop the Spark server and the embedded online store, and Airflow where it runs."""
-    from cli import airflow as server
+    from cli.airflow import server
     from lakehouse import online_store, spark_server
 
     for name in server.down(settings):
@@ -170,9 +174,11 @@ def ingest(
     settings: Settings, workbook: Path, sheet: str | None, extract_date: datetime | None
 ) -> None:
     """Load WORKBOOK into bronze."""
-    from cli import job
+    from cli import job, single_steps
 
-    loaded = job.ingest(settings, job.Request(workbook, sheet, _day(extract_date)), Steps(3))
+    loaded = single_steps.ingest(
+        settings, job.Request(workbook, sheet, _day(extract_date)), Steps(3)
+    )
     words = "loaded" if loaded.is_new else "was loaded before:"
     click.echo(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
 
@@ -183,9 +189,9 @@ def ingest(
 @command
 def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None:
     """Run the dbt part with its gate; ARGUMENTS go to `dbt build` as they are."""
-    from cli import job
+    from cli import single_steps
 
-    outcome = job.build(settings, arguments, rebuild, Steps(2))
+    outcome = single_steps.build(settings, arguments, rebuild, Steps(2))
     for line in outcome.warnings:
         click.echo(f"warning: {line}")
     click.echo(f"{outcome.passed} of {outcome.tests} tests green")
@@ -199,7 +205,7 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
 @command
 def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
     """Give the rejected rows back as a workbook, with what is wrong with each."""
-    from cli.rejects import write_rejects
+    from cli.workbooks.rejects import write_rejects
 
     click.echo(write_rejects(settings, run_id, out, _say))
 
@@ -224,9 +230,9 @@ def apply(settings: Settings) -> None:
 @command
 def materialize(settings: Settings, whole: bool) -> None:
     """Bring the latest published extract online: the customers who differ."""
-    from cli import job
+    from cli import single_steps
 
-    online = job.materialize_only(settings, Steps(2), whole)
+    online = single_steps.materialize_only(settings, Steps(2), whole)
     click.echo(f"{online.customers:,} customers online")
 
 
@@ -234,7 +240,7 @@ def materialize(settings: Settings, whole: bool) -> None:
 @command
 def feast_ui(settings: Settings) -> None:
     """Feast's own site on the feature store, on loopback."""
-    from cli.feature_ui import serve
+    from cli.pages.feature_ui import serve
 
     serve(settings, _say)
 
@@ -267,9 +273,9 @@ def verify(settings: Settings, as_json: bool) -> None:
 @command
 def train(settings: Settings) -> None:
     """Train on the published extracts; the champion goes only if the new model is better."""
-    from cli import job
+    from cli import single_steps
 
-    training = job.train_only(settings, Steps(3))
+    training = single_steps.train_only(settings, Steps(3))
     click.echo(f"{training.record.version}: {training.in_words()}")
     click.echo(training.decision.reason)
 
@@ -279,9 +285,9 @@ def train(settings: Settings) -> None:
 @command
 def rollback(settings: Settings, version: str | None) -> None:
     """Make the last champion, or VERSION, the champion again; what it replaces stays withdrawn."""
-    from cli import job
+    from cli import single_steps
 
-    click.echo(f"{job.roll_back(settings, version, Steps(3))} is the champion")
+    click.echo(f"{single_steps.roll_back(settings, version, Steps(3))} is the champion")
 
 
 @main.command()
@@ -303,9 +309,9 @@ def evaluate(settings: Settings, again: bool, as_json: bool) -> None:
 @command
 def score(settings: Settings) -> None:
     """Score the customers of the latest published extract with the champion."""
-    from cli import job
+    from cli import single_steps
 
-    scores = job.score_only(settings, Steps(2))
+    scores = single_steps.score_only(settings, Steps(2))
     click.echo(f"{scores.customers:,} customers scored")
 
 
@@ -338,7 +344,7 @@ def watch_champion(settings: Settings, as_json: bool) -> None:
 @command
 def list_customers(settings: Settings, most: int, out: Path) -> None:
     """Write the customers most worth approaching, with reasons and offers, as a workbook."""
-    from cli.risk_list import write_list
+    from cli.workbooks.risk_list import write_list
 
     click.echo(write_list(settings, most, out, _say))
 
@@ -370,8 +376,8 @@ def trace(
 
     With --json one ID prints one object, several print a list.
     """
-    from cli.trace import traced
-    from cli.trace_words import trace_lines
+    from cli.trace.trace import traced
+    from cli.trace.words import trace_lines
 
     lineages = traced(settings, customer_ids, _say, run_id)
     if as_json:
@@ -386,7 +392,7 @@ def trace(
 @command
 def show_history(settings: Settings, table: str, as_json: bool) -> None:
     """Show who wrote what into TABLE (as gold.churn_scores), when, and in which run."""
-    from cli.history import history, history_lines
+    from cli.past.history import history, history_lines
 
     found = history(settings, table, _say)
     if as_json:
@@ -402,7 +408,7 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
 @command
 def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> None:
     """Show what RUN2 has otherwise than RUN1: rows, features, verdicts, metrics."""
-    from cli.run_diff import diff, diff_lines
+    from cli.past.diff import diff, diff_lines
 
     found = diff(settings, first, second, _say)
     if as_json:
@@ -420,7 +426,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
 
     Ends with 0 where both are identical, else with 1.
     """
-    from cli import reproduce as rebuilding
+    from cli.past import reproduce as rebuilding
 
     found = rebuilding.reproduce(settings, run_id, Steps(rebuilding.STEPS))
     if as_json:
@@ -443,7 +449,7 @@ def serve(settings: Settings) -> None:
 @command
 def serve_mlflow(settings: Settings) -> None:
     """Serve MLflow's site on the models, on loopback, until interrupted."""
-    from cli.mlflow_site import serve
+    from cli.pages.mlflow_site import serve
 
     serve(settings, _say)
 
@@ -489,8 +495,8 @@ def api_key_revoke(settings: Settings, name: str) -> None:
 @command
 def docs(settings: Settings, no_serve: bool) -> None:
     """Build the site (front page, dbt docs, reports) and serve it, with traces, on loopback."""
-    from cli.site import build_site
-    from cli.site_server import serve_site
+    from cli.pages.site import build_site
+    from cli.pages.site_server import serve_site
 
     folder = build_site(settings, _say)
     click.echo(f"the site lies in {folder}")
@@ -506,8 +512,8 @@ def backup(settings: Settings, target: str) -> None:
 
     TARGET is a folder or s3a://bucket/prefix.
     """
-    from cli import backup as backups
     from cli.progress import in_words
+    from cli.upkeep import backup as backups
 
     address, seal = backups.backup(settings, target, Steps(backups.STEPS))
     click.echo(
@@ -524,7 +530,7 @@ def restore(settings: Settings, source: str) -> None:
 
     The lake may lie elsewhere than before.
     """
-    from cli import restore as restores
+    from cli.upkeep import restore as restores
 
     restored = restores.restore(settings, source, Steps(restores.STEPS))
     click.echo(restores.closing_words(settings, restored))
@@ -545,7 +551,7 @@ def tidy(settings: Settings, days: int, dry_run: bool) -> None:
 
     Bronze is never touched.
     """
-    from cli import tidy as tidying
+    from cli.upkeep import tidy as tidying
 
     for line in tidying.lines(tidying.tidy(settings, days, dry_run, Steps(tidying.STEPS)), dry_run):
         click.echo(line)
@@ -563,7 +569,7 @@ def airflow() -> None:
 @command
 def airflow_up(settings: Settings) -> None:
     """Start Airflow on loopback; the DAG is paused until you switch it on."""
-    from cli import airflow as server
+    from cli.airflow import server
 
     address = server.up(settings, _say)
     click.echo(f"Airflow answers at {address}, user {server.USER}")
@@ -574,7 +580,7 @@ def airflow_up(settings: Settings) -> None:
 @command
 def airflow_down(settings: Settings) -> None:
     """End Airflow and the tasks that it runs."""
-    from cli import airflow as server
+    from cli.airflow import server
 
     ended = server.down(settings)
     click.echo(f"stopped: {', '.join(ended)}" if ended else "Airflow was not running")
@@ -584,7 +590,7 @@ def airflow_down(settings: Settings) -> None:
 @command
 def airflow_password(settings: Settings) -> None:
     """Print the password of Airflow's user `admin`."""
-    from cli import airflow as server
+    from cli.airflow import server
 
     click.echo(server.password(settings))
 
@@ -593,7 +599,7 @@ def airflow_password(settings: Settings) -> None:
 @command
 def airflow_prepare(settings: Settings) -> None:
     """Make what Airflow's parts need, once before they start."""
-    from cli import airflow as server
+    from cli.airflow import server
 
     server.prepare(settings, _say)
 
@@ -603,7 +609,7 @@ def airflow_prepare(settings: Settings) -> None:
 @command
 def airflow_part(settings: Settings, part: str) -> None:
     """Be api-server, scheduler, dag-processor or triggerer, in the foreground."""
-    from cli import airflow as server
+    from cli.airflow import server
 
     server.become(settings, part)
 
@@ -613,7 +619,7 @@ def airflow_part(settings: Settings, part: str) -> None:
 @command
 def airflow_check(settings: Settings, part: str) -> None:
     """End with 0 if that part reports to be well."""
-    from cli import airflow as server
+    from cli.airflow import server
 
     server.check(settings, part)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cli import airflow
+from cli.airflow import server as airflow
 from lakehouse import online_store, spark_server
 from lakehouse.run_lock import current_holder
 from lakehouse.service import Running, Service, answers_on

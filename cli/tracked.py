@@ -31,7 +31,7 @@ def follow_registry(
     """
     with steps.step("mlflow") as step:
         store = opened.result() if opened is not None else _open(settings)
-        from cli.model_page import model_page
+        from cli.pages.model_page import model_page
         from trainer import tracking
 
         step.outcome = tracking.follow(settings, store, model_page, step.say).in_words()

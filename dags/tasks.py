@@ -24,10 +24,10 @@ def run_id_of(dag_run: Any) -> str:
 
 
 def step(name: str) -> Callable[..., Summary]:
-    """What the task of that step calls: the function of that name in `cli.scheduled`."""
+    """What the task of that step calls: the function of that name in `cli.airflow.scheduled`."""
 
     def call(**context: Any) -> Summary:
-        from cli import scheduled
+        from cli.airflow import scheduled
 
         os.environ.update(parents_of(context["ti"]))
         return in_airflows_terms(
@@ -40,7 +40,7 @@ def step(name: str) -> Callable[..., Summary]:
 
 def ingest(**context: Any) -> Summary:
     """The workbook that the run was given, else one that waits, else, by hand, the sample."""
-    from cli import scheduled
+    from cli.airflow import scheduled
     from cli.job import Request
 
     parameters, run = context["params"], context["dag_run"]
@@ -72,7 +72,7 @@ def summary_so_far(context: Any) -> Summary:
     Raises:
         Unusable: `ingest`, cleared and run again, came to nothing.
     """
-    from cli.scheduled import merged
+    from cli.airflow.scheduled import merged
 
     summary = merged(context["ti"].xcom_pull(task_ids=STEPS))
     if "batch_id" not in summary:
@@ -86,9 +86,9 @@ def summary_so_far(context: Any) -> Summary:
 
 def in_airflows_terms(work: Callable[[Settings], Summary]) -> Summary:
     """Do the work; a fault that would come again fails for good, another one is tried again."""
+    from cli.airflow.scheduled import NothingToDo
     from cli.faults import explained
     from cli.main import quiet_libraries
-    from cli.scheduled import NothingToDo
 
     quiet_libraries()
     try:

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.common import churn, print_table, run_dag
-from cli import airflow as server
+from cli.airflow import server
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.sample import SampleParameters, write_samples
 from tests.integration.airflow_api import Airflow

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from benchmarks.common import churn, print_table, run_dag
-from cli import airflow as server
+from cli.airflow import server
 from lakehouse.settings import read_settings
 from tests.integration.airflow_api import Airflow
 

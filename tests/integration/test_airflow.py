@@ -22,7 +22,7 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from test_lineage import Graph, leads, place
 
-from cli import airflow as server
+from cli.airflow import server
 from lakehouse.lineage import lineage_file
 
 DAG = "01_etl"

@@ -20,7 +20,7 @@ from object_store import object_store
 from pyarrow import fs
 from test_sql_registry import database  # noqa: F401  a server of PostgreSQL
 
-from cli.model_page import model_page
+from cli.pages.model_page import model_page
 from lakehouse.errors import ChurnError, Unavailable
 from lakehouse.settings import PROJECT, Settings
 from lakehouse.whole_files import written_whole
@@ -313,7 +313,7 @@ def served(
         store.files().create_dir("lake")
         environ |= {**store.environ, "AWS_CA_BUNDLE": ""}  # as Compose tells what is not set
         server = subprocess.Popen([BIN / "churn", "mlflow"], env=environ, stdout=log, stderr=log)
-        check = [sys.executable, "-m", "cli.mlflow_check"]
+        check = [sys.executable, "-m", "cli.pages.mlflow_check"]
         try:
             deadline = time.monotonic() + 120
             while subprocess.run(check, env=environ, cwd=PROJECT, stderr=log).returncode:

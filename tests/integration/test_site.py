@@ -19,7 +19,7 @@ from front_pages import history
 from homes import BIN, Walked, quiet_port
 from playwright.sync_api import Page, expect, sync_playwright
 
-from cli.front_page import FrontPage, front_page
+from cli.pages.front_page import FrontPage, front_page
 from feature_repo.declared import read_features
 from lakehouse.service import answers_on
 from lakehouse.settings import PROJECT

@@ -27,9 +27,9 @@ from homes import Home, Walked, served
 from monthly import restated, tables_only
 from playwright.sync_api import Page, expect, sync_playwright
 
-from cli.trace import Tracing
-from cli.trace_past import moment_of
-from cli.trace_read import read_hops
+from cli.trace.past import moment_of
+from cli.trace.read import read_hops
+from cli.trace.trace import Tracing
 from lakehouse import online_store, spark_server
 from lakehouse.errors import Unusable
 
@@ -538,7 +538,7 @@ def site(walked: Walked, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 SERVE = """
 import sys
 from pathlib import Path
-from cli.site_server import serve_site
+from cli.pages.site_server import serve_site
 from lakehouse.settings import read_settings
 serve_site(read_settings(), Path(sys.argv[1]), print)
 """

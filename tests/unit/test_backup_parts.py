@@ -10,11 +10,11 @@ import pytest
 from feast.protos.feast.core.Registry_pb2 import Registry
 from pyarrow import fs
 
-from cli import backup_layout
-from cli.backup import backup
-from cli.backup_layout import FORMAT, Seal, address_of, as_json, parts, read_backup
 from cli.progress import Steps, in_words
-from cli.restore import _files_there, _known_there, restore
+from cli.upkeep import backup_layout
+from cli.upkeep.backup import backup
+from cli.upkeep.backup_layout import FORMAT, Seal, address_of, as_json, parts, read_backup
+from cli.upkeep.restore import _files_there, _known_there, restore
 from feature_repo.registered import differences
 from lakehouse.catalogue import Catalogue, Partition, Table
 from lakehouse.copies import FileCopy, copy_file, is_there, set_time

@@ -10,16 +10,15 @@ from zipfile import ZipFile
 import openpyxl
 import pytest
 
-from cli.rejects_workbook import (
+from cli.reject_words import Reason, sentence
+from cli.workbooks.rejects_workbook import (
     COLUMNS_A_SHEET,
     FAULTY,
     ORIGIN,
     ROWS_A_SHEET,
     UNITS_A_CELL,
-    Reason,
     Reject,
     RejectedLoad,
-    sentence,
     write_rejects_workbook,
 )
 from seeds_loader.contract import read_contract

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from cli.rebuilt import figures, table_difference
-from cli.reproduce import rounds
+from cli.past.rebuilt import figures, table_difference
+from cli.past.reproduce import rounds
 from seeds_loader.kept import KeptLoad
 
 BEGUN = datetime(2025, 6, 1, tzinfo=UTC)

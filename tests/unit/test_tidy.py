@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import tidy
+from cli.upkeep import tidy
 from lakehouse.service import Running
 from lakehouse.settings import Settings, read_settings
 

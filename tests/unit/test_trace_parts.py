@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from cli.site_server import is_loopback
-from cli.trace_past import chained
-from cli.trace_rules import changes, standardised
+from cli.pages.site_server import is_loopback
+from cli.trace.past import chained
+from cli.trace.rules import changes, standardised
 from lakehouse.table_history import Commit, TableHistory
 from seeds_loader.contract import read_contract
 

@@ -1,0 +1,1 @@
+"""What was: who wrote what, what changed between two runs, a past run made again."""

@@ -1,0 +1,156 @@
+"""The job's steps one by one, as commands of their own: each holds the lake while it works."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from cli import job, loads
+from cli.build import Outcome
+from cli.progress import Steps
+from cli.tracked import follow_registry, opening
+from lakehouse.errors import GateRefused, Unusable
+from lakehouse.published_files import remove_superseded_files
+from lakehouse.settings import Settings
+from seeds_loader import datasets
+from seeds_loader.load import Load, load
+
+# A model's record and its full evaluation.
+Evaluated: TypeAlias = "tuple[ModelRecord, dict[str, Any]]"
+
+if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
+    from feature_repo.materialize import Online, Write
+    from trainer.record import ModelRecord
+    from trainer.score import Scores
+    from trainer.train import Training
+
+
+def ingest(settings: Settings, request: job.Request, steps: Steps) -> Load:
+    """Workbook to bronze, by itself."""
+    extract, extract_date = job.read(request, steps)
+    with (
+        job.lake(settings, "churn ingest", steps, job.new_run_id()) as spark,
+        steps.step("ingest") as step,
+    ):
+        loaded = load(spark, extract, extract_date, step.say)
+        step.works.append(datasets.loading(settings, extract, loaded))
+        return loaded
+
+
+def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: Steps) -> Outcome:
+    """The dbt part, by itself.
+
+    Raises:
+        GateRefused: a test was red.
+    """
+    run_id = job.new_run_id()
+    with (
+        job.lake(settings, "churn build", steps, run_id) as spark,
+        steps.step("build") as step,
+    ):
+        if rebuild and spark.catalog.tableExists("audit.load_verdicts"):
+            loads.requeue(spark, loads.PASSED_AND_LATEST, run_id)
+        if arguments:
+            outcome = job.dbt_built(settings, arguments, run_id, step)
+        else:
+            outcome = job.build_open_loads(settings, spark, run_id, step)
+        remove_superseded_files(settings, spark)
+    if outcome.failures:
+        lines = "".join(f"\n    {line}" for line in outcome.failures)
+        raise GateRefused(
+            f"The gate refused; what did not pass was not published{lines}",
+            where="audit.gate_results, silver.rejected_rows",
+            remedy="correct the workbook and load it again, or look at the rows that it names",
+        )
+    return outcome
+
+
+def materialize_only(settings: Settings, steps: Steps, whole: bool) -> "Online":
+    """The latest published extract online, by itself; the `whole` of it, whatever is there."""
+    from feature_repo.datasets import materializing
+    from feature_repo.materialize import apply, materialize
+
+    with job.writing(settings, "churn features materialize", "features materialize", steps) as (
+        spark,
+        step,
+    ):
+        apply(settings, step.say)
+        # Who calls it by name has a reason to, whatever the store says of itself.
+        write: Write = "all" if whole else "changed"
+        online = materialize(settings, spark, step.say, write, step.advance)
+        step.works.append(materializing(settings, online.written))
+        return online
+
+
+def train_only(settings: Settings, steps: Steps) -> "Training":
+    """The model, by itself."""
+    from trainer.datasets import training as reads_and_writes
+    from trainer.train import train
+
+    opened = opening(settings)
+    with job.lake(settings, "churn train", steps) as spark:
+        with steps.step("train") as step:
+            training = train(settings, spark, step.say)
+            step.works.append(reads_and_writes(settings, training.record, training.is_new))
+        follow_registry(settings, steps, opened)
+    return training
+
+
+def evaluate_only(settings: Settings, steps: Steps, again: bool) -> Evaluated:
+    """The champion and its full evaluation, made where it is not there yet, or `again`.
+
+    Raises:
+        Unusable: no model was trained yet.
+    """
+    from trainer import assessment, registry
+    from trainer.offers import read_campaign
+    from trainer.parameters import read_parameters, recipe
+
+    record = registry.champion(settings)
+    if record is None:
+        raise Unusable(
+            "No model has been trained yet",
+            where=str(settings.home / "models"),
+            remedy="`churn run WORKBOOK`, or `churn train` where gold has data",
+        )
+    parameters = recipe(record.parameters, read_parameters())
+    protocol, campaign = assessment.read_protocol(), read_campaign()
+    there = assessment.read(settings, record.version)
+    if there and not again and there["stamp"] == assessment.stamp(parameters, protocol, campaign):
+        return record, there
+    from feature_repo.training import training_set
+
+    with job.writing(settings, "churn evaluate", "evaluate", steps) as (spark, step):
+        training = training_set(settings, spark, step.say)
+        evaluation = assessment.assess(
+            record, training, parameters, protocol, campaign, step.say, step.advance
+        )
+        assessment.write(settings, record.version, evaluation)
+        step.outcome = f"ROC-AUC {evaluation['cross_validated']['roc_auc']['mean']:.4f}"
+    return record, evaluation
+
+
+def roll_back(settings: Settings, version: str | None, steps: Steps) -> str:
+    """An earlier champion is champion again, with its scores of the latest extract in place."""
+    from trainer import registry
+    from trainer.datasets import scoring as reads_and_writes
+    from trainer.score import score
+
+    with job.lake(settings, "churn rollback", steps) as spark:
+        with steps.step("rollback") as step:
+            target = registry.roll_back(settings, version)
+            # Those that are there are as they were; for an extract that came later they are made.
+            scores = score(settings, spark, step.say)
+            step.works.append(reads_and_writes(settings, scores.record, scores.written))
+            step.outcome = target
+        follow_registry(settings, steps)
+    return target
+
+
+def score_only(settings: Settings, steps: Steps) -> "Scores":
+    """Batch scores, by themselves."""
+    from trainer.datasets import scoring as reads_and_writes
+    from trainer.score import score
+
+    with job.writing(settings, "churn score", "score", steps) as (spark, step):
+        scores = score(settings, spark, step.say)
+        step.works.append(reads_and_writes(settings, scores.record, scores.written))
+        return scores

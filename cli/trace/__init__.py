@@ -1,0 +1,1 @@
+"""One customer from the workbook's cell to the score, read-only."""

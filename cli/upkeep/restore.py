@@ -1,0 +1,221 @@
+"""Puts a backup back, onto an empty lake and home.
+
+The metastore is taught anew, so that the lake may lie elsewhere than before and the metastore be
+another kind of database; the online store is filled from gold. What broke off is repeated: a file
+says which backup is being restored, no other writer gets the lake meanwhile, and what is there
+already stays.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pyarrow.fs import FileInfo
+from pyspark.sql.connect.session import SparkSession
+
+from cli.job import lake, prove_online
+from cli.progress import Step, Steps, in_words
+from cli.tracked import follow_registry
+from cli.upkeep.backup_layout import HOME, NAMED, PRIVATE, Backup, address_of, parts, read_backup
+from lakehouse import catalogue
+from lakehouse.copies import FileCopy, copy_file, is_there, set_time, side_by_side
+from lakehouse.errors import ChurnError, Unusable
+from lakehouse.run_lock import restoring_file, run_lock
+from lakehouse.settings import Settings
+from lakehouse.storage import Storage, storage
+from lakehouse.whole_files import written_whole
+from trainer import registry
+
+STEPS = 7
+# Folders of CHURN_HOME that must be empty.
+FILLED = (*HOME, "registry")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored: the backup, customers online (None: nothing was published)."""
+
+    backup: Backup
+    online: int | None
+    champion: str | None
+
+
+def restore(settings: Settings, source: str, steps: Steps) -> Restored:
+    """Restore the backup at `source`.
+
+    Raises:
+        lakehouse.errors.Unusable: it is no backup, or lake, home or metastore are not empty;
+            nothing was touched.
+        lakehouse.errors.ChurnError: what was restored is not what was backed up.
+    """
+    backup = read_backup(settings, address_of(source))
+    purpose = f"churn restore {backup.address}"
+    with run_lock(settings, purpose, steps.say, restores=True):
+        goes_on = _goes_on(settings, backup, steps)
+        if not goes_on:
+            _refuse_filled([*_files_there(settings)])
+        with lake(settings, purpose, steps) as spark:
+            if not goes_on:
+                _refuse_filled(_known_there(settings, spark))
+                _begin(settings, backup)
+            restored = _restored(settings, spark, backup, steps)
+        restoring_file(settings).unlink()
+    return restored
+
+
+def _goes_on(settings: Settings, backup: Backup, steps: Steps) -> bool:
+    """Whether a restore of this backup broke off here before."""
+    path = restoring_file(settings)
+    if not path.exists():
+        return False
+    begun = json.loads(path.read_text())["backup"]
+    if begun != backup.address:
+        raise Unusable(
+            f"A restore of another backup broke off here: {begun}",
+            where=str(path),
+            remedy=f"repeat `churn restore {begun}`; or give that one up, as docs/backup.md says",
+        )
+    steps.say("a restore of this backup broke off here; going on")
+    return True
+
+
+def _begin(settings: Settings, backup: Backup) -> None:
+    with written_whole(restoring_file(settings)) as draft:
+        draft.write_text(json.dumps({"backup": backup.address}))
+
+
+def _files_there(settings: Settings) -> Iterator[str]:
+    """What is in the way; empty folders are not."""
+    for name in FILLED:
+        if storage(settings, str(settings.home / name)).children():
+            yield str(settings.home / name)
+    place = storage(settings, settings.lake_uri)
+    for each in place.children():
+        if each.is_file:
+            if not each.base_name.startswith(PRIVATE):
+                yield f"{settings.lake_uri}/{each.base_name}"
+            continue
+        for below in place.below(each):
+            yield f"{settings.lake_uri}/{place.name(below.path)}"
+
+
+def _known_there(settings: Settings, spark: SparkSession) -> list[str]:
+    """What the metastore knows already, of this lake or another."""
+    schemas = catalogue.schemas_elsewhere(spark, storage(settings, settings.lake_uri))
+    return [
+        *(f"metastore: {name}" for name in catalogue.known_tables(spark)),
+        *(f"metastore: schema {name}, which lies in another lake" for name in schemas),
+    ]
+
+
+def _refuse_filled(there: list[str]) -> None:
+    if there:
+        more = f" and {len(there) - NAMED} more" if len(there) > NAMED else ""
+        raise Unusable(
+            "A backup is restored onto an empty lake and home, and something is there already",
+            where=f"{', '.join(there[:NAMED])}{more}",
+            remedy="name an empty CHURN_HOME (and CHURN_LAKE_URI, CHURN_METASTORE_URL where they "
+            "are set); or move away what is there",
+        )
+
+
+def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: Steps) -> Restored:
+    with steps.step("copy") as step:
+        copied = _copy_back(settings, backup, step)
+        step.outcome = f"{copied:,} files, {in_words(backup.seal.bytes)}"
+    with steps.step("tables") as step:
+        catalogue.make(spark, backup.catalogue, settings.lake_uri)
+        _hold_complete(spark, backup)
+        champion = registry.champion(settings)
+        rows = backup.seal.rows
+        step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows, as in the backup"
+    online = _online(settings, spark, backup, steps)
+    follow_registry(settings, steps)
+    return Restored(backup, online, champion.version if champion else None)
+
+
+def _copy_back(settings: Settings, backup: Backup, step: Step) -> int:
+    """Copy what is not there yet; returns how many files."""
+    versions = {
+        PurePosixPath(each.path).parts[2]
+        for each in backup.files
+        if each.path.startswith("home/models/") and each.path.endswith("/record.json")
+    }
+    targets = parts(settings, versions)
+    there = {
+        (part, info.path): info for part, place in targets.items() for info in place.all_files()
+    }
+
+    def copy(file: FileCopy) -> bool:
+        part = _part(file, targets)
+        target = targets[part].at(file.path.removeprefix(f"{part}/"))
+        found: FileInfo | None = there.get((part, target.root))
+        if found is not None and is_there(found, target, file):
+            return False
+        _, sha256 = copy_file(backup.place.at(file.path), target)
+        if sha256 != file.sha256:
+            raise ChurnError(
+                f"{file.path} is not what was backed up: its SHA-256 is {sha256}",
+                where=backup.address,
+                remedy="bring the file back and repeat the command; or give this restore up, as "
+                "docs/backup.md says, and restore another backup",
+            )
+        set_time(target, file.mtime_ns)
+        return True
+
+    return sum(side_by_side(copy, backup.files, step.advance, "copying"))
+
+
+def _part(file: FileCopy, targets: dict[str, Storage]) -> str:
+    """The innermost part that the file belongs to."""
+    return max((each for each in targets if file.path.startswith(f"{each}/")), key=len)
+
+
+def _hold_complete(spark: SparkSession, backup: Backup) -> None:
+    rows = catalogue.row_counts(spark, list(backup.seal.rows))
+    for table, expected in backup.seal.rows.items():
+        if rows[table] != expected:
+            raise ChurnError(
+                f"{table} has {rows[table]:,} rows; when it was backed up it had {expected:,}",
+                where=backup.address,
+                remedy="do not use what was restored; restore another backup, and report this",
+            )
+
+
+def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Steps) -> int | None:
+    """Feature store and online store, from gold; None where nothing was published."""
+    from feature_repo.materialize import apply, materialize
+    from feature_repo.published import latest_publication
+    from feature_repo.registered import differences, registered
+
+    with steps.step("apply") as step:
+        apply(settings, step.say)
+        changed = differences(backup.registry, registered(settings)) if backup.registry else []
+        for name in changed:
+            step.say(f"warning: declared otherwise than when it was backed up: {name}")
+        step.outcome = "with changes since the backup" if changed else "as in the backup"
+    if latest_publication(spark) is None:
+        steps.say("nothing had been published: the online store stays empty")
+        return None
+    with steps.step("materialize") as step:
+        written = materialize(settings, spark, step.say, "all", step.advance)
+        step.outcome = f"{written.customers:,} customers online"
+    with steps.step("verify") as step:
+        customers, _ = prove_online(settings, spark, step, repair=False)
+    return customers
+
+
+def closing_words(settings: Settings, restored: Restored) -> str:
+    """What a person wants to know at the end."""
+    seal = restored.backup.seal
+    moved = "" if seal.lake == settings.lake_uri else f", which was {seal.lake}"
+    online = "nothing" if restored.online is None else f"{restored.online:,} customers"
+    return "\n".join(
+        [
+            f"restored the backup of {seal.time}, made by version {seal.project}",
+            f"lake {settings.lake_uri}{moved}: {len(seal.rows)} tables, "
+            f"{sum(seal.rows.values()):,} rows",
+            f"{online} online; champion: {restored.champion or 'none'}",
+        ]
+    )

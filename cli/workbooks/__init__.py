@@ -1,0 +1,1 @@
+"""Workbooks for people: .xlsx files, whole or not at all."""
