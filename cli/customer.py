@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from cli.runs import MAKES_A_RUN
 from lakehouse import spark_server
 from lakehouse.errors import Unusable
 from lakehouse.service import Say
@@ -27,7 +28,12 @@ def shown(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
     Raises:
         Unusable: the online store doesn't know the customer.
     """
-    online = online_customers(settings, [customer_id], say).get(customer_id)
+    there = online_customers(settings, [customer_id], say)
+    if there is None:
+        raise Unusable(
+            "Nothing is online yet", where="feature view customer_features", remedy=MAKES_A_RUN
+        )
+    online = there.get(customer_id)
     if online is None:
         raise Unusable(
             f"The online store holds no customer {customer_id!r}",
@@ -46,9 +52,9 @@ def shown(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
 
 def online_customers(
     settings: Settings, customer_ids: Sequence[str], say: Say
-) -> dict[str, Online]:
+) -> dict[str, Online] | None:
     """What the online store holds of customers, by id, read through Feast; who is not there is not
-    in it."""
+    in it. None where nothing was ever published."""
     from feast.errors import FeatureServiceNotFoundException
 
     from feature_repo.declared import read_features
@@ -59,7 +65,7 @@ def online_customers(
     try:
         service = feature_store.get_feature_service(churn.name)
     except FeatureServiceNotFoundException:
-        return {}  # nothing was published yet
+        return None
     answer = feature_store.get_online_features(
         features=service,
         entity_rows=[{"customer_id": each} for each in customer_ids],

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pyspark.sql.connect.session import SparkSession
 
+from lakehouse.errors import Unusable
 from lakehouse.sql import Rows, query, query_table, statement
 
 # The loads that a rebuild judges again. One whose date a later load was refused for is in gold, but
@@ -26,6 +27,15 @@ class LoadState:
     def is_settled(self) -> bool:
         """Published and judged: the dbt part has nothing left to do for it."""
         return self.published is not None and self.verdict == "passed"
+
+
+def nothing_loaded(batch_id: str | None = None) -> Unusable:
+    """The fault of who asks for a load where there is none, or not that one."""
+    return Unusable(
+        f"The load {batch_id} is not in this lake" if batch_id else "Nothing was loaded yet",
+        where="bronze.loads",
+        remedy="`churn run WORKBOOK` loads a workbook",
+    )
 
 
 def load_state(spark: SparkSession, batch_id: str) -> LoadState:

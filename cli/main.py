@@ -162,7 +162,7 @@ def _print_status(settings: Settings) -> None:
 
     for name, state in read_status(settings).items():
         words = ", ".join(f"{key} {value}" for key, value in state.items() if value is not None)
-        click.echo(f"{name:<8}{words}")
+        click.echo(f"{name.replace('_', ' '):<10}{words}")
 
 
 @main.command()
@@ -475,8 +475,11 @@ def api_key_list(settings: Settings) -> None:
     """Print who has a key."""
     from serving import keys
 
-    for name in keys.names(settings):
+    names = keys.names(settings)
+    for name in names:
         click.echo(name)
+    if not names:
+        click.echo("nobody has a key yet: `churn api-key new NAME` makes one", err=True)
 
 
 @api_key.command("revoke")

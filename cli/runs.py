@@ -10,6 +10,8 @@ from lakehouse.errors import Unusable
 from lakehouse.settings import Settings
 
 RUNS_NAMED = 3
+# What to do where nothing is there yet.
+MAKES_A_RUN = "`churn run WORKBOOK` makes what is missing"
 
 
 def run_ids(settings: Settings) -> list[str]:
@@ -26,11 +28,11 @@ def summary_of(settings: Settings, run_id: str, otherwise: str = "") -> dict[str
     known = run_ids(settings)
     if run_id not in known:
         nearest = difflib.get_close_matches(run_id, known, RUNS_NAMED) or known[-RUNS_NAMED:]
-        there = f" ({', '.join(nearest)})" if nearest else ""
+        named = f"name a run that is there ({', '.join(nearest)})"
         raise Unusable(
             f"There is no run {run_id!r} that came as far as a summary",
             where=str(_folder(settings)),
-            remedy=f"name a run that is there{there}{otherwise}",
+            remedy=f"{named}{otherwise}" if known else MAKES_A_RUN,
         )
     summary: dict[str, Any] = json.loads(_summary(settings, run_id).read_text())
     return summary

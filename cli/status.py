@@ -3,6 +3,7 @@
 from typing import Any
 
 from cli.airflow import server as airflow
+from cli.runs import run_ids, summary_of
 from lakehouse import online_store, spark_server
 from lakehouse.run_lock import current_holder
 from lakehouse.service import Running, Service, answers_on
@@ -21,7 +22,23 @@ def status(settings: Settings) -> dict[str, dict[str, Any]]:
         "redis": _online_store(settings),
         "airflow": _service(airflow.services(settings)["api-server"])
         | {"address": airflow.address(settings)},
+        "last_run": _last_run(settings),
         "lake": {"uri": settings.lake_uri, "held_by": current_holder(settings)},
+    }
+
+
+def _last_run(settings: Settings) -> dict[str, Any]:
+    """What the latest run that left a summary came to."""
+    known = run_ids(settings)
+    if not known:
+        return {"state": "none yet: `churn run WORKBOOK`"}
+    summary = summary_of(settings, known[-1])
+    return {
+        "state": summary.get("gate", {}).get("verdict"),
+        "run": known[-1],
+        "extract_date": summary["extract_date"],
+        "published": summary.get("counts", {}).get("gold"),
+        "model": summary.get("model", {}).get("version"),
     }
 
 

@@ -141,11 +141,13 @@ def roll_back(settings: Settings, version: str | None = None) -> str:
     earlier = [each for each in now.before if find(settings, each)] if now else []
     target = version or (earlier[-1] if earlier else None)
     if now is None or target is None or find(settings, target) is None:
-        there = ", ".join(versions(settings)) or "none"
+        there = ", ".join(versions(settings))
         raise Unusable(
             f"No model {version}" if version else "There is no earlier champion to go back to",
-            where=f"{folder(settings)}; versions there: {there}",
-            remedy="`churn rollback VERSION` with one of these",
+            where=f"{folder(settings)}; versions there: {there or 'none'}",
+            remedy="`churn rollback VERSION` with one of these"
+            if there
+            else "`churn run WORKBOOK` trains the first",
         )
     if target != now.version:
         before = tuple(each for each in now.before if each != target)

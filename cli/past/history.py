@@ -6,6 +6,7 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
+from cli.runs import MAKES_A_RUN
 from lakehouse import spark_server
 from lakehouse.catalogue import known_tables
 from lakehouse.commits import signed
@@ -41,7 +42,7 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
             raise Unusable(
                 f"There is no table {table}",
                 where="the tables: " + (", ".join(sorted(known)) or "none was made yet"),
-                remedy="name one of them, with its schema",
+                remedy="name one of them, with its schema" if known else MAKES_A_RUN,
             )
         written = _publications(spark) if table in PUBLISHED else _versions(spark, table)
     return {"table": table, "written": written}

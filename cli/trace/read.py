@@ -7,6 +7,7 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
+from cli.loads import nothing_loaded
 from cli.trace import sql as trace_sql
 from cli.trace.past import Moment, Past
 from lakehouse.errors import Unusable
@@ -71,7 +72,9 @@ def read_hops(
 
 def _bronze(spark: SparkSession, customers: Sequence[str], moment: Moment | None) -> Found:
     loads = query_table(spark, "bronze.loads", trace_sql.LOADS)
-    rows = query(spark, trace_sql.SOURCE_ROWS, customers=customers) if loads and customers else []
+    if not loads:
+        raise nothing_loaded()
+    rows = query(spark, trace_sql.SOURCE_ROWS, customers=customers) if customers else []
     # Trimmed as silver trims it: by Unicode's white space.
     source = [row for row in rows if row["customerID"].strip() in customers]
     if moment is not None:

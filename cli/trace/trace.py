@@ -45,7 +45,7 @@ def traced(
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
         found = read_hops(settings, spark, customers, champion or "", moment, say)
-    online = online_customers(settings, customers, say) if moment is None else {}
+    online = (online_customers(settings, customers, say) or {}) if moment is None else {}
     tracing = Tracing(settings, found, champion, moment, online)
     plain: list[Lineage] = json.loads(
         json.dumps([tracing.lineage(each) for each in customers], default=str)

@@ -143,6 +143,12 @@ def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[Fi
         for info in place.all_files()
         if _belongs(part, place.name(info.path))
     ]
+    if not originals:
+        raise Unusable(
+            "There is nothing to back up",
+            where=", ".join(place.root for place in sources.values()),
+            remedy="CHURN_HOME, CHURN_LAKE_URI tell of a lake; `churn run WORKBOOK` begins one",
+        )
 
     def copy(original: Original) -> FileCopy | None:
         source = Storage(original.place.files, original.info.path)

@@ -84,11 +84,7 @@ def _load(spark: SparkSession, batch_id: str | None) -> RejectedLoad:
     where, values = ("where batch_id = :batch", {"batch": batch_id}) if batch_id else ("", {})
     found = query_table(spark, "bronze.loads", LATEST_LOAD.format(where=where), **values)
     if not found:
-        raise Unusable(
-            f"The load {batch_id} is not in this lake" if batch_id else "Nothing was loaded yet",
-            where="bronze.loads",
-            remedy="`churn run WORKBOOK` loads a workbook",
-        )
+        raise loads.nothing_loaded(batch_id)
     load = found[0]
     headers = query(spark, EXTRA_HEADERS, batch=load["batch_id"], day=load["extract_date"])
     return RejectedLoad(**load, extra=[row["header"] for row in headers])

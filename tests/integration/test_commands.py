@@ -119,6 +119,49 @@ def test_two_commands_at_once_start_one_server(homes: Homes) -> None:
     assert home.churn_json("status")["spark"]["state"] == "stopped"
 
 
+BEGIN = "`churn run WORKBOOK`"
+
+
+@pytest.fixture(scope="module")
+def empty(homes: Homes) -> Home:
+    """A home with a server where it is needed, and nothing in it."""
+    return homes.new("empty")
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("show 7590-VHVEG", "Nothing is online yet"),
+        ("diff a b", "no run 'a'"),
+        ("reproduce a", "no run 'a'"),
+        ("evaluate", "No model"),
+        *(
+            pytest.param(line, word, marks=pytest.mark.long)
+            for line, word in {
+                "trace 7590-VHVEG": "Nothing was loaded yet",
+                "rejects --out {folder}/rejects.xlsx": "Nothing was loaded yet",
+                "history gold.churn_scores": "none was made yet",
+                "list --out {folder}/list.xlsx": "no scores",
+                "watch": "No extract",
+                "rollback": "no earlier champion",
+                "features verify": "No extract",
+                "train": "No extract",
+                "score": "No extract",
+                "backup {folder}": "nothing to back up",
+            }.items()
+        ),
+    ],
+)
+def test_where_nothing_is_yet_a_command_says_how_to_begin(
+    empty: Home, tmp_path: Path, line: str, word: str
+) -> None:
+    said = empty.churn(*line.format(folder=tmp_path).split(), code=2).stderr
+    assert word in said
+    assert BEGIN in said
+    assert not list(tmp_path.iterdir())
+    assert BEGIN in empty.churn("status").stdout
+
+
 def has_ended(pid: int) -> bool:
     """A zombie has: its parent may never ask for it."""
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
