@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from feature_repo.published import nothing_published
 from lakehouse import spark_server
-from lakehouse.errors import GateRefused
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from trainer.watch import read_rules, watch
@@ -13,17 +13,13 @@ def seen(settings: Settings, say: Say) -> dict[str, Any]:
     """Alerts, the worst figure of each kind, and what to do.
 
     Raises:
-        GateRefused: nothing was published yet.
+        Unusable: nothing was published yet.
     """
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
         found = watch(settings, spark, read_rules())
     if found is None:
-        raise GateRefused(
-            "No extract has been published yet",
-            where="gold.publications",
-            remedy="load a workbook that passes the gate: `churn run WORKBOOK`",
-        )
+        raise nothing_published()
     return found.shown()
 
 

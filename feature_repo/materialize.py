@@ -16,11 +16,10 @@ from feature_repo.guests import own_sql_dialect, quietly
 from feature_repo.layout import MARKER, PROJECT_NAME
 from feature_repo.ledger import Ledgers
 from feature_repo.online import Replaced
-from feature_repo.published import Publication, latest_publication
+from feature_repo.published import Publication, required_publication
 from feature_repo.store import writing_store
 from lakehouse import online_store
 from lakehouse.copies import Advance
-from lakehouse.errors import GateRefused
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 
@@ -75,7 +74,7 @@ def materialize(
             that is not known for certain; `all` writes all of them.
 
     Raises:
-        GateRefused: nothing was published yet.
+        Unusable: nothing was published yet.
     """
     publication = required_publication(spark)
     address = online_store.ensure(settings, say)
@@ -117,22 +116,6 @@ def _in_words(done: Replaced) -> str:
     if done.removed:
         parts.append(f"removed {done.removed:,} who are not in the extract")
     return "; ".join(parts)
-
-
-def required_publication(spark: SparkSession) -> Publication:
-    """The latest publication.
-
-    Raises:
-        GateRefused: nothing was published yet.
-    """
-    publication = latest_publication(spark)
-    if publication is None:
-        raise GateRefused(
-            "No extract has been published yet",
-            where="gold.publications",
-            remedy="load a workbook that passes the gate: `churn run WORKBOOK`",
-        )
-    return publication
 
 
 def marker(publication: Publication) -> bytes:

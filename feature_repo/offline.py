@@ -34,7 +34,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import StructType
 
-from lakehouse.errors import GateRefused
+from feature_repo.published import nothing_published
 from lakehouse.settings import Settings
 from lakehouse.storage import address_of, path_of, storage
 
@@ -109,7 +109,7 @@ class OneStateOfflineStore(SparkOfflineStore):
         The gate has seen that no customer is in it twice: nothing is left to deduplicate.
 
         Raises:
-            GateRefused: none is published in this time.
+            Unusable: none is published in this time.
         """
         spark = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
         table = view.batch_source.table
@@ -118,11 +118,7 @@ class OneStateOfflineStore(SparkOfflineStore):
         for file in spark.table(table).where(dates).inputFiles():
             of_date.setdefault(_date_of(file), []).append(file)
         if not of_date:
-            raise GateRefused(
-                f"No extract between {start:%Y-%m-%d} and {end:%Y-%m-%d} has been published",
-                where=table,
-                remedy="load a workbook that passes the gate: `churn run WORKBOOK`",
-            )
+            raise nothing_published(f"between {start:%Y-%m-%d} and {end:%Y-%m-%d}", table)
         latest = max(of_date)
         return PublishedExtract(
             settings=config.offline_store.settings,

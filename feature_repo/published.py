@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime
 
 from pyspark.sql.connect.session import SparkSession
 
+from lakehouse.errors import Unusable
+
 
 @dataclass(frozen=True)
 class Publication:
@@ -25,6 +27,27 @@ def latest_publication(spark: SparkSession) -> Publication | None:
     """The publication with the latest extract date; of a restated date the last one."""
     published = publications(spark)
     return published[-1] if published else None
+
+
+def required_publication(spark: SparkSession) -> Publication:
+    """The latest publication.
+
+    Raises:
+        Unusable: nothing was published yet.
+    """
+    publication = latest_publication(spark)
+    if publication is None:
+        raise nothing_published()
+    return publication
+
+
+def nothing_published(when: str = "", where: str = "gold.publications") -> Unusable:
+    """The fault of who asks for an extract where none is published, ever or `when`."""
+    return Unusable(
+        f"No extract {when} has been published" if when else "No extract has been published yet",
+        where=where,
+        remedy="load a workbook that passes the gate: `churn run WORKBOOK`",
+    )
 
 
 def publications(spark: SparkSession) -> list[Publication]:

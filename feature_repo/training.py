@@ -13,9 +13,8 @@ from feature_repo.declared import read_features
 from feature_repo.feature_services import churn
 from feature_repo.guests import own_sql_dialect, quietly
 from feature_repo.labels import OBSERVED, Label, count, label_of, observed_rows, workbook_rows
-from feature_repo.materialize import required_publication
 from feature_repo.offline import pinned
-from feature_repo.published import Publication, publications
+from feature_repo.published import Publication, publications, required_publication
 from feature_repo.store import store
 from lakehouse.errors import ChurnError
 from lakehouse.service import Say
@@ -60,7 +59,7 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
     All of it is read from the files that gold has now.
 
     Raises:
-        lakehouse.errors.GateRefused: nothing was published yet.
+        lakehouse.errors.Unusable: nothing was published yet.
         lakehouse.errors.ChurnError: an extract is published by half.
     """
     latest = required_publication(spark)

@@ -14,9 +14,9 @@ from feature_repo.declared import read_features
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
 from feature_repo.ledger import Chunk, Digests, Ledgers, chunk
-from feature_repo.materialize import required_publication
 from feature_repo.offline import OneStateOfflineStore
 from feature_repo.online import ahead, customers_there
+from feature_repo.published import required_publication
 from feature_repo.store import store
 from feature_repo.stream import Stream, streaming
 from feature_repo.wire import Wire

@@ -8,8 +8,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from feature_repo.published import Publication, latest_publication
-from lakehouse.errors import GateRefused, Unusable
+from feature_repo.published import Publication, required_publication
+from lakehouse.errors import Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import literal, query, with_values
@@ -57,11 +57,16 @@ def score(
     the run lock.
 
     Raises:
-        GateRefused: nothing was published yet.
-        Unusable: there is no model, or gold lacks a feature of it.
+        Unusable: nothing was published yet, there is no model, or gold lacks a feature of it.
     """
-    found = publication or latest_publication(spark)
-    record, publication = _needed(registry.champion(settings), found)
+    publication = publication or required_publication(spark)
+    record = registry.champion(settings)
+    if record is None:
+        raise Unusable(
+            "No model was trained yet",
+            where="the model registry",
+            remedy="`churn train`, then score again",
+        )
     spark.sql(CREATE)
     if _is_complete(spark, record.version, publication):
         say(f"the scores of {publication.extract_date} by {record.version} are there already")
@@ -73,24 +78,6 @@ def score(
     each(spark, lambda path: _write(path, record, publication, features), [model])
     _leave_deciles(settings, spark, record.version, publication)
     return Scores(publication.customers, written=True, record=record)
-
-
-def _needed(
-    record: ModelRecord | None, publication: Publication | None
-) -> tuple[ModelRecord, Publication]:
-    if publication is None:
-        raise GateRefused(
-            "No extract has been published yet",
-            where="gold.publications",
-            remedy="load a workbook that passes the gate: `churn run WORKBOOK`",
-        )
-    if record is None:
-        raise Unusable(
-            "No model was trained yet",
-            where="the model registry",
-            remedy="`churn train`, then score again",
-        )
-    return record, publication
 
 
 def _is_complete(spark: SparkSession, version: str, publication: Publication) -> bool:

@@ -71,7 +71,7 @@ def train(settings: Settings, spark: SparkSession, say: Say) -> Training:
     run lock.
 
     Raises:
-        lakehouse.errors.GateRefused: nothing was published yet.
+        lakehouse.errors.Unusable: nothing was published yet.
         lakehouse.errors.Unusable: the features leak, or the rows can't train a model.
     """
     # Imported here: Feast takes seconds to import, and scoring does not need it.

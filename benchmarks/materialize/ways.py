@@ -18,8 +18,9 @@ from feature_repo.declared import read_features
 from feature_repo.entities import customer
 from feature_repo.features import TTL, customer_features
 from feature_repo.layout import KEY_VERSION, PROJECT_NAME
-from feature_repo.materialize import materialize, required_publication
+from feature_repo.materialize import materialize
 from feature_repo.offline import OneStateOfflineStore, PublishedExtract
+from feature_repo.published import required_publication
 from feature_repo.store import _connection_string, store
 from feature_repo.stream import streaming
 from feature_repo.verify import verify
