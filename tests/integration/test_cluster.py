@@ -25,6 +25,8 @@ from lakehouse.settings import LOOPBACK
 BUCKET = "lake"
 KINDS = ["seaweedfs", "minio", "by TLS"]
 INTO_THE_BUILD = 5  # seconds
+# What Java's second compiler makes would come too late for executors that live for two minutes.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 FAULTS = ["a worker is killed", "the store is paused", "redis is restarted"]
 FOLDERS = ["_models", "audit", "bronze", "gold", "silver"]
 
@@ -66,7 +68,9 @@ def grown(
                 "CHURN_REDIS_CA_BUNDLE": str(identity.authority),
             }
         bundle = {k: v for k, v in store.environ.items() if k == "AWS_CA_BUNDLE"}
-        cluster = running.enter_context(spark_cluster(folder, **bundle))
+        cluster = running.enter_context(
+            spark_cluster(folder, **bundle, JAVA_TOOL_OPTIONS=SHORT_LIVED)
+        )
         plain = homes.new("grown")
         home = Home(
             plain.path,

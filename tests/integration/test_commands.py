@@ -185,13 +185,16 @@ def test_hive_can_list_its_functions(tables: Home) -> None:
 def test_another_run_is_named(tables: Home) -> None:
     held = acquire(tables.settings, "the holder of this test", lambda _: None)
     try:
-        said = tables.churn("build", code=4).stderr
+        soon = {"CHURN_LOCK_WAIT": "1"}
+        said = tables.churn("build", code=4, **soon).stderr
         assert "the holder of this test" in said
         assert "the holder of this test" in tables.churn("status").stdout
-        dbt = tables.dbt("run", "-s", "open_loads", code=4)
+        dbt = tables.dbt("run", "-s", "open_loads", code=4, **soon)
         assert "the holder of this test" in dbt.stdout
         # the tests of a run wait as well, since the writer before may have to end the server
-        dbt = tables.dbt("test", "-s", "open_loads", code=4, CHURN_RUN_ID="of-a-run")
+        dbt = tables.dbt(
+            "test", "-s", "open_loads", code=4, CHURN_RUN_ID="of-a-run", CHURN_LOCK_WAIT="1"
+        )
         assert "the holder of this test" in dbt.stdout
     finally:
         release(held)

@@ -21,10 +21,12 @@ from homes import Home, Homes
 from monthly import WITHOUT_TESTS, cut_off, date_of, restated
 from pyspark.sql.connect.session import SparkSession
 from reference import ADD_ONS, CATEGORIES, snake_case
+from test_promotion import QUICK
 
 from feature_repo.features import TTL
 from feature_repo.guests import own_sql_dialect, quietly
 from feature_repo.materialize import apply
+from feature_repo.published import publications
 from feature_repo.store import store
 from feature_repo.training import TrainingSet, training_set
 from lakehouse import spark_server
@@ -34,6 +36,9 @@ from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import load
 from seeds_loader.workbook import read_workbook
 from trainer import folds
+from trainer.score import score
+from trainer.train import train_on
+from trainer.watch import read_rules, watch
 
 KEYS = ["customer_id", "event_timestamp"]
 WEST = "America/Los_Angeles"
@@ -402,6 +407,19 @@ def test_a_restated_extract_changes_what_may_see_it_and_nothing_before(
     assert {key[0] for key in labels} <= gone
     assert all(new[key]["churned"] == 1 for key in labels)
     print(f"{len(features)} rows of {day} and {len(labels)} labels of {earlier} changed")
+
+
+def test_the_next_extract_is_held_against_what_a_model_of_it_foresaw(year: Year) -> None:
+    """Customers who stay as they are raise no alarm."""
+    record = train_on(year.settings, year.training_set(), QUICK, ignore).record
+    history = publications(year.spark)
+    for each in history[-2:]:
+        score(year.settings, year.spark, ignore, each)
+    seen = watch(year.settings, year.spark, read_rules(), history)
+    assert seen is not None
+    assert (seen.champion, seen.alerts) == (record.version, ())
+    kinds = {each.watched.partition(":")[0] for each in seen.figures}
+    assert kinds == {"feature", "scores", "realised churn"}
 
 
 def by_key(rows: pa.Table) -> dict[tuple[str, date], dict[str, Any]]:

@@ -40,9 +40,9 @@ class Contest:
 
 
 @pytest.fixture(scope="module")
-def server(from_csv: Home) -> Iterator[tuple[SparkSession, Settings]]:
-    with spark_server.session(from_csv.settings) as spark:
-        yield spark, from_csv.settings
+def server(published: Home) -> Iterator[tuple[SparkSession, Settings]]:
+    with spark_server.session(published.settings) as spark:
+        yield spark, published.settings
 
 
 @pytest.fixture(scope="module")

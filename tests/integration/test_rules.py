@@ -14,6 +14,7 @@ import pytest
 import yaml
 from homes import Home, Homes
 
+from feature_repo.published import publications
 from lakehouse import spark_server
 from lakehouse.settings import PROJECT
 from lakehouse.sql import statement
@@ -21,6 +22,7 @@ from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import load
 from seeds_loader.sample import SampleParameters, simulate
 from seeds_loader.workbook import read_workbook
+from trainer.watch import read_rules, watch
 
 DECLARED = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
 CUSTOMERS = 1200
@@ -393,6 +395,20 @@ def test_what_was_refused_is_not_published(judged: Judged) -> None:
     }
     warned = {judged.dates[case.rule] for case in WARNED}
     assert published == {BASE, *warned, judged.faulty}
+
+
+@pytest.mark.parametrize(
+    ("rule", "alerts"), [("unusual_drift_of_gender", {"feature: gender"}), ("rejects_usual", set())]
+)
+def test_what_moved_unusually_is_an_alert(judged: Judged, rule: str, alerts: set[str]) -> None:
+    """What the gate lets pass with a warning is a reason to look at the model."""
+    settings = judged.home.settings
+    with spark_server.session(settings) as spark:
+        of_date = {each.extract_date: each for each in publications(spark)}
+        history = [of_date[BASE], of_date[judged.dates[rule]]]
+        seen = watch(settings, spark, read_rules(), history)
+    assert seen is not None
+    assert {each.watched for each in seen.alerts} == alerts
 
 
 def test_each_faulty_row_is_rejected_for_its_one_fault(judged: Judged) -> None:
