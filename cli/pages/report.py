@@ -245,7 +245,7 @@ def gate_figure(value: float | None, share: bool) -> str:
     if value is None or isnan(value):
         return "not known"
     if share:
-        return percent(value, 1 if value >= 0.1 else 2)
+        return percent(value, 1 if abs(value) >= 0.1 else 2)
     return count(value) if value == int(value) else f"{value:,.4g}"
 
 

@@ -28,6 +28,8 @@ from trainer.record import ModelRecord
 EXAMPLES = 12
 # Spark's maps hold one type, so the record has these as doubles.
 COUNTS = {"count", "churned", "stayed"}
+# Figures of the gate that people read in percent.
+SHARES = {"reject_share", "churn_rate", "share_of_odd_totals", "change_of_rows"}
 GROUPS = {
     "contract": "contract",
     "tenure": """case
@@ -90,7 +92,7 @@ def _gate_result(result: dict[str, Any], terms: dict[str, Any]) -> GateResult:
         comparison="at least" if "at_least" in terms else "at most",
         verdict=result["verdict"],
         description=terms.get("description", ""),
-        share=terms.get("figure", "").endswith("_share"),
+        share=terms.get("figure") in SHARES,
         compared_with=str(result["compared_with"] or ""),
         drift_of=result["rule"].partition("drift_of_")[2],
     )

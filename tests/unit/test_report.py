@@ -318,6 +318,7 @@ def test_a_station_that_lost_rows_is_marked():
         (0.21344, False, "0.2134"),
         (0.0003, True, "0.03\u00a0%"),
         (0.2, True, "20.0\u00a0%"),
+        (-0.2, True, "-20.0\u00a0%"),
         (None, False, "not known"),
         (float("nan"), False, "not known"),
     ],
