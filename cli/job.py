@@ -103,7 +103,8 @@ def read(request: Request, steps: Steps) -> tuple[Extract, ExtractDate]:
         extract_date = choose_extract_date(request.extract_date, extract)
         if extract_date.warning:
             step.say(f"warning: {extract_date.warning}")
-        step.outcome = f"{extract.table.num_rows:,} rows, sheet {extract.sheet!r}"
+        sheet = f", sheet {extract.sheet!r}" if extract.sheet else ""
+        step.outcome = f"{extract.table.num_rows:,} rows{sheet}"
     return extract, extract_date
 
 

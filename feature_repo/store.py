@@ -16,6 +16,8 @@ from lakehouse.postgresql import database
 from lakehouse.service import Say
 from lakehouse.settings import Settings, read_settings
 
+REGISTRY_CACHE_SECONDS = 60
+
 
 def store(settings: Settings | None = None, say: Say = lambda text: None) -> FeatureStore:
     """The FeatureStore; starts the embedded online store where it is not running.
@@ -81,20 +83,21 @@ def configuration(
 
 def _registry(settings: Settings, file: Path | None) -> RegistryConfig:
     """Where it is kept: the database of the settings, else a file, the usual one or another."""
-    kept = {
-        "cache_ttl_seconds": 60,
-        # Else every reader is refused while an extract is brought online, and after a
-        # materialization that was killed. A customer's features are written all at once.
-        "serve_features_while_materializing": True,
-    }
     if settings.registry_url is not None:
         from feast.infra.registry.sql import SqlRegistryConfig  # takes its time, for few
 
         place = database(settings.registry_url, "CHURN_REGISTRY_URL")
-        return SqlRegistryConfig(path=place.for_python, **kept)
+        return SqlRegistryConfig(
+            path=place.for_python,
+            cache_ttl_seconds=REGISTRY_CACHE_SECONDS,
+            # Else every reader is refused while an extract is brought online, and after a
+            # materialization that was killed. A customer's features are written all at once. In a
+            # file nobody sees that state: it takes its place when the work is done.
+            serve_features_while_materializing=True,
+        )
     file = file or registry_file(settings)
     file.parent.mkdir(parents=True, exist_ok=True)
-    return RegistryConfig(path=str(file), **kept)
+    return RegistryConfig(path=str(file), cache_ttl_seconds=REGISTRY_CACHE_SECONDS)
 
 
 def _connection_string(address: online_store.Address) -> str:
