@@ -174,7 +174,7 @@ def offer(
 ) -> Load:
     """Workbook to bronze; a load that was refused before is to be judged again."""
     with steps.step("ingest") as step:
-        loaded = load(spark, extract, extract_date, step.say)
+        loaded = load(settings, spark, extract, extract_date, step.say)
         step.works.append(loader_datasets.loading(settings, extract, loaded))
         if not loaded.is_new and loads.load_state(spark, loaded.batch_id).verdict == "refused":
             step.say("this load was refused before; it is judged again")

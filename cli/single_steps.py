@@ -30,7 +30,7 @@ def ingest(settings: Settings, request: job.Request, steps: Steps) -> Load:
         job.lake(settings, "churn ingest", steps, job.new_run_id()) as spark,
         steps.step("ingest") as step,
     ):
-        loaded = load(spark, extract, extract_date, step.say)
+        loaded = load(settings, spark, extract, extract_date, step.say)
         step.works.append(datasets.loading(settings, extract, loaded))
         return loaded
 

@@ -6,16 +6,19 @@ from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
 import pyarrow as pa
+from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.service import Say
+from lakehouse.settings import Settings
 from lakehouse.sql import literal
 from seeds_loader.extract import Extract
 from seeds_loader.extract_date import ExtractDate
+from seeds_loader.staging import staged
 
 ROWS = "bronze.telco_customers"
 LOADS = "bronze.loads"
-# A slice of this many rows at a time goes over the wire, so that memory stays bounded.
+# A slice of this many rows at a time gets its origin, so that memory stays bounded.
 ROWS_AT_ONCE = 200_000
 
 
@@ -34,7 +37,9 @@ class Load:
     is_new: bool
 
 
-def load(spark: SparkSession, extract: Extract, extract_date: ExtractDate, say: Say) -> Load:
+def load(
+    settings: Settings, spark: SparkSession, extract: Extract, extract_date: ExtractDate, say: Say
+) -> Load:
     """Write the extract, unless it is the latest load of its date already.
 
     The rows are written before the load's own line: rows without a line count nowhere, and the
@@ -51,8 +56,8 @@ def load(spark: SparkSession, extract: Extract, extract_date: ExtractDate, say: 
     new = _new_load(extract, extract_date, earlier)
     if earlier:
         say(f"restating {new.extract_date}: {earlier[-1].source_file} was loaded before")
-    _write_rows(spark, extract, new, say)
-    _append(spark, _line(new), LOADS)
+    _write_rows(settings, spark, extract, new, say)
+    _append(spark.createDataFrame(_line(new)), LOADS)
     return new
 
 
@@ -110,14 +115,19 @@ def _new_load(extract: Extract, extract_date: ExtractDate, earlier: list[Load]) 
     )
 
 
-def _write_rows(spark: SparkSession, extract: Extract, new: Load, say: Say) -> None:
+def _write_rows(
+    settings: Settings, spark: SparkSession, extract: Extract, new: Load, say: Say
+) -> None:
     _remove_leftovers(spark, say)
     total = extract.table.num_rows
-    for start in range(0, total, ROWS_AT_ONCE):
-        rows = extract.table.slice(start, ROWS_AT_ONCE)
-        if total > ROWS_AT_ONCE:
-            say(f"writing rows {start + 1:,} to {start + rows.num_rows:,} of {total:,}")
-        _append(spark, _with_origin(rows, new), ROWS)
+    if total > ROWS_AT_ONCE:
+        say(f"writing {total:,} rows")
+    slices = (
+        _with_origin(extract.table.slice(start, ROWS_AT_ONCE), new)
+        for start in range(0, total, ROWS_AT_ONCE)
+    )
+    with staged(settings, slices) as address:
+        _append(spark.read.parquet(address), ROWS)
 
 
 def _remove_leftovers(spark: SparkSession, say: Say) -> None:
@@ -161,7 +171,6 @@ def _line(new: Load) -> pa.Table:
     )
 
 
-def _append(spark: SparkSession, rows: pa.Table, table: str) -> None:
-    frame = spark.createDataFrame(rows)
+def _append(rows: DataFrame, table: str) -> None:
     # A column that the contract has only now is added; the rows of before have none of it.
-    frame.write.format("delta").mode("append").option("mergeSchema", "true").saveAsTable(table)
+    rows.write.format("delta").mode("append").option("mergeSchema", "true").saveAsTable(table)

@@ -82,7 +82,8 @@ def _rebuild(
         for group in rounds(past.loads):
             for each in group:
                 step.say(f"loading the extract of {each.extract_date}, {each.source_file}")
-                load(rebuilt, extract_of(live, each), each.chosen_date, step.say)
+                extract = extract_of(live, each)
+                load(scratch.settings, rebuilt, extract, each.chosen_date, step.say)
             # What was refused then is refused again.
             scratch.churn(["build"], step.say, allowed=(0, 3))
         step.outcome = f"{len(past.loads)} loads"

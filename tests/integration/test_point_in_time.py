@@ -203,7 +203,7 @@ class Year:
         """Load workbooks, each for the date in its name, or for another one."""
         for path in paths:
             day = on or date.fromisoformat(date_of(path))
-            load(self.spark, read_workbook(path), ExtractDate(day, "given"), ignore)
+            load(self.settings, self.spark, read_workbook(path), ExtractDate(day, "given"), ignore)
 
     def build(self) -> None:
         self.home.churn("build", *WITHOUT_TESTS)

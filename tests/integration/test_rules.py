@@ -346,7 +346,8 @@ def judged(
         for day, sheet in sorted(sheets.items()):
             path = folder / f"{day}.csv"
             sheet.to_csv(path, index=False)
-            load(spark, read_workbook(path), ExtractDate(day, "given"), lambda _: None)
+            extract = read_workbook(path)
+            load(home.settings, spark, extract, ExtractDate(day, "given"), lambda _: None)
     home.dbt("run", "-s", "customers", "rejected_rows", "+faulty_rows")
     first, last = base["customerID"].min(), base["customerID"].max()
     tamper(home, dates, lambda case: case.silver, first, last)

@@ -107,7 +107,8 @@ def load_all(home: Home, drawn: list[Drawn], folder: Path) -> list[Example]:
     paths = [each.write(folder / f"drawn_{place:03}.xlsx") for place, each in enumerate(drawn)]
     extracts = [read_workbook(path) for path in paths]
     with spark_server.session(home.settings) as spark:
-        first = load(spark, extracts[0], ExtractDate(FIRST_DATE, "given"), lambda _: None)
+        date_given = ExtractDate(FIRST_DATE, "given")
+        first = load(home.settings, spark, extracts[0], date_given, lambda _: None)
         loads = [first, *(like(first, place, each) for place, each in enumerate(extracts) if place)]
         for table, part in (("telco_customers", bronze_rows), ("loads", bronze_line)):
             columns = spark.table(f"bronze.{table}").columns

@@ -114,7 +114,7 @@ def give(settings: Settings, sheets: Iterable[tuple[date, pd.DataFrame]], folder
         for day, sheet in sheets:
             path = folder / f"{day}.csv"
             sheet.to_csv(path, index=False)
-            load(spark, read_workbook(path), ExtractDate(day, "given"), ignore)
+            load(settings, spark, read_workbook(path), ExtractDate(day, "given"), ignore)
 
 
 def test_the_index_is_that_of_the_textbook() -> None:
