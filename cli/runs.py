@@ -32,7 +32,7 @@ def summary_of(settings: Settings, run_id: str, otherwise: str = "") -> dict[str
         raise Unusable(
             f"There is no run {run_id!r} that came as far as a summary",
             where=str(_folder(settings)),
-            remedy=f"{named}{otherwise}" if known else MAKES_A_RUN,
+            remedy=f"{named if known else MAKES_A_RUN}{otherwise}",
         )
     summary: dict[str, Any] = json.loads(_summary(settings, run_id).read_text())
     return summary
