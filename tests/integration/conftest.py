@@ -17,13 +17,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that share a home one after another: a server that had to make room starts cold."""
     place: dict[Path, int] = {}
     for item in items:
-        used = [each for each in SHARED if each in item.fixturenames]
-        # Who uses `published` uses `walked` by it.
-        home = "published" if "published" in used else next(iter(used), None)
-        first = SHARED.index(home) if home else len(SHARED)
-        if item.path.parent != Path(__file__).parent:
-            first = -1
-        place[item.path] = min(first, place.get(item.path, len(SHARED)))
+        used = [SHARED.index(each) for each in item.fixturenames if each in SHARED]
+        # The last of them: who uses `published` uses `walked` by it.
+        last = max(used, default=len(SHARED)) if item.path.parent == Path(__file__).parent else -1
+        place[item.path] = min(last, place.get(item.path, len(SHARED)))
     items.sort(key=lambda item: place[item.path])
 
 

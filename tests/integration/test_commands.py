@@ -192,9 +192,7 @@ def test_another_run_is_named(tables: Home) -> None:
         dbt = tables.dbt("run", "-s", "open_loads", code=4, **soon)
         assert "the holder of this test" in dbt.stdout
         # the tests of a run wait as well, since the writer before may have to end the server
-        dbt = tables.dbt(
-            "test", "-s", "open_loads", code=4, CHURN_RUN_ID="of-a-run", CHURN_LOCK_WAIT="1"
-        )
+        dbt = tables.dbt("test", "-s", "open_loads", code=4, CHURN_RUN_ID="of-a-run", **soon)
         assert "the holder of this test" in dbt.stdout
     finally:
         release(held)

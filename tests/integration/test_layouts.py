@@ -18,6 +18,9 @@ def test_the_csv_goes_the_whole_way(homes: Homes, shared_data: Path) -> None:
     counts = summary["counts"]
     assert (counts["bronze"], counts["silver"], counts["scored"]) == (7043, 7043, 7043)
     assert summary["extract_date_source"] == "given"
+    rows = home.sql("select bronze_rows, silver_rows from silver.load_counts")
+    assert rows == [{"bronze_rows": 7043, "silver_rows": 7043}]
+    assert home.value("select extract_date_source from bronze.loads") == "given"
     assert home.value("select count(*) from gold.customer_features") == 7043
     home.churn("down")
 
