@@ -98,7 +98,7 @@ class Service:
             Unavailable: a port is taken by another process, or the keeper did not come up.
         """
         for port in ports:
-            check_port_free(port, self.name)
+            check_port_free(port, f"the {self.name} server", _port_variables(self.name))
         self.state_file.unlink(missing_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         order = {
@@ -236,8 +236,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def check_port_free(port: int, name: str) -> None:
-    """Raise Unavailable where the port stays taken, naming who has it where that can be seen."""
+def check_port_free(port: int, what: str, variables: str) -> None:
+    """Raise Unavailable where the port stays taken, naming who has it where that can be seen.
+
+    `what` wants it, `variables` set it.
+    """
     deadline = time.monotonic() + PORT_SECONDS
     while not _is_free(port):
         if time.monotonic() > deadline:
@@ -246,9 +249,9 @@ def check_port_free(port: int, name: str) -> None:
     else:
         return
     raise Unavailable(
-        f"Port {port} for the {name} server is taken by {_holder_of(port)}",
+        f"Port {port} for {what} is taken by {_holder_of(port)}",
         where=f"{LOOPBACK}:{port}",
-        remedy=f"stop that process, or choose other ports ({_port_variables(name)})",
+        remedy=f"stop that process, or choose other ports ({variables})",
     )
 
 

@@ -3,8 +3,7 @@
 import warnings
 
 from feature_repo.store import store
-from lakehouse.errors import Unavailable
-from lakehouse.service import Say, answers_on
+from lakehouse.service import Say, check_port_free
 from lakehouse.settings import LOOPBACK, Settings
 
 
@@ -12,15 +11,10 @@ def serve(settings: Settings, say: Say) -> None:
     """Serve the site on loopback until interrupted.
 
     Raises:
-        Unavailable: the port is taken.
+        lakehouse.errors.Unavailable: the port is taken.
     """
     port = settings.feast_ui_port
-    if answers_on(port):
-        raise Unavailable(
-            f"Port {port} for Feast's site is taken",
-            where=f"{LOOPBACK}:{port}",
-            remedy="set CHURN_FEAST_UI_PORT to a free port",
-        )
+    check_port_free(port, "Feast's site", "CHURN_FEAST_UI_PORT")
     feature_store = store(settings, say)
     say(f"Feast's site is at http://{LOOPBACK}:{port} (Ctrl-C ends)")
     with warnings.catch_warnings():

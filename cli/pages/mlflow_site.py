@@ -11,9 +11,8 @@ from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lakehouse.errors import Unavailable
 from lakehouse.postgresql import database
-from lakehouse.service import Say, answers_on
+from lakehouse.service import Say, check_port_free
 from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.storage import is_folder
 
@@ -30,16 +29,11 @@ def serve(settings: Settings, say: Say) -> None:
     """Serve until SIGTERM or SIGINT; with a login where there is a password.
 
     Raises:
-        Unavailable: the port is taken.
+        lakehouse.errors.Unavailable: the port is taken.
         lakehouse.errors.ChurnError: MLflow's file can't be used.
     """
     port = settings.mlflow_port
-    if answers_on(port):
-        raise Unavailable(
-            f"Port {port} for MLflow's site is taken",
-            where=f"{settings.mlflow_bind}:{port}",
-            remedy="set CHURN_MLFLOW_PORT to a free port",
-        )
+    check_port_free(port, "MLflow's site", "CHURN_MLFLOW_PORT")
     with TemporaryDirectory(prefix="mlflow-") as folder:
         application = _application(settings, Path(folder))
         say(f"MLflow's site is at http://{LOOPBACK}:{port} (Ctrl-C ends)")
