@@ -33,7 +33,7 @@ class FileCopy:
 
 def copy_file(source: Storage, target: Storage) -> tuple[int, str]:
     """Copy the file at one place to another; returns its bytes and their SHA-256."""
-    _make_folder(target)
+    make_folder_of(target)
     digest, size = hashlib.sha256(), 0
     with (
         source.files.open_input_stream(source.root) as original,
@@ -76,8 +76,11 @@ def side_by_side(
     return results
 
 
-def _make_folder(place: Storage) -> None:
-    # An object store has no folders; to make one would leave an object of that name.
+def make_folder_of(place: Storage) -> None:
+    """Make the folder that the file is to lie in, where there are such things.
+
+    An object store has no folders; to make one would leave an object of that name.
+    """
     if _is_local(place):
         Path(place.root).parent.mkdir(parents=True, exist_ok=True)
 

@@ -7,12 +7,14 @@ one thread of the driver.
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lakehouse.copies import make_folder_of
 from lakehouse.settings import Settings
-from lakehouse.storage import Storage, is_folder, storage
+from lakehouse.storage import Storage, storage
 
 FOLDER = "_staged"
 
@@ -25,17 +27,16 @@ def staged(settings: Settings, parts: Iterator[pa.Table]) -> Iterator[str]:
     """
     folder = storage(settings, settings.lake_uri).at(FOLDER)
     _remove(folder)
-    if is_folder(settings.lake_uri):
-        folder.files.create_dir(folder.root)
+    # A name of its own: what the server still reads for a dead client must not become these rows.
     name = f"{uuid.uuid4()}.parquet"
+    file = folder.at(name)
+    make_folder_of(file)
     try:
         first = next(parts)
-        with pq.ParquetWriter(folder.at(name).root, first.schema, filesystem=folder.files) as file:
-            file.write_table(first)
-            for each in parts:
-                file.write_table(each)
-        scheme = "file://" if is_folder(settings.lake_uri) else ""
-        yield f"{scheme}{settings.lake_uri}/{FOLDER}/{name}"
+        with pq.ParquetWriter(file.root, first.schema, filesystem=file.files) as written:
+            for each in chain([first], parts):
+                written.write_table(each)
+        yield f"{settings.lake_uri}/{FOLDER}/{name}"
     finally:
         _remove(folder)
 
