@@ -30,6 +30,6 @@ def seen_lines(found: dict[str, Any]) -> list[str]:
         f"{'ALERT ' if each['alert'] else '      '}{each['words']} (alerts from {each['bound']:g})"
         for each in found["worst"]
     ]
-    if not lines[1:]:
+    if not found["worst"]:
         lines.append("nothing to hold it against yet: the next extract gives that")
     return [*lines, found["proposal"] or "no alert"]

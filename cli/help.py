@@ -24,14 +24,13 @@ class Group(click.Group):
         """Write the sections that have commands of this group, and what is in none of them."""
         sections = SECTIONS if context.parent is None else {}
         others = set(self.commands).difference(*sections.values())
+        # Padded, so that every section has the same second column.
+        width = max(map(len, self.commands))
         for title, names in {**sections, "Commands": sorted(others)}.items():
-            # Padded, so that every section has the same second column.
             rows = [
-                (name.ljust(max(map(len, self.commands))), self._short_help(name)) for name in names
+                (name.ljust(width), self.commands[name].get_short_help_str(LONGEST))
+                for name in names
             ]
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
-
-    def _short_help(self, name: str) -> str:
-        return self.commands[name].get_short_help_str(LONGEST)

@@ -38,6 +38,21 @@ def summary_of(settings: Settings, run_id: str, otherwise: str = "") -> dict[str
     return summary
 
 
+def last_summary(settings: Settings) -> dict[str, Any]:
+    """Of the latest run that left one; empty where none did."""
+    found = (readable(_summary(settings, run_id)) for run_id in reversed(run_ids(settings)))
+    return next(filter(None, found), {})
+
+
+def readable(path: Path) -> dict[str, Any]:
+    """A JSON object; nothing where the file is damaged: one old run must not cost the page."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def begun(run_id: str) -> datetime:
     """When a run began, as its name says.
 

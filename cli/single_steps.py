@@ -7,7 +7,7 @@ from cli import job, loads
 from cli.build import Outcome
 from cli.progress import Steps
 from cli.tracked import follow_registry, opening
-from lakehouse.errors import GateRefused, Unusable
+from lakehouse.errors import GateRefused
 from lakehouse.published_files import remove_superseded_files
 from lakehouse.settings import Settings
 from seeds_loader import datasets
@@ -98,19 +98,13 @@ def evaluate_only(settings: Settings, steps: Steps, again: bool) -> Evaluated:
     """The champion and its full evaluation, made where it is not there yet, or `again`.
 
     Raises:
-        Unusable: no model was trained yet.
+        lakehouse.errors.Unusable: no model was trained yet.
     """
     from trainer import assessment, registry
     from trainer.offers import read_campaign
     from trainer.parameters import read_parameters, recipe
 
-    record = registry.champion(settings)
-    if record is None:
-        raise Unusable(
-            "No model has been trained yet",
-            where=str(settings.home / "models"),
-            remedy="`churn run WORKBOOK`, or `churn train` where gold has data",
-        )
+    record = registry.required_champion(settings)
     parameters = recipe(record.parameters, read_parameters())
     protocol, campaign = assessment.read_protocol(), read_campaign()
     there = assessment.read(settings, record.version)

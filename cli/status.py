@@ -3,7 +3,7 @@
 from typing import Any
 
 from cli.airflow import server as airflow
-from cli.runs import run_ids, summary_of
+from cli.runs import last_summary
 from lakehouse import online_store, spark_server
 from lakehouse.run_lock import current_holder
 from lakehouse.service import Running, Service, answers_on
@@ -29,14 +29,13 @@ def status(settings: Settings) -> dict[str, dict[str, Any]]:
 
 def _last_run(settings: Settings) -> dict[str, Any]:
     """What the latest run that left a summary came to."""
-    known = run_ids(settings)
-    if not known:
+    summary = last_summary(settings)
+    if not summary:
         return {"state": "none yet: `churn run WORKBOOK`"}
-    summary = summary_of(settings, known[-1])
     return {
         "state": summary.get("gate", {}).get("verdict"),
-        "run": known[-1],
-        "extract_date": summary["extract_date"],
+        "run": summary.get("run_id"),
+        "extract_date": summary.get("extract_date"),
         "published": summary.get("counts", {}).get("gold"),
         "model": summary.get("model", {}).get("version"),
     }

@@ -41,10 +41,10 @@ def required_publication(spark: SparkSession) -> Publication:
     return publication
 
 
-def nothing_published(when: str = "", where: str = "gold.publications") -> Unusable:
-    """The fault of who asks for an extract where none is published, ever or `when`."""
+def nothing_published(when: str = "yet", where: str = "gold.publications") -> Unusable:
+    """The fault of who asks for an extract where none is published, by now or `when`."""
     return Unusable(
-        f"No extract {when} has been published" if when else "No extract has been published yet",
+        f"No extract has been published {when}",
         where=where,
         remedy="load a workbook that passes the gate: `churn run WORKBOOK`",
     )

@@ -129,6 +129,22 @@ def promote(settings: Settings, version: str) -> None:
         _reign(settings, Reign(version, before, withdrawn))
 
 
+def required_champion(settings: Settings) -> ModelRecord:
+    """The champion's record.
+
+    Raises:
+        Unusable: no model was trained yet.
+    """
+    record = champion(settings)
+    if record is None:
+        raise Unusable(
+            "No model has been trained yet",
+            where=str(folder(settings)),
+            remedy="`churn run WORKBOOK`, or `churn train` where gold has data",
+        )
+    return record
+
+
 def roll_back(settings: Settings, version: str | None = None) -> str:
     """Make an earlier champion the champion again, the last one unless one is named; returns it.
 

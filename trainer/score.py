@@ -60,13 +60,7 @@ def score(
         Unusable: nothing was published yet, there is no model, or gold lacks a feature of it.
     """
     publication = publication or required_publication(spark)
-    record = registry.champion(settings)
-    if record is None:
-        raise Unusable(
-            "No model was trained yet",
-            where="the model registry",
-            remedy="`churn train`, then score again",
-        )
+    record = registry.required_champion(settings)
     spark.sql(CREATE)
     if _is_complete(spark, record.version, publication):
         say(f"the scores of {publication.extract_date} by {record.version} are there already")

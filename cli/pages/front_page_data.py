@@ -1,6 +1,5 @@
 """Gathers what the front page tells: the runs, the gate's log, the counts, the models' records."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from cli.pages.front_page import (
     Run,
     Service,
 )
+from cli.runs import readable
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query_table
 from lakehouse.variables import read_variables
@@ -70,17 +70,8 @@ def _runs(folder: Path) -> tuple[Run, ...]:
     return tuple(
         Run(summary, has_report=(place.parent / REPORT).is_file())
         for place in sorted(folder.glob("*/summary.json"))
-        if (summary := _read(place)).get("run_id") == place.parent.name
+        if (summary := readable(place)).get("run_id") == place.parent.name
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; nothing where the file is damaged: one old run must not cost the page."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _extracts(spark: SparkSession) -> tuple[Extract, ...]:
@@ -131,7 +122,7 @@ def _models(settings: Settings) -> tuple[Model, ...]:
             brier=record.metrics["brier"],
             holdout=record.holdout,
             is_champion=record.version == champion,
-            promotion=_read(registry.folder(settings) / record.version / PROMOTION),
+            promotion=readable(registry.folder(settings) / record.version / PROMOTION),
             has_evaluation=(registry.folder(settings) / record.version / EVALUATION).is_file(),
         )
         for record in sorted(filter(None, records), key=lambda each: each.created)
