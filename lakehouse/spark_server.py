@@ -355,8 +355,9 @@ def configuration(  # long: a list, a line a setting
         "spark.scheduler.mode": "FAIR",
         # Planning of the wide one-hot projections takes longer with it than it saves.
         "spark.sql.constraintPropagation.enabled": "false",
-        # On the machines of a cluster the JARs lie at the same place.
+        # On the machines of a cluster the JARs lie at the same place, and Java has the same to do.
         "spark.executor.extraClassPath": ":".join(map(str, jars)),
+        "spark.executor.extraJavaOptions": " ".join(COMPILER),
         **({} if is_folder(settings.lake_uri) else spark_configuration(settings)),
     }
 

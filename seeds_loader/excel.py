@@ -14,7 +14,9 @@ What a cell becomes:
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import fastexcel
@@ -38,6 +40,10 @@ ERROR_SIGNS = {
     "Error(GettingData)": "#GETTING_DATA",
 }
 
+# A sheet is looked through before the reader lays it out, which may end the process and leave
+# nobody to name the cell at fault. In a larger file that look takes seconds: it goes beside.
+LOOK_FIRST_BYTES = 8 * 1024**2
+
 # fastexcel writes nine decimals and drops zeros at their end: what has this many of them, or is a
 # zero with a sign, may be a number cut off
 CUT_OFF = r"^(-?\d+\.\d{7,9}|-0)$"
@@ -57,7 +63,21 @@ def open_workbook(path: Path, kind: Kind) -> fastexcel.ExcelReader:
 
 def read_sheet(reader: fastexcel.ExcelReader, path: Path, kind: Kind, sheet: str) -> Grid:
     """All cells of a sheet; no columns where it is empty. Raises Unusable if it can't be read."""
-    unstored = sheet_xml.look(path, sheet).unstored if kind == "xlsx" else []
+    if kind != "xlsx":
+        return _laid_out(reader, path, sheet)
+    with ThreadPoolExecutor(1) as beside:
+        look = beside.submit(sheet_xml.look, path, sheet)
+        if path.stat().st_size <= LOOK_FIRST_BYTES:
+            look.result()
+        try:
+            grid = _laid_out(reader, path, sheet)
+        finally:
+            # Names the cell at fault, where the reader fails as well.
+            unstored = look.result().unstored
+    return replace(grid, unstored=tuple(unstored))
+
+
+def _laid_out(reader: fastexcel.ExcelReader, path: Path, sheet: str) -> Grid:
     with _faults(path, sheet):
         loaded = reader.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string")
         batch, faults = loaded.to_arrow_with_errors()
@@ -69,7 +89,7 @@ def read_sheet(reader: fastexcel.ExcelReader, path: Path, kind: Kind, sheet: str
         _blank_to_null(columns)
         left = loaded.selected_columns[0].absolute_index if columns else 0
     whole = tuple(pa.chunked_array([column]) for column in columns)
-    return Grid(sheet, whole, left, tuple(unstored))
+    return Grid(sheet, whole, left)
 
 
 def _restore_errors(columns: list[pa.Array], faults: fastexcel.CellErrors | None) -> None:

@@ -1,7 +1,7 @@
 """What the XML of an .xlsx sheet holds, seen before the reader lays it out.
 
 The reader makes the whole rectangle from the first cell to the furthest, skips in silence what
-stands out of order, and shows a formula without a stored value as a blank. This looks first. A
+stands out of order, and shows a formula without a stored value as a blank. This sees it. A
 million rows pass here in seconds: grammar by expat, cells by numpy, nothing cell by cell.
 """
 

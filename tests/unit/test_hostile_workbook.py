@@ -27,6 +27,7 @@ from workbooks import (
 )
 
 from lakehouse.errors import Unusable
+from seeds_loader import excel
 from seeds_loader.extract import read_extract
 from seeds_loader.workbook import _ended, printable, read_workbook
 
@@ -223,6 +224,21 @@ def xls_of(rows: list) -> bytes:
 )
 def test_sheets_that_no_program_writes(tmp_path, xml, words):
     refused(with_rows(tmp_path / "book.xlsx", xml), "damaged", "save it anew", *words)
+
+
+@pytest.mark.parametrize(
+    ("xml", "words"),
+    [
+        (raw_row(2, ['<c r="A2"><v>1</v></c>']), ("A2 stands behind U3",)),
+        (raw_row(9, ['<c r="A9" t="s"><v>x</v></c>']), ("shared text",)),
+        (raw_row(9, ['<c r="A9"><v>1</v></row>']), ("not proper XML",)),
+        (raw_row(9, ['<c r="A9"><f>1+1</f></c>']), ("a formula without a stored value", "A9")),
+    ],
+)
+def test_a_large_file_is_looked_through_beside_the_reader(tmp_path, monkeypatch, xml, words):
+    """And what the look says comes first, whether the reader minds or not."""
+    monkeypatch.setattr(excel, "LOOK_FIRST_BYTES", 0)
+    refused(with_rows(tmp_path / "book.xlsx", xml), *words)
 
 
 def test_cells_without_a_place_of_their_own(tmp_path):
