@@ -11,13 +11,28 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import literal
+from lakehouse.sql import Rows, literal, query, statement
 from seeds_loader.extract import Extract
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.staging import staged
 
 ROWS = "bronze.telco_customers"
 LOADS = "bronze.loads"
+# Batches without a load record, and those whose rows differ from it; not where a later load of the
+# date replaced the latter, since nothing is made of their rows any more.
+BATCHES = f"""
+with there as (
+    select coalesce(_batch_id, '') as batch_id, count(*) as there from {ROWS} group by all
+),
+latest as (select max_by(batch_id, _loaded_at) as batch_id from {LOADS} group by extract_date)
+select batch_id, coalesce(there.there, 0) as there, loads.row_count as recorded,
+    loads.source_file, loads.extract_date
+from there full join {LOADS} as loads using (batch_id)
+where loads.row_count is null or (
+    loads.row_count != coalesce(there.there, 0) and batch_id in (select batch_id from latest)
+)
+order by loads._loaded_at, batch_id
+"""
 # A slice of this many rows at a time gets its origin, so that memory stays bounded.
 ROWS_AT_ONCE = 200_000
 
@@ -50,9 +65,12 @@ def load(
     rows = _with_origin(extract.table.slice(0, 1), first)
     _make_table(spark, ROWS, rows, "partitioned by (_extract_date)")
     _make_table(spark, LOADS, _line(first))
+    incomplete = _clean_up(spark, say)
     earlier = _loads_of(spark, extract_date.date)
     if earlier and _is_same(earlier[-1], extract):
-        return earlier[-1]
+        if earlier[-1].batch_id not in incomplete:
+            return earlier[-1]
+        say(f"loading {extract.path.name} again: the rows of its earlier load are incomplete")
     new = _new_load(extract, extract_date, earlier)
     if earlier:
         say(f"restating {new.extract_date}: {earlier[-1].source_file} was loaded before")
@@ -118,7 +136,6 @@ def _new_load(extract: Extract, extract_date: ExtractDate, earlier: list[Load]) 
 def _write_rows(
     settings: Settings, spark: SparkSession, extract: Extract, new: Load, say: Say
 ) -> None:
-    _remove_leftovers(spark, say)
     total = extract.table.num_rows
     if total > ROWS_AT_ONCE:
         say(f"writing {total:,} rows")
@@ -130,14 +147,41 @@ def _write_rows(
         _append(spark.read.parquet(address), ROWS)
 
 
-def _remove_leftovers(spark: SparkSession, say: Say) -> None:
-    """Remove the rows of ingests that died before they wrote their line."""
-    # Delta answers counts from its log; only where they differ is the table looked through.
-    rows = spark.table(ROWS).count()
+def _clean_up(spark: SparkSession, say: Say) -> set[str]:
+    """Remove rows without a load record; warn of loads whose rows differ from their record.
+
+    Returns the batches of those loads. Their rows are left as they are: bronze is the only copy,
+    and the other loads do not depend on them.
+    """
+    # Delta answers counts from its log; only where they differ is the table scanned.
     accounted = spark.sql(f"select coalesce(sum(row_count), 0) as n from {LOADS}").head()["n"]
-    if rows != accounted:
-        say(f"removing {rows - accounted:,} rows of an ingest that broke off")
-        spark.sql(f"delete from {ROWS} where _batch_id not in (select batch_id from {LOADS})")
+    if spark.table(ROWS).count() == accounted:
+        return set()
+    batches = query(spark, BATCHES)
+    leftovers = [each for each in batches if each["recorded"] is None]
+    if leftovers:
+        _remove_leftovers(spark, leftovers, say)
+    incomplete = [each for each in batches if each["recorded"] not in (None, each["there"])]
+    for each in incomplete:
+        say(
+            f"warning: {ROWS} has {each['there']:,} rows of the load {each['batch_id']} "
+            f"({each['source_file']}, extract of {each['extract_date']}); bronze.loads records "
+            f"{each['recorded']:,}. Other loads are not affected. What to do: ingest that workbook "
+            "again for that date, or restore a backup"
+        )
+    return {each["batch_id"] for each in incomplete}
+
+
+def _remove_leftovers(spark: SparkSession, leftovers: Rows, say: Say) -> None:
+    """Remove the rows of ingests that died before they wrote their load record."""
+    count = sum(each["there"] for each in leftovers)
+    say(f"removing {count:,} rows of an ingest that broke off")
+    # By literals: Delta refuses a DELETE with a subquery.
+    statement(
+        spark,
+        f"delete from {ROWS} where coalesce(_batch_id, '') in (:batches)",
+        batches=[each["batch_id"] for each in leftovers],
+    )
 
 
 def _with_origin(rows: pa.Table, new: Load) -> pa.Table:

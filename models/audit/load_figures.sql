@@ -10,6 +10,12 @@ open_loads as (
 
 ),
 
+loads as (
+
+    select * from {{ source('bronze', 'loads') }}
+
+),
+
 load_counts as (
 
     select * from {{ ref('load_counts') }}
@@ -110,7 +116,8 @@ final as (
             0
         ) as reject_share,
         cast(
-            abs(
+            abs(loads.row_count - load_counts.bronze_rows)
+            + abs(
                 load_counts.bronze_rows
                 - load_counts.silver_rows
                 - load_counts.rejected_rows
@@ -127,6 +134,9 @@ final as (
         feature_figures.share_of_odd_totals
 
     from open_loads
+
+    inner join loads
+        on open_loads.batch_id = loads.batch_id
 
     left join load_counts
         on open_loads.batch_id = load_counts.batch_id
