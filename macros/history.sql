@@ -39,6 +39,12 @@
 {%- endmacro %}
 
 
+{% macro published_customers_before() -%}
+    {#- Who was in which published extract; `customer_id` and `extract_date` of every label. -#}
+    {{ earlier('gold', 'churn_labels', {'customer_id': 'string', 'extract_date': 'date'}) }}
+{%- endmacro %}
+
+
 {% macro earlier(schema, identifier, columns) %}
     {#- The table as it stands, or no rows of its shape where no build has made it yet. -#}
     {%- set relation = adapter.get_relation(target.database, schema, identifier)

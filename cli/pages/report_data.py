@@ -29,7 +29,10 @@ EXAMPLES = 12
 # Spark's maps hold one type, so the record has these as doubles.
 COUNTS = {"count", "churned", "stayed"}
 # Figures of the gate that people read in percent.
-SHARES = {"reject_share", "churn_rate", "share_of_odd_totals", "change_of_rows"}
+SHARES = {
+    *("reject_share", "churn_rate", "share_of_odd_totals"),
+    *("change_of_rows", "retained_customer_share", "new_customer_share"),
+}
 GROUPS = {
     "contract": "contract",
     "tenure": """case

@@ -5,13 +5,14 @@
     'customers_against_rules', 'candidates_missing_or_surplus', 'churn_rate',
     'share_of_odd_totals',
 ] %}
+{%- set compared_figures = ['change_of_rows', 'retained_customer_share', 'new_customer_share'] %}
 {%- set floor = var('drift').floor %}
 {%- for rule, terms in var('gate_rules').items()
-    if terms.figure not in own_figures + ['change_of_rows'] %}
+    if terms.figure not in own_figures + compared_figures %}
 {#- without its figure a rule would never be judged #}
 {{ exceptions.raise_compiler_error(
     'The gate rule ' ~ rule ~ ' names the figure ' ~ terms.figure ~ ', which nothing computes; '
-    ~ 'figures are the columns of audit.load_figures, and change_of_rows.'
+    ~ 'figures are the columns of audit.load_figures, and ' ~ compared_figures | join(', ') ~ '.'
 ) }}
 {%- endfor %}
 
@@ -52,6 +53,18 @@ in_gold as (
 
 ),
 
+candidates as (
+
+    select * from {{ ref('audit_churn_labels') }}
+
+),
+
+published_customers as (
+
+    select * from {{ published_customers_before() }}
+
+),
+
 gate_rules as (
 
     select * from {{ gate_rules_table() }} as gate_rules (rule, severity, figure, lowest, highest)
@@ -64,41 +77,67 @@ expected_changes as (
 
 ),
 
--- what a load may have to be compared with: gold, and pending loads, which an earlier one becomes
--- part of once it has passed; never what it replaces itself
-others as (
+-- the one extract in gold that a load can be compared with: the nearest before its date, else the
+-- nearest after it; never the one that it replaces
+neighbours as (
 
     select
-        batch_id,
-        extract_date,
-        false as is_open
-
-    from in_gold
-
-    union all
-
-    select
-        batch_id,
-        extract_date,
-        true as is_open
+        open_loads.batch_id,
+        coalesce(
+            max(if(in_gold.extract_date < open_loads.extract_date, in_gold.extract_date, null)),
+            min(in_gold.extract_date)
+        ) as extract_date
 
     from open_loads
 
+    inner join in_gold
+        on open_loads.extract_date != in_gold.extract_date
+
+    group by open_loads.batch_id
+
 ),
 
+-- what a load may have to be compared with: its neighbour in gold, and each earlier pending load
+-- that would be nearer to it once that one has passed
 pairs as (
 
     select
         open_loads.batch_id,
         open_loads.extract_date,
-        others.batch_id as other_batch_id,
-        others.extract_date as other_extract_date,
-        others.is_open as other_is_open
+        in_gold.batch_id as other_batch_id,
+        in_gold.extract_date as other_extract_date,
+        false as other_is_open
 
     from open_loads
 
-    inner join others
-        on open_loads.extract_date != others.extract_date
+    inner join neighbours
+        on open_loads.batch_id = neighbours.batch_id
+
+    inner join in_gold
+        on neighbours.extract_date = in_gold.extract_date
+
+    union all
+
+    select
+        open_loads.batch_id,
+        open_loads.extract_date,
+        earlier_loads.batch_id as other_batch_id,
+        earlier_loads.extract_date as other_extract_date,
+        true as other_is_open
+
+    from open_loads
+
+    inner join open_loads as earlier_loads
+        on open_loads.extract_date > earlier_loads.extract_date
+
+    left join neighbours
+        on open_loads.batch_id = neighbours.batch_id
+
+    where
+        neighbours.extract_date is null
+        or neighbours.extract_date > open_loads.extract_date
+        -- of one date the pending load replaces the published one
+        or neighbours.extract_date <= earlier_loads.extract_date
 
 ),
 
@@ -153,6 +192,139 @@ drifts as (
 
 ),
 
+-- customers of rejected rows are in neither: gold lacks them too, and observed churn compares gold
+customers_of_others as (
+
+    select
+        in_gold.batch_id,
+        false as is_open,
+        published_customers.customer_id
+
+    from published_customers
+
+    inner join in_gold
+        on published_customers.extract_date = in_gold.extract_date
+
+    where {{ has_date_of('neighbours', 'published_customers.extract_date') }}
+
+    union all
+
+    select
+        batch_id,
+        true as is_open,
+        customer_id
+
+    from candidates
+
+),
+
+sizes_of_others as (
+
+    select
+        batch_id,
+        is_open,
+        count(*) as customers
+
+    from customers_of_others
+
+    group by
+        batch_id,
+        is_open
+
+),
+
+customers_in_both as (
+
+    select
+        pairs.batch_id,
+        pairs.other_batch_id,
+        pairs.other_is_open,
+        count(*) as customers
+
+    from pairs
+
+    inner join candidates
+        on pairs.batch_id = candidates.batch_id
+
+    inner join customers_of_others
+        on
+            pairs.other_batch_id = customers_of_others.batch_id
+            and pairs.other_is_open = customers_of_others.is_open
+            and candidates.customer_id = customers_of_others.customer_id
+
+    group by
+        pairs.batch_id,
+        pairs.other_batch_id,
+        pairs.other_is_open
+
+),
+
+compared_customers as (
+
+    select
+        pairs.batch_id,
+        pairs.other_batch_id,
+        pairs.other_is_open,
+        load_figures.customers,
+        -- null for an extract that gold should have and has not: nothing can be computed
+        coalesce(sizes.customers, if(pairs.other_is_open, 0, null)) as other_customers,
+        coalesce(customers_in_both.customers, if(other_customers is null, null, 0))
+            as customers_in_both,
+        pairs.other_extract_date < pairs.extract_date as other_is_earlier
+
+    from pairs
+
+    inner join load_figures
+        on pairs.batch_id = load_figures.batch_id
+
+    left join customers_in_both
+        on
+            pairs.batch_id = customers_in_both.batch_id
+            and pairs.other_batch_id = customers_in_both.other_batch_id
+            and pairs.other_is_open = customers_in_both.other_is_open
+
+    left join sizes_of_others as sizes
+        on
+            pairs.other_batch_id = sizes.batch_id
+            and pairs.other_is_open = sizes.is_open
+
+),
+
+-- by date and not by which of the two is the load: one that arrives late is older than what it is
+-- compared with, and lacks the customers who joined in between
+by_date as (
+
+    select
+        *,
+        if(other_is_earlier, other_customers, customers) as earlier_customers,
+        if(other_is_earlier, customers, other_customers) as later_customers
+
+    from compared_customers
+
+),
+
+shares_of_customers as (
+
+    select
+        batch_id,
+        other_batch_id,
+        other_is_open,
+        inline(array( -- noqa: AL03
+            named_struct(
+                'figure', 'retained_customer_share',
+                -- nobody is missing of an extract without customers, and nobody new in one
+                'finding', if(earlier_customers = 0, 1, customers_in_both / earlier_customers)
+            ),
+            named_struct(
+                'figure', 'new_customer_share',
+                'finding', if(later_customers = 0, 0, 1 - customers_in_both / later_customers)
+            )
+        ))
+
+    from by_date
+
+),
+
 comparisons as (
 
     select * from changes_of_rows
@@ -160,6 +332,10 @@ comparisons as (
     union all
 
     select * from drifts
+
+    union all
+
+    select * from shares_of_customers
 
 ),
 
