@@ -33,6 +33,14 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     work: DbtWork | None = None
 
+    def after(self, earlier: "Outcome") -> "Outcome":
+        """Add the red tests of an earlier dbt call, which this one had no reason to repeat."""
+        return replace(
+            self,
+            failures=list(dict.fromkeys([*earlier.failures, *self.failures])),
+            warnings=list(dict.fromkeys([*earlier.warnings, *self.warnings])),
+        )
+
 
 def dbt_build(
     settings: Settings, arguments: Sequence[str], run_id: str, on_node: OnNode

@@ -24,6 +24,8 @@ from lakehouse.errors import ChurnError, GateRefused
 from lakehouse.published_files import remove_superseded_files
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
+from lakehouse.sql import Rows
+from lakehouse.variables import read_variables
 from lakehouse.whole_files import written_whole
 from seeds_loader import datasets as loader_datasets
 from seeds_loader.extract_date import ExtractDate, choose_extract_date
@@ -211,6 +213,7 @@ def _build(job: Run, spark: SparkSession, loaded: Load) -> bool:
     built = not state.is_settled
     with job.steps.step("build") as step:
         outcome = build_open_loads(job.settings, spark, job.run_id, step) if built else None
+        say_refused(spark, job.run_id, step, but=loaded.batch_id)
         state = judged(job, spark)
         step.outcome = _build_outcome(state, outcome)
     if state.published is None or state.verdict == "refused":
@@ -237,8 +240,15 @@ def build_open_loads(settings: Settings, spark: SparkSession, run_id: str, step:
     outcome = dbt_built(settings, DATA_ONLY, run_id, step)
     if outcome.failures and loads.passed_but_unpublished(spark):
         step.say("a load was refused; publishing the others")
-        outcome = dbt_built(settings, DATA_ONLY, run_id, step)
+        outcome = dbt_built(settings, DATA_ONLY, run_id, step).after(outcome)
     return outcome
+
+
+def say_refused(spark: SparkSession, run_id: str, step: Step, but: str | None = None) -> None:
+    """Name the loads that were refused beside the one that a run is about, `but`."""
+    for batch_id, broken in loads.refused_in(spark, run_id).items():
+        if batch_id != but:
+            step.say(f"warning: the gate also refused {refused_in_words(broken)}")
 
 
 def dbt_built(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> Outcome:
@@ -283,7 +293,7 @@ def refusal(job: Run, spark: SparkSession, failures: Sequence[str]) -> GateRefus
         for each in loads.gate_results(spark, job.summary["batch_id"])
         if each["verdict"] == "failed"
     ]
-    rules = [_broken_rule(each) for each in failed]
+    rules = [broken_rule(each) for each in failed]
     lines = "".join(f"\n    {line}" for line in rules or failures)
     refused = GateRefused(
         f"The gate refused {Path(job.summary['workbook']['path']).name}; gold, online store, model "
@@ -291,23 +301,39 @@ def refusal(job: Run, spark: SparkSession, failures: Sequence[str]) -> GateRefus
         where=f"extract of {job.summary['extract_date']}, {job.folder}/report.html",
         remedy="look at audit.gate_results and silver.rejected_rows "
         f"(`churn rejects --run {job.run_id} --out rejects.xlsx` gives them back as a workbook), "
-        "correct the workbook, then run it again"
-        + (
-            "; a change that is expected belongs into expected_changes in dbt_project.yml"
-            if any(each["compared_with"] for each in failed)
-            else ""
-        ),
+        "correct the workbook, then run it again" + expected_change(failed),
     )
     refused.summary = job.summary
     return refused
 
 
-def _broken_rule(result: dict[str, Any]) -> str:
-    """A rule that failed, in words: the figure found, its threshold, what it was compared with."""
+def refused_in_words(broken: Rows) -> str:
+    """A refused load: its workbook, its extract date, and a line for each rule that it broke."""
+    lines = "".join(f"\n        {broken_rule(each)}" for each in broken)
+    return f"{broken[0]['source_file']}, extract of {broken[0]['extract_date']}:{lines}"
+
+
+def broken_rule(result: dict[str, Any]) -> str:
+    """A rule that failed, in words: figure, threshold, what it was compared with, what it means."""
     figure = "no figure" if result["figure"] is None else f"{result['figure']:.4g}"
     compared = result["compared_with"]
-    return f"{result['rule']}: {figure} against {result['threshold']:g}" + (
-        f", compared with the extract of {compared}" if compared else ""
+    declared = read_variables()["gate_rules"].get(result["rule"], {})
+    return (
+        f"{result['rule']}: {figure} against {result['threshold']:g}"
+        + (f", compared with the extract of {compared}" if compared else "")
+        + (f". {declared['description']}" if declared else "")
+    )
+
+
+def expected_change(broken: Rows) -> str:
+    """The end of a remedy: the declaration with which the load passes the rules that compare."""
+    compared = [each for each in broken if each["compared_with"]]
+    if not compared:
+        return ""
+    return (
+        "; where the change is real, declare it in expected_changes of dbt_project.yml: "
+        f'{{extract_date: "{compared[0]["extract_date"]}", '
+        f"rules: [{', '.join(each['rule'] for each in compared)}], reason: why it is expected}}"
     )
 
 

@@ -101,7 +101,7 @@ def gate_results(spark: SparkSession, batch_id: str) -> Rows:
     return query(
         spark,
         """
-        select rule, severity, figure, threshold, verdict, compared_with
+        select extract_date, rule, severity, figure, threshold, verdict, compared_with
         from audit.gate_results
         where
             batch_id = :batch
@@ -112,6 +112,35 @@ def gate_results(spark: SparkSession, batch_id: str) -> Rows:
         """,
         batch=batch_id,
     )
+
+
+def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
+    """The loads that the gate refused in a run and that stand refused, with the rules they broke.
+
+    By batch, oldest extract first; each rule with the load's `extract_date` and `source_file`.
+    """
+    broken = query_table(
+        spark,
+        "audit.gate_results",
+        """
+        select
+            gate_results.batch_id, gate_results.extract_date, loads.source_file, gate_results.rule,
+            gate_results.figure, gate_results.threshold, gate_results.compared_with
+        from audit.gate_results
+        inner join audit.load_verdicts
+            on gate_results.batch_id = load_verdicts.batch_id
+            and load_verdicts.verdict = 'refused'
+        left join bronze.loads on gate_results.batch_id = loads.batch_id
+        where gate_results.run_id = :run_id
+            and gate_results.severity = 'error' and gate_results.verdict = 'failed'
+        order by gate_results.extract_date, gate_results.batch_id, gate_results.rule
+        """,
+        run_id=run_id,
+    )
+    return {
+        batch: [each for each in broken if each["batch_id"] == batch]
+        for batch in dict.fromkeys(each["batch_id"] for each in broken)
+    }
 
 
 def passed_but_unpublished(spark: SparkSession) -> set[str]:

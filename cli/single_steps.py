@@ -10,9 +10,12 @@ from cli.tracked import follow_registry, opening
 from lakehouse.errors import GateRefused
 from lakehouse.published_files import remove_superseded_files
 from lakehouse.settings import Settings
+from lakehouse.sql import Rows
 from seeds_loader import datasets
 from seeds_loader.load import Load, load
 
+# dbt's test that is red where the gate refused a load.
+GATE_TEST = "assert_pending_loads_passed"
 # A model's record and its full evaluation.
 Evaluated: TypeAlias = "tuple[ModelRecord, dict[str, Any]]"
 
@@ -39,7 +42,7 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: St
     """The dbt part, by itself.
 
     Raises:
-        GateRefused: a test was red.
+        GateRefused: the gate refused a load, or a test was red.
     """
     run_id = job.new_run_id()
     with (
@@ -52,15 +55,24 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: St
             outcome = job.dbt_built(settings, arguments, run_id, step)
         else:
             outcome = job.build_open_loads(settings, spark, run_id, step)
+        refused = loads.refused_in(spark, run_id)
         remove_superseded_files(settings, spark)
-    if outcome.failures:
-        lines = "".join(f"\n    {line}" for line in outcome.failures)
-        raise GateRefused(
-            f"The gate refused; what did not pass was not published{lines}",
-            where="audit.gate_results, silver.rejected_rows",
-            remedy="correct the workbook and load it again, or look at the rows that it names",
-        )
+    if refused or outcome.failures:
+        raise _refusal(list(refused.values()), outcome.failures)
     return outcome
+
+
+def _refusal(refused: list[Rows], failures: Sequence[str]) -> GateRefused:
+    """Every refused load with its rules; then the red tests, but that which says the same."""
+    tests = [line for line in failures if not (refused and line.startswith(GATE_TEST))]
+    lines = "".join(f"\n    {line}" for line in [*map(job.refused_in_words, refused), *tests])
+    declared = [change for broken in refused if (change := job.expected_change(broken))]
+    return GateRefused(
+        f"The gate refused; what did not pass was not published{lines}",
+        where="audit.gate_results, silver.rejected_rows",
+        remedy="correct the workbook and load it again, or look at the rows that it names"
+        + "".join(declared),
+    )
 
 
 def materialize_only(settings: Settings, steps: Steps, whole: bool) -> "Online":

@@ -80,6 +80,7 @@ def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
         if loads.left_unjudged(spark, but=extract.sha256):
             with steps.step("build") as step:
                 left = job.build_open_loads(settings, spark, run_id, step)
+                job.say_refused(spark, run_id, step)
                 step.outcome = f"what was left: {left.passed} of {left.tests} tests green"
         loaded = job.offer(settings, spark, extract, extract_date, run_id, steps)
         is_settled = loads.load_state(spark, loaded.batch_id).is_settled
