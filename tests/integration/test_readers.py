@@ -129,7 +129,8 @@ class Reader(threading.Thread):
 def whole_partitions(  # long: one look at all partitions
     plan: Plan, settings: Settings
 ) -> Iterator[Look]:
-    """Both gold tables by SQL through Spark Connect: counts and a sum of each date."""
+    """Both gold tables, and the view of pairs, by SQL through Spark Connect: counts and a sum of
+    each date. Pairs are of one load, or there are none while the tables are of two."""
     statement = """
         select 'features' as what, extract_date, count(*) as n,
             count(distinct customer_id) as customers, count(distinct created_timestamp) as loads,
@@ -139,16 +140,21 @@ def whole_partitions(  # long: one look at all partitions
         select 'labels', extract_date, count(*), count(distinct customer_id),
             count(distinct created_timestamp), cast(sum(churned) as double)
         from gold.churn_labels where extract_date in ({dates}) group by extract_date
+        union all
+        select 'pairs', extract_date, count(*), count(distinct customer_id),
+            count(distinct created_timestamp), round(sum(monthly_charges) + sum(churned), 2)
+        from gold.features_with_labels where extract_date in ({dates}) group by extract_date
     """.format(dates=", ".join(f"date '{each}'" for each in plan.dates))
-    columns = {"features": "monthly_charges", "labels": "churned"}
+    columns = {"features": ["monthly_charges"], "labels": ["churned"]}
+    pairs = [name for names in columns.values() for name in names]
     figures = {
         (what, stage): (
             len(rows),
             len(rows),
             1,
-            pytest.approx(sum(row[column] for row in rows.values()), abs=0.02),
+            pytest.approx(sum(row[name] for row in rows.values() for name in names), abs=0.02),
         )
-        for what, column in columns.items()
+        for what, names in {**columns, "pairs": pairs}.items()
         for stage, rows in plan.rows.items()
     }
     with spark_server.session(settings) as spark:
@@ -170,6 +176,13 @@ def whole_partitions(  # long: one look at all partitions
             }
             if not all(stages.values()):
                 raise Wrong(f"partitions {seen}, but they are {figures}")
+            found = [seen.get(("pairs", each)) for each in plan.dates]
+            if found[0] != figures["pairs", "before"] or found[1] not in (
+                None,
+                figures["pairs", "published"],
+                figures["pairs", "restated"],
+            ):
+                raise Wrong(f"pairs {found}, but they are {figures}")
             # the two tables change one after the other, and no further apart
             if stages["features"] & stages["labels"]:
                 return stages["features"] & stages["labels"]
