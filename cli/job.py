@@ -23,6 +23,7 @@ from lakehouse import commits, spark_server
 from lakehouse.errors import ChurnError, GateRefused
 from lakehouse.published_files import remove_superseded_files
 from lakehouse.run_lock import run_lock
+from lakehouse.sequences import last_numbers
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows
 from lakehouse.variables import read_variables
@@ -228,6 +229,8 @@ def judged(job: Run, spark: SparkSession) -> loads.LoadState:
     job.summary["gate"] = _gate(spark, job.summary["batch_id"], state)
     if state.published is not None and state.verdict != "refused":
         job.summary["counts"]["gold"] = state.published
+    # What was there when this run wrote: who looks back at it does not ask the clock.
+    job.summary["last_numbers"] = last_numbers(spark)
     return state
 
 

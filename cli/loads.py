@@ -4,14 +4,18 @@ from dataclasses import dataclass
 
 from pyspark.sql.connect.session import SparkSession
 
+from lakehouse import sequences
 from lakehouse.errors import Unusable
+from lakehouse.sequences import numbered, query_sequence
 from lakehouse.sql import Rows, query, query_table, statement
 
 # The loads that a rebuild judges again. One whose date a later load was refused for is in gold, but
 # no longer in silver: it stays as it is.
-PASSED_AND_LATEST = """
+PASSED_AND_LATEST = f"""
     verdict = 'passed'
-    and batch_id in (select max_by(batch_id, _loaded_at) from bronze.loads group by extract_date)
+    and batch_id in (
+        select max_by(batch_id, {sequences.LOADS.position}) from {{loads}} group by extract_date
+    )
 """
 
 
@@ -80,34 +84,37 @@ def _counts(row: dict[str, int]) -> dict[str, int]:
 def requeue(spark: SparkSession, where: str, run_id: str, **values: str) -> None:
     """Make loads pending again: a line in the gate's log, which is what decides.
 
-    `where` chooses among audit.load_verdicts.
+    `where` chooses among audit.load_verdicts; `{loads}` in it stands for bronze.loads.
     """
-    statement(
+    log = numbered(spark, sequences.VERDICTS)
+    chosen = where.replace("{loads}", numbered(spark, sequences.LOADS))
+    lines = statement(
         spark,
         f"""
-        insert into audit.gate_results
-            (run_id, batch_id, extract_date, rule, severity, verdict, judged_at)
-        select :run_id, batch_id, extract_date, 'requeued', 'info', 'pending', current_timestamp()
+        select :run_id as run_id, batch_id, extract_date, 'requeued' as rule, 'info' as severity,
+            'pending' as verdict, current_timestamp() as judged_at,
+            {sequences.VERDICTS.next_number(log)} as verdict_number
         from audit.load_verdicts
-        where {where}
+        where {chosen}
         """,
         run_id=run_id,
         **values,
     )
+    # A log of an earlier version gets its column by this.
+    append = lines.write.format("delta").mode("append").option("mergeSchema", "true")
+    append.saveAsTable(sequences.VERDICTS.table)
 
 
 def gate_results(spark: SparkSession, batch_id: str) -> Rows:
     """The last judgement of a load, errors first."""
-    return query(
+    return query_sequence(
         spark,
-        """
+        sequences.VERDICTS,
+        f"""
         select extract_date, rule, severity, figure, threshold, verdict, compared_with
-        from audit.gate_results
-        where
-            batch_id = :batch
-            and judged_at = (
-                select max(judged_at) from audit.gate_results where batch_id = :batch
-            )
+        from {{rows}}
+        where batch_id = :batch
+        qualify rank() over (order by {sequences.VERDICTS.position} desc) = 1
         order by verdict = 'passed', severity, rule
         """,
         batch=batch_id,

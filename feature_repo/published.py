@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.errors import Unusable
+from lakehouse.sequences import PUBLICATIONS, query_sequence
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,17 @@ def nothing_published(when: str = "yet", where: str = "gold.publications") -> Un
 
 def publications(spark: SparkSession) -> list[Publication]:
     """The publication of each extract date, the oldest date first; of a restated one the last."""
-    if not spark.catalog.tableExists("gold.publications"):
-        return []
-    rows = spark.sql(
-        """
+    rows = query_sequence(
+        spark,
+        PUBLICATIONS,
+        f"""
         select batch_id, extract_date, created_timestamp, customers
-        from gold.publications
-        order by extract_date, created_timestamp
-        """
-    ).toArrow()
-    # A later load of the same date takes the place of the earlier one.
-    of_date = {row["extract_date"]: row for row in rows.to_pylist()}
+        from {{rows}}
+        order by extract_date, {PUBLICATIONS.position}
+        """,
+    )
+    # A later publication of the same date takes the place of the earlier one.
+    of_date = {row["extract_date"]: row for row in rows}
     return [
         Publication(
             batch_id=row["batch_id"],

@@ -55,9 +55,14 @@ class TableHistory:
         """The version that stands."""
         return self.at(datetime.max.replace(tzinfo=UTC))
 
-    def at(self, moment: datetime) -> int | None:
-        """The version that stood at the moment."""
-        return max((each.version for each in self.commits if each.moment <= moment), default=None)
+    def at(self, moment: datetime, run_id: str | None = None) -> int | None:
+        """The version that stood at the moment, at which that run had ended, if one is named.
+
+        The last one that the run itself wrote, if it wrote one: clocks can be set back.
+        """
+        own = [each.version for each in self.commits if run_id and each.run_id == run_id]
+        before = (each.version for each in self.commits if each.moment <= moment)
+        return max(own or before, default=None)
 
     def stood(self, version: int) -> str:
         """The table as of a version, for a query: plainly where it still stands, since Delta

@@ -79,6 +79,7 @@ final as (
     inner join gate_results
         on
             load_verdicts.batch_id = gate_results.batch_id
+            and load_verdicts.verdict_number <=> gate_results.verdict_number
             and load_verdicts.judged_at = gate_results.judged_at
 
     where

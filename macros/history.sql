@@ -14,6 +14,8 @@
         'verdict': 'string',
         'rules_version': 'string',
         'judged_at': 'timestamp',
+        'candidates_built_at': 'timestamp',
+        'verdict_number': 'bigint',
     }) }}
 {%- endmacro %}
 
@@ -23,6 +25,7 @@
         'batch_id': 'string',
         'extract_date': 'date',
         'published_at': 'timestamp',
+        'publication_number': 'bigint',
     }) }}
 {%- endmacro %}
 
@@ -32,7 +35,7 @@
     (
         select
             extract_date,
-            max_by(batch_id, published_at) as batch_id
+            max_by(batch_id, struct(publication_number, published_at)) as batch_id
         from {{ published_before() }}
         group by extract_date
     )
@@ -42,6 +45,61 @@
 {% macro published_customers_before() -%}
     {#- Who was in which published extract; `customer_id` and `extract_date` of every label. -#}
     {{ earlier('gold', 'churn_labels', {'customer_id': 'string', 'extract_date': 'date'}) }}
+{%- endmacro %}
+
+
+{% macro next_number(column, relation) -%}
+    {#- The number of the rows that this build adds to a table. Numbers order them, times do not:
+        docs/decisions/0027-stored-order.md. -#}
+    (select coalesce(max({{ relation }}.{{ column }}), 0) + 1 from {{ relation }})
+{%- endmacro %}
+
+
+{% macro candidates_time() -%}
+    {#- The time of candidates that are built now: later than that of all that were judged, also
+        where the clock was set back. -#}
+    greatest(
+        current_timestamp(),
+        (
+            select max(judged.candidates_built_at) + interval 1 microsecond
+            from {{ judged_before() }} as judged
+        )
+    )
+{%- endmacro %}
+
+
+{% macro add_number_columns() %}
+    {#- Tables of an earlier version get the columns that order their rows; the rows of before stay
+        without a number, and sort before the others by their times. -#}
+    {%- if execute and invocation_args_dict.which in ('build', 'run') -%}
+        {#- Other writers add the column to their own table. This adds it to the last one after all
+            others: where that one has it, nothing is left to do. -#}
+        {%- set tables = [
+            ('bronze', 'loads', 'load_number'),
+            ('audit', 'gate_results', 'verdict_number'),
+            ('gold', 'publications', 'publication_number'),
+        ] -%}
+        {%- if not has_column(*tables[-1]) -%}
+            {%- for schema, identifier, column in tables -%}
+                {%- set relation = adapter.get_relation(target.database, schema, identifier) -%}
+                {%- if relation is not none and not has_column(schema, identifier, column) -%}
+                    {%- do run_query(
+                        'alter table ' ~ relation ~ ' add columns (' ~ column ~ ' bigint)'
+                    ) -%}
+                {%- endif -%}
+            {%- endfor -%}
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{% macro has_column(schema, identifier, column) -%}
+    {#- Whether the table is there and has the column. -#}
+    {%- set relation = adapter.get_relation(target.database, schema, identifier) -%}
+    {{ return(
+        relation is not none
+        and column in adapter.get_columns_in_relation(relation) | map(attribute='name')
+    ) }}
 {%- endmacro %}
 
 

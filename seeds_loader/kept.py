@@ -7,17 +7,19 @@ from pathlib import Path
 
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.sql import literal, query_table
+from lakehouse import sequences
+from lakehouse.sequences import query_sequence
+from lakehouse.sql import literal
 from seeds_loader.contract import read_contract
 from seeds_loader.extract import EXTRA, ROW_NUMBER, Extract
 from seeds_loader.extract_date import ExtractDate
-from seeds_loader.load import LOADS, ROWS
+from seeds_loader.load import ROWS
 
 IN_ORDER = """
 select batch_id, source_file, source_sha256, sheet, extract_date, extract_date_source,
-    _loaded_at as loaded_at
-from bronze.loads
-order by _loaded_at, batch_id
+    _loaded_at as loaded_at, load_number
+from {rows}
+order by load_number, _loaded_at, batch_id
 """
 
 
@@ -32,6 +34,7 @@ class KeptLoad:
     extract_date: date
     extract_date_source: str
     loaded_at: datetime
+    load_number: int | None = None
 
     @property
     def chosen_date(self) -> ExtractDate:
@@ -41,7 +44,7 @@ class KeptLoad:
 
 def kept_loads(spark: SparkSession) -> Sequence[KeptLoad]:
     """All loads, in the order in which they came."""
-    return [KeptLoad(**row) for row in query_table(spark, LOADS, IN_ORDER)]
+    return [KeptLoad(**row) for row in query_sequence(spark, sequences.LOADS, IN_ORDER)]
 
 
 def extract_of(spark: SparkSession, load: KeptLoad) -> Extract:

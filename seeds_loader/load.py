@@ -9,9 +9,11 @@ import pyarrow as pa
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
+from lakehouse import sequences
+from lakehouse.sequences import last_number, query_sequence
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, literal, query, statement
+from lakehouse.sql import Rows, literal, statement
 from seeds_loader.extract import Extract
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.staging import staged
@@ -24,14 +26,17 @@ BATCHES = f"""
 with there as (
     select coalesce(_batch_id, '') as batch_id, count(*) as there from {ROWS} group by all
 ),
-latest as (select max_by(batch_id, _loaded_at) as batch_id from {LOADS} group by extract_date)
+latest as (
+    select max_by(batch_id, {sequences.LOADS.position}) as batch_id
+    from {{rows}} group by extract_date
+)
 select batch_id, coalesce(there.there, 0) as there, loads.row_count as recorded,
     loads.source_file, loads.extract_date
-from there full join {LOADS} as loads using (batch_id)
+from there full join {{rows}} as loads using (batch_id)
 where loads.row_count is null or (
     loads.row_count != coalesce(there.there, 0) and batch_id in (select batch_id from latest)
 )
-order by loads._loaded_at, batch_id
+order by loads.load_number, loads._loaded_at, batch_id
 """
 # A slice of this many rows at a time gets its origin, so that memory stays bounded.
 ROWS_AT_ONCE = 200_000
@@ -49,6 +54,7 @@ class Load:
     extract_date: date
     extract_date_source: str
     loaded_at: datetime
+    load_number: int | None
     is_new: bool
 
 
@@ -60,7 +66,7 @@ def load(
     The rows are written before the load's own line: rows without a line count nowhere, and the
     next try replaces them.
     """
-    first = _new_load(extract, extract_date, [])
+    first = _new_load(extract, extract_date, [], 1)
     # Readers take one load at a time; the date is what prunes its files.
     rows = _with_origin(extract.table.slice(0, 1), first)
     _make_table(spark, ROWS, rows, "partitioned by (_extract_date)")
@@ -71,7 +77,7 @@ def load(
         if earlier[-1].batch_id not in incomplete:
             return earlier[-1]
         say(f"loading {extract.path.name} again: the rows of its earlier load are incomplete")
-    new = _new_load(extract, extract_date, earlier)
+    new = _new_load(extract, extract_date, earlier, last_number(spark, sequences.LOADS) + 1)
     if earlier:
         say(f"restating {new.extract_date}: {earlier[-1].source_file} was loaded before")
     _write_rows(settings, spark, extract, new, say)
@@ -99,14 +105,19 @@ def _make_table(spark: SparkSession, table: str, example: pa.Table, layout: str 
 
 def _loads_of(spark: SparkSession, extract_date: date) -> list[Load]:
     """Loads of a date, oldest first."""
-    rows = spark.table(LOADS).where(f"extract_date = '{extract_date}'").orderBy("_loaded_at")
+    rows = query_sequence(
+        spark,
+        sequences.LOADS,
+        f"select * from {{rows}} where extract_date = :day order by {sequences.LOADS.position}",
+        day=extract_date,
+    )
     return [
         Load(
             **{key: value for key, value in row.items() if key != "_loaded_at"},
             loaded_at=row["_loaded_at"].astimezone(UTC),
             is_new=False,
         )
-        for row in rows.toArrow().to_pylist()
+        for row in rows
     ]
 
 
@@ -114,11 +125,15 @@ def _is_same(load: Load, extract: Extract) -> bool:
     return (load.source_sha256, load.sheet) == (extract.sha256, extract.sheet)
 
 
-def _new_load(extract: Extract, extract_date: ExtractDate, earlier: list[Load]) -> Load:
+def _new_load(
+    extract: Extract, extract_date: ExtractDate, earlier: list[Load], number: int
+) -> Load:
     loaded_at = datetime.now(UTC)
     if earlier:
-        # The later load of a date wins; a clock that was set back must not change that.
-        loaded_at = max(loaded_at, earlier[-1].loaded_at + timedelta(milliseconds=1))
+        # Gold's rows name their load by this time, and Feast takes the later row of two: also where
+        # the clock was set back, no two loads of a date have the same, and the last has the latest.
+        latest = max(each.loaded_at for each in earlier)
+        loaded_at = max(loaded_at, latest + timedelta(milliseconds=1))
     identity = f"{extract.sha256}|{extract.sheet}|{extract_date.date}|{len(earlier)}"
     return Load(
         batch_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
@@ -129,6 +144,7 @@ def _new_load(extract: Extract, extract_date: ExtractDate, earlier: list[Load]) 
         extract_date=extract_date.date,
         extract_date_source=extract_date.source,
         loaded_at=loaded_at,
+        load_number=number,
         is_new=True,
     )
 
@@ -157,7 +173,7 @@ def _clean_up(spark: SparkSession, say: Say) -> set[str]:
     accounted = spark.sql(f"select coalesce(sum(row_count), 0) as n from {LOADS}").head()["n"]
     if spark.table(ROWS).count() == accounted:
         return set()
-    batches = query(spark, BATCHES)
+    batches = query_sequence(spark, sequences.LOADS, BATCHES)
     leftovers = [each for each in batches if each["recorded"] is None]
     if leftovers:
         _remove_leftovers(spark, leftovers, say)
@@ -211,6 +227,7 @@ def _line(new: Load) -> pa.Table:
             "extract_date": [new.extract_date],
             "extract_date_source": [new.extract_date_source],
             "_loaded_at": pa.array([new.loaded_at], pa.timestamp("us", "UTC")),
+            "load_number": pa.array([new.load_number], pa.int64()),
         }
     )
 

@@ -78,7 +78,8 @@ def _load(
         },
         # One writer at a time makes that the state that was read.
         "table_versions": {
-            table: history.at(row["published_at"]) for table, history in histories.items()
+            table: history.at(row["published_at"], row["run_id"])
+            for table, history in histories.items()
         },
     }
 

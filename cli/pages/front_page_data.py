@@ -18,6 +18,8 @@ from cli.pages.front_page import (
     Service,
 )
 from cli.runs import readable
+from lakehouse import sequences
+from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query_table
 from lakehouse.variables import read_variables
@@ -27,7 +29,10 @@ from trainer.promotion import FILE as PROMOTION
 LOADS = """
     select batch_id, extract_date, bronze_rows, silver_rows, rejected_rows, exact_duplicates
     from silver.load_counts
-    qualify row_number() over (partition by extract_date order by cleaned_at desc) = 1
+    inner join {rows} as loads using (batch_id, extract_date)
+    qualify row_number() over (
+        partition by extract_date order by loads.load_number desc, loads._loaded_at desc
+    ) = 1
     order by extract_date
 """
 # Of every load its last judgement, in a line: what was broken, how far the features moved at most.
@@ -76,7 +81,9 @@ def _runs(folder: Path) -> tuple[Run, ...]:
 
 def _extracts(spark: SparkSession) -> tuple[Extract, ...]:
     """The latest load of every extract date, the earliest date first."""
-    loads = query_table(spark, "silver.load_counts", LOADS)
+    if not spark.catalog.tableExists("silver.load_counts"):
+        return ()
+    loads = query_sequence(spark, sequences.LOADS, LOADS)
     judged = _by_load(query_table(spark, "audit.gate_results", JUDGEMENTS))
     published = _by_load(
         query_table(spark, "gold.publications", "select batch_id, customers from gold.publications")

@@ -6,15 +6,16 @@ from typing import Literal
 
 from pyspark.sql.connect.session import SparkSession
 
+from lakehouse.sequences import PUBLICATIONS, query_sequence
 from lakehouse.sql import literal, query, query_table
 from lakehouse.table_history import table_history, unless_gone
 
 Kind = Literal["customer_features", "churn_labels"]
-IN_GOLD = """
+IN_GOLD = f"""
 select extract_date
-from gold.publications
+from {{rows}}
 group by extract_date
-having max_by(batch_id, published_at) = :batch
+having max_by(batch_id, {PUBLICATIONS.position}) = :batch
 """
 JUDGED_BY = "select distinct run_id from audit.gate_results where batch_id = :batch"
 
@@ -34,7 +35,7 @@ def rows_of(spark: SparkSession, batch_id: str, kind: Kind) -> Rows | None:
     refused there are the candidates, in the state that the table had then; None where that state
     was tidied away.
     """
-    published = query_table(spark, "gold.publications", IN_GOLD, batch=batch_id)
+    published = query_sequence(spark, PUBLICATIONS, IN_GOLD, batch=batch_id)
     if published:
         day = published[0]["extract_date"]
         table = f"gold.{kind}"

@@ -7,22 +7,24 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from cli.runs import MAKES_A_RUN
-from lakehouse import spark_server
+from lakehouse import sequences, spark_server
 from lakehouse.catalogue import known_tables
 from lakehouse.commits import signed
 from lakehouse.errors import Unusable
 from lakehouse.published_files import TABLES as PUBLISHED
+from lakehouse.sequences import query_sequence
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, query, query_table
+from lakehouse.sql import Rows, query
 
 PUBLICATIONS = "gold.publications"
 # The publications of a table that has no versions of its own: the last one of a date is in gold.
-PUBLISHED_BEFORE = """
+PUBLISHED_BEFORE = f"""
 select extract_date, batch_id, run_id, published_at, customers,
-    batch_id = max_by(batch_id, published_at) over (partition by extract_date) as in_gold
-from gold.publications
-order by published_at desc, extract_date desc
+    batch_id = max_by(batch_id, {sequences.PUBLICATIONS.position})
+        over (partition by extract_date) as in_gold
+from {{rows}}
+order by {sequences.PUBLICATIONS.position} desc, extract_date desc
 """
 
 
@@ -61,7 +63,7 @@ def _publications(spark: SparkSession) -> Rows:
             "batch_id": row["batch_id"],
             "in_gold": row["in_gold"],
         }
-        for row in query_table(spark, PUBLICATIONS, PUBLISHED_BEFORE)
+        for row in query_sequence(spark, sequences.PUBLICATIONS, PUBLISHED_BEFORE)
     ]
 
 

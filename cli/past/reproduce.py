@@ -11,18 +11,18 @@ from cli.past.rebuilt import Past, compared
 from cli.past.scratch import Scratch, scratch_home
 from cli.progress import Steps
 from cli.runs import begun, ended, summary_of
-from lakehouse import spark_server
+from lakehouse import sequences, spark_server
 from lakehouse.errors import Unusable
+from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
-from lakehouse.sql import query_table
 from seeds_loader.kept import KeptLoad, extract_of, kept_loads
 from seeds_loader.load import load
 
 STEPS = 4
-STOOD = """
-select extract_date, max_by(batch_id, published_at) as batch_id
-from gold.publications
-where published_at <= :moment
+STOOD = f"""
+select extract_date, max_by(batch_id, {sequences.PUBLICATIONS.position}) as batch_id
+from {{rows}}
+where {{reached}}
 group by extract_date
 order by extract_date
 """
@@ -66,11 +66,13 @@ def _past(settings: Settings, live: SparkSession, summary: Mapping[str, Any]) ->
         )
     # A run on a workbook that was loaded before saw all that had come in between.
     until = max(own.loaded_at, begun(summary["run_id"]))
-    moment = ended(settings, summary["run_id"]).strftime("%Y-%m-%d %H:%M:%S.%f")
-    stood = query_table(live, "gold.publications", STOOD, moment=moment)
+    numbers = summary.get("last_numbers", {})
+    reached = sequences.PUBLICATIONS.reached(numbers, ended(settings, summary["run_id"]))
+    sql = STOOD.replace("{reached}", reached)
+    stood = query_sequence(live, sequences.PUBLICATIONS, sql)
     return Past(
         summary,
-        [each for each in kept if each.loaded_at <= until],
+        [each for each in kept if sequences.LOADS.has_reached(vars(each), numbers, until)],
         {row["extract_date"]: row["batch_id"] for row in stood},
     )
 

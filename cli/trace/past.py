@@ -17,6 +17,7 @@ from pyspark.sql.connect.session import SparkSession
 from cli.build import compiled_models
 from cli.runs import ended, summary_of
 from cli.trace import sql as trace_sql
+from lakehouse.sequences import PUBLICATIONS, VERDICTS, numbered, query_sequence
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query, with_values
@@ -43,6 +44,11 @@ class Moment:
     run_id: str
     at: datetime
     summary: Mapping[str, Any]
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The last numbers of loads, verdicts and publications then; empty in older runs."""
+        return self.summary.get("last_numbers", {})
 
     @property
     def champion(self) -> str | None:
@@ -114,13 +120,15 @@ class Past:
         """The last verdict on every load: the view's own SQL, over the gate's log up to then."""
         described = query(self._spark, "describe table extended audit.load_verdicts")
         view = next(row["data_type"] for row in described if row["col_name"] == "View Text")
-        log = f"(select * from audit.gate_results where judged_at <= '{self._moment.at}')"
+        rows = numbered(self._spark, VERDICTS)
+        reached = VERDICTS.reached(self._moment.numbers, self._moment.at)
+        log = f"(select * from {rows} where {reached})"
         seen = _replaced(view, {"audit.gate_results": log})
         return self._query(trace_sql.VERDICTS.format(verdicts=f"({seen})"))
 
     def published(self, verdicts: Rows) -> Rows:
         """The loads that gold held, one an extract date: batch, run, times."""
-        found = self._travelled("gold.publications", trace_sql.PUBLICATIONS, "publications")
+        found = self._publications()
         if found is None:
             found = self._passed(verdicts)
         # Of a restated date gold holds what was published last.
@@ -128,7 +136,11 @@ class Past:
 
     def gold(self, published: Rows, now: Rows) -> Rows:
         """Gold's rows of the loads that it held; `now` are those that it holds, maybe the same."""
-        unchanged = [row for row in now if row["published_at"] <= self._moment.at]
+        unchanged = [
+            row
+            for row in now
+            if PUBLICATIONS.has_reached(row, self._moment.numbers, self._moment.at)
+        ]
         kept = {row["extract_date"] for row in unchanged}
         gone = [row for row in published if row["extract_date"] not in kept]
         of_batch = {row["batch_id"]: row for row in gone}
@@ -177,9 +189,25 @@ class Past:
             "row_numbers": [row["_row_number"] for row in self._source],
         }
 
+    def _publications(self) -> Rows | None:
+        table = PUBLICATIONS.table
+        version = self._version(table)
+        if version is None:
+            return None
+        stood = self._history(table).stood(version)
+
+        def ask() -> Rows:
+            rows = numbered(self._spark, PUBLICATIONS, stood)
+            return query(self._spark, trace_sql.PUBLICATIONS.replace("{rows}", rows))
+
+        return unless_gone(ask)
+
+    def _version(self, table: str) -> int | None:
+        return self._history(table).at(self._moment.at, self._moment.run_id)
+
     def _travelled(self, table: str, sql: str, hole: str, **values: Any) -> Rows | None:
         """Rows of a query on the table as it stood; None where that is not to be had any more."""
-        version = self._history(table).at(self._moment.at)
+        version = self._version(table)
         if version is None:
             return None
         stood = sql.replace(f"{{{hole}}}", self._history(table).stood(version))
@@ -187,7 +215,7 @@ class Past:
 
     def _how(self, table: str) -> str:
         history = self._history(table)
-        stands = history.at(self._moment.at) == history.latest
+        stands = self._version(table) == history.latest
         return AS_NOW if stands else TIME_TRAVEL
 
     def _history(self, table: str) -> TableHistory:
@@ -197,11 +225,13 @@ class Past:
 
     def _in_silver(self) -> list[str]:
         """The loads that silver held: of each date the latest that had been cleaned and judged."""
-        judged = {row["batch_id"]: row["judged_at"] for row in self._query(trace_sql.FIRST_JUDGED)}
+        reached = VERDICTS.reached(self._moment.numbers, self._moment.at)
+        rows = query_sequence(
+            self._spark, VERDICTS, trace_sql.JUDGED_BATCHES.replace("{reached}", reached)
+        )
+        judged = {row["batch_id"] for row in rows}
         latest = {
-            row["extract_date"]: row["batch_id"]
-            for row in self._loads
-            if row["batch_id"] in judged and judged[row["batch_id"]] <= self._moment.at
+            row["extract_date"]: row["batch_id"] for row in self._loads if row["batch_id"] in judged
         }
         return list(latest.values())
 

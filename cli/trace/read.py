@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
@@ -11,6 +10,7 @@ from cli.loads import nothing_loaded
 from cli.trace import sql as trace_sql
 from cli.trace.past import Moment, Past
 from lakehouse.errors import Unusable
+from lakehouse.sequences import LOADS, PUBLICATIONS, VERDICTS, query_sequence
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query, query_table
@@ -71,15 +71,18 @@ def read_hops(
 
 
 def _bronze(spark: SparkSession, customers: Sequence[str], moment: Moment | None) -> Found:
-    loads = query_table(spark, "bronze.loads", trace_sql.LOADS)
+    loads = query_sequence(spark, LOADS, trace_sql.LOADS)
     if not loads:
         raise nothing_loaded()
     rows = query(spark, trace_sql.SOURCE_ROWS, customers=customers) if customers else []
     # Trimmed as silver trims it: by Unicode's white space.
     source = [row for row in rows if row["customerID"].strip() in customers]
     if moment is not None:
-        loads = [row for row in loads if row["loaded_at"] <= moment.at]
-        source = [row for row in source if row["_loaded_at"] <= moment.at]
+        loads = [row for row in loads if LOADS.has_reached(row, moment.numbers, moment.at)]
+    place = {load["batch_id"]: number for number, load in enumerate(loads)}
+    # In the order of the loads; the rows of later ones are left out.
+    source = [row for row in source if row["_batch_id"] in place]
+    source.sort(key=lambda row: (place[row["_batch_id"]], row["_row_number"]))
     named = {row["customerID"].strip() for row in source}
     unknown = [each for each in customers if each not in named]
     if unknown:
@@ -108,9 +111,8 @@ def _now(spark: SparkSession, customers: Sequence[str], champion: str, found: Fo
     verdicts = trace_sql.VERDICTS.format(verdicts="audit.load_verdicts")
     rows = query_table(spark, "audit.load_verdicts", verdicts)
     found.verdicts = {row["batch_id"]: row["verdict"] for row in rows}
-    found.judgements = _judgements(spark, found.batches, None)
-    publications = trace_sql.PUBLICATIONS.format(publications="gold.publications")
-    published = query_table(spark, "gold.publications", publications)
+    found.judgements = _judgements(spark, found.batches, "true")
+    published = query_sequence(spark, PUBLICATIONS, trace_sql.PUBLICATIONS)
     found.published = list({row["extract_date"]: row for row in published}.values())
     found.gold = _gold_now(spark, customers)
     scores = trace_sql.SCORES.format(scores=SCORES)
@@ -128,7 +130,8 @@ def _then(
     found.silver, found.rejected = past.silver()
     verdicts = past.verdicts()
     found.verdicts = {row["batch_id"]: row["verdict"] for row in verdicts}
-    found.judgements = _judgements(spark, found.batches, moment.at)
+    reached = VERDICTS.reached(moment.numbers, moment.at)
+    found.judgements = _judgements(spark, found.batches, reached)
     found.published = past.published(verdicts)
     found.gold = past.gold(found.published, _gold_now(spark, customers))
     found.scores = past.scores(champion)
@@ -142,12 +145,10 @@ def _then(
 
 
 def _gold_now(spark: SparkSession, customers: Sequence[str]) -> Rows:
-    return query_table(spark, "gold.publications", trace_sql.GOLD_ROWS, customers=customers)
+    return query_sequence(spark, PUBLICATIONS, trace_sql.GOLD_ROWS, customers=customers)
 
 
-def _judgements(spark: SparkSession, batches: Sequence[str], until: datetime | None) -> Rows:
-    """The last judgement of every load, up to a moment: a row for each rule."""
-    rows = query_table(spark, "audit.gate_results", trace_sql.JUDGEMENTS, batches=batches)
-    seen = [row for row in rows if until is None or row["judged_at"] <= until]
-    last = {row["batch_id"]: row["judged_at"] for row in seen}
-    return [row for row in seen if row["judged_at"] == last[row["batch_id"]]]
+def _judgements(spark: SparkSession, batches: Sequence[str], reached: str) -> Rows:
+    """The last judgement of every load among those of the condition: a row for each rule."""
+    sql = trace_sql.JUDGEMENTS.replace("{reached}", reached)
+    return query_sequence(spark, VERDICTS, sql, batches=batches)

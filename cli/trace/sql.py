@@ -10,11 +10,10 @@ SOURCE_ROWS = """
         exists(array(:customers), each -> contains(customerID, each))
         -- rows of an ingest that broke off have no line among the loads, and count nowhere
         and _batch_id in (select batch_id from bronze.loads)
-    order by _loaded_at, _batch_id, _row_number
 """
 LOADS = """
-    select batch_id, extract_date, source_file, source_sha256, _loaded_at as loaded_at
-    from bronze.loads order by _loaded_at, batch_id
+    select batch_id, extract_date, source_file, source_sha256, _loaded_at as loaded_at, load_number
+    from {rows} order by load_number, _loaded_at, batch_id
 """
 CLEANINGS = """
     select batch_id, rules_version, cleaned_at
@@ -33,25 +32,29 @@ REJECTED_ROWS = """
 JUDGEMENTS = """
     select batch_id, run_id, judged_at, rules_version, rule, severity, figure, threshold, verdict,
         compared_with
-    from audit.gate_results where batch_id in (:batches)
-    order by judged_at, severity, rule
+    from {rows} where batch_id in (:batches) and {reached}
+    qualify rank() over (partition by batch_id order by struct(verdict_number, judged_at) desc) = 1
+    order by verdict_number, judged_at, severity, rule
 """
 VERDICTS = "select batch_id, extract_date, run_id, judged_at, verdict from {verdicts} as verdicts"
-FIRST_JUDGED = "select batch_id, min(judged_at) as judged_at from audit.gate_results group by 1"
+JUDGED_BATCHES = "select distinct batch_id from {rows} where {reached}"
 PUBLICATIONS = """
     select batch_id, extract_date, run_id, created_timestamp, published_at
-    from {publications} order by extract_date, published_at
+    from {rows} order by extract_date, publication_number, published_at
 """
 GOLD_ROWS = """
     select features.*, features._metadata.file_path as file, labels.churned,
-        publications.batch_id, publications.run_id, publications.published_at
+        publications.batch_id, publications.run_id, publications.published_at,
+        publications.publication_number
     from gold.customer_features as features
-    inner join gold.publications as publications
+    inner join {rows} as publications
         on features.extract_date = publications.extract_date
         and features.created_timestamp = publications.created_timestamp
     left join gold.churn_labels as labels
         on features.customer_id = labels.customer_id
         and features.extract_date = labels.extract_date
+        -- of the same load: the two tables are switched one after the other
+        and features.created_timestamp = labels.created_timestamp
     where features.customer_id in (:customers)
     order by features.extract_date
 """

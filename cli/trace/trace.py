@@ -192,7 +192,7 @@ class Tracing:
         history = self._found.histories[SILVER]
         if self._moment is None:
             return history.wrote_extract(extract_date)
-        until = history.at(self._moment.at)
+        until = history.at(self._moment.at, self._moment.run_id)
         if until is None or self._read_as("silver") == FROM_BRONZE:
             return None
         return history.wrote_extract(extract_date, until)

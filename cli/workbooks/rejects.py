@@ -10,11 +10,12 @@ from cli.reject_words import Reason
 from cli.runs import summary_of
 from cli.workbooks.out_file import hold_writable, writing
 from cli.workbooks.rejects_workbook import Reject, RejectedLoad, write_rejects_workbook
-from lakehouse import spark_server
+from lakehouse import sequences, spark_server
 from lakehouse.errors import Unusable
+from lakehouse.sequences import query_sequence
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import query, query_table, statement
+from lakehouse.sql import query, statement
 from lakehouse.whole_files import written_whole
 from seeds_loader.contract import read_contract
 from seeds_loader.row_rules import read_reject_words
@@ -23,9 +24,9 @@ LATEST_OTHERWISE = ", or leave --run out, which takes the latest load"
 ROWS_BETWEEN_WORDS = 100_000
 LATEST_LOAD = """
     select batch_id, source_file, sheet, row_count, extract_date, _loaded_at as loaded_at
-    from bronze.loads
+    from {{rows}}
     {where}
-    order by _loaded_at desc, batch_id
+    order by load_number desc, _loaded_at desc, batch_id
     limit 1
 """
 # The further columns of the whole load: a map leaves blank cells out, so that no single row need
@@ -82,7 +83,7 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
 
 def _load(spark: SparkSession, batch_id: str | None) -> RejectedLoad:
     where, values = ("where batch_id = :batch", {"batch": batch_id}) if batch_id else ("", {})
-    found = query_table(spark, "bronze.loads", LATEST_LOAD.format(where=where), **values)
+    found = query_sequence(spark, sequences.LOADS, LATEST_LOAD.format(where=where), **values)
     if not found:
         raise loads.nothing_loaded(batch_id)
     load = found[0]

@@ -23,7 +23,7 @@ final as (
         cast(customers.extract_date as timestamp) as event_timestamp,
         open_loads.loaded_at as created_timestamp,
         customers.churned,
-        current_timestamp() as built_at,
+        {{ candidates_time() }} as built_at,
         customers.extract_date
 
     from customers

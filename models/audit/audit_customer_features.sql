@@ -94,7 +94,7 @@ final as (
         {%- endfor %}
 
         -- what a verdict speaks of: candidates that were built again want a new one
-        current_timestamp() as built_at,
+        {{ candidates_time() }} as built_at,
         extract_date
 
     from averages

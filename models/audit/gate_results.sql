@@ -102,7 +102,7 @@ states as (
 
     select
         batch_id,
-        max_by(verdict = 'superseded', judged_at) as is_superseded
+        max_by(verdict = 'superseded', struct(verdict_number, judged_at)) as is_superseded
 
     from judged
 
@@ -123,7 +123,8 @@ superseded as (
     inner join loads as later
         on
             loads.extract_date = later.extract_date
-            and loads._loaded_at < later._loaded_at
+            and struct(loads.load_number, loads._loaded_at)
+            < struct(later.load_number, later._loaded_at)
 
     left join states
         on loads.batch_id = states.batch_id
@@ -175,7 +176,8 @@ final as (
         compared_with,
         candidates_built_at,
         '{{ rules_version() }}' as rules_version,
-        current_timestamp() as judged_at
+        current_timestamp() as judged_at,
+        {{ next_number('verdict_number', 'judged') }} as verdict_number
 
     from judged_now
 

@@ -15,7 +15,7 @@ last_judgements as (
         *,
         rank() over (
             partition by batch_id
-            order by judged_at desc
+            order by verdict_number desc, judged_at desc
         ) as recency
 
     from gate_results
@@ -29,6 +29,7 @@ final as (
         extract_date,
         max(run_id) as run_id,
         max(judged_at) as judged_at,
+        max(verdict_number) as verdict_number,
         max(candidates_built_at) as candidates_built_at,
         case
             when bool_or(verdict = 'superseded') then 'superseded'

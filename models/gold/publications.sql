@@ -16,6 +16,12 @@ open_loads as (
 
 ),
 
+published as (
+
+    select * from {{ published_before() }}
+
+),
+
 passed_loads as (
 
     select * from {{ ref('load_verdicts') }}
@@ -78,7 +84,8 @@ final as (
         open_loads.loaded_at as created_timestamp,
         cast(published_features.customers as int) as customers,
         passed_loads.run_id,
-        current_timestamp() as published_at
+        current_timestamp() as published_at,
+        {{ next_number('publication_number', 'published') }} as publication_number
 
     from open_loads
 

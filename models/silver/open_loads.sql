@@ -35,10 +35,20 @@ latest as (
         _loaded_at as loaded_at,
         row_number() over (
             partition by extract_date
-            order by _loaded_at desc, batch_id asc
+            order by load_number desc, _loaded_at desc, batch_id asc
         ) as recency
 
     from loads
+
+),
+
+positions as (
+
+    select
+        *,
+        struct(verdict_number, judged_at) as verdict_position
+
+    from judged
 
 ),
 
@@ -47,15 +57,15 @@ states as (
 
     select
         batch_id,
-        max_by(rules_version, judged_at) as rules_version,
-        max(judged_at) = max(
-            case when verdict = 'pending' then judged_at end
+        max_by(rules_version, verdict_position) as rules_version,
+        max(verdict_position) <=> max(
+            case when verdict = 'pending' then verdict_position end
         ) as is_requeued,
-        max(judged_at) = max(
-            case when severity = 'error' and verdict = 'failed' then judged_at end
+        max(verdict_position) <=> max(
+            case when severity = 'error' and verdict = 'failed' then verdict_position end
         ) as is_refused
 
-    from judged
+    from positions
 
     group by batch_id
 

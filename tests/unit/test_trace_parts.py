@@ -1,12 +1,14 @@
 """Parts of a trace that need no server: versions of tables, rules of cells, who may ask."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from cli.pages.site_server import is_loopback
 from cli.trace.past import chained
 from cli.trace.rules import changes, standardised
+from lakehouse import sequences
 from lakehouse.table_history import Commit, TableHistory
 from seeds_loader.contract import read_contract
 
@@ -27,6 +29,32 @@ HISTORY = TableHistory(
         commit(6, replaced="(extract_date = DATE '2025-01-31')"),
     ],
 )
+
+
+def test_what_a_run_wrote_last_stands_after_it_whatever_the_clock_said() -> None:
+    """The clock was a day ahead when the first of the two wrote, and was set back."""
+    ahead = Commit(1, BEGIN + timedelta(days=1), True, "", "first")
+    back = Commit(2, BEGIN, True, "", "second")
+    history = TableHistory("silver.customers", [ahead, back])
+    assert history.at(BEGIN + timedelta(days=1), "first") == 1
+    assert history.at(BEGIN + timedelta(minutes=5), "second") == 2
+    # A run that wrote nothing there has only its time.
+    assert history.at(BEGIN + timedelta(days=2), "third") == 2
+
+
+@pytest.mark.parametrize("sequence", sequences.ALL)
+def test_rows_of_a_moment_go_by_their_number_and_old_ones_by_their_time(
+    sequence: sequences.Sequence,
+) -> None:
+    def row(number: int | None, days: int) -> dict[str, Any]:
+        return {sequence.number: number, sequence.time: BEGIN + timedelta(days=days)}
+
+    then = {sequence.number: 3}
+    assert sequence.has_reached(row(3, 9), then, BEGIN)
+    assert not sequence.has_reached(row(4, -9), then, BEGIN)
+    assert sequence.has_reached(row(None, 9), then, BEGIN)
+    assert sequence.has_reached(row(7, -1), {}, BEGIN)
+    assert not sequence.has_reached(row(7, 1), {}, BEGIN)
 
 
 def test_a_version_stands_until_the_next_and_forgotten_ones_are_none() -> None:
