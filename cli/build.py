@@ -62,7 +62,8 @@ def dbt_build(
         raise ChurnError(
             f"dbt could not build: {answer.exception}",
             where=f"{settings.home}/logs/dbt/dbt.log",
-            remedy="correct what the message names; `dbt debug` checks the connection",
+            remedy="correct what the message names; `dbt show --inline 'select 1'` checks the "
+            "connection",
         )
     _raise_on_failed_model(answer.result.results, settings, running)
     return replace(_outcome(answer.result.results), work=read_dbt(settings.home / TARGET))

@@ -19,6 +19,7 @@ import click
 from cli.help import Group
 from cli.progress import Steps
 from lakehouse.errors import ChurnError, GateRefused
+from lakehouse.private_home import protect
 from lakehouse.settings import Settings, read_settings
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -42,6 +43,7 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
         settings: Settings | None = None
         try:
             settings = read_settings()
+            protect(settings, _say)
             function(settings, *arguments, **options)
         except ChurnError as fault:
             click.echo(f"{fault}", err=True)

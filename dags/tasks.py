@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from dags.parents import parents_of
 from lakehouse.errors import ChurnError, GateRefused, Unusable
+from lakehouse.private_home import protect
 from lakehouse.settings import Settings, read_settings
 
 Summary = dict[str, Any]
@@ -93,6 +94,7 @@ def in_airflows_terms(work: Callable[[Settings], Summary]) -> Summary:
     quiet_libraries()
     try:
         settings = read_settings()
+        protect(settings, print)
         with explained(settings):
             return work(settings)
     except NothingToDo as nothing:

@@ -24,7 +24,6 @@ from feast.infra.offline_stores.contrib.spark_offline_store import spark as feas
 from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
     SparkOfflineStore,
     SparkOfflineStoreConfig,
-    get_spark_session_or_start_new_with_repoconfig,
 )
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.infra.offline_stores.offline_store import RetrievalJob
@@ -35,7 +34,8 @@ from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import StructType
 
 from feature_repo.published import nothing_published
-from lakehouse.settings import Settings
+from lakehouse import spark_server
+from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import address_of, path_of, storage
 
 # Stands in the folders' names, not in the files.
@@ -92,7 +92,7 @@ class OneStateOfflineStore(SparkOfflineStore):
     def get_historical_features(
         config: RepoConfig, feature_views: list[FeatureView], *arguments: Any, **options: Any
     ) -> RetrievalJob:
-        spark = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
+        spark = _session(config.offline_store)
         states = config.offline_store.states
         views = []
         for view in feature_views:
@@ -111,7 +111,7 @@ class OneStateOfflineStore(SparkOfflineStore):
         Raises:
             Unusable: none is published in this time.
         """
-        spark = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
+        spark = _session(config.offline_store)
         table = view.batch_source.table
         dates = f"{PARTITION} between '{start:%Y-%m-%d}' and '{end:%Y-%m-%d}'"
         of_date: dict[str, list[str]] = {}
@@ -162,6 +162,17 @@ def _over(view: FeatureView, table: str) -> FeatureView:
     return moved
 
 
+_feasts_session = feast_spark.get_spark_session_or_start_new_with_repoconfig
+
+
+def _session(store_config: SparkOfflineStoreConfig) -> SparkSession:
+    """The active session, else one with the password, which Feast's own would lack."""
+    if SparkSession.getActiveSession() is None:
+        spark_server.connect(getattr(store_config, "settings", None) or read_settings())
+    return _feasts_session(store_config)
+
+
+feast_spark.get_spark_session_or_start_new_with_repoconfig = _session
 _feasts_own = feast_spark._get_entity_df_event_timestamp_range
 
 

@@ -7,6 +7,12 @@ from typing import Any
 
 # How operating systems, Java and dbt's messages say that no more can be written.
 DISK_FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
+# How both endpoints of the Spark server say that a password is missing or wrong.
+PASSWORD_REFUSED_WORDS = (
+    "No authentication token provided",
+    "Invalid authentication token",
+    "Error validating the login",
+)
 # Derby, the metastore's database, gives up for good when it can't write; it says so in many ways.
 METASTORE_BROKEN_WORDS = (
     "Failed to start database",
@@ -79,7 +85,8 @@ class DiskFull(ChurnError):
 
 
 def named_breakdown(message: str, where: str) -> ChurnError | None:
-    """The fault that the message of another one speaks of: a full disk, or what comes of it."""
+    """The fault that the message of another one speaks of: a full disk, or what comes of it, or
+    a password that is not the server's."""
     if any(words in message for words in DISK_FULL_WORDS):
         return disk_full(where)
     if any(words in message for words in METASTORE_BROKEN_WORDS):
@@ -87,6 +94,13 @@ def named_breakdown(message: str, where: str) -> ChurnError | None:
             "The metastore of the Spark server broke, as it does when the disk is full",
             where=where,
             remedy="make room, then repeat the command: it starts a fresh server",
+        )
+    if any(words in message for words in PASSWORD_REFUSED_WORDS):
+        return Unavailable(
+            "The Spark server refuses the password: it was started with another one",
+            where=where,
+            remedy="`churn down`, then repeat the command; for a server of another CHURN_HOME set "
+            "CHURN_SPARK_PASSWORD to its password",
         )
     # Spark says so too where a row could not be made into what is to be written.
     if SYSTEM_AT_FAULT in message and DATA_AT_FAULT not in message:

@@ -11,6 +11,7 @@ import sys
 from pyhive import hive
 
 from lakehouse.settings import read_settings
+from lakehouse.spark_credentials import USER, read_password
 
 # The last of the schemas that a starting server makes.
 LAST_SCHEMA = "gold"
@@ -21,7 +22,13 @@ def main() -> None:
     settings = read_settings()
     try:
         with (
-            hive.connect(settings.spark_host, settings.thrift_port) as door,
+            hive.connect(
+                settings.spark_host,
+                settings.thrift_port,
+                username=USER,
+                auth="CUSTOM",
+                password=read_password(settings),
+            ) as door,
             door.cursor() as cursor,
         ):
             cursor.execute(f"describe schema {LAST_SCHEMA}")

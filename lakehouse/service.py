@@ -7,6 +7,7 @@ with the server and ends it when nobody was connected for a while.
 
 import fcntl
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -61,6 +62,11 @@ class Service:
     def state_file(self) -> Path:
         return self.folder / "state.json"
 
+    @property
+    def scratch(self) -> Path:
+        """Where the server has its temporary files, as long as it runs."""
+        return self.folder / "scratch"
+
     def find(self) -> Running | None:
         """The running server, or None; a state file that a dead server left counts as none."""
         running = self.known()
@@ -76,7 +82,9 @@ class Service:
     @contextmanager
     def starting(self) -> Iterator[IO[str]]:
         """The right to start or stop this service, as the open lock file; others wait for it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # The home too, for a caller whose umask is not that of our commands.
+        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(exist_ok=True)
         with (self.folder / "start.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield lock
@@ -101,8 +109,11 @@ class Service:
             check_port_free(port, f"the {self.name} server", _port_variables(self.name))
         self.state_file.unlink(missing_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        empty(self.scratch)  # of a server that was killed
+        self.scratch.mkdir()
         order = {
             "state_file": str(self.state_file),
+            "scratch": str(self.scratch),
             "log": str(self.log),
             "command": list(command),
             "ports": list(ports),
@@ -155,6 +166,7 @@ class Service:
         with self.starting():
             running = self.find()
             if running is None:
+                empty(self.scratch)
                 self.state_file.unlink(missing_ok=True)
                 return False
             server = psutil.Process(running.pid)
@@ -166,6 +178,7 @@ class Service:
             for process in _still_there(ending, patience):
                 process.kill()
             _still_there(ending, 5)
+            empty(self.scratch)
             self.state_file.unlink(missing_ok=True)
             return True
 
@@ -200,6 +213,11 @@ def _keeper_of(running: Running) -> list[psutil.Process]:
         return [process] if "lakehouse.keeper" in process.cmdline() else []
     except psutil.Error:
         return []
+
+
+def empty(scratch: Path) -> None:
+    """Remove a server's temporary files, which may hold rows of tables."""
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_state(path: Path, running: Running) -> None:

@@ -15,8 +15,9 @@ MASK = "********"
 # With this suffix a variable names the file that the secret stands in.
 FILE = "_FILE"
 SECRETS = (
-    *("CHURN_REDIS_PASSWORD", "CHURN_METASTORE_PASSWORD", "CHURN_AIRFLOW_PASSWORD"),
-    *("CHURN_MLFLOW_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    *("CHURN_SPARK_PASSWORD", "CHURN_REDIS_PASSWORD", "CHURN_METASTORE_PASSWORD"),
+    *("CHURN_AIRFLOW_PASSWORD", "CHURN_MLFLOW_PASSWORD"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 )
 # Of the variables AWS_*, those that are no secrets.
 AWS_SHOWN = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CA_BUNDLE")
@@ -28,18 +29,18 @@ class Settings:
 
     `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports, on
     loopback where nothing else is said: `spark_host` is where clients and executors find the Spark
-    server, `spark_bind` the address that it listens on when it is started here. `redis_url` is
-    None where the embedded online store is used; `redis_ca_bundle` names a file of authorities
-    that its certificate may be signed by. `metastore_url`, `registry_url` and
-    `airflow_database_url`, addresses postgresql://user@host:port/database, where those are files.
-    The passwords of the latter two stand in the file that PGPASSFILE names. `airflow_host` and
-    `airflow_bind` are to Airflow's API server what the same are to Spark's; `airflow_password`, of
-    the user admin, is generated where none is given. `api_bind` is what the scoring API listens on,
-    `api_rate` how many customers a second each of its keys may ask for. `mlflow_url` is where
-    MLflow answers, None where it is a file here; `mlflow_bind` and `mlflow_database_url` are for
-    who serves it, with a login where there is an `mlflow_password`, of the user admin. `lock_wait`
-    is in seconds: how long a writer waits for another one. `aws`: the variables AWS_*, with the
-    keys of the object store.
+    server, `spark_bind` the address that it listens on when it is started here; its
+    `spark_password` is generated where none is given. `redis_url` is None where the embedded online
+    store is used; `redis_ca_bundle` names a file of authorities that its certificate may be signed
+    by. `metastore_url`, `registry_url` and `airflow_database_url`, addresses
+    postgresql://user@host:port/database, where those are files. The passwords of the latter two
+    stand in the file that PGPASSFILE names. `airflow_host` and `airflow_bind` are to Airflow's API
+    server what the same are to Spark's; `airflow_password`, of the user admin, is generated where
+    none is given. `api_bind` is what the scoring API listens on, `api_rate` how many customers a
+    second each of its keys may ask for. `mlflow_url` is where MLflow answers, None where it is a
+    file here; `mlflow_bind` and `mlflow_database_url` are for who serves it, with a login where
+    there is an `mlflow_password`, of the user admin. `lock_wait` is in seconds: how long a writer
+    waits for another one. `aws`: the variables AWS_*, with the keys of the object store.
     """
 
     project: Path
@@ -51,6 +52,7 @@ class Settings:
     spark_bind: str = LOOPBACK
     thrift_port: int = 10000
     connect_port: int = 15002
+    spark_password: str | None = field(default=None, repr=False)
     redis_url: str | None = None
     redis_password: str | None = field(default=None, repr=False)
     redis_ca_bundle: str | None = None
@@ -144,6 +146,7 @@ def read_settings(  # long: a list, a line a setting
         spark_master=values.get("CHURN_SPARK_MASTER") or Settings.spark_master,
         spark_host=values.get("CHURN_SPARK_HOST") or LOOPBACK,
         spark_bind=values.get("CHURN_SPARK_BIND") or LOOPBACK,
+        spark_password=values.get("CHURN_SPARK_PASSWORD") or None,
         redis_url=values.get("CHURN_REDIS_URL") or None,
         redis_password=values.get("CHURN_REDIS_PASSWORD") or None,
         redis_ca_bundle=values.get("CHURN_REDIS_CA_BUNDLE") or None,

@@ -13,6 +13,7 @@ from typing import IO, NoReturn
 import grpc  # type: ignore[import-untyped]
 import psutil
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
+from pyspark.sql.connect.client.core import DefaultChannelBuilder
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
@@ -21,8 +22,9 @@ from lakehouse.errors import ServerLost, Unavailable
 from lakehouse.metastore import PURPOSE, make_tables, write_configuration
 from lakehouse.service import IDLE_SECONDS, Running, Say, Service, answers_on
 from lakehouse.settings import LOOPBACK, Settings
+from lakehouse.spark_credentials import generate_password, read_password
 from lakehouse.storage import SCHEME, is_folder, spark_configuration, storage
-from lakehouse.toolbox import SPARK_HOME, find_java, spark_jars
+from lakehouse.toolbox import PASSWORD_CHECK, SPARK_HOME, find_java, password_check, spark_jars
 
 SCHEMAS = ("bronze", "silver", "audit", "gold")
 START_SECONDS = 180
@@ -36,6 +38,8 @@ CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+# Where Spark's check of the DataFrame endpoint takes the token from, and ours of Thrift.
+TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"
 # A command that reads from Feast and Spark takes this.
 COMMANDS_MEGABYTES = 256
 # Statements that the Thrift door has at work at one time; dbt sends four.
@@ -216,9 +220,14 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Runni
         storage(settings, settings.lake_uri)  # says what is wrong with it before Spark does
     make_tables(settings, spark.folder, jars, say)
     say("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
-    # The keys of an object store go by the environment: a command line is for all to see.
-    places = {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": settings.spark_bind}
-    environ = {**os.environ, **settings.aws, **places}
+    # Secrets go by the environment: a command line is for all to see.
+    places = {
+        "SPARK_HOME": str(SPARK_HOME),
+        "SPARK_LOCAL_IP": settings.spark_bind,
+        # It goes before Spark's setting; a user may have it for other servers.
+        "SPARK_LOCAL_DIRS": str(spark.scratch),
+    }
+    environ = {**os.environ, **settings.aws, **places, TOKEN: generate_password(settings)}
     return spark.start(
         command=command(settings, spark.folder, jars),
         ports=[settings.thrift_port, settings.connect_port],
@@ -235,8 +244,8 @@ def _purposes(settings: Settings) -> set[str]:
 
 
 def identity(settings: Settings) -> str:
-    """What a client and the server must agree on."""
-    return f"{settings.lake_uri} on {settings.spark_master}"
+    """What a client and the server must agree on; a server of before passwords is another one."""
+    return f"{settings.lake_uri} on {settings.spark_master}, with a password"
 
 
 def _check_identity(running: Running, settings: Settings) -> None:
@@ -253,14 +262,45 @@ def _check_identity(running: Running, settings: Settings) -> None:
 def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
     """The command line of the server process."""
     class_path = ":".join(
-        [str(write_configuration(settings, folder)), f"{SPARK_HOME}/jars/*", *map(str, jars)]
+        [
+            str(write_configuration(settings, folder)),
+            str(password_check(settings.project)),
+            f"{SPARK_HOME}/jars/*",
+            *map(str, jars),
+        ]
     )
     options = [
         f"--conf={key}={value}" for key, value in configuration(settings, folder, jars).items()
     ]
-    thrift = {
+    return [
+        str(find_java()),
+        f"-Xmx{heap_megabytes()}m",
+        *COMPILER,
+        *module_options(),
+        *_trust(settings, folder),
+        f"-Dderby.stream.error.file={folder.parent}/logs/derby.log",
+        # Temporary files of all libraries, and no file for other tools of Java in /tmp.
+        *(f"-Djava.io.tmpdir={folder}/scratch", "-XX:-UsePerfData"),
+        # Hive looks for it among Java's properties, not among its own.
+        f"-Dhive.server2.custom.authentication.class={PASSWORD_CHECK.stem}",
+        *("-cp", class_path, "org.apache.spark.deploy.SparkSubmit"),
+        *("--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"),
+        *options,
+        "spark-internal",
+        *(
+            part
+            for key, value in _thrift(settings).items()
+            for part in ("--hiveconf", f"{key}={value}")
+        ),
+    ]
+
+
+def _thrift(settings: Settings) -> dict[str, str | int]:
+    """Settings of the SQL endpoint."""
+    return {
         "hive.server2.thrift.port": settings.thrift_port,
         "hive.server2.thrift.bind.host": settings.spark_bind,
+        "hive.server2.authentication": "CUSTOM",
         # By default every statement runs as its session's user, for whom Hive reads the
         # configuration of Hadoop and opens the metastore anew; there is but one user.
         "hive.server2.enable.doAs": "false",
@@ -269,19 +309,6 @@ def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
         "hive.server2.async.exec.threads": STATEMENT_THREADS,
         "hive.server2.async.exec.keepalive.time": f"{IDLE_SECONDS}s",
     }
-    return [
-        str(find_java()),
-        f"-Xmx{heap_megabytes()}m",
-        *COMPILER,
-        *module_options(),
-        *_trust(settings, folder),
-        f"-Dderby.stream.error.file={folder.parent}/logs/derby.log",
-        *("-cp", class_path, "org.apache.spark.deploy.SparkSubmit"),
-        *("--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"),
-        *options,
-        "spark-internal",
-        *(part for key, value in thrift.items() for part in ("--hiveconf", f"{key}={value}")),
-    ]
 
 
 def _trust(settings: Settings, folder: Path) -> list[str]:
@@ -322,7 +349,12 @@ def configuration(  # long: a list, a line a setting
         "spark.driver.bindAddress": settings.spark_bind,
         "spark.ui.enabled": "false",
         "spark.log.level": "WARN",
-        "spark.local.dir": f"{folder}/scratch",
+        # The ports by which the parts of Spark talk with each other.
+        **_internal_authentication(settings),
+        # Hadoop sets the modes of files itself, by a umask of its own.
+        "spark.hadoop.fs.permissions.umask-mode": "077",
+        # `${env:NAME}` in a statement is text, not what this process was told.
+        "spark.sql.variable.substitute": "false",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.warehouse.dir": settings.lake_uri,
@@ -362,6 +394,12 @@ def configuration(  # long: a list, a line a setting
     }
 
 
+def _internal_authentication(settings: Settings) -> dict[str, str]:
+    """Of one machine Spark generates the secret, in memory; a cluster would have to be told it."""
+    is_here = settings.spark_master.partition("[")[0] == "local"
+    return {"spark.authenticate": "true"} if is_here else {}
+
+
 def _create_schemas(settings: Settings) -> None:
     """The schemas, each in its folder of the lake."""
     with session(settings) as spark:
@@ -374,6 +412,36 @@ def _create_schemas(settings: Settings) -> None:
 def _folder(settings: Settings, schema: str) -> str:
     # A quote would end the SQL literal; a backslash escapes it.
     return f"{settings.lake_uri}/{schema}".replace("\\", "\\\\").replace("'", "\\'")
+
+
+class _Channels(DefaultChannelBuilder):  # type: ignore[misc]
+    """Connections with the token.
+
+    Spark's own client sends a token in clear to the name `localhost` only, else by TLS.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.connect_url)
+        self._token = read_password(settings)
+
+    def toChannel(self) -> grpc.Channel:
+        """Return a channel in clear, also where the user's environment has a token for others."""
+        return self._insecure_channel(self.endpoint)
+
+    def metadata(self) -> list[tuple[str, str]]:
+        """Return what is sent with each request."""
+        return [*super().metadata(), ("authorization", f"Bearer {self._token}")]
+
+
+def connect(settings: Settings) -> SparkSession:
+    """Open a DataFrame session, which becomes the active one; whoever opens it ends it.
+
+    Raises:
+        Unavailable: there is no password.
+    """
+    # Spark ML looks at this variable, which `create` does not set, and starts a JVM without it.
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
+    return SparkSession.builder.channelBuilder(_Channels(settings)).create()
 
 
 @contextmanager
@@ -390,9 +458,7 @@ def session(settings: Settings) -> Iterator[SparkSession]:
             where=settings.connect_url,
             remedy="`churn up` starts it; `churn status` shows what runs",
         )
-    # Spark ML looks at this variable, which `create` does not set, and starts a JVM without it.
-    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
-    spark = SparkSession.builder.remote(settings.connect_url).create()
+    spark = connect(settings)
     spark.client.set_retry_policies([DefaultPolicy(**RETRIES)])
     running = find(settings)
     try:

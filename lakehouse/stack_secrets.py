@@ -27,6 +27,7 @@ NAMES = {
     "metastore_db_password": ["postgres", "churn"],
     "registry_db_password": ["postgres"],
     "redis_password": ["redis", "churn"],
+    "spark_password": ["churn"],
     "s3_access_key": ["s3", "churn"],
     "s3_secret_key": ["s3", "churn"],
     "airflow_password": ["churn"],

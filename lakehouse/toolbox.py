@@ -1,5 +1,6 @@
 """Java and the JARs of the Spark server: found on the machine, or fetched once into `.tools/`."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -21,6 +22,7 @@ from lakehouse.errors import Unavailable
 JAVA_VERSIONS = range(17, 22)
 SPARK_HOME = Path(pyspark.__file__).parent
 LIST = Path(__file__).with_name("jars.toml")
+PASSWORD_CHECK = Path(__file__).with_name("ServerPassword.java")
 # An entry of the list.
 Jar: TypeAlias = dict[str, Any]
 
@@ -64,7 +66,7 @@ def spark_jars(
     paths = [folder / _file_name(jar) for jar in needed]
     if all(path.exists() for path in paths):
         return paths
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_public(folder)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wanted = [jar for jar in needed if not (folder / _file_name(jar)).exists()]
@@ -72,6 +74,55 @@ def spark_jars(
             say(f"fetching {len(wanted)} JARs for Spark into {folder}")
             _fetch(wanted, folder)
     return paths
+
+
+def _make_public(folder: Path) -> None:
+    """Make a folder of the tools; who else may use the checkout may read them, whatever the umask.
+
+    What is there by another user's command stays as it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in (folder, folder.parent):
+        with contextlib.suppress(PermissionError):
+            each.chmod(0o755)
+
+
+def password_check(project: Path) -> Path:
+    """Return the folder, for Java's class path, with the compiled check of the Thrift password.
+
+    A Java runtime has no compiler. Janino, by which Spark compiles the code that it generates, is
+    among Spark's JARs and has a command line.
+
+    Raises:
+        Unavailable: it does not compile.
+    """
+    source = PASSWORD_CHECK.read_bytes()
+    folder = project / ".tools" / "classes" / hashlib.sha256(source).hexdigest()[:16]
+    if folder.exists():
+        return folder
+    _make_public(folder.parent)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        compiled = Path(scratch) / folder.name
+        command = [
+            *(str(find_java()), "-cp", f"{SPARK_HOME}/jars/*"),
+            *("org.codehaus.commons.compiler.samples.CompilerDemo", "-d", str(compiled)),
+            *("-classpath", str(next((SPARK_HOME / "jars").glob("spark-hive-thriftserver_*.jar")))),
+            str(PASSWORD_CHECK),
+        ]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        if not (compiled / f"{PASSWORD_CHECK.stem}.class").exists():
+            raise Unavailable(
+                f"{PASSWORD_CHECK.name} could not be compiled:\n    "
+                f"{_end(answer.stdout + answer.stderr)}",
+                where=str(PASSWORD_CHECK),
+                remedy="see that it is the released one, and that there is room on the disk",
+            )
+        for each in (compiled, *compiled.iterdir()):
+            each.chmod(0o755)
+        # Whoever was first has compiled the same.
+        with contextlib.suppress(OSError):
+            compiled.rename(folder)
+    return folder
 
 
 def _file_name(jar: Jar) -> str:
@@ -110,6 +161,7 @@ def _fetch(wanted: list[Jar], folder: Path) -> None:
                 )
             if "services" in jar:
                 fetched = _with_services(fetched, jar["services"])
+            fetched.chmod(0o644)
             fetched.replace(folder / _file_name(jar))
 
 
@@ -142,8 +194,10 @@ def _end(text: str) -> str:
 
 
 def main() -> None:
-    """Fetch all of them, for an image that is to fetch nothing later."""
-    spark_jars(Path(__file__).resolve().parent.parent, print)
+    """Fetch and compile all, for an image that is to do nothing of it later."""
+    project = Path(__file__).resolve().parent.parent
+    spark_jars(project, print)
+    password_check(project)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,4 +28,13 @@ def write_secret(path: Path, text: str) -> None:
     with written_whole(path) as draft:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
+            # Also where a killed process of this number has left a draft, and under any umask.
+            os.fchmod(descriptor, 0o600)
             file.write(text)
+
+
+def generate_secret(path: Path) -> str:
+    """Return the secret that the file holds; the first call generates it."""
+    if not path.exists():
+        write_secret(path, secrets.token_urlsafe(24))
+    return path.read_text().strip()

@@ -26,6 +26,7 @@ from feature_repo.declared import read_features
 from feature_repo.store import configuration
 from lakehouse import online_store, spark_server
 from lakehouse.settings import Settings
+from lakehouse.spark_credentials import read_password
 from lakehouse.sql import query
 
 # How often a reader looks. At the full pace four of them take most of a small machine.
@@ -204,7 +205,8 @@ def whole_customers(plan: Plan, settings: Settings) -> Iterator[Look]:
             and extract_date in ({", ".join(f"date '{each}'" for each in plan.dates)})
     """
     features = [feature.name for feature in read_features()]
-    with hive.connect(host="127.0.0.1", port=settings.thrift_port, username="reader") as connection:
+    login = {"username": "reader", "auth": "CUSTOM", "password": read_password(settings)}
+    with hive.connect(host="127.0.0.1", port=settings.thrift_port, **login) as connection:
 
         def look() -> set[str]:
             with connection.cursor() as cursor:
