@@ -19,28 +19,34 @@ def protect(settings: Settings, say: Say) -> None:
     Homes of earlier versions, and lakes beside them, have the mode that the user's umask gave
     them.
 
+    Of a lake that can't be closed a line is said.
+
     Raises:
         Unusable: the home belongs to another user, or its mode can't be changed.
     """
     os.umask(OTHERS)
-    _restrict(settings.home, "CHURN_HOME", say)
+    if (problem := _closed(settings.home, say)) is not None:
+        raise Unusable(
+            problem,
+            where="CHURN_HOME",
+            remedy="run the command as its owner, `chmod 700` it, or choose another folder",
+        )
     lake = Path(settings.lake_uri)
-    if is_folder(settings.lake_uri) and settings.home not in lake.parents:
-        _restrict(lake, "CHURN_LAKE_URI", say)
+    is_beside = is_folder(settings.lake_uri) and settings.home not in lake.parents
+    # It was somebody's decision to have it where others look after the modes.
+    if is_beside and (problem := _closed(lake, say)) is not None:
+        say(f"CHURN_LAKE_URI: {problem}")
 
 
-def _restrict(folder: Path, variable: str, say: Say) -> None:
+def _closed(folder: Path, say: Say) -> str | None:
+    """Close an existing folder to others; what is in the way of that, if anything."""
     if not folder.is_dir():
-        return  # made later, by this umask
+        return None  # made later, by this umask
     found = folder.stat()
     if found.st_uid != os.geteuid():
-        raise Unusable(
-            f"{folder} belongs to user {found.st_uid}, this command runs as user {os.geteuid()}",
-            where=variable,
-            remedy="run the command as that user, or choose another folder",
-        )
+        return f"{folder} belongs to user {found.st_uid}, this command runs as user {os.geteuid()}"
     if not found.st_mode & OTHERS:
-        return
+        return None
     mode = stat.S_IMODE(found.st_mode)
     try:
         folder.chmod(mode & ~OTHERS)
@@ -48,9 +54,6 @@ def _restrict(folder: Path, variable: str, say: Say) -> None:
     except OSError as refused:
         fault = refused.strerror
     if fault:
-        raise Unusable(
-            f"{folder} is open to other users (mode {mode:04o}), and can't be closed: {fault}",
-            where=variable,
-            remedy="`chmod 700` it, or choose a folder of a file system that keeps modes",
-        )
+        return f"{folder} is open to other users (mode {mode:04o}), and can't be closed: {fault}"
     say(f"{folder} was open to other users of this machine (mode {mode:04o}); it is closed now")
+    return None

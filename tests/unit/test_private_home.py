@@ -60,6 +60,18 @@ def test_a_lake_beside_the_home_is_closed_too(tmp_path: Path) -> None:
     assert mode(lake) == 0o700
 
 
+@AS_ROOT
+def test_a_lake_of_another_user_is_named_and_used(tmp_path: Path) -> None:
+    """As it was before: who set it up there has others look after it."""
+    lake = tmp_path / "lake"
+    lake.mkdir(mode=0o755)
+    os.chown(lake, 65534, 65534)
+    said: list[str] = []
+    protect(settings_of(tmp_path / "home", CHURN_LAKE_URI=str(lake)), said.append)
+    assert mode(lake) == 0o755
+    assert len(said) == 1 and "CHURN_LAKE_URI" in said[0] and "user 65534" in said[0]
+
+
 def test_what_is_made_later_is_closed_from_the_start(tmp_path: Path) -> None:
     home = tmp_path / "new" / "home"
     protect(settings_of(home), lambda _: None)
