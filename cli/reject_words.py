@@ -43,4 +43,6 @@ def _accepted(code: str, column: Column | None) -> str:
         return f" (accepted: {', '.join((*column.one, *column.zero, *column.categories))})"
     if code == "out_of_range" and column.range:
         return f" ({column.range[0]:g} to {column.range[1]:,.0f})"
+    if code == "too_long" and column.longest:
+        return f" ({column.longest} characters)"
     return ""

@@ -71,6 +71,11 @@
 {%- endmacro %}
 
 
+{% macro matches(value, pattern) -%}
+    {{ value }} rlike '{{ pattern | replace('\\', '\\\\') }}'
+{%- endmacro %}
+
+
 {% macro cell_of(column) -%}
     {#- The workbook's cell, which is set apart: some bear the name that silver gives to the value. -#}
     cells.{{ column }}

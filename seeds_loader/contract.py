@@ -5,7 +5,7 @@ It is declared among the variables of the dbt project and nowhere else; this mod
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import yaml
 
 from lakehouse.errors import ChurnError
 from lakehouse.variables import DECLARED, read_variables
+from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Column:
     zero: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
     blank_is_zero_where: str | None = None
+    is_label: bool = False
+    longest: int | None = None
+    refused: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Contract:
     def match(self, header: str) -> Column | None:
         """The column that a header stands for; None for a header that the contract doesn't know."""
         return self._by_header.get(normalise(header))
+
+    @property
+    def label(self) -> str | None:
+        """The column of what is predicted."""
+        return next((column.name for column in self.columns if column.is_label), None)
 
     @cached_property
     def _by_header(self) -> Mapping[str, Column]:
@@ -72,6 +81,22 @@ def read_contract(path: Path | None = None) -> Contract:
     return Contract(columns)
 
 
+def read_source_format(path: Path | None = None) -> SourceFormat:
+    """Read `vars.source_format` of a dbt project file, by default of this checkout's.
+
+    Raises:
+        ChurnError: it is missing, or states no format.
+    """
+    place = path or DECLARED
+    try:
+        declared = SourceFormat(**read_variables(place)["source_format"])
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError) as fault:
+        raise _broken(f"the source format can't be read: {fault!r}", place) from fault
+    if declared.decimal not in (None, *DECIMAL_SIGNS):
+        raise _broken(f"the decimal sign {declared.decimal!r} is none of '.' and ','", place)
+    return declared
+
+
 def normalise(header: str) -> str:
     """What is left of a header to compare: no case, white space, dots, underscores or invisibles.
 
@@ -97,6 +122,9 @@ def _column(name: str, entry: Mapping[str, Any]) -> Column:
         zero=_texts(entry.get("zero")),
         range=(float(bounds[0]), float(bounds[1])) if bounds else None,
         blank_is_zero_where=entry.get("blank_is_zero_where"),
+        is_label=bool(entry.get("is_label")),
+        longest=entry.get("longest"),
+        refused=entry.get("refused") or {},
     )
 
 
@@ -116,4 +144,8 @@ def _hold_unambiguous(columns: Sequence[Column], place: Path) -> None:
 
 
 def _broken(what: str, place: Path) -> ChurnError:
-    return ChurnError(what, where=str(place), remedy="restore or correct vars.source_contract")
+    return ChurnError(
+        what,
+        where=str(place),
+        remedy="restore or correct vars.source_contract and vars.source_format",
+    )

@@ -65,6 +65,7 @@ def silver_conditions() -> list[str]:
         name = rule["silver"]
         if rule["type"] == "text":
             conditions.append(f"{name} != ''")
+            conditions.append(f"length({name}) <= {rule['longest']}")
         elif rule["type"] == "flag":
             conditions.append(f"{name} in (0, 1)")
         elif rule["type"] == "category":

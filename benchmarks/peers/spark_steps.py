@@ -129,6 +129,9 @@ def cell_fault(column: str) -> F.Column:
     rule = CONTRACT[column]
     text, value = F.col(f"text.{column}"), F.col(rule["silver"])
     cases = [(value.isNull() & (F.coalesce(text, F.lit("")) == ""), F.lit("missing"))]
+    if "longest" in rule:
+        cases.append((F.length(value) > rule["longest"], F.lit("too_long")))
+    cases += [(value.rlike(each), F.lit(code)) for code, each in rule.get("refused", {}).items()]
     if rule["type"] == "integer":
         cases.append((value.isNull() & text.rlike(WHOLE_NUMBER), F.lit("out_of_range")))
     if rule["type"] in REFUSALS:

@@ -1,5 +1,5 @@
 {# The declared rules of rows, in SQL that any engine reads; how a cell is read is the engine's own:
-   cell_of, is_blank and looks_like. #}
+   cell_of, is_blank, looks_like and matches. #}
 
 
 {% macro whole_number() -%}
@@ -23,6 +23,9 @@
     } -%}
     case
         when {{ rule.silver }} is null and {{ is_blank(cell_of(column)) }} then 'missing'
+        {%- for each in text_faults(rule) %}
+        when {{ each.condition }} then '{{ each.code }}'
+        {%- endfor %}
         {%- if rule.type == 'integer' %}
         -- a whole number that no integer holds
         when {{ rule.silver }} is null and {{ looks_like(cell_of(column), whole_number()) }}
@@ -37,6 +40,22 @@
         {%- endif %}
     end
 {%- endmacro %}
+
+
+{% macro text_faults(rule) %}
+    {#- What may be wrong with a text, as code and condition on silver's column. -#}
+    {%- set faults = [] -%}
+    {%- if rule.longest -%}
+        {%- do faults.append({
+            'code': 'too_long',
+            'condition': 'length(' ~ rule.silver ~ ') > ' ~ rule.longest,
+        }) -%}
+    {%- endif -%}
+    {%- for code, pattern in (rule.refused or {}).items() -%}
+        {%- do faults.append({'code': code, 'condition': matches(rule.silver, pattern)}) -%}
+    {%- endfor -%}
+    {{ return(faults) }}
+{% endmacro %}
 
 
 {% macro row_rule_terms(contract) %}
@@ -67,6 +86,9 @@
     {%- for rule in contract.values() -%}
         {%- if rule.type == 'text' -%}
             {%- do conditions.append(rule.silver ~ " != ''") -%}
+            {%- for each in text_faults(rule) -%}
+                {%- do conditions.append('not (' ~ each.condition ~ ')') -%}
+            {%- endfor -%}
         {%- elif rule.type == 'flag' -%}
             {%- do conditions.append(rule.silver ~ ' in (0, 1)') -%}
         {%- elif rule.type == 'category' -%}

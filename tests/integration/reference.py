@@ -7,6 +7,7 @@ decimals where a rule draws a line between them.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -59,6 +60,14 @@ HEADERS = [
 ]
 # Names of the same columns in the wide layout, where they say more than "with spaces between".
 OTHER_NAMES = {"tenuremonths": "tenure", "churnlabel": "Churn"}
+
+# Characters that can't be seen, beside those of Unicode's categories for them.
+INVISIBLE = {*map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, 0xFFFD))}
+SELECTORS = {*map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))}
+NO_IDS = {
+    *("#n/a", "#na", "#n/d", "#nv", "#getting_data", "n/a", "null", "(null)", "nan", "none"),
+    *("<na>", "undefined"),
+}
 
 WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -133,12 +142,19 @@ def read_rows(path: Path) -> list[Row]:
     return [
         Row(
             number,
-            {name: cells[names.index(name)] for name in HEADERS},
+            contract_cells(cells, names),
             tuple(cells),
         )
         for number, cells in enumerate(grid[above + 1 :], start=above + 2)
         if any(trimmed(cell) for cell in cells)
     ]
+
+
+def contract_cells(cells: list[str | None], names: list[str | None]) -> dict[str, str | None]:
+    """The contract's cells; an id is in Unicode's composed form."""
+    found = {name: cells[names.index(name)] for name in HEADERS}
+    customer = found["customerID"]
+    return found | {"customerID": customer and unicodedata.normalize("NFC", customer)}
 
 
 def is_header(cells: list[str | None]) -> bool:
@@ -207,7 +223,22 @@ def value_of(name: str, text: str) -> tuple[Any, str | None]:
         return number_of(name, text, WHOLE, "not_an_integer")
     if name in HIGHEST:
         return number_of(name, text, NUMBER, "not_a_number")
-    return text, None
+    return text, id_fault(text)
+
+
+def id_fault(text: str) -> str | None:
+    """The code of what is wrong with an id."""
+    if len(text) > 100:
+        return "too_long"
+    hidden = {each for each in text if unicodedata.category(each) in ("Cc", "Cf", "Co", "Zl", "Zp")}
+    if hidden | set(text) & (INVISIBLE | SELECTORS):
+        return "hidden_characters"
+    is_error = text.startswith("#") and (text.endswith(("!", "?")) or set(text) == {"#"})
+    if is_error or text.lower() in NO_IDS:
+        return "error_text"
+    if re.fullmatch(r"[0-9]([.,][0-9]+)?[eE]\+[0-9]+", text):
+        return "turned_into_number"
+    return None
 
 
 def number_of(

@@ -211,7 +211,13 @@ WARNED = [
 
 # Column, value and code of a row that has just that one fault.
 CELLS: dict[str, dict[str, str]] = {
-    "customerID": {"": "missing"},
+    "customerID": {
+        "": "missing",
+        "0001-\u200bFAULT": "hidden_characters",
+        "#N/A": "error_text",
+        "2.34803E+15": "turned_into_number",
+        101 * "7": "too_long",
+    },
     "gender": {"": "missing", "f": "not_accepted"},
     "SeniorCitizen": {"": "missing", "2": "not_accepted"},
     "Partner": {"": "missing", "1": "not_accepted"},

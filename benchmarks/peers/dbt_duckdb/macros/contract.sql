@@ -26,6 +26,11 @@
 {%- endmacro %}
 
 
+{% macro matches(value, pattern) -%}
+    regexp_matches({{ value }}, '{{ pattern }}')
+{%- endmacro %}
+
+
 {% macro typed_value(column, contract) %}
     {#- The cell as silver holds it; null where the contract does not accept it. -#}
     {%- set rule = contract[column] -%}
