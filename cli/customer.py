@@ -1,5 +1,6 @@
 """One customer: what the online store holds, and the score."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,11 +29,15 @@ def shown(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
     Raises:
         Unusable: the online store doesn't know the customer.
     """
-    there = online_customers(settings, [customer_id], say)
+    # The loader composes ids, as earlier versions did not.
+    composed = unicodedata.normalize("NFC", customer_id)
+    there = online_customers(settings, list(dict.fromkeys([customer_id, composed])), say)
     if there is None:
         raise Unusable(
             "Nothing is online yet", where="feature view customer_features", remedy=MAKES_A_RUN
         )
+    if customer_id not in there:
+        customer_id = composed
     online = there.get(customer_id)
     if online is None:
         raise Unusable(

@@ -32,6 +32,7 @@ from seeds_loader import datasets as loader_datasets
 from seeds_loader.extract_date import ExtractDate, choose_extract_date
 from seeds_loader.load import Load, load
 from seeds_loader.sample import SampleParameters, write_samples
+from seeds_loader.source_format import UNSTATED, SourceFormat
 from seeds_loader.workbook import Extract, read_workbook
 
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
@@ -50,6 +51,7 @@ class Request:
     workbook: Path
     sheet: str | None = None
     extract_date: date | None = None
+    source_format: SourceFormat = UNSTATED
 
 
 @dataclass
@@ -102,7 +104,9 @@ def read(request: Request, steps: Steps) -> tuple[Extract, ExtractDate]:
     Comes first: a workbook that can't be used leaves nothing behind, not even a server.
     """
     with steps.step("read") as step:
-        extract = read_workbook(request.workbook, request.sheet, progress=step.say)
+        extract = read_workbook(
+            request.workbook, request.sheet, step.say, source_format=request.source_format
+        )
         extract_date = choose_extract_date(request.extract_date, extract)
         if extract_date.warning:
             step.say(f"warning: {extract_date.warning}")

@@ -21,6 +21,7 @@ from cli.progress import Steps
 from lakehouse.errors import ChurnError, GateRefused
 from lakehouse.private_home import protect
 from lakehouse.settings import Settings, read_settings
+from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 SHEET = click.option("--sheet", help="Sheet to read; needed where more than one fits.")
@@ -28,6 +29,14 @@ DATE = click.option(
     "--extract-date",
     type=click.DateTime(["%Y-%m-%d"]),
     help="The day the workbook speaks of; default: the saved date inside the file.",
+)
+DECIMAL = click.option(
+    "--decimal",
+    type=click.Choice(DECIMAL_SIGNS),
+    help="Decimal sign of numbers in text cells; default: the point, where that is certain.",
+)
+ENCODING = click.option(
+    "--encoding", help="Encoding of a CSV file, such as shift_jis; default: found, where certain."
 )
 
 
@@ -94,6 +103,8 @@ def main() -> None:
 @click.argument("workbook", required=False, type=click.Path(path_type=Path))
 @SHEET
 @DATE
+@DECIMAL
+@ENCODING
 @JSON
 @command
 def run(
@@ -101,6 +112,8 @@ def run(
     workbook: Path | None,
     sheet: str | None,
     extract_date: datetime | None,
+    decimal: str | None,
+    encoding: str | None,
     as_json: bool,
 ) -> None:
     """Run the whole job on WORKBOOK (.xlsx, .xls or .csv); without one, on a sample it makes."""
@@ -109,7 +122,8 @@ def run(
     if workbook is None:
         click.echo("no workbook given: making the sample", err=True)
         workbook = job.sample_workbook(settings)
-    request = job.Request(workbook, sheet, _day(extract_date))
+    source_format = SourceFormat(decimal, encoding)
+    request = job.Request(workbook, sheet, _day(extract_date), source_format)
     steps = Steps(job.STEPS)
     try:
         summary = job.run(settings, request, steps)
@@ -176,16 +190,23 @@ def _print_status(settings: Settings) -> None:
 @click.argument("workbook", type=click.Path(path_type=Path))
 @SHEET
 @DATE
+@DECIMAL
+@ENCODING
 @command
 def ingest(
-    settings: Settings, workbook: Path, sheet: str | None, extract_date: datetime | None
+    settings: Settings,
+    workbook: Path,
+    sheet: str | None,
+    extract_date: datetime | None,
+    decimal: str | None,
+    encoding: str | None,
 ) -> None:
     """Load WORKBOOK into bronze."""
     from cli import job, single_steps
 
-    loaded = single_steps.ingest(
-        settings, job.Request(workbook, sheet, _day(extract_date)), Steps(3)
-    )
+    source_format = SourceFormat(decimal, encoding)
+    request = job.Request(workbook, sheet, _day(extract_date), source_format)
+    loaded = single_steps.ingest(settings, request, Steps(3))
     words = "loaded" if loaded.is_new else "was loaded before:"
     click.echo(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
 

@@ -15,6 +15,7 @@ from dags.links import RunReport
 from dags.rendering import render
 from dags.tasks import ingest, step
 from lakehouse.settings import read_settings
+from seeds_loader.source_format import DECIMAL_SIGNS
 
 GOLD = Asset("churn_gold")
 SCORES = Asset("churn_scores")
@@ -54,6 +55,10 @@ with DAG(
     params={
         "workbook": Param(None, type=["null", "string"], description="The file to load"),
         "sheet": Param(None, type=["null", "string"], description="Where more than one fits"),
+        "decimal": Param(
+            None, enum=[None, *DECIMAL_SIGNS], description="The decimal sign of text cells"
+        ),
+        "encoding": Param(None, type=["null", "string"], description="The encoding of a CSV file"),
         "extract_date": Param(
             None,
             type=["null", "string"],

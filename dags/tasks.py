@@ -12,6 +12,7 @@ from dags.parents import parents_of
 from lakehouse.errors import ChurnError, GateRefused, Unusable
 from lakehouse.private_home import protect
 from lakehouse.settings import Settings, read_settings
+from seeds_loader.source_format import SourceFormat
 
 Summary = dict[str, Any]
 # Their parts of the run's summary are handed on.
@@ -61,7 +62,12 @@ def ingest(**context: Any) -> Summary:
         return scheduled.ingest(
             settings,
             run_id,
-            Request(workbook, parameters["sheet"], date.fromisoformat(day) if day else None),
+            Request(
+                workbook,
+                parameters["sheet"],
+                date.fromisoformat(day) if day else None,
+                SourceFormat(parameters["decimal"], parameters["encoding"]),
+            ),
         )
 
     return in_airflows_terms(load)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import fastexcel
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -75,6 +76,22 @@ def read_sheet(reader: fastexcel.ExcelReader, path: Path, kind: Kind, sheet: str
             # Names the cell at fault, where the reader fails as well.
             unstored = look.result().unstored
     return replace(grid, unstored=tuple(unstored))
+
+
+def number_cells(
+    reader: fastexcel.ExcelReader, path: Path, sheet: str, index: int
+) -> npt.NDArray[np.bool_]:
+    """Which cells of a used column hold a number (or a date) and no text.
+
+    As a float the reader takes the text '74.150' for a number as well; as a date it takes numbers
+    alone, and texts that are written as dates.
+    """
+    with _faults(path, sheet):
+        loaded = reader.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="datetime")
+        found: npt.NDArray[np.bool_] = (
+            loaded.to_arrow().column(index).is_valid().to_numpy(zero_copy_only=False)
+        )
+    return found
 
 
 def _laid_out(reader: fastexcel.ExcelReader, path: Path, sheet: str) -> Grid:

@@ -1,9 +1,11 @@
 """What a workbook says: the sheet that meets the contract as one table of text."""
 
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import fastexcel
@@ -14,7 +16,8 @@ import pyarrow.compute as pc
 
 from lakehouse.errors import Unusable
 from seeds_loader import container, delimited, excel
-from seeds_loader.contract import Contract, read_contract
+from seeds_loader.contract import Column, Contract, read_contract, read_source_format
+from seeds_loader.customer_ids import read_ids
 from seeds_loader.grid import Grid, has_text
 from seeds_loader.header import (
     Header,
@@ -24,7 +27,10 @@ from seeds_loader.header import (
     find_header,
     hold_single,
     listed,
+    unlabelled,
 )
+from seeds_loader.notation import NumberColumn, read_numbers
+from seeds_loader.source_format import AS_READ, UNSTATED, SourceFormat
 
 EXTRA, ROW_NUMBER = "_extra", "_row_number"
 EXTRA_TYPE = pa.map_(pa.string(), pa.string())
@@ -48,6 +54,7 @@ class Extract:
                the record's number, counted the same way). Entirely blank rows are no rows.
     saved_at   the saved date inside the file in UTC; None where it has none
     header_row the header's row number
+    format     what was stated of the way the file writes text; it belongs to the load's identity
     """
 
     path: Path
@@ -56,23 +63,32 @@ class Extract:
     table: pa.Table
     saved_at: datetime | None
     header_row: int
+    format: SourceFormat = UNSTATED
 
 
-def read_extract(path: Path, sheet: str | None, say: Callable[[str], None]) -> Extract:
+def read_extract(
+    path: Path,
+    sheet: str | None,
+    say: Callable[[str], None],
+    stated: SourceFormat = UNSTATED,
+) -> Extract:
     """Reads a file in this process; `seeds_loader.workbook` is the door that bounds what it takes.
 
     `say` gets a line of text for each step that may take seconds. Raises Unusable, with the place
     and the remedy, for anything that keeps the file from being read whole and right.
     """
     contract = read_contract()
+    source_format = stated.or_else(read_source_format())
     try:
         say(f"checking {path.name}")
         kind = container.kind_of(path)
         sha256 = _sha256(path)
         saved_at = container.saved_at(path, kind)
+        reader = None
         if kind == "csv":
-            grid, header = _only_sheet(path, sheet, contract, say)
+            grid, header = _only_sheet(path, sheet, contract, source_format.encoding, say)
         else:
+            source_format = _of_workbook(path, stated, source_format)
             reader = excel.open_workbook(path, kind)
             grid, header = _find_sheet(reader, path, kind, sheet, contract, say)
     except OSError as fault:
@@ -84,14 +100,26 @@ def read_extract(path: Path, sheet: str | None, say: Callable[[str], None]) -> E
     hold_single(header, grid.left, _place(path, grid.sheet))
     _hold_stored(grid, header, path)
     _hold_short(grid, path)
-    table = _table(grid, header, contract)
+    cells = _Cells(grid, header, reader, path)
+    table = _table(cells, contract, source_format.decimal)
     if not table.num_rows:
         raise Unusable(
             f"{path.name} has a header but no rows",
             where=f"{_place(path, grid.sheet)}, below row {header.row + 1}",
             remedy="name the workbook that holds the customers",
         )
-    return Extract(path, sha256, grid.sheet, table, saved_at, header.row + 1)
+    return Extract(path, sha256, grid.sheet, table, saved_at, header.row + 1, source_format)
+
+
+def _of_workbook(path: Path, stated: SourceFormat, source_format: SourceFormat) -> SourceFormat:
+    """The format without an encoding: a workbook says its own, and only a CSV file has another."""
+    if stated.encoding is not None:
+        raise Unusable(
+            f"{path.name} is a workbook, which says its encoding itself",
+            where=str(path),
+            remedy="leave --encoding out; it is for CSV files",
+        )
+    return replace(source_format, encoding=None)
 
 
 def _hold_stored(grid: Grid, header: Header, path: Path) -> None:
@@ -143,7 +171,11 @@ def _place(path: Path, sheet: str) -> str:
 
 
 def _only_sheet(
-    path: Path, sheet: str | None, contract: Contract, say: Callable[[str], None]
+    path: Path,
+    sheet: str | None,
+    contract: Contract,
+    encoding: str | None,
+    say: Callable[[str], None],
 ) -> tuple[Grid, Header]:
     if sheet is not None:
         raise Unusable(
@@ -152,7 +184,7 @@ def _only_sheet(
             remedy="leave --sheet out, or name the workbook that has the sheet",
         )
     say(f"reading {path.name}")
-    grid = delimited.read_delimited(path, contract)
+    grid = delimited.read_delimited(path, contract, encoding)
     header = find_header(grid.top(), contract)
     # read_delimited has held the file against the contract already
     assert header is not None
@@ -172,12 +204,14 @@ def _find_sheet(
     found: tuple[Grid, Header] | None = None
     fitting: list[str] = []
     misses: list[str] = []
+    useful: Unusable | None = None
     for name in names:
         say(f"reading sheet '{name}' of {path.name}")
         grid = excel.read_sheet(reader, path, kind, name)
         header = find_header(grid.top(), contract)
         if header is None or not header.fits:
             misses.append(f"'{name}': {describe_miss(header)}")
+            useful = useful or unlabelled(header, contract, path.name, _place(path, name))
             continue
         fitting.append(name)
         found = found or (grid, header)
@@ -188,7 +222,7 @@ def _find_sheet(
             remedy=f"say which with --sheet, for example --sheet '{fitting[0]}'",
         )
     if found is None:
-        raise _none_fits(path, sheet, reader.sheet_names, misses)
+        raise useful or _none_fits(path, sheet, reader.sheet_names, misses)
     return found
 
 
@@ -228,20 +262,78 @@ def _quoted(names: Sequence[str]) -> str:
     return listed([f"'{name}'" for name in names])
 
 
-def _table(grid: Grid, header: Header, contract: Contract) -> pa.Table:
-    rows = grid.used_rows[grid.used_rows > header.row]
-    columns = [_rows_of(column, rows) for column in grid.columns]
-    known = {name: columns[header.places.index(name)] for name in contract.names}
-    extras = {
-        title: columns[index] for index, title in _extra_titles(header, columns, grid.left).items()
+@dataclass(frozen=True)
+class _Cells:
+    """The rows below the header; `reader` is None for a CSV file, all of whose cells are text."""
+
+    grid: Grid
+    header: Header
+    reader: fastexcel.ExcelReader | None
+    path: Path
+
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int64]:
+        return self.grid.used_rows[self.grid.used_rows > self.header.row]
+
+    @cached_property
+    def columns(self) -> list[pa.ChunkedArray]:
+        return [_rows_of(column, self.rows) for column in self.grid.columns]
+
+    @property
+    def where(self) -> str:
+        return _place(self.path, self.grid.sheet)
+
+    def is_number(self, name: str) -> npt.NDArray[np.bool_]:
+        """Which cells of a column of the contract are numbers and no text."""
+        if self.reader is None:
+            return np.zeros(len(self.rows), dtype=bool)
+        index = self.header.places.index(name)
+        numbers = excel.number_cells(self.reader, self.path, self.grid.sheet, index)
+        return numbers[self.rows]
+
+
+def _table(cells: _Cells, contract: Contract, decimal: str | None) -> pa.Table:
+    as_read = {name: cells.columns[cells.header.places.index(name)] for name in contract.names}
+    known = {
+        column.name: _in_one_notation(cells, column, as_read[column.name], decimal)
+        for column in contract.columns
     }
+    titles = _extra_titles(cells.header, cells.columns, cells.grid.left)
+    extras = {title: cells.columns[index] for index, title in titles.items()}
+    for name, column in known.items():
+        if column is not as_read[name]:
+            extras |= _changed(AS_READ.format(column=name), as_read[name], column, extras)
     return pa.table(
         {
             **known,
-            EXTRA: _extra_maps(extras, len(rows)),
-            ROW_NUMBER: pa.array((rows + 1).astype(np.int32)),
+            EXTRA: _extra_maps(extras, len(cells.rows)),
+            ROW_NUMBER: pa.array((cells.rows + 1).astype(np.int32)),
         }
     )
+
+
+def _in_one_notation(
+    cells: _Cells, column: Column, as_read: pa.ChunkedArray, decimal: str | None
+) -> pa.ChunkedArray:
+    """The column as bronze has it: the same array where nothing is written in another way."""
+    if column.type == "text":
+        return read_ids(column, as_read, cells.where)
+    if column.type not in ("integer", "number"):
+        return as_read
+    rows = (cells.rows + 1).astype(np.int32)
+    is_number = functools.partial(cells.is_number, column.name)
+    numbers = NumberColumn(column.name, as_read, rows, is_number, cells.where)
+    return read_numbers(numbers, decimal)
+
+
+def _changed(
+    title: str, before: pa.ChunkedArray, after: pa.ChunkedArray, extras: Mapping[str, object]
+) -> dict[str, pa.ChunkedArray]:
+    """A further column with the texts, as read, of the cells that bronze spells otherwise."""
+    kept = pc.if_else(pc.fill_null(pc.not_equal(before, after), False), before, None)
+    while title in extras:
+        title += "_2"
+    return {title: kept} if kept.null_count < len(kept) else {}
 
 
 def _rows_of(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:

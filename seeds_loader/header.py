@@ -76,6 +76,18 @@ def describe_miss(header: Header | None) -> str:
     return f"row {header.row + 1} is nearest to the header but lacks {listed(header.missing)}"
 
 
+def unlabelled(header: Header | None, contract: Contract, name: str, where: str) -> Unusable | None:
+    """What to say of a file that lacks the label alone: it is of use all the same."""
+    if header is None or header.missing != (contract.label,):
+        return None
+    return Unusable(
+        f"{name} lacks {contract.label}, the column that says who left; all others are there",
+        where=f"{where}, row {header.row + 1}",
+        remedy=f"its customers can be scored with `churn score {name}`; to learn from it, add the "
+        f"column {contract.label}",
+    )
+
+
 def listed(names: Sequence[str]) -> str:
     """Names for a message, cut where nobody would read on."""
     shown = ", ".join(names[:NAMES_LISTED])

@@ -1,7 +1,7 @@
 """Extracts as bronze keeps them: what was read once can be loaded again without its workbook."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from seeds_loader.contract import read_contract
 from seeds_loader.extract import EXTRA, ROW_NUMBER, Extract
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import ROWS
+from seeds_loader.source_format import SourceFormat
 
+# All columns: loads of earlier versions have fewer.
 IN_ORDER = """
-select batch_id, source_file, source_sha256, sheet, extract_date, extract_date_source,
-    _loaded_at as loaded_at, load_number
+select *, _loaded_at as loaded_at
 from {rows}
 order by load_number, _loaded_at, batch_id
 """
@@ -35,6 +36,8 @@ class KeptLoad:
     extract_date_source: str
     loaded_at: datetime
     load_number: int | None = None
+    decimal: str | None = None
+    encoding: str | None = None
 
     @property
     def chosen_date(self) -> ExtractDate:
@@ -44,7 +47,9 @@ class KeptLoad:
 
 def kept_loads(spark: SparkSession) -> Sequence[KeptLoad]:
     """All loads, in the order in which they came."""
-    return [KeptLoad(**row) for row in query_sequence(spark, sequences.LOADS, IN_ORDER)]
+    names = {each.name for each in fields(KeptLoad)}
+    rows = query_sequence(spark, sequences.LOADS, IN_ORDER)
+    return [KeptLoad(**{name: row[name] for name in names & row.keys()}) for row in rows]
 
 
 def extract_of(spark: SparkSession, load: KeptLoad) -> Extract:
@@ -62,4 +67,5 @@ def extract_of(spark: SparkSession, load: KeptLoad) -> Extract:
         table=rows.toArrow(),
         saved_at=None,
         header_row=1,
+        format=SourceFormat(load.decimal, load.encoding),
     )

@@ -14,8 +14,10 @@ from lakehouse.sequences import last_number, query_sequence
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, literal, statement
+from seeds_loader.customer_ids import customer_ids, differ_by_zeros_at_most, lost_zeros
 from seeds_loader.extract import Extract
 from seeds_loader.extract_date import ExtractDate
+from seeds_loader.source_format import SourceFormat
 from seeds_loader.staging import staged
 
 ROWS = "bronze.telco_customers"
@@ -56,6 +58,8 @@ class Load:
     loaded_at: datetime
     load_number: int | None
     is_new: bool
+    decimal: str | None = None
+    encoding: str | None = None
 
 
 def load(
@@ -80,6 +84,7 @@ def load(
     new = _new_load(extract, extract_date, earlier, last_number(spark, sequences.LOADS) + 1)
     if earlier:
         say(f"restating {new.extract_date}: {earlier[-1].source_file} was loaded before")
+    _warn_of_lost_zeros(spark, extract, new, say)
     _write_rows(settings, spark, extract, new, say)
     _append(spark.createDataFrame(_line(new)), LOADS)
     return new
@@ -122,7 +127,13 @@ def _loads_of(spark: SparkSession, extract_date: date) -> list[Load]:
 
 
 def _is_same(load: Load, extract: Extract) -> bool:
-    return (load.source_sha256, load.sheet) == (extract.sha256, extract.sheet)
+    """Whether it is the same file, read in the same way: else its rows may be others."""
+    stated = SourceFormat(load.decimal, load.encoding)
+    return (load.source_sha256, load.sheet, stated) == (
+        extract.sha256,
+        extract.sheet,
+        extract.format,
+    )
 
 
 def _new_load(
@@ -146,7 +157,31 @@ def _new_load(
         loaded_at=loaded_at,
         load_number=number,
         is_new=True,
+        decimal=extract.format.decimal,
+        encoding=extract.format.encoding,
     )
+
+
+def _warn_of_lost_zeros(spark: SparkSession, extract: Extract, new: Load, say: Say) -> None:
+    """Warn where the ids are those of the extract before, but for zeros in front.
+
+    Excel drops them when it takes an id for a number; the gate sees customers it does not know.
+    """
+    ids = customer_ids(extract.table)
+    if not differ_by_zeros_at_most(ids):
+        return
+    before = spark.sql(
+        f"select customerID from {ROWS} where _batch_id = (select max_by(batch_id, "
+        f"struct(extract_date, _loaded_at)) from {LOADS} "
+        f"where extract_date < {literal(new.extract_date)})"
+    ).toArrow()
+    lost = lost_zeros(ids, customer_ids(before))
+    if lost:
+        say(
+            f"warning: {lost:,} of {len(ids):,} customer ids are in the extract before only with "
+            "zeros in front (00123, now 123): Excel drops them when it takes ids for numbers; "
+            "format the column as Text before the ids are put in"
+        )
 
 
 def _write_rows(
@@ -226,6 +261,8 @@ def _line(new: Load) -> pa.Table:
             "row_count": pa.array([new.row_count], pa.int32()),
             "extract_date": [new.extract_date],
             "extract_date_source": [new.extract_date_source],
+            "decimal": pa.array([new.decimal], pa.string()),
+            "encoding": pa.array([new.encoding], pa.string()),
             "_loaded_at": pa.array([new.loaded_at], pa.timestamp("us", "UTC")),
             "load_number": pa.array([new.load_number], pa.int64()),
         }

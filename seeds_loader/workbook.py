@@ -14,6 +14,7 @@ import sys
 import traceback
 import unicodedata
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -23,6 +24,7 @@ import pyarrow as pa
 
 from lakehouse.errors import ChurnError, Unusable
 from seeds_loader.extract import Extract, read_extract
+from seeds_loader.source_format import UNSTATED, SourceFormat
 
 __all__ = ["Extract", "read_workbook"]
 
@@ -38,17 +40,22 @@ UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
 def read_workbook(
-    path: Path, sheet: str | None = None, progress: Callable[[str], None] | None = None
+    path: Path,
+    sheet: str | None = None,
+    progress: Callable[[str], None] | None = None,
+    source_format: SourceFormat = UNSTATED,
 ) -> Extract:
     """Reads the sheet that meets the contract from an .xlsx, .xls or .csv file.
 
-    `progress` gets a line of text for each step that may take seconds. Raises Unusable, with the
+    `progress` gets a line of text for each step that may take seconds; what `source_format` leaves
+    open is as the contract declares it. Raises Unusable, with the
     place and the remedy, for anything that keeps the file from being read whole and right; also
     when reading takes far more memory or time than a file of this size has a reason to.
     """
     _hold_utf8(path)
     # -P: a folder that is worked in must not bring modules of its own
-    command = [sys.executable, "-P", "-m", __name__, str(path), *([] if sheet is None else [sheet])]
+    asked = json.dumps({"sheet": sheet, "source_format": asdict(source_format)})
+    command = [sys.executable, "-P", "-m", __name__, str(path), asked]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as child:
@@ -110,6 +117,7 @@ def _extract(path: Path, content: dict[str, Any], rows: IO[bytes]) -> Extract:
         table=table,
         saved_at=datetime.fromisoformat(saved_at) if saved_at else None,
         header_row=content["header_row"],
+        format=SourceFormat(**content["format"]),
     )
 
 
@@ -134,7 +142,7 @@ def _ended(path: Path, code: int) -> Unusable:
     )
 
 
-def _answer(path: Path, sheet: str | None, out: IO[bytes]) -> None:
+def _answer(path: Path, asked: str, out: IO[bytes]) -> None:
     """Reads the file and writes lines of JSON, each [kind, content], and behind `extract` the rows.
 
     This is the process that reads; its limits are its own.
@@ -145,7 +153,9 @@ def _answer(path: Path, sheet: str | None, out: IO[bytes]) -> None:
         out.flush()
 
     try:
-        extract = read_extract(path, sheet, lambda text: tell("say", text))
+        options = json.loads(asked)
+        stated = SourceFormat(**options["source_format"])
+        extract = read_extract(path, options["sheet"], lambda text: tell("say", text), stated)
     except Unusable as fault:
         tell("unusable", [fault.what, fault.where, fault.remedy])
     except ChurnError as fault:
@@ -164,6 +174,7 @@ def _answer(path: Path, sheet: str | None, out: IO[bytes]) -> None:
                 "sheet": extract.sheet,
                 "saved_at": saved_at,
                 "header_row": extract.header_row,
+                "format": asdict(extract.format),
             },
         )
         with pa.ipc.new_stream(out, extract.table.schema) as stream:
@@ -196,4 +207,4 @@ if __name__ == "__main__":
     sys.meta_path.insert(0, _WithoutPandas())
     workbook = Path(sys.argv[1])
     _limit(workbook)
-    _answer(workbook, sys.argv[2] if len(sys.argv) > 2 else None, sys.stdout.buffer)
+    _answer(workbook, sys.argv[2], sys.stdout.buffer)

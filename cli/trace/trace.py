@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
@@ -14,6 +15,7 @@ from cli.trace.rules import changes, standardised, why_rejected
 from feature_repo.declared import VIEW, read_features
 from feature_repo.layout import PROJECT_NAME, redis_key
 from lakehouse import spark_server
+from lakehouse.errors import Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import path_of, storage
@@ -44,7 +46,15 @@ def traced(
     customers = list(dict.fromkeys(each.strip() for each in customer_ids))
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
-        found = read_hops(settings, spark, customers, champion or "", moment, say)
+        try:
+            found = read_hops(settings, spark, customers, champion or "", moment, say)
+        except Unusable:
+            # The loader composes ids, as earlier versions did not.
+            composed = [unicodedata.normalize("NFC", each) for each in customers]
+            if composed == customers:
+                raise
+            customers = composed
+            found = read_hops(settings, spark, customers, champion or "", moment, say)
     online = (online_customers(settings, customers, say) or {}) if moment is None else {}
     tracing = Tracing(settings, found, champion, moment, online)
     plain: list[Lineage] = json.loads(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cli.trace.rules import BLANK_IS_ZERO, CODED, NUMBER, SPELLED, TRIMMED
+from seeds_loader.source_format import AS_READ
 
 RULES = {
     TRIMMED: "blanks around it trimmed",
@@ -87,8 +88,11 @@ def as_of_words(lineage: Lineage) -> Iterator[str]:
 
 def _workbook(row: Lineage) -> Iterator[str]:
     yield f"{row['file']}, {_sheet(row)}row {row['row_number']}"
-    cells = row["cells"]
-    yield " · ".join(f"{name} {quoted(cells[name])}" for name in CELLS_SHOWN)
+    cells, extra = row["cells"], row["extra"]
+    yield " · ".join(
+        f"{name} {quoted(extra.get(AS_READ.format(column=name), cells[name]))}"
+        for name in CELLS_SHOWN
+    )
     yield f"sha256 {row['sha256']}"
 
 
