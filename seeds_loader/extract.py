@@ -103,12 +103,16 @@ def read_extract(
     cells = _Cells(grid, header, reader, path)
     table = _table(cells, contract, source_format.decimal)
     if not table.num_rows:
-        raise Unusable(
-            f"{path.name} has a header but no rows",
-            where=f"{_place(path, grid.sheet)}, below row {header.row + 1}",
-            remedy="name the workbook that holds the customers",
-        )
+        raise _no_rows(path, grid, header)
     return Extract(path, sha256, grid.sheet, table, saved_at, header.row + 1, source_format)
+
+
+def _no_rows(path: Path, grid: Grid, header: Header) -> Unusable:
+    return Unusable(
+        f"{path.name} has a header but no rows",
+        where=f"{_place(path, grid.sheet)}, below row {header.row + 1}",
+        remedy="name the workbook that holds the customers",
+    )
 
 
 def _of_workbook(path: Path, stated: SourceFormat, source_format: SourceFormat) -> SourceFormat:

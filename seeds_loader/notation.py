@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from lakehouse.errors import Unusable
 from seeds_loader.header import shortened
+from seeds_loader.source_format import DECIMAL_SIGNS
 
 Mask = npt.NDArray[np.bool_]
 
@@ -146,15 +147,16 @@ def _looks(values: Sequence[str]) -> str:
 
 def _advice(values: Sequence[str]) -> str:
     in_excel = "save the column in Excel as numbers, without signs"
-    if any("%" in value for value in values):
-        return f"the contract has amounts here: {in_excel}"
+    signs = [sign for sign in DECIMAL_SIGNS if any(map(_grammar(sign).fullmatch, values))]
     decimal = _decimal_of(values)
-    if decimal:
+    if decimal in signs:
         return f"if they are, repeat the command with `--decimal {decimal}`; else {in_excel}"
-    return (
-        "repeat the command with `--decimal ,` if a comma separates decimals, with `--decimal .` "
-        f"if a point does; else {in_excel}"
-    )
+    if decimal is None and len(signs) > 1:
+        return (
+            "repeat the command with `--decimal ,` if a comma separates decimals, with "
+            f"`--decimal .` if a point does; else {in_excel}"
+        )
+    return f"the contract has plain amounts here: {in_excel}"
 
 
 def _decimal_of(values: Sequence[str]) -> str | None:

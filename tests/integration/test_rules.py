@@ -7,6 +7,7 @@ makes a test fail, and so does one that is added without data that break it.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,8 +20,10 @@ from lakehouse import spark_server
 from lakehouse.settings import PROJECT
 from lakehouse.sql import statement
 from seeds_loader.extract_date import ExtractDate
-from seeds_loader.load import load
+from seeds_loader.kept import extract_of, kept_loads
+from seeds_loader.load import Load, load
 from seeds_loader.sample import SampleParameters, simulate
+from seeds_loader.source_format import SourceFormat
 from seeds_loader.workbook import read_workbook
 from trainer.watch import read_rules, watch
 
@@ -483,3 +486,110 @@ def test_every_declared_rule_is_broken_by_a_case() -> None:
     assert set(CELLS) == set(DECLARED["source_contract"])
     codes = {code for faults in CELLS.values() for code in faults.values()}
     assert codes | {"exact_duplicate", "conflicting_duplicate"} == set(DECLARED["reject_reasons"])
+
+
+# --- what is written in another notation ----------------------------------------------------------
+
+
+def in_notation(path: Path, spell: Callable[[float], str], rows: int = 30) -> pd.DataFrame:
+    """The first customers, their amounts spelled, as a CSV file; returns them as they are."""
+    sheet = base_sheet().drop_duplicates("customerID").head(rows)
+    spelled = sheet.assign(
+        MonthlyCharges=sheet["MonthlyCharges"].map(spell),
+        TotalCharges=pd.to_numeric(sheet["TotalCharges"], errors="coerce").fillna(0).map(spell),
+    )
+    spelled.to_csv(path, sep=";", index=False)
+    return sheet
+
+
+def load_as(home: Home, path: Path, day: date, stated: SourceFormat) -> Load:
+    with spark_server.session(home.settings) as spark:
+        extract = read_workbook(path, source_format=stated)
+        return load(home.settings, spark, extract, ExtractDate(day, "given"), lambda _: None)
+
+
+def test_amounts_are_published_as_they_were_stated(judged: Judged, tmp_path: Path) -> None:
+    home, day = judged.home, judged.faulty + timedelta(days=1)
+    path = tmp_path / "comma.csv"
+    sheet = in_notation(path, lambda n: f"R$ {n:,.2f}".translate(str.maketrans(",.", ".,")))
+    said = home.churn("ingest", path, "--extract-date", str(day), code=2).stderr
+    assert "`--decimal ,`" in said
+    assert not home.sql(f"select * from bronze.loads where extract_date = '{day}'")
+    home.churn("ingest", path, "--extract-date", str(day), "--decimal", ",")
+    home.dbt("run", "-s", "customers", "+faulty_rows")
+    found = home.sql(
+        f"select customer_id, monthly_charges from silver.customers where extract_date = '{day}'"
+    )
+    amounts = dict(zip(sheet["customerID"], sheet["MonthlyCharges"], strict=True))
+    assert {row["customer_id"]: row["monthly_charges"] for row in found} == amounts
+
+
+def test_the_same_file_read_in_another_way_is_another_load(judged: Judged, tmp_path: Path) -> None:
+    """It restates its date, and bronze alone says again what each of the two was."""
+    home, day = judged.home, judged.faulty + timedelta(days=2)
+    path = tmp_path / "pesos.csv"
+    in_notation(path, lambda n: f"{n % 1000 + 1:.3f}")
+    point, again, comma = (
+        load_as(home, path, day, SourceFormat(decimal)) for decimal in (".", ".", ",")
+    )
+    assert (point.is_new, again.is_new, comma.is_new) == (True, False, True)
+    assert again.batch_id == point.batch_id != comma.batch_id
+    with spark_server.session(home.settings) as spark:
+        kept = {each.batch_id: each for each in kept_loads(spark)}
+        for batch, decimal in ((point, "."), (comma, ",")):
+            extract = read_workbook(path, source_format=SourceFormat(decimal))
+            stored = extract_of(spark, kept[batch.batch_id])
+            assert stored.format == extract.format
+            assert stored.table.to_pylist() == extract.table.to_pylist()
+
+
+def test_a_lake_from_before_takes_both(judged: Judged, tmp_path: Path) -> None:
+    """Its loads have no columns for what was stated: nothing was."""
+    home, day = judged.home, judged.faulty + timedelta(days=3)
+    path = tmp_path / "plain.csv"
+    in_notation(path, str)
+    first = load_as(home, path, day, SourceFormat())
+    with spark_server.session(home.settings) as spark:
+        place = spark.sql("describe detail bronze.loads").head()["location"]
+        spark.sql(
+            "create table bronze.before as select * except (decimal, encoding) from bronze.loads"
+        )
+        spark.sql(
+            f"create or replace table bronze.loads using delta location '{place}' "
+            "as select * from bronze.before"
+        )
+        spark.sql("drop table bronze.before")
+        assert first.batch_id in {each.batch_id for each in kept_loads(spark)}
+    assert not load_as(home, path, day, SourceFormat()).is_new
+    assert load_as(home, path, day, SourceFormat(".")).is_new
+    assert home.value("select count(decimal) from bronze.loads") == 1
+
+
+def test_one_id_in_two_spellings_is_one_customer(judged: Judged, tmp_path: Path) -> None:
+    home, day = judged.home, judged.faulty + timedelta(days=4)
+    composed, apart = "Zo\u00eb-1", "Zoe\u0308-1"
+    rows = pd.DataFrame([{"customerID": each, **SOUND} for each in (apart, composed)])
+    path = tmp_path / "spelled.csv"
+    rows.to_csv(path, index=False)
+    load_as(home, path, day, SourceFormat())
+    home.dbt("run", "-s", "customers", "rejected_rows", "+faulty_rows")
+    kept = home.sql(f"select customer_id from silver.customers where extract_date = '{day}'")
+    lost = home.sql(f"select reasons from silver.rejected_rows where extract_date = '{day}'")
+    assert [row["customer_id"] for row in kept] == [composed]
+    assert [row["reasons"][0]["code"] for row in lost] == ["conflicting_duplicate"]
+    cells = [row["extra"] for row in home.churn_json("trace", apart)["bronze"]]
+    assert cells == [{"customerID as read": apart}, {}]
+
+
+def test_ids_that_lost_their_zeros_are_named(judged: Judged, tmp_path: Path) -> None:
+    home, day = judged.home, judged.faulty + timedelta(days=5)
+    said: list[str] = []
+    with spark_server.session(home.settings) as spark:
+        for place, spell in enumerate((lambda n: f"{n:08}", str, str)):
+            path = tmp_path / f"{place}.csv"
+            rows = [{"customerID": spell(n), **SOUND} for n in range(1, 31)]
+            pd.DataFrame(rows).to_csv(path, index=False)
+            on = ExtractDate(day + timedelta(days=place), "given")
+            load(home.settings, spark, read_workbook(path), on, said.append)
+    assert len([text for text in said if "zeros in front" in text]) == 1
+    assert "warning: 30 of 30 customer ids" in said[0]

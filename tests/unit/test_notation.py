@@ -240,7 +240,7 @@ def test_amounts_in_two_currencies_are_refused() -> None:
         (POINT[-2], ("decimal point", "`--decimal .`")),
         (whole(","), ("look like amounts", "`--decimal ,`", "`--decimal .`")),
         (NEVER[2], ("percentages",)),
-        (NEVER[0], ("not written as plain numbers",)),
+        (NEVER[0], ("not written as plain numbers", "plain amounts", "as numbers")),
         (NEVER[6], ("not written as plain numbers",)),
         (whole("."), ("exactly three digits", "`--decimal .`", "`--decimal ,`", "1.234")),
         (lambda amount: f"{amount:.2E}", ("powers of ten", "`--decimal .`")),
