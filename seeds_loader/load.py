@@ -10,7 +10,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse import sequences
-from lakehouse.sequences import last_number, query_sequence
+from lakehouse.sequences import last_number, numbered, query_sequence
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, literal, statement
@@ -170,9 +170,10 @@ def _warn_of_lost_zeros(spark: SparkSession, extract: Extract, new: Load, say: S
     ids = customer_ids(extract.table)
     if not differ_by_zeros_at_most(ids):
         return
+    loads, position = numbered(spark, sequences.LOADS), sequences.LOADS.position
     before = spark.sql(
         f"select customerID from {ROWS} where _batch_id = (select max_by(batch_id, "
-        f"struct(extract_date, _loaded_at)) from {LOADS} "
+        f"struct(extract_date, {position})) from {loads} "
         f"where extract_date < {literal(new.extract_date)})"
     ).toArrow()
     lost = lost_zeros(ids, customer_ids(before))
