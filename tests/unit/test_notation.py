@@ -436,6 +436,12 @@ def test_the_likely_encoding_is_named(tmp_path: Path, encoding: str, name: str) 
     refusal(with_cities(tmp_path / "book.csv", WORDS[encoding], encoding), f"looks like {name}")
 
 
+@pytest.mark.parametrize(("encoding", "word"), [("gbk", "北京"), ("cp866", "ав")])
+def test_signs_alone_are_no_western_text(tmp_path: Path, encoding: str, word: str) -> None:
+    assert not re.search("[A-Za-zÀ-ÿ]", word.encode(encoding).decode("cp1252"))
+    refusal(with_cities(tmp_path / "book.csv", word, encoding), "not UTF-8")
+
+
 def test_western_text_is_read(tmp_path: Path) -> None:
     for words in (*WESTERN.split(), WESTERN):
         path = with_cities(tmp_path / "book.csv", words, "cp1252")
