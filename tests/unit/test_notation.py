@@ -543,7 +543,8 @@ def test_a_row_that_lacks_other_cells_is_refused(tmp_path: Path, short: list[str
 def test_a_file_that_was_cut_off_is_refused_wherever(tmp_path: Path) -> None:
     """Behind the last delimiter a cut leaves a whole row, which nobody can tell."""
     text = lines([*HEADER, "Note"], *[[*SOUND, "a note"]] * 3)
-    for length in range(text.rindex("\n", 0, -1) + 2, text.rindex(";") + 1, 7):
+    last = text.rindex(";")
+    for length in (*range(text.rindex("\n", 0, -1) + 2, last, 7), last):
         refusal(write_text(tmp_path / "book.csv", text[:length]), "row 4", "cut off")
 
 
