@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import fastexcel
@@ -29,6 +29,7 @@ from lakehouse.errors import Unusable
 from seeds_loader import sheet_xml
 from seeds_loader.container import Kind, damaged
 from seeds_loader.grid import Grid
+from seeds_loader.header import cell_name
 
 ERROR_SIGNS = {
     "Error(Div0)": "#DIV/0!",
@@ -49,6 +50,8 @@ LOOK_FIRST_BYTES = 8 * 1024**2
 # zero with a sign, may be a number cut off
 CUT_OFF = r"^(-?\d+\.\d{7,9}|-0)$"
 PLAIN_NUMBER = r"^-?\d+(\.\d{1,9})?$"
+# How far what fastexcel writes may be from the number.
+HALF_OF_NINTH_DECIMAL, RELATIVE_ERROR = 5.1e-10, 1e-15
 NO_DATE = "DateTime(ExcelDateTime { value: "
 NO_DATE_NUMBER = r"^DateTime\(ExcelDateTime \{ value: (-?[0-9.e+-]*?)(\.0)?, datetime_type.*$"
 BOOLEAN = r"^(true|false)$"
@@ -99,12 +102,13 @@ def _laid_out(reader: fastexcel.ExcelReader, path: Path, sheet: str) -> Grid:
         loaded = reader.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string")
         batch, faults = loaded.to_arrow_with_errors()
         columns = list(batch.columns)
+        left = loaded.selected_columns[0].absolute_index if columns else 0
+        again = _Again(reader, path, sheet, left)
         _restore_errors(columns, faults)
-        _restore_booleans(reader, sheet, columns)
-        _restore_decimals(reader, sheet, columns)
+        _restore_booleans(again, columns)
+        _restore_decimals(again, columns)
         _restore_dates(columns)
         _blank_to_null(columns)
-        left = loaded.selected_columns[0].absolute_index if columns else 0
     whole = tuple(pa.chunked_array([column]) for column in columns)
     return Grid(sheet, whole, left)
 
@@ -126,21 +130,25 @@ def _restore_errors(columns: list[pa.Array], faults: fastexcel.CellErrors | None
         )
 
 
-def _restore_booleans(reader: fastexcel.ExcelReader, sheet: str, columns: list[pa.Array]) -> None:
+def _restore_booleans(again: "_Again", columns: list[pa.Array]) -> None:
     """Writes booleans as Excel shows them, and leaves the text 'true' alone."""
-    suspects = _matching(columns, BOOLEAN)
-    for index, exact in _again(reader, sheet, suspects, "boolean"):
+    for index, exact in again.read(columns, _matching(columns, BOOLEAN), "boolean"):
         lower = pc.match_substring_regex(columns[index], BOOLEAN)
         mask = pc.fill_null(pc.and_(lower, pc.is_valid(exact)), False)
+        again.hold_same(index, mask, pc.equal(pc.cast(exact, pa.string()), columns[index]))
         columns[index] = pc.if_else(mask, pc.utf8_upper(columns[index]), columns[index])
 
 
-def _restore_decimals(reader: fastexcel.ExcelReader, sheet: str, columns: list[pa.Array]) -> None:
+def _restore_decimals(again: "_Again", columns: list[pa.Array]) -> None:
     """Gives numbers with more than nine decimals the rest of their digits."""
-    suspects = _matching(columns, CUT_OFF)
-    for index, exact in _again(reader, sheet, suspects, "float"):
+    for index, exact in again.read(columns, _matching(columns, CUT_OFF), "float"):
         plain = pc.fill_null(pc.match_substring_regex(columns[index], PLAIN_NUMBER), False)
         seen = pc.cast(pc.if_else(plain, columns[index], None), pa.float64())
+        # a text that looks like a number stays null
+        number = pc.and_(plain, pc.is_valid(exact))
+        apart = pc.abs(pc.subtract(seen, exact))
+        bound = pc.add(pc.multiply(pc.abs(exact), RELATIVE_ERROR), HALF_OF_NINTH_DECIMAL)
+        again.hold_same(index, number, pc.less_equal(apart, bound))
         cut = pc.fill_null(pc.not_equal(seen, exact), False)
         columns[index] = pc.if_else(cut, pc.cast(exact, pa.string()), columns[index])
 
@@ -168,16 +176,54 @@ def _matching(columns: list[pa.Array], pattern: str) -> list[int]:
     ]
 
 
-def _again(
-    reader: fastexcel.ExcelReader, sheet: str, columns: list[int], dtype: fastexcel.DType
-) -> Iterator[tuple[int, pa.Array]]:
-    """These columns read once more as another type; text is null then."""
-    if not columns:
-        return
-    loaded = reader.load_sheet(
-        sheet, header_row=None, skip_rows=0, dtypes=dtype, use_columns=columns
-    )
-    yield from zip(columns, loaded.to_arrow().columns, strict=True)
+@dataclass(frozen=True)
+class _Again:
+    """A second reading of single columns of a sheet whose first used column is `left`."""
+
+    reader: fastexcel.ExcelReader
+    path: Path
+    sheet: str
+    left: int
+
+    def read(
+        self, columns: list[pa.Array], which: list[int], dtype: fastexcel.DType
+    ) -> Iterator[tuple[int, pa.Array]]:
+        """These columns as another type; what has no such value is null.
+
+        Raises Unusable where the second reading has a value in a cell that was blank, or is not of
+        the columns that were asked for: then one of the two stands in the wrong place.
+        """
+        if not which:
+            return
+        # the reader counts from column A on, whatever the first used column is
+        wanted = [self.left + index for index in which]
+        loaded = self.reader.load_sheet(
+            self.sheet, header_row=None, skip_rows=0, dtypes=dtype, use_columns=wanted
+        )
+        if [column.absolute_index for column in loaded.selected_columns] != wanted:
+            raise self._differs(which[0], 0)
+        for index, exact in zip(which, loaded.to_arrow().columns, strict=True):
+            if len(exact) != len(columns[index]):
+                raise self._differs(index, min(len(exact), len(columns[index])))
+            blank = pc.is_null(columns[index])
+            self.hold_same(index, blank, pc.is_null(exact))
+            yield index, exact
+
+    def hold_same(self, index: int, where: pa.Array, same: pa.Array) -> None:
+        """Raises Unusable for the first cell of a column that is read in two ways."""
+        differs = pc.and_(where, pc.invert(pc.fill_null(same, False)))
+        row = pc.index(differs, True).as_py()
+        if row >= 0:
+            raise self._differs(index, row)
+
+    def _differs(self, index: int, row: int) -> Unusable:
+        cell = cell_name(row, self.left + index)
+        return Unusable(
+            f"two readings of cell {cell} of {self.path.name} differ",
+            where=f"{self.path}, sheet '{self.sheet}', {cell}",
+            remedy="open it in Excel, save it anew as .xlsx, and report this: it is a fault of the "
+            "reader",
+        )
 
 
 @contextmanager
