@@ -201,13 +201,18 @@ def _hold_workbook(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _hold_xls(path: Path) -> None:
+    _hold_records(path, xls_stream(path))
+
+
+def xls_stream(path: Path) -> bytes:
+    """The stream of records that an .xls file is; Unusable where it is broken or missing."""
     try:
         with olefile.OleFileIO(path, raise_defects=olefile.DEFECT_INCORRECT) as ole:
             if ole.exists("EncryptedPackage"):
                 raise _protected(path)
             name = next((name for name in ("Workbook", "Book") if ole.exists(name)), None)
             # read to its end: a stream that is cut off fails here instead of losing rows
-            stream = ole.openstream(name).read() if name else None
+            stream: bytes | None = ole.openstream(name).read() if name else None
     # olefile meets broken structures with whatever its own code runs into
     except (OSError, IndexError, ValueError, TypeError, AttributeError) as fault:
         raise damaged(path, fault) from fault
@@ -217,14 +222,14 @@ def _hold_xls(path: Path) -> None:
             where=str(path),
             remedy="name the workbook; .xlsx, .xls and .csv are read",
         )
-    _hold_records(path, stream)
+    return stream
 
 
 def _hold_records(path: Path, stream: bytes) -> None:
     """Raises Unusable for an encrypted stream and for cells out of order or outside of any sheet.
 
-    The reader lays a sheet out from its first row to its last, and skips in silence what lies
-    elsewhere. After the FILEPASS record everything is scrambled.
+    The reader lays out all sheets at once, each from its first row to its last, and skips in
+    silence what lies elsewhere. After the FILEPASS record everything is scrambled.
     """
     place = last_row = 0
     while place + 8 <= len(stream):

@@ -13,6 +13,9 @@ What a cell becomes:
 """
 
 import re
+import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,10 +29,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import Unusable
-from seeds_loader import sheet_xml
+from seeds_loader import sheet_biff, sheet_xml
 from seeds_loader.container import Kind, damaged
 from seeds_loader.grid import Grid
-from seeds_loader.header import cell_name
+from seeds_loader.header import ROWS_SEARCHED, cell_name
 
 ERROR_SIGNS = {
     "Error(Div0)": "#DIV/0!",
@@ -45,6 +48,9 @@ ERROR_SIGNS = {
 # A sheet is looked through before the reader lays it out, which may end the process and leave
 # nobody to name the cell at fault. In a larger file that look takes seconds: it goes beside.
 LOOK_FIRST_BYTES = 8 * 1024**2
+# A small sheet is looked through first in any file: it takes no time, and no note beside the table
+# may end the process.
+SMALL_SHEET_BYTES = 2 * 1024**2
 
 # fastexcel writes nine decimals and drops zeros at their end: what has this many of them, or is a
 # zero with a sign, may be a number cut off
@@ -52,6 +58,14 @@ CUT_OFF = r"^(-?\d+\.\d{7,9}|-0)$"
 PLAIN_NUMBER = r"^-?\d+(\.\d{1,9})?$"
 # How far what fastexcel writes may be from the number.
 HALF_OF_NINTH_DECIMAL, RELATIVE_ERROR = 5.1e-10, 1e-15
+# Where no cell stands for long, openpyxl makes rows all the same.
+ROWS_PEEKED = 1_000
+# What openpyxl runs into where a part of the workbook is broken.
+PEEK_FAULTS = (
+    *(OSError, EOFError, SyntaxError, LookupError, ValueError, TypeError, AttributeError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+)
+HIDDEN = {"visible": "", "hidden": "hidden", "veryhidden": "very hidden"}
 NO_DATE = "DateTime(ExcelDateTime { value: "
 NO_DATE_NUMBER = r"^DateTime\(ExcelDateTime \{ value: (-?[0-9.e+-]*?)(\.0)?, datetime_type.*$"
 BOOLEAN = r"^(true|false)$"
@@ -68,17 +82,58 @@ def open_workbook(path: Path, kind: Kind) -> fastexcel.ExcelReader:
 def read_sheet(reader: fastexcel.ExcelReader, path: Path, kind: Kind, sheet: str) -> Grid:
     """All cells of a sheet; no columns where it is empty. Raises Unusable if it can't be read."""
     if kind != "xlsx":
-        return _laid_out(reader, path, sheet)
+        # of two sheets with one name the reader keeps the last
+        number = len(reader.sheet_names) - 1 - reader.sheet_names[::-1].index(sheet)
+        formulas = sheet_biff.look(path, number)
+        return _with_formulas(_laid_out(reader, path, sheet), formulas)
     with ThreadPoolExecutor(1) as beside:
         look = beside.submit(sheet_xml.look, path, sheet)
-        if path.stat().st_size <= LOOK_FIRST_BYTES:
+        if path.stat().st_size <= LOOK_FIRST_BYTES or _is_small(path, sheet):
             look.result()
         try:
             grid = _laid_out(reader, path, sheet)
         finally:
             # Names the cell at fault, where the reader fails as well.
-            unstored = look.result().unstored
-    return replace(grid, unstored=tuple(unstored))
+            seen = look.result()
+    return _with_formulas(grid, seen)
+
+
+def _with_formulas(grid: Grid, seen: sheet_xml.Sheet | sheet_biff.Formulas) -> Grid:
+    return replace(grid, unstored=tuple(seen.unstored), uncomputed=tuple(seen.uncomputed))
+
+
+def peek(path: Path, kind: Kind, sheet: str) -> list[tuple[int, list[str | None]]]:
+    """The first used rows of a sheet that can't be read, as `Grid.top` has them, as far as they go.
+
+    Slow and lenient: it only tells whether a header stands there.
+    """
+    rows: list[tuple[int, list[str | None]]] = []
+    if kind != "xlsx":
+        return rows
+    # few workbooks need it, and it takes a while
+    import openpyxl
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        worksheet = book[sheet]
+        # what it claims about its size may be wrong
+        worksheet.reset_dimensions()
+        for row, values in enumerate(worksheet.iter_rows(max_row=ROWS_PEEKED, values_only=True)):
+            cells = [None if value is None else str(value) for value in values]
+            if any(cell and cell.strip() for cell in cells):
+                rows.append((row, cells))
+            if len(rows) == ROWS_SEARCHED:
+                break
+    except PEEK_FAULTS:
+        # what was seen so far counts
+        pass
+    return rows
+
+
+def _is_small(path: Path, sheet: str) -> bool:
+    return sheet_xml.packed_bytes(path, sheet) <= SMALL_SHEET_BYTES
 
 
 def number_cells(
@@ -110,7 +165,7 @@ def _laid_out(reader: fastexcel.ExcelReader, path: Path, sheet: str) -> Grid:
         _restore_dates(columns)
         _blank_to_null(columns)
     whole = tuple(pa.chunked_array([column]) for column in columns)
-    return Grid(sheet, whole, left)
+    return Grid(sheet, whole, left, hidden=HIDDEN[loaded.visible])
 
 
 def _restore_errors(columns: list[pa.Array], faults: fastexcel.CellErrors | None) -> None:

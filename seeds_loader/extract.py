@@ -129,22 +129,31 @@ def _of_workbook(path: Path, stated: SourceFormat, source_format: SourceFormat) 
 def _hold_stored(grid: Grid, header: Header, path: Path) -> None:
     """Raises Unusable when cells of the contract hold formulas that nobody has computed yet.
 
-    They would read as blanks, and a blank total of a new customer counts as 0. In columns that go
-    no further a blank does no harm.
+    They would read as blanks or zeros, and a blank total of a new customer counts as 0. In columns
+    that go no further they do no harm.
     """
-    cells = [
+    never = "a formula whose stored value is 0 or empty, in a workbook that was never computed"
+    for cells, what in (
+        (grid.unstored, "a formula without a stored value"),
+        (grid.uncomputed, never),
+    ):
+        if named := _under_header(cells, grid, header):
+            raise Unusable(
+                f"{len(named):,} cells of {path.name} hold {what}",
+                where=f"{_place(path, grid.sheet)}, {listed(named)}",
+                remedy="open it in Excel, which computes them, and save it",
+            )
+
+
+def _under_header(cells: Sequence[tuple[int, int]], grid: Grid, header: Header) -> list[str]:
+    """The names of those cells that stand in columns of the contract, below the header."""
+    return [
         cell_name(row, column)
-        for row, column in grid.unstored
+        for row, column in cells
         if row > header.row
         and 0 <= column - grid.left < len(header.places)
         and header.places[column - grid.left]
     ]
-    if cells:
-        raise Unusable(
-            f"{len(cells):,} cells of {path.name} hold a formula without a stored value",
-            where=f"{_place(path, grid.sheet)}, {listed(cells)}",
-            remedy="open it in Excel, which computes them, and save it",
-        )
 
 
 def _hold_short(grid: Grid, path: Path) -> None:

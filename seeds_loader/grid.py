@@ -11,6 +11,9 @@ import pyarrow.compute as pc
 
 from seeds_loader.header import ROWS_SEARCHED
 
+# Below the rows where a header may stand one is looked for only to say where it is.
+CELLS_LOOKED_BELOW = 20_000
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -20,12 +23,16 @@ class Grid:
     columns the used columns as string arrays of one length; a blank cell is null
     left    the index of the first of them on the sheet, from 0
     unstored cells (row, column), from 0, whose formula came without a value; they are null
+    uncomputed cells whose formula stores 0 or nothing while the workbook asks to be computed
+    hidden  how Excel hides the sheet, 'hidden' or 'very hidden'; empty if it shows it
     """
 
     sheet: str
     columns: tuple[pa.ChunkedArray, ...]
     left: int = 0
     unstored: tuple[tuple[int, int], ...] = ()
+    uncomputed: tuple[tuple[int, int], ...] = ()
+    hidden: str = ""
 
     @cached_property
     def used_rows(self) -> npt.NDArray[np.int64]:
@@ -41,7 +48,15 @@ class Grid:
 
     def top(self) -> Iterator[tuple[int, list[str | None]]]:
         """The first used rows, as (index, cells): where a header may stand."""
-        for row in self.used_rows[:ROWS_SEARCHED].tolist():
+        yield from self._cells_of(self.used_rows[:ROWS_SEARCHED])
+
+    def below_top(self) -> Iterator[tuple[int, list[str | None]]]:
+        """Some used rows below those, where a header stands too low."""
+        height = CELLS_LOOKED_BELOW // max(1, len(self.columns))
+        yield from self._cells_of(self.used_rows[ROWS_SEARCHED:][:height])
+
+    def _cells_of(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[str | None]]]:
+        for row in rows.tolist():
             yield row, [column[row].as_py() for column in self.columns]
 
 

@@ -5,6 +5,7 @@ stands out of order, and shows a formula without a stored value as a blank. This
 million rows pass here in seconds: grammar by expat, cells by numpy, nothing cell by cell.
 """
 
+import codecs
 import posixpath
 import re
 import zipfile
@@ -19,9 +20,10 @@ import numpy.typing as npt
 
 from lakehouse.errors import Unusable
 from seeds_loader.container import damaged, in_archive, part
+from seeds_loader.formula_xml import MAX_COLUMNS, Cells, Formulas, Indices
 from seeds_loader.header import cell_name
 
-MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
+MAX_ROWS = 1_048_576
 # A rectangle is fine while it is small (32 bytes a cell), or not much emptier than real sheets are.
 FREE_AREA = 12_000_000
 MAX_AREA_PER_CELL = 8
@@ -30,8 +32,15 @@ MAX_PIECE = 8 * 1024**2
 
 _REFERENCE = re.compile(rb"""<[^<>]*?\sr\s*=\s*["']""")
 _RELATIONSHIP_ID = re.compile(r"\{.*\}id$")
-
-Indices = npt.NDArray[np.int64]
+# What is no element: comments, sections of bare text, processing instructions.
+_ASIDE = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
+_EMPTIED = {b"<!-": b"<!---->", b"<![": b"<![CDATA[]]>"}
+_UNCLOSED = re.compile(rb"<!--(?!-->)|<!\[CDATA\[(?!\]\]>)|<\?")
+_PREFIX = re.compile(rb"<(/?)[\w.-]+:(?=(?:c|v|f|is|t|row|sheetData|sheetCalcPr)[\s/>])")
+_SHEET_RECOMPUTES = re.compile(
+    rb"""<sheetCalcPr\s[^<>]*fullCalcOnLoad\s*=\s*["'](?:1|true|on)["']"""
+)
+_TEXT_TYPE = re.compile(rb"""\st\s*=\s*["'](?:str|d)["']""")
 
 
 class Cell(NamedTuple):
@@ -49,6 +58,7 @@ class Sheet:
     first       where the rectangle begins that they span; None without cells
     lowest, rightmost the cells that set its end
     unstored    formulas that have no stored value
+    uncomputed  formulas that store 0 or an empty text where the workbook asks to be computed
     """
 
     filled: int = 0
@@ -56,6 +66,8 @@ class Sheet:
     lowest: Cell | None = None
     rightmost: Cell | None = None
     unstored: list[Cell] = field(default_factory=list)
+    uncomputed: list[Cell] = field(default_factory=list)
+    _formulas: Formulas = field(default_factory=Formulas)
     _last: int = -1
 
 
@@ -66,18 +78,51 @@ def look(path: Path, name: str) -> Sheet:
     there twice, and cells so far from the others that laying the sheet out is not possible.
     """
     with in_archive(path) as archive:
-        place = _places(path, archive).get(name)
+        book = _book(path, archive)
+        place = book.places.get(name)
         if place is None:
             raise damaged(path, f"the part of sheet '{name}' is missing")
         seen = Sheet()
-        for piece in _pieces(part(path, archive, place, is_xml=True)):
-            _take(path, name, piece, seen)
+        chunks = _in_utf8(path, name, part(path, archive, place, is_xml=True))
+        recomputes = book.recomputes
+        for piece, is_cells in _pieces(chunks):
+            if is_cells:
+                _take(path, name, piece, seen)
+            else:
+                recomputes |= bool(_SHEET_RECOMPUTES.search(piece))
     _hold_compact(path, name, seen)
+    _conclude(path, name, seen, recomputes)
     return seen
 
 
-def _places(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The part of each sheet, by the sheet's name."""
+def _conclude(path: Path, name: str, seen: Sheet, recomputes: bool) -> None:
+    lacking = seen._formulas.lacking(seen.lowest.row if seen.lowest else -1)
+    zeros = seen._formulas.uncomputed() if recomputes else lacking[:0]
+    if seen._formulas.nameless and (recomputes or (lacking < 0).any()):
+        raise damaged(path, f"formulas without a stored value, in no named cell (sheet '{name}')")
+    seen.unstored = _cells(lacking)
+    seen.uncomputed = _cells(zeros)
+
+
+def _cells(keys: Indices) -> list[Cell]:
+    return list(map(Cell, (keys // MAX_COLUMNS).tolist(), (keys % MAX_COLUMNS).tolist()))
+
+
+def packed_bytes(path: Path, name: str) -> int:
+    """How large a sheet is inside the archive."""
+    with in_archive(path) as archive:
+        place = _book(path, archive).places.get(name)
+        return place.compress_size if place else 0
+
+
+class _Book(NamedTuple):
+    """The part of each sheet, by the sheet's name; whether opening it computes all formulas."""
+
+    places: dict[str, zipfile.ZipInfo]
+    recomputes: bool
+
+
+def _book(path: Path, archive: zipfile.ZipFile) -> _Book:
     entries = {_spelled(entry.filename): entry for entry in archive.infolist()}
     book = next(
         (name for name in sorted(entries, key=len) if name.endswith("workbook.xml")), "workbook.xml"
@@ -85,7 +130,7 @@ def _places(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     folder = posixpath.dirname(book)
     links = posixpath.join(folder, "_rels", "workbook.xml.rels")
     if book not in entries or links not in entries:
-        return {}
+        return _Book({}, False)
     targets = {
         link.get("Id"): _target(folder, link.get("Target", ""))
         for link in _tree(path, archive, entries[links]).iter()
@@ -95,15 +140,29 @@ def _places(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         if target.endswith(("styles.xml", "sharedstrings.xml")) and target not in entries:
             raise damaged(path, f"its part {target} is missing")
     places: dict[str, zipfile.ZipInfo] = {}
+    recomputes = False
     for element in _tree(path, archive, entries[book]).iter():
-        if element.tag.rpartition("}")[2] != "sheet":
+        kind = element.tag.rpartition("}")[2]
+        if kind == "calcPr":
+            recomputes |= _recomputes(element)
+        if kind != "sheet":
             continue
         link_id = next((v for k, v in element.items() if _RELATIONSHIP_ID.match(k)), None)
         entry = entries.get(targets.get(link_id, ""))
         if entry is not None:
             # of two sheets with one name the reader takes the first
             places.setdefault(element.get("name", ""), entry)
-    return places
+    return _Book(places, recomputes)
+
+
+def _recomputes(properties: ElementTree.Element) -> bool:
+    """Whether what is stored was not computed last: Excel computes it on opening the file.
+
+    `forceFullCalc` is no such sign: Excel stores it with values that it has computed.
+    """
+    asks = properties.get("fullCalcOnLoad", "0").strip() in ("1", "true", "on")
+    unfinished = properties.get("calcCompleted", "1").strip() in ("0", "false", "off")
+    return asks or unfinished
 
 
 def _tree(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> ElementTree.Element:
@@ -119,24 +178,51 @@ def _spelled(name: str) -> str:
     return name.replace("\\", "/").lower()
 
 
-def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The XML, cut before a cell, so that a cell lies in one piece."""
-    rest = b""
+def _in_utf8(path: Path, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, unless they are UTF-16: XML allows that, the reader does not."""
     for chunk in chunks:
-        rest += chunk
-        cut = rest.rfind(b"<c")
+        if b"\0" in chunk[:4] or chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise damaged(path, f"its text is not UTF-8 (sheet '{name}')")
+        yield chunk
+
+
+def _pieces(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """The XML, cut before a cell, so that a cell lies in one piece; and whether it holds cells.
+
+    What cells end with is the end of the sheet's data; what follows has names like theirs.
+    """
+    rest, holds_cells = b"", True
+    for chunk in chunks:
+        rest = _plain(rest + chunk)
+        if holds_cells and (end := rest.find(b"</sheetData")) >= 0:
+            yield rest[:end], True
+            rest, holds_cells = rest[end:], False
+        cut = rest.rfind(b"<c" if holds_cells else b"<")
         if cut <= 0 and len(rest) > MAX_PIECE:
             cut = rest.rfind(b"<")
+        if _may_have_asides(rest) and (unclosed := _UNCLOSED.search(rest)):
+            cut = min(cut, unclosed.start())
         if cut > 0:
-            yield rest[:cut]
+            yield rest[:cut], holds_cells
             rest = rest[cut:]
-    yield rest
+    yield rest, holds_cells
+
+
+def _plain(xml: bytes) -> bytes:
+    """Without prefixes before names, and with nothing in comments and sections of bare text."""
+    if _may_have_asides(xml):
+        xml = _ASIDE.sub(lambda aside: _EMPTIED.get(aside[0][:3], b""), xml)
+    if b":" in xml and b":c" in xml:
+        xml = _PREFIX.sub(rb"<\1", xml)
+    return xml
+
+
+def _may_have_asides(xml: bytes) -> bool:
+    # single bytes are found ten times as fast as the two that open an aside
+    return b"!" in xml or b"?" in xml
 
 
 def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
-    if b":c" in piece:
-        # writers that put a prefix before every name
-        piece = re.sub(rb"<(/?)\w+:(?=(?:c|v|f|is|row)[\s/>])", rb"<\1", piece)
     # room to look ahead from the last tag
     text = np.frombuffer(piece + b" " * 32, np.uint8)
     tags = np.flatnonzero(text == ord("<"))
@@ -149,12 +235,15 @@ def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
     is_formula = (letter == ord("f")) & ends
     is_value = (letter == ord("v")) & ends
     inline = (letter == ord("i")) & (text[tags + 2] == ord("s")) & _ends_name(text[tags + 3])
-    filled = inline | (is_value & ~_is_empty(text, tags))
+    contents = _contents(text, tags, is_value)
+    filled = inline.copy()
+    filled[is_value] = contents >= 0
     starts = tags[at]
     has_value, has_formula = _within(filled, at), _within(is_formula, at)
-    kinds = _last_attribute(text, starts)
     _hold_plain_values(path, name, text, tags, is_value)
-    _hold_indices(path, name, text, tags, at, kinds == SHARED)
+    _hold_values_last(path, name, text, tags, is_value, is_formula)
+    _hold_no_entities(path, name, piece, tags, is_value, starts)
+    _hold_indices(path, name, text, tags, at, _names_shared_text(text, starts))
 
     rows, columns, known = _references(piece, text, starts)
     wrong = known & ((rows < 0) | (rows >= MAX_ROWS) | (columns < 0) | (columns >= MAX_COLUMNS))
@@ -164,30 +253,38 @@ def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
             path, f"a cell at no place of a sheet, {piece[start : start + 32]!r} (sheet '{name}')"
         )
     _hold_order(path, name, rows[known], columns[known], seen)
-    # an empty text is a value that a formula can have
-    has_empty_text = (kinds == STORED_TEXT) & _within(is_value, at)
-    unstored = has_formula & ~has_value & ~has_empty_text
-    if (unstored & ~known).any():
-        raise damaged(path, f"formulas without a stored value, in no named cell (sheet '{name}')")
-    seen.unstored += map(Cell, rows[unstored].tolist(), columns[unstored].tolist())
+    if seen._formulas.concern(has_formula):
+        by_cell = np.full(len(at), -1)
+        owners = np.searchsorted(at, np.flatnonzero(is_value), side="right") - 1
+        by_cell[owners[owners >= 0]] = contents[owners >= 0]
+        seen._formulas.take(Cells(piece, starts, rows, columns, known, has_formula, by_cell))
     _stretch(rows[has_value & known], columns[has_value & known], seen)
     seen.filled += int((has_value & ~known).sum())
 
 
-# What the last attribute of a cell says, as its bytes before the last quote: t="s", t="str".
-SHARED, STORED_TEXT, OTHER = 1, 2, 0
+def _names_shared_text(text: npt.NDArray[np.uint8], starts: Indices) -> npt.NDArray[np.bool_]:
+    """Whether the last attribute of a cell is t="s", by its bytes before the last quote."""
+    end = _tag_ends(text, starts)
+    before = [text[end - back] for back in range(1, 6)]
+    return (before[0] == ord('"')) & _spells(before[1:5], b's"=t')
 
 
-def _last_attribute(text: npt.NDArray[np.uint8], starts: Indices) -> Indices:
-    closing = np.flatnonzero(text == ord(">"))
-    if not closing.size:
-        return np.zeros(len(starts), np.int64)
-    end = closing[np.minimum(np.searchsorted(closing, starts), len(closing) - 1)]
-    before = [text[end - back] for back in range(1, 8)]
-    quoted = before[0] == ord('"')
-    shared = quoted & _spells(before[1:5], b's"=t')
-    string = quoted & _spells(before[1:7], b'rts"=t')
-    return np.where(shared, SHARED, np.where(string, STORED_TEXT, OTHER))
+def _tag_ends(text: npt.NDArray[np.uint8], starts: Indices) -> Indices:
+    closing = np.append(np.flatnonzero(text == ord(">")), len(text) - 1)
+    return closing[np.minimum(np.searchsorted(closing, starts), len(closing) - 1)]
+
+
+def _contents(
+    text: npt.NDArray[np.uint8], tags: Indices, is_value: npt.NDArray[np.bool_]
+) -> Indices:
+    """For each value where its text begins, -1 where there is none: <v/>, <v a="b"></v>."""
+    starts = tags[is_value]
+    ends = starts + 2
+    odd = text[ends] != ord(">")
+    if odd.any():
+        ends[odd] = _tag_ends(text, starts[odd])
+    is_empty = (text[ends - 1] == ord("/")) | (text[ends + 1] == ord("<"))
+    return np.where(is_empty, -1, ends + 1)
 
 
 def _spells(letters: list[npt.NDArray[np.uint8]], word: bytes) -> npt.NDArray[np.bool_]:
@@ -207,6 +304,61 @@ def _hold_plain_values(
     following = tags[np.minimum(np.flatnonzero(is_value) + 1, len(tags) - 1)]
     if (text[following + 1] == ord("!")).any():
         raise damaged(path, f"a value that is not plain text (sheet '{name}')")
+
+
+def _hold_values_last(
+    path: Path,
+    name: str,
+    text: npt.NDArray[np.uint8],
+    tags: Indices,
+    is_value: npt.NDArray[np.bool_],
+    is_formula: npt.NDArray[np.bool_],
+) -> None:
+    """A formula comes before its value: the reader takes the last element of a cell for its value.
+
+    Formulas begin a cell; values follow the cell's start or a formula's end, and end the cell.
+    """
+    # nothing comes before the first tag
+    formulas, values = np.flatnonzero(is_formula[1:]) + 1, np.flatnonzero(is_value[1:]) + 1
+    # what a value does not end with </v> has ended in its own tag
+    ends = np.minimum(values + 1 + (text[tags[values] + 2] == ord(">")), len(tags) - 1)
+    is_good = (
+        _letters(text, tags[formulas - 1], b"c!").all()
+        and _letters(text, tags[values - 1], b"c!f/").all()
+        and _letters(text, tags[ends], b"/!").all()
+    )
+    if is_good and formulas.size:
+        # an end before a value is a formula's
+        before = tags[values - 1]
+        is_good = ((text[before + 1] != ord("/")) | (text[before + 2] == ord("f"))).all()
+    elif is_good:
+        is_good = (text[tags[values - 1] + 1] != ord("/")).all()
+    if not is_good:
+        raise damaged(path, f"a value that is not the end of its cell (sheet '{name}')")
+
+
+def _letters(text: npt.NDArray[np.uint8], tags: Indices, letters: bytes) -> npt.NDArray[np.bool_]:
+    found = text[tags + 1]
+    return np.logical_or.reduce([found == letter for letter in letters])
+
+
+def _hold_no_entities(
+    path: Path,
+    name: str,
+    piece: bytes,
+    tags: Indices,
+    is_value: npt.NDArray[np.bool_],
+    starts: Indices,
+) -> None:
+    """A number is written in digits: the reader takes one with an entity for its first part."""
+    if b"&" not in piece:
+        return
+    places = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("&"))
+    before = np.searchsorted(tags, places) - 1
+    for place in places[(before >= 0) & is_value[before]].tolist():
+        start = int(starts[max(0, np.searchsorted(starts, place) - 1)])
+        if not _TEXT_TYPE.search(piece[start : piece.find(b">", start)]):
+            raise damaged(path, f"a number that is not written in digits (sheet '{name}')")
 
 
 def _hold_indices(
@@ -298,12 +450,6 @@ def _within(flags: npt.NDArray[np.bool_], at: Indices) -> npt.NDArray[np.bool_]:
     """Whether a flag is up between a place in the row of tags and the next place."""
     counts = np.concatenate([[0], np.cumsum(flags)])
     return counts[np.append(at[1:], len(flags))] > counts[at]
-
-
-def _is_empty(text: npt.NDArray[np.uint8], tags: Indices) -> npt.NDArray[np.bool_]:
-    """A tag of one letter that holds nothing: <v/> or <v></v>."""
-    closed = text[tags + 2] == ord("/")
-    return closed | ((text[tags + 2] == ord(">")) & (text[tags + 3] == ord("<")))
 
 
 def _ends_name(byte: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
