@@ -20,6 +20,7 @@ from seeds_loader.contract import Column, Contract, read_contract, read_source_f
 from seeds_loader.customer_ids import read_ids
 from seeds_loader.grid import Grid, has_text
 from seeds_loader.header import (
+    ROWS_SEARCHED,
     Header,
     cell_name,
     column_letter,
@@ -212,31 +213,76 @@ def _find_sheet(
     contract: Contract,
     say: Callable[[str], None],
 ) -> tuple[Grid, Header]:
-    """The one sheet that meets the contract, among all or the one that was asked for."""
+    """The one sheet that meets the contract, among all or the one that was asked for.
+
+    A sheet that can't be read is none of our business as long as another one fits, unless its
+    header meets the contract too: then the choice is not ours.
+    """
     names = reader.sheet_names if sheet is None else [_named(reader.sheet_names, sheet, path)]
     found: tuple[Grid, Header] | None = None
-    fitting: list[str] = []
+    fitting: dict[str, str] = {}
     misses: list[str] = []
     useful: Unusable | None = None
+    unread: dict[str, Unusable] = {}
     for name in names:
         say(f"reading sheet '{name}' of {path.name}")
-        grid = excel.read_sheet(reader, path, kind, name)
+        try:
+            grid = excel.read_sheet(reader, path, kind, name)
+        except Unusable as fault:
+            unread[name] = fault
+            misses.append(f"'{name}': can't be read ({fault.what})")
+            continue
         header = find_header(grid.top(), contract)
         if header is None or not header.fits:
-            misses.append(f"'{name}': {describe_miss(header)}")
+            misses.append(_miss(grid, header, contract))
             useful = useful or unlabelled(header, contract, path.name, _place(path, name))
             continue
-        fitting.append(name)
+        fitting[name] = f"is {grid.hidden}" if grid.hidden else ""
         found = found or (grid, header)
+    fitting |= _unread_but_fitting(path, kind, contract, unread, is_found=found is not None)
     if len(fitting) > 1:
-        raise Unusable(
-            f"{len(fitting)} sheets of {path.name} meet the contract",
-            where=f"{path}, sheets {_quoted(fitting)}",
-            remedy=f"say which with --sheet, for example --sheet '{fitting[0]}'",
-        )
+        raise _several_fit(path, fitting)
     if found is None:
         raise useful or _none_fits(path, sheet, reader.sheet_names, misses)
     return found
+
+
+def _miss(grid: Grid, header: Header | None, contract: Contract) -> str:
+    below = find_header(grid.below_top(), contract)
+    hidden = f" ({grid.hidden})" if grid.hidden else ""
+    return f"'{grid.sheet}'{hidden}: {describe_miss(header, below)}"
+
+
+def _unread_but_fitting(
+    path: Path,
+    kind: container.Kind,
+    contract: Contract,
+    unread: Mapping[str, Unusable],
+    is_found: bool,
+) -> dict[str, str]:
+    """The sheets that can't be read whose header meets the contract, with the reason.
+
+    Raises the reason where no sheet was found that fits, and this may have been it.
+    """
+    fitting: dict[str, str] = {}
+    for name, fault in unread.items():
+        header = find_header(excel.peek(path, kind, name), contract)
+        if not is_found and (header is None or header.fits):
+            raise fault
+        if header is not None and header.fits:
+            fitting[name] = f"can't be read: {fault.what}"
+    return fitting
+
+
+def _several_fit(path: Path, fitting: Mapping[str, str]) -> Unusable:
+    """`fitting` has what is to be said of each sheet that meets the contract, mostly nothing."""
+    plain = next((name for name, remark in fitting.items() if not remark), next(iter(fitting)))
+    remarks = "".join(f"; '{name}' {remark}" for name, remark in fitting.items() if remark)
+    return Unusable(
+        f"{len(fitting)} sheets of {path.name} meet the contract{remarks}",
+        where=f"{path}, sheets {_quoted(list(fitting))}",
+        remedy=f"say which with --sheet, for example --sheet '{plain}'",
+    )
 
 
 def _named(names: Sequence[str], wanted: str, path: Path) -> str:
@@ -257,7 +303,10 @@ def _none_fits(
     looked_at = "; ".join(misses[:SHEETS_LISTED])
     left_off = len(misses) - SHEETS_LISTED
     more = f"; and {left_off} more sheets" if left_off > 0 else ""
-    correct = "add the missing columns or correct their headers"
+    correct = (
+        "add the missing columns or correct their headers; rows above the header have to be fewer "
+        f"than {ROWS_SEARCHED}"
+    )
     if sheet is None:
         return Unusable(
             f"no sheet of {path.name} has all columns of the contract",

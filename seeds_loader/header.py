@@ -10,6 +10,8 @@ from seeds_loader.contract import Contract
 ROWS_SEARCHED = 20
 NAMES_LISTED = 8
 TITLE_CHARACTERS = 60
+# Two names alike are chance ('gender', 'Contract'), more is a header with something missing.
+FEWEST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,15 @@ def hold_single(header: Header, left: int, where: str) -> None:
             )
 
 
-def describe_miss(header: Header | None) -> str:
-    """Why a sheet is not taken, in a few words."""
+def describe_miss(header: Header | None, below: Header | None = None) -> str:
+    """Why a sheet is not taken, in a few words; `below` is the best row under those searched."""
     if header is None:
         return "empty"
-    # Two headers alike are chance ('gender', 'Contract'), more is a header with something missing.
-    if header.matched < 3:
+    limit = f"the header has to be within the first {ROWS_SEARCHED} used rows"
+    if below is not None and below.matched > max(header.matched, FEWEST_NAMES - 1):
+        lacks = f" but lacks {listed(below.missing)}" if below.missing else ""
+        return f"row {below.row + 1} looks like the header{lacks}, but {limit}"
+    if header.matched < FEWEST_NAMES:
         return f"nothing like the header in its first {ROWS_SEARCHED} used rows"
     return f"row {header.row + 1} is nearest to the header but lacks {listed(header.missing)}"
 
