@@ -5,7 +5,7 @@ it unasked where the file does not say which engine computed it.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +15,9 @@ from seeds_loader.container import BIFF_CELLS, BIFF_SHEET, damaged, xls_stream
 BIFF_EOF = 0x000A
 BIFF_FORMULA, BIFF_STRING, BIFF_RICH_TEXT = 0x0006, 0x0207, 0x00D6
 BIFF_SHEET_NAME, BIFF_ENGINE, BIFF_UNCALCULATED = 0x0085, 0x01C1, 0x005E
-# What may stand between a formula and its text.
-BIFF_SHARED = frozenset((0x0221, 0x04BC, 0x0236))
+OF_INTEREST = frozenset(
+    (BIFF_SHEET, BIFF_EOF, BIFF_FORMULA, BIFF_STRING, BIFF_RICH_TEXT, BIFF_UNCALCULATED)
+)
 # The first byte of a result that is no number, which two bytes of ones at its end tell.
 TEXT, EMPTY_TEXT = 0, 3
 
@@ -49,7 +50,7 @@ def look(path: Path, number: int) -> Formulas:
     seen, zeros = Formulas(), list[tuple[int, int]]()
     waiting: tuple[int, int] | None = None
     for record in _sheet(path, stream, starts[number]):
-        if waiting and record.kind not in BIFF_SHARED:
+        if waiting:
             if record.kind != BIFF_STRING:
                 seen.unstored.append(waiting)
             elif not struct.unpack_from("<H", stream, record.place)[0]:
@@ -57,12 +58,12 @@ def look(path: Path, number: int) -> Formulas:
             waiting = None
         if record.kind == BIFF_UNCALCULATED:
             is_computed = False
-        if record.kind not in BIFF_CELLS:
+        if record.kind not in (BIFF_FORMULA, BIFF_RICH_TEXT) or record.length < 4:
             continue
         row, column = struct.unpack_from("<2H", stream, record.place)
         if record.kind == BIFF_RICH_TEXT:
             raise damaged(path, f"a cell of row {row + 1} holds formatted text in an old notation")
-        if record.kind == BIFF_FORMULA and record.length >= 14:
+        if record.length >= 14:
             result = stream[record.place + 6 : record.place + 14]
             if result[6:] == b"\xff\xff" and result[0] == TEXT:
                 waiting = (row, column)
@@ -82,7 +83,7 @@ def _globals(stream: bytes) -> tuple[list[int], bool]:
     """
     starts: list[int] = []
     is_computed = False
-    for record in _records(stream, 0):
+    for record in _records(stream, 0, {BIFF_EOF, BIFF_SHEET_NAME, BIFF_ENGINE}):
         if record.kind == BIFF_EOF:
             break
         if record.kind == BIFF_SHEET_NAME and record.length >= 4:
@@ -93,30 +94,34 @@ def _globals(stream: bytes) -> tuple[list[int], bool]:
 
 
 def _sheet(path: Path, stream: bytes, start: int) -> Iterator[Record]:
-    """The records of a sheet, without those of the charts inside it."""
-    depth, is_over = 0, False
-    for record in _records(stream, start):
+    """What matters of a sheet's records, without those of the charts inside it."""
+    if struct.unpack_from("<H", stream.ljust(start + 2, b"\0"), start)[0] != BIFF_SHEET:
+        raise damaged(path, "a sheet does not start where the workbook says")
+    depth, wanted = 0, set(OF_INTEREST)
+    for record in _records(stream, start, wanted):
         if record.kind == BIFF_SHEET:
             depth += 1
-        elif not depth:
-            raise damaged(path, "a sheet does not start where the workbook says")
         elif record.kind == BIFF_EOF:
-            # the reader stops at the first end, be it a chart's
-            is_over, depth = True, depth - 1
-            if depth <= 0:
+            depth -= 1
+            if not depth:
                 return
+            # the reader stops at the first end, be it a chart's
+            wanted |= BIFF_CELLS
         elif depth == 1:
-            if is_over and record.kind in BIFF_CELLS:
+            if len(wanted) > len(OF_INTEREST) and record.kind in BIFF_CELLS:
                 raise damaged(path, "cells stand behind a chart of their sheet")
             yield record
 
 
-def _records(stream: bytes, place: int) -> Iterator[Record]:
-    while place + 4 <= len(stream):
-        kind, length = struct.unpack_from("<2H", stream, place)
-        if place + 4 + length > len(stream):
-            return
-        yield Record(kind, length, place + 4)
+def _records(stream: bytes, place: int, wanted: Set[int]) -> Iterator[Record]:
+    """The records of these types, from a place on; the others are passed over as fast as may be."""
+    header, end = struct.Struct("<2H").unpack_from, len(stream) - 4
+    while place <= end:
+        kind, length = header(stream, place)
+        if kind in wanted:
+            if place + 4 + length > len(stream):
+                return
+            yield Record(kind, length, place + 4)
         place += 4 + length
 
 
