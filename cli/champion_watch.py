@@ -27,7 +27,8 @@ def seen_lines(found: dict[str, Any]) -> list[str]:
     """Lines for people."""
     lines = [f"extract of {found['extract_date']}, champion {found['champion'] or 'none'}"]
     lines += [
-        f"{'ALERT ' if each['alert'] else '      '}{each['words']} (alerts from {each['bound']:g})"
+        f"{'ALERT ' if each['alert'] else '      '}{each['words']}"
+        + ("" if each["bound"] is None else f" (alerts from {each['bound']:g})")
         for each in found["worst"]
     ]
     if not found["worst"]:

@@ -6,7 +6,7 @@ SECTIONS = {
     "The job": ("run", "status", "up", "down", "docs", "airflow", "sample", "config"),
     "Its steps, one by one": ("ingest", "build", "features", "train", "score"),
     "For the retention team": ("list", "rejects", "show", "watch"),
-    "The model": ("evaluate", "rollback", "mlflow"),
+    "The model": ("evaluate", "promote", "rollback", "mlflow"),
     "Scores for other programs": ("serve", "api-key"),
     "Where a number comes from": ("trace", "history", "diff", "reproduce"),
     "Keeping it": ("backup", "restore", "tidy"),

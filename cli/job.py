@@ -20,7 +20,7 @@ from cli.progress import Step, Steps
 from cli.tracked import follow_registry, opening
 from cli.watch import watched
 from lakehouse import commits, spark_server
-from lakehouse.errors import ChurnError, GateRefused
+from lakehouse.errors import ChurnError, GateRefused, Unusable
 from lakehouse.published_files import remove_superseded_files
 from lakehouse.run_lock import run_lock
 from lakehouse.sequences import last_numbers
@@ -37,6 +37,7 @@ from seeds_loader.workbook import Extract, read_workbook
 
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
     from trainer.record import ModelRecord
+    from trainer.score import Scores
 
 STEPS = 12
 # Unit tests check the project's code, not the data: `dbt build` and CI run them, a monthly run
@@ -394,7 +395,6 @@ def prove_online(
 def _model(job: Run, spark: SparkSession) -> bool:
     """Champion model and batch scores; True where one of them is new."""
     from trainer import datasets
-    from trainer.score import score
     from trainer.train import train
 
     with job.steps.step("train") as step:
@@ -404,11 +404,34 @@ def _model(job: Run, spark: SparkSession) -> bool:
         job.summary["model"] = training.summary()
         step.outcome = training.in_words()
     with job.steps.step("score") as step:
+        scores = score_published(job, spark, step)
+    return bool(training.is_new or (scores and scores.written))
+
+
+def score_published(job: Run, spark: SparkSession, step: Step) -> "Scores | None":
+    """The champion's scores of the latest extract; None where it can't score, or there is none,
+    and the new version waits for a person: the alert says so, and all else is done.
+
+    Raises:
+        lakehouse.errors.Unusable: it can't score, and nobody is asked to decide.
+    """
+    from trainer import datasets
+    from trainer.score import score
+
+    job.summary["counts"]["scored"] = 0
+    try:
         scores = score(job.settings, spark, step.say)
-        step.works.append(datasets.scoring(job.settings, scores.record, scores.written))
-        job.summary["counts"]["scored"] = scores.customers
-        step.outcome = f"{scores.customers:,} customers"
-    return bool(training.is_new or scores.written)
+    except Unusable as fault:
+        if not job.summary["model"]["promotion"].get("waits"):
+            raise
+        step.say(f"warning: nobody was scored. {fault}")
+        step.outcome = "nobody"
+        return None
+    step.works.append(datasets.scoring(job.settings, scores.record, scores.written))
+    job.summary["counts"]["scored"] = scores.customers
+    job.summary["scored_extract_date"] = scores.extract_date.isoformat()
+    step.outcome = f"{scores.customers:,} customers"
+    return scores
 
 
 def look_after(job: Run, spark: SparkSession) -> None:
@@ -461,7 +484,7 @@ def closing_words(settings: Settings, summary: dict[str, Any]) -> str:
         f"{counts['online_verified']:,} online and equal, {counts['scored']:,} scored",
         f"model {model['version']} ({model['kind']}): ROC-AUC {model['roc_auc']:.3f}, "
         f"PR-AUC {model['pr_auc']:.3f} out of fold; "
-        + ("it is the champion" if model["champion"] else _stays(model["promotion"])),
+        + ("it is the champion" if model["champion"] else _stays(model)),
         f"report: {settings.home / 'runs' / summary['run_id'] / 'report.html'}",
     ]
     if summary["unchanged"]:
@@ -469,5 +492,11 @@ def closing_words(settings: Settings, summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _stays(promotion: dict[str, Any]) -> str:
-    return f"{promotion['champion']} stays the champion: {promotion['reason']}"
+def _stays(model: dict[str, Any]) -> str:
+    promotion = model["promotion"]
+    champion = promotion["champion"]
+    outcome = f"{champion} stays the champion" if champion else "there is no champion yet"
+    outcome += f": {promotion['reason']}"
+    if promotion.get("waits"):
+        outcome += f". A person decides: `churn promote {model['version']} --reason TEXT`"
+    return outcome

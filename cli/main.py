@@ -319,6 +319,18 @@ def rollback(settings: Settings, version: str | None) -> None:
 
 
 @main.command()
+@click.argument("version")
+@click.option("--reason", required=True, help="Why; kept with your name and the time.")
+@command
+def promote(settings: Settings, version: str, reason: str) -> None:
+    """Make VERSION the champion, which a run left to a person to decide."""
+    from cli import single_steps
+
+    promoted = single_steps.promote(settings, version, reason, Steps(3))
+    click.echo(f"{promoted} is the champion")
+
+
+@main.command()
 @click.option("--again", is_flag=True, help="Evaluate anew, on what is published now.")
 @JSON
 @command
@@ -419,7 +431,10 @@ def trace(
 @JSON
 @command
 def show_history(settings: Settings, table: str, as_json: bool) -> None:
-    """Show who wrote what into TABLE (as gold.churn_scores), when, and in which run."""
+    """Show who wrote what into TABLE (as gold.churn_scores), when, and in which run.
+
+    The TABLE `champion` is none: it shows which model became champion when, by whom, and why.
+    """
     from cli.past.history import history, history_lines
 
     found = history(settings, table, _say)

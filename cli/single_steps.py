@@ -1,6 +1,6 @@
 """The job's steps one by one, as commands of their own: each holds the lake while it works."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cli import job, loads
@@ -137,12 +137,38 @@ def evaluate_only(settings: Settings, steps: Steps, again: bool) -> Evaluated:
 def roll_back(settings: Settings, version: str | None, steps: Steps) -> str:
     """An earlier champion is champion again, with its scores of the latest extract in place."""
     from trainer import registry
+
+    def change() -> str:
+        return registry.roll_back(settings, version)
+
+    return _with_champion(settings, "rollback", steps, change)
+
+
+def promote(settings: Settings, version: str, reason: str, steps: Steps) -> str:
+    """A version is champion because a person says so, with its scores of the latest extract.
+
+    Raises:
+        lakehouse.errors.Unusable: no reason, no such version, or it is the champion already.
+    """
+    from trainer import promotion
+
+    # Before a server is started for it; asked again under the lock.
+    promotion.hold_promotable(settings, version, reason)
+
+    def change() -> str:
+        return promotion.by_hand(settings, version, reason).version
+
+    return _with_champion(settings, "promote", steps, change)
+
+
+def _with_champion(settings: Settings, name: str, steps: Steps, change: Callable[[], str]) -> str:
+    """Change the champion, score the latest extract with it, and tell MLflow; returns it."""
     from trainer.datasets import scoring as reads_and_writes
     from trainer.score import score
 
-    with job.lake(settings, "churn rollback", steps) as spark:
-        with steps.step("rollback") as step:
-            target = registry.roll_back(settings, version)
+    with job.lake(settings, f"churn {name}", steps) as spark:
+        with steps.step(name) as step:
+            target = change()
             # Those that are there are as they were; for an extract that came later they are made.
             scores = score(settings, spark, step.say)
             step.works.append(reads_and_writes(settings, scores.record, scores.written))

@@ -8,6 +8,7 @@ from lakehouse import online_store, spark_server
 from lakehouse.run_lock import current_holder
 from lakehouse.service import Running, Service, answers_on
 from lakehouse.settings import LOOPBACK, Settings
+from trainer import decisions, registry
 
 
 def status(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -23,6 +24,7 @@ def status(settings: Settings) -> dict[str, dict[str, Any]]:
         "airflow": _service(airflow.services(settings)["api-server"])
         | {"address": airflow.address(settings)},
         "last_run": _last_run(settings),
+        "model": _model(settings),
         "lake": {"uri": settings.lake_uri, "held_by": current_holder(settings)},
     }
 
@@ -39,6 +41,20 @@ def _last_run(settings: Settings) -> dict[str, Any]:
         "published": summary.get("counts", {}).get("gold"),
         "model": summary.get("model", {}).get("version"),
     }
+
+
+def _model(settings: Settings) -> dict[str, Any]:
+    """Which version is champion, and which one waits for a person."""
+    try:
+        champion, waiting = registry.champion_version(settings), decisions.waiting(settings)
+    except (ValueError, KeyError, TypeError):
+        place = registry.folder(settings) / registry.CHAMPION
+        return {"state": f"{place} is damaged: restore it, or move it away and `churn train`"}
+    found: dict[str, Any] = {"state": f"champion {champion}" if champion else "no champion yet"}
+    if waiting is not None:
+        found["waits_for_a_person"] = f"{waiting.version} ({waiting.reason})"
+        found["decide"] = f"`churn promote {waiting.version} --reason TEXT`"
+    return found
 
 
 def _service(service: Service) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
@@ -12,7 +13,21 @@ from pyspark.sql.connect.session import SparkSession
 from feature_repo.declared import read_features
 from feature_repo.feature_services import churn
 from feature_repo.guests import own_sql_dialect, quietly
-from feature_repo.labels import OBSERVED, Label, count, label_of, observed_rows, workbook_rows
+from feature_repo.labels import (
+    OBSERVED,
+    Label,
+    LeftOut,
+    Pair,
+    count,
+    label_of,
+    observed_rows,
+    of_other_customers,
+    plausible,
+    read_pair_rules,
+    read_pairs,
+    taking_part,
+    workbook_rows,
+)
 from feature_repo.offline import pinned
 from feature_repo.published import Publication, publications, required_publication
 from feature_repo.store import store
@@ -28,7 +43,7 @@ class TrainingSet:
     """Labelled rows, not read yet.
 
     `retrieve` computes them: customer_id, event_timestamp, the features and `churned`; `label` says
-    what that is. `extract_date` is the latest published one. `signature` changes with the published
+    what that is. `extract_date` is the latest one that takes part. `signature` changes with the
     loads that take part, the features and the kind of label. `batches` are the loads that take
     part, `published` all that are in gold.
     """
@@ -62,41 +77,56 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
         lakehouse.errors.Unusable: nothing was published yet.
         lakehouse.errors.ChurnError: an extract is published by half.
     """
-    latest = required_publication(spark)
+    required_publication(spark)
     history = publications(spark)
     features = [feature.name for feature in read_features()]
     state = {table: pinned(spark, table) for table in (FEATURES, LABELS)}
     empty = _check(spark, state, history, features)
-    usable = _since_the_last_of(empty, history)
-    rows, label = _labelled(spark.table(state[LABELS]), usable)
-    if left_out := len(history) - len(usable):
-        reason = f"{label.reason} (left out: {left_out} from before a feature was declared)"
-        label = replace(label, reason=reason)
+    usable, left_out = taking_part(
+        history, _until_the_last_of(empty, history), of_other_customers(spark)
+    )
+    rows, label, pairs = _labelled(spark.table(state[LABELS]), usable, left_out)
+    runs = _runs(pairs) if label.kind == OBSERVED else [usable[-1:]]
     say(f"label: {label.reason}")
 
     def retrieve() -> DataFrame:
         say("retrieving the training set from the feature store")
         return _retrieve(settings, spark, rows, state, features)
 
-    published = tuple(each.batch_id for each in history)
     return TrainingSet(
         retrieve=retrieve,
         features=features,
-        extract_date=latest.extract_date,
-        signature=signature(label.kind, usable, features),
+        extract_date=runs[-1][-1].extract_date,
+        signature=signature(label.kind, runs, features),
         label=label,
-        batches=published[-len(usable) :] if label.kind == OBSERVED else published[-1:],
-        published=published,
+        batches=tuple(each.batch_id for run in runs for each in run),
+        published=tuple(each.batch_id for each in history),
     )
 
 
-def signature(kind: str, history: Sequence[Publication], features: list[str]) -> str:
-    """What identifies a training set: the loads that take part, the features, the kind of label."""
+def _runs(pairs: Sequence[Pair]) -> list[list[Publication]]:
+    """The extracts of the pairs, in unbroken sequences."""
+    runs: list[list[Publication]] = []
+    for pair in pairs:
+        if runs and runs[-1][-1] == pair.first:
+            runs[-1].append(pair.second)
+        else:
+            runs.append([pair.first, pair.second])
+    return runs
+
+
+def signature(kind: str, runs: Sequence[Sequence[Publication]], features: list[str]) -> str:
+    """What identifies a training set: the loads that take part, the features, the kind of label.
+
+    `runs` are the extracts in sequences without a gap: across one nothing is observed.
+    """
+    loads = [[each.batch_id for each in run] for run in runs]
     identity = (
-        [OBSERVED, [each.batch_id for each in history], features]
+        # Of one sequence as it was before pairs were left out, and of the workbook's label as it
+        # was before labels were observed: models of that time need no training again.
+        [OBSERVED, loads[0] if len(loads) == 1 else loads, features]
         if kind == OBSERVED
-        # As it was before labels were observed: models of that time need no training again.
-        else [history[-1].batch_id, features]
+        else [loads[-1][-1], features]
     )
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
@@ -135,27 +165,28 @@ def _check(
     return empty
 
 
-def _since_the_last_of(
+def _until_the_last_of(
     empty: Collection[datetime], history: Sequence[Publication]
 ) -> Sequence[Publication]:
-    """The extracts after the last one that is from before a feature was declared; the latest one
-    takes part in any case, and whoever trains says what it lacks."""
+    """The extracts up to the last one that is from before a feature was declared; never the latest
+    one, which takes part in any case, and whoever trains says what it lacks."""
     places = [place for place, each in enumerate(history, 1) if each.event_timestamp in empty]
-    return history[max(places, default=0) :] or history[-1:]
+    return history[: min(max(places, default=0), len(history) - 1)]
 
 
-def _labelled(labels: DataFrame, history: Sequence[Publication]) -> tuple[DataFrame, Label]:
-    """The rows to train on, with the label that there is enough of.
+def _labelled(
+    labels: DataFrame, history: Sequence[Publication], left_out: Sequence[LeftOut]
+) -> tuple[DataFrame, Label, list[Pair]]:
+    """The rows to train on, with the label that there is enough of, and the plausible pairs.
 
     Both kinds are kept on the server: Feast asks for the rows of its query several times.
     """
-    dates = [each.extract_date for each in history]
     workbook = workbook_rows(labels, history[-1]).localCheckpoint()
-    if len(history) == 1:
-        return workbook, label_of(dates, None, count(workbook))
-    observed = observed_rows(labels, history).localCheckpoint()
-    label = label_of(dates, count(observed), count(workbook))
-    return (observed if label.kind == OBSERVED else workbook), label
+    pairs, implausible = plausible(read_pairs(labels, list(pairwise(history))), read_pair_rules())
+    label = label_of(pairs, count(workbook), len(history), [*left_out, *implausible])
+    if label.kind == OBSERVED:
+        return observed_rows(labels, pairs).localCheckpoint(), label, pairs
+    return workbook, label, pairs
 
 
 def _retrieve(

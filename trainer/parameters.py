@@ -39,6 +39,9 @@ class PromotionRule:
     minimum_gain: float
     worst_slice: float
     fewest: int
+    minimum_roc_auc: float
+    worst_drop: float
+    horizon_change: float
 
 
 @dataclass(frozen=True)

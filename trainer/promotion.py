@@ -4,21 +4,25 @@ Both are judged on customers whom neither has seen: held out by the new one, and
 that the champion's own held-out form learned from. Each answers by the form that was fitted without
 its hold-out. The new one takes over when it is better beyond the noise of those rows and no slice
 gets worse than the declared bound; a champion whose data were withdrawn goes unless it is better.
+What can't be compared, or is below what a model has to be, waits for a person: `by_hand`. Nothing
+else makes a version the champion but `carry_out` here and `trainer.registry.roll_back`.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.connect.dataframe import DataFrame
 
+from feature_repo.labels import OBSERVED
+from lakehouse import commits
+from lakehouse.errors import Unusable
 from lakehouse.settings import Settings
 from lakehouse.sql import literal
-from lakehouse.whole_files import written_whole
-from trainer import bootstrap, registry
+from trainer import bootstrap, decisions, registry
 from trainer.bootstrap import Interval
+from trainer.decisions import Decision
 from trainer.explain import log_odds_column
 from trainer.parameters import Parameters, PromotionRule
 from trainer.pipeline import LABEL
@@ -28,7 +32,6 @@ from trainer.rows import TrainingRows
 if TYPE_CHECKING:
     from feature_repo.training import TrainingSet
 
-FILE = "promotion.json"
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 
@@ -57,17 +60,6 @@ class Comparison:
     slices: list[Slice]
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Whether the version took over from `champion` (None: there was none), and why."""
-
-    version: str
-    champion: str | None
-    promoted: bool
-    reason: str
-    comparison: dict[str, Any] = field(default_factory=dict)
-
-
 def decide(
     settings: Settings,
     rows: TrainingRows,
@@ -79,31 +71,143 @@ def decide(
     now = registry.reign(settings)
     champion = registry.find(settings, now.version) if now else None
 
-    def decision(promoted: bool, reason: str, compared: Comparison | None = None) -> Decision:
+    def decision(
+        promoted: bool, reason: str, waits: bool = False, compared: Comparison | None = None
+    ) -> Decision:
         figures = asdict(compared) if compared else {}
-        return Decision(challenger.version, now.version if now else None, promoted, reason, figures)
+        versions = (challenger.version, now.version if now else None)
+        return Decision(*versions, promoted, reason, figures, waits, decisions.now())
 
+    if now and now.version == challenger.version:
+        return decision(True, "it is the champion, which was missing or damaged, made again")
+    if now and challenger.version in now.withdrawn:
+        return decision(False, "it was rolled back; only a person makes it champion again")
+    poor = _too_poor(challenger, parameters.promotion)
+    if poor:
+        return decision(False, poor, waits=True)
     if now is None:
         return decision(True, "it is the first model")
-    if challenger.version in now.withdrawn:
-        return decision(False, "it was rolled back; only a person makes it champion again")
     if champion is None:
-        return decision(True, f"the champion {now.version} is missing or damaged")
-    incomparable = _incomparable(settings, champion, challenger)
+        missing = f"the champion {now.version} is missing or damaged, so nothing can be compared"
+        return decision(False, missing, waits=True)
+    incomparable = _incomparable(settings, parameters.promotion, champion, challenger)
     if incomparable:
-        return decision(True, incomparable)
+        return decision(False, incomparable, waits=True)
     compared = compare(settings, rows, parameters, champion, challenger)
-    withdrawn = bool(set(champion.batches) - set(training.published))
-    promoted, reason = judge(compared, parameters.promotion, champion.version, withdrawn)
-    return decision(promoted, reason, compared)
+    outdated = bool(set(champion.batches) - set(training.published))
+    return decision(
+        *_weigh(compared, parameters.promotion, champion, challenger, outdated), compared
+    )
 
 
-def _incomparable(settings: Settings, champion: ModelRecord, challenger: ModelRecord) -> str | None:
+def _weigh(
+    compared: Comparison,
+    rule: PromotionRule,
+    champion: ModelRecord,
+    challenger: ModelRecord,
+    outdated: bool,
+) -> tuple[bool, str, bool]:
+    """Whether it takes over from a champion that it was compared with, why, and whether that is
+    for a person to decide; `outdated`: the champion learned from a load that was replaced since."""
+    suspect = _far_below(champion, challenger, rule)
+    if suspect:
+        return False, suspect, True
+    promoted, reason = judge(compared, rule, champion.version, outdated)
+    return promoted, reason, outdated and _too_few(compared, rule) is not None
+
+
+def carry_out(settings: Settings, decision: Decision) -> None:
+    """Leave the decision beside the version, and make it champion where that was decided."""
+    decisions.write(registry.folder(settings) / decision.version, decision)
+    if decision.promoted:
+        registry.promote(settings, decision.version, reason=decision.reason)
+
+
+def hold_promotable(settings: Settings, version: str, reason: str) -> ModelRecord:
+    """The record of a version that a person may promote.
+
+    Raises:
+        Unusable: no reason is given, there is no such version, or it is the champion already.
+    """
+    place = str(registry.folder(settings))
+    if not reason.strip():
+        raise Unusable(
+            "A promotion by hand has a reason, which is kept with it",
+            where="--reason",
+            remedy="say in a sentence why the model may take over",
+        )
+    record = registry.find(settings, version)
+    if record is None:
+        there = ", ".join(registry.versions(settings)) or "none"
+        raise Unusable(
+            f"No model {version}",
+            where=f"{place}; versions there: {there}",
+            remedy="name one of these; `churn train` makes one of what is published",
+        )
+    if registry.champion_version(settings) == version:
+        raise Unusable(
+            f"{version} is the champion already",
+            where=place,
+            remedy="nothing is left to do; `churn score` scores with it",
+        )
+    return record
+
+
+def by_hand(settings: Settings, version: str, reason: str) -> Decision:
+    """Make the version champion because a person says so; their name, the time and the reason are
+    kept. Call it under the run lock.
+
+    Raises:
+        Unusable: as `hold_promotable`.
+    """
+    hold_promotable(settings, version, reason)
+    before = decisions.read(registry.folder(settings) / version)
+    user, time = commits.user() or "unknown", decisions.now()
+    decision = Decision(
+        version,
+        registry.champion_version(settings),
+        True,
+        f"promoted by hand by {user} on {time}: {reason.strip()}",
+        before.comparison if before else {},
+        decided=time,
+        user=user,
+    )
+    decisions.write(registry.folder(settings) / version, decision)
+    registry.promote(settings, version, "promote", reason.strip())
+    return decision
+
+
+def _too_poor(challenger: ModelRecord, rule: PromotionRule) -> str | None:
+    quality = challenger.metrics["roc_auc"]
+    if quality >= rule.minimum_roc_auc:
+        return None
+    return (
+        f"its ROC-AUC out of fold is {quality:.3f}, and a model has to have "
+        f"{rule.minimum_roc_auc:.3f} at least"
+    )
+
+
+def _far_below(champion: ModelRecord, challenger: ModelRecord, rule: PromotionRule) -> str | None:
+    """What is wrong with a model of the same question that is so much worse on its own customers
+    than the champion was on its: rather its data than chance."""
+    mine, theirs = challenger.metrics["roc_auc"], champion.metrics["roc_auc"]
+    if mine >= theirs - rule.worst_drop:
+        return None
+    return (
+        f"its ROC-AUC out of fold is {mine:.3f}, far below the {theirs:.3f} of the champion "
+        f"{champion.version} (more than {rule.worst_drop:g})"
+    )
+
+
+def _incomparable(
+    settings: Settings, rule: PromotionRule, champion: ModelRecord, challenger: ModelRecord
+) -> str | None:
     """Why the champion can't be held against the challenger's rows; None where it can."""
-    if champion.label["kind"] != challenger.label["kind"]:
+    changed = _redefined(champion.label, challenger.label, rule)
+    if changed:
         return (
-            f"what churn means has changed, from {champion.label['kind']} to "
-            f"{challenger.label['kind']}: the champion {champion.version} answers another question"
+            f"what churn means has changed, {changed}: the champion {champion.version} answers "
+            "another question"
         )
     gone = sorted(set(champion.features) - set(challenger.features))
     if gone:
@@ -112,6 +216,21 @@ def _incomparable(settings: Settings, champion: ModelRecord, challenger: ModelRe
     if not kept or champion.held_out_form is None or challenger.held_out_form is None:
         return f"the champion {champion.version} is from before models were compared"
     return None
+
+
+def _redefined(
+    before: Mapping[str, Any], now: Mapping[str, Any], rule: PromotionRule
+) -> str | None:
+    """How two labels differ in what they ask; None where they ask the same."""
+    if before["kind"] != now["kind"]:
+        return f"from {before['kind']} to {now['kind']}"
+    # The marks of a workbook look at no next extract.
+    if now["kind"] != OBSERVED:
+        return None
+    earlier, later = (round(fmean(each["days_between"])) for each in (before, now))
+    if abs(later - earlier) <= rule.horizon_change * earlier:
+        return None
+    return f"from leaving within {earlier} days to leaving within {later}"
 
 
 def compare(
@@ -197,14 +316,10 @@ def judge(
     compared: Comparison, rule: PromotionRule, champion: str, withdrawn: bool
 ) -> tuple[bool, str]:
     """Whether the challenger takes over, and why in a sentence with the numbers."""
-    leavers, stayers = compared.leavers, compared.rows - compared.leavers
     outdated = f"{champion} learned from a load that was replaced since"
-    if min(leavers, stayers) < rule.fewest:
-        reason = (
-            f"only {leavers} of {compared.rows} customers whom neither model has seen left, and "
-            f"{rule.fewest} leavers and as many stayers are needed to compare"
-        )
-        return withdrawn, f"{outdated}; {reason}" if withdrawn else reason
+    few = _too_few(compared, rule)
+    if few:
+        return False, f"{outdated}; {few}" if withdrawn else few
     gain = compared.gains["roc_auc"]
     figures = (
         f"ROC-AUC {compared.roc_auc[CHALLENGER]:.4f} against {compared.roc_auc[CHAMPION]:.4f} of "
@@ -226,15 +341,11 @@ def judge(
     return True, f"{figures}: better beyond noise, and no slice gets worse"
 
 
-def write(folder: Path, decision: Decision) -> None:
-    """Leave the decision beside the version's record."""
-    with written_whole(folder / FILE) as draft:
-        draft.write_text(json.dumps(asdict(decision), indent=1))
-
-
-def read(folder: Path) -> Decision | None:
-    """The decision beside the version's record; None where there is none, or a damaged one."""
-    try:
-        return Decision(**json.loads((folder / FILE).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+def _too_few(compared: Comparison, rule: PromotionRule) -> str | None:
+    leavers, stayers = compared.leavers, compared.rows - compared.leavers
+    if min(leavers, stayers) >= rule.fewest:
         return None
+    return (
+        f"only {leavers} of {compared.rows} customers whom neither model has seen left, and "
+        f"{rule.fewest} leavers and as many stayers are needed to compare"
+    )

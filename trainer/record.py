@@ -90,8 +90,8 @@ def read(text: str) -> ModelRecord:
     }
     return ModelRecord(
         **{
-            "label": _label_of_before(fields),
             **fields,
+            "label": _label(fields),
             "evaluations": evaluations,
             "form": from_json(fields["form"]),
             "held_out_form": _form(fields.get("held_out_form")),
@@ -105,8 +105,11 @@ def _form(stored: Mapping[str, Any] | None) -> Form | None:
     return from_json(stored) if stored else None
 
 
-def _label_of_before(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The label of a record that says nothing of it: there was one kind then, of one extract."""
+def _label(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The record's label; what records of before do not say of it is what it was then.
+
+    There was one kind first, of one extract; then nothing that was published was left out.
+    """
     return {
         "kind": "workbook",
         "reason": "churn as the workbook itself marks it",
@@ -114,4 +117,6 @@ def _label_of_before(fields: Mapping[str, Any]) -> dict[str, Any]:
         "days_between": [],
         "rows": fields["rows"],
         "positives": fields["evaluations"][fields["kind"]][OUT_OF_FOLD]["positives"],
+        "left_out": [],
+        **fields.get("label", {}),
     }

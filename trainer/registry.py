@@ -2,8 +2,8 @@
 
 `<version>/` holds `record.json` and, in `model/`, the Spark pipeline; how it stood against the
 champion of then; once it was scored with, the bounds of the deciles. `champion.json` names a
-version, those before it, and those that were rolled back. A version is written under a hidden name
-and renamed: who sees it sees all of it.
+version, those before it, those that were rolled back, and who changed it when and why. A version is
+written under a hidden name and renamed: who sees it sees all of it.
 """
 
 import hashlib
@@ -13,9 +13,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+from lakehouse import commits
 from lakehouse.errors import ChurnError, Unusable
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder, storage
@@ -30,13 +31,29 @@ OUT_OF_FOLD = "out_of_fold"
 
 
 @dataclass(frozen=True)
+class Change:
+    """A version that became champion: when (UTC), by whose process, how (`train`, `promote`,
+    `rollback`), and why."""
+
+    version: str
+    time: str
+    user: str
+    how: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Reign:
     """Who is champion: the version, those it took over from (the last one last), and those that
-    were rolled back, which only a person makes champion again."""
+    were rolled back, which only a person makes champion again.
+
+    `changes` are all there were, the latest last; those from before they were kept are missing.
+    """
 
     version: str
     before: tuple[str, ...] = ()
     withdrawn: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 def folder(settings: Settings) -> Path:
@@ -115,18 +132,26 @@ def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:
     os.replace(drafted, target)
 
 
-def promote(settings: Settings, version: str) -> None:
-    """Make the version the champion; nothing is written where it is."""
+def promote(settings: Settings, version: str, how: str = "train", reason: str = "") -> None:
+    """Make the version the champion; nothing is written where it is.
+
+    Whether it may become that is for `trainer.promotion` to say, whose functions call this.
+    """
     try:
         now = reign(settings)
     except (ValueError, KeyError, TypeError):  # a damaged file is no reason to have no champion
         now = None
+    change = _change(version, how, reason)
     if now is None:
-        _reign(settings, Reign(version))
+        _reign(settings, Reign(version, changes=(change,)))
     elif now.version != version:
         before = (*(each for each in now.before if each != version), now.version)
         withdrawn = tuple(each for each in now.withdrawn if each != version)
-        _reign(settings, Reign(version, before, withdrawn))
+        _reign(settings, Reign(version, before, withdrawn, (*now.changes, change)))
+
+
+def _change(version: str, how: str, reason: str) -> Change:
+    return Change(version, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", commits.user(), how, reason)
 
 
 def required_champion(settings: Settings) -> ModelRecord:
@@ -137,10 +162,14 @@ def required_champion(settings: Settings) -> ModelRecord:
     """
     record = champion(settings)
     if record is None:
+        there = versions(settings)
         raise Unusable(
-            "No model has been trained yet",
-            where=str(folder(settings)),
-            remedy="`churn run WORKBOOK`, or `churn train` where gold has data",
+            "No model is champion" if there else "No model has been trained yet",
+            where=f"{folder(settings)}{'; versions there: ' if there else ''}{', '.join(there)}",
+            remedy="`churn promote VERSION --reason TEXT` makes one of these champion, which is "
+            "for a person to decide: its promotion.json says why"
+            if there
+            else "`churn run WORKBOOK`, or `churn train` where gold has data",
         )
     return record
 
@@ -168,7 +197,9 @@ def roll_back(settings: Settings, version: str | None = None) -> str:
     if target != now.version:
         before = tuple(each for each in now.before if each != target)
         kept = (each for each in now.withdrawn if each not in (target, now.version))
-        _reign(settings, Reign(target, before, (*kept, now.version)))
+        change = _change(target, "rollback", f"{now.version} was rolled back")
+        new = Reign(target, before, (*kept, now.version), (*now.changes, change))
+        _reign(settings, new)
     return target
 
 
@@ -179,7 +210,10 @@ def reign(settings: Settings) -> Reign | None:
         return None
     stored = json.loads(place.read_text())
     return Reign(
-        str(stored["version"]), tuple(stored.get("before", ())), tuple(stored.get("withdrawn", ()))
+        str(stored["version"]),
+        tuple(stored.get("before", ())),
+        tuple(stored.get("withdrawn", ())),
+        tuple(Change(**each) for each in stored.get("changes", ())),
     )
 
 
@@ -219,6 +253,7 @@ def champion(settings: Settings) -> ModelRecord | None:
         raise ChurnError(
             f"The champion {version} is missing or damaged",
             where=str(folder(settings) / version),
-            remedy="`churn train` makes it again from the published extract",
+            remedy="`churn train` makes it again where what it learned from is published still; "
+            "else `churn rollback`, or `churn promote VERSION --reason TEXT`, names another one",
         )
     return found

@@ -1,6 +1,7 @@
 """Score every customer of the latest published extract, with reasons."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
@@ -39,12 +40,13 @@ comment 'Churn risk of a customer at an extract date, by model version'
 
 @dataclass(frozen=True)
 class Scores:
-    """How many customers have a score, of the model of the record; `written` unless all of them
-    were there already."""
+    """How many customers of which extract have a score, of the model of the record; `written`
+    unless all of them were there already."""
 
     customers: int
     written: bool
     record: ModelRecord
+    extract_date: date
 
 
 def score(
@@ -65,13 +67,13 @@ def score(
     if _is_complete(spark, record.version, publication):
         say(f"the scores of {publication.extract_date} by {record.version} are there already")
         _leave_deciles(settings, spark, record.version, publication)
-        return Scores(publication.customers, written=False, record=record)
+        return Scores(publication.customers, False, record, publication.extract_date)
     say(f"scoring {publication.customers} customers with {record.version}")
     features = _features(spark, record, publication)
     model = registry.pipeline(settings, record.version)
     each(spark, lambda path: _write(path, record, publication, features), [model])
     _leave_deciles(settings, spark, record.version, publication)
-    return Scores(publication.customers, written=True, record=record)
+    return Scores(publication.customers, True, record, publication.extract_date)
 
 
 def _is_complete(spark: SparkSession, version: str, publication: Publication) -> bool:
@@ -122,7 +124,8 @@ def _features(spark: SparkSession, record: ModelRecord, publication: Publication
         raise Unusable(
             f"Gold lacks features of model {record.version}: {', '.join(missing)}",
             where="gold.customer_features",
-            remedy="`churn train` makes a model of the features that there are",
+            remedy="`churn train` makes a model of the features that there are, and "
+            "`churn promote VERSION --reason TEXT` makes that the champion",
         )
     extract = gold.where(f"extract_date = {literal(publication.extract_date)}")
     return extract.select("customer_id", *record.features)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from json import JSONDecodeError
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,7 +43,7 @@ from lakehouse.errors import ChurnError, Unavailable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import storage
-from trainer import assessment, promotion, registry
+from trainer import assessment, decisions, registry
 from trainer.evaluate import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
@@ -325,7 +326,7 @@ def _lay_out_model(settings: Settings, record: ModelRecord, run_id: str, place: 
 def _keep_current(settings: Settings, store: Store, version: str, registered: ModelVersion) -> None:
     """The decision on promotion, as its description; the full evaluation, once there is one."""
     place = registry.folder(settings) / version
-    decision = promotion.read(place)
+    decision = decisions.read(place)
     if decision is not None and decision.reason != registered.description:
         store.client.update_model_version(NAME, registered.version, decision.reason)
     evaluation = assessment.read(settings, version)
@@ -373,7 +374,11 @@ def _told(settings: Settings) -> Iterator[None]:
     try:
         with _logged_in(settings):
             yield
-    except (MlflowException, SQLAlchemyError) as fault:
+    except (MlflowException, SQLAlchemyError, OSError, JSONDecodeError) as fault:
+        # Where files are sent, the faults of the library that sends them come as they are: they
+        # are OSErrors of no number, and what has one is of this machine.
+        if isinstance(fault, OSError) and fault.errno is not None:
+            raise
         first = (str(fault).splitlines() or [type(fault).__name__])[0]
         if settings.mlflow_url is None:
             raise ChurnError(

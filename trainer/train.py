@@ -1,7 +1,7 @@
 """Train both kinds of model, judge them honestly, hold the better one against the champion."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,19 +12,20 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.service import Say
 from lakehouse.settings import Settings
-from trainer import evaluate, leaks, pipeline, promotion, registry
+from trainer import decisions, evaluate, leaks, pipeline, promotion, registry
 from trainer.champion import Choice, choose
 from trainer.crossvalidate import fits, predict
+from trainer.decisions import Decision
 from trainer.evaluate import Curves, Metrics
 from trainer.fitted import read_form
 from trainer.forms import Form
 from trainer.lineage import lineage
 from trainer.parameters import Parameters, check_features, read_parameters
-from trainer.promotion import Decision
 from trainer.record import ModelRecord
 from trainer.rows import TrainingRows, prepare
 
 if TYPE_CHECKING:
+    from feature_repo.labels import LeftOut
     from feature_repo.training import TrainingSet
 
 Judged = tuple[DataFrame, dict[str, dict[str, Metrics]], dict[str, dict[str, Curves]]]
@@ -37,31 +38,45 @@ HELD_OUT = "held_out"
 @dataclass(frozen=True)
 class Training:
     """The record of what was trained, `is_new` unless it was there already, and whether it took
-    over from the champion."""
+    over from the champion.
+
+    `left_out` is what was published and not learned from this time; a version that was there
+    already has in its record what that was then.
+    """
 
     record: ModelRecord
     is_new: bool
     decision: Decision
+    left_out: "Sequence[LeftOut]" = ()
 
     def in_words(self) -> str:
         """The outcome in a line."""
         record, decision = self.record, self.decision
-        became = "champion" if decision.promoted else f"{decision.champion} stays the champion"
+        became = "champion" if decision.promoted else stays(decision.champion)
+        if decision.waits:
+            became += f"; `churn promote {record.version} --reason TEXT` is for a person to decide"
         return f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold; {became}"
 
     def summary(self) -> dict[str, Any]:
         """What a run's summary says of its model."""
         return {
             **self.record.summary(),
+            "left_out": [asdict(each) for each in self.left_out],
             "champion": self.decision.promoted,
             "promotion": {
                 "reason": self.decision.reason,
                 "champion": self.decision.version
                 if self.decision.promoted
                 else self.decision.champion,
+                "waits": self.decision.waits,
                 "comparison": self.decision.comparison,
             },
         }
+
+
+def stays(champion: str | None) -> str:
+    """What becomes of the champion where nobody takes over."""
+    return f"{champion} stays the champion" if champion else "there is no champion yet"
 
 
 def train(settings: Settings, spark: SparkSession, say: Say) -> Training:
@@ -89,17 +104,17 @@ def train_on(
         training.extract_date, training.signature, parameters, training.features
     )
     record = registry.find(settings, version)
-    decision = promotion.read(registry.folder(settings) / version)
+    decision = decisions.read(registry.folder(settings) / version)
     now = registry.champion_version(settings)
     if record is not None:
         say(f"model {version} is trained already")
         if now == version:
             if decision is None or not decision.promoted:
                 decision = Decision(version, None, True, "it was made champion by hand")
-            return Training(record, False, decision)
+            return Training(record, False, decision, training.label.left_out)
         # Against the same champion the same rows say the same again.
         if decision is not None and not decision.promoted and decision.champion == now:
-            return Training(record, False, decision)
+            return Training(record, False, decision, training.label.left_out)
     seconds: dict[str, float] = {}
     with _timed(seconds, "prepare"):
         rows = prepare(training, parameters)
@@ -109,10 +124,8 @@ def train_on(
     decision = promotion.decide(settings, rows, training, parameters, record)
     became = "takes over" if decision.promoted else "does not take over"
     say(f"{version} {became}: {decision.reason}")
-    promotion.write(registry.folder(settings) / version, decision)
-    if decision.promoted:
-        registry.promote(settings, version)
-    return Training(record, is_new, decision)
+    promotion.carry_out(settings, decision)
+    return Training(record, is_new, decision, training.label.left_out)
 
 
 def _train_version(  # long: names all that a model is made of

@@ -1,12 +1,14 @@
 """Watches the champion: do the customers still look as those that it learned from, and did those
-leave of whom it said so?
+leave of whom it said so? Also what waits for a person: an extract that is not learned from, a new
+version that may not take over by itself.
 
-Everything is computed from what is kept for ever: `audit.extract_profiles`, `gold.churn_scores`,
-`gold.churn_labels`. So the same extract gives the same alerts, whenever it is asked for.
+All but the latter is computed from what is kept for ever: `audit.extract_profiles`,
+`audit.gate_results`, `gold.churn_scores`, `gold.churn_labels`. So the same extract gives the same
+alerts, whenever it is asked for.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from itertools import pairwise
@@ -16,11 +18,21 @@ from typing import Any
 import yaml
 from pyspark.sql.connect.session import SparkSession
 
-from feature_repo.labels import OBSERVED, observed_rows
+from feature_repo.labels import (
+    OBSERVED,
+    LeftOut,
+    Pair,
+    observed_rows,
+    of_other_customers,
+    plausible,
+    read_pair_rules,
+    read_pairs,
+    taking_part,
+)
 from feature_repo.published import Publication, publications
 from lakehouse.settings import Settings
 from lakehouse.sql import literal, query_table, with_values
-from trainer import registry
+from trainer import decisions, registry
 
 DECLARED = Path(__file__).with_name("watch.yml")
 # A band that is empty on one side would make the index infinite: half a customer stands for none.
@@ -81,12 +93,15 @@ class Rules:
 
 @dataclass(frozen=True)
 class Figure:
-    """Something watched, against what, how far it is off, the bound, whether it alerts."""
+    """Something watched, against what, how far it is off, the bound, whether it alerts.
+
+    Without a bound it is a matter of yes or no.
+    """
 
     watched: str
     against: str
     figure: float
-    bound: float
+    bound: float | None
     alert: bool
     words: str
 
@@ -110,9 +125,10 @@ class Watch:
             return None
         named = "; ".join(each.words for each in self.alerts)
         return (
-            f"{self.champion} needs a look: {named}. Each run trains a challenger and says why it "
-            "did or did not take over; `churn evaluate --again` judges the champion on today's "
-            "customers, `churn rollback` goes back to an earlier one"
+            f"{self.champion or 'the model'} needs a look: {named}. Each run trains a challenger "
+            "and says why it did or did not take over; `churn promote VERSION --reason TEXT` makes "
+            "it champion, `churn evaluate --again` judges the champion on today's customers, "
+            "`churn rollback` goes back to an earlier one"
         )
 
     def shown(self) -> dict[str, Any]:
@@ -166,7 +182,10 @@ def watch(
             figures += _feature_drift(of_load, latest, earlier, words, rules)
     if version:
         figures += _score_drift(spark, history, version, rules)
-    figures += _realised(settings, spark, history, rules)
+    pairs, left_out = _observable(spark, history)
+    figures += _realised(settings, spark, [each for each in pairs if each.second == latest], rules)
+    figures += _not_learned_from(history, left_out)
+    figures += _waiting(settings)
     return Watch(latest.extract_date, version, tuple(figures))
 
 
@@ -233,14 +252,54 @@ def _batches(extracts: Sequence[Publication]) -> str:
     return ", ".join(literal(each.batch_id) for each in extracts)
 
 
+def _observable(
+    spark: SparkSession, history: Sequence[Publication]
+) -> tuple[list[Pair], list[LeftOut]]:
+    """Of the last two extracts, and of the one that was loaded last and its neighbours: the pairs
+    that churn can be observed in, and what is not learned from."""
+    usable, left_out = taking_part(history, [], of_other_customers(spark))
+    newest = _loaded_last(history)
+    looked_at = [
+        (first, second)
+        for first, second in pairwise(usable)
+        if newest in (first, second) or second == history[-1]
+    ]
+    pairs = read_pairs(spark.table("gold.churn_labels"), looked_at)
+    fit, implausible = plausible(pairs, read_pair_rules())
+    return fit, [*left_out, *implausible]
+
+
+def _loaded_last(history: Sequence[Publication]) -> Publication:
+    return max(history, key=lambda each: each.created)
+
+
+def _not_learned_from(
+    history: Sequence[Publication], left_out: Sequence[LeftOut]
+) -> Iterator[Figure]:
+    """What the load that came last has brought that is not learned from; of earlier ones a model's
+    record tells, and who has seen the alert is not told for ever."""
+    newest = _loaded_last(history).extract_date.isoformat()
+    for each in left_out:
+        if newest in each.extracts:
+            words = f"not learned from: {each.in_words()}"
+            yield Figure("training", "whose extract it is", 1.0, None, True, words)
+
+
+def _waiting(settings: Settings) -> Iterator[Figure]:
+    waiting = decisions.waiting(settings)
+    if waiting is not None:
+        words = f"{waiting.version} waits for a person to promote it: {waiting.reason}"
+        yield Figure("promotion", "the champion", 1.0, None, True, words)
+
+
 def _realised(
-    settings: Settings, spark: SparkSession, history: Sequence[Publication], rules: Rules
+    settings: Settings, spark: SparkSession, pairs: Sequence[Pair], rules: Rules
 ) -> list[Figure]:
     """The scores of the extract before, held against who is gone or marked in the latest one."""
-    if len(history) < 2 or not spark.catalog.tableExists("gold.churn_scores"):
+    if not pairs or not spark.catalog.tableExists("gold.churn_scores"):
         return []
-    before, latest = list(pairwise(history))[-1]
-    labels = observed_rows(spark.table("gold.churn_labels"), [before, latest])
+    before = pairs[-1].first
+    labels = observed_rows(spark.table("gold.churn_labels"), pairs)
     sql = with_values(FORESEEN, day=before.extract_date, batch=before.batch_id)
     found = []
     rows = spark.sql(sql, labels=labels).toArrow().to_pylist()

@@ -161,9 +161,7 @@ def train_model(settings: Settings, summary: Summary) -> Summary:
 
 def score(settings: Settings, summary: Summary) -> Summary:
     """Batch scores; then the run's report and summary, which are what this returns; then MLflow."""
-    from trainer.datasets import scoring as reads_and_writes
     from trainer.registry import find
-    from trainer.score import score as score_all
 
     steps = Steps(5)
     opened = opening(settings)
@@ -171,13 +169,11 @@ def score(settings: Settings, summary: Summary) -> Summary:
         run = Run(settings, steps, dict(summary))
         later = summary["counts"]
         _published(run, spark)
+        run.summary["counts"] |= later
         with steps.step("score") as step:
-            scores = score_all(settings, spark, step.say)
-            step.works.append(reads_and_writes(settings, scores.record, scores.written))
-            step.outcome = f"{scores.customers:,} customers"
+            scores = job.score_published(run, spark, step)
         run.record = find(settings, summary["model"]["version"])
-        run.summary["counts"] |= {**later, "scored": scores.customers}
-        run.summary["unchanged"] = summary["unchanged"] and not scores.written
+        run.summary["unchanged"] = summary["unchanged"] and not (scores and scores.written)
         job.look_after(run, spark)
         with steps.step("report") as step:
             step.outcome = str(job.write_report(run, spark))

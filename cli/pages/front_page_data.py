@@ -24,7 +24,7 @@ from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query_table
 from lakehouse.variables import read_variables
 from trainer import registry
-from trainer.promotion import FILE as PROMOTION
+from trainer.decisions import FILE as PROMOTION
 
 LOADS = """
     select batch_id, extract_date, bronze_rows, silver_rows, rejected_rows, exact_duplicates

@@ -173,6 +173,7 @@ def _views(data: ReportData) -> dict[str, Any]:
         "model": model,
         "champion": _champion(model),
         "label": model.get("label") or {},
+        "left_out": model.get("left_out") or [],
         "watch": summary.get("watch") or {},
         "score_columns": list(score_columns(data.evaluations, model)),
         "score_names": SCORES,
@@ -539,8 +540,9 @@ def _champion(model: Mapping[str, Any]) -> str:
     if champion is True:
         return f"It is the champion: the scores and the online API come from it.{why}"
     if champion is False:
-        earlier = promotion.get("champion") or "the earlier model"
-        return f"It did not become the champion: the scores come from {earlier}.{why}"
+        earlier = promotion.get("champion")
+        from_whom = f"the scores come from {earlier}" if earlier else "nobody is scored"
+        return f"It did not become the champion: {from_whom}.{why}"
     return str(champion) if champion else ""
 
 

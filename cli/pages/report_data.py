@@ -59,7 +59,9 @@ def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | 
     batch_id, extract_date = summary["batch_id"], summary["extract_date"]
     published = "gold" in summary.get("counts", {})
     shown = summary
-    if record and record.extract_date.isoformat() != extract_date:
+    # Of the latest published extract; the model may have learned from earlier ones.
+    scored = summary.get("scored_extract_date")
+    if record and (scored or record.extract_date.isoformat()) != extract_date:
         # A late, older extract changes nothing online: those figures speak of the latest one.
         later = {"online_verified", "scored"}
         counts = {name: n for name, n in summary["counts"].items() if name not in later}
@@ -71,9 +73,7 @@ def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | 
         rejected_rows=_rejected_rows(spark, batch_id),
         churn_by={name: _churn_by(spark, column, extract_date) for name, column in GROUPS.items()},
         evaluations=evaluations(record) if record else (),
-        top_customers=_top_customers(spark, summary["model"], record)
-        if record and published
-        else (),
+        top_customers=_top_customers(spark, summary, record) if record and published else (),
     )
 
 
@@ -193,7 +193,7 @@ def _curves(curves: dict[str, list[dict[str, Any]]]) -> Curves:
 
 
 def _top_customers(
-    spark: SparkSession, model: dict[str, Any], record: ModelRecord
+    spark: SparkSession, summary: dict[str, Any], record: ModelRecord
 ) -> tuple[CustomerAtRisk, ...]:
     """Those with the highest risk, as the champion sees it, who have not left yet."""
     rows = query(
@@ -207,8 +207,8 @@ def _top_customers(
             and scores.extract_date = :day and customers.extract_date = :day
         order by probability desc, customer_id limit :most
         """,
-        version=model.get("promotion", {}).get("champion") or record.version,
-        day=record.extract_date,
+        version=summary["model"].get("promotion", {}).get("champion") or record.version,
+        day=summary.get("scored_extract_date") or record.extract_date,
         most=AT_RISK_SHOWN,
     )
     return tuple(

@@ -1,6 +1,7 @@
-"""Who wrote what into a table, when, and in which run."""
+"""Who wrote what into a table, when, and in which run; and who made which model champion."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,8 +17,11 @@ from lakehouse.sequences import query_sequence
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query
+from trainer import registry
 
 PUBLICATIONS = "gold.publications"
+# No table, which have a schema before the name.
+CHAMPION = "champion"
 # The publications of a table that has no versions of its own: the last one of a date is in gold.
 PUBLISHED_BEFORE = f"""
 select extract_date, batch_id, run_id, published_at, customers,
@@ -32,11 +36,13 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
     """What was written into a table, the latest first: time, run, user, operation, rows.
 
     Of a Delta table its versions, as far back as its log is kept; of a published one (Parquet) its
-    publications, all of them.
+    publications, all of them. Of `champion`, which is no table, the models that became it.
 
     Raises:
         Unusable: there is no such table, or it is a view.
     """
+    if table == CHAMPION:
+        return {"table": table, "written": _champions(settings)}
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
         known = known_tables(spark)
@@ -48,6 +54,12 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
             )
         written = _publications(spark) if table in PUBLISHED else _versions(spark, table)
     return {"table": table, "written": written}
+
+
+def _champions(settings: Settings) -> Rows:
+    """The latest first; `how` is `train`, `promote` (by hand) or `rollback`."""
+    now = registry.reign(settings)
+    return [asdict(each) for each in reversed(now.changes if now else ())]
 
 
 def _publications(spark: SparkSession) -> Rows:
@@ -104,9 +116,16 @@ def _in_words(moment: datetime) -> str:
 
 def history_lines(found: Mapping[str, Any]) -> list[str]:
     """Lines for people."""
+    if found["table"] == CHAMPION and found["written"]:
+        return [CHAMPION, *map(_champion_line, found["written"])]
     if not found["written"]:
         return [f"{found['table']}: nothing was written yet"]
     return [found["table"], *map(_line, found["written"])]
+
+
+def _champion_line(each: Mapping[str, Any]) -> str:
+    by = f" by {each['user']}" if each["user"] else ""
+    return f"  {each['time']}  {each['version']}  {each['how']}{by}: {each['reason']}"
 
 
 def _line(each: Mapping[str, Any]) -> str:

@@ -24,8 +24,8 @@ from cli.pages.model_page import model_page
 from lakehouse.errors import ChurnError, Unavailable
 from lakehouse.settings import PROJECT, Settings
 from lakehouse.whole_files import written_whole
-from trainer import promotion, registry, tracking
-from trainer.promotion import Decision
+from trainer import decisions, registry, tracking
+from trainer.decisions import Decision
 from trainer.record import ModelRecord
 
 
@@ -244,7 +244,7 @@ def test_what_is_half_there_or_lost_is_made_once_again(versions: Settings) -> No
 def test_a_decision_and_an_evaluation_come_later(versions: Settings) -> None:
     first = registry.versions(versions)[0]
     place = registry.folder(versions) / first
-    promotion.write(place, Decision(first, None, False, "it was not better"))
+    decisions.write(place, Decision(first, None, False, "it was not better"))
     evaluation = {"cross_validated": {"roc_auc": {"mean": 0.85, "low": 0.84}, "rounds": 5}}
     with written_whole(place / "evaluation.json") as draft:
         draft.write_text(json.dumps(evaluation))

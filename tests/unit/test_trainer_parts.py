@@ -41,6 +41,7 @@ LABEL = {
     "days_between": [31, 28],
     "rows": 100,
     "positives": 26,
+    "left_out": [],
 }
 
 
