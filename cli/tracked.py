@@ -4,6 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from cli.progress import Steps
+from lakehouse.errors import ChurnError
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:  # MLflow takes seconds to import: only where it is used
@@ -23,7 +24,17 @@ def follow_registry(
 ) -> None:
     """The step: log what MLflow lacks, remove what is gone, name the champion.
 
-    Call it under the run lock, and last: what does not answer is then all that is left to do.
+    Call it under the run lock, and last. All else is done then, and the next command that comes
+    here logs what is missing: an MLflow that does not answer is a warning and no fault.
+    """
+    try:
+        follow(settings, steps, opened)
+    except ChurnError as fault:
+        steps.say(f"warning: MLflow lacks what is new until the next command logs it. {fault}")
+
+
+def follow(settings: Settings, steps: Steps, opened: "Future[Store] | None" = None) -> None:
+    """The same, for who wants to know whether MLflow has all of it.
 
     Raises:
         lakehouse.errors.Unavailable: MLflow does not answer.

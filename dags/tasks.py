@@ -25,15 +25,20 @@ def run_id_of(dag_run: Any) -> str:
     return f"{dag_run.run_after:%Y%m%dT%H%M%SZ}-{tail}"
 
 
-def step(name: str) -> Callable[..., Summary]:
-    """What the task of that step calls: the function of that name in `cli.airflow.scheduled`."""
+def step(name: str, optional: bool = False) -> Callable[..., Summary]:
+    """What the task of that step calls: the function of that name in `cli.airflow.scheduled`.
+
+    What is `optional` is tried as often as any, and ends skipped where it did not succeed.
+    """
 
     def call(**context: Any) -> Summary:
         from cli.airflow import scheduled
 
         os.environ.update(parents_of(context["ti"]))
+        is_last_try = context["ti"].try_number > context["ti"].max_tries
         return in_airflows_terms(
-            lambda settings: getattr(scheduled, name)(settings, summary_so_far(context))
+            lambda settings: getattr(scheduled, name)(settings, summary_so_far(context)),
+            may_fail=optional and is_last_try,
         )
 
     call.__name__ = name
@@ -91,8 +96,11 @@ def summary_so_far(context: Any) -> Summary:
     return summary
 
 
-def in_airflows_terms(work: Callable[[Settings], Summary]) -> Summary:
-    """Do the work; a fault that would come again fails for good, another one is tried again."""
+def in_airflows_terms(work: Callable[[Settings], Summary], may_fail: bool = False) -> Summary:
+    """Do the work; a fault that would come again fails for good, another one is tried again.
+
+    With `may_fail` neither is a failure: the task is skipped, and its log says why.
+    """
     from cli.airflow.scheduled import NothingToDo
     from cli.faults import explained
     from cli.main import quiet_libraries
@@ -107,7 +115,10 @@ def in_airflows_terms(work: Callable[[Settings], Summary]) -> Summary:
         # Airflow's own log names no reason.
         print(nothing)
         raise AirflowSkipException from None
-    except (Unusable, GateRefused) as fault:
-        raise AirflowFailException(str(fault)) from None
     except ChurnError as fault:
+        if may_fail:
+            print(f"warning: skipped, all else is done. {fault}")
+            raise AirflowSkipException from None
+        if isinstance(fault, Unusable | GateRefused):
+            raise AirflowFailException(str(fault)) from None
         raise AirflowException(str(fault)) from fault

@@ -16,9 +16,10 @@ from cli import job, loads
 from cli.failed_tests import failing_rows
 from cli.job import Request, Run, lake
 from cli.progress import Steps
-from cli.tracked import follow_registry, opening
+from cli.tracked import follow
 from lakehouse import spark_server
 from lakehouse.errors import GateRefused, Unusable
+from lakehouse.run_lock import run_lock
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from seeds_loader import landing
@@ -160,11 +161,10 @@ def train_model(settings: Settings, summary: Summary) -> Summary:
 
 
 def score(settings: Settings, summary: Summary) -> Summary:
-    """Batch scores; then the run's report and summary, which are what this returns; then MLflow."""
+    """Batch scores; then the run's report and summary, which are what this returns."""
     from trainer.registry import find
 
-    steps = Steps(5)
-    opened = opening(settings)
+    steps = Steps(4)
     with lake(settings, "churn score", steps, summary["run_id"]) as spark:
         run = Run(settings, steps, dict(summary))
         later = summary["counts"]
@@ -177,9 +177,19 @@ def score(settings: Settings, summary: Summary) -> Summary:
         job.look_after(run, spark)
         with steps.step("report") as step:
             step.outcome = str(job.write_report(run, spark))
-        job.write_summary(run)
-        follow_registry(settings, steps, opened)
         return job.close(run, spark)
+
+
+def log_to_mlflow(settings: Settings, summary: Summary) -> Summary:
+    """MLflow brought to what the registry says: whatever it lacks, of earlier runs too.
+
+    Raises:
+        lakehouse.errors.Unavailable: it does not answer; nothing else waits for it.
+    """
+    steps = Steps(1)
+    with run_lock(settings, "churn train", steps.say):
+        follow(settings, steps)
+    return {"seconds": steps.seconds}
 
 
 def alert(settings: Settings, summary: Summary) -> Summary:
