@@ -233,6 +233,31 @@ def test_a_workbook_that_landed_is_run_once(scheduled: Scheduled, green: str) ->
 
 
 @pytest.mark.long
+def test_an_outage_of_mlflow_turns_nothing_red_and_is_made_up_for(
+    scheduled: Scheduled, green: str
+) -> None:
+    """Its file, embedded, is damaged: the task is tried as often as any, then skipped."""
+    airflow, folder = scheduled.airflow, scheduled.home.path / "mlflow"
+    before = airflow.tries(DAG, green, "log_to_mlflow")
+    away = folder.rename(folder.with_name("mlflow_away"))
+    folder.mkdir()
+    (folder / "mlflow.db").write_text("no database, but text long enough" * 50)
+    airflow.clear(DAG, green, "log_to_mlflow")
+    assert airflow.wait(DAG, green, seconds=400) == "success"
+    states = airflow.states(DAG, green)
+    assert states["log_to_mlflow"] == "skipped"
+    assert states["score"] == "success"
+    tries = airflow.tries(DAG, green, "log_to_mlflow")
+    assert tries == before + 3
+    assert "remove that folder" in airflow.log(DAG, green, "log_to_mlflow", tries)
+    shutil.rmtree(folder)
+    away.rename(folder)
+    airflow.clear(DAG, green, "log_to_mlflow")
+    assert airflow.wait(DAG, green) == "success"
+    assert airflow.states(DAG, green)["log_to_mlflow"] == "success"
+
+
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_the_scheduler_is_killed_at_any_step(
     scheduled: Scheduled, green: str, shared_data: Path

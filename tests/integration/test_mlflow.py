@@ -2,16 +2,21 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
+import psycopg
 import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from homes import BIN, Walked, quiet_port
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -20,7 +25,11 @@ from object_store import object_store
 from pyarrow import fs
 from test_sql_registry import database  # noqa: F401  a server of PostgreSQL
 
+from cli.airflow import scheduled
 from cli.pages.model_page import model_page
+from cli.progress import Steps
+from cli.tracked import follow_registry, opening
+from dags.tasks import in_airflows_terms
 from lakehouse.errors import ChurnError, Unavailable
 from lakehouse.settings import PROJECT, Settings
 from lakehouse.whole_files import written_whole
@@ -354,3 +363,85 @@ def test_versions_are_logged_to_a_server(versions: Settings, served: tuple[str, 
     assert followed(settings).champion == registry.champion_version(versions)
     assert followed(settings).logged == []
     assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
+
+
+# --- outages: the real server, away, hung, broken ------------------------------------------------
+
+
+@contextmanager
+def hung(served: tuple[str, str]) -> Iterator[None]:
+    """The server's process is stopped: it takes connections and answers nothing."""
+    port = int(served[0].rpartition(":")[2])
+    listening = (
+        each.pid
+        for each in psutil.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid
+    )
+    pid = next(listening)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def broken(database: dict[str, str]) -> Iterator[None]:  # noqa: F811
+    """A table of the server's is gone: it answers with status 500."""
+
+    def rename(name: str, to: str) -> None:
+        place = database["CHURN_REGISTRY_URL"]
+        with psycopg.connect(place, passfile=database["PGPASSFILE"]) as connection:
+            connection.execute(f"alter table {name} rename to {to}")
+
+    rename("experiments", "experiments_away")
+    try:
+        yield
+    finally:
+        rename("experiments_away", "experiments")
+
+
+@pytest.mark.parametrize("outage", ["away", "hung", "broken"])
+def test_an_outage_is_a_warning_and_made_up_for(  # long: one story
+    versions: Settings,
+    served: tuple[str, str],
+    database: dict[str, str],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    outage: str,
+) -> None:
+    address, password = served
+    settings = replace(versions, mlflow_url=address, mlflow_password=password)
+    # something is missing there
+    store = tracking.open_store(settings)
+    missing = followed(settings).champion
+    registered = store.client.get_model_version_by_alias("churn", "champion")
+    with tracking._logged_in(settings):
+        store.client.delete_model_version("churn", registered.version)
+    outages: dict[str, AbstractContextManager[None]] = {
+        "away": nullcontext(),
+        "hung": hung(served),
+        "broken": broken(database),
+    }
+    port = quiet_port()
+    asked = (
+        replace(settings, mlflow_url=f"http://127.0.0.1:{port}") if outage == "away" else settings
+    )
+    with outages[outage], monkeypatch.context() as within:
+        within.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        within.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        # as commands do: nothing is raised
+        follow_registry(asked, Steps(1), opening(asked))
+        said = capsys.readouterr().err
+        assert "warning: MLflow lacks what is new until the next command logs it" in said
+        assert str(asked.mlflow_url) in said
+        # as Airflow's task does: tried again, and skipped where that was the last try
+        environ = {"CHURN_HOME": str(asked.home), "CHURN_MLFLOW_URL": str(asked.mlflow_url)}
+        for name, value in {**environ, "CHURN_MLFLOW_PASSWORD": password}.items():
+            within.setenv(name, value)
+        with pytest.raises(AirflowException, match="logs what is missing"):
+            in_airflows_terms(lambda found: scheduled.log_to_mlflow(found, {}))
+        with pytest.raises(AirflowSkipException):
+            in_airflows_terms(lambda found: scheduled.log_to_mlflow(found, {}), may_fail=True)
+        assert str(asked.mlflow_url) in capsys.readouterr().out
+    assert followed(settings).logged == [missing]

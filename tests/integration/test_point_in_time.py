@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from test_promotion import QUICK
 
 from feature_repo.features import TTL
 from feature_repo.guests import own_sql_dialect, quietly
+from feature_repo.labels import count, observed_rows, plausible, read_pair_rules, read_pairs
 from feature_repo.materialize import apply
 from feature_repo.published import publications
 from feature_repo.store import store
@@ -332,6 +334,62 @@ def test_labels_and_features_are_those_of_the_reference(year: Year) -> None:
     )[0]
     assert ways["churned"] + ways["gone"] == label.positives
     assert ways["back"] > 10
+
+
+def test_an_extract_declared_to_be_of_others_is_not_learned_from(year: Year) -> None:
+    """The second month, once its verdict says so: the pair is the first and the third then."""
+    before, history = year.training_set(), publications(year.spark)
+    declared = history[1]
+    year.spark.sql(
+        "insert into audit.gate_results (run_id, batch_id, extract_date, rule, severity, verdict, "
+        "judged_at) select 'a test', batch_id, extract_date, 'customers_retained', 'error', "
+        "'expected', current_timestamp() from gold.publications "
+        f"where batch_id = '{declared.batch_id}'"
+    ).collect()
+    try:
+        training = year.training_set()
+        (left_out,) = training.label.left_out
+        assert left_out.extracts == [declared.extract_date.isoformat()]
+        assert declared.extract_date.isoformat() in training.label.reason
+        assert training.label.days_between[0] == sum(year.arrivals.days_between[:2])
+        assert declared.batch_id not in training.batches
+        assert declared.batch_id in training.published
+        assert training.signature != before.signature
+        # and an alert where it came last
+        seen = watch(year.settings, year.spark, read_rules(), history[:2])
+        assert seen is not None
+        assert [each.watched for each in seen.alerts] == ["training"]
+        # nor does it show who left of those foreseen
+        assert "realised churn" not in {each.watched for each in seen.figures}
+    finally:
+        year.spark.sql("delete from audit.gate_results where run_id = 'a test'").collect()
+    assert year.training_set().signature == before.signature
+
+
+def test_a_pair_of_other_customers_is_told_by_its_figures(year: Year) -> None:
+    """Their ids are others: everybody would be gone. The other pairs stay what they are."""
+    history = publications(year.spark)
+    labels = year.spark.table("gold.churn_labels")
+    others = labels.selectExpr(
+        f"if(extract_date = date '{history[1].extract_date}', concat('x', customer_id), "
+        "customer_id) as customer_id",
+        "event_timestamp",
+        "churned",
+    )
+    pairs = read_pairs(others, list(pairwise(history)))
+    assert [pair.retained for pair in pairs[:2]] == [0, 0]
+    assert all(pair.positives == pair.rows > 500 for pair in pairs[:2])
+    fit, left_out = plausible(pairs, read_pair_rules())
+    assert fit == pairs[2:]
+    assert [each.extracts for each in left_out] == [pair.dates for pair in pairs[:2]]
+    assert all("of other customers" in each.why for each in left_out)
+    counted = count(observed_rows(others, fit))
+    assert (counted.rows, counted.positives) == (
+        sum(pair.rows for pair in fit),
+        sum(pair.positives for pair in fit),
+    )
+    first = year.training_set().label.days_between
+    assert first == [pair.days for pair in pairs]
 
 
 @pytest.mark.parametrize("place", ["UTC", WEST])

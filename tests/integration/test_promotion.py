@@ -9,14 +9,16 @@ from homes import Home
 from pyspark.sql.connect.session import SparkSession
 from test_trainer import FEATURES, a_training_set, gold_rows, ignore
 
-from lakehouse import spark_server
+from feature_repo.labels import OBSERVED, Label
+from lakehouse import commits, spark_server
 from lakehouse.errors import Unusable
 from lakehouse.settings import Settings
 from lakehouse.sql import query
-from trainer import registry
+from trainer import promotion, registry
 from trainer.parameters import Parameters, read_parameters
 from trainer.score import score
 from trainer.train import Training, train_on
+from trainer.watch import read_rules, watch
 
 # The kind that wins on this workbook, and little of the other one: it takes most of the time.
 QUICK = read_parameters().with_settings("gradient_boosted_trees", max_iter=1)
@@ -110,6 +112,32 @@ def test_who_learned_from_a_replaced_load_goes_without_having_to_be_beaten(
     after = contest.enter("of its restatement", batches=("b",), published=("b",))
     assert after.decision.promoted
     assert "replaced since" in after.decision.reason
+
+
+def test_a_model_of_another_question_waits_until_a_person_promotes_it(contest: Contest) -> None:
+    """The same rows under another label: nothing can be compared, and nobody takes over."""
+    before = contest.champion
+    label = Label(OBSERVED, "what happened next", 2, [31], 7043, 1869)
+    challenger = contest.enter("observed", label=label)
+    assert (challenger.decision.promoted, challenger.decision.waits) == (False, True)
+    assert "from workbook to observed" in challenger.decision.reason
+    assert "churn promote" in challenger.in_words()
+    assert contest.champion == before
+    seen = watch(contest.settings, contest.spark, read_rules())
+    assert seen is not None
+    (alert,) = seen.alerts
+    assert (alert.watched, seen.champion) == ("promotion", before)
+    assert challenger.record.version in str(seen.proposal)
+    # trained again it waits again
+    assert contest.enter("observed", label=label).decision == challenger.decision
+    promotion.by_hand(contest.settings, challenger.record.version, "we ask who leaves next")
+    assert contest.champion == challenger.record.version
+    assert watch(contest.settings, contest.spark, read_rules()).alerts == ()
+    # a run does not undo it
+    again = contest.enter("observed", label=label)
+    assert (again.decision.promoted, again.decision.user) == (True, commits.user())
+    registry.roll_back(contest.settings)
+    assert contest.champion == before
 
 
 def test_a_rollback_brings_back_the_same_scores_and_stays(contest: Contest) -> None:
