@@ -17,7 +17,8 @@ from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.published import Publication
 from lakehouse.errors import ChurnError
-from lakehouse.sql import literal, query_table
+from lakehouse.sequences import VERDICTS, query_sequence
+from lakehouse.sql import literal
 from lakehouse.variables import DECLARED as PROJECT_FILE
 from lakehouse.variables import read_variables
 
@@ -347,14 +348,14 @@ def of_other_customers(spark: SparkSession) -> dict[str, str]:
     Published ones among them were declared in `expected_changes`; what was published first and
     failed when judged anew is still in gold, and learned from as little.
     """
-    rows = query_table(
+    rows = query_sequence(
         spark,
-        "audit.gate_results",
+        VERDICTS,
         f"""
         select batch_id, max(verdict) as verdict
         from (
-            select batch_id, rule, max_by(verdict, judged_at) as verdict
-            from audit.gate_results
+            select batch_id, rule, max_by(verdict, {VERDICTS.position}) as verdict
+            from {{rows}}
             where rule in ({literal(RETAINED)}, {literal(NEW)})
             group by batch_id, rule
         )

@@ -11,12 +11,14 @@ from lakehouse.sequences import PUBLICATIONS, query_sequence
 
 @dataclass(frozen=True)
 class Publication:
-    """A published extract; `created` is its load's time in UTC."""
+    """A published extract; `created` is its load's time in UTC, `place` its own among all
+    publications, in the order in which they were made."""
 
     batch_id: str
     extract_date: date
     created: datetime
     customers: int
+    place: int = 0
 
     @property
     def event_timestamp(self) -> datetime:
@@ -57,7 +59,8 @@ def publications(spark: SparkSession) -> list[Publication]:
         spark,
         PUBLICATIONS,
         f"""
-        select batch_id, extract_date, created_timestamp, customers
+        select batch_id, extract_date, created_timestamp, customers,
+            row_number() over (order by {PUBLICATIONS.position}) as place
         from {{rows}}
         order by extract_date, {PUBLICATIONS.position}
         """,
@@ -70,6 +73,7 @@ def publications(spark: SparkSession) -> list[Publication]:
             extract_date=row["extract_date"],
             created=row["created_timestamp"].astimezone(UTC),
             customers=row["customers"],
+            place=row["place"],
         )
         for row in of_date.values()
     ]

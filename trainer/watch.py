@@ -255,10 +255,10 @@ def _batches(extracts: Sequence[Publication]) -> str:
 def _observable(
     spark: SparkSession, history: Sequence[Publication]
 ) -> tuple[list[Pair], list[LeftOut]]:
-    """Of the last two extracts, and of the one that was loaded last and its neighbours: the pairs
+    """Of the last two extracts, and of the one published last with its neighbours: the pairs
     that churn can be observed in, and what is not learned from."""
     usable, left_out = taking_part(history, [], of_other_customers(spark))
-    newest = _loaded_last(history)
+    newest = max(history, key=lambda each: each.place)
     looked_at = [
         (first, second)
         for first, second in pairwise(usable)
@@ -269,16 +269,12 @@ def _observable(
     return fit, [*left_out, *implausible]
 
 
-def _loaded_last(history: Sequence[Publication]) -> Publication:
-    return max(history, key=lambda each: each.created)
-
-
 def _not_learned_from(
     history: Sequence[Publication], left_out: Sequence[LeftOut]
 ) -> Iterator[Figure]:
     """What the load that came last has brought that is not learned from; of earlier ones a model's
     record tells, and who has seen the alert is not told for ever."""
-    newest = _loaded_last(history).extract_date.isoformat()
+    newest = max(history, key=lambda each: each.place).extract_date.isoformat()
     for each in left_out:
         if newest in each.extracts:
             words = f"not learned from: {each.in_words()}"

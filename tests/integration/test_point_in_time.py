@@ -342,8 +342,8 @@ def test_an_extract_declared_to_be_of_others_is_not_learned_from(year: Year) -> 
     declared = history[1]
     year.spark.sql(
         "insert into audit.gate_results (run_id, batch_id, extract_date, rule, severity, verdict, "
-        "judged_at) select 'a test', batch_id, extract_date, 'customers_retained', 'error', "
-        "'expected', current_timestamp() from gold.publications "
+        "judged_at, verdict_number) select 'a test', batch_id, extract_date, 'customers_retained', "
+        "'error', 'expected', current_timestamp(), 1000000 from gold.publications "
         f"where batch_id = '{declared.batch_id}'"
     ).collect()
     try:
