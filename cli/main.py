@@ -268,9 +268,9 @@ def materialize(settings: Settings, whole: bool) -> None:
 @command
 def feast_ui(settings: Settings) -> None:
     """Feast's own site on the feature store, on loopback."""
-    from cli.pages.feature_ui import serve
+    from cli.pages.feature_ui import serve_feast_ui
 
-    serve(settings, _say)
+    serve_feast_ui(settings, _say)
 
 
 @features.command()
@@ -492,9 +492,9 @@ def serve(settings: Settings) -> None:
 @command
 def serve_mlflow(settings: Settings) -> None:
     """Serve MLflow's site on the models, on loopback, until interrupted."""
-    from cli.pages.mlflow_site import serve
+    from cli.pages.mlflow_site import serve_mlflow
 
-    serve(settings, _say)
+    serve_mlflow(settings, _say)
 
 
 @main.group("api-key")
@@ -570,15 +570,21 @@ def backup(settings: Settings, target: str) -> None:
 
 @main.command()
 @click.argument("source", metavar="BACKUP")
+@click.option(
+    "--require-signature",
+    is_flag=True,
+    help="End with 2 unless the key of this CHURN_HOME has signed BACKUP.",
+)
 @command
-def restore(settings: Settings, source: str) -> None:
+def restore(settings: Settings, source: str, require_signature: bool) -> None:
     """Put BACKUP back, onto an empty lake and CHURN_HOME.
 
     The lake may lie elsewhere than before.
     """
     from cli.upkeep import restore as restores
 
-    restored = restores.restore(settings, source, Steps(restores.STEPS))
+    steps = Steps(restores.STEPS)
+    restored = restores.restore(settings, source, steps, require_signature)
     click.echo(restores.closing_words(settings, restored))
 
 

@@ -51,4 +51,4 @@ def evaluation(version: Annotated[str, PathParameter(pattern=ID)]) -> FileRespon
 def _page(path: Path, otherwise: str) -> FileResponse:
     if not path.is_file():
         raise HTTPException(404, f"{path.name} is not there: {otherwise}")
-    return FileResponse(path, media_type="text/html")
+    return FileResponse(path, media_type="text/html", headers={"Cache-Control": "no-store"})

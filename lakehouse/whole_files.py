@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -34,7 +34,20 @@ def write_secret(path: Path, text: str) -> None:
 
 
 def generate_secret(path: Path) -> str:
-    """Return the secret that the file holds; the first call generates it."""
+    """Return the secret that the file holds; the first call generates it.
+
+    Of two that begin at once, one generates it and the other reads it.
+    """
     if not path.exists():
-        write_secret(path, secrets.token_urlsafe(24))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f".{secrets.token_hex(8)}.part")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                os.fchmod(descriptor, 0o600)
+                file.write(secrets.token_urlsafe(32))
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            draft.unlink()
     return path.read_text().strip()

@@ -7,6 +7,8 @@ import base64
 import sys
 import urllib.request
 
+from cli.pages.mlflow_site import mlflow_password
+from cli.pages.site_guard import USER
 from lakehouse.settings import LOOPBACK, Settings, read_settings
 
 ASKED = "api/2.0/mlflow/experiments/search?max_results=1"
@@ -19,7 +21,7 @@ def check(settings: Settings) -> None:
         OSError: it does not answer, or not well.
     """
     request = urllib.request.Request(f"http://{LOOPBACK}:{settings.mlflow_port}/{ASKED}")
-    login = base64.b64encode(f"admin:{settings.mlflow_password or ''}".encode()).decode()
+    login = base64.b64encode(f"{USER}:{mlflow_password(settings)}".encode()).decode()
     request.add_header("Authorization", f"Basic {login}")
     urllib.request.urlopen(request, timeout=15).close()
 

@@ -1,22 +1,27 @@
 """Serves the site on loopback, and beside its files a page that traces customers.
 
-A trace is customers' data: it is worked out when it is asked for and stands in no file. Whatever
-name a page elsewhere makes point at this machine (DNS rebinding), only requests that call it by a
-name of loopback are answered.
+A trace is customers' data: it is worked out when it is asked for and stands in no file. Reports and
+the front page tell of the customer base too: all of it is for who has the password.
 """
 
 import functools
-import http.server
-import re
+import sys
 import threading
 import traceback
-from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from cli.faults import explanation
+from cli.pages.site_guard import SiteGuard, say_login, serve, site_password
 from cli.pages.trace_page import Asked, form_page, trace_page
 from cli.runs import run_ids
 from cli.trace.trace import traced
@@ -24,9 +29,9 @@ from lakehouse.errors import ChurnError, Unavailable, Unusable
 from lakehouse.service import Say
 from lakehouse.settings import LOOPBACK, Settings
 
-LOOPBACK_NAME = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 TRACE = "/trace"
 LONGEST = 200
+WITHOUT_SCRIPT = ("runs/", "models/")
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -43,24 +48,43 @@ def serve_site(settings: Settings, folder: Path, say: Say) -> None:
     Raises:
         Unavailable: the port is taken.
     """
-    port = settings.docs_port
-    traces = Traces(settings, say)
-    handler = functools.partial(Handler, directory=str(folder), trace=traces.answer)
-    try:
-        server = http.server.ThreadingHTTPServer((LOOPBACK, port), handler)
-    except OSError as fault:
-        raise Unavailable(
-            f"Port {port} for the docs site is taken: {fault}",
-            where=f"{LOOPBACK}:{port}",
-            remedy="set CHURN_DOCS_PORT to a free port",
-        ) from fault
-    with server:
-        say(f"the docs are at http://{LOOPBACK}:{port} (Ctrl-C ends)")
-        say(f"customers are traced at http://{LOOPBACK}:{port}{TRACE}")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            say("stopped")
+    guarded = SiteGuard(application(settings, folder, say), site_password(settings), read_only=True)
+    say_login(settings, say)
+    say(f"customers are traced at http://{LOOPBACK}:{settings.docs_port}{TRACE}")
+    serve(guarded, "the docs site", "CHURN_DOCS_PORT", settings.docs_port, say)
+
+
+def application(settings: Settings, folder: Path, say: Say) -> Starlette:
+    """The folder's files, and the trace."""
+    trace = functools.partial(_trace, Traces(settings, say))
+    return Starlette(
+        routes=[
+            Route(TRACE, trace, methods=["GET"]),
+            Mount("/", PrivateFiles(directory=folder, html=True)),
+        ]
+    )
+
+
+class PrivateFiles(StaticFiles):
+    """Files that no browser keeps: another user may come to see what it kept.
+
+    Reports may be restored from a backup that somebody wrote: none of them runs a script.
+    """
+
+    async def get_response(self, path: str, scope: Any) -> Response:
+        """A file, that it has not changed, or that there is none."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = HEADERS["Cache-Control"]
+        if path.startswith(WITHOUT_SCRIPT):
+            response.headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"]
+        return response
+
+
+async def _trace(traces: "Traces", request: Request) -> Response:
+    status, page = await run_in_threadpool(traces.answer, request.url.query)
+    # Without the query: a customer's id is nobody's business in a log.
+    print(f"{request.method} {TRACE} {status.value}", file=sys.stderr, flush=True)
+    return HTMLResponse(page, status.value, HEADERS)
 
 
 class Traces:
@@ -104,48 +128,3 @@ def _status(fault: ChurnError) -> HTTPStatus:
 
 def _in_words(fault: ChurnError) -> list[str]:
     return [fault.what, f"where: {fault.where}", f"what to do: {fault.remedy}"]
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """The folder's files, and the trace."""
-
-    def __init__(self, *arguments: Any, trace: Callable[[str], Answer], **options: Any) -> None:
-        self._trace = trace
-        super().__init__(*arguments, **options)
-
-    def send_head(self) -> Any:
-        """Answers GET and HEAD with a file's head; what is no file is answered in full here."""
-        place = urlsplit(self.path)
-        if not is_loopback(self.headers.get("Host", "")):
-            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "This site is for this machine alone")
-            return None
-        if place.path.rstrip("/") != TRACE:
-            return super().send_head()
-        self._send_page(*self._trace(place.query))
-        return None
-
-    def _send_page(self, status: HTTPStatus, text: str) -> None:
-        content = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(content)))
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def end_headers(self) -> None:
-        """Every answer is taken for what it says it is."""
-        self.send_header("X-Content-Type-Options", "nosniff")
-        super().end_headers()
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """A line without the query: a customer's id is nobody's business in a log."""
-        shown = code.value if isinstance(code, HTTPStatus) else code
-        self.log_message("%s %s %s", self.command, urlsplit(self.path).path, shown)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a Host header calls this machine by a name of loopback."""
-    return LOOPBACK_NAME.fullmatch(host) is not None

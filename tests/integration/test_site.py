@@ -20,6 +20,7 @@ from homes import BIN, Walked, quiet_port
 from playwright.sync_api import Page, expect, sync_playwright
 
 from cli.pages.front_page import FrontPage, front_page
+from cli.pages.site_guard import USER, site_password
 from feature_repo.declared import read_features
 from lakehouse.service import answers_on
 from lakehouse.settings import PROJECT
@@ -57,6 +58,7 @@ class Site:
 
     address: str
     folder: Path
+    login: tuple[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,8 @@ def site(walked: Walked, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
             while not answers_on(port):
                 assert served.poll() is None and time.monotonic() < deadline, log.read_text()
                 time.sleep(0.2)
-            yield Site(f"http://127.0.0.1:{port}", walked.home.path / "site")
+            login = (USER, site_password(walked.home.settings))
+            yield Site(f"http://127.0.0.1:{port}", walked.home.path / "site", login)
         finally:
             served.terminate()
             served.wait(30)
@@ -91,14 +94,19 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def opened(browser: Any) -> Iterator[Callable[..., Page]]:
+def opened(browser: Any, walked: Walked) -> Iterator[Callable[..., Page]]:
     """Opens pages; at the end, that none of them asked anybody but loopback."""
     asked: list[str] = []
     contexts = []
+    login = {"username": USER, "password": site_password(walked.home.settings)}
 
     def open_page(url: str, width: int = DESK, scheme: str = "light") -> Page:
         contexts.append(
-            browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            browser.new_context(
+                viewport={"width": width, "height": 900},
+                color_scheme=scheme,
+                http_credentials=login,
+            )
         )
         page: Page = contexts[-1].new_page()
         page.on("request", lambda request: asked.append(request.url))
@@ -158,7 +166,7 @@ def test_the_links_of_the_front_page_resolve(site: Site, opened: Callable[..., P
     inside = [link for link in links if not link.startswith("http")]
     assert {"dbt/index.html"} < set(inside)
     for link in inside:
-        answer = httpx.get(urljoin(site.address + "/", link))
+        answer = httpx.get(urljoin(site.address + "/", link), auth=site.login)
         assert answer.status_code == 200 and answer.text.startswith("<!"), link
     # The others are servers of this machine, which may be up or not.
     outside = {urlsplit(link).hostname for link in links if link.startswith("http")}

@@ -4,6 +4,7 @@ The workbook is read by openpyxl, tables by pyarrow from the files that Delta's 
 names, Redis as bytes by Feast's own messages, the model from the pipeline that Spark saved.
 """
 
+import base64
 import json
 import math
 import random
@@ -27,6 +28,7 @@ from homes import Home, Walked, served
 from monthly import restated, tables_only
 from playwright.sync_api import Page, expect, sync_playwright
 
+from cli.pages.site_guard import USER, site_password
 from cli.trace.past import moment_of
 from cli.trace.read import read_hops
 from cli.trace.trace import Tracing
@@ -545,10 +547,11 @@ serve_site(read_settings(), Path(sys.argv[1]), print)
 
 
 @pytest.fixture(scope="module")
-def browser_page() -> Iterator[Page]:
+def browser_page(walked: Walked) -> Iterator[Page]:
+    login = {"username": USER, "password": site_password(walked.home.settings)}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser.new_page()
+        yield browser.new_page(http_credentials=login)
         browser.close()
 
 
@@ -595,15 +598,18 @@ def fits(page: Page) -> None:
     assert wide <= 0
 
 
-def test_the_page_is_for_this_machine_alone(site: str) -> None:
+def test_the_page_is_for_this_machine_alone(site: str, walked: Walked) -> None:
     import http.client
 
     port = int(site.rpartition(":")[2])
+    login = f"{USER}:{site_password(walked.home.settings)}"
+    authorization = f"Basic {base64.b64encode(login.encode()).decode()}"
 
     def ask(path: str, host: str, method: str = "GET") -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.putrequest(method, path, skip_host=True)
         connection.putheader("Host", host)
+        connection.putheader("Authorization", authorization)
         connection.endheaders()
         return connection.getresponse()
 

@@ -3,9 +3,6 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import pytest
-
-from cli.pages.site_server import is_loopback
 from cli.trace.past import chained
 from cli.trace.rules import changes, standardised
 from lakehouse import sequences
@@ -123,24 +120,3 @@ def test_the_models_are_chained_with_their_tables_replaced() -> None:
     assert "select customers.id from traced_faulty_rows as customers" in sql
     assert r"_batch_id in ('it\'s') and _row_number in (2, 3)" in sql
     assert "silver." not in sql
-
-
-@pytest.mark.parametrize(
-    ("host", "is_ours"),
-    [
-        ("127.0.0.1", True),
-        ("localhost:8081", True),
-        ("LOCALHOST", True),
-        ("[::1]:8081", True),
-        ("", False),
-        ("evil.example", False),
-        ("localhost.evil.example", False),
-        ("127.0.0.1.evil.example:8081", False),
-        ("localhost@evil.example", False),
-        ("evil.example@localhost", False),
-        ("0.0.0.0", False),
-        ("[::1", False),
-    ],
-)
-def test_only_names_of_loopback_are_answered(host: str, is_ours: bool) -> None:
-    assert is_loopback(host) == is_ours
