@@ -85,6 +85,24 @@ def dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
         )
 
 
+def make_views(settings: Settings) -> list[str]:
+    """Make all views of the project; returns their names.
+
+    Raises:
+        ChurnError: dbt could not make one.
+    """
+    os.environ.update(settings.for_dbt())
+    answer = _invoke(settings, ["run", "--select", "config.materialized:view"], lambda *_: None)
+    if not answer.success:
+        message = answer.exception or next(each.message for each in answer.result if each.message)
+        raise ChurnError(
+            f"dbt could not make a view: {_first_lines(str(message))}",
+            where=f"{settings.home}/logs/dbt/dbt.log",
+            remedy="correct what the message names",
+        )
+    return [f"{each.node.schema}.{each.node.alias}" for each in answer.result.results]
+
+
 def compiled_models(settings: Settings, names: Sequence[str]) -> dict[str, str]:
     """The SQL of models as a build of this checkout would run it, by name; nothing is built.
 

@@ -1,7 +1,8 @@
 """What the metastore knows, told in words of its own, so that another one can be taught it.
 
 A metastore is Derby's files or a PostgreSQL database, and holds absolute addresses; neither is
-copied. Places are told relative to the lake.
+copied. Places are told relative to the lake. No statement is kept: names, types and places are, and
+whoever makes the tables again writes the statements.
 """
 
 import json
@@ -9,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from pyspark.errors import AnalysisException
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.errors import ChurnError
@@ -17,6 +17,8 @@ from lakehouse.sql import literal, query
 from lakehouse.storage import Storage, path_of, path_told
 
 DELTA, VIEW = "delta", "view"
+# What `make` can write a statement for; others have options of their own.
+MADE = (DELTA, "parquet", "orc")
 # What `describe` says of a table follows its columns, below this heading.
 DETAILS = "# Detailed Table Information"
 
@@ -30,18 +32,30 @@ class Partition:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table or view. `create` makes it; a table's place in the lake is to be added.
+class Column:
+    """A column of a table, by its name, its type as SQL writes it, and its comment."""
 
-    `partitions` of a table that is not Delta's: their folders may have any names, and only the
-    metastore knows them. A Delta table's own log knows all of it.
+    name: str
+    type: str
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or view, and its place in the lake; a view has none.
+
+    `columns`, `partitioned_by` and `partitions` of a table that is not Delta's: its folders may
+    have any names, and only the metastore knows them. A Delta table's own log knows all of it.
+    `definition` of a view is for people alone.
     """
 
     name: str
     provider: str
-    create: str
     place: str | None
+    columns: tuple[Column, ...] = ()
+    partitioned_by: tuple[str, ...] = ()
     partitions: tuple[Partition, ...] = ()
+    definition: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,7 @@ def read(spark: SparkSession, lake: Storage) -> Catalogue:
             elsewhere.append(name)
         else:
             tables.append(_table(spark, name, described[name], place, lake))
-    tables += [Table(name, VIEW, _create(spark, name), None) for name in views]
+    tables += [Table(name, VIEW, None, definition=_definition(spark, name)) for name in views]
     return Catalogue(schemas, tuple(tables), tuple(elsewhere))
 
 
@@ -105,21 +119,21 @@ def delta_tables(spark: SparkSession, schemas: Sequence[str]) -> list[str]:
 
 
 def make(spark: SparkSession, catalogue: Catalogue, lake_uri: str) -> None:
-    """Teach the metastore what it does not know yet, the files being there.
+    """Teach the metastore the tables that it does not know yet, the files being there.
 
-    Tables are external, since a place is named: a drop keeps the files.
+    Tables are external, since a place is named: a drop keeps the files. Views are the project's to
+    make, and tables of providers with options of their own their owner's.
     """
     for schema, place in catalogue.schemas.items():
-        spark.sql(f"create schema if not exists {schema} location {_address(lake_uri, place)}")
+        spark.sql(f"create schema if not exists `{schema}` location {_address(lake_uri, place)}")
     for table in catalogue.tables:
-        if table.place is not None:
+        if table.place is not None and table.provider in MADE:
             _make_table(spark, table, lake_uri, table.place)
-    _make_views(spark, [each for each in catalogue.tables if each.place is None])
 
 
 def _make_table(spark: SparkSession, table: Table, lake_uri: str, place: str) -> None:
     if not spark.catalog.tableExists(table.name):
-        spark.sql(f"{table.create} location {_address(lake_uri, place)}")
+        spark.sql(f"{creation(table)} location {_address(lake_uri, place)}")
     for partition in table.partitions:
         spark.sql(
             f"alter table {table.name} add if not exists partition ({_which(partition.values)}) "
@@ -127,22 +141,17 @@ def _make_table(spark: SparkSession, table: Table, lake_uri: str, place: str) ->
         )
 
 
-def _make_views(spark: SparkSession, views: Sequence[Table]) -> None:
-    """Views may read views: what can't be made yet is tried again after the others."""
-    while views:
-        left = [each for each in views if not _is_made(spark, each)]
-        if len(left) == len(views):
-            spark.sql(left[0].create)  # says what is wrong with it
-        views = left
-
-
-def _is_made(spark: SparkSession, view: Table) -> bool:
-    try:
-        if not spark.catalog.tableExists(view.name):
-            spark.sql(view.create)
-    except AnalysisException:
-        return False
-    return True
+def creation(table: Table) -> str:
+    """The statement that makes a table, up to its place."""
+    columns = ", ".join(
+        f"`{each.name}` {each.type}{f' comment {literal(each.comment)}' if each.comment else ''}"
+        for each in table.columns
+    )
+    by = ", ".join(f"`{each}`" for each in table.partitioned_by)
+    return (
+        f"create table {table.name}{f' ({columns})' if columns else ''} using {table.provider}"
+        f"{f' partitioned by ({by})' if by else ''}"
+    )
 
 
 def row_counts(spark: SparkSession, tables: Sequence[str]) -> dict[str, int]:
@@ -172,15 +181,20 @@ def _table(
     spark: SparkSession, name: str, details: dict[str, str], place: str, lake: Storage
 ) -> Table:
     if details["Provider"] == DELTA:
-        return Table(name, DELTA, f"create table {name} using delta", place)
-    # An external table's statement names its place, a managed one's does not.
-    create = _create(spark, name).replace(f"LOCATION {literal(details['Location'])}", "")
-    partitions = tuple(_partitions(spark, name, lake)) if "Partition Provider" in details else ()
-    return Table(name, details["Provider"], create, place, partitions)
+        return Table(name, DELTA, place)
+    columns = spark.catalog.listColumns(name)
+    return Table(
+        name,
+        details["Provider"],
+        place,
+        tuple(Column(each.name, each.dataType, each.description or "") for each in columns),
+        tuple(each.name for each in columns if each.isPartition),
+        tuple(_partitions(spark, name, lake)) if "Partition Provider" in details else (),
+    )
 
 
-def _create(spark: SparkSession, name: str) -> str:
-    statement: str = query(spark, f"show create table {name}")[0]["createtab_stmt"]
+def _definition(spark: SparkSession, view: str) -> str:
+    statement: str = query(spark, f"show create table {view}")[0]["createtab_stmt"]
     return statement.strip()
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from cli.upkeep.backup_layout import (
     parts,
     write_small,
 )
+from cli.upkeep.backup_signature import signed
 from lakehouse import catalogue
 from lakehouse.copies import FileCopy, copy_file, set_time, side_by_side
 from lakehouse.errors import Unusable, disk_full
@@ -77,7 +79,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
             size = sum(each.size for each in files)
             step.outcome = f"{len(files):,} files, {in_words(size)}"
         with steps.step("seal") as step:
-            seal = Seal(
+            plain = Seal(
                 format=FORMAT,
                 time=now.isoformat(timespec="seconds"),
                 lake=settings.lake_uri,
@@ -86,7 +88,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
                 files=len(files),
                 bytes=size,
             )
-            _seal(settings, place, known, files, seal)
+            seal = _seal(settings, place, known, files, plain)
             step.outcome = f"{address}/{name}"
     return f"{address}/{name}", seal
 
@@ -173,14 +175,17 @@ def _seal(
     known: catalogue.Catalogue,
     files: list[FileCopy],
     seal: Seal,
-) -> None:
-    """Write what is no copy of a file; what makes it a backup comes last."""
+) -> Seal:
+    """Write what is no copy of a file; what makes it a backup comes last, signed."""
     from feature_repo.registered import registered
 
-    write_small(place, METASTORE, as_json(known))
-    write_small(place, REGISTRY, registered(settings))
-    write_small(place, FILES, as_json(files))
-    write_small(place, SEAL, as_json(seal))
+    beside = {METASTORE: as_json(known), REGISTRY: registered(settings), FILES: as_json(files)}
+    for name, content in beside.items():
+        write_small(place, name, content)
+    hashes = {name: sha256(content).hexdigest() for name, content in beside.items()}
+    sealed = signed(settings, replace(seal, contents=hashes))
+    write_small(place, SEAL, as_json(sealed))
+    return sealed
 
 
 def _belongs(part: str, name: str) -> bool:

@@ -5,18 +5,18 @@ home/<part>/…    what of CHURN_HOME can't be made again
 metastore.json   schemas, tables, views, partitions
 registry.pb      Feast's registry
 files.json       every file above, with size, time and SHA-256
-backup.json      written last: a folder without it is no backup
+backup.json      hashes of the three, signed by the home; written last: without it, no backup
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lakehouse.catalogue import Catalogue, Partition, Table
+from lakehouse.catalogue import Catalogue
 from lakehouse.copies import FileCopy
-from lakehouse.errors import Unusable
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, is_folder, storage
 from trainer import registry
@@ -27,13 +27,27 @@ LAKE = "lake"
 PRIVATE = "_"
 # Of CHURN_HOME, by folder. Everything else there is a secret, a server's own, or can be made again.
 HOME = ("landed", "lineage", "models", "runs")
-FORMAT = 1
+FORMAT = 2
+# Of the first, statements stood in metastore.json, and nothing was signed.
+READABLE = (1, FORMAT)
 NAMED = 5
+
+
+class Signature(StrEnum):
+    """Whether a backup is as this home wrote it, as far as can be known."""
+
+    OWN = "signed by this home"
+    OTHER = "signed by another home: who may have changed it can't be told here"
+    NONE = "not signed: an earlier version of the project made it, or somebody took the signature"
 
 
 @dataclass(frozen=True)
 class Seal:
-    """backup.json: when (UTC) and of which lake and version of the project; rows by table."""
+    """backup.json: when (UTC) and of which lake and version of the project; rows by table.
+
+    `contents`: the SHA-256 of each file beside it, so that `hmac`, made with the key of that name,
+    covers all of the backup. Backups of format 1 have none of the three.
+    """
 
     format: int
     time: str
@@ -42,6 +56,9 @@ class Seal:
     rows: dict[str, int]
     files: int
     bytes: int
+    contents: dict[str, str] = field(default_factory=dict)
+    key: str = ""
+    hmac: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,7 @@ class Backup:
     files: tuple[FileCopy, ...]
     catalogue: Catalogue
     registry: bytes
+    signature: Signature
 
 
 def address_of(given: str) -> str:
@@ -91,32 +109,6 @@ def as_json(value: Any) -> bytes:
     return f"{json.dumps(plain, indent=1)}\n".encode()
 
 
-def read_backup(settings: Settings, address: str) -> Backup:
-    """The backup at an address.
-
-    Raises:
-        Unusable: there is none, or it is not whole.
-        lakehouse.errors.Unavailable: the object store does not answer.
-    """
-    place = storage(settings, address)
-    seal = Seal(**_sealed(place, address))
-    known = _read(place, address, METASTORE, json.loads)
-    backup = Backup(
-        address=address,
-        place=place,
-        seal=seal,
-        files=tuple(FileCopy(**each) for each in _read(place, address, FILES, json.loads)),
-        catalogue=Catalogue(
-            known["schemas"],
-            tuple(_table(each) for each in known["tables"]),
-            tuple(known["elsewhere"]),
-        ),
-        registry=_read(place, address, REGISTRY, bytes),
-    )
-    _hold_whole(backup)
-    return backup
-
-
 def backups_below(place: Storage) -> tuple[list[str], list[str]]:
     """Names of the backups right below a place, and of folders that a broken one left."""
     whole, broken = [], []
@@ -127,58 +119,3 @@ def backups_below(place: Storage) -> tuple[list[str], list[str]]:
         elif names and names <= {LAKE, "home", METASTORE, REGISTRY, FILES}:
             broken.append(folder.base_name)
     return whole, broken
-
-
-def _sealed(place: Storage, address: str) -> dict[str, Any]:
-    if SEAL not in {each.base_name for each in place.children()}:
-        below, _ = backups_below(place)
-        named = f"; the latest there is {address}/{below[-1]}" if below else ""
-        raise Unusable(
-            f"This is no backup, or one that broke off: it has no {SEAL}",
-            where=address,
-            remedy=f"name a folder that `churn backup` wrote to its end{named}",
-        )
-    seal: dict[str, Any] = _read(place, address, SEAL, json.loads)
-    if seal.get("format") != FORMAT:
-        raise Unusable(
-            f"The backup is of format {seal.get('format')}; this version of the project reads "
-            f"format {FORMAT}",
-            where=f"{address}/{SEAL}",
-            remedy="restore it with the version of the project that made it: "
-            f"{seal.get('project', 'which it does not name')}",
-        )
-    return seal
-
-
-def _read(place: Storage, address: str, name: str, meaning: Callable[[bytes], Any]) -> Any:
-    try:
-        with place.files.open_input_stream(place.at(name).root) as source:
-            return meaning(source.read())
-    except (OSError, ValueError) as fault:
-        raise Unusable(
-            f"The backup is damaged, {name} can't be read: {fault}",
-            where=f"{address}/{name}",
-            remedy="restore another backup",
-        ) from fault
-
-
-def _table(fields: dict[str, Any]) -> Table:
-    partitions = tuple(Partition(**each) for each in fields["partitions"])
-    return Table(**{**fields, "partitions": partitions})
-
-
-def _hold_whole(backup: Backup) -> None:
-    """Every file is there, in its size; the content is looked at when it is copied."""
-    found = {
-        backup.place.name(each.path): each.size
-        for folder in (LAKE, "home")
-        for each in backup.place.at(folder).all_files()
-    }
-    wrong = [each.path for each in backup.files if found.get(each.path) != each.size]
-    if wrong:
-        raise Unusable(
-            f"The backup is not whole: {len(wrong)} of {len(backup.files)} files are missing or "
-            f"have another size ({', '.join(wrong[:NAMED])})",
-            where=backup.address,
-            remedy="restore another backup",
-        )

@@ -7,17 +7,28 @@ already stays.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pyarrow.fs import FileInfo
 from pyspark.sql.connect.session import SparkSession
 
+from cli.build import make_views
 from cli.job import lake, prove_online
 from cli.progress import Step, Steps, in_words
 from cli.tracked import follow_registry
-from cli.upkeep.backup_layout import HOME, NAMED, PRIVATE, Backup, address_of, parts, read_backup
+from cli.upkeep.backup_layout import (
+    HOME,
+    NAMED,
+    PRIVATE,
+    Backup,
+    Signature,
+    address_of,
+    parts,
+)
+from cli.upkeep.backup_reader import check_contents, read_backup
+from cli.upkeep.backup_signature import key_file
 from lakehouse import catalogue
 from lakehouse.copies import FileCopy, copy_file, is_there, set_time, side_by_side
 from lakehouse.errors import ChurnError, Unusable
@@ -27,7 +38,7 @@ from lakehouse.storage import Storage, storage
 from lakehouse.whole_files import written_whole
 from trainer import registry
 
-STEPS = 7
+STEPS = 9
 # Folders of CHURN_HOME that must be empty.
 FILLED = (*HOME, "registry")
 
@@ -41,15 +52,19 @@ class Restored:
     champion: str | None
 
 
-def restore(settings: Settings, source: str, steps: Steps) -> Restored:
+def restore(
+    settings: Settings, source: str, steps: Steps, require_signature: bool = False
+) -> Restored:
     """Restore the backup at `source`.
+
+    `require_signature`: only one that this home's key has signed.
 
     Raises:
         lakehouse.errors.Unusable: it is no backup, or lake, home or metastore are not empty;
             nothing was touched.
         lakehouse.errors.ChurnError: what was restored is not what was backed up.
     """
-    backup = read_backup(settings, address_of(source))
+    backup = _checked(settings, address_of(source), steps, require_signature)
     purpose = f"churn restore {backup.address}"
     with run_lock(settings, purpose, steps.say, restores=True):
         goes_on = _goes_on(settings, backup, steps)
@@ -62,6 +77,24 @@ def restore(settings: Settings, source: str, steps: Steps) -> Restored:
             restored = _restored(settings, spark, backup, steps)
         restoring_file(settings).unlink()
     return restored
+
+
+def _checked(settings: Settings, address: str, steps: Steps, require_signature: bool) -> Backup:
+    """The backup, with everything looked at; only reads."""
+    with steps.step("check") as step:
+        backup = read_backup(settings, address)
+        if backup.signature is not Signature.OWN:
+            if require_signature:
+                raise Unusable(
+                    f"The backup is {backup.signature}",
+                    where=f"{address}/backup.json",
+                    remedy=f"bring the key of the home that made it to {key_file(settings)}; or "
+                    "leave --require-signature out, if nobody else can write to that place",
+                )
+            step.say(f"warning: the backup is {backup.signature}")
+        check_contents(backup, step.advance)
+        step.outcome = f"{len(backup.files):,} files are what the backup says; {backup.signature}"
+    return backup
 
 
 def _goes_on(settings: Settings, backup: Backup, steps: Steps) -> bool:
@@ -126,10 +159,18 @@ def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: St
         step.outcome = f"{copied:,} files, {in_words(backup.seal.bytes)}"
     with steps.step("tables") as step:
         catalogue.make(spark, backup.catalogue, settings.lake_uri)
-        _hold_complete(spark, backup)
+        left_out = [
+            each.name
+            for each in backup.catalogue.tables
+            if each.provider not in (*catalogue.MADE, catalogue.VIEW)
+        ]
+        for name in left_out:
+            step.say(f"warning: {name} is to be made by hand: its format has options of its own")
+        _hold_complete(spark, backup, left_out)
         champion = registry.champion(settings)
         rows = backup.seal.rows
         step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows, as in the backup"
+    _make_views(settings, backup, steps)
     online = _online(settings, spark, backup, steps)
     follow_registry(settings, steps)
     return Restored(backup, online, champion.version if champion else None)
@@ -172,9 +213,30 @@ def _part(file: FileCopy, targets: dict[str, Storage]) -> str:
     return max((each for each in targets if file.path.startswith(f"{each}/")), key=len)
 
 
-def _hold_complete(spark: SparkSession, backup: Backup) -> None:
-    rows = catalogue.row_counts(spark, list(backup.seal.rows))
-    for table, expected in backup.seal.rows.items():
+def _make_views(settings: Settings, backup: Backup, steps: Steps) -> None:
+    """Make the project's views, by its own declarations; those of others are named."""
+    with steps.step("views") as step:
+        try:
+            models = make_views(settings)
+        except ChurnError as fault:
+            # Tables of an earlier version may lack a column that the next build adds to them.
+            step.say(f"warning: the next `churn build` makes the views: {fault.what}")
+            return
+        known = {each.name for each in backup.catalogue.tables if each.provider == catalogue.VIEW}
+        for name in sorted(known - set(models)):
+            step.say(
+                f"warning: {name} is no view of the project; the backup's metastore.json has its "
+                "text: read it before you make it again"
+            )
+        step.outcome = f"{len(models)} views, as the project declares them"
+
+
+def _hold_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str]) -> None:
+    expected_rows = {
+        table: rows for table, rows in backup.seal.rows.items() if table not in left_out
+    }
+    rows = catalogue.row_counts(spark, list(expected_rows))
+    for table, expected in expected_rows.items():
         if rows[table] != expected:
             raise ChurnError(
                 f"{table} has {rows[table]:,} rows; when it was backed up it had {expected:,}",
@@ -213,7 +275,8 @@ def closing_words(settings: Settings, restored: Restored) -> str:
     online = "nothing" if restored.online is None else f"{restored.online:,} customers"
     return "\n".join(
         [
-            f"restored the backup of {seal.time}, made by version {seal.project}",
+            f"restored the backup of {seal.time}, made by version {seal.project}, "
+            f"{restored.backup.signature}",
             f"lake {settings.lake_uri}{moved}: {len(seal.rows)} tables, "
             f"{sum(seal.rows.values()):,} rows",
             f"{online} online; champion: {restored.champion or 'none'}",

@@ -18,6 +18,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from homes import Home, Homes, Walked
 from object_store import ObjectStore, object_store
 
+from cli.upkeep.backup_layout import Signature
+from cli.upkeep.backup_reader import read_backup
 from lakehouse import spark_server
 from lakehouse.catalogue import known_tables
 from lakehouse.sql import query
@@ -52,16 +54,18 @@ def backed_up(walked: Walked, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def restored(homes: Homes, backed_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Restored:
-    """First with a damaged file; then, with the file mended, to the end."""
+    """First with a damaged file; then, with the file mended, killed; then to the end."""
     lake = tmp_path_factory.mktemp("disk") / "another's lake"
     plain = homes.new("restored")
     home = Home(plain.path, {**plain.environ, "CHURN_LAKE_URI": str(lake)})
     file = next((backed_up / "lake" / "gold" / "churn_labels").rglob("*.parquet"))
     whole = file.read_bytes()
     file.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
-    of_damaged = home.churn("restore", backed_up, code=1).stderr
-    of_other_writer = home.churn("features", "materialize", code=2).stderr
+    of_damaged = home.churn("restore", backed_up, code=2).stderr
+    assert not lake.exists() and not (home.path / "lake").exists()
     file.write_bytes(whole)
+    kill_restore(home, backed_up, lambda _: any((lake / "bronze").rglob("*.parquet")))
+    of_other_writer = home.churn("features", "materialize", code=2).stderr
     return Restored(
         home, lake, of_damaged, of_other_writer, home.churn("restore", backed_up, code=0)
     )
@@ -127,7 +131,7 @@ def test_mlflow_is_made_again_from_the_models(restored: Restored, walked: Walked
     assert len(client.search_model_versions()) == 1
 
 
-def test_a_damaged_file_ends_the_restore_which_goes_on_when_it_is_mended(
+def test_a_damaged_file_is_refused_and_a_restore_that_was_killed_goes_on(
     restored: Restored, backed_up: Path
 ) -> None:
     assert "is not what was backed up" in restored.of_damaged
@@ -149,6 +153,15 @@ def test_a_restore_says_what_was_restored(
     assert f"{restored.lake}, which was {walked.home.path / 'lake'}" in said
     assert "7,043 customers online" in said
     assert f"champion: {walked.summary['model']['version']}" in said
+    assert "signed by another home" in said and "signed by another home" in restored.at_last.stderr
+
+
+def test_a_backup_is_signed_by_its_home(walked: Walked, backed_up: Path) -> None:
+    backup = read_backup(walked.home.settings, str(backed_up))
+    assert backup.signature is Signature.OWN
+    key = (walked.home.path / "secrets" / "backup_key").read_bytes()
+    assert not [name for name, text in files_below(backed_up).items() if key in text]
+    assert all(each.definition == "" for each in backup.catalogue.tables if each.place is not None)
 
 
 def test_every_table_is_equal_value_by_value(restored: Restored, walked: Walked) -> None:
@@ -312,7 +325,7 @@ def test_a_restore_that_is_killed_goes_on(homes: Homes, backed_up: Path, walked:
     home = homes.new("killed")
     bronze = home.path / "lake" / "bronze"
     kill_restore(home, backed_up, lambda said: any(bronze.rglob("*.parquet")))
-    kill_restore(home, backed_up, lambda said: "✓ 2/6 copy" in said)
+    kill_restore(home, backed_up, lambda said: "✓ 3/9 copy" in said)
     assert "going on" in home.churn("restore", backed_up).stderr
     assert all_rows(home) == all_rows(walked.home)
 

@@ -8,30 +8,39 @@ from types import SimpleNamespace
 
 import pytest
 from feast.protos.feast.core.Registry_pb2 import Registry
+from hostile_backups import seal_again
 from pyarrow import fs
 
 from cli.progress import Steps, in_words
 from cli.upkeep import backup_layout
 from cli.upkeep.backup import backup
-from cli.upkeep.backup_layout import FORMAT, Seal, address_of, as_json, parts, read_backup
+from cli.upkeep.backup_layout import FORMAT, Seal, address_of, as_json, parts
+from cli.upkeep.backup_reader import read_backup
 from cli.upkeep.restore import _files_there, _known_there, restore
 from feature_repo.registered import differences
-from lakehouse.catalogue import Catalogue, Partition, Table
+from lakehouse.catalogue import Catalogue, Column, Partition, Table
 from lakehouse.copies import FileCopy, copy_file, is_there, set_time
 from lakehouse.errors import Unusable
 from lakehouse.run_lock import acquire, release, restoring_file
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import Storage, path_told
 
-DATA = FileCopy("lake/bronze/loads/part.parquet", 4, 1_700_000_000_123_456_789, "0" * 64)
+DATA = FileCopy(
+    "lake/bronze/loads/part.parquet",
+    4,
+    1_700_000_000_123_456_789,
+    hashlib.sha256(b"data").hexdigest(),
+)
 TABLE = Table(
     "gold.customer_features",
     "parquet",
-    "create table gold.customer_features (n int) using parquet",
     "gold/customer_features",
+    (Column("n", "int", "it's a number"), Column("extract_date", "date")),
+    ("extract_date",),
     (Partition({"extract_date": "2025-01-01"}, "gold/customer_features/extract_date=x/y"),),
 )
-SEAL = Seal(FORMAT, "2026-01-01T00:00:00+00:00", "/lake", "0.1.0", {"bronze.loads": 1}, 1, 4)
+ROWS = {"gold.customer_features": 1}
+SEAL = Seal(FORMAT, "2026-01-01T00:00:00+00:00", "/lake", "0.1.0", ROWS, 1, 4)
 
 
 @pytest.fixture
@@ -41,7 +50,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    """A backup of one file."""
+    """A backup of one file, not signed."""
     folder = tmp_path / "backups" / "20260101T000000Z"
     file = folder / DATA.path
     file.parent.mkdir(parents=True)
@@ -50,6 +59,7 @@ def made(tmp_path: Path) -> Path:
     (folder / "metastore.json").write_bytes(as_json(Catalogue({"gold": "gold"}, (TABLE,))))
     (folder / "registry.pb").write_bytes(b"")
     (folder / "backup.json").write_bytes(as_json(SEAL))
+    seal_again(folder)
     return folder
 
 
@@ -59,7 +69,7 @@ def local(path: Path) -> Storage:
 
 def test_what_was_written_is_read(settings: Settings, made: Path) -> None:
     read = read_backup(settings, str(made))
-    assert read.seal == SEAL
+    assert replace(read.seal, contents={}) == SEAL
     assert read.files == (DATA,)
     assert read.catalogue == Catalogue({"gold": "gold"}, (TABLE,))
 
@@ -80,6 +90,8 @@ def test_of_a_folder_of_backups_the_latest_is_named(settings: Settings, made: Pa
 @pytest.mark.parametrize("name", ["files.json", "metastore.json", "backup.json"])
 def test_a_damaged_part_is_named(settings: Settings, made: Path, name: str) -> None:
     (made / name).write_text('{"cut')
+    if name != "backup.json":
+        seal_again(made)
     with pytest.raises(Unusable, match=f"damaged, {name}"):
         read_backup(settings, str(made))
 
@@ -88,7 +100,7 @@ def test_another_format_is_refused_with_the_version_that_reads_it(
     settings: Settings, made: Path
 ) -> None:
     (made / "backup.json").write_bytes(as_json(replace(SEAL, format=FORMAT + 1, project="9.9")))
-    with pytest.raises(Unusable, match=r"format 2[\s\S]*9\.9"):
+    with pytest.raises(Unusable, match=r"format 3[\s\S]*9\.9"):
         read_backup(settings, str(made))
 
 
