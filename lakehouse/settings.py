@@ -37,10 +37,11 @@ class Settings:
     stand in the file that PGPASSFILE names. `airflow_host` and `airflow_bind` are to Airflow's API
     server what the same are to Spark's; `airflow_password`, of the user admin, is generated where
     none is given. `api_bind` is what the scoring API listens on, `api_rate` how many customers a
-    second each of its keys may ask for. `mlflow_url` is where MLflow answers, None where it is a
-    file here; `mlflow_bind` and `mlflow_database_url` are for who serves it, with a login where
-    there is an `mlflow_password`, of the user admin. `lock_wait` is in seconds: how long a writer
-    waits for another one. `aws`: the variables AWS_*, with the keys of the object store.
+    second each of its keys may ask for, `api_connections` how many connections each address may
+    have open. `mlflow_url` is where MLflow answers, None where it is a file here; `mlflow_bind` and
+    `mlflow_database_url` are for who serves it; `mlflow_password`, of the user admin, is that of
+    the local sites where none is given. `lock_wait` is in seconds: how long a writer waits for
+    another one. `aws`: the variables AWS_*, with the keys of the object store.
     """
 
     project: Path
@@ -64,6 +65,7 @@ class Settings:
     api_bind: str = LOOPBACK
     api_port: int = 8000
     api_rate: int = 1000
+    api_connections: int = 100
     docs_port: int = 8081
     feast_ui_port: int = 8888
     mlflow_url: str | None = None
@@ -138,6 +140,10 @@ def read_settings(  # long: a list, a line a setting
     lock_wait = _number(values, "CHURN_LOCK_WAIT", wait, "a number of seconds", range(86_401))
     rate = Settings.api_rate
     api_rate = _number(values, "CHURN_API_RATE", rate, "customers a second", range(1, 1_000_001))
+    most = Settings.api_connections
+    api_connections = _number(
+        values, "CHURN_API_CONNECTIONS", most, "a number of connections", range(1, 1001)
+    )
     return Settings(
         project=project,
         home=home,
@@ -160,6 +166,7 @@ def read_settings(  # long: a list, a line a setting
         airflow_password=values.get("CHURN_AIRFLOW_PASSWORD") or None,
         api_bind=values.get("CHURN_API_BIND") or LOOPBACK,
         api_rate=api_rate,
+        api_connections=api_connections,
         mlflow_url=values.get("CHURN_MLFLOW_URL") or None,
         mlflow_password=values.get("CHURN_MLFLOW_PASSWORD") or None,
         mlflow_bind=values.get("CHURN_MLFLOW_BIND") or LOOPBACK,

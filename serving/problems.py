@@ -76,6 +76,18 @@ def too_many(seconds: int) -> Problem:
     )
 
 
+def too_many_connections(limit: int) -> Problem:
+    """The client's address has as many connections open as it may."""
+    return Problem(
+        429,
+        "too-many-connections",
+        f"This address has {limit} connections open, and may have no more",
+        where="the connection",
+        remedy="close those that are idle, use them again; CHURN_API_CONNECTIONS is the limit",
+        headers={"Retry-After": "1"},
+    )
+
+
 def too_big(limit: int) -> Problem:
     """The body has more bytes than any request needs."""
     return Problem(

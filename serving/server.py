@@ -1,8 +1,11 @@
 """The server: one process, one worker, until it is told to end."""
 
 import asyncio
+import ipaddress
 import logging
 import socket
+from collections import Counter
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -11,54 +14,83 @@ from lakehouse import online_store
 from lakehouse.errors import Unavailable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
+from serving import problems
 from serving.app import Clock, application, now
 from serving.gate import Gate
 
 # Bytes of a request's line and headers. The server itself would take in any number of them.
 LARGEST_HEAD = 64 * 1024
-# Until a request is here, from its first byte to its last; the gate waits less long for a body.
-REQUEST_SECONDS = 20.0
+# Until a request's head is here, from the connection or its first byte on; then until all of it is.
+# The gate waits less long for a body.
+HEAD_SECONDS, REQUEST_SECONDS = 10.0, 20.0
+# Of an IPv6 address this much is one client's: it may take any of those below.
+CLIENT_PREFIX = 64
 # Connections that wait to be accepted, and those that are open at once.
 BACKLOG, CONNECTIONS = 512, 1000
 KEEP_ALIVE_SECONDS, LAST_SECONDS = 30, 10
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP with requests that are neither endless nor without hurry."""
+    """HTTP with requests that are neither endless nor without hurry, and clients that leave room.
+
+    `per_client` and `open_connections` are those of a server, see `protocol`.
+    """
+
+    per_client = CONNECTIONS
+    open_connections: Counter[str] = Counter()  # noqa: RUF012 a server has a class of its own
 
     # Bytes since the last that were a body's or ended a request: a head, what stands around chunks,
     # or trailers, which may come after an answer and without a key.
     _unused = 0
     _begun = False
+    _head_is_here = False
     _late: asyncio.TimerHandle | None = None
+    _client = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._late = self.loop.call_later(REQUEST_SECONDS, transport.close)
+        self._client = client_of(transport.get_extra_info("peername"))
+        self.open_connections[self._client] += 1
+        if self.open_connections[self._client] > self.per_client:
+            transport.write(_too_many(self.per_client))
+            transport.close()
+            return
+        self._late = self.loop.call_later(HEAD_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._in_time()
+        self.open_connections[self._client] -= 1
+        if not self.open_connections[self._client]:
+            del self.open_connections[self._client]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
         self._unused += len(data)
         super().data_received(data)
         if self._unused > LARGEST_HEAD:
             self.send_400_response("The head of the request is too large.")
         elif self._begun and self._late is None:
             # Most requests are here at once, and cost no timer.
-            self._late = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+            seconds = REQUEST_SECONDS if self._head_is_here else HEAD_SECONDS
+            self._late = self.loop.call_later(seconds, self.transport.close)
 
     def on_message_begin(self) -> None:
         self._begun = True
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_is_here = True
+        self._in_time()
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._unused = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._unused, self._begun = 0, False
+        self._unused, self._begun, self._head_is_here = 0, False, False
         self._in_time()
         super().on_message_complete()
 
@@ -66,6 +98,32 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+
+def client_of(peer: Any) -> str:
+    """Whose connection it is, by the address that it comes from."""
+    try:
+        address = ipaddress.ip_address(peer[0].partition("%")[0])
+    except (TypeError, ValueError, IndexError):
+        return ""
+    mapped = getattr(address, "ipv4_mapped", None)
+    if address.version == 4 or mapped:
+        return str(mapped or address)
+    return str(ipaddress.ip_network((address, CLIENT_PREFIX), strict=False))
+
+
+def protocol(per_client: int) -> type[BoundedProtocol]:
+    """The protocol of one server, which counts its connections."""
+    counted = {"per_client": per_client, "open_connections": Counter()}
+    return type("CountedProtocol", (BoundedProtocol,), counted)
+
+
+def _too_many(limit: int) -> bytes:
+    """The answer to a connection too many, before anything is read of it."""
+    response = problems.too_many_connections(limit).response()
+    headers = [*response.raw_headers, (b"connection", b"close")]
+    lines = [b"HTTP/1.1 429 Too Many Requests", *(b": ".join(pair) for pair in headers)]
+    return b"\r\n".join([*lines, b"", bytes(response.body)])
 
 
 def serve(settings: Settings, say: Say, clock: Clock = now) -> None:
@@ -87,7 +145,7 @@ def run(app: Gate, settings: Settings, say: Say) -> None:
     listening = _listening(settings)
     config = uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=protocol(settings.api_connections),
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -26,7 +26,7 @@ from feature_repo.layout import AS_OF, LEDGER, MARKER, TIMESTAMP_FIELD, read_row
 from lakehouse import online_store
 from lakehouse.settings import LOOPBACK, Settings, read_settings
 from serving import keys, what_if
-from serving.server import REQUEST_SECONDS
+from serving.server import HEAD_SECONDS, REQUEST_SECONDS
 from trainer import deciles, registry
 from trainer.forms import LinearForm
 from trainer.words import Figure, read_reasons
@@ -360,6 +360,49 @@ def test_who_never_comes_to_an_end_is_cut_off(served: Api) -> None:
                 heard += more
             assert heard.startswith(answer)
             assert bool(heard) == bool(answer)
+
+
+def test_an_address_leaves_room_for_others(
+    walked: Walked, tmp_path_factory: pytest.TempPathFactory, walked_settings: Settings
+) -> None:
+    """Idle connections, and ones that begin a request and go no further, of one address."""
+    limit = 20
+    environ = {**walked.home.environ, "CHURN_API_CONNECTIONS": str(limit)}
+    api = start(environ, "", tmp_path_factory.mktemp("crowded") / "api.log")
+    try:
+        begun = time.monotonic()
+        open_ones = [connected(api) for _ in range(limit)]
+        for each in open_ones[::2]:
+            each.sendall(b"GET /health/live HTTP/1.1\r\nx: ")
+        for _ in range(5):
+            with connected(api) as surplus:
+                answer = surplus.recv(4096)
+                assert answer.startswith(b"HTTP/1.1 429 ") and b"too-many-connections" in answer
+        # of another address of this machine
+        other = socket.create_connection((LOOPBACK, api.port), 10, ("127.0.0.2", 0))
+        with other:
+            other.sendall(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert other.recv(4096).startswith(b"HTTP/1.1 200 ")
+        # one that is closed makes room
+        open_ones.pop().close()
+        deadline = time.monotonic() + 5
+        while not answers(api):
+            assert time.monotonic() < deadline
+        # the others are cut off, trickling or not
+        for each in open_ones:
+            each.settimeout(HEAD_SECONDS + 10)
+            with each, suppress(OSError):
+                assert each.recv(4096) == b""
+        assert time.monotonic() - begun < HEAD_SECONDS + 10
+        assert answers(api)
+    finally:
+        api.end()
+
+
+def answers(api: Api) -> bool:
+    with connected(api) as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n")
+        return connection.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
 def connected(api: Api) -> socket.socket:

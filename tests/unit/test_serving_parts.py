@@ -28,6 +28,7 @@ from serving.limits import Limits
 from serving.metrics import Metrics
 from serving.models import Models
 from serving.problems import Problem
+from serving.server import client_of
 from trainer import deciles, registry
 from trainer.deciles import Deciles, Last
 from trainer.forms import LinearForm
@@ -488,3 +489,21 @@ def test_the_serving_process_has_no_spark() -> None:
 
 def test_any_id_makes_a_key() -> None:
     assert len({redis_key(each) for each in ("a", "A", "a ", "é", "\x00", "a" * 100)}) == 6
+
+
+@pytest.mark.parametrize(
+    ("peer", "client"),
+    [
+        (("127.0.0.1", 1), "127.0.0.1"),
+        (("::ffff:10.0.0.1", 1, 0, 0), "10.0.0.1"),
+        (("2001:db8::1", 1, 0, 0), "2001:db8::/64"),
+        (("2001:db8::ffff:1", 1, 0, 0), "2001:db8::/64"),
+        (("fe80::1%eth0", 1, 0, 2), "fe80::/64"),
+        (None, ""),
+        ("/run/socket", ""),
+    ],
+)
+def test_a_client_is_an_address_or_the_network_that_it_can_take_addresses_of(
+    peer: object, client: str
+) -> None:
+    assert client_of(peer) == client
