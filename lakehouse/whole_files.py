@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -46,8 +46,12 @@ def generate_secret(path: Path) -> str:
             with os.fdopen(descriptor, "w") as file:
                 os.fchmod(descriptor, 0o600)
                 file.write(secrets.token_urlsafe(32))
-            with suppress(FileExistsError):
+            try:
                 os.link(draft, path)
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without links
+                os.replace(draft, path)
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
     return path.read_text().strip()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cli.upkeep.backup_layout import Seal, Signature
 from lakehouse.settings import Settings
-from lakehouse.whole_files import ensure_secret
+from lakehouse.whole_files import generate_secret
 
 
 def key_file(settings: Settings) -> Path:
@@ -21,7 +21,7 @@ def key_file(settings: Settings) -> Path:
 
 def signed(settings: Settings, seal: Seal) -> Seal:
     """The seal with the home's signature; the home has a key from then on."""
-    key = ensure_secret(key_file(settings))
+    key = generate_secret(key_file(settings))
     named = replace(seal, key=_name(key))
     return replace(named, hmac=_hmac(key, named))
 

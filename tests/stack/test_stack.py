@@ -208,6 +208,26 @@ def test_only_the_sites_and_the_api_are_published_and_on_loopback(stack: Stack) 
     assert httpx.get(f"http://127.0.0.1:{stack.port}/api/v2/dags").status_code == 401
 
 
+def test_the_api_reaches_no_spark_and_no_secret_of_others(stack: Stack) -> None:
+    networks = stack.containers()["churn_spark-driver_1"]["NetworkSettings"]["Networks"]
+    places = ["spark-driver", "spark-master", "postgres", "s3", "mlflow"]
+    places += [each["IPAddress"] for each in networks.values()]
+    asked = (
+        "import socket, sys\n"
+        "for place in sys.argv[1:]:\n"
+        "    for port in (7077, 15002, 10000, 5432, 8333, 5000):\n"
+        "        try:\n"
+        "            socket.create_connection((place, port), 1)\n"
+        "        except OSError:\n"
+        "            continue\n"
+        "        print('reached', place, port)\n"
+    )
+    reached = stack.inside("api", "python", "-c", asked, *places)
+    assert "reached" not in reached
+    seen = stack.inside("api", "sh", "-c", "ls /run/secrets-of-churn/*").split()
+    assert [each for each in seen if "/" not in each] == ["redis_password"]
+
+
 def test_no_secret_is_where_others_look(stack: Stack, states: dict[str, str | None]) -> None:
     secrets = stack.secrets()
     assert len(secrets) >= 8
