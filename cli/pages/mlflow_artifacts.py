@@ -56,7 +56,9 @@ def refuse_outside(address: str, root: str) -> None:
         raise MlflowException.invalid_parameter_value(ELSEWHERE)
 
 
-def _folder_repository(root: Path) -> type[LocalArtifactRepository]:
+def _folder_repository(  # long: a class, a line or two a method
+    root: Path,
+) -> type[LocalArtifactRepository]:
     """A repository class of MLflow's for folders below `root`, which follows no link."""
 
     class FolderRepository(LocalArtifactRepository):  # type: ignore[misc]

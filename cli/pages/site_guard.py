@@ -9,20 +9,14 @@ import base64
 import hmac
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from lakehouse.service import Say, check_port_free
 from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.whole_files import generate_secret
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from serving.gate import App, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +131,7 @@ def is_named(host: str, hosts: Collection[str]) -> bool:
     return match is not None and match[1].lower() in hosts
 
 
-def is_from_here(headers: MutableMapping[bytes, str], method: str) -> bool:
+def is_from_here(headers: Mapping[bytes, str], method: str) -> bool:
     """Whether no page of another site made the browser send this.
 
     Programs send neither header. Ports of one machine are the same site to a browser, and any of
@@ -155,7 +149,7 @@ def is_from_here(headers: MutableMapping[bytes, str], method: str) -> bool:
     return site in ("same-origin", "none") or (site == "same-site" and followed)
 
 
-def _has_login(headers: MutableMapping[bytes, str], login: bytes) -> bool:
+def _has_login(headers: Mapping[bytes, str], login: bytes) -> bool:
     scheme, _, given = headers.get(b"authorization", "").partition(" ")
     try:
         brought = base64.b64decode(given.strip(), validate=True)

@@ -178,7 +178,7 @@ LOGS: list[Any] = [
 ]
 
 
-def mutations() -> dict[str, Change]:
+def mutations() -> dict[str, Change]:  # long: a list, an entry a mutation
     """Every mutation by its name."""
     found: dict[str, Change] = {
         "manifest: a file is not there": lambda folder: (
