@@ -3,8 +3,10 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import httpx
 import psutil
 import pytest
 from airflow_api import Airflow
-from homes import BIN, Home, Homes, Walked
+from homes import BIN, Home, Homes, Walked, called
 from monthly import cut_off
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
@@ -358,6 +360,63 @@ def test_the_pages_in_a_browser(
     while drawn(page.screenshot(path=tmp_path / "lineage.png")) < 0.005:
         assert time.monotonic() < deadline, "no lineage was drawn"
         page.wait_for_timeout(500)
+
+
+# Asks every route of Airflow's application, and those that Cosmos adds where docs are named,
+# without a login: as a stranger, by another name, and from another site.
+ROUTES = """
+import asyncio, json, re
+import httpx
+from airflow.api_fastapi.app import create_app
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+def routes(app, prefix=""):
+    for route in app.routes:
+        path, inner = prefix + getattr(route, "path", ""), getattr(route, "app", None)
+        if hasattr(inner, "routes") and not hasattr(route, "methods"):
+            yield from routes(inner, path)
+        else:
+            for method in getattr(route, "methods", None) or METHODS:
+                yield method, re.sub(r"\\{[^}]*\\}", "x", path) or "/"
+
+async def ask(app):
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    strangers = ({}, {"Host": "elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"})
+    found = []
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        pages = {(method, "/churn/index.html") for method in METHODS}
+        for method, path in sorted(pages.union(routes(app))):
+            asked = [(await client.request(method, path, headers=each)) for each in strangers]
+            found.append([method, path, *(each.status_code for each in asked)])
+    print(json.dumps(found))
+
+asyncio.run(ask(create_app()))
+"""
+# Nothing of customers: the login, health, version, the interface's own description, and the shell
+# of Airflow's pages, which asks the interface for what it shows.
+WITHOUT_LOGIN = re.compile(
+    r"(/auth|/execution)?(/(docs|redoc|openapi\.json)(/.*)?|/static|/x|/changelog)?"
+    r"|/auth/token(/.*)?|/api/v2/(auth/.*|monitor/health|version)|/(api/|api/v1/)x|/health"
+    r"|/execution/(health.*|docs)"
+)
+
+
+def test_no_route_tells_another_user_anything(scheduled: Scheduled) -> None:
+    home = scheduled.home
+    environ = server.environment(home.settings, home.settings.project / "dags")
+    docs = {"docs": {"dir": str(home.path / "site" / "dbt"), "index": "index.html"}}
+    environ |= {"AIRFLOW__COSMOS__DBT_DOCS_PROJECTS": json.dumps(docs)}
+    answer = called([sys.executable, "-c", ROUTES], {**home.environ, **environ}, 180)
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout.splitlines()[-1])
+    asked = {(method, path) for method, path, *_ in found}
+    assert {("GET", "/cosmos/docs/dbt_docs_index.html"), ("GET", "/churn/index.html")} <= asked
+    assert len(found) > 200
+    for method, path, stranger, by_other_name, from_other_site in found:
+        assert (by_other_name, from_other_site) == (421, 403), (method, path)
+        assert stranger == 401 or WITHOUT_LOGIN.fullmatch(path), (method, path, stranger)
+        assert not path.startswith(("/cosmos", "/churn")) or stranger == 401, (method, path)
 
 
 def drawn(picture: bytes) -> float:

@@ -3,6 +3,8 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from cli.trace.past import chained
 from cli.trace.rules import changes, standardised
 from lakehouse import sequences
