@@ -38,7 +38,7 @@ class Signature(StrEnum):
 
     OWN = "signed by this home"
     OTHER = "signed by another home: who may have changed it can't be told here"
-    NONE = "not signed: an earlier version of the project made it, or somebody took the signature"
+    NONE = "not signed: an earlier version made it, or the signature was removed"
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def _checked(settings: Settings, address: str, steps: Steps, require_signature: 
                 )
             step.say(f"warning: the backup is {backup.signature}")
         check_contents(backup, step.advance)
-        step.outcome = f"{len(backup.files):,} files are what the backup says; {backup.signature}"
+        step.outcome = f"{len(backup.files):,} files, {backup.signature}"
     return backup
 
 
@@ -215,20 +215,19 @@ def _part(file: FileCopy, targets: dict[str, Storage]) -> str:
 
 def _make_views(settings: Settings, backup: Backup, steps: Steps) -> None:
     """Make the project's views, by its own declarations; those of others are named."""
+    known = {each.name for each in backup.catalogue.tables if each.provider == catalogue.VIEW}
     with steps.step("views") as step:
         try:
-            models = make_views(settings)
+            made = make_views(settings) if known else []
         except ChurnError as fault:
-            # Tables of an earlier version may lack a column that the next build adds to them.
             step.say(f"warning: the next `churn build` makes the views: {fault.what}")
             return
-        known = {each.name for each in backup.catalogue.tables if each.provider == catalogue.VIEW}
-        for name in sorted(known - set(models)):
+        for name in sorted(known - set(made)):
             step.say(
                 f"warning: {name} is no view of the project; the backup's metastore.json has its "
                 "text: read it before you make it again"
             )
-        step.outcome = f"{len(models)} views, as the project declares them"
+        step.outcome = f"{len(made)} views, as the project declares them"
 
 
 def _hold_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str]) -> None:
