@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import secrets
 import stat
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from cli.pages.mlflow_artifacts import is_within
 from cli.pages.site_guard import LOOPBACK_NAMES, USER, SiteGuard, is_named, site_password
 from lakehouse.settings import read_settings
 
-PASSWORD = "a password of a test"
+PASSWORD = secrets.token_urlsafe()
 LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 GOOD = [("host", "127.0.0.1:8081"), ("authorization", f"Basic {LOGIN}")]
 FOLLOWED = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]
