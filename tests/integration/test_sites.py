@@ -7,11 +7,15 @@ or MLflow is asked for too.
 import base64
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -196,10 +200,11 @@ def test_what_was_registered_elsewhere_is_not_read(
 
     secret = walked.home.path / "secrets"
     client = tracking.open_store(walked.home.settings).client
-    experiment = client.create_experiment("elsewhere", secret.as_uri())
+    name = f"elsewhere-{uuid4()}"
+    experiment = client.create_experiment(name, secret.as_uri())
     run = a_run(mlflow, experiment)["run_id"]
-    client.create_registered_model("elsewhere")
-    version = client.create_model_version("elsewhere", secret.as_uri())
+    client.create_registered_model(name)
+    version = client.create_model_version(name, secret.as_uri())
     site = sites["mlflow"]
     with httpx.Client(base_url=site.address, auth=site.login) as browser:
         for path, parameters in (
@@ -207,7 +212,7 @@ def test_what_was_registered_elsewhere_is_not_read(
             ("/get-artifact", {"run_id": run, "path": f"../../{secret}/site_password"}),
             (
                 "/model-versions/get-artifact",
-                {"name": "elsewhere", "version": version.version, "path": "site_password"},
+                {"name": name, "version": version.version, "path": "site_password"},
             ),
             ("/api/2.0/mlflow/artifacts/list", {"run_id": run}),
         ):
@@ -221,12 +226,13 @@ def test_what_was_registered_elsewhere_is_not_read(
         )
         assert upload.status_code >= 400
     assert not list(secret.rglob("planted"))
-    client.delete_registered_model("elsewhere")
+    client.delete_registered_model(name)
     client.delete_experiment(experiment)
 
 
 def test_no_link_is_followed(mlflow: httpx.Client, walked: Walked, sites: dict[str, Site]) -> None:
-    experiment = mlflow.post("experiments/create", json={"name": "links"}).json()["experiment_id"]
+    made = mlflow.post("experiments/create", json={"name": f"links-{uuid4()}"})
+    experiment = made.raise_for_status().json()["experiment_id"]
     info = a_run(mlflow, experiment)
     folder = Path(info["artifact_uri"].removeprefix("file://"))
     folder.mkdir(parents=True)
@@ -290,18 +296,27 @@ def test_the_sites_in_a_browser(
     context.close()
 
 
+@pytest.fixture
+def hostile(tmp_path: Path) -> Iterator[str]:
+    """The address of a page that another user of the machine serves."""
+    (tmp_path / "index.html").write_text("<!DOCTYPE html><title>hostile</title>")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def test_a_page_of_another_port_reads_nothing(
-    sites: dict[str, Site], browser: Browser, tmp_path: Path
+    sites: dict[str, Site], browser: Browser, hostile: str
 ) -> None:
     """A browser that has the password, at a page that another user of the machine serves."""
-    docs, feast = sites["docs"], sites["feast"]
+    docs = sites["docs"]
     username, password = docs.login
     context = browser.new_context(http_credentials={"username": username, "password": password})
     page = context.new_page()
     page.goto(docs.address)
-    # The other port's answer is a page of another origin and of the same site.
-    page.route(f"{feast.address}/hostile", lambda route: route.fulfill(body="<p>hostile"))
-    page.goto(f"{feast.address}/hostile")
+    page.goto(hostile)
     asked = f"{docs.address}/trace?id={CUSTOMER}"
     before = docs.log.read_text().count("refused with 403")
     for mode, read in (("no-cors", ("opaque", "failed")), ("cors", ("failed",))):
