@@ -207,8 +207,8 @@ class Year:
             day = on or date.fromisoformat(date_of(path))
             load(self.settings, self.spark, read_workbook(path), ExtractDate(day, "given"), ignore)
 
-    def build(self) -> None:
-        self.home.churn("build", *WITHOUT_TESTS)
+    def build(self, code: int = 0) -> None:
+        self.home.churn("build", *WITHOUT_TESTS, code=code)
 
     def training_set(self) -> TrainingSet:
         return training_set(self.settings, self.spark, ignore)
@@ -287,7 +287,7 @@ def year(
         if arrivals.first_restated is not None:
             made.give(restated(months[arrivals.first_restated], folder))
         made.give(cut_off(months[arrivals.cut_off], folder, rows=400), on=arrivals.refused_on)
-        made.build()
+        made.build(code=3)
         made.give(*(months[place] for place in arrivals.second))
         made.give(restated(months[arrivals.second_restated], folder))
         made.build()

@@ -476,6 +476,36 @@ def test_each_faulty_row_is_rejected_for_its_one_fault(judged: Judged) -> None:
     assert found == {customer: [reason] for customer, reason in expected.items()}
 
 
+def test_a_build_names_every_load_that_it_refused(judged: Judged, tmp_path: Path) -> None:
+    """One passes, between one with decimal commas and one of other customers: all in one build."""
+    base, last = base_sheet(), max(judged.dates.values())
+    sheets = {
+        "commas.csv": base.assign(MonthlyCharges=base["MonthlyCharges"].map(with_comma)),
+        "good.csv": base,
+        "others.csv": base.assign(customerID="X" + base["customerID"]),
+    }
+    days = {name: last + timedelta(days=n) for n, name in enumerate(sheets, start=1)}
+    with spark_server.session(judged.home.settings) as spark:
+        for name, sheet in sheets.items():
+            sheet.to_csv(tmp_path / name, index=False)
+            extract, day = read_workbook(tmp_path / name), ExtractDate(days[name], "given")
+            load(judged.home.settings, spark, extract, day, lambda _: None)
+    said = judged.home.churn("build", code=3).stderr
+    for name in ("commas.csv", "others.csv"):
+        assert f"{name}, extract of {days[name]}:" in said
+    assert "rejects_bearable: 1 against 0.05" in said
+    identity = ("customers_retained", "new_customers_bounded")
+    assert f'{{extract_date: "{days["others.csv"]}", rules: [{", ".join(identity)}]' in said
+    assert "good.csv" not in said
+    published = judged.home.sql("select distinct extract_date from gold.publications")
+    assert days["good.csv"] in {row["extract_date"] for row in published}
+    assert not {days["commas.csv"], days["others.csv"]} & {row["extract_date"] for row in published}
+
+
+def with_comma(amount: float) -> str:
+    return str(amount).replace(".", ",")
+
+
 def test_every_declared_rule_is_broken_by_a_case() -> None:
     cases = {case.rule for case in (*REFUSED, *WARNED)}
     watched = {*DECLARED["drift"]["bands"], *DECLARED["drift"]["categories"]}
