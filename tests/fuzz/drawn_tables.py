@@ -22,10 +22,12 @@ NUMBER_FORMATS = (
     *("#,##0.00\\ [$€-407]", "[Red]0.00", "# ?/?", "0.000000000000", '0.00" d"'),
 )
 DATE_FORMATS = ("yyyy-mm-dd", "dd/mm/yyyy hh:mm", "m/d/yy", "d-mmm-yy")
-ERRORS = {"#N/A": 42, "#DIV/0!": 7, "#VALUE!": 15, "#REF!": 23, "#NAME?": 29, "#NUM!": 36}
+# What says of itself that its digits are lost, or is in doubt (notation.py), is refused elsewhere:
+# no powers of ten as text, no decimal commas, no error with a digit in it.
+ERRORS = {"#N/A": 42, "#VALUE!": 15, "#REF!": 23, "#NAME?": 29, "#NUM!": 36}
 TEXTS = (
-    *("true", "false", "TRUE", "False", "1.23456789", "-0", "1e5", " 12.5 ", "0.30000000000000004"),
-    *("inf", "NaN", "007", "Zürich €", "客户", "a\nb", "2024-03-01 00:00:00", "x" * 300, "74,15"),
+    *("true", "false", "TRUE", "False", "1.23456789", "-0", " 12.5 ", "0.30000000000000004"),
+    *("inf", "NaN", "007", "Zürich €", "客户", "a\nb", "2024-03-01 00:00:00", "x" * 300),
 )
 
 
