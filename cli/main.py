@@ -18,7 +18,7 @@ import click
 
 from cli.help import Group
 from cli.progress import Steps
-from lakehouse.errors import ChurnError, GateRefused
+from lakehouse.errors import ChurnError, GateRefused, Unusable
 from lakehouse.private_home import protect
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
@@ -346,9 +346,34 @@ def evaluate(settings: Settings, again: bool, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@SHEET
+@click.option("--out", type=click.Path(path_type=Path), help="With FILE: the .xlsx file to write.")
+@JSON
 @command
-def score(settings: Settings) -> None:
-    """Score the customers of the latest published extract with the champion."""
+def score(
+    settings: Settings, file: Path | None, sheet: str | None, out: Path | None, as_json: bool
+) -> None:
+    """Score the latest published extract, or the customers of FILE, with the champion.
+
+    FILE (.xlsx, .xls or .csv) need not have the label column. Its rows pass the same rules as those
+    of a workbook and get the same features, scores and reasons; nothing is published.
+    """
+    if file is not None:
+        from cli.workbooks import score_file as files
+
+        result = files.score_file(settings, file, sheet, out, Steps(files.STEPS - (out is None)))
+        if as_json:
+            _print_json(result.to_json())
+        else:
+            click.echo("\n".join(files.format_scored_file(result, out)))
+        return
+    if sheet is not None or out is not None or as_json:
+        raise Unusable(
+            "--sheet, --out and --json belong to the scores of a file",
+            where="churn score",
+            remedy="name the file: `churn score FILE`; without one, call `churn score` alone",
+        )
     from cli import single_steps
 
     scores = single_steps.score_only(settings, Steps(2))

@@ -44,18 +44,20 @@ def read_workbook(
     sheet: str | None = None,
     progress: Callable[[str], None] | None = None,
     source_format: SourceFormat = UNSTATED,
+    labelled: bool = True,
 ) -> Extract:
     """Reads the sheet that meets the contract from an .xlsx, .xls or .csv file.
 
-    `progress` gets a line of text for each step that may take seconds; what `source_format` leaves
-    open is as the contract declares it. Raises Unusable, with the
+    Unless `labelled`, the contract is the one without the label: a column of that name is then a
+    further column. `progress` gets a line of text for each step that may take seconds; what
+    `source_format` leaves open is as the contract declares it. Raises Unusable, with the
     place and the remedy, for anything that keeps the file from being read whole and right; also
     when reading takes far more memory or time than a file of this size has a reason to.
     """
     _hold_utf8(path)
     # -P: a folder that is worked in must not bring modules of its own
-    asked = json.dumps({"sheet": sheet, "source_format": asdict(source_format)})
-    command = [sys.executable, "-P", "-m", __name__, str(path), asked]
+    options = {"sheet": sheet, "source_format": asdict(source_format), "labelled": labelled}
+    command = [sys.executable, "-P", "-m", __name__, str(path), json.dumps(options)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as child:
@@ -145,6 +147,8 @@ def _ended(path: Path, code: int) -> Unusable:
 def _answer(path: Path, asked: str, out: IO[bytes]) -> None:
     """Reads the file and writes lines of JSON, each [kind, content], and behind `extract` the rows.
 
+    `asked` is a JSON object of the further arguments of `read_extract`.
+
     This is the process that reads; its limits are its own.
     """
 
@@ -154,8 +158,13 @@ def _answer(path: Path, asked: str, out: IO[bytes]) -> None:
 
     try:
         options = json.loads(asked)
-        stated = SourceFormat(**options["source_format"])
-        extract = read_extract(path, options["sheet"], lambda text: tell("say", text), stated)
+        extract = read_extract(
+            path,
+            options["sheet"],
+            lambda text: tell("say", text),
+            SourceFormat(**options["source_format"]),
+            options["labelled"],
+        )
     except Unusable as fault:
         tell("unusable", [fault.what, fault.where, fault.remedy])
     except ChurnError as fault:

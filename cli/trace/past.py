@@ -15,6 +15,7 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from cli.build import compiled_models
+from cli.model_sql import COMPOSED, FEATURES, LABELS, compose, replace_relations
 from cli.runs import ended, summary_of
 from cli.trace import sql as trace_sql
 from lakehouse.sequences import PUBLICATIONS, VERDICTS, numbered, query_sequence
@@ -23,16 +24,7 @@ from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query, with_values
 from lakehouse.table_history import TableHistory, table_history, unless_gone
 
-# Models in the order of the data, and what stands in for a table in their SQL.
-CLEANED = ("faulty_rows", "customers", "rejected_rows")
-FEATURES, LABELS = "audit_customer_features", "audit_churn_labels"
-REBUILT = (*CLEANED, FEATURES, LABELS)
 COUNTS = "load_counts"
-STAND_INS = {
-    "bronze.telco_customers": "traced_rows",
-    "silver.open_loads": "traced_loads",
-    **{f"silver.{name}": f"traced_{name}" for name in CLEANED},
-}
 RULES_VERSION = re.compile(r"'([0-9a-f]{32})' as rules_version")
 TIME_TRAVEL, FROM_BRONZE, AS_NOW = "time travel", "rebuilt from bronze", "unchanged since"
 
@@ -123,7 +115,7 @@ class Past:
         rows = numbered(self._spark, VERDICTS)
         reached = VERDICTS.reached(self._moment.numbers, self._moment.at)
         log = f"(select * from {rows} where {reached})"
-        seen = _replaced(view, {"audit.gate_results": log})
+        seen = replace_relations(view, {"audit.gate_results": log})
         return self._query(trace_sql.VERDICTS.format(verdicts=f"({seen})"))
 
     def published(self, verdicts: Rows) -> Rows:
@@ -258,7 +250,7 @@ class Past:
             "batches": sorted({row["_batch_id"] for row in own}),
             "row_numbers": sorted({row["_row_number"] for row in own}),
         }
-        rows = self._query(chained(self._models, model, values))
+        rows = self._query(compose_traced(self._models, model, values))
         asked = {(row["_batch_id"], row["_row_number"]) for row in own}
         return [
             row
@@ -273,10 +265,10 @@ class Past:
     @cached_property
     def _models(self) -> dict[str, str]:
         self._say("asking dbt for the SQL of its models")
-        return compiled_models(self._settings, [*REBUILT, COUNTS])
+        return compiled_models(self._settings, [*COMPOSED, COUNTS])
 
 
-def chained(models: Mapping[str, str], last: str, values: Mapping[str, Any]) -> str:
+def compose_traced(models: Mapping[str, str], last: str, values: Mapping[str, Any]) -> str:
     """The SQL of the models from bronze to `last`, over the rows of the values alone.
 
     Rows of one customer are judged among themselves, so the other customers can be left out.
@@ -289,21 +281,7 @@ def chained(models: Mapping[str, str], last: str, values: Mapping[str, Any]) -> 
         select * from bronze.telco_customers
         where _batch_id in (:batches) and _row_number in (:row_numbers)
     """
-    steps = {
-        "traced_loads": with_values(loads, **values),
-        "traced_rows": with_values(rows, **values),
-    }
-    for name in REBUILT[: REBUILT.index(last)]:
-        steps[f"traced_{name}"] = _replaced(models[name], STAND_INS)
-    ctes = ",\n".join(f"{name} as (\n{sql}\n)" for name, sql in steps.items())
-    return f"with\n{ctes}\nselect * from (\n{_replaced(models[last], STAND_INS)}\n)"
-
-
-def _replaced(sql: str, stand_ins: Mapping[str, str]) -> str:
-    """The SQL with other relations in the place of tables; a bare name is a column's, and stays."""
-    for table, stand_in in stand_ins.items():
-        sql = re.sub(rf"\b{re.escape(table)}\b", stand_in, sql)
-    return sql
+    return compose(models, last, with_values(rows, **values), with_values(loads, **values))
 
 
 def _by_place(rows: Rows) -> Rows:

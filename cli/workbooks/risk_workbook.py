@@ -140,15 +140,15 @@ def _write_rows(sheet: Worksheet, columns: Sequence[Column], listed: Sequence[Li
     for rank, customer in enumerate(listed, 1):
         for place, column in enumerate(columns, 1):
             cell = sheet.cell(rank + 1, place)
-            _set(cell, column.value(rank, customer))
+            set_value(cell, column.value(rank, customer))
             cell.border = HAIR
             cell.alignment = TOP if column.number_format else WRAPPED
             if column.number_format:
                 cell.number_format = column.number_format
 
 
-def _set(cell: Any, value: Any) -> None:
-    """A text stays a text, whatever it begins with."""
+def set_value(cell: Any, value: Any) -> None:
+    """Set a cell's value; a text stays a text, whatever it begins with."""
     if isinstance(value, str):
         cell.value = held_by_a_cell(value)
         cell.data_type = "s"

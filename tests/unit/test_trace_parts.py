@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.trace.past import chained
+from cli.trace.past import compose_traced
 from cli.trace.rules import changes, standardised
 from lakehouse import sequences
 from lakehouse.table_history import Commit, TableHistory
@@ -117,8 +117,8 @@ def test_the_models_are_chained_with_their_tables_replaced() -> None:
         "faulty_rows": "select * from bronze.telco_customers join silver.open_loads",
         "customers": "select customers.id from silver.faulty_rows as customers",
     }
-    sql = chained(models, "customers", {"batches": ["it's"], "row_numbers": [2, 3]})
-    assert "select * from traced_rows join traced_loads" in sql
-    assert "select customers.id from traced_faulty_rows as customers" in sql
+    sql = compose_traced(models, "customers", {"batches": ["it's"], "row_numbers": [2, 3]})
+    assert "select * from composed_rows join composed_loads" in sql
+    assert "select customers.id from composed_faulty_rows as customers" in sql
     assert r"_batch_id in ('it\'s') and _row_number in (2, 3)" in sql
     assert "silver." not in sql

@@ -524,3 +524,13 @@ def test_nothing_but_unusable_comes_out_of_noise(tmp_path):
             assert read(path).table.num_rows
         except Unusable as fault:
             assert "noise.xls" in str(fault)
+
+
+@pytest.mark.parametrize("has_label", [True, False])
+def test_customers_to_be_scored_need_no_label(tmp_path, has_label):
+    rows = sheet_rows() if has_label else [row[:-1] for row in sheet_rows()]
+    path = write_xlsx(tmp_path / "book.xlsx", {"Data": rows})
+    extract = read_extract(path, None, lambda _: None, labelled=False)
+    assert extract.table["customerID"].to_pylist() == ["0001-ABCDE", "0002-ABCDE"]
+    assert "Churn" not in extract.table.column_names
+    assert extras(extract) == [{"Churn": "No"} if has_label else {}] * 2

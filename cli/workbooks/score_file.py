@@ -1,0 +1,230 @@
+"""Score the customers of a file that need not have the label; nothing is published.
+
+The rules of rows and the features are the SQL that dbt compiles for a build, over the rows of the
+file; model, probabilities and reasons are those of the batch scores.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.ml import PipelineModel
+from pyspark.sql.connect.session import SparkSession
+
+from cli.build import compiled_models
+from cli.model_sql import CLEANED, COMPOSED, FEATURES, compose
+from cli.progress import Steps
+from cli.reject_words import Reason, sentence
+from cli.workbooks.out_file import hold_writable, writing
+from cli.workbooks.scores_workbook import write_scores_workbook
+from lakehouse import spark_server
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.sql import with_values
+from lakehouse.whole_files import written_whole
+from seeds_loader.contract import Column, Contract, read_contract
+from seeds_loader.extract import Extract
+from seeds_loader.row_rules import read_reject_words
+from seeds_loader.workbook import read_workbook
+from trainer import deciles, registry
+from trainer.pipeline import each
+from trainer.record import ModelRecord
+from trainer.score import scored
+
+STEPS = 4
+TOP_LINES = 10
+SUBMITTED = "submitted_rows"
+# The columns that bronze adds to the sheet's. The label is not a feature: every row has the same
+# accepted value for it, so that no rule of it rejects a row.
+ROWS = f"""
+    select
+        *,
+        {{label}}
+        'submitted' as _batch_id,
+        :file as _source_file,
+        :sha256 as _source_sha256,
+        :sheet as _sheet,
+        current_date() as _extract_date,
+        current_timestamp() as _loaded_at
+    from {SUBMITTED}
+"""
+LOADS = """
+    select
+        'submitted' as batch_id,
+        current_date() as extract_date,
+        current_timestamp() as loaded_at,
+        true as to_clean
+"""
+
+
+@dataclass(frozen=True)
+class ScoredCustomer:
+    """A customer of the file: probability of leaving, decile among the customers that the champion
+    scored last (10 is the highest risk; None without them), reasons in words, the strongest first.
+    """
+
+    customer_id: str
+    probability: float
+    decile: int | None
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A row that the row rules reject, by its number on the sheet, and why, in sentences."""
+
+    row_number: int
+    customer_id: str | None
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """Scores of a file, the highest risk first, and its rejected rows in the order of the sheet.
+
+    `rows` are the rows of the sheet, of which each is either scored or rejected.
+    """
+
+    file: str
+    sheet: str
+    rows: int
+    model_version: str
+    compared_extract: date | None
+    customers: Sequence[ScoredCustomer]
+    rejected: Sequence[RejectedRow]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `--json` prints."""
+        return asdict(self)
+
+
+def score_file(
+    settings: Settings, path: Path, sheet: str | None, out: Path | None, steps: Steps
+) -> ScoredFile:
+    """Score the customers of a workbook or CSV file with the champion, and write them to `out`.
+
+    No table, no model and no online store is changed.
+
+    Raises:
+        Unusable: the file or `out` can't be used, or there is no champion.
+    """
+    if out is not None:
+        hold_writable(out)
+    record = registry.required_champion(settings)
+    contract = read_contract()
+    with steps.step("read") as step:
+        extract = read_workbook(path, sheet, progress=step.say, labelled=False)
+        step.outcome = f"{extract.table.num_rows:,} rows"
+    with steps.step("server") as step:
+        spark_server.ensure(settings, step.say)
+    with steps.step("score") as step, spark_server.session(settings) as spark:
+        result = _score(settings, spark, record, extract, contract, step.say)
+        step.outcome = f"{len(result.customers):,} scored, {len(result.rejected):,} rejected"
+    if out is not None:
+        with steps.step("write") as step, writing(out), written_whole(out) as draft:
+            write_scores_workbook(result, draft)
+            step.outcome = str(out)
+    return result
+
+
+def _score(
+    settings: Settings,
+    spark: SparkSession,
+    record: ModelRecord,
+    extract: Extract,
+    contract: Contract,
+    say: Say,
+) -> ScoredFile:
+    say("asking dbt for the SQL of its models")
+    models = compiled_models(settings, COMPOSED)
+    spark.createDataFrame(extract.table).createOrReplaceTempView(SUBMITTED)
+    rows = with_values(
+        ROWS.format(label=_label_value(contract.label)),
+        file=extract.path.name,
+        sha256=extract.sha256,
+        sheet=extract.sheet,
+    )
+    features = spark.sql(compose(models, FEATURES, rows, LOADS)).localCheckpoint()
+    rejected = spark.sql(compose(models, CLEANED[0], rows, LOADS)).toArrow().to_pylist()
+    say(f"scoring with {record.version}")
+    model = registry.pipeline(settings, record.version)
+    inputs = features.select("customer_id", *record.features)
+    (scores,) = each(
+        spark,
+        lambda place: scored(PipelineModel.load(place), record, inputs).toArrow(),
+        [model],
+    )
+    bounds = deciles.read(registry.folder(settings) / record.version)
+    return ScoredFile(
+        file=str(extract.path),
+        sheet=extract.sheet,
+        rows=extract.table.num_rows,
+        model_version=record.version,
+        compared_extract=date.fromisoformat(bounds.extract_date) if bounds else None,
+        customers=_customers(scores, bounds),
+        rejected=_rejected(rejected, contract),
+    )
+
+
+def _label_value(label: Column | None) -> str:
+    """Return the select item of the label's stand-in value."""
+    if label is None:
+        return ""
+    accepted = (*label.zero, *label.one, *label.categories)[0]
+    return f"{with_values(':accepted', accepted=accepted)} as `{label.name}`,"
+
+
+def _customers(scores: pa.Table, bounds: deciles.Deciles | None) -> list[ScoredCustomer]:
+    rows = sorted(scores.to_pylist(), key=lambda row: (-row["probability"], row["customer_id"]))
+    return [
+        ScoredCustomer(
+            customer_id=row["customer_id"],
+            probability=row["probability"],
+            decile=bounds.decile(row["probability"], row["customer_id"]) if bounds else None,
+            reasons=[reason["text"] for reason in row["reasons"]],
+        )
+        for row in rows
+    ]
+
+
+def _rejected(rows: Sequence[Mapping[str, Any]], contract: Contract) -> list[RejectedRow]:
+    messages, columns = read_reject_words(), {column.name: column for column in contract.columns}
+    key = next(column.name for column in contract.columns if column.silver == "customer_id")
+    return [
+        RejectedRow(
+            row_number=row["_row_number"],
+            customer_id=row[key],
+            reasons=[
+                sentence(
+                    Reason(reason["code"], reason["column_name"], reason["value"]),
+                    columns.get(reason["column_name"]),
+                    messages,
+                )
+                for reason in row["reasons"]
+            ],
+        )
+        for row in sorted(rows, key=lambda row: row["_row_number"])
+    ]
+
+
+def format_scored_file(result: ScoredFile, out: Path | None) -> list[str]:
+    """Return the lines to print: the customers with the highest risk, the rejects, the counts."""
+    lines = []
+    if out is None:
+        for customer in result.customers[:TOP_LINES]:
+            reasons = "; ".join(customer.reasons)
+            lines.append(f"{customer.customer_id}  {customer.probability:6.1%}  {reasons}")
+    for row in result.rejected[:TOP_LINES]:
+        lines.append(f"row {row.row_number} rejected: {' '.join(row.reasons)}")
+    lines.append(
+        f"{len(result.customers):,} of {result.rows:,} rows scored with {result.model_version}, "
+        f"{len(result.rejected):,} rejected; nothing was published"
+    )
+    if out is not None:
+        lines.append(f"all scores, reasons and rejects: {out}")
+    elif len(result.customers) > TOP_LINES or len(result.rejected) > TOP_LINES:
+        lines.append("`--out scores.xlsx` writes all of them, `--json` prints them")
+    return lines
