@@ -8,6 +8,7 @@ import redis
 
 from lakehouse import online_store
 from lakehouse.errors import ChurnError, disk_full, named_breakdown
+from lakehouse.local_folders import refused_folder
 from lakehouse.settings import Settings
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -33,5 +34,7 @@ def explanation(settings: Settings, fault: Exception) -> ChurnError | None:
         return online_store.explained(fault, online_store.place(settings))
     if isinstance(fault, OSError) and fault.errno in FULL:
         return disk_full(str(fault.filename or settings.home))
+    if isinstance(fault, OSError) and (refused := refused_folder(settings, fault)):
+        return refused
     # Spark hands on what Java said.
     return named_breakdown(str(fault), f"the lake, {settings.lake_uri}")

@@ -36,7 +36,7 @@ from pyspark.sql.types import StructType
 from feature_repo.published import nothing_published
 from lakehouse import spark_server
 from lakehouse.settings import Settings, read_settings
-from lakehouse.storage import address_of, path_of, storage
+from lakehouse.storage import address_of, escape_glob, path_of, storage
 
 # Stands in the folders' names, not in the files.
 PARTITION = "extract_date"
@@ -139,7 +139,7 @@ def pinned(spark: SparkSession, table: str) -> str:
     An empty table has no files and is what it is.
     """
     current = spark.table(table)
-    files = [address_of(each) for each in current.inputFiles()]
+    files = [escape_glob(address_of(each)) for each in current.inputFiles()]
     if not files:
         return table
     name = f"{table.replace('.', '_')}_{uuid4().hex}"

@@ -1,6 +1,7 @@
 """The online store: the Redis server that the settings name, or an embedded one of its protocol."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -128,7 +129,7 @@ def _embedded(settings: Settings, say: Say) -> Address:
             port = free_port()
             binary = get_binary_path()
             running = embedded.start(
-                command=[str(binary), str(_write_configuration(settings, port))],
+                command=[str(binary), _as_pattern(_write_configuration(settings, port))],
                 ports=[port],
                 identity="embedded",
                 environ=os.environ,
@@ -156,7 +157,7 @@ def _write_configuration(settings: Settings, port: int) -> str:
         f"port {port}",
         "protected-mode yes",
         f"requirepass {embedded_password(settings)}",
-        f'dir "{folder}"',
+        f'dir "{_quoted(str(folder))}"',
         # Every second to disk: a killed machine loses a second, `churn features materialize` it.
         "appendonly yes",
         "appendfsync everysec",
@@ -164,6 +165,20 @@ def _write_configuration(settings: Settings, port: int) -> str:
     ]
     write_secret(path, "\n".join(lines) + "\n")
     return str(path)
+
+
+def _quoted(text: str) -> str:
+    """Return the text as the configuration has it between double quotes."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _as_pattern(path: str) -> str:
+    """Return the path as the server takes it: as a pattern if a character of patterns is in it.
+
+    Of a pattern that matches no file the server reads no configuration at all: it would listen on
+    its default port, without a password.
+    """
+    return re.sub(r"([\\\[\]*?])", r"\\\1", path) if re.search(r"[*?\[]", path) else path
 
 
 def embedded_password(settings: Settings) -> str:

@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from lakehouse.errors import ChurnError, Unavailable, Unusable
+from lakehouse.file_locks import lock_within, try_lock
+from lakehouse.local_folders import refused_folder
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder, storage
@@ -65,24 +66,17 @@ def acquire(settings: Settings, purpose: str, say: Say, restores: bool = False) 
     `run_lock` raises.
     """
     path = lock_file(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    lock = path.open("r+")
-    deadline = time.monotonic() + settings.lock_wait
-    said = False
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                lock.close()
-                raise _held(path) from None
-            if not said:
-                say(f"waiting for {holder(path)}")
-                said = True
-            time.sleep(0.2)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        lock = path.open("r+")
+    except OSError as error:
+        raise refused_folder(settings, error) or error from error
+    try:
+        if not lock_within(
+            lock, path, settings.lock_wait, lambda: say(f"waiting for {holder(path)}")
+        ):
+            raise _held(path)
         if not restores:
             _refuse_half_restored(settings)
         _take_over(settings, lock, purpose, say)
@@ -181,8 +175,4 @@ def current_holder(settings: Settings) -> str | None:
     if not path.exists():
         return None
     with path.open() as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return holder(path)
-    return None
+        return None if try_lock(lock, path, fcntl.LOCK_SH) else holder(path)

@@ -5,8 +5,8 @@ so two commands at the same moment start one server. A keeper process (`lakehous
 with the server and ends it when nobody was connected for a while.
 """
 
-import fcntl
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -21,11 +21,14 @@ from typing import IO
 import psutil
 
 from lakehouse.errors import Unavailable
+from lakehouse.file_locks import lock_within
 from lakehouse.settings import LOOPBACK
 from lakehouse.whole_files import written_whole
 
 CONNECT_SECONDS = 10
 IDLE_SECONDS = 30 * 60
+# Longer than any start takes.
+START_WAIT_SECONDS = 300
 # The system takes some seconds to take back what a killed process of some gigabytes had.
 PORT_SECONDS = 10.0
 Say = Callable[[str], None]
@@ -53,6 +56,7 @@ class Service:
     folder: Path
     # None: it stays up until it is stopped
     idle_seconds: float | None = IDLE_SECONDS
+    start_wait: float = START_WAIT_SECONDS
 
     @property
     def log(self) -> Path:
@@ -81,13 +85,31 @@ class Service:
 
     @contextmanager
     def starting(self) -> Iterator[IO[str]]:
-        """The right to start or stop this service, as the open lock file; others wait for it."""
+        """The right to start or stop this service, as the open lock file; others wait for it.
+
+        Raises:
+            Unavailable: another process has it and does not release it within `start_wait`.
+        """
         # The home too, for a caller whose umask is not that of our commands.
         self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.mkdir(exist_ok=True)
-        with (self.folder / "start.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        path = self.folder / "start.lock"
+        with path.open("a+") as lock:
+            if not lock_within(lock, path, self.start_wait):
+                raise self._start_is_locked(lock, path)
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
             yield lock
+
+    def _start_is_locked(self, lock: IO[str], path: Path) -> Unavailable:
+        lock.seek(0)
+        return Unavailable(
+            f"The {self.name} server has been starting or stopping for over "
+            f"{self.start_wait:.0f} s, by process {lock.read() or 'unknown'}",
+            where=str(path),
+            remedy="wait for that process, or end it, then repeat the command",
+        )
 
     def start(
         self,

@@ -126,8 +126,9 @@ def read_settings(  # long: a list, a line a setting
         Unusable: a port is not a number between 1 and 65535, or the waiting time or the rate not
             one; a file that is to hold a secret can't be read.
     """
-    values: dict[str, str | None] = {**dotenv_values(project / ".env")}
+    values: dict[str, str | None] = {**_dotenv(project / ".env")}
     values.update(os.environ if environ is None else environ)
+    _require_utf8(values)
     values.update(_from_files(values))
     home = _absolute(project, values.get("CHURN_HOME") or ".churn")
     lake_uri = _place(project, values.get("CHURN_LAKE_URI") or str(home / "lake"))
@@ -178,6 +179,33 @@ def read_settings(  # long: a list, a line a setting
         },
         **ports,
     )
+
+
+def _dotenv(path: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(path)
+    except (UnicodeDecodeError, OSError) as error:
+        raise Unusable(
+            f"{path.name} can't be read: {error}",
+            where=str(path),
+            remedy="save it as UTF-8 text that this user may read",
+        ) from error
+
+
+def _require_utf8(values: Mapping[str, str | None]) -> None:
+    """Refuse a value that Java, Spark's SQL and JSON could not be given."""
+    for name, text in values.items():
+        if not (name.startswith("CHURN_") and text):
+            continue
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            readable = os.fsencode(text).decode(errors="backslashreplace")
+            raise Unusable(
+                f"{name} has bytes that are not UTF-8",
+                where=f"{name}={readable}",
+                remedy="rename the folder, or choose another one",
+            ) from error
 
 
 def _default_ports() -> dict[str, int]:

@@ -226,6 +226,8 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Runni
         "SPARK_LOCAL_IP": settings.spark_bind,
         # It goes before Spark's setting; a user may have it for other servers.
         "SPARK_LOCAL_DIRS": str(spark.scratch),
+        # Java names files by the locale's encoding, which `LC_ALL=C` would make ASCII.
+        "LC_ALL": "C.UTF-8",
     }
     environ = {**os.environ, **settings.aws, **places, TOKEN: generate_password(settings)}
     return spark.start(

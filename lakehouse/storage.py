@@ -5,6 +5,7 @@ variables: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `A
 stores other than Amazon's, `AWS_ENDPOINT_URL`.
 """
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -127,6 +128,15 @@ def path_of(uri: str) -> str:
 def address_of(uri: str) -> str:
     """The address of the same file with nothing escaped, as Spark takes it to read."""
     return f"{urlsplit(uri).scheme}://{path_of(uri)}"
+
+
+def escape_glob(address: str) -> str:
+    """Return the address as a pattern that only this place matches.
+
+    Spark takes what it is given to read for a pattern, in which brackets and the like have a
+    meaning of their own; what it is given to write it takes literally.
+    """
+    return re.sub(r"([\\{}\[\]*?])", r"\\\1", address)
 
 
 def path_told(location: str) -> str:

@@ -1,7 +1,6 @@
 """Java and the JARs of the Spark server: found on the machine, or fetched once into `.tools/`."""
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -17,12 +16,15 @@ from typing import Any, TypeAlias
 import pyspark
 
 from lakehouse.errors import Unavailable
+from lakehouse.file_locks import lock_within
 
 # Spark 4.2 is tested on these; a newer Java may have removed what it needs.
 JAVA_VERSIONS = range(17, 22)
 SPARK_HOME = Path(pyspark.__file__).parent
 LIST = Path(__file__).with_name("jars.toml")
 PASSWORD_CHECK = Path(__file__).with_name("ServerPassword.java")
+# Longer than fetching takes over a slow line.
+FETCH_WAIT_SECONDS = 900
 # An entry of the list.
 Jar: TypeAlias = dict[str, Any]
 
@@ -67,8 +69,14 @@ def spark_jars(
     if all(path.exists() for path in paths):
         return paths
     _make_public(folder)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    path = folder / ".lock"
+    with path.open("w") as lock:
+        if not lock_within(lock, path, FETCH_WAIT_SECONDS, lambda: say("waiting for the JARs")):
+            raise Unavailable(
+                f"Another process has been fetching JARs for over {FETCH_WAIT_SECONDS} s",
+                where=str(path),
+                remedy="wait for that process, or end it, then repeat the command",
+            )
         wanted = [jar for jar in needed if not (folder / _file_name(jar)).exists()]
         if wanted:
             say(f"fetching {len(wanted)} JARs for Spark into {folder}")

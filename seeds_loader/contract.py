@@ -45,11 +45,6 @@ class Contract:
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
-    @property
-    def label(self) -> Column | None:
-        """The column to predict; None where the contract declares none."""
-        return next((column for column in self.columns if column.is_label), None)
-
     def without_label(self) -> "Contract":
         """The contract of a file whose customers are to be scored: it need not have the label."""
         return Contract(tuple(column for column in self.columns if not column.is_label))

@@ -14,6 +14,7 @@ from lakehouse.sequences import last_number, numbered, query_sequence
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, literal, statement
+from lakehouse.storage import escape_glob
 from seeds_loader.customer_ids import customer_ids, differ_by_zeros_at_most, lost_zeros
 from seeds_loader.extract import Extract
 from seeds_loader.extract_date import ExtractDate
@@ -196,7 +197,7 @@ def _write_rows(
         for start in range(0, total, ROWS_AT_ONCE)
     )
     with staged(settings, slices) as address:
-        _append(spark.read.parquet(address), ROWS)
+        _append(spark.read.parquet(escape_glob(address)), ROWS)
 
 
 def _clean_up(spark: SparkSession, say: Say) -> set[str]:

@@ -7,6 +7,7 @@ from pyspark.ml.classification import GBTClassificationModel
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.errors import ChurnError
+from lakehouse.storage import escape_glob
 from trainer.forms import Form, LinearForm, Node, TreesForm
 from trainer.kinds import KINDS
 
@@ -34,7 +35,7 @@ def _read_trees(
     spark: SparkSession, fitted: GBTClassificationModel, saved: str, inputs: Sequence[str]
 ) -> TreesForm:
     """The trees with the values of their inner nodes, which only the saved data holds."""
-    nodes = spark.read.parquet(f"{saved}/stages/*_GBTClassifi*/data").selectExpr(
+    nodes = spark.read.parquet(f"{escape_glob(saved)}/stages/*_GBTClassifi*/data").selectExpr(
         "treeID as tree",
         "nodeData.id as id",
         "nodeData.prediction as prediction",

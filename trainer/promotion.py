@@ -20,6 +20,7 @@ from lakehouse import commits
 from lakehouse.errors import Unusable
 from lakehouse.settings import Settings
 from lakehouse.sql import literal
+from lakehouse.storage import escape_glob
 from trainer import bootstrap, decisions, registry
 from trainer.bootstrap import Interval
 from trainer.decisions import Decision
@@ -243,7 +244,12 @@ def compare(
     """Both models on the challenger's held-out rows of customers whom the champion has not seen."""
     spark = rows.frame.sparkSession
     learned = f"{registry.pipeline(settings, champion.version)}/{registry.OUT_OF_FOLD}"
-    seen = spark.read.parquet(learned).where("not is_holdout").select("customer_id").distinct()
+    seen = (
+        spark.read.parquet(escape_glob(learned))
+        .where("not is_holdout")
+        .select("customer_id")
+        .distinct()
+    )
     unseen = rows.frame.where("is_holdout").join(seen, "customer_id", "left_anti")
     both = _answers(unseen, parameters, champion, challenger).localCheckpoint()
     counted = bootstrap.counts(both, parameters.threshold)

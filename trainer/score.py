@@ -14,6 +14,7 @@ from lakehouse.errors import Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import literal, query, with_values
+from lakehouse.storage import escape_glob
 from trainer import deciles, registry
 from trainer.deciles import Deciles, Last
 from trainer.explain import reasons_column
@@ -148,7 +149,7 @@ def scored(model: PipelineModel, record: ModelRecord, features: DataFrame) -> Da
 def _write(
     model_path: str, record: ModelRecord, publication: Publication, features: DataFrame
 ) -> None:
-    rows = scored(PipelineModel.load(model_path), record, features).selectExpr(
+    rows = scored(PipelineModel.load(escape_glob(model_path)), record, features).selectExpr(
         "customer_id",
         f"{literal(publication.extract_date)} as extract_date",
         f"{literal(record.version)} as model_version",

@@ -14,6 +14,7 @@ from lakehouse.errors import Unusable
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import with_values
+from lakehouse.storage import escape_glob
 from lakehouse.whole_files import written_whole
 from trainer import registry
 from trainer.explain import log_odds_column
@@ -146,7 +147,9 @@ def _listed(
         version=record.version,
         most=most,
     )
-    customers = spark.sql(sql, out_of_fold=spark.read.parquet(judged)).localCheckpoint()
+    customers = spark.sql(
+        sql, out_of_fold=spark.read.parquet(escape_glob(judged))
+    ).localCheckpoint()
     tried = {offer.name: _tried(customers, record, offer, campaign) for offer in campaign.offers}
     return [
         Listed(

@@ -24,8 +24,9 @@ from lakehouse import spark_server
 from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import with_values
+from lakehouse.storage import escape_glob
 from lakehouse.whole_files import written_whole
-from seeds_loader.contract import Column, Contract, read_contract
+from seeds_loader.contract import Contract, read_contract
 from seeds_loader.extract import Extract
 from seeds_loader.row_rules import read_reject_words
 from seeds_loader.workbook import read_workbook
@@ -142,7 +143,7 @@ def _score(
     models = compiled_models(settings, COMPOSED)
     spark.createDataFrame(extract.table).createOrReplaceTempView(SUBMITTED)
     rows = with_values(
-        ROWS.format(label=_label_value(contract.label)),
+        ROWS.format(label=_label_value(contract)),
         file=extract.path.name,
         sha256=extract.sha256,
         sheet=extract.sheet,
@@ -154,7 +155,7 @@ def _score(
     inputs = features.select("customer_id", *record.features)
     (scores,) = each(
         spark,
-        lambda place: scored(PipelineModel.load(place), record, inputs).toArrow(),
+        lambda place: scored(PipelineModel.load(escape_glob(place)), record, inputs).toArrow(),
         [model],
     )
     bounds = deciles.read(registry.folder(settings) / record.version)
@@ -169,10 +170,9 @@ def _score(
     )
 
 
-def _label_value(label: Column | None) -> str:
+def _label_value(contract: Contract) -> str:
     """Return the select item of the label's stand-in value."""
-    if label is None:
-        return ""
+    label = next(column for column in contract.columns if column.is_label)
     accepted = (*label.zero, *label.one, *label.categories)[0]
     return f"{with_values(':accepted', accepted=accepted)} as `{label.name}`,"
 

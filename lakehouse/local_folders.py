@@ -1,0 +1,38 @@
+"""Say what is wrong with a folder of local state that the system refuses."""
+
+import errno
+from pathlib import Path
+
+from lakehouse.errors import Unusable
+from lakehouse.settings import Settings
+from lakehouse.storage import is_folder
+
+CAUSES = {
+    errno.EROFS: "its file system is read-only",
+    errno.EACCES: "this user may not write there",
+    errno.EPERM: "this user may not write there",
+    errno.EEXIST: "it is a file, not a folder",
+    errno.ENOTDIR: "it, or what it is in, is a file, not a folder",
+    errno.ENAMETOOLONG: "its path is too long for the file system",
+    errno.ELOOP: "its links lead in a circle",
+}
+
+
+def refused_folder(settings: Settings, error: OSError) -> Unusable | None:
+    """Return the error to report if the system refuses a path in CHURN_HOME or in a local lake."""
+    cause = CAUSES.get(error.errno or 0)
+    if cause is None or not isinstance(error.filename, str):
+        return None
+    path = Path(error.filename)
+    folders = {"CHURN_HOME": settings.home}
+    if is_folder(settings.lake_uri):
+        folders["CHURN_LAKE_URI"] = Path(settings.lake_uri)
+    for name, folder in folders.items():
+        # Of a missing folder the refused path may be the parent.
+        if path == folder or folder in path.parents or path in folder.parents:
+            return Unusable(
+                f"{name} can't be used: {cause}",
+                where=f"{name}={folder}" + ("" if path == folder else f", {path}"),
+                remedy=f"set {name} to a folder in which this user may write",
+            )
+    return None
