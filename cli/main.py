@@ -348,11 +348,19 @@ def evaluate(settings: Settings, again: bool, as_json: bool) -> None:
 @main.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @SHEET
+@DECIMAL
+@ENCODING
 @click.option("--out", type=click.Path(path_type=Path), help="With FILE: the .xlsx file to write.")
 @JSON
 @command
 def score(
-    settings: Settings, file: Path | None, sheet: str | None, out: Path | None, as_json: bool
+    settings: Settings,
+    file: Path | None,
+    sheet: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Score the latest published extract, or the customers of FILE, with the champion.
 
@@ -362,15 +370,16 @@ def score(
     if file is not None:
         from cli.workbooks import score_file as files
 
-        result = files.score_file(settings, file, sheet, out, Steps(files.STEPS - (out is None)))
+        submitted = files.Request(file, sheet, SourceFormat(decimal, encoding))
+        result = files.score_file(settings, submitted, out, Steps(files.STEPS - (out is None)))
         if as_json:
             _print_json(result.to_json())
         else:
             click.echo("\n".join(files.format_scored_file(result, out)))
         return
-    if sheet is not None or out is not None or as_json:
+    if as_json or any(option is not None for option in (sheet, decimal, encoding, out)):
         raise Unusable(
-            "--sheet, --out and --json belong to the scores of a file",
+            "the options of `churn score` belong to the scores of a file",
             where="churn score",
             remedy="name the file: `churn score FILE`; without one, call `churn score` alone",
         )

@@ -76,9 +76,7 @@ def read_extract(
 ) -> Extract:
     """Reads a file in this process; `seeds_loader.workbook` is the door that bounds what it takes.
 
-    The arguments are those of `seeds_loader.workbook.read_workbook`.
-    `say` gets a line of text for each step that may take seconds. Raises Unusable, with the place
-    and the remedy, for anything that keeps the file from being read whole and right.
+    The arguments, and what it raises, are those of `seeds_loader.workbook.read_workbook`.
     """
     contract = read_contract() if labelled else read_contract().without_label()
     source_format = stated.or_else(read_source_format())

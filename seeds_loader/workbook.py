@@ -158,13 +158,8 @@ def _answer(path: Path, asked: str, out: IO[bytes]) -> None:
 
     try:
         options = json.loads(asked)
-        extract = read_extract(
-            path,
-            options["sheet"],
-            lambda text: tell("say", text),
-            SourceFormat(**options["source_format"]),
-            options["labelled"],
-        )
+        stated = SourceFormat(**options.pop("source_format"))
+        extract = read_extract(path, say=lambda text: tell("say", text), stated=stated, **options)
     except Unusable as fault:
         tell("unusable", [fault.what, fault.where, fault.remedy])
     except ChurnError as fault:

@@ -5,7 +5,7 @@ file; model, probabilities and reasons are those of the batch scores.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,12 @@ from cli.model_sql import CLEANED, COMPOSED, FEATURES, compose
 from cli.progress import Steps
 from cli.reject_words import Reason, sentence
 from cli.workbooks.out_file import hold_writable, writing
-from cli.workbooks.scores_workbook import write_scores_workbook
+from cli.workbooks.scores_workbook import (
+    RejectedRow,
+    ScoredCustomer,
+    ScoredFile,
+    write_scores_workbook,
+)
 from lakehouse import spark_server
 from lakehouse.service import Say
 from lakehouse.settings import Settings
@@ -29,6 +34,7 @@ from lakehouse.whole_files import written_whole
 from seeds_loader.contract import Contract, read_contract
 from seeds_loader.extract import Extract
 from seeds_loader.row_rules import read_reject_words
+from seeds_loader.source_format import UNSTATED, SourceFormat
 from seeds_loader.workbook import read_workbook
 from trainer import deciles, registry
 from trainer.pipeline import each
@@ -62,49 +68,15 @@ LOADS = """
 
 
 @dataclass(frozen=True)
-class ScoredCustomer:
-    """A customer of the file: probability of leaving, decile among the customers that the champion
-    scored last (10 is the highest risk; None without them), reasons in words, the strongest first.
-    """
+class Request:
+    """The file to score, and how to read it."""
 
-    customer_id: str
-    probability: float
-    decile: int | None
-    reasons: Sequence[str]
+    file: Path
+    sheet: str | None = None
+    source_format: SourceFormat = UNSTATED
 
 
-@dataclass(frozen=True)
-class RejectedRow:
-    """A row that the row rules reject, by its number on the sheet, and why, in sentences."""
-
-    row_number: int
-    customer_id: str | None
-    reasons: Sequence[str]
-
-
-@dataclass(frozen=True)
-class ScoredFile:
-    """Scores of a file, the highest risk first, and its rejected rows in the order of the sheet.
-
-    `rows` are the rows of the sheet, of which each is either scored or rejected.
-    """
-
-    file: str
-    sheet: str
-    rows: int
-    model_version: str
-    compared_extract: date | None
-    customers: Sequence[ScoredCustomer]
-    rejected: Sequence[RejectedRow]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that `--json` prints."""
-        return asdict(self)
-
-
-def score_file(
-    settings: Settings, path: Path, sheet: str | None, out: Path | None, steps: Steps
-) -> ScoredFile:
+def score_file(settings: Settings, request: Request, out: Path | None, steps: Steps) -> ScoredFile:
     """Score the customers of a workbook or CSV file with the champion, and write them to `out`.
 
     No table, no model and no online store is changed.
@@ -117,7 +89,9 @@ def score_file(
     record = registry.required_champion(settings)
     contract = read_contract()
     with steps.step("read") as step:
-        extract = read_workbook(path, sheet, progress=step.say, labelled=False)
+        extract = read_workbook(
+            request.file, request.sheet, step.say, request.source_format, labelled=False
+        )
         step.outcome = f"{extract.table.num_rows:,} rows"
     with steps.step("server") as step:
         spark_server.ensure(settings, step.say)

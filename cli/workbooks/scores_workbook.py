@@ -1,8 +1,10 @@
 """Write the scores of a file as a workbook: customers by risk, and rejected rows with reasons."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
@@ -11,9 +13,6 @@ from openpyxl.utils import get_column_letter
 
 from cli.workbooks.rejects_workbook import ROWS_A_SHEET
 from cli.workbooks.risk_workbook import HEADER, SHARE, WHITE, WRAPPED, set_value
-
-if TYPE_CHECKING:
-    from cli.workbooks.score_file import ScoredFile
 
 CUSTOMERS = (
     ("Customer", 18),
@@ -25,7 +24,48 @@ REJECTED = (("Row", 8), ("Customer", 18), ("What is wrong", 90))
 ABOUT = (("", 24), ("", 90))
 
 
-def write_scores_workbook(result: "ScoredFile", path: Path) -> None:
+@dataclass(frozen=True)
+class ScoredCustomer:
+    """A customer of the file: probability of leaving, decile among the customers that the champion
+    scored last (10 is the highest risk; None without them), reasons in words, the strongest first.
+    """
+
+    customer_id: str
+    probability: float
+    decile: int | None
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A row that the row rules reject, by its number on the sheet, and why, in sentences."""
+
+    row_number: int
+    customer_id: str | None
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """Scores of a file, the highest risk first, and its rejected rows in the order of the sheet.
+
+    `rows` are the rows of the sheet, of which each is either scored or rejected.
+    """
+
+    file: str
+    sheet: str
+    rows: int
+    model_version: str
+    compared_extract: date | None
+    customers: Sequence[ScoredCustomer]
+    rejected: Sequence[RejectedRow]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `--json` prints."""
+        return asdict(self)
+
+
+def write_scores_workbook(result: ScoredFile, path: Path) -> None:
     """Write the sheets Customers, Rejected rows and About."""
     workbook = Workbook(write_only=True)
     customers = [
@@ -44,7 +84,7 @@ def write_scores_workbook(result: "ScoredFile", path: Path) -> None:
     workbook.save(path)
 
 
-def _about(result: "ScoredFile") -> list[list[Any]]:
+def _about(result: ScoredFile) -> list[list[Any]]:
     compared = result.compared_extract
     return [
         ["File", result.file],

@@ -160,7 +160,7 @@ def test_a_home_that_its_owner_may_not_write_is_refused(open_folder: Path, workb
 @needs_root
 def test_a_home_on_a_read_only_file_system_is_refused(tmp_path: Path, workbook: Path) -> None:
     home = tmp_path / "home"
-    home.mkdir()
+    home.mkdir(mode=0o700)
     if subprocess.run(["mount", "--bind", home, home], capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount")
     try:
