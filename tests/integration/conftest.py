@@ -34,8 +34,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homes]:
 
 @pytest.fixture(scope="session")
 def walked(homes: Homes, shared_data: Path) -> Walked:
-    """The whole job on the 21-column workbook, in an empty home."""
-    home = homes.new("walked")
+    """The whole job on the 21-column workbook, in an empty home and unusual surroundings."""
+    home = homes.unusual("walked")
     summary = home.churn_json("run", shared_data / "Telco-Customer-Churn.xlsx")
     return Walked(home, summary)
 

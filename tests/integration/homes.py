@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from lakehouse import spark_server
 from lakehouse.service import answers_on
 from lakehouse.settings import PROJECT, Settings, read_settings
+from lakehouse.spark_credentials import read_password
 from lakehouse.sql import query
 
 BIN = Path(sys.executable).parent
@@ -27,7 +28,7 @@ SERVERS_AT_ONCE = 2
 
 
 def called(
-    command: Sequence[str | Path], environ: dict[str, str], seconds: float
+    command: Sequence[str | Path], environ: dict[str, str], seconds: float, umask: int = -1
 ) -> "subprocess.CompletedProcess[str]":
     """A command that ran from the checkout, with what it said."""
     return subprocess.run(
@@ -37,6 +38,7 @@ def called(
         capture_output=True,
         text=True,
         timeout=seconds,
+        umask=umask,
     )
 
 
@@ -52,6 +54,11 @@ class Home:
         """To talk to its servers, which are up again if they had made room for others."""
         _make_room_for(self)
         return read_settings(self.environ)
+
+    def settings_in(self, path: Path) -> Settings:
+        """To talk to its servers, with models and other local state in another folder."""
+        settings = self.settings
+        return replace(settings, home=path, spark_password=read_password(settings))
 
     def churn(
         self, *arguments: str | Path, code: int = 0, **environ: str
@@ -84,7 +91,8 @@ class Home:
     def _call(
         self, command: list[str | Path], code: int, **environ: str
     ) -> "subprocess.CompletedProcess[str]":
-        answer = called(command, {**self.environ, **environ}, RUN_SECONDS)
+        # What is written has to be private whatever the user's umask.
+        answer = called(command, {**self.environ, **environ}, RUN_SECONDS, umask=0)
         said = f"{command} ended with {answer.returncode}\n{answer.stdout}\n{answer.stderr}"
         assert answer.returncode == code, said
         return answer
@@ -128,6 +136,15 @@ class Homes:
     def __init__(self, folders: pytest.TempPathFactory) -> None:
         self._folders = folders
         self.all: list[Home] = []
+
+    def unusual(self, name: str) -> Home:
+        """A home in surroundings in which programs tend to fail: in its path blanks, quotes,
+        brackets and more than ASCII, the locale C, neither HOME nor TMPDIR."""
+        home = self.new(f"{name} [1] {{a}} 'ö' \"東京\" & (b)")
+        for variable in ("HOME", "TMPDIR", "LANG", "LC_CTYPE"):
+            home.environ.pop(variable, None)
+        home.environ["LC_ALL"] = "C"
+        return home
 
     def new(self, name: str) -> Home:
         path = self._folders.mktemp(name)

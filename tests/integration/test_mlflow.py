@@ -185,7 +185,7 @@ def versions(
     walked: Walked, record: ModelRecord, tmp_path_factory: pytest.TempPathFactory
 ) -> Settings:
     """A registry of its own with three versions: what differs is their names."""
-    settings = replace(walked.home.settings, home=tmp_path_factory.mktemp("followed"))
+    settings = walked.home.settings_in(tmp_path_factory.mktemp("followed"))
     for name in ("20250101-first", "20250201-second", "20250301-third"):
         a_version(settings, walked.home.settings, replace(record, version=name))
     return settings

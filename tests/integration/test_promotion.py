@@ -49,10 +49,12 @@ def server(published: Home) -> Iterator[tuple[SparkSession, Settings]]:
 
 @pytest.fixture(scope="module")
 def contest(
-    server: tuple[SparkSession, Settings], tmp_path_factory: pytest.TempPathFactory
+    server: tuple[SparkSession, Settings],
+    published: Home,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Contest:
-    spark, settings = server
-    return Contest(spark, replace(settings, home=tmp_path_factory.mktemp("contest")))
+    spark, _ = server
+    return Contest(spark, published.settings_in(tmp_path_factory.mktemp("contest")))
 
 
 def scores(contest: Contest, version: str) -> list[dict[str, Any]]:

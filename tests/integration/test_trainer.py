@@ -63,7 +63,7 @@ def a_training_set(frame: DataFrame, signature: str) -> TrainingSet:
 @pytest.fixture(scope="module")
 def trained(published: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     # Models apart: the home's own champion stays what it is.
-    settings = replace(published.settings, home=tmp_path_factory.mktemp("models"))
+    settings = published.settings_in(tmp_path_factory.mktemp("models"))
     with spark_server.session(settings) as spark:
         training = a_training_set(gold_rows(spark), "in gold's order")
         result = train_on(settings, training, read_parameters(), ignore)
