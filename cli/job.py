@@ -330,6 +330,7 @@ def broken_rule(result: dict[str, Any]) -> str:
         f"{result['rule']}: {figure} against {result['threshold']:g}"
         + (f", compared with the extract of {compared}" if compared else "")
         + (f". {declared['description']}" if declared else "")
+        + (f" {details}" if (details := result.get("details")) else "")
     )
 
 

@@ -111,7 +111,7 @@ def gate_results(spark: SparkSession, batch_id: str) -> Rows:
         spark,
         sequences.VERDICTS,
         f"""
-        select extract_date, rule, severity, figure, threshold, verdict, compared_with
+        select *
         from {{rows}}
         where batch_id = :batch
         qualify rank() over (order by {sequences.VERDICTS.position} desc) = 1
@@ -131,8 +131,7 @@ def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
         "audit.gate_results",
         """
         select
-            gate_results.batch_id, gate_results.extract_date, loads.source_file, gate_results.rule,
-            gate_results.figure, gate_results.threshold, gate_results.compared_with
+            gate_results.*, loads.source_file
         from audit.gate_results
         inner join audit.load_verdicts
             on gate_results.batch_id = load_verdicts.batch_id

@@ -91,7 +91,9 @@
 
 {% macro rules_version() %}
     {#- Changes with the rules of rows and of the gate; a refused load is judged again then. -#}
-    {%- set names = ['source_contract', 'row_rules', 'gate_rules', 'drift', 'expected_changes'] -%}
+    {%- set names = [
+        'source_contract', 'row_rules', 'derived_features', 'gate_rules', 'drift', 'expected_changes',
+    ] -%}
     {%- set rules = [] -%}
     {%- for name in names -%}
         {%- do rules.append(var(name)) -%}

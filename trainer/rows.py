@@ -38,11 +38,13 @@ def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
     """The rows to train on; the same in whatever order and partitions they come.
 
     Raises:
-        Unusable: a feature or a label is missing somewhere, or the labels are all equal.
+        Unusable: a feature or a label is missing or not finite somewhere, or the labels are all
+            equal.
     """
     # Not cache(): each of the many statements that follow would plan the retrieval anew.
     retrieved = training.retrieve()
     count = _check(retrieved, training.features)
+    _raise_on_endless(retrieved, training.features, derived(parameters))
     frame = _arranged(retrieved, count, training, parameters).localCheckpoint()
     inputs = [*training.features, *derived(parameters)]
     means = frame.selectExpr(*(f"avg(`{name}`) as `{name}`" for name in inputs))
@@ -70,6 +72,27 @@ def _arranged(
         .sortWithinPartitions(*WHOSE)
     )
     return assemble.transform(derive.transform(ordered))
+
+
+def _raise_on_endless(
+    retrieved: DataFrame, features: list[str], derived_inputs: dict[str, str]
+) -> None:
+    """Refuse NaN and infinities: an estimator fails on them late, or learns nonsense."""
+    inputs = {**{name: f"`{name}`" for name in features}, **derived_inputs}
+    # Spark orders NaN above everything else; null is none, for the features have no gaps here.
+    endless = (
+        f"count_if(not coalesce(abs(cast({expression} as double)) < double('infinity'), false)) "
+        f"as `{name}`"
+        for name, expression in inputs.items()
+    )
+    found = retrieved.selectExpr(*endless).toArrow().to_pylist()[0]
+    if any(found.values()):
+        named = ", ".join(f"{name} ({rows} rows)" for name, rows in found.items() if rows)
+        raise Unusable(
+            f"The training set has values that are no finite numbers: {named}",
+            where="the retrieved training set, from gold.customer_features",
+            remedy="`churn build --rebuild` publishes the extracts again, without such rows",
+        )
 
 
 def _check(retrieved: DataFrame, features: list[str]) -> int:

@@ -8,7 +8,10 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
-NAMES = ("source_contract", "row_rules", "gate_rules", "drift", "expected_changes")
+NAMES = (
+    *("source_contract", "row_rules", "derived_features", "gate_rules", "drift"),
+    "expected_changes",
+)
 _declared = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
 # The variables of dbt_project.yml that decide on rows and loads, by name.
 RULES: dict[str, Any] = {name: _declared[name] for name in NAMES}

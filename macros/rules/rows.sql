@@ -70,8 +70,77 @@
             }) -%}
         {%- endfor -%}
     {%- endfor -%}
+    {#- Cells that are accepted by themselves and make a feature that is not plausible. -#}
+    {%- set accepted = [] -%}
+    {%- for rule in contract.values() if rule.range -%}
+        {%- do accepted.append(in_range(rule.silver, rule.range)) -%}
+    {%- endfor -%}
+    {%- for column in contract -%}
+        {%- set plausible = [] -%}
+        {%- for feature, declared in var('derived_features').items()
+            if column in declared.get('cells', []) -%}
+            {%- do plausible.append(in_range(derived_number(feature), declared.range)) -%}
+        {%- endfor -%}
+        {%- if plausible -%}
+            {%- do terms.append({
+                'code': 'feature_out_of_range',
+                'column': column,
+                'condition': 'not (' ~ accepted | join(' and ') ~ ') or ('
+                    ~ plausible | join(' and ') ~ ')',
+            }) -%}
+        {%- endif -%}
+    {%- endfor -%}
     {{ return(terms) }}
 {% endmacro %}
+
+
+{% macro derived_number(feature) -%}
+    {#- A derived feature that a cell can put out of its range, on silver's columns. -#}
+    {%- set average -%}
+        case when tenure = 0 then monthly_charges else total_charges / tenure end
+    {%- endset -%}
+    {%- set expressions = {
+        'avg_historical_charge': average,
+        'billing_ratio': 'case when (' ~ average ~ ') = 0 then cast(1 as double) '
+            ~ 'else monthly_charges / (' ~ average ~ ') end',
+    } -%}
+    {{ expressions[feature] }}
+{%- endmacro %}
+
+
+{% macro feature_ranges(contract) -%}
+    {#- Every feature with its lowest and highest plausible value. -#}
+    {%- set ranges = [] -%}
+    {%- for rule in contract.values() if rule.range -%}
+        {%- do ranges.append({'feature': rule.silver, 'range': rule.range}) -%}
+    {%- endfor -%}
+    {%- for feature, declared in var('derived_features').items() -%}
+        {%- do ranges.append({'feature': feature, 'range': declared.range}) -%}
+    {%- endfor -%}
+    {%- for feature in plain_features(contract, ['flag']) -%}
+        {%- do ranges.append({'feature': feature, 'range': [0, 1]}) -%}
+    {%- endfor -%}
+    {%- for column in one_hot_columns(contract) -%}
+        {%- do ranges.append({'feature': column.name, 'range': [0, 1]}) -%}
+    {%- endfor -%}
+    {{ return(ranges) }}
+{%- endmacro %}
+
+
+{% macro in_range(expression, range) -%}
+    {#- False for NaN and for both infinities, which lie beyond any range. -#}
+    ({{ expression }}) between {{ range[0] }} and {{ range[1] }}
+{%- endmacro %}
+
+
+{% macro features_out_of_range() -%}
+    {#- Whether one of the features is missing or outside of its range, as a condition. -#}
+    {%- set conditions = [] -%}
+    {%- for each in feature_ranges(var('source_contract')) if each.feature -%}
+        {%- do conditions.append(in_range(each.feature, each.range)) -%}
+    {%- endfor -%}
+    not coalesce({{ (conditions or ['true']) | join(' and ') }}, false)
+{%- endmacro %}
 
 
 {% macro fault_by(term) -%}

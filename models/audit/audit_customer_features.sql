@@ -37,17 +37,6 @@ candidates as (
 
 ),
 
-averages as (
-
-    select
-        *,
-        case when tenure = 0 then monthly_charges else total_charges / tenure end
-            as avg_historical_charge
-
-    from candidates
-
-),
-
 final as (
 
     select
@@ -63,9 +52,8 @@ final as (
         {%- for name in plain_features(contract, ['integer', 'number']) %}
         {{ name }},
         {%- endfor %}
-        avg_historical_charge,
-        case when avg_historical_charge = 0 then 1d else monthly_charges / avg_historical_charge end
-            as billing_ratio,
+        {{ derived_number('avg_historical_charge') }} as avg_historical_charge,
+        {{ derived_number('billing_ratio') }} as billing_ratio,
         cast(
             phone_service
             + case when multiple_lines = 'Yes' then 1 else 0 end
@@ -97,7 +85,7 @@ final as (
         {{ candidates_time() }} as built_at,
         extract_date
 
-    from averages
+    from candidates
 
 )
 

@@ -63,6 +63,8 @@ ruled as (
         coalesce(gate_rules.lowest, gate_rules.highest) as threshold,
         coalesce(judgements.verdict, 'not_applicable') as verdict,
         judgements.other_extract_date as compared_with,
+        if(gate_rules.figure = 'customers_out_of_range', load_figures.features_out_of_range, null)
+            as details,
         load_figures.candidates_built_at
 
     from load_figures
@@ -156,6 +158,7 @@ judged_now as (
         cast(null as double) as threshold,
         'superseded' as verdict,
         cast(null as date) as compared_with,
+        cast(null as string) as details,
         cast(null as timestamp) as candidates_built_at
 
     from superseded
@@ -174,6 +177,7 @@ final as (
         threshold,
         verdict,
         compared_with,
+        details,
         candidates_built_at,
         '{{ rules_version() }}' as rules_version,
         current_timestamp() as judged_at,

@@ -1,6 +1,7 @@
 {{ config(materialized='table') }}
 
 {%- set conditions = silver_conditions(var('source_contract')) %}
+{%- set ranges = feature_ranges(var('source_contract')) %}
 
 with
 
@@ -79,6 +80,86 @@ feature_figures as (
 
 ),
 
+-- no row, where the rows of silver hold their rules
+out_of_range as (
+
+    select
+        batch_id,
+        customer_id,
+        array(
+            {%- for each in ranges if each.feature %}
+            named_struct(
+                'feature', '{{ each.feature }}',
+                'value', cast({{ each.feature }} as double),
+                'lowest', cast({{ each.range[0] }} as double),
+                'highest', cast({{ each.range[1] }} as double)
+            ){{ ',' if not loop.last }}
+            {%- endfor %}
+        ) as features
+
+    from features
+
+    where {{ features_out_of_range() }}
+
+),
+
+violations as (
+
+    select
+        batch_id,
+        customer_id,
+        inline(filter( -- noqa: AL03
+            features, each -> not coalesce(each.value between each.lowest and each.highest, false)
+        ))
+
+    from out_of_range
+
+),
+
+violated_features as (
+
+    select
+        batch_id,
+        feature,
+        concat(
+            feature, ': ', count(*), ' customers from ',
+            coalesce(cast(min(value) as string), 'missing'), ' to ',
+            coalesce(cast(max(value) as string), 'missing'),
+            ', plausible from ', min(lowest), ' to ', min(highest)
+        ) as in_words
+
+    from violations
+
+    group by
+        batch_id,
+        feature
+
+),
+
+range_details as (
+
+    select
+        batch_id,
+        array_join(array_sort(collect_list(in_words)), '; ') as features_out_of_range
+
+    from violated_features
+
+    group by batch_id
+
+),
+
+range_figures as (
+
+    select
+        batch_id,
+        count(*) as customers_out_of_range
+
+    from out_of_range
+
+    group by batch_id
+
+),
+
 label_figures as (
 
     select
@@ -130,6 +211,8 @@ final as (
         ) as candidates_missing_or_surplus,
         cast(coalesce(customer_figures.customers_against_rules, 0) as double)
             as customers_against_rules,
+        cast(coalesce(range_figures.customers_out_of_range, 0) as double) as customers_out_of_range,
+        range_details.features_out_of_range,
         label_figures.churn_rate,
         feature_figures.share_of_odd_totals
 
@@ -143,6 +226,12 @@ final as (
 
     left join customer_figures
         on open_loads.batch_id = customer_figures._batch_id
+
+    left join range_figures
+        on open_loads.batch_id = range_figures.batch_id
+
+    left join range_details
+        on open_loads.batch_id = range_details.batch_id
 
     left join feature_figures
         on open_loads.batch_id = feature_figures.batch_id

@@ -2,8 +2,8 @@
 
 {%- set own_figures = [
     'customers', 'surplus_keys', 'customers_without_label', 'reject_share', 'unaccounted_rows',
-    'customers_against_rules', 'candidates_missing_or_surplus', 'churn_rate',
-    'share_of_odd_totals',
+    'customers_against_rules', 'customers_out_of_range', 'candidates_missing_or_surplus',
+    'churn_rate', 'share_of_odd_totals',
 ] %}
 {%- set compared_figures = ['change_of_rows', 'retained_customer_share', 'new_customer_share'] %}
 {%- set floor = var('drift').floor %}

@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +268,18 @@ def contradictions_of(values: dict[str, Any]) -> set[Reason]:
         faults.add(("nothing_billed_yet", "TotalCharges"))
     if None not in (tenure, monthly, total) and not total_fits(tenure, monthly, total):
         faults.add(("total_fits_tenure", "TotalCharges"))
+    if None not in (tenure, monthly, total) and not ratio_is_plausible(tenure, monthly, total):
+        faults.add(("feature_out_of_range", "TotalCharges"))
     return faults
+
+
+def ratio_is_plausible(tenure: int, monthly: float, total: float) -> bool:
+    """The bill is at most fifty times the average so far, in exact fractions; of cells in range."""
+    numbers = {"tenure": tenure, "MonthlyCharges": monthly, "TotalCharges": total}
+    if any(not 0 <= number <= HIGHEST[name] for name, number in numbers.items()):
+        return True
+    average = Fraction(total) / tenure if tenure else Fraction(monthly)
+    return average == 0 or Fraction(monthly) / average <= 50
 
 
 def total_fits(tenure: int, monthly: float, total: float) -> bool:

@@ -137,6 +137,7 @@ def drifts() -> list[Case]:
 # One of each sort in `make test`; every one of them costs a load, and is compared with all others.
 SHORT = (
     *("enough_customers", "rejects_bearable", "rows_not_lost", "customers_retained"),
+    "features_in_range",
     *("drift_of_tenure", "rows_accounted_for"),
 )
 
@@ -169,7 +170,7 @@ REFUSED = [
     Case(
         "rows_hold_rules",
         silver="""
-            update silver.customers set total_charges = -0.01, tenure = 1
+            update silver.customers set tenure = 10, monthly_charges = 50, total_charges = 299.99
             where extract_date = :day and _row_number = 2
         """,
     ),
@@ -178,6 +179,15 @@ REFUSED = [
         candidates="""
             update audit.customer_features set customer_id = :last
             where extract_date = :day and customer_id = :first
+        """,
+    ),
+    Case(
+        "features_in_range",
+        candidates="""
+            update audit.customer_features set billing_ratio = double('infinity')
+            where extract_date = :day and customer_id = :first;
+            update audit.customer_features set service_count = 10, billing_ratio = double('nan')
+            where extract_date = :day and customer_id = :last
         """,
     ),
     Case(
@@ -244,7 +254,15 @@ CELLS: dict[str, dict[str, str]] = {
     "PaperlessBilling": {"": "missing", "0": "not_accepted"},
     "PaymentMethod": {"": "missing", "Cash": "not_accepted"},
     "MonthlyCharges": {"": "missing", "1,5": "not_a_number"},
-    "TotalCharges": {"": "missing", "n/a": "not_a_number", "-1": "out_of_range"},
+    "TotalCharges": {
+        "": "missing",
+        "n/a": "not_a_number",
+        "-1": "out_of_range",
+        # texts that a cast of Spark takes for numbers, and numbers beyond a double
+        **dict.fromkeys(["NaN", "Infinity", "-inf", "1d", "1f", "0x1p3"], "not_a_number"),
+        # accepted by themselves, and a ratio of the bill to the average that is none
+        **dict.fromkeys(["1e-320", "4.9e-324", "1e-9", "0.99"], "feature_out_of_range"),
+    },
     "Churn": {"": "missing", "1": "not_accepted"},
 }
 # A customer in the second month: whatever one cell says, the total stays within four bills.
@@ -286,6 +304,8 @@ CONTRADICTIONS: list[tuple[dict[str, str], str, str]] = [
 HOLDING = [
     {"tenure": "0", "TotalCharges": ""},
     {"tenure": "0", "TotalCharges": "0"},
+    {"TotalCharges": "1"},
+    {"TotalCharges": "-0.0"},
     {"tenure": "10", "TotalCharges": "300"},
     {"tenure": "10", "TotalCharges": "700"},
     {"tenure": "20", "TotalCharges": "600"},

@@ -15,6 +15,7 @@ from feature_repo.declared import read_features
 from feature_repo.labels import WORKBOOK, Label
 from feature_repo.training import TrainingSet
 from lakehouse import spark_server
+from lakehouse.errors import Unusable
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 from trainer import deciles, evaluate, folds, registry
@@ -129,6 +130,20 @@ def test_a_trained_version_is_not_trained_again(trained: Trained) -> None:
     again = train_on(trained.settings, training, read_parameters(), ignore)
     assert not again.is_new
     assert again.record == trained.record
+
+
+@pytest.mark.parametrize("value", ["nan", "infinity", "-infinity"])
+def test_a_value_that_is_no_finite_number_is_named_and_refused(
+    trained: Trained, value: str
+) -> None:
+    """Gold of an earlier version may hold such ratios."""
+    one = f"if(customer_id = '7590-VHVEG', double('{value}'), billing_ratio) as billing_ratio"
+    others = [name for name in FEATURES if name != "billing_ratio"]
+    frame = gold_rows(trained.spark).selectExpr(
+        "customer_id", "event_timestamp", *others, one, "churned"
+    )
+    with pytest.raises(Unusable, match=r"no finite numbers: billing_ratio \(1 rows\)"):
+        train_on(trained.settings, a_training_set(frame, value), read_parameters(), ignore)
 
 
 def test_rows_with_equal_features_are_never_split(trained: Trained) -> None:

@@ -37,6 +37,7 @@ CONSISTENCY = {
     "rows_accounted_for",
     "rows_hold_rules",
     "candidates_complete",
+    "features_in_range",
 }
 NO_BOUND = {"at_least": -1e9, "at_most": 1e9}
 OWN_CODES = {"missing", "not_accepted", "not_an_integer", "not_a_number", "out_of_range"}
@@ -45,6 +46,7 @@ CONTRADICTIONS = {
     "no_phone_service",
     "nothing_billed_yet",
     "total_fits_tenure",
+    "feature_out_of_range",
 }
 CODES = OWN_CODES | CONTRADICTIONS | {"exact_duplicate", "conflicting_duplicate"}
 
