@@ -413,10 +413,11 @@ def test_an_outage_is_a_warning_and_made_up_for(  # long: one story
     address, password = served
     settings = replace(versions, mlflow_url=address, mlflow_password=password)
     # something is missing there
+    registry.promote(versions, registry.versions(versions)[-1])
     store = tracking.open_store(settings)
     missing = followed(settings).champion
-    registered = store.client.get_model_version_by_alias("churn", "champion")
     with tracking._logged_in(settings):
+        registered = store.client.get_model_version_by_alias("churn", "champion")
         store.client.delete_model_version("churn", registered.version)
     outages: dict[str, AbstractContextManager[None]] = {
         "away": nullcontext(),

@@ -15,6 +15,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 import httpx
@@ -234,7 +235,7 @@ def test_no_link_is_followed(mlflow: httpx.Client, walked: Walked, sites: dict[s
     made = mlflow.post("experiments/create", json={"name": f"links-{uuid4()}"})
     experiment = made.raise_for_status().json()["experiment_id"]
     info = a_run(mlflow, experiment)
-    folder = Path(info["artifact_uri"].removeprefix("file://"))
+    folder = Path(unquote(info["artifact_uri"].removeprefix("file://")))
     folder.mkdir(parents=True)
     assert folder.is_relative_to(walked.home.path / "mlflow" / "artifacts")
     (folder / "own.txt").write_text("own")
