@@ -13,6 +13,7 @@ from openpyxl import load_workbook
 from feature_repo.declared import read_features
 from lakehouse import spark_server
 from lakehouse.sql import query
+from lakehouse.storage import escape_glob
 from trainer import registry
 from trainer.forms import log_odds, with_derived
 from trainer.offers import read_campaign
@@ -162,7 +163,7 @@ def test_neither_order_nor_further_columns_nor_twins_change_a_score(walked: Walk
         )
 
         def work(place: str) -> list[dict[str, Any]]:
-            rows = scored(PipelineModel.load(place), record, mixed)
+            rows = scored(PipelineModel.load(escape_glob(place)), record, mixed)
             return list(rows.select("customer_id", "probability").toArrow().to_pylist())
 
         found = each(spark, work, [registry.pipeline(settings, record.version)])[0]
@@ -200,7 +201,7 @@ def test_the_list_has_the_most_valuable_first_and_nobody_who_left(  # long: one 
     with spark_server.session(settings) as spark:
         unseen = {
             row["customer_id"]: row["probability"]
-            for row in spark.read.parquet(place).toArrow().to_pylist()
+            for row in spark.read.parquet(escape_glob(place)).toArrow().to_pylist()
         }
         customers = query(
             spark, "select customer_id, churned, monthly_charges, contract from silver.customers"
