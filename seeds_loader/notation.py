@@ -109,11 +109,12 @@ def _refuse_other_notations(column: NumberColumn, texts: pa.ChunkedArray) -> Non
     filled = pc.fill_null(pc.not_equal(texts, ""), False).to_numpy()
     plain = matches(texts, PLAIN)
     _refuse_amounts(column, texts, filled & ~plain, int(filled.sum()))
-    for pattern, refuse in ((THREE_DECIMALS, _refuse_three), (r"[eE]", _refuse_scientific)):
-        found = plain & matches(texts, pattern)
-        if found.any():
-            is_text = ~column.is_number()
-            refuse(column, texts, found & is_text, plain & is_text)
+    three, scientific = (plain & matches(texts, pattern) for pattern in (THREE_DECIMALS, "[eE]"))
+    if three.any() or scientific.any():
+        is_text = ~column.is_number()
+        _refuse_three(column, texts, three & is_text, plain & is_text)
+        # Excel writes whole columns so: one such text beside number cells is a cell, as it stands.
+        _refuse_scientific(column, texts, scientific & is_text, plain)
 
 
 def _refuse_amounts(column: NumberColumn, texts: pa.ChunkedArray, odd: Mask, total: int) -> None:

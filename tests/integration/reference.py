@@ -278,6 +278,8 @@ def ratio_is_plausible(tenure: int, monthly: float, total: float) -> bool:
     numbers = {"tenure": tenure, "MonthlyCharges": monthly, "TotalCharges": total}
     if any(not 0 <= number <= HIGHEST[name] for name, number in numbers.items()):
         return True
+    if tenure and total / tenure == 0:
+        return True  # the average is below any double, and so it is 0
     average = Fraction(total) / tenure if tenure else Fraction(monthly)
     return average == 0 or Fraction(monthly) / average <= 50
 
