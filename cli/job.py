@@ -99,14 +99,18 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def read(request: Request, steps: Steps) -> tuple[Extract, ExtractDate]:
+def read(request: Request, steps: Steps, tolerant: bool = False) -> tuple[Extract, ExtractDate]:
     """The workbook's rows and the date they speak of.
 
     Comes first: a workbook that can't be used leaves nothing behind, not even a server.
     """
     with steps.step("read") as step:
         extract = read_workbook(
-            request.workbook, request.sheet, step.say, source_format=request.source_format
+            request.workbook,
+            request.sheet,
+            step.say,
+            source_format=request.source_format,
+            tolerant=tolerant,
         )
         extract_date = choose_extract_date(request.extract_date, extract)
         if extract_date.warning:

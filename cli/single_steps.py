@@ -28,7 +28,8 @@ if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where th
 
 def ingest(settings: Settings, request: job.Request, steps: Steps) -> Load:
     """Workbook to bronze, by itself."""
-    extract, extract_date = job.read(request, steps)
+    # Bronze takes texts as they are; the gate judges them, and its rejects can be looked at.
+    extract, extract_date = job.read(request, steps, tolerant=True)
     with (
         job.lake(settings, "churn ingest", steps, job.new_run_id()) as spark,
         steps.step("ingest") as step,

@@ -73,6 +73,7 @@ def read_extract(
     say: Callable[[str], None],
     stated: SourceFormat = UNSTATED,
     labelled: bool = True,
+    tolerant: bool = False,
 ) -> Extract:
     """Reads a file in this process; `seeds_loader.workbook` is the door that bounds what it takes.
 
@@ -101,7 +102,7 @@ def read_extract(
     hold_single(header, grid.left, _place(path, grid.sheet))
     _hold_stored(grid, header, path)
     _hold_short(grid, path)
-    cells = _Cells(grid, header, reader, path)
+    cells = _Cells(grid, header, reader, path, say if tolerant else None)
     table = _table(cells, contract, source_format.decimal)
     if not table.num_rows:
         raise _no_rows(path, grid, header)
@@ -326,12 +327,16 @@ def _quoted(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _Cells:
-    """The rows below the header; `reader` is None for a CSV file, all of whose cells are text."""
+    """The rows below the header; `reader` is None for a CSV file, all of whose cells are text.
+
+    `warn` is called for amounts that are not plain numbers, which are refused without it.
+    """
 
     grid: Grid
     header: Header
     reader: fastexcel.ExcelReader | None
     path: Path
+    warn: Callable[[str], None] | None = None
 
     @cached_property
     def rows(self) -> npt.NDArray[np.int64]:
@@ -385,7 +390,7 @@ def _in_one_notation(
     rows = (cells.rows + 1).astype(np.int32)
     is_number = functools.partial(cells.is_number, column.name)
     numbers = NumberColumn(column.name, as_read, rows, is_number, cells.where)
-    return read_numbers(numbers, decimal)
+    return read_numbers(numbers, decimal, cells.warn)
 
 
 def _changed(

@@ -73,8 +73,13 @@ class NumberColumn:
         return Unusable(what, where=place, remedy=remedy)
 
 
-def read_numbers(column: NumberColumn, decimal: str | None) -> pa.ChunkedArray:
+def read_numbers(
+    column: NumberColumn, decimal: str | None, warn: Callable[[str], None] | None = None
+) -> pa.ChunkedArray:
     """Return the cells in bronze's notation.
+
+    With `warn` a column of amounts that are not plain numbers is warned of and stays as it is: no
+    text of it is read as a number, so that the gate refuses the load.
 
     Raises:
         Unusable: the texts may say other numbers than they seem to, or contradict the decimal sign
@@ -82,7 +87,7 @@ def read_numbers(column: NumberColumn, decimal: str | None) -> pa.ChunkedArray:
     """
     texts = pc.utf8_trim_whitespace(column.cells)
     if decimal is None:
-        _refuse_other_notations(column, texts)
+        _refuse_other_notations(column, texts, warn)
         return column.cells
     return _rewritten(column, texts, decimal)
 
@@ -105,10 +110,17 @@ def matches(texts: pa.ChunkedArray, pattern: str) -> Mask:
     return found
 
 
-def _refuse_other_notations(column: NumberColumn, texts: pa.ChunkedArray) -> None:
+def _refuse_other_notations(
+    column: NumberColumn, texts: pa.ChunkedArray, warn: Callable[[str], None] | None
+) -> None:
     filled = pc.fill_null(pc.not_equal(texts, ""), False).to_numpy()
     plain = matches(texts, PLAIN)
-    _refuse_amounts(column, texts, filled & ~plain, int(filled.sum()))
+    try:
+        _refuse_amounts(column, texts, filled & ~plain, int(filled.sum()))
+    except Unusable as error:
+        if warn is None:
+            raise
+        warn(f"warning: {error.what}; {error.remedy}")
     three, scientific = (plain & matches(texts, pattern) for pattern in (THREE_DECIMALS, "[eE]"))
     if three.any() or scientific.any():
         is_text = ~column.is_number()

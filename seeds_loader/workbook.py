@@ -39,24 +39,32 @@ MESSAGE_CHARACTERS = 1_000
 UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
-def read_workbook(
+def read_workbook(  # long: its arguments, each with a line
     path: Path,
     sheet: str | None = None,
     progress: Callable[[str], None] | None = None,
     source_format: SourceFormat = UNSTATED,
     labelled: bool = True,
+    tolerant: bool = False,
 ) -> Extract:
     """Reads the sheet that meets the contract from an .xlsx, .xls or .csv file.
 
     Unless `labelled`, the contract is the one without the label: a column of that name is then a
-    further column. `progress` gets a line of text for each step that may take seconds; what
-    `source_format` leaves open is as the contract declares it. Raises Unusable, with the
+    further column. If `tolerant`, amounts that are not plain numbers are warned of instead of
+    refused: their texts stay as they are, and the gate rejects them. `progress` gets a line of text
+    for each step that may take seconds; what `source_format` leaves open is as the contract
+    declares it. Raises Unusable, with the
     place and the remedy, for anything that keeps the file from being read whole and right; also
     when reading takes far more memory or time than a file of this size has a reason to.
     """
     _hold_utf8(path)
     # -P: a folder that is worked in must not bring modules of its own
-    options = {"sheet": sheet, "source_format": asdict(source_format), "labelled": labelled}
+    options = {
+        "sheet": sheet,
+        "source_format": asdict(source_format),
+        "labelled": labelled,
+        "tolerant": tolerant,
+    }
     command = [sys.executable, "-P", "-m", __name__, str(path), json.dumps(options)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

@@ -571,7 +571,7 @@ def test_amounts_are_published_as_they_were_stated(judged: Judged, tmp_path: Pat
     home, day = judged.home, judged.after + timedelta(days=1)
     path = tmp_path / "comma.csv"
     sheet = in_notation(path, lambda n: f"R$ {n:,.2f}".translate(str.maketrans(",.", ".,")))
-    said = home.churn("ingest", path, "--extract-date", str(day), code=2).stderr
+    said = home.churn("run", path, "--extract-date", str(day), code=2).stderr
     assert "`--decimal ,`" in said
     assert not home.sql(f"select * from bronze.loads where extract_date = '{day}'")
     home.churn("ingest", path, "--extract-date", str(day), "--decimal", ",")

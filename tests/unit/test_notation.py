@@ -14,7 +14,7 @@ import pytest
 import xlwt
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workbooks import HEADER, customer
+from workbooks import HEADER, customer, sheet_rows, write_xlsx
 
 from lakehouse.errors import Unusable
 from lakehouse.settings import PROJECT
@@ -590,3 +590,18 @@ def test_a_file_without_the_label_is_for_scoring(tmp_path: Path, name: str) -> N
 
 def test_a_file_without_the_label_of_the_field() -> None:
     refusal(case("08-codes/no_churn_column.xlsx"), "can be scored with `churn score")
+
+
+def test_a_tolerant_reading_warns_and_leaves_the_texts(tmp_path: Path) -> None:
+    """What `churn ingest` does: the gate rejects the texts, none becomes another number."""
+    rows = sheet_rows(30)
+    place = HEADER.index("MonthlyCharges")
+    path = tmp_path / "book.xlsx"
+    commas = [[*row[:place], "74,15", *row[place + 1 :]] for row in rows[1:]]
+    write_xlsx(path, {"Data": [rows[0], *commas]})
+    warned: list[str] = []
+    extract = read_extract(path, None, warned.append, tolerant=True)
+    assert extract.table["MonthlyCharges"].to_pylist() == ["74,15"] * 30
+    assert any("--decimal ," in text and "MonthlyCharges" in text for text in warned)
+    with pytest.raises(Unusable, match="decimal comma"):
+        read_extract(path, None, warned.append)
