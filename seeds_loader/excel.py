@@ -16,7 +16,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -85,13 +85,13 @@ def read_sheet(reader: fastexcel.ExcelReader, path: Path, kind: Kind, sheet: str
         # of two sheets with one name the reader keeps the last
         number = len(reader.sheet_names) - 1 - reader.sheet_names[::-1].index(sheet)
         formulas = sheet_biff.look(path, number)
-        return _with_formulas(_laid_out(reader, path, sheet), formulas)
+        return _with_formulas(_laid_out(reader, path, sheet, lambda: True), formulas)
     with ThreadPoolExecutor(1) as beside:
         look = beside.submit(sheet_xml.look, path, sheet)
         if path.stat().st_size <= LOOK_FIRST_BYTES or _is_small(path, sheet):
             look.result()
         try:
-            grid = _laid_out(reader, path, sheet)
+            grid = _laid_out(reader, path, sheet, lambda: look.result().nearly_whole)
         finally:
             # Names the cell at fault, where the reader fails as well.
             seen = look.result()
@@ -152,7 +152,10 @@ def number_cells(
     return found
 
 
-def _laid_out(reader: fastexcel.ExcelReader, path: Path, sheet: str) -> Grid:
+def _laid_out(
+    reader: fastexcel.ExcelReader, path: Path, sheet: str, nearly_whole: Callable[[], bool]
+) -> Grid:
+    """`nearly_whole`: whether what looks like a whole number may be none; asked late."""
     with _faults(path, sheet):
         loaded = reader.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string")
         batch, faults = loaded.to_arrow_with_errors()
@@ -161,7 +164,7 @@ def _laid_out(reader: fastexcel.ExcelReader, path: Path, sheet: str) -> Grid:
         again = _Again(reader, path, sheet, left)
         _restore_errors(columns, faults)
         _restore_booleans(again, columns)
-        _restore_decimals(again, columns)
+        _restore_decimals(again, columns, PLAIN_NUMBER if nearly_whole() else CUT_OFF)
         _restore_dates(columns)
         _blank_to_null(columns)
     whole = tuple(pa.chunked_array([column]) for column in columns)
@@ -194,9 +197,9 @@ def _restore_booleans(again: "_Again", columns: list[pa.Array]) -> None:
         columns[index] = pc.if_else(mask, pc.utf8_upper(columns[index]), columns[index])
 
 
-def _restore_decimals(again: "_Again", columns: list[pa.Array]) -> None:
+def _restore_decimals(again: "_Again", columns: list[pa.Array], suspicious: str) -> None:
     """Gives numbers with more than nine decimals the rest of their digits."""
-    for index, exact in again.read(columns, _matching(columns, CUT_OFF), "float"):
+    for index, exact in again.read(columns, _matching(columns, suspicious), "float"):
         plain = pc.fill_null(pc.match_substring_regex(columns[index], PLAIN_NUMBER), False)
         seen = pc.cast(pc.if_else(plain, columns[index], None), pa.float64())
         # a text that looks like a number stays null

@@ -40,6 +40,8 @@ _PREFIX = re.compile(rb"<(/?)[\w.-]+:(?=(?:c|v|f|is|t|row|sheetData|sheetCalcPr)
 _SHEET_RECOMPUTES = re.compile(
     rb"""<sheetCalcPr\s[^<>]*fullCalcOnLoad\s*=\s*["'](?:1|true|on)["']"""
 )
+# How numbers are written that nine decimals would show as whole: 1E-10, 11.9999999999.
+_NEARLY_WHOLE = (b"E-", b"e-", b".000000000", b".999999999")
 _TEXT_TYPE = re.compile(rb"""\st\s*=\s*["'](?:str|d)["']""")
 
 
@@ -59,6 +61,7 @@ class Sheet:
     lowest, rightmost the cells that set its end
     unstored    formulas that have no stored value
     uncomputed  formulas that store 0 or an empty text where the workbook asks to be computed
+    nearly_whole whether a number may be so near to a whole one that nine decimals do not tell
     """
 
     filled: int = 0
@@ -67,6 +70,7 @@ class Sheet:
     rightmost: Cell | None = None
     unstored: list[Cell] = field(default_factory=list)
     uncomputed: list[Cell] = field(default_factory=list)
+    nearly_whole: bool = False
     _formulas: Formulas = field(default_factory=Formulas)
     _last: int = -1
 
@@ -88,6 +92,7 @@ def look(path: Path, name: str) -> Sheet:
         for piece, is_cells in _pieces(chunks):
             if is_cells:
                 _take(path, name, piece, seen)
+                seen.nearly_whole |= any(sign in piece for sign in _NEARLY_WHOLE)
             else:
                 recomputes |= bool(_SHEET_RECOMPUTES.search(piece))
     _hold_compact(path, name, seen)

@@ -16,7 +16,7 @@ from seeds_loader.header import column_letter
 
 SLICE = range(0, 150)
 ALL = range(0, 2_000)
-# What is not told apart from a number with fewer decimals (seeds_loader/excel.py).
+# What is not told apart from a fraction with fewer decimals (seeds_loader/excel.py).
 TOLERATED = 5e-10
 
 
@@ -105,6 +105,6 @@ def is_same(text: str | None, value: Any) -> bool:
     if isinstance(value, str):
         return text == value
     # a number is written without a needless end: 1, not 1.0
-    return not text.endswith(".0") and (
-        float(text) == value or abs(float(text) - value) <= TOLERATED
-    )
+    read = float(text)
+    is_near = abs(read - value) <= TOLERATED and not read.is_integer()
+    return not text.endswith(".0") and (read == value or is_near)
