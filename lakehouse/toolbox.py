@@ -111,13 +111,11 @@ def password_check(project: Path) -> Path:
     _make_public(folder.parent)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         compiled = Path(scratch) / folder.name
-        command = [
-            *(str(find_java()), "-cp", f"{SPARK_HOME}/jars/*"),
+        answer = _run_java(
             *("org.codehaus.commons.compiler.samples.CompilerDemo", "-d", str(compiled)),
             *("-classpath", str(next((SPARK_HOME / "jars").glob("spark-hive-thriftserver_*.jar")))),
             str(PASSWORD_CHECK),
-        ]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        )
         if not (compiled / f"{PASSWORD_CHECK.stem}.class").exists():
             raise Unavailable(
                 f"{PASSWORD_CHECK.name} could not be compiled:\n    "
@@ -133,6 +131,17 @@ def password_check(project: Path) -> Path:
     return folder
 
 
+def _run_java(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program of Spark's JARs; Java names files by the locale, which may know ASCII alone."""
+    return subprocess.run(
+        [str(find_java()), "-cp", f"{SPARK_HOME}/jars/*", *arguments],
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def _file_name(jar: Jar) -> str:
     return f"{jar['artifact']}-{jar['version']}.jar"
 
@@ -144,13 +153,11 @@ def _fetch(wanted: list[Jar], folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as scratch:
         order = Path(scratch) / "ivy.xml"
         order.write_text(_ivy_order(wanted))
-        command = [
-            *(str(find_java()), "-cp", f"{SPARK_HOME}/jars/*", "org.apache.ivy.Main"),
-            *("-ivy", str(order), "-cache", f"{scratch}/cache"),
+        answer = _run_java(
+            *("org.apache.ivy.Main", "-ivy", str(order), "-cache", f"{scratch}/cache"),
             *("-confs", "default", "-types", "jar"),
             *("-retrieve", f"{scratch}/[artifact]-[revision].[ext]"),
-        ]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        )
         for jar in wanted:
             fetched = Path(scratch) / _file_name(jar)
             if not fetched.exists():

@@ -183,9 +183,9 @@ def test_beeline_is_let_in_by_the_password_alone(walked: Walked, tmp_path: Path)
 
     def beeline(*login: str | Path) -> "subprocess.CompletedProcess[str]":
         line = [find_java(), "-cp", f"{SPARK_HOME}/jars/*", "org.apache.hive.beeline.BeeLine"]
-        return called(
-            [*line, "-u", url, *login, "-e", "show schemas"], walked.home.environ, SECONDS
-        )
+        # Java reads the names of files as the locale says, and this home's is not ASCII.
+        environ = {**walked.home.environ, "LC_ALL": "C.UTF-8"}
+        return called([*line, "-u", url, *login, "-e", "show schemas"], environ, SECONDS)
 
     refused = beeline("-n", USER, "-w", guess)
     assert "gold" not in refused.stdout
