@@ -3,6 +3,7 @@
 Nobody else starts a JVM, so Delta tables have one writing driver and the metastore one owner.
 """
 
+import atexit
 import os
 import time
 from collections.abc import Iterator
@@ -443,7 +444,12 @@ def connect(settings: Settings) -> SparkSession:
     """
     # Spark ML looks at this variable, which `create` does not set, and starts a JVM without it.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
-    return SparkSession.builder.channelBuilder(_Channels(settings)).create()
+    spark = SparkSession.builder.channelBuilder(_Channels(settings)).create()
+    spark.client.set_retry_policies([DefaultPolicy(**RETRIES)])
+    # Comes before the client's own last request, which a closed client does not send: a server that
+    # has ended by then would hold up the end of the process.
+    atexit.register(spark.client.close)
+    return spark
 
 
 @contextmanager
@@ -461,7 +467,6 @@ def session(settings: Settings) -> Iterator[SparkSession]:
             remedy="`churn up` starts it; `churn status` shows what runs",
         )
     spark = connect(settings)
-    spark.client.set_retry_policies([DefaultPolicy(**RETRIES)])
     running = find(settings)
     try:
         yield spark

@@ -9,6 +9,7 @@ An object store that is unreachable is not among the faults: a lake can't lie on
 import os
 import random
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from faults import (
     extract_of,
     found,
     history,
+    spark_process,
     struck,
 )
 from homes import BIN, Home, Homes, quiet_port
@@ -67,6 +69,16 @@ LEVELS = {
     "build": (3, ("build", "build", "ingest")),
     "whole": (1, ("run", "score", "materialize")),
 }
+# As a notebook does that takes a training set from Feast.
+OPEN_SESSION = """
+import sys
+from lakehouse.settings import read_settings
+from lakehouse.spark_server import connect
+spark = connect(read_settings())
+spark.sql("select 1").collect()
+print("open", flush=True)
+sys.stdin.read()
+"""
 # In CI those alone that take seconds.
 LEVELS_IN_CI = ("ingest", "online")
 FREQUENCIES = {
@@ -538,6 +550,25 @@ def test_a_missing_row_is_named_and_blocks_no_other_load(begun: Trial) -> None:
     begun.built.discard(day)
     assert Lake(begun.home.path).bronze_errors(begun.loads) == []
     assert "warning" not in begun.hit("ingest", Fault(), *given).said
+
+
+def test_a_process_ends_though_its_open_session_has_no_server(begun: Trial) -> None:
+    begun.home.churn("up")
+    opened = subprocess.Popen(
+        [sys.executable, "-c", OPEN_SESSION],
+        env=begun.home.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert opened.stdout is not None
+    assert opened.stdout.readline() == "open\n"
+    server = spark_process(begun.home)
+    assert server is not None
+    server.kill()
+    server.wait(10)
+    opened.communicate("", timeout=30)
+    assert opened.returncode == 0
 
 
 @pytest.mark.parametrize("seed", range(SEEDS_IN_CI))
