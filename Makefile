@@ -31,7 +31,7 @@ secrets: .venv/.ready ## The stack's secrets in .env, for those who want them in
 
 test: .venv/.ready ## Lint, types and all tests but the long ones
 	@$(MAKE) --no-print-directory lint
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-long: .venv/.ready ## The long tests: many seeds, load
 	@.venv/bin/python -m pytest -m long $(ARGS)

@@ -1,5 +1,6 @@
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,34 @@ def shared_data() -> Path:
     return folder
 
 
+# What tests want to be read at the end of a run; a process of pytest-xdist hands it on.
+told = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[told] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (handed_on := getattr(session.config, "workeroutput", None)) is not None:
+        handed_on["told"] = session.config.stash[told]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[told] += getattr(node, "workeroutput", {}).get("told", [])
+
+
+@pytest.fixture(scope="session")
+def tell(pytestconfig: pytest.Config) -> list[str]:
+    """Lines that are printed at the end of the run."""
+    return pytestconfig.stash[told]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Where the time went: the stages of a run, which are the folders, and their longest files."""
+    for line in terminalreporter.config.stash[told]:
+        terminalreporter.write_line(line)
     files: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:

@@ -13,15 +13,25 @@ from seeds_loader.sample import SampleParameters, write_samples
 SHARED = ["walked", "published", "tables", "extracts"]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that share a home one after another: a server that had to make room starts cold."""
+    """Files that share a home one after another: a server that had to make room starts cold.
+
+    With several processes (pytest-xdist) they run in one of them, each other file in any, and the
+    unit tests last: they fill what is left.
+    """
     place: dict[Path, int] = {}
     for item in items:
         used = [SHARED.index(each) for each in item.fixturenames if each in SHARED]
         # The last of them: who uses `published` uses `walked` by it.
-        last = max(used, default=len(SHARED)) if item.path.parent == Path(__file__).parent else -1
-        place[item.path] = min(last, place.get(item.path, len(SHARED)))
+        last = max(used, default=len(SHARED))
+        is_here = item.path.parent == Path(__file__).parent
+        place[item.path] = min(last, place.get(item.path, len(SHARED))) if is_here else 9
     items.sort(key=lambda item: place[item.path])
+    for item in items:
+        shared = SHARED[place[item.path]] if place[item.path] < len(SHARED) else ""
+        group = "walked" if shared == "published" else shared or item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,8 @@ Start = tuple[list[str], dict[str, str]]
 def _seaweedfs(folder: Path, port: int, environ: dict[str, str]) -> Start:
     others = {name: quiet_port() for name in ("master", "volume", "filer", "webdav", "admin")}
     ports = [f"-{name}.port={number}" for name, number in {"s3": port, **others}.items()]
+    # These have ports of their own, the same for every server, and are not asked for anything.
+    ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     binds = (f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}")
     return [str(WEED), "mini", f"-dir={folder}", *binds, *ports], environ
 

@@ -294,14 +294,12 @@ def assert_right(state: Found) -> None:
 
 @pytest.fixture(scope="module")
 def trial(
-    homes: Homes, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    homes: Homes, tmp_path_factory: pytest.TempPathFactory, tell: list[str]
 ) -> Iterator[Trial]:
     made = new_trial(homes, tmp_path_factory.mktemp("months"))
     yield made
     made.home.churn("down")
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    for line in ["", *made.tally.lines()]:
-        reporter.write_line(line)
+    tell += ["", *made.tally.lines()]
 
 
 def new_trial(homes: Homes, folder: Path) -> Trial:
