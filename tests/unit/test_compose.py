@@ -62,6 +62,12 @@ def test_the_api_reaches_redis_and_nothing_else() -> None:
     assert others == {"api", "redis"}
 
 
+def test_the_api_finds_no_secret_of_others_in_the_home() -> None:
+    """What Airflow and the Spark server write there contains theirs."""
+    hidden = {each.split(":")[0] for each in SERVICES["api"]["tmpfs"]}
+    assert {"/var/lib/churn/airflow", "/var/lib/churn/spark"} <= hidden
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     if os.getuid() or shutil.which("setpriv") is None:
