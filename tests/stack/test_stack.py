@@ -339,11 +339,18 @@ def test_a_rotated_password_is_taken(
     before = stack.secrets()
     files = "rm /run/secrets-of-churn/*/redis_password"
     stack.compose("run", "--rm", "-T", "--entrypoint", "sh", "secrets", "-c", files)
-    stack.compose("up", "-d", "--force-recreate", "secrets", "redis", "spark-driver", minutes=10)
+    readers = ("secrets", "redis", "spark-driver", "airflow-scheduler", "api")
+    stack.compose("up", "-d", "--force-recreate", *readers, minutes=10)
     after = stack.secrets()
     assert {name for name in NAMES if after[name] != before[name]} == {"redis_password"}
     said = stack.inside("spark-driver", "churn", "features", "verify")
     assert "no differences" in said
+    key = stack.inside("spark-driver", "churn", "api-key", "new", "after-rotation").strip()
+    deadline = time.monotonic() + HEALTHY_SECONDS
+    while stack.health()[f"{stack.project}_api_1"] == "starting" and time.monotonic() < deadline:
+        time.sleep(2)
+    address = f"http://127.0.0.1:{stack.api_port}/v1/customers/7590-VHVEG/churn"
+    assert httpx.get(address, headers={"X-API-Key": key}).status_code == 200
 
 
 def test_mlflow_names_the_champion_to_who_has_its_password(
