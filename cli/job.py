@@ -21,7 +21,7 @@ from cli.tracked import follow_registry, opening
 from cli.watch import watched
 from lakehouse import commits, spark_server
 from lakehouse.errors import ChurnError, GateRefused, Unusable
-from lakehouse.published_files import remove_superseded_files
+from lakehouse.published_files import has_superseded_files, remove_superseded_files
 from lakehouse.run_lock import run_lock
 from lakehouse.sequences import last_numbers
 from lakehouse.settings import Settings
@@ -141,7 +141,19 @@ def lake(
             running = spark_server.ensure(settings, step.say)
         with watched(settings, running), spark_server.session(settings) as spark:
             commits.sign(spark, run_id)
-            yield spark
+            try:
+                yield spark
+            except GateRefused:
+                _clear_up(settings, spark)
+                raise
+            # As late as possible: readers of what was superseded have had time to finish.
+            _clear_up(settings, spark)
+
+
+def _clear_up(settings: Settings, spark: SparkSession) -> None:
+    """Leave just the published files in gold's folders, whichever load they are of."""
+    if has_superseded_files(settings):
+        remove_superseded_files(settings, spark)
 
 
 @contextmanager
@@ -163,8 +175,6 @@ def _run(
     # Beside the training, in which this process waits for Spark.
     opened = opening(job.settings)
     changes.append(_model(job, spark))
-    # As late as possible: readers of what was superseded have had time to finish.
-    remove_superseded_files(job.settings, spark)
     summary["unchanged"] = not any(changes)
     look_after(job, spark)
     if summary["unchanged"]:

@@ -8,7 +8,6 @@ from cli.build import Outcome
 from cli.progress import Steps
 from cli.tracked import follow_registry, opening
 from lakehouse.errors import GateRefused
-from lakehouse.published_files import remove_superseded_files
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows
 from seeds_loader import datasets
@@ -57,7 +56,6 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, steps: St
         else:
             outcome = job.build_open_loads(settings, spark, run_id, step)
         refused = loads.refused_in(spark, run_id)
-        remove_superseded_files(settings, spark)
     if refused or outcome.failures:
         raise _refusal(list(refused.values()), outcome.failures)
     return outcome

@@ -550,6 +550,21 @@ def test_a_missing_row_is_named_and_blocks_no_other_load(begun: Trial) -> None:
     assert "warning" not in begun.hit("ingest", Fault(), *given).said
 
 
+def test_a_refused_run_leaves_the_published_files_alone(begun: Trial) -> None:
+    """Also where its build published another load, which replaced an earlier one of its date."""
+    day = min(begun.built)
+    replaced = begun.loads[day][-1]
+    other = next(each for each in begun.extracts[:2] if each.path != replaced.path)
+    begun.settle("ingest", other.path, "--extract-date", day.isoformat())
+    begun.loads[day].append(other)
+    following = max(begun.loads) + timedelta(1)
+    given = (begun.refused.path, "--extract-date", following.isoformat())
+    begun.settle("run", *given, code=3)
+    begun.loads[following] = [begun.refused]
+    begun.built |= set(begun.loads)
+    assert Lake(begun.home.path).gold_errors(begun.loads) == []
+
+
 def test_a_process_ends_though_its_open_session_has_no_server(begun: Trial) -> None:
     begun.home.churn("up")
     opened = subprocess.Popen(
