@@ -7,7 +7,9 @@ already stays.
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -81,7 +83,7 @@ def restore(
 
 def _checked(settings: Settings, address: str, steps: Steps, require_signature: bool) -> Backup:
     """The backup, with everything looked at; only reads."""
-    with steps.step("check") as step:
+    with steps.step("check") as step, _readable(address):
         backup = read_backup(settings, address)
         if backup.signature is not Signature.OWN:
             if require_signature:
@@ -95,6 +97,19 @@ def _checked(settings: Settings, address: str, steps: Steps, require_signature: 
         check_contents(backup, step.advance)
         step.outcome = f"{len(backup.files):,} files, {backup.signature}"
     return backup
+
+
+@contextmanager
+def _readable(address: str) -> Iterator[None]:
+    """Report files of the backup that belong to another user."""
+    try:
+        yield
+    except PermissionError as fault:
+        raise Unusable(
+            f"User {os.geteuid()} may not read all of the backup: {fault}",
+            where=address,
+            remedy="give its files to this user, or run the command as their owner",
+        ) from fault
 
 
 def _goes_on(settings: Settings, backup: Backup, steps: Steps) -> bool:

@@ -1,6 +1,7 @@
 """A backup that somebody changed is refused before anything is written."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,19 @@ def test_a_changed_backup_is_refused_and_nothing_is_written(
     # A terminal shows what is said.
     assert all(each.isprintable() or each == "\n" for each in str(refusal.value))
     assert snapshot(tmp_path, made) == before
+    assert not settings.home.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_backup_of_another_user_is_refused(settings: Settings, made: Path) -> None:  # noqa: F811
+    read_backup(settings, str(made))  # imports what it needs
+    made.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(Unusable, match="User 65534 may not read all of the backup"):
+            restore(settings, str(made), Steps(1))
+    finally:
+        os.seteuid(0)
     assert not settings.home.exists()
 
 
