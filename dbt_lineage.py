@@ -1,7 +1,7 @@
 """Plugin of dbt: a call of the command `dbt` that builds or tests tells its lineage at its end.
 
 For who calls it from a shell, and for Airflow's task that does; `churn` tells its own, with what
-else it did (cli/lineage.py).
+else it did (churn/pipeline/lineage.py).
 """
 
 import atexit

@@ -7,7 +7,7 @@ from airflow.plugins_manager import get_fastapi_plugins
 from fastapi import HTTPException
 from starlette.requests import Request
 
-from cli.pages.site_guard import Refusal, SiteGuard, answer
+from churn.reports.site_guard import Refusal, SiteGuard, answer
 from lakehouse.settings import read_settings
 from serving.gate import App, Receive, Scope, Send
 

@@ -17,7 +17,7 @@ def server_is_up(context: Any) -> None:
     """
     if context["task"].task_id != PRODUCER and context["ti"].try_number == 1:
         return
-    from cli.airflow.scheduled import ready
+    from churn.pipeline.airflow_steps import ready
 
     ready(read_settings(), log.info)
 
@@ -32,7 +32,7 @@ def say_why(context: Any) -> None:
     if not tests:
         log.error("%s failed: %s", task.task_id, fault)
         return
-    from cli.airflow.scheduled import refusal
+    from churn.pipeline.airflow_steps import refusal
 
     summary = summary_so_far(context)
     log.error("%s failed\n%s", task.task_id, refusal(read_settings(), summary, tests))

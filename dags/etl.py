@@ -1,7 +1,7 @@
 """DAG `01_etl`: one workbook, from bronze to scores.
 
 Says what comes after what, how often a task is tried and for how long. What a task does is written
-in `cli.airflow.scheduled`, which does it as `churn run` does; dbt's part is rendered by Cosmos.
+in `churn.pipeline.airflow_steps`, which does it as `churn run` does; Cosmos renders dbt's part.
 """
 
 from datetime import timedelta

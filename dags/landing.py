@@ -18,7 +18,7 @@ LOOK_EVERY = timedelta(minutes=5)
 
 def look() -> list[dict[str, Any]]:
     """A run to ask for, for each workbook that nobody has taken, oldest first."""
-    from cli.airflow.scheduled import waiting
+    from churn.pipeline.airflow_steps import waiting
 
     return [
         {"trigger_run_id": f"landing__{each.key}", "conf": {"arrival": each.key}}

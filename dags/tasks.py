@@ -26,18 +26,18 @@ def run_id_of(dag_run: Any) -> str:
 
 
 def step(name: str, optional: bool = False) -> Callable[..., Summary]:
-    """What the task of that step calls: the function of that name in `cli.airflow.scheduled`.
+    """Return what that step's task calls: the function of that name in `airflow_steps`.
 
     What is `optional` is tried as often as any, and ends skipped where it did not succeed.
     """
 
     def call(**context: Any) -> Summary:
-        from cli.airflow import scheduled
+        from churn.pipeline import airflow_steps
 
         os.environ.update(parents_of(context["ti"]))
         is_last_try = context["ti"].try_number > context["ti"].max_tries
         return in_airflows_terms(
-            lambda settings: getattr(scheduled, name)(settings, summary_so_far(context)),
+            lambda settings: getattr(airflow_steps, name)(settings, summary_so_far(context)),
             may_fail=optional and is_last_try,
         )
 
@@ -47,8 +47,8 @@ def step(name: str, optional: bool = False) -> Callable[..., Summary]:
 
 def ingest(**context: Any) -> Summary:
     """The workbook that the run was given, else one that waits, else, by hand, the sample."""
-    from cli.airflow import scheduled
-    from cli.job import Request
+    from churn.pipeline import airflow_steps
+    from churn.pipeline.whole_run import Request
 
     parameters, run = context["params"], context["dag_run"]
     run_id = run_id_of(run)
@@ -57,14 +57,14 @@ def ingest(**context: Any) -> Summary:
 
     def load(settings: Settings) -> Summary:
         by_hand = run.run_type == "manual"
-        workbook = scheduled.workbook_for(
+        workbook = airflow_steps.workbook_for(
             settings, run_id, parameters["workbook"], parameters["arrival"], by_hand
         )
         if workbook is None:
             # Airflow's own log names no reason.
             print(f"no new workbook in {settings.landing}")
             raise AirflowSkipException
-        return scheduled.ingest(
+        return airflow_steps.ingest(
             settings,
             run_id,
             Request(
@@ -84,7 +84,7 @@ def summary_so_far(context: Any) -> Summary:
     Raises:
         Unusable: `ingest`, cleared and run again, came to nothing.
     """
-    from cli.airflow.scheduled import merged
+    from churn.pipeline.airflow_steps import merged
 
     summary = merged(context["ti"].xcom_pull(task_ids=STEPS))
     if "batch_id" not in summary:
@@ -101,9 +101,9 @@ def in_airflows_terms(work: Callable[[Settings], Summary], may_fail: bool = Fals
 
     With `may_fail` neither is a failure: the task is skipped, and its log says why.
     """
-    from cli.airflow.scheduled import NothingToDo
-    from cli.faults import explained
-    from cli.main import quiet_libraries
+    from churn.pipeline.airflow_steps import NothingToDo
+    from churn.pipeline.libraries import quiet_libraries
+    from lakehouse.error_translation import explained
 
     quiet_libraries()
     try:

@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
 
-from cli.pages.front_page import DBT_DOCS, EVALUATION, SITE, evaluation_of, report_of
+from churn.reports.front_page import DBT_DOCS, EVALUATION, SITE, evaluation_of, report_of
 from lakehouse.settings import read_settings
 
 ID = r"^[0-9A-Za-z-]+$"

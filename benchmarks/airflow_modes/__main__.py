@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.common import churn, print_table, run_dag
-from cli.airflow import server
+from churn.operations import airflow_server
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.sample import SampleParameters, write_samples
 from tests.integration.airflow_api import Airflow
@@ -35,7 +35,7 @@ def main(rounds: int) -> None:
         # what the first build of a fresh home does otherwise is not measured
         load(next(months))
         churn("build", "--exclude-resource-type", "unit_test")
-        server.up(settings, print, dags=Path(__file__).parent)
+        airflow_server.up(settings, print, dags=Path(__file__).parent)
         try:
             seconds = measure(settings, months, rounds)
         finally:
@@ -44,7 +44,7 @@ def main(rounds: int) -> None:
 
 
 def measure(settings: Settings, months: Iterator[Path], rounds: int) -> dict[str, list[float]]:
-    airflow = Airflow(server.address(settings), server.password(settings))
+    airflow = Airflow(airflow_server.address(settings), airflow_server.password(settings))
     seconds: dict[str, list[float]] = {name: [] for name in (BY_ITSELF, *MODES)}
     for mode in MODES:
         airflow.switch_on(mode)

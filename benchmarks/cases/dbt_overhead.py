@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks import ours
 from benchmarks.inputs import bronze_rows
 from benchmarks.measure import Measured, in_turns, measuring
-from cli import loads
+from churn.provenance import load_state
 from lakehouse import spark_server
 
 CUSTOMERS = 7043
@@ -29,13 +29,13 @@ def run(folder: Path, rounds: int) -> dict[str, Measured]:
         with spark_server.session(home.settings) as spark:
 
             def by_dbt(into: Measured) -> None:
-                loads.requeue(spark, loads.PASSED_AND_LATEST, "benchmark")
+                load_state.requeue(spark, load_state.PASSED_AND_LATEST, "benchmark")
                 with measuring(into, home.processes):
                     home.call("dbt", "build")
 
             def by_script(into: Measured) -> None:
                 statements = list(_statements(home.settings.home / "dbt.log"))
-                loads.requeue(spark, loads.PASSED_AND_LATEST, "benchmark")
+                load_state.requeue(spark, load_state.PASSED_AND_LATEST, "benchmark")
                 with measuring(into, home.processes):
                     for each in statements:
                         spark.sql(each).collect()

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from benchmarks.common import churn, print_table, run_dag
-from cli.airflow import server
+from churn.operations import airflow_server
 from lakehouse.settings import read_settings
 from tests.integration.airflow_api import Airflow
 
@@ -24,10 +24,10 @@ def main(workbook: Path, rounds: int) -> None:
     days = (date(2024, 1, 1) + timedelta(days=30 * each) for each in range(2 * rounds + 2))
     # what a fresh home and a fresh server do otherwise is not measured
     by_hand(workbook, next(days))
-    server.up(settings, print)
+    airflow_server.up(settings, print)
     seconds: dict[str, list[float]] = {"churn run": [], f"DAG {DAG}": []}
     try:
-        airflow = Airflow(server.address(settings), server.password(settings))
+        airflow = Airflow(airflow_server.address(settings), airflow_server.password(settings))
         airflow.switch_on(DAG)
         by_airflow(airflow, workbook, next(days))
         for _ in range(rounds):
@@ -40,7 +40,7 @@ def main(workbook: Path, rounds: int) -> None:
                 each.append(time.monotonic() - start)
                 print(name, f"{each[-1]:.1f}", flush=True)
     finally:
-        server.down(settings)
+        airflow_server.down(settings)
         churn("down")
     print_table("", seconds)
 

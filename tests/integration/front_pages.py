@@ -3,7 +3,7 @@ quarter."""
 
 from datetime import date, timedelta
 
-from cli.pages.front_page import Extract, FrontPage, Model, Run, Service
+from churn.reports.front_page import Extract, FrontPage, Model, Run, Service
 
 DAY = date(2023, 1, 1)
 REFUSED = 4

@@ -24,7 +24,7 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from test_lineage import Graph, leads, place
 
-from cli.airflow import server
+from churn.operations import airflow_server
 from lakehouse.lineage import lineage_file
 
 DAG = "01_etl"
@@ -52,7 +52,7 @@ def scheduled(homes: Homes) -> Iterator[Scheduled]:
         path = f"{BIN}:{home.environ['PATH']}"
         home.call(["make", "airflow"], 0, PATH=path)
         password = home.call(["churn", "airflow", "password"], 0, PATH=path).stdout.strip()
-        airflow = Airflow(server.address(home.settings), password)
+        airflow = Airflow(airflow_server.address(home.settings), password)
         airflow.switch_on(DAG)
         yield Scheduled(home, airflow)
     finally:
@@ -276,7 +276,7 @@ def killed_after(scheduled: Scheduled, run_id: str, task: str | None, day: str) 
     """The scheduler and what it runs killed after that task (None: with the first one at work)."""
     airflow, home = scheduled.airflow, scheduled.home
     wait_for(airflow, run_id, task or "ingest", "success" if task else "running")
-    running = server.services(home.settings)["scheduler"].find()
+    running = airflow_server.services(home.settings)["scheduler"].find()
     assert running is not None
     scheduler = psutil.Process(running.pid)
     for each in [*scheduler.children(recursive=True), scheduler]:
@@ -404,7 +404,7 @@ WITHOUT_LOGIN = re.compile(
 
 def test_no_route_tells_another_user_anything(scheduled: Scheduled) -> None:
     home = scheduled.home
-    environ = server.environment(home.settings, home.settings.project / "dags")
+    environ = airflow_server.environment(home.settings, home.settings.project / "dags")
     docs = {"docs": {"dir": str(home.path / "site" / "dbt"), "index": "index.html"}}
     environ |= {"AIRFLOW__COSMOS__DBT_DOCS_PROJECTS": json.dumps(docs)}
     answer = called([sys.executable, "-c", ROUTES], {**home.environ, **environ}, 180)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from homes import Home, Homes
 
-from cli.loads import requeue
+from churn.provenance.load_state import requeue
 from lakehouse import spark_server
 from seeds_loader.sample import SampleParameters, simulate, write_samples
 

@@ -14,8 +14,8 @@ import pytest
 from homes import Walked
 from openlineage.client.event_v2 import Job, Run, RunEvent
 
-from cli.past.diff import diff
-from cli.past.history import history
+from churn.provenance.diff import diff
+from churn.provenance.history import history
 from lakehouse import online_store
 from lakehouse.errors import Unusable
 from lakehouse.lineage import lineage_file

@@ -25,12 +25,12 @@ from object_store import object_store
 from pyarrow import fs
 from test_sql_registry import database  # noqa: F401  a server of PostgreSQL
 
-from cli.airflow import scheduled
-from cli.pages.model_page import model_page
-from cli.progress import Steps
-from cli.tracked import follow_registry, opening
+from churn.pipeline import airflow_steps
+from churn.pipeline.mlflow_sync import follow_registry, opening
+from churn.reports.model_page import model_page
 from dags.tasks import in_airflows_terms
 from lakehouse.errors import ChurnError, Unavailable
+from lakehouse.progress import Steps
 from lakehouse.settings import PROJECT, Settings
 from lakehouse.whole_files import written_whole
 from trainer import decisions, registry, tracking
@@ -322,7 +322,7 @@ def served(
         store.files().create_dir("lake")
         environ |= {**store.environ, "AWS_CA_BUNDLE": ""}  # as Compose tells what is not set
         server = subprocess.Popen([BIN / "churn", "mlflow"], env=environ, stdout=log, stderr=log)
-        check = [sys.executable, "-m", "cli.pages.mlflow_check"]
+        check = [sys.executable, "-m", "churn.operations.mlflow_healthcheck"]
         try:
             deadline = time.monotonic() + 120
             while subprocess.run(check, env=environ, cwd=PROJECT, stderr=log).returncode:
@@ -441,8 +441,8 @@ def test_an_outage_is_a_warning_and_made_up_for(  # long: one story
         for name, value in {**environ, "CHURN_MLFLOW_PASSWORD": password}.items():
             within.setenv(name, value)
         with pytest.raises(AirflowException, match="logs what is missing"):
-            in_airflows_terms(lambda found: scheduled.log_to_mlflow(found, {}))
+            in_airflows_terms(lambda found: airflow_steps.log_to_mlflow(found, {}))
         with pytest.raises(AirflowSkipException):
-            in_airflows_terms(lambda found: scheduled.log_to_mlflow(found, {}), may_fail=True)
+            in_airflows_terms(lambda found: airflow_steps.log_to_mlflow(found, {}), may_fail=True)
         assert str(asked.mlflow_url) in capsys.readouterr().out
     assert followed(settings).logged == [missing]

@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 from homes import Home
 
-from cli.workbooks.rejects_workbook import FAULTY, ORIGIN
+from churn.reports.rejects_workbook import FAULTY, ORIGIN
 from seeds_loader.sample import SampleParameters, simulate, write_samples
 
 # Too few customers for the gate: the load is refused, so that no other test of these tables is

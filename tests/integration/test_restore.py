@@ -18,8 +18,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from homes import Home, Homes, Walked
 from object_store import ObjectStore, object_store
 
-from cli.upkeep.backup_layout import Signature
-from cli.upkeep.backup_reader import read_backup
+from churn.operations.backup_format import Signature
+from churn.operations.backup_reader import read_backup
 from lakehouse import spark_server
 from lakehouse.catalogue import known_tables
 from lakehouse.sql import query

@@ -19,8 +19,8 @@ from front_pages import history
 from homes import BIN, Walked, quiet_port
 from playwright.sync_api import Page, expect, sync_playwright
 
-from cli.pages.front_page import FrontPage, front_page
-from cli.pages.site_guard import USER, site_password
+from churn.reports.front_page import FrontPage, front_page
+from churn.reports.site_guard import USER, site_password
 from feature_repo.declared import read_features
 from lakehouse.service import answers_on
 from lakehouse.settings import PROJECT

@@ -25,8 +25,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from test_site import CHROMIUM
 from test_trace import SERVE
 
-from cli.pages import feature_ui, site_server
-from cli.pages.site_guard import USER, site_password
+from churn.operations import feast_ui, site_server
+from churn.reports.site_guard import USER, site_password
 
 CUSTOMER = "7590-VHVEG"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -96,7 +96,7 @@ def sites(walked: Walked, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     docs = site_server.application(settings, folder, print)
     routes = {
         "docs": set(starlette_routes(docs)),
-        "feast": set(starlette_routes(feature_ui.application(settings, print))),
+        "feast": set(starlette_routes(feast_ui.application(settings, print))),
         "mlflow": mlflow_routes(),
     }
     commands: dict[str, tuple[list[str | Path], str]] = {

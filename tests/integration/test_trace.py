@@ -28,10 +28,10 @@ from homes import Home, Walked, served
 from monthly import restated, tables_only
 from playwright.sync_api import Page, expect, sync_playwright
 
-from cli.pages.site_guard import USER, site_password
-from cli.trace.past import moment_of
-from cli.trace.read import read_hops
-from cli.trace.trace import Tracing
+from churn.provenance.as_of import moment_of
+from churn.provenance.trace import Tracing
+from churn.provenance.trace_queries import read_hops
+from churn.reports.site_guard import USER, site_password
 from lakehouse import online_store, spark_server
 from lakehouse.errors import Unusable
 
@@ -540,7 +540,7 @@ def site(walked: Walked, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 SERVE = """
 import sys
 from pathlib import Path
-from cli.pages.site_server import serve_site
+from churn.operations.site_server import serve_site
 from lakehouse.settings import read_settings
 serve_site(read_settings(), Path(sys.argv[1]), print)
 """

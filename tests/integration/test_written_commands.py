@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from homes import BIN, Walked
 
-from cli.main import main
+from churn.cli.main import main
 from lakehouse.settings import PROJECT
 
 README = PROJECT / "README.md"

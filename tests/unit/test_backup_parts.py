@@ -11,16 +11,16 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 from hostile_backups import seal_again
 from pyarrow import fs
 
-from cli.progress import Steps, in_words
-from cli.upkeep import backup_layout
-from cli.upkeep.backup import backup
-from cli.upkeep.backup_layout import FORMAT, Seal, address_of, as_json, parts
-from cli.upkeep.backup_reader import read_backup
-from cli.upkeep.restore import _files_there, _known_there, restore
+from churn.operations import backup_format
+from churn.operations.backup import backup
+from churn.operations.backup_format import FORMAT, Seal, address_of, as_json, parts
+from churn.operations.backup_reader import read_backup
+from churn.operations.restore import _files_there, _known_there, restore
 from feature_repo.registered import differences
 from lakehouse.catalogue import Catalogue, Column, Partition, Table
 from lakehouse.copies import FileCopy, copy_file, is_there, set_time
 from lakehouse.errors import Unusable
+from lakehouse.progress import Steps, in_words
 from lakehouse.run_lock import acquire, release, restoring_file
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import Storage, path_told
@@ -146,7 +146,7 @@ def test_a_copy_has_content_and_time_of_the_original(tmp_path: Path) -> None:
 def test_models_beside_an_object_store_lie_with_their_records(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backup_layout, "storage", lambda _, address: local(Path(address)))
+    monkeypatch.setattr(backup_format, "storage", lambda _, address: local(Path(address)))
     stored = replace(settings, lake_uri="s3a://lake/churn")
     kept = {"landed", "lineage", "models", "runs"}
     assert set(parts(settings, ["v1"])) == {"lake", *(f"home/{each}" for each in kept)}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.airflow.server import slim
+from churn.operations.airflow_server import slim
 from lakehouse.settings import PROJECT
 
 EXPECTED = Path(__file__).with_name("dag_01_etl.yml")

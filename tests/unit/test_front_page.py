@@ -7,8 +7,8 @@ from pathlib import Path
 
 from front_pages import DAY, history
 
-from cli.pages.front_page import FrontPage, Run, front_page
-from cli.pages.front_page_data import _runs
+from churn.reports.front_page import FrontPage, Run, front_page
+from churn.reports.front_page_data import _runs
 
 HOSTILE = "<script>alert(1)</script>\u202egnp"
 

@@ -6,8 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cli.help import SECTIONS
-from cli.main import main
+from churn.cli.help import SECTIONS
+from churn.cli.main import main
 
 GROUPS = [(), *((name,) for name, each in main.commands.items() if isinstance(each, click.Group))]
 

@@ -8,14 +8,14 @@ import pytest
 from hostile_backups import Change, changed_json, mutations, seal_again, snapshot, with_log
 from test_backup_parts import DATA, SEAL, TABLE, made, settings  # noqa: F401  fixtures
 
-from cli.progress import Steps
-from cli.upkeep import backup_reader
-from cli.upkeep.backup_layout import Signature, as_json
-from cli.upkeep.backup_reader import check_contents, is_type, read_backup
-from cli.upkeep.backup_signature import key_file, signed
-from cli.upkeep.restore import restore
+from churn.operations import backup_reader
+from churn.operations.backup_format import Signature, as_json
+from churn.operations.backup_reader import check_contents, is_type, read_backup
+from churn.operations.backup_signature import key_file, signed
+from churn.operations.restore import restore
 from lakehouse.catalogue import Catalogue, creation
 from lakehouse.errors import Unusable
+from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 
 MUTATIONS = mutations()

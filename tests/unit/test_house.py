@@ -15,7 +15,7 @@ from lakehouse.settings import PROJECT
 
 LONGEST = 40
 LONG = re.compile(r"#\s*long: \w+")
-PACKAGES = ("cli", "dags", "feature_repo", "lakehouse", "seeds_loader", "serving", "trainer")
+PACKAGES = ("churn", "dags", "feature_repo", "lakehouse", "seeds_loader", "serving", "trainer")
 # How a module is called that nothing imports: by its name on a command line, by an entry point, or
 # since Airflow loads all that lies in the folder of DAGs.
 CALLED = r"\b{name}(?![\w.])"

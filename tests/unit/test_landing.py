@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.airflow.scheduled import workbook_for
+from churn.pipeline.airflow_steps import workbook_for
 from lakehouse.errors import Unavailable, Unusable
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.landing import SETTLES, Arrival, receive, take, take_file, untaken

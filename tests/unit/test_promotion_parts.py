@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from model_records import FIGURES, a_record
 
-from cli.main import main
+from churn.cli.main import main
 from lakehouse import commits
 from lakehouse.errors import ChurnError, Unusable
 from lakehouse.settings import PROJECT, Settings, read_settings
@@ -221,7 +221,7 @@ def test_a_champion_is_made_in_one_place() -> None:
     """Run, `churn train`, Airflow and `churn promote` come to it by the same decision."""
     callers = {
         (path.relative_to(PROJECT).as_posix(), function.name)
-        for package in ("cli", "dags", "serving", "trainer", "feature_repo")
+        for package in ("churn", "dags", "serving", "trainer", "feature_repo")
         for path in sorted((PROJECT / package).rglob("*.py"))
         for function in ast.walk(ast.parse(path.read_text()))
         if isinstance(function, ast.FunctionDef)

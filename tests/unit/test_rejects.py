@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import main
+from churn.cli.main import main
 from lakehouse.errors import ChurnError
 from seeds_loader.row_rules import read_reject_words
 

@@ -10,8 +10,7 @@ from zipfile import ZipFile
 import openpyxl
 import pytest
 
-from cli.reject_words import Reason, sentence
-from cli.workbooks.rejects_workbook import (
+from churn.reports.rejects_workbook import (
     COLUMNS_A_SHEET,
     FAULTY,
     ORIGIN,
@@ -22,6 +21,7 @@ from cli.workbooks.rejects_workbook import (
     write_rejects_workbook,
 )
 from seeds_loader.contract import read_contract
+from seeds_loader.reject_messages import Reason, sentence
 from seeds_loader.workbook import read_workbook
 
 CONTRACT = read_contract()

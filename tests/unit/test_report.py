@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.pages.curves import Curves, Evaluation
-from cli.pages.report import (
+from churn.reports.curves import Curves, Evaluation
+from churn.reports.report import (
     ChurnGroup,
     CustomerAtRisk,
     GateResult,
@@ -336,7 +336,7 @@ def test_durations_are_written_for_people(seconds, written):
 
 
 def test_importing_the_report_loads_no_plotting():
-    code = "import sys, cli.pages.report; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, churn.reports.report; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from cli.past.rebuilt import figures, table_difference
-from cli.past.reproduce import rounds
+from churn.provenance.compare_rebuild import figures, table_difference
+from churn.provenance.reproduce import rounds
 from seeds_loader.kept import KeptLoad
 
 BEGUN = datetime(2025, 6, 1, tzinfo=UTC)

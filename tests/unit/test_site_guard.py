@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.pages.mlflow_artifacts import is_within
-from cli.pages.site_guard import LOOPBACK_NAMES, USER, SiteGuard, is_named, site_password
+from churn.operations.mlflow_artifacts import is_within
+from churn.reports.site_guard import LOOPBACK_NAMES, USER, SiteGuard, is_named, site_password
 from lakehouse.settings import read_settings
 
 PASSWORD = secrets.token_urlsafe()

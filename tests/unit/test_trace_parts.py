@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cli.trace.past import compose_traced
-from cli.trace.rules import changes, standardised
+from churn.provenance.as_of import compose_traced
+from churn.provenance.trace_rules import changes, standardised
 from lakehouse import sequences
 from lakehouse.table_history import Commit, TableHistory
 from seeds_loader.contract import read_contract

@@ -1,0 +1,756 @@
+"""The `churn` command line. Each command reads the settings once and calls the part that works."""
+
+import atexit
+import functools
+import gc
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from churn.cli.help import Group
+from churn.pipeline.libraries import quiet_libraries
+from lakehouse.errors import ChurnError, GateRefused, Unusable
+from lakehouse.private_home import protect
+from lakehouse.progress import Steps
+from lakehouse.settings import Settings, read_settings
+from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+SHEET = click.option("--sheet", help="Sheet to read; needed where more than one fits.")
+DATE = click.option(
+    "--extract-date",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The day the workbook speaks of; default: the saved date inside the file.",
+)
+DECIMAL = click.option(
+    "--decimal",
+    type=click.Choice(DECIMAL_SIGNS),
+    help="Decimal sign of numbers in text cells; default: the point, where that is certain.",
+)
+ENCODING = click.option(
+    "--encoding", help="Encoding of a CSV file, such as shift_jis; default: found, where certain."
+)
+
+
+def command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Hand the settings to a command and turn its faults into messages and exit codes."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> None:
+        quiet_libraries()
+        # Before it ends Python looks for circles in all there is, which after a run takes two
+        # seconds, to give back memory that the system takes back anyway.
+        atexit.register(gc.freeze)
+        settings: Settings | None = None
+        try:
+            settings = read_settings()
+            protect(settings, _say)
+            function(settings, *arguments, **options)
+        except ChurnError as fault:
+            click.echo(f"{fault}", err=True)
+            sys.exit(fault.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted; repeat the command, it goes on where it stopped", err=True)
+            sys.exit(1)
+        except Exception as fault:
+            known = _explanation(settings, fault)
+            if known is not None:
+                click.echo(f"{known}", err=True)
+                sys.exit(known.exit_code)
+            traceback.print_exc()
+            click.echo(f"Unexpected fault: {str(fault).splitlines()[0]}", err=True)
+            click.echo("  where: the lines above; logs under CHURN_HOME/logs", err=True)
+            click.echo("  what to do: repeat the command; if it stays, report it", err=True)
+            sys.exit(1)
+
+    return call
+
+
+def _explanation(settings: Settings | None, fault: Exception) -> ChurnError | None:
+    if settings is None:
+        return None
+    from lakehouse.error_translation import explanation
+
+    return explanation(settings, fault)
+
+
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="telco-churn")
+def main() -> None:
+    """From a telecom's customer workbook to governed tables, features and a churn model."""
+
+
+@main.command()
+@click.argument("workbook", required=False, type=click.Path(path_type=Path))
+@SHEET
+@DATE
+@DECIMAL
+@ENCODING
+@JSON
+@command
+def run(
+    settings: Settings,
+    workbook: Path | None,
+    sheet: str | None,
+    extract_date: datetime | None,
+    decimal: str | None,
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Run the whole job on WORKBOOK (.xlsx, .xls or .csv); without one, on a sample it makes."""
+    from churn.pipeline import whole_run
+
+    if workbook is None:
+        click.echo("no workbook given: making the sample", err=True)
+        workbook = whole_run.sample_workbook(settings)
+    source_format = SourceFormat(decimal, encoding)
+    request = whole_run.Request(workbook, sheet, _day(extract_date), source_format)
+    steps = Steps(whole_run.STEPS)
+    try:
+        summary = whole_run.run(settings, request, steps)
+    except GateRefused as refusal:
+        if as_json and refusal.summary is not None:
+            _print_json(refusal.summary)
+        raise
+    if as_json:
+        _print_json(summary)
+    else:
+        click.echo(whole_run.closing_words(settings, summary))
+
+
+@main.command()
+@click.option("--stay", is_flag=True, help="Keep them up, in the foreground: for a supervisor.")
+@command
+def up(settings: Settings, stay: bool) -> None:
+    """Start the Spark server and the embedded online store."""
+    from lakehouse import online_store, spark_server
+
+    say = _say
+    spark_server.ensure(settings, say)
+    online_store.ensure(settings, say)
+    _print_status(settings)
+    if stay:
+        spark_server.stay(settings, say)
+
+
+@main.command()
+@command
+def down(settings: Settings) -> None:
+    """Stop the Spark server and the embedded online store, and Airflow where it runs."""
+    from churn.operations import airflow_server
+    from lakehouse import online_store, spark_server
+
+    for name in airflow_server.down(settings):
+        click.echo(f"{name}: stopped")
+    for service in (spark_server.service(settings), online_store.service(settings)):
+        click.echo(f"{service.name}: {'stopped' if service.stop() else 'was not running'}")
+
+
+@main.command()
+@JSON
+@command
+def status(settings: Settings, as_json: bool) -> None:
+    """Show what runs, and where."""
+    from churn.operations.status import status as read_status
+
+    if as_json:
+        _print_json(read_status(settings))
+    else:
+        _print_status(settings)
+
+
+def _print_status(settings: Settings) -> None:
+    from churn.operations.status import status as read_status
+
+    for name, state in read_status(settings).items():
+        words = ", ".join(f"{key} {value}" for key, value in state.items() if value is not None)
+        click.echo(f"{name.replace('_', ' '):<10}{words}")
+
+
+@main.command()
+@click.argument("workbook", type=click.Path(path_type=Path))
+@SHEET
+@DATE
+@DECIMAL
+@ENCODING
+@command
+def ingest(
+    settings: Settings,
+    workbook: Path,
+    sheet: str | None,
+    extract_date: datetime | None,
+    decimal: str | None,
+    encoding: str | None,
+) -> None:
+    """Load WORKBOOK into bronze."""
+    from churn.pipeline import single_steps, whole_run
+
+    source_format = SourceFormat(decimal, encoding)
+    request = whole_run.Request(workbook, sheet, _day(extract_date), source_format)
+    loaded = single_steps.ingest(settings, request, Steps(3))
+    words = "loaded" if loaded.is_new else "was loaded before:"
+    click.echo(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--rebuild", is_flag=True, help="Judge and publish all passed loads again.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@command
+def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None:
+    """Run the dbt part with its gate; ARGUMENTS go to `dbt build` as they are."""
+    from churn.pipeline import single_steps
+
+    outcome = single_steps.build(settings, arguments, rebuild, Steps(2))
+    for line in outcome.warnings:
+        click.echo(f"warning: {line}")
+    click.echo(f"{outcome.passed} of {outcome.tests} tests green")
+
+
+@main.command()
+@click.option("--run", "run_id", metavar="RUN", help="Whose rejects; default: the latest load's.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
+)
+@command
+def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
+    """Give the rejected rows back as a workbook, with what is wrong with each."""
+    from churn.reports.rejects import write_rejects
+
+    click.echo(write_rejects(settings, run_id, out, _say))
+
+
+@main.group()
+def features() -> None:
+    """The feature store: apply, materialize, verify, look at it."""
+
+
+@features.command()
+@command
+def apply(settings: Settings) -> None:
+    """Register entity, view and service."""
+    from feature_repo.materialize import apply as apply_declarations
+
+    apply_declarations(settings, _say)
+    click.echo("applied")
+
+
+@features.command()
+@click.option("--all", "whole", is_flag=True, help="Write all customers, whatever is there.")
+@command
+def materialize(settings: Settings, whole: bool) -> None:
+    """Bring the latest published extract online: the customers who differ."""
+    from churn.pipeline import single_steps
+
+    online = single_steps.materialize_only(settings, Steps(2), whole)
+    click.echo(f"{online.customers:,} customers online")
+
+
+@features.command("ui")
+@command
+def feast_ui(settings: Settings) -> None:
+    """Feast's own site on the feature store, on loopback."""
+    from churn.operations.feast_ui import serve_feast_ui
+
+    serve_feast_ui(settings, _say)
+
+
+@features.command()
+@JSON
+@command
+def verify(settings: Settings, as_json: bool) -> None:
+    """Read every customer back and compare every value with gold."""
+    from feature_repo.verify import verify as verify_online
+    from lakehouse import spark_server
+
+    spark_server.ensure(settings, _say)
+    with Steps(1).step("verify") as step, spark_server.session(settings) as spark:
+        verification = verify_online(settings, spark, _say, step.advance)
+    if as_json:
+        _print_json(asdict(verification))
+    else:
+        count = len(verification.differences)
+        click.echo(
+            f"{verification.customers:,} customers, {verification.features} features, "
+            f"{count or 'no'} differences"
+        )
+    for each in verification.differences:
+        click.echo(f"  {each}", err=True)
+    sys.exit(1 if verification.differences else 0)
+
+
+@main.command()
+@command
+def train(settings: Settings) -> None:
+    """Train on the published extracts; the champion goes only if the new model is better."""
+    from churn.pipeline import single_steps
+
+    training = single_steps.train_only(settings, Steps(3))
+    click.echo(f"{training.record.version}: {training.in_words()}")
+    click.echo(training.decision.reason)
+
+
+@main.command()
+@click.argument("version", required=False)
+@command
+def rollback(settings: Settings, version: str | None) -> None:
+    """Make the last champion, or VERSION, the champion again; what it replaces stays withdrawn."""
+    from churn.pipeline import single_steps
+
+    click.echo(f"{single_steps.roll_back(settings, version, Steps(3))} is the champion")
+
+
+@main.command()
+@click.argument("version")
+@click.option("--reason", required=True, help="Why; kept with your name and the time.")
+@command
+def promote(settings: Settings, version: str, reason: str) -> None:
+    """Make VERSION the champion, which a run left to a person to decide."""
+    from churn.pipeline import single_steps
+
+    promoted = single_steps.promote(settings, version, reason, Steps(3))
+    click.echo(f"{promoted} is the champion")
+
+
+@main.command()
+@click.option("--again", is_flag=True, help="Evaluate anew, on what is published now.")
+@JSON
+@command
+def evaluate(settings: Settings, again: bool, as_json: bool) -> None:
+    """Judge the champion in full, once a version: intervals, slices, costs; and as a page."""
+    from churn.pipeline.evaluation_report import evaluation, evaluation_lines
+
+    figures = evaluation(settings, Steps(3), again)
+    if as_json:
+        _print_json(figures)
+    else:
+        click.echo("\n".join(evaluation_lines(figures)))
+
+
+@main.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@SHEET
+@DECIMAL
+@ENCODING
+@click.option("--out", type=click.Path(path_type=Path), help="With FILE: the .xlsx file to write.")
+@JSON
+@command
+def score(
+    settings: Settings,
+    file: Path | None,
+    sheet: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Score the latest published extract, or the customers of FILE, with the champion.
+
+    FILE (.xlsx, .xls or .csv) need not have the label column. Its rows pass the same rules as those
+    of a workbook and get the same features, scores and reasons; nothing is published.
+    """
+    if file is not None:
+        from churn.pipeline import score_file as files
+
+        submitted = files.Request(file, sheet, SourceFormat(decimal, encoding))
+        result = files.score_file(settings, submitted, out, Steps(files.STEPS - (out is None)))
+        if as_json:
+            _print_json(result.to_json())
+        else:
+            click.echo("\n".join(files.format_scored_file(result, out)))
+        return
+    if as_json or any(option is not None for option in (sheet, decimal, encoding, out)):
+        raise Unusable(
+            "the options of `churn score` belong to the scores of a file",
+            where="churn score",
+            remedy="name the file: `churn score FILE`; without one, call `churn score` alone",
+        )
+    from churn.pipeline import single_steps
+
+    scores = single_steps.score_only(settings, Steps(2))
+    click.echo(f"{scores.customers:,} customers scored")
+
+
+@main.command("watch")
+@JSON
+@command
+def watch_champion(settings: Settings, as_json: bool) -> None:
+    """Hold the latest extract against the champion: drift, and who left of those foreseen."""
+    from churn.pipeline.champion_monitoring import seen, seen_lines
+
+    found = seen(settings, _say)
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo("\n".join(seen_lines(found)))
+
+
+@main.command("list")
+@click.option(
+    "--top",
+    "most",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="How many customers.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
+)
+@command
+def list_customers(settings: Settings, most: int, out: Path) -> None:
+    """Write the customers most worth approaching, with reasons and offers, as a workbook."""
+    from churn.reports.retention_list import write_list
+
+    click.echo(write_list(settings, most, out, _say))
+
+
+@main.command()
+@click.argument("customer_id")
+@JSON
+@command
+def show(settings: Settings, customer_id: str, as_json: bool) -> None:
+    """Show what the online store holds for a customer, and the score."""
+    from churn.provenance.customer import shown, shown_lines
+
+    customer = shown(settings, customer_id, _say)
+    if as_json:
+        _print_json(customer)
+    else:
+        click.echo("\n".join(shown_lines(customer)))
+
+
+@main.command()
+@click.argument("customer_ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--run", "run_id", metavar="RUN", help="As it was when that run had ended.")
+@JSON
+@command
+def trace(
+    settings: Settings, customer_ids: tuple[str, ...], run_id: str | None, as_json: bool
+) -> None:
+    """Show where a customer's numbers come from: workbook row to score.
+
+    With --json one ID prints one object, several print a list.
+    """
+    from churn.provenance.trace import traced
+    from churn.provenance.trace_text import trace_lines
+
+    lineages = traced(settings, customer_ids, _say, run_id)
+    if as_json:
+        _print_json(lineages[0] if len(customer_ids) == 1 else lineages)
+    else:
+        click.echo("\n\n".join("\n".join(trace_lines(each)) for each in lineages))
+
+
+@main.command("history")
+@click.argument("table")
+@JSON
+@command
+def show_history(settings: Settings, table: str, as_json: bool) -> None:
+    """Show who wrote what into TABLE (as gold.churn_scores), when, and in which run.
+
+    The TABLE `champion` is none: it shows which model became champion when, by whom, and why.
+    """
+    from churn.provenance.history import history, history_lines
+
+    found = history(settings, table, _say)
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo("\n".join(history_lines(found)))
+
+
+@main.command("diff")
+@click.argument("first", metavar="RUN1")
+@click.argument("second", metavar="RUN2")
+@JSON
+@command
+def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> None:
+    """Show what RUN2 has otherwise than RUN1: rows, features, verdicts, metrics."""
+    from churn.provenance.diff import diff, diff_lines
+
+    found = diff(settings, first, second, _say)
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo("\n".join(diff_lines(found)))
+
+
+@main.command("reproduce")
+@click.argument("run_id", metavar="RUN")
+@JSON
+@command
+def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
+    """Rebuild gold and model of a past RUN from bronze, apart from this lake, and compare.
+
+    Ends with 0 where both are identical, else with 1.
+    """
+    from churn.provenance import reproduce as rebuilding
+
+    found = rebuilding.reproduce(settings, run_id, Steps(rebuilding.STEPS))
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo("\n".join(rebuilding.reproduced_lines(found)))
+    sys.exit(0 if found["identical"] else 1)
+
+
+@main.command()
+@command
+def serve(settings: Settings) -> None:
+    """Serve the scoring API on loopback, until interrupted."""
+    from serving.server import serve as serve_api
+
+    serve_api(settings, _say)
+
+
+@main.command("mlflow")
+@command
+def serve_mlflow(settings: Settings) -> None:
+    """Serve MLflow's site on the models, on loopback, until interrupted."""
+    from churn.operations.mlflow_server import serve_mlflow
+
+    serve_mlflow(settings, _say)
+
+
+@main.group("api-key")
+def api_key() -> None:
+    """The scoring API's keys: new, list, revoke."""
+
+
+@api_key.command("new")
+@click.argument("name")
+@command
+def api_key_new(settings: Settings, name: str) -> None:
+    """Make a key for NAME and print it, this once; only its hash is kept."""
+    from serving import keys
+
+    click.echo(keys.new(settings, name))
+
+
+@api_key.command("list")
+@command
+def api_key_list(settings: Settings) -> None:
+    """Print who has a key."""
+    from serving import keys
+
+    names = keys.names(settings)
+    for name in names:
+        click.echo(name)
+    if not names:
+        click.echo("nobody has a key yet: `churn api-key new NAME` makes one", err=True)
+
+
+@api_key.command("revoke")
+@click.argument("name")
+@command
+def api_key_revoke(settings: Settings, name: str) -> None:
+    """Make the key of NAME good for nothing, at once."""
+    from serving import keys
+
+    keys.revoke(settings, name)
+    click.echo(f"{name} has no key any more")
+
+
+@main.command()
+@click.option("--no-serve", is_flag=True, help="Build the site and end.")
+@command
+def docs(settings: Settings, no_serve: bool) -> None:
+    """Build the site (front page, dbt docs, reports) and serve it, with traces, on loopback."""
+    from churn.operations.site_server import serve_site
+    from churn.reports.site import build_site
+
+    folder = build_site(settings, _say)
+    click.echo(f"the site lies in {folder}")
+    if not no_serve:
+        serve_site(settings, folder, _say)
+
+
+@main.command()
+@click.argument("target")
+@command
+def backup(settings: Settings, target: str) -> None:
+    """Copy lake, models, runs and what the metastore knows to a new folder below TARGET.
+
+    TARGET is a folder or s3a://bucket/prefix.
+    """
+    from churn.operations import backup as backups
+    from lakehouse.progress import in_words
+
+    address, seal = backups.backup(settings, target, Steps(backups.STEPS))
+    click.echo(
+        f"{address}: {len(seal.rows)} tables, {sum(seal.rows.values()):,} rows, "
+        f"{seal.files:,} files, {in_words(seal.bytes)}"
+    )
+
+
+@main.command()
+@click.argument("source", metavar="BACKUP")
+@click.option(
+    "--require-signature",
+    is_flag=True,
+    help="End with 2 unless the key of this CHURN_HOME has signed BACKUP.",
+)
+@command
+def restore(settings: Settings, source: str, require_signature: bool) -> None:
+    """Put BACKUP back, onto an empty lake and CHURN_HOME.
+
+    The lake may lie elsewhere than before.
+    """
+    from churn.operations import restore as restores
+
+    steps = Steps(restores.STEPS)
+    restored = restores.restore(settings, source, steps, require_signature)
+    click.echo(restores.closing_words(settings, restored))
+
+
+@main.command()
+@click.option(
+    "--days",
+    default=90,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="What is older may go; what the tables' history needs is kept 7 days at least.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@command
+def tidy(settings: Settings, days: int, dry_run: bool) -> None:
+    """Remove what is old and nobody refers to: superseded files of tables, logs, runs, models.
+
+    Bronze is never touched.
+    """
+    from churn.operations import cleanup as tidying
+
+    for line in tidying.lines(tidying.tidy(settings, days, dry_run, Steps(tidying.STEPS)), dry_run):
+        click.echo(line)
+
+
+@main.group()
+def airflow() -> None:
+    """Airflow on this machine, with the DAG `01_etl`: up, down, password.
+
+    A supervisor, as the containers', uses prepare, part and check instead.
+    """
+
+
+@airflow.command("up")
+@command
+def airflow_up(settings: Settings) -> None:
+    """Start Airflow on loopback; the DAG is paused until you switch it on."""
+    from churn.operations import airflow_server
+
+    address = airflow_server.up(settings, _say)
+    click.echo(f"Airflow answers at {address}, user {airflow_server.USER}")
+    click.echo("`churn airflow password` prints its password")
+
+
+@airflow.command("down")
+@command
+def airflow_down(settings: Settings) -> None:
+    """End Airflow and the tasks that it runs."""
+    from churn.operations import airflow_server
+
+    ended = airflow_server.down(settings)
+    click.echo(f"stopped: {', '.join(ended)}" if ended else "Airflow was not running")
+
+
+@airflow.command("password")
+@command
+def airflow_password(settings: Settings) -> None:
+    """Print the password of Airflow's user `admin`."""
+    from churn.operations import airflow_server
+
+    click.echo(airflow_server.password(settings))
+
+
+@airflow.command("prepare")
+@command
+def airflow_prepare(settings: Settings) -> None:
+    """Make what Airflow's parts need, once before they start."""
+    from churn.operations import airflow_server
+
+    airflow_server.prepare(settings, _say)
+
+
+@airflow.command("part")
+@click.argument("part")
+@command
+def airflow_part(settings: Settings, part: str) -> None:
+    """Be api-server, scheduler, dag-processor or triggerer, in the foreground."""
+    from churn.operations import airflow_server
+
+    airflow_server.become(settings, part)
+
+
+@airflow.command("check")
+@click.argument("part")
+@command
+def airflow_check(settings: Settings, part: str) -> None:
+    """End with 0 if that part reports to be well."""
+    from churn.operations import airflow_server
+
+    airflow_server.check(settings, part)
+
+
+@main.command()
+@click.option("--rows", default=7043, show_default=True, help="Customers in each workbook.")
+@click.option("--months", default=1, show_default=True, help="Workbooks, one a month.")
+@click.option("--seed", default=42, show_default=True, help="Same seed, same bytes.")
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First extract date.")
+@click.option("--dirt", is_flag=True, help="Add the faults that real workbooks have.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@command
+def sample(
+    settings: Settings,
+    rows: int,
+    months: int,
+    seed: int,
+    start: datetime | None,
+    dirt: bool,
+    out: Path,
+) -> None:
+    """Write realistic workbooks, one a month."""
+    from seeds_loader.sample import SampleParameters, write_samples
+
+    given = {"start": start.date()} if start else {}
+    parameters = SampleParameters(rows=rows, months=months, seed=seed, dirt=dirt, **given)
+    for path in write_samples(parameters, out, progress=_say):
+        click.echo(path)
+
+
+@main.command()
+@JSON
+@command
+def config(settings: Settings, as_json: bool) -> None:
+    """Print the settings, secrets masked."""
+    shown_settings = settings.shown()
+    if as_json:
+        _print_json(shown_settings)
+    else:
+        for name, value in shown_settings.items():
+            click.echo(f"{name}={'' if value is None else value}")
+
+
+def _say(text: str) -> None:
+    click.echo(f"  {text}", err=True)
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def _print_json(value: dict[str, Any] | list[dict[str, Any]]) -> None:
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+if __name__ == "__main__":
+    main()

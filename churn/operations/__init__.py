@@ -1,0 +1,1 @@
+"""Operate an installation: backup, restore, clean-up, status, servers and sites."""

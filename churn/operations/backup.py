@@ -1,0 +1,193 @@
+"""Copies what can't be made again to another place, while nobody writes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+from pyarrow.fs import FileInfo
+from pyspark.sql.connect.session import SparkSession
+
+from churn.operations.backup_format import (
+    FILES,
+    FORMAT,
+    LAKE,
+    METASTORE,
+    PRIVATE,
+    REGISTRY,
+    SEAL,
+    Seal,
+    address_of,
+    as_json,
+    backups_below,
+    parts,
+    write_small,
+)
+from churn.operations.backup_signature import signed
+from churn.pipeline.whole_run import lake
+from lakehouse import catalogue
+from lakehouse.copies import FileCopy, copy_file, set_time, side_by_side
+from lakehouse.error_translation import FULL
+from lakehouse.errors import Unusable, disk_full
+from lakehouse.progress import Step, Steps, in_words
+from lakehouse.settings import Settings
+from lakehouse.storage import Storage, is_folder, storage
+from trainer import registry
+
+STEPS = 4
+
+
+@dataclass(frozen=True)
+class Original:
+    """A file to be copied: the part of the backup that it belongs to, and where it is."""
+
+    part: str
+    place: Storage
+    info: FileInfo
+
+    @property
+    def path(self) -> str:
+        """Its path in the backup."""
+        return f"{self.part}/{self.place.name(self.info.path)}"
+
+
+def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
+    """Write a backup below the target; returns its address and what it says of itself.
+
+    Readers go on; writers wait for the run lock.
+
+    Raises:
+        lakehouse.errors.Unusable: the target can't be used; nothing was written.
+        lakehouse.errors.Unavailable: a service does not answer, or another run holds the lake.
+    """
+    address = address_of(target)
+    above = _made(settings, address)
+    for broken in backups_below(above)[1]:
+        steps.say(f"{address}/{broken} has no {SEAL}: unless it is being written, remove it")
+    with lake(settings, f"churn backup {target}", steps) as spark, _room_at(address):
+        sources = parts(settings, registry.versions(settings))
+        now = datetime.now(UTC)
+        name = f"{now:%Y%m%dT%H%M%SZ}"
+        place = above.at(name)
+        with steps.step("metastore") as step:
+            known, rows = _tables(spark, sources[LAKE], step)
+        with steps.step("copy") as step:
+            files = _copied(sources, place, step)
+            size = sum(each.size for each in files)
+            step.outcome = f"{len(files):,} files, {in_words(size)}"
+        with steps.step("seal") as step:
+            plain = Seal(
+                format=FORMAT,
+                time=now.isoformat(timespec="seconds"),
+                lake=settings.lake_uri,
+                project=version("telco-churn"),
+                rows=rows,
+                files=len(files),
+                bytes=size,
+            )
+            seal = _seal(settings, place, known, files, plain)
+            step.outcome = f"{address}/{name}"
+    return f"{address}/{name}", seal
+
+
+def _tables(
+    spark: SparkSession, lake: Storage, step: Step
+) -> tuple[catalogue.Catalogue, dict[str, int]]:
+    """What the metastore knows, and how many rows each table has."""
+    known = catalogue.read(spark, lake)
+    rows = catalogue.row_counts(spark, known.with_rows)
+    for table in known.elsewhere:
+        step.say(f"warning: {table} does not lie in the lake and is left out")
+    step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows"
+    return known, rows
+
+
+@contextmanager
+def _room_at(address: str) -> Iterator[None]:
+    """Name the target where its disk is full."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno in FULL:
+            raise disk_full(address) from fault
+        raise
+
+
+def _made(settings: Settings, address: str) -> Storage:
+    """The target, which must not be a part of what is copied."""
+    place = storage(settings, address)
+    for part, source in parts(settings, versions=()).items():
+        if f"{place.root}/".startswith(f"{source.root}/"):
+            raise Unusable(
+                f"The target lies in what is to be copied, {part}",
+                where=address,
+                remedy="name a place outside of lake and CHURN_HOME, best on another disk",
+            )
+    if is_folder(address):
+        try:
+            Path(address).mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise Unusable(
+                f"The target can't be made: {fault.strerror}",
+                where=address,
+                remedy="name a folder that may be written to",
+            ) from fault
+    return place
+
+
+def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[FileCopy]:
+    originals = [
+        Original(part, place, info)
+        for part, place in sources.items()
+        for info in place.all_files()
+        if _belongs(part, place.name(info.path))
+    ]
+    if not originals:
+        raise Unusable(
+            "There is nothing to back up",
+            where=", ".join(place.root for place in sources.values()),
+            remedy="CHURN_HOME, CHURN_LAKE_URI tell of a lake; `churn run WORKBOOK` begins one",
+        )
+
+    def copy(original: Original) -> FileCopy | None:
+        source = Storage(original.place.files, original.info.path)
+        copied = target.at(original.path)
+        try:
+            size, sha256 = copy_file(source, copied)
+        except FileNotFoundError:
+            if original.part == LAKE:
+                raise
+            # The landing place is none of the run lock's: a draft there may have got its name.
+            return None
+        set_time(copied, original.info.mtime_ns)
+        return FileCopy(original.path, size, original.info.mtime_ns, sha256)
+
+    copies = side_by_side(copy, originals, step.advance, "copying")
+    return [each for each in copies if each is not None]
+
+
+def _seal(
+    settings: Settings,
+    place: Storage,
+    known: catalogue.Catalogue,
+    files: list[FileCopy],
+    seal: Seal,
+) -> Seal:
+    """Write what is no copy of a file; what makes it a backup comes last, signed."""
+    from feature_repo.registered import registered
+
+    beside = {METASTORE: as_json(known), REGISTRY: registered(settings), FILES: as_json(files)}
+    for name, content in beside.items():
+        write_small(place, name, content)
+    hashes = {name: sha256(content).hexdigest() for name, content in beside.items()}
+    sealed = signed(settings, replace(seal, contents=hashes))
+    write_small(place, SEAL, as_json(sealed))
+    return sealed
+
+
+def _belongs(part: str, name: str) -> bool:
+    """No lock and, of CHURN_HOME, nothing that is being written: a draft has a hidden name."""
+    return not name.startswith(PRIVATE if part == LAKE else ".")

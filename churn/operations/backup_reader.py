@@ -1,0 +1,526 @@
+"""Reads a backup as what it is: files that anybody may have written.
+
+Everything is looked at before anything is written: each path stays below its part, each name and
+type is one, the manifest names every file and no other, and each file has its hash. Statements are
+none in it; those of backups of format 1 are taken apart, and what is not plainly a column is
+refused (docs/decisions/0030-sites-and-backups.md).
+"""
+
+import hashlib
+import os
+import re
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import msgspec
+from google.protobuf.message import DecodeError
+
+from churn.operations.backup_format import (
+    FILES,
+    FORMAT,
+    HOME,
+    LAKE,
+    METASTORE,
+    NAMED,
+    PRIVATE,
+    READABLE,
+    REGISTRY,
+    SEAL,
+    Backup,
+    Seal,
+    backups_below,
+)
+from churn.operations.backup_signature import signature_of
+from lakehouse.catalogue import DELTA, VIEW, Catalogue, Column, Table
+from lakehouse.copies import CHUNK, Advance, FileCopy, side_by_side
+from lakehouse.errors import Unusable
+from lakehouse.settings import Settings
+from lakehouse.storage import Storage, is_folder, storage
+
+Kind = TypeVar("Kind")
+BESIDE = (METASTORE, REGISTRY, FILES)
+# Bytes of such a file; a list of a million files has some 250 MB.
+LARGEST = 2**30
+LONGEST_PATH, LONGEST_NAME, LONGEST_TEXT = 2000, 255, 1000
+LATEST_NS = 2**63
+# Of a number in Delta's own spelling.
+UUID_LENGTH = 20
+SHA256 = re.compile(r"[0-9a-f]{64}")
+IDENTIFIER = re.compile(r"[A-Za-z0-9_]{1,128}")
+PRIMITIVE = re.compile(
+    r"boolean|tinyint|byte|smallint|short|int|integer|bigint|long|float|real|double|date|timestamp"
+    r"|timestamp_ntz|timestamp_ltz|binary|string|decimal\([0-9]{1,2}, ?-?[0-9]{1,2}\)"
+)
+# A line of what `show create table` says, in a backup of format 1.
+OLD_COLUMN = re.compile(
+    r"  (?P<quote>`?)(?P<name>[A-Za-z0-9_]+)(?P=quote) "
+    r"(?P<type>[A-Za-z0-9_<>:,() ]+?)(?: COLLATE UTF8_BINARY)?"
+    r"(?: COMMENT '(?P<comment>(?:[^'\\]|\\.)*)')?(?P<end>,|\))?"
+)
+OLD_PARTITIONS = re.compile(r"PARTITIONED BY \(([A-Za-z0-9_`, ]+)\)")
+# What in an expression reaches Java, by whatever road.
+CALLS = re.compile(r"\b(reflect|try_reflect|java_method)`?\s*(/\*.*?\*/\s*)?\(", re.IGNORECASE)
+
+
+class Doubt(ValueError):
+    """What is wrong with a value of a backup."""
+
+
+def read_backup(settings: Settings, address: str) -> Backup:
+    """The backup at an address, whose every name is looked at, and no content yet.
+
+    Raises:
+        Unusable: there is none, or it is not whole, or not as a backup is.
+        lakehouse.errors.Unavailable: the object store does not answer.
+    """
+    place = storage(settings, address)
+    seal, beside = _sealed(place, address), {}
+    for name in BESIDE:
+        beside[name] = _bytes(place, address, name)
+        if seal.format == FORMAT and _sha256(beside[name]) != seal.contents.get(name):
+            raise _damaged(address, name, "its SHA-256 is not that of backup.json")
+    signature = signature_of(settings, seal)
+    if signature is None:
+        raise _damaged(address, SEAL, "it was changed after this home had signed it")
+    read_tables = _tables if seal.format == FORMAT else _old_tables
+    backup = Backup(
+        address=address,
+        place=place,
+        seal=seal,
+        files=tuple(_read(address, FILES, beside, lambda text: _decoded(text, list[FileCopy]))),
+        catalogue=_read(address, METASTORE, beside, read_tables),
+        registry=beside[REGISTRY],
+        signature=signature,
+    )
+    _read(address, FILES, beside, lambda _: check_files(backup.files))
+    _read(address, METASTORE, beside, lambda _: check_catalogue(backup.catalogue, seal))
+    _read(address, REGISTRY, beside, _check_registry)
+    _hold_whole(backup)
+    return backup
+
+
+def check_contents(backup: Backup, advance: Advance) -> None:
+    """Hold every file against its hash, and Delta's logs against what they may point at.
+
+    Raises:
+        Unusable: a file is not what the manifest says, or a log points out of its table.
+    """
+
+    def check(file: FileCopy) -> None:
+        log = is_log(file.path)
+        digest, kept = hashlib.sha256(), bytearray()
+        with backup.place.files.open_input_stream(backup.place.at(file.path).root) as source:
+            while chunk := source.read(CHUNK):
+                digest.update(chunk)
+                if log:
+                    kept += chunk
+        if digest.hexdigest() != file.sha256:
+            raise _damaged(
+                backup.address, file.path, f"is not what was backed up: {digest.hexdigest()}"
+            )
+        if log:
+            try:
+                check_log(file.path, bytes(kept))
+            except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as fault:
+                raise _damaged(backup.address, file.path, str(fault)) from fault
+
+    side_by_side(check, backup.files, advance, "checking")
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def check_files(files: Sequence[FileCopy]) -> None:
+    """See that every path stays in its part, and that no two are one file.
+
+    Raises:
+        Doubt: one does not.
+    """
+    folders: set[str] = set()
+    for file in files:
+        _check_path(file.path)
+        if not 0 <= file.size < LATEST_NS or not 0 <= file.mtime_ns < LATEST_NS:
+            raise Doubt(f"{_shown(file.path)} has no such size or time")
+        if not SHA256.fullmatch(file.sha256):
+            raise Doubt(f"{_shown(file.path)} has no SHA-256")
+        folders |= {_folded(str(each)) for each in PurePosixPath(file.path).parents}
+    names = Counter(_folded(each.path) for each in files)
+    for file in files:
+        if names[_folded(file.path)] > 1:
+            raise Doubt(f"{_shown(file.path)} is there twice, as far as some file systems can tell")
+        if _folded(file.path) in folders:
+            raise Doubt(f"{_shown(file.path)} is a file and a folder")
+
+
+def _check_path(path: str) -> None:
+    steps = path.split("/")
+    wrong = (
+        len(path) > LONGEST_PATH
+        or "\\" in path
+        or not path.isprintable()
+        or any(each in ("", ".", "..") or len(each.encode()) > LONGEST_NAME for each in steps)
+    )
+    part = LAKE if steps[0] == LAKE else "/".join(steps[:2])
+    if wrong or part not in (LAKE, *(f"home/{each}" for each in HOME)) or path == part:
+        raise Doubt(f"{_shown(path)} is no path of a backup")
+    # The lock of the lake, drafts: `churn backup` copies none, and none is written over.
+    if path.removeprefix(f"{part}/").startswith(PRIVATE if part == LAKE else "."):
+        raise Doubt(f"{_shown(path)} is none of the files that are backed up")
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def _shown(text: str) -> str:
+    """A text of a backup as a terminal may see it."""
+    return ascii(text[:LONGEST_TEXT])
+
+
+def _hold_whole(backup: Backup) -> None:
+    """Every file is there, in its size, and no other: the content is looked at later."""
+    if is_folder(backup.address):
+        _refuse_odd_entries(backup.address)
+    found = {backup.place.name(each.path): each.size for each in backup.place.all_files()}
+    for name in (*BESIDE, SEAL):
+        found.pop(name, None)
+    wrong = [each.path for each in backup.files if found.get(each.path) != each.size]
+    if wrong:
+        raise Unusable(
+            f"The backup is not whole: {len(wrong)} of {len(backup.files)} files are missing or "
+            f"have another size ({', '.join(wrong[:NAMED])})",
+            where=backup.address,
+            remedy="restore another backup",
+        )
+    surplus = sorted(set(found) - {each.path for each in backup.files})
+    if surplus:
+        raise Unusable(
+            f"{len(surplus)} files in the backup are not in {FILES} "
+            f"({', '.join(map(_shown, surplus[:NAMED]))})",
+            where=backup.address,
+            remedy="find out who put them there; remove them, or restore another backup",
+        )
+    total = (len(backup.files), sum(each.size for each in backup.files))
+    if total != (backup.seal.files, backup.seal.bytes):
+        raise _damaged(backup.address, SEAL, "it counts other files than there are")
+
+
+def _refuse_odd_entries(folder: str) -> None:
+    """Links and devices: what they lead to is none of the backup's."""
+    for above, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            entry = Path(above, name)
+            found = entry.lstat()
+            plain = stat.S_ISDIR(found.st_mode) or (
+                stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+            )
+            if not plain:
+                raise Unusable(
+                    f"{_shown(name)} is a link or a device, and no file of the backup's own",
+                    where=ascii(str(entry)),
+                    remedy="copy the backup, links followed, if you trust them (cp -rL); or "
+                    "restore another one",
+                )
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def check_catalogue(catalogue: Catalogue, seal: Seal) -> None:
+    """See that all names are names, all types types and all places in the lake.
+
+    Raises:
+        Doubt: one is not.
+    """
+    for schema, place in catalogue.schemas.items():
+        _check_identifier(schema)
+        _check_place(place)
+    for table in catalogue.tables:
+        names = table.name.split(".")
+        if len(names) != 2 or names[0] not in catalogue.schemas:
+            raise Doubt(f"{_shown(table.name)} is no table of the backup's schemas")
+        _check_identifier(names[1])
+        _check_table(table)
+    if len({each.name for each in catalogue.tables}) != len(catalogue.tables):
+        raise Doubt("a table is there twice")
+    if set(seal.rows) != set(catalogue.with_rows) or min(seal.rows.values(), default=0) < 0:
+        raise Doubt(f"{SEAL} counts the rows of other tables")
+
+
+def _check_table(table: Table) -> None:
+    if (table.place is None) != (table.provider == VIEW):
+        raise Doubt(f"{table.name} has no place, or is a view with one")
+    if table.place is not None:
+        _check_identifier(table.provider)
+        _check_place(table.place)
+    if bool(table.columns) != (table.provider not in (DELTA, VIEW)):
+        raise Doubt(f"{table.name} has no columns, or ones that its files know")
+    names = [each.name for each in table.columns]
+    for column in table.columns:
+        _check_identifier(column.name)
+        if not is_type(column.type):
+            raise Doubt(f"{table.name}.{column.name} has no type: {_shown(column.type)}")
+        _check_text(column.comment)
+    if len(set(names)) != len(names) or not set(table.partitioned_by) <= set(names):
+        raise Doubt(f"{table.name} has a column twice, or is partitioned by one that is not there")
+    for partition in table.partitions:
+        if set(partition.values) != set(table.partitioned_by):
+            raise Doubt(f"{table.name} has a partition by other columns")
+        for value in partition.values.values():
+            _check_text(value)
+        _check_place(partition.place)
+        if not partition.place.startswith(f"{table.place}/"):
+            raise Doubt(f"{table.name} has a partition outside of its folder")
+
+
+def _check_identifier(name: str) -> None:
+    if not IDENTIFIER.fullmatch(name):
+        raise Doubt(f"{_shown(name)} is no name")
+
+
+def _check_place(place: str) -> None:
+    """A folder of the lake; "" is the lake itself."""
+    steps = place.split("/")
+    if place and any(each in ("", ".", "..") for each in steps):
+        raise Doubt(f"{_shown(place)} is no folder of the lake")
+    _check_text(place)
+    if "\\" in place or not place.isprintable() or place.startswith(PRIVATE) or ":" in steps[0]:
+        raise Doubt(f"{_shown(place)} is no folder of the lake")
+
+
+def _check_text(text: str) -> None:
+    """No control characters, and nothing that Spark puts a variable's value in the place of."""
+    if (
+        len(text) > LONGEST_TEXT
+        or "${" in text
+        or not all(each.isprintable() or each in "\n\t" for each in text)
+    ):
+        raise Doubt(f"{_shown(text)} is no plain text")
+
+
+def is_type(text: str) -> bool:
+    """Whether a text is a type as SQL writes it, and nothing besides."""
+    if PRIMITIVE.fullmatch(text):
+        return True
+    match = re.fullmatch(r"(array|map|struct)<(.*)>", text)
+    if match is None:
+        return False
+    inner = list(_split(match[2]))
+    if match[1] == "struct":
+        pairs = [each.partition(":") for each in inner]
+        return all(IDENTIFIER.fullmatch(name) and is_type(kind) for name, _, kind in pairs)
+    return len(inner) == {"array": 1, "map": 2}[match[1]] and all(map(is_type, inner))
+
+
+def _split(text: str) -> Iterator[str]:
+    """What commas divide, those within brackets left alone."""
+    depth, start = 0, 0
+    for place, each in enumerate(text):
+        depth += (each in "<(") - (each in ">)")
+        if each == "," and depth == 0:
+            yield text[start:place]
+            start = place + 1
+    yield text[start:]
+
+
+def _tables(content: bytes) -> Catalogue:
+    return _decoded(content, Catalogue)
+
+
+def _old_tables(content: bytes) -> Catalogue:
+    """Of format 1, in which each table has the statement that made it; none of them is run."""
+    known: dict[str, Any] = _decoded(content, dict[str, Any])
+    tables = [_old_table(each) for each in known["tables"]]
+    plain = {"schemas": known["schemas"], "elsewhere": known["elsewhere"], "tables": []}
+    return replace(msgspec.convert(plain, Catalogue), tables=tuple(tables))
+
+
+def _old_table(fields: dict[str, Any]) -> Table:
+    create = str(fields.pop("create"))
+    table = msgspec.convert(fields, Table)
+    if table.provider == VIEW:
+        return replace(table, definition=create)
+    if table.provider == DELTA:
+        return table
+    head, _, lines = create.partition("\n")
+    if not head.endswith("("):
+        raise Doubt(f"{table.name}: {_shown(create)} is not understood")
+    columns = []
+    for line in lines.split("\n"):
+        match = OLD_COLUMN.fullmatch(line)
+        if match is None:
+            raise Doubt(f"{table.name}: {_shown(line)} is not understood as a column")
+        comment = re.sub(r"\\(.)", r"\1", match["comment"] or "")
+        columns.append(Column(match["name"], match["type"].lower(), comment))
+        if match["end"] != ",":
+            break
+    by = OLD_PARTITIONS.search(create)
+    names = tuple(by[1].replace("`", "").split(", ")) if by else ()
+    return replace(table, columns=tuple(columns), partitioned_by=names)
+
+
+# --- Delta's logs --------------------------------------------------------------------------------
+
+
+def is_log(path: str) -> bool:
+    """Whether a file is one that tells Delta which files a table has."""
+    name = PurePosixPath(path)
+    return (
+        "_delta_log" in name.parts
+        and not name.name.startswith(".")
+        and (name.suffix in (".json", ".parquet"))
+    )
+
+
+def check_log(path: str, content: bytes) -> None:
+    """See that a log names files of its own table alone, and calls nothing.
+
+    Delta takes an absolute path in it as one, and evaluates the expressions of constraints,
+    defaults and generated columns when it writes.
+
+    Raises:
+        ValueError: it does not.
+    """
+    for action in _actions(path, content):
+        for kind, fields in action.items():
+            if not isinstance(fields, dict):
+                continue
+            if kind in ("add", "remove", "cdc", "sidecar"):
+                _check_log_path(fields.get("path"))
+                vector = fields.get("deletionVector")
+                if isinstance(vector, dict):
+                    _check_vector(vector)
+            if kind == "metaData" and any(map(CALLS.search, _expressions(fields))):
+                raise Doubt("has an expression that calls Java")
+
+
+def _check_log_path(path: Any) -> None:
+    steps = (
+        str(path)
+        .replace("%2F", "/")
+        .replace("%2f", "/")
+        .replace("%2E", ".")
+        .replace("%2e", ".")
+        .split("/")
+    )
+    if path is not None and (not steps[0] or ":" in steps[0] or ".." in steps):
+        raise Doubt("points at a file outside of its table")
+
+
+def _expressions(fields: dict[str, Any]) -> Iterator[str]:
+    """What of a table's metadata may be an expression: its settings and those of its columns."""
+    yield from map(str, dict(fields.get("configuration") or {}).values())
+    left: list[Any] = [msgspec.json.decode(str(fields.get("schemaString") or "null"))]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            settings = value.get("metadata")
+            if isinstance(settings, dict):
+                yield from (str(text) for name, text in settings.items() if name != "comment")
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+
+
+def _check_vector(vector: dict[str, Any]) -> None:
+    """A deletion vector lies in the log itself, or below the table; before its number is a name."""
+    place = str(vector.get("pathOrInlineDv"))
+    above = vector.get("storageType") == "u" and place[:-UUID_LENGTH]
+    if vector.get("storageType") not in ("u", "i") or (above and not above.isalnum()):
+        raise Doubt("points at a file outside of its table")
+
+
+def _actions(path: str, content: bytes) -> Iterator[dict[str, Any]]:
+    if path.endswith(".parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches():
+                yield from batch.to_pylist()
+        except (pa.ArrowException, OSError) as fault:
+            raise Doubt("is no checkpoint") from fault
+        return
+    for line in content.splitlines():
+        if line.strip():
+            yield _decoded(line, dict[str, Any])
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _sealed(place: Storage, address: str) -> Seal:
+    if SEAL not in {each.base_name for each in place.children()}:
+        below, _ = backups_below(place)
+        named = f"; the latest there is {address}/{below[-1]}" if below else ""
+        raise Unusable(
+            f"This is no backup, or one that broke off: it has no {SEAL}",
+            where=address,
+            remedy=f"name a folder that `churn backup` wrote to its end{named}",
+        )
+    content = {SEAL: _bytes(place, address, SEAL)}
+    fields = _read(address, SEAL, content, lambda text: _decoded(text, dict[str, Any]))
+    if fields.get("format") not in READABLE:
+        raise Unusable(
+            f"The backup is of format {fields.get('format')}; this version of the project reads "
+            f"formats {READABLE[0]} to {FORMAT}",
+            where=f"{address}/{SEAL}",
+            remedy="restore it with the version of the project that made it: "
+            f"{_shown(str(fields.get('project', 'which it does not name')))}",
+        )
+    seal: Seal = _read(address, SEAL, content, lambda text: _decoded(text, Seal))
+    _read(address, SEAL, content, lambda _: _check_seal(seal))
+    return seal
+
+
+def _check_seal(seal: Seal) -> None:
+    for text in (seal.time, seal.lake, seal.project, seal.key, seal.hmac):
+        _check_text(text)
+
+
+def _bytes(place: Storage, address: str, name: str) -> bytes:
+    try:
+        with place.files.open_input_stream(place.at(name).root) as source:
+            content: bytes = source.read(LARGEST)
+    except OSError as fault:
+        raise _damaged(address, name, f"can't be read: {fault}") from fault
+    return content
+
+
+def _read(
+    address: str, name: str, beside: dict[str, bytes], meaning: Callable[[bytes], Kind]
+) -> Kind:
+    try:
+        return meaning(beside[name])
+    except (ValueError, KeyError, TypeError, RecursionError, msgspec.MsgspecError) as fault:
+        raise _damaged(address, name, f"can't be read: {fault}") from fault
+
+
+def _decoded(content: bytes, kind: type[Kind]) -> Kind:
+    return msgspec.json.decode(content, type=kind)
+
+
+def _check_registry(content: bytes) -> None:
+    from feast.protos.feast.core.Registry_pb2 import Registry
+
+    try:
+        Registry.FromString(content)
+    except DecodeError as fault:
+        raise Doubt("it is no registry of Feast's") from fault
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _damaged(address: str, name: str, why: str) -> Unusable:
+    return Unusable(
+        f"The backup is damaged, {name} {why}",
+        where=f"{address}/{name}",
+        remedy="restore another backup",
+    )

@@ -1,0 +1,195 @@
+"""Retention: removes what is old and nobody refers to any more. Bronze is kept for ever."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.operations import airflow_server as airflow
+from churn.pipeline.mlflow_sync import follow_registry
+from churn.pipeline.whole_run import lake
+from lakehouse import online_store, spark_server
+from lakehouse.catalogue import delta_tables
+from lakehouse.progress import Step, Steps, in_words
+from lakehouse.settings import Settings
+from lakehouse.sql import query_table
+from lakehouse.storage import path_told, storage
+from trainer import registry
+
+STEPS = 6
+DAY = 24 * 3600
+# Not bronze: it is the only copy of the source.
+VACUUMED = ("silver", "audit", "gold")
+# A reader or a writer may work with a state of a table for as long as this; Delta's own limit.
+LEAST_DAYS = 7
+# Delta lists a table's files in as many tasks as Spark is told here; by default ten thousand.
+LISTING = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+LISTERS = 4
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was, or would be, removed of one kind; `names` where there are names worth telling."""
+
+    kind: str
+    count: int
+    bytes: int
+    names: Sequence[str] = field(default=())
+
+
+def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Removed]:
+    """Remove what has not changed for `days`; with `dry_run` only find it.
+
+    Raises:
+        lakehouse.errors.Unavailable: a service does not answer, or another run holds the lake.
+    """
+    before = time.time() - days * DAY
+    removed = []
+    with lake(settings, "churn tidy", steps) as spark:
+        kinds: dict[str, Callable[[Step], Removed]] = {
+            "tables": lambda step: _vacuum(settings, spark, days, dry_run, step),
+            "logs": lambda _: _logs(settings, before, dry_run),
+            "runs": lambda _: _runs(settings, spark, before, dry_run),
+            "models": lambda _: _models(settings, spark, before, dry_run),
+        }
+        for name, work in kinds.items():
+            with steps.step(name) as step:
+                found = work(step)
+                step.outcome = f"{found.count:,} {found.kind}, {in_words(found.bytes)}"
+                removed.append(found)
+        if not dry_run:
+            follow_registry(settings, steps)
+    return removed
+
+
+def lines(removed: Iterable[Removed], dry_run: bool) -> list[str]:
+    """What was removed, for people."""
+    verb = "would remove" if dry_run else "removed"
+    return [
+        f"{verb} {each.count:,} {each.kind}, {each.bytes:,} bytes"
+        + (f": {', '.join(each.names)}" if each.names else "")
+        for each in removed
+    ]
+
+
+def _vacuum(
+    settings: Settings, spark: SparkSession, days: int, dry_run: bool, step: Step
+) -> Removed:
+    """Files of Delta tables that belong to no state of the last days."""
+    spark.conf.set(LISTING, LISTERS)
+    order = f"retain {max(days, LEAST_DAYS) * 24} hours"
+    lake_files = storage(settings, settings.lake_uri).files
+    tables = delta_tables(spark, VACUUMED)
+    count = size = 0
+    touched = []
+    for number, table in enumerate(tables):
+        step.advance(number, len(tables), table)
+        rows = spark.sql(f"vacuum {table} {order} dry run").toArrow().to_pylist()
+        found = lake_files.get_file_info([path_told(row["path"]) for row in rows])
+        files = [each for each in found if each.is_file]
+        if not files:
+            continue
+        if not dry_run:
+            spark.sql(f"vacuum {table} {order}")
+        touched.append(table)
+        count += len(files)
+        size += sum(each.size for each in files)
+    return Removed("superseded files of tables", count, size, touched)
+
+
+def _logs(settings: Settings, before: float, dry_run: bool) -> Removed:
+    """Log files that have not changed since, but for those of servers that run."""
+    folder = settings.home / "logs"
+    services = [
+        spark_server.service(settings),
+        online_store.service(settings),
+        *airflow.services(settings).values(),
+    ]
+    in_use = {each.log for each in services if each.find() is not None}
+    old = [path for path in _files(folder) if path not in in_use and path.stat().st_mtime < before]
+    size = sum(path.stat().st_size for path in old)
+    if not dry_run:
+        for path in old:
+            path.unlink()
+            _remove_empty(path.parent, folder)
+    return Removed("log files", len(old), size)
+
+
+def _remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder below `top` that has become empty, and those above it that do by that."""
+    while folder != top and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _runs(settings: Settings, spark: SparkSession, before: float, dry_run: bool) -> Removed:
+    """Folders of runs, but for the last one and those that a table refers to."""
+    folder = settings.home / "runs"
+    runs = sorted((each for each in folder.glob("*") if each.is_dir()), key=_changed)
+    needed = _runs_needed(spark)
+    loads = _loads_needed(spark)
+    old = [
+        each
+        for each in runs[:-1]
+        if _changed(each) < before and each.name not in needed and _load_of(each) not in loads
+    ]
+    return _without("runs", old, dry_run, shutil.rmtree)
+
+
+def _runs_needed(spark: SparkSession) -> set[str]:
+    """Those that published: `churn trace` names them."""
+    rows = query_table(spark, "gold.publications", "select run_id from gold.publications")
+    return {row["run_id"] for row in rows}
+
+
+def _loads_needed(spark: SparkSession) -> set[str]:
+    """Loads of which silver holds rows: `churn rejects --run` finds them by the run's summary."""
+    return {
+        row["batch_id"]
+        for table in ("silver.customers", "silver.rejected_rows")
+        for row in query_table(spark, table, f"select distinct _batch_id as batch_id from {table}")
+    }
+
+
+def _load_of(run: Path) -> str | None:
+    summary = run / "summary.json"
+    return json.loads(summary.read_text()).get("batch_id") if summary.exists() else None
+
+
+def _models(settings: Settings, spark: SparkSession, before: float, dry_run: bool) -> Removed:
+    """Versions of the model, but for the champion, the one before, and those gold has scores of."""
+    scores = "select distinct model_version from gold.churn_scores"
+    scored = {row["model_version"] for row in query_table(spark, "gold.churn_scores", scores)}
+    now = registry.reign(settings)
+    kept = {now.version, *now.before[-1:], *scored} if now else scored
+    old = [
+        registry.folder(settings) / version
+        for version in registry.versions(settings)
+        if version not in kept and _changed(registry.folder(settings) / version) < before
+    ]
+    return _without(
+        "model versions", old, dry_run, lambda each: registry.remove(settings, each.name)
+    )
+
+
+def _without(
+    kind: str, folders: Sequence[Path], dry_run: bool, remove: Callable[[Path], object]
+) -> Removed:
+    size = sum(path.stat().st_size for folder in folders for path in _files(folder))
+    if not dry_run:
+        for folder in folders:
+            remove(folder)
+    return Removed(kind, len(folders), size, [each.name for each in folders])
+
+
+def _changed(folder: Path) -> float:
+    """When anything in it was last written; in seconds since 1970."""
+    return max((each.stat().st_mtime for each in (_files(folder) or [folder])), default=0.0)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.rglob("*") if each.is_file())

@@ -1,0 +1,76 @@
+"""Feast's own site on the feature store: entity, view, service, and what hangs on what.
+
+Its server brings the whole registry's REST interface: what deletes, what writes, what exports data
+and what draws figures from it. Only what the pages read of declarations is left of it here.
+"""
+
+import logging
+import warnings
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import Mount
+
+from churn.reports.site_guard import SiteGuard, say_login, serve, site_password
+from feature_repo.store import store
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+
+REGISTRY = "/api/v1"
+# What the registry tells of declarations. Everything else, of a later version too, is left out.
+DECLARATIONS = frozenset(
+    (
+        *("/projects", "/projects/{name}", "/entities", "/entities/all", "/entities/{name}"),
+        *("/data_sources", "/data_sources/all", "/data_sources/{name}"),
+        *("/feature_views", "/feature_views/all", "/feature_views/{name}"),
+        *("/feature_services", "/feature_services/all", "/feature_services/{name}"),
+        *("/features", "/features/all", "/features/{feature_view}/{name}"),
+        *("/lineage/registry", "/lineage/registry/all", "/lineage/complete"),
+        *("/lineage/complete/all", "/lineage/objects/{object_type}/{object_name}"),
+        *("/search", "/metrics/resource_counts", "/metrics/popular_tags"),
+        *("/permissions", "/saved_datasets", "/saved_datasets/all", "/label_views"),
+        *("/label_views/all", "/labels", "/labels/all", "/compute_engines"),
+    )
+)
+
+
+def serve_feast_ui(settings: Settings, say: Say) -> None:
+    """Serve the site on loopback until interrupted.
+
+    Raises:
+        lakehouse.errors.Unavailable: the port is taken.
+    """
+    guarded = SiteGuard(application(settings, say), site_password(settings), read_only=True)
+    say_login(settings, say)
+    serve(guarded, "Feast's site", "CHURN_FEAST_UI_PORT", settings.feast_ui_port, say)
+
+
+def application(settings: Settings, say: Say) -> FastAPI:
+    """Feast's application, without what is not a declaration."""
+    from feast.ui_server import get_app
+
+    feature_store = store(settings, say)
+    with warnings.catch_warnings():
+        # That it is experimental is Feast's word to those who build upon it.
+        warnings.simplefilter("ignore")
+        app: FastAPI = get_app(feature_store, feature_store.config.project)
+    for mount in app.routes:
+        if isinstance(mount, Mount) and mount.path == REGISTRY:
+            registry: Any = mount.app
+            registry.router.routes[:] = [each for each in registry.routes if _is_read(each)]
+    # Pages that describe the interface take their scripts from elsewhere.
+    described = {app.docs_url, app.redoc_url, app.openapi_url, app.swagger_ui_oauth2_redirect_url}
+    app.router.routes[:] = [
+        each for each in app.routes if getattr(each, "path", None) not in described
+    ]
+    logging.getLogger("feast").setLevel(logging.ERROR)
+    return app
+
+
+def _is_read(route: Any) -> bool:
+    return (
+        isinstance(route, APIRoute)
+        and (route.methods or set()) <= {"GET"}
+        and route.path in DECLARATIONS
+    )

@@ -1,0 +1,33 @@
+"""Whether MLflow answers a question that its database has to answer, to who has the password.
+
+python -m churn.operations.mlflow_healthcheck
+"""
+
+import base64
+import sys
+import urllib.request
+
+from churn.operations.mlflow_server import mlflow_password
+from churn.reports.site_guard import USER
+from lakehouse.settings import LOOPBACK, Settings, read_settings
+
+ASKED = "api/2.0/mlflow/experiments/search?max_results=1"
+
+
+def check(settings: Settings) -> None:
+    """Ask the server of this machine.
+
+    Raises:
+        OSError: it does not answer, or not well.
+    """
+    request = urllib.request.Request(f"http://{LOOPBACK}:{settings.mlflow_port}/{ASKED}")
+    login = base64.b64encode(f"{USER}:{mlflow_password(settings)}".encode()).decode()
+    request.add_header("Authorization", f"Basic {login}")
+    urllib.request.urlopen(request, timeout=15).close()
+
+
+if __name__ == "__main__":
+    try:
+        check(read_settings())
+    except OSError as fault:
+        sys.exit(f"MLflow is not well: {fault}")

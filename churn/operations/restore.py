@@ -1,0 +1,298 @@
+"""Puts a backup back, onto an empty lake and home.
+
+The metastore is taught anew, so that the lake may lie elsewhere than before and the metastore be
+another kind of database; the online store is filled from gold. What broke off is repeated: a file
+says which backup is being restored, no other writer gets the lake meanwhile, and what is there
+already stays.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pyarrow.fs import FileInfo
+from pyspark.sql.connect.session import SparkSession
+
+from churn.operations.backup_format import (
+    HOME,
+    NAMED,
+    PRIVATE,
+    Backup,
+    Signature,
+    address_of,
+    parts,
+)
+from churn.operations.backup_reader import check_contents, read_backup
+from churn.operations.backup_signature import key_file
+from churn.pipeline.mlflow_sync import follow_registry
+from churn.pipeline.whole_run import lake, prove_online
+from lakehouse import catalogue
+from lakehouse.copies import FileCopy, copy_file, is_there, set_time, side_by_side
+from lakehouse.dbt_runner import make_views
+from lakehouse.errors import ChurnError, Unusable
+from lakehouse.progress import Step, Steps, in_words
+from lakehouse.run_lock import restoring_file, run_lock
+from lakehouse.settings import Settings
+from lakehouse.storage import Storage, storage
+from lakehouse.whole_files import written_whole
+from trainer import registry
+
+STEPS = 9
+# Folders of CHURN_HOME that must be empty.
+FILLED = (*HOME, "registry")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored: the backup, customers online (None: nothing was published)."""
+
+    backup: Backup
+    online: int | None
+    champion: str | None
+
+
+def restore(
+    settings: Settings, source: str, steps: Steps, require_signature: bool = False
+) -> Restored:
+    """Restore the backup at `source`.
+
+    `require_signature`: only one that this home's key has signed.
+
+    Raises:
+        lakehouse.errors.Unusable: it is no backup, or lake, home or metastore are not empty;
+            nothing was touched.
+        lakehouse.errors.ChurnError: what was restored is not what was backed up.
+    """
+    backup = _checked(settings, address_of(source), steps, require_signature)
+    purpose = f"churn restore {backup.address}"
+    with run_lock(settings, purpose, steps.say, restores=True):
+        goes_on = _goes_on(settings, backup, steps)
+        if not goes_on:
+            _refuse_filled([*_files_there(settings)])
+        with lake(settings, purpose, steps) as spark:
+            if not goes_on:
+                _refuse_filled(_known_there(settings, spark))
+                _begin(settings, backup)
+            restored = _restored(settings, spark, backup, steps)
+        restoring_file(settings).unlink()
+    return restored
+
+
+def _checked(settings: Settings, address: str, steps: Steps, require_signature: bool) -> Backup:
+    """The backup, with everything looked at; only reads."""
+    with steps.step("check") as step, _readable(address):
+        backup = read_backup(settings, address)
+        if backup.signature is not Signature.OWN:
+            if require_signature:
+                raise Unusable(
+                    f"The backup is {backup.signature}",
+                    where=f"{address}/backup.json",
+                    remedy=f"bring the key of the home that made it to {key_file(settings)}; or "
+                    "leave --require-signature out, if nobody else can write to that place",
+                )
+            step.say(f"warning: the backup is {backup.signature}")
+        check_contents(backup, step.advance)
+        step.outcome = f"{len(backup.files):,} files, {backup.signature}"
+    return backup
+
+
+@contextmanager
+def _readable(address: str) -> Iterator[None]:
+    """Report files of the backup that belong to another user."""
+    try:
+        yield
+    except PermissionError as fault:
+        raise Unusable(
+            f"User {os.geteuid()} may not read all of the backup: {fault}",
+            where=address,
+            remedy="give its files to this user, or run the command as their owner",
+        ) from fault
+
+
+def _goes_on(settings: Settings, backup: Backup, steps: Steps) -> bool:
+    """Whether a restore of this backup broke off here before."""
+    path = restoring_file(settings)
+    if not path.exists():
+        return False
+    begun = json.loads(path.read_text())["backup"]
+    if begun != backup.address:
+        raise Unusable(
+            f"A restore of another backup broke off here: {begun}",
+            where=str(path),
+            remedy=f"repeat `churn restore {begun}`; or give that one up, as docs/backup.md says",
+        )
+    steps.say("a restore of this backup broke off here; going on")
+    return True
+
+
+def _begin(settings: Settings, backup: Backup) -> None:
+    with written_whole(restoring_file(settings)) as draft:
+        draft.write_text(json.dumps({"backup": backup.address}))
+
+
+def _files_there(settings: Settings) -> Iterator[str]:
+    """What is in the way; empty folders are not."""
+    for name in FILLED:
+        if storage(settings, str(settings.home / name)).children():
+            yield str(settings.home / name)
+    place = storage(settings, settings.lake_uri)
+    for each in place.children():
+        if each.is_file:
+            if not each.base_name.startswith(PRIVATE):
+                yield f"{settings.lake_uri}/{each.base_name}"
+            continue
+        for below in place.below(each):
+            yield f"{settings.lake_uri}/{place.name(below.path)}"
+
+
+def _known_there(settings: Settings, spark: SparkSession) -> list[str]:
+    """What the metastore knows already, of this lake or another."""
+    schemas = catalogue.schemas_elsewhere(spark, storage(settings, settings.lake_uri))
+    return [
+        *(f"metastore: {name}" for name in catalogue.known_tables(spark)),
+        *(f"metastore: schema {name}, which lies in another lake" for name in schemas),
+    ]
+
+
+def _refuse_filled(there: list[str]) -> None:
+    if there:
+        more = f" and {len(there) - NAMED} more" if len(there) > NAMED else ""
+        raise Unusable(
+            "A backup is restored onto an empty lake and home, and something is there already",
+            where=f"{', '.join(there[:NAMED])}{more}",
+            remedy="name an empty CHURN_HOME (and CHURN_LAKE_URI, CHURN_METASTORE_URL where they "
+            "are set); or move away what is there",
+        )
+
+
+def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: Steps) -> Restored:
+    with steps.step("copy") as step:
+        copied = _copy_back(settings, backup, step)
+        step.outcome = f"{copied:,} files, {in_words(backup.seal.bytes)}"
+    with steps.step("tables") as step:
+        catalogue.make(spark, backup.catalogue, settings.lake_uri)
+        left_out = [
+            each.name
+            for each in backup.catalogue.tables
+            if each.provider not in (*catalogue.MADE, catalogue.VIEW)
+        ]
+        for name in left_out:
+            step.say(f"warning: {name} is to be made by hand: its format has options of its own")
+        _hold_complete(spark, backup, left_out)
+        champion = registry.champion(settings)
+        rows = backup.seal.rows
+        step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows, as in the backup"
+    _make_views(settings, backup, steps)
+    online = _online(settings, spark, backup, steps)
+    follow_registry(settings, steps)
+    return Restored(backup, online, champion.version if champion else None)
+
+
+def _copy_back(settings: Settings, backup: Backup, step: Step) -> int:
+    """Copy what is not there yet; returns how many files."""
+    versions = {
+        PurePosixPath(each.path).parts[2]
+        for each in backup.files
+        if each.path.startswith("home/models/") and each.path.endswith("/record.json")
+    }
+    targets = parts(settings, versions)
+    there = {
+        (part, info.path): info for part, place in targets.items() for info in place.all_files()
+    }
+
+    def copy(file: FileCopy) -> bool:
+        part = _part(file, targets)
+        target = targets[part].at(file.path.removeprefix(f"{part}/"))
+        found: FileInfo | None = there.get((part, target.root))
+        if found is not None and is_there(found, target, file):
+            return False
+        _, sha256 = copy_file(backup.place.at(file.path), target)
+        if sha256 != file.sha256:
+            raise ChurnError(
+                f"{file.path} is not what was backed up: its SHA-256 is {sha256}",
+                where=backup.address,
+                remedy="bring the file back and repeat the command; or give this restore up, as "
+                "docs/backup.md says, and restore another backup",
+            )
+        set_time(target, file.mtime_ns)
+        return True
+
+    return sum(side_by_side(copy, backup.files, step.advance, "copying"))
+
+
+def _part(file: FileCopy, targets: dict[str, Storage]) -> str:
+    """The innermost part that the file belongs to."""
+    return max((each for each in targets if file.path.startswith(f"{each}/")), key=len)
+
+
+def _make_views(settings: Settings, backup: Backup, steps: Steps) -> None:
+    """Make the project's views, by its own declarations; those of others are named."""
+    known = {each.name for each in backup.catalogue.tables if each.provider == catalogue.VIEW}
+    with steps.step("views") as step:
+        try:
+            made = make_views(settings) if known else []
+        except ChurnError as fault:
+            step.say(f"warning: the next `churn build` makes the views: {fault.what}")
+            return
+        for name in sorted(known - set(made)):
+            step.say(
+                f"warning: {name} is no view of the project; the backup's metastore.json has its "
+                "text: read it before you make it again"
+            )
+        step.outcome = f"{len(made)} views, as the project declares them"
+
+
+def _hold_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str]) -> None:
+    expected_rows = {
+        table: rows for table, rows in backup.seal.rows.items() if table not in left_out
+    }
+    rows = catalogue.row_counts(spark, list(expected_rows))
+    for table, expected in expected_rows.items():
+        if rows[table] != expected:
+            raise ChurnError(
+                f"{table} has {rows[table]:,} rows; when it was backed up it had {expected:,}",
+                where=backup.address,
+                remedy="do not use what was restored; restore another backup, and report this",
+            )
+
+
+def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Steps) -> int | None:
+    """Feature store and online store, from gold; None where nothing was published."""
+    from feature_repo.materialize import apply, materialize
+    from feature_repo.published import latest_publication
+    from feature_repo.registered import differences, registered
+
+    with steps.step("apply") as step:
+        apply(settings, step.say)
+        changed = differences(backup.registry, registered(settings)) if backup.registry else []
+        for name in changed:
+            step.say(f"warning: declared otherwise than when it was backed up: {name}")
+        step.outcome = "with changes since the backup" if changed else "as in the backup"
+    if latest_publication(spark) is None:
+        steps.say("nothing had been published: the online store stays empty")
+        return None
+    with steps.step("materialize") as step:
+        written = materialize(settings, spark, step.say, "all", step.advance)
+        step.outcome = f"{written.customers:,} customers online"
+    with steps.step("verify") as step:
+        customers, _ = prove_online(settings, spark, step, repair=False)
+    return customers
+
+
+def closing_words(settings: Settings, restored: Restored) -> str:
+    """What a person wants to know at the end."""
+    seal = restored.backup.seal
+    moved = "" if seal.lake == settings.lake_uri else f", which was {seal.lake}"
+    online = "nothing" if restored.online is None else f"{restored.online:,} customers"
+    return "\n".join(
+        [
+            f"restored the backup of {seal.time}, made by version {seal.project}, "
+            f"{restored.backup.signature}",
+            f"lake {settings.lake_uri}{moved}: {len(seal.rows)} tables, "
+            f"{sum(seal.rows.values()):,} rows",
+            f"{online} online; champion: {restored.champion or 'none'}",
+        ]
+    )

@@ -1,0 +1,130 @@
+"""Serves the site on loopback, and beside its files a page that traces customers.
+
+A trace is customers' data: it is worked out when it is asked for and stands in no file. Reports and
+the front page tell of the customer base too: all of it is for who has the password.
+"""
+
+import functools
+import sys
+import threading
+import traceback
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from churn.provenance.run_history import run_ids
+from churn.provenance.trace import traced
+from churn.reports.site_guard import SiteGuard, say_login, serve, site_password
+from churn.reports.trace_page import Asked, form_page, trace_page
+from lakehouse.error_translation import explanation
+from lakehouse.errors import ChurnError, Unavailable, Unusable
+from lakehouse.service import Say
+from lakehouse.settings import LOOPBACK, Settings
+
+TRACE = "/trace"
+LONGEST = 200
+WITHOUT_SCRIPT = ("runs/", "models/")
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+UNEXPECTED = ("An unexpected fault", "where: the lines that `churn docs` printed; CHURN_HOME/logs")
+Answer = tuple[HTTPStatus, str]
+
+
+def serve_site(settings: Settings, folder: Path, say: Say) -> None:
+    """Serve the site's folder, and traces, on loopback until interrupted.
+
+    Raises:
+        Unavailable: the port is taken.
+    """
+    guarded = SiteGuard(application(settings, folder, say), site_password(settings), read_only=True)
+    say_login(settings, say)
+    say(f"customers are traced at http://{LOOPBACK}:{settings.docs_port}{TRACE}")
+    serve(guarded, "the docs site", "CHURN_DOCS_PORT", settings.docs_port, say)
+
+
+def application(settings: Settings, folder: Path, say: Say) -> Starlette:
+    """The folder's files, and the trace."""
+    trace = functools.partial(_trace, Traces(settings, say))
+    return Starlette(
+        routes=[
+            Route(TRACE, trace, methods=["GET"]),
+            Mount("/", PrivateFiles(directory=folder, html=True)),
+        ]
+    )
+
+
+class PrivateFiles(StaticFiles):
+    """Files that no browser keeps: another user may come to see what it kept.
+
+    Reports may be restored from a backup that somebody wrote: none of them runs a script.
+    """
+
+    async def get_response(self, path: str, scope: Any) -> Response:
+        """A file, that it has not changed, or that there is none."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = HEADERS["Cache-Control"]
+        if path.startswith(WITHOUT_SCRIPT):
+            response.headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"]
+        return response
+
+
+async def _trace(traces: "Traces", request: Request) -> Response:
+    status, page = await run_in_threadpool(traces.answer, request.url.query)
+    # Without the query: a customer's id is nobody's business in a log.
+    print(f"{request.method} {TRACE} {status.value}", file=sys.stderr, flush=True)
+    return HTMLResponse(page, status.value, HEADERS)
+
+
+class Traces:
+    """Answers what the form asks, one at a time: each keeps the Spark server at work."""
+
+    def __init__(self, settings: Settings, say: Say) -> None:
+        self._settings, self._say = settings, say
+        self._one_at_a_time = threading.Lock()
+
+    def answer(self, query: str) -> Answer:
+        """The page for a query string."""
+        given = {name: values[0] for name, values in parse_qs(query[: 10 * LONGEST]).items()}
+        asked = Asked(
+            given.get("id", "").strip()[:LONGEST],
+            given.get("run", "")[:LONGEST],
+            run_ids(self._settings),
+        )
+        if not asked.customer_id:
+            return HTTPStatus.OK, form_page(asked)
+        try:
+            with self._one_at_a_time:
+                (lineage,) = traced(
+                    self._settings, [asked.customer_id], self._say, asked.run_id or None
+                )
+        except Exception as fault:
+            known = fault if isinstance(fault, ChurnError) else explanation(self._settings, fault)
+            if known is None:
+                traceback.print_exc()
+                return HTTPStatus.INTERNAL_SERVER_ERROR, form_page(asked, UNEXPECTED)
+            return _status(known), form_page(asked, _in_words(known))
+        return HTTPStatus.OK, trace_page(asked, lineage)
+
+
+def _status(fault: ChurnError) -> HTTPStatus:
+    if isinstance(fault, Unusable):
+        return HTTPStatus.NOT_FOUND
+    if isinstance(fault, Unavailable):
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _in_words(fault: ChurnError) -> list[str]:
+    return [fault.what, f"where: {fault.where}", f"what to do: {fault.remedy}"]

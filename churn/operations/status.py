@@ -1,0 +1,76 @@
+"""What runs of this checkout, and where."""
+
+from typing import Any
+
+from churn.operations import airflow_server as airflow
+from churn.provenance.run_history import last_summary
+from lakehouse import online_store, spark_server
+from lakehouse.run_lock import current_holder
+from lakehouse.service import Running, Service, answers_on
+from lakehouse.settings import LOOPBACK, Settings
+from trainer import decisions, registry
+
+
+def status(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Services and the lake, by name."""
+    return {
+        "spark": {
+            **_state(spark_server.find(settings), settings.spark_host),
+            "host": settings.spark_host,
+            "thrift_port": settings.thrift_port,
+            "connect_port": settings.connect_port,
+        },
+        "redis": _online_store(settings),
+        "airflow": _service(airflow.services(settings)["api-server"])
+        | {"address": airflow.address(settings)},
+        "last_run": _last_run(settings),
+        "model": _model(settings),
+        "lake": {"uri": settings.lake_uri, "held_by": current_holder(settings)},
+    }
+
+
+def _last_run(settings: Settings) -> dict[str, Any]:
+    """What the latest run that left a summary came to."""
+    summary = last_summary(settings)
+    if not summary:
+        return {"state": "none yet: `churn run WORKBOOK`"}
+    return {
+        "state": summary.get("gate", {}).get("verdict"),
+        "run": summary.get("run_id"),
+        "extract_date": summary.get("extract_date"),
+        "published": summary.get("counts", {}).get("gold"),
+        "model": summary.get("model", {}).get("version"),
+    }
+
+
+def _model(settings: Settings) -> dict[str, Any]:
+    """Which version is champion, and which one waits for a person."""
+    try:
+        champion, waiting = registry.champion_version(settings), decisions.waiting(settings)
+    except (ValueError, KeyError, TypeError):
+        place = registry.folder(settings) / registry.CHAMPION
+        return {"state": f"{place} is damaged: restore it, or move it away and `churn train`"}
+    found: dict[str, Any] = {"state": f"champion {champion}" if champion else "no champion yet"}
+    if waiting is not None:
+        found["waits_for_a_person"] = f"{waiting.version} ({waiting.reason})"
+        found["decide"] = f"`churn promote {waiting.version} --reason TEXT`"
+    return found
+
+
+def _service(service: Service) -> dict[str, Any]:
+    return _state(service.find(), LOOPBACK)
+
+
+def _state(running: Running | None, host: str) -> dict[str, Any]:
+    if running is None:
+        return {"state": "stopped", "pid": None}
+    answers = all(answers_on(port, host) for port in running.ports)
+    return {"state": "running" if answers else "starting", "pid": running.pid}
+
+
+def _online_store(settings: Settings) -> dict[str, Any]:
+    if settings.redis_url:
+        return {"state": "named by CHURN_REDIS_URL", "url": settings.redis_url}
+    service = online_store.service(settings)
+    running = service.find()
+    return {**_service(service), "port": running.ports[0] if running else None}

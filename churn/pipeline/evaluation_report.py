@@ -1,0 +1,151 @@
+"""The champion's full evaluation, as data, as lines for people and as a page with plots."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from churn.pipeline import single_steps
+from churn.pipeline.mlflow_sync import follow_registry
+from churn.reports.front_page import EVALUATION
+from churn.reports.report import count, decimal, page, percent
+from lakehouse.progress import Steps
+from lakehouse.run_lock import run_lock
+from lakehouse.settings import Settings
+from lakehouse.whole_files import written_whole
+from trainer import registry
+from trainer.assessment import FIGURES
+
+NAMES = {
+    "roc_auc": ("ROC-AUC", "how often a leaver is ranked above a stayer; .5 is chance"),
+    "pr_auc": ("PR-AUC", "how many of those named first do leave, over all depths"),
+    "brier": ("Brier score", "squared error of the probability; lower is better"),
+    "accuracy": ("Accuracy", "right at the threshold"),
+    "f1": ("F1", "balance of recall and precision at the threshold"),
+}
+
+
+def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
+    """Figures of the champion: its record's, and the full evaluation; the page is written too.
+
+    Raises:
+        lakehouse.errors.Unusable: no model was trained yet.
+    """
+    record, evaluated = single_steps.evaluate_only(settings, steps, again)
+    figures = {**record.summary(), **evaluated}
+    path = registry.folder(settings) / record.version / EVALUATION
+    if not path.exists() or steps.seconds:
+        with written_whole(path) as draft:
+            draft.write_text(page("evaluation.html.j2", _views(figures)))
+        with run_lock(settings, "churn evaluate", steps.say):
+            follow_registry(settings, steps)
+    return {**figures, "page": str(path)}
+
+
+def evaluation_lines(figures: dict[str, Any]) -> list[str]:
+    """Tables for people."""
+    found, best = figures["cross_validated"], figures["threshold"]["best"]
+    lines = [
+        f"model {figures['version']}: {figures['kind']}",
+        f"label: {figures['label']['reason']}",
+        "",
+        f"{'':<12}{'mean':>9}  {'95 % interval':<18}{'hold-out':>9}",
+    ]
+    lines += [
+        f"{name:<12}{found[name]['mean']:>9.4f}  "
+        f"{found[name]['low']:.4f} to {found[name]['high']:.4f}  {figures['holdout'][name]:>9.4f}"
+        for name in FIGURES
+    ]
+    lines.append("")
+    lines += [
+        f"against {name}: ROC-AUC {base['roc_auc']:.4f}, Brier {base['brier']:.4f}"
+        for name, base in figures["baselines"].items()
+    ]
+    lines.append(
+        f"worth approaching: from {best['threshold']:.2f} on, {best['approached']:.0%} of the "
+        f"customers, {best['gain']:,.0f} per 1,000 customers"
+    )
+    flagged = [each for each in figures["slices"] if each["flagged"]]
+    lines += [
+        f"slice {each['slice']}, {each['group']}: says {each['predicted']:.1%}, "
+        f"{each['observed']:.1%} left"
+        for each in flagged
+    ] or ["no slice is off by more than the declared gap"]
+    lines += [
+        f"behaviour: {each['what']} moves the probability by {each['shift']:+.3f} on average, "
+        f"at most {each['at_most']:g} was declared"
+        for each in figures["behaviour"]
+        if not each["holds"]
+    ]
+    leaks = [each["feature"] for each in figures["leaks"]["found"]]
+    lines.append(f"leaks: {', '.join(leaks) or 'none found'}")
+    if "page" in figures:
+        lines.append(f"page: {figures['page']}")
+    return lines
+
+
+# --- page ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: its name, what it means, its cells; `flag` sets it apart."""
+
+    name: str
+    meaning: str
+    cells: tuple[str, ...]
+    flag: bool = False
+
+
+def _views(figures: dict[str, Any]) -> dict[str, Any]:
+    # Draws, which takes a second to import.
+    from churn.reports.evaluation_plots import plots
+
+    return {
+        "figures": figures,
+        "scores": list(_scores(figures)),
+        "slices": list(_slices(figures)),
+        "grid": list(_grid(figures)),
+        "plots": list(plots(figures)),
+        "count": count,
+    }
+
+
+def _scores(figures: dict[str, Any]) -> Iterator[Row]:
+    temporal = figures["temporal"] or {}
+    for key, (name, meaning) in NAMES.items():
+        found = figures["cross_validated"][key]
+        yield Row(
+            name,
+            meaning,
+            (
+                decimal(found["mean"]),
+                f"{decimal(found['low'])} to {decimal(found['high'])}",
+                decimal(found["deviation_of_folds"]),
+                *(decimal(base[key]) for base in figures["baselines"].values()),
+                decimal(figures["holdout"][key]),
+                decimal(temporal[key]) if temporal else "–",
+            ),
+        )
+
+
+def _slices(figures: dict[str, Any]) -> Iterator[Row]:
+    for each in figures["slices"]:
+        yield Row(
+            f"{each['slice']}: {each['group']}",
+            f"{count(each['rows'])} customers",
+            (
+                percent(each["observed"]),
+                percent(each["predicted"]),
+                f"{each['gap'] * 100:+.1f}",
+                percent(each["found"]),
+                decimal(each["roc_auc"]),
+                decimal(each["brier"]),
+            ),
+            each["flagged"],
+        )
+
+
+def _grid(figures: dict[str, Any]) -> Iterator[Row]:
+    for each in figures["grid"]:
+        cells = tuple(decimal(each[key], 4) for key in ("roc_auc", "pr_auc", "brier"))
+        yield Row(each["parameters"], "", cells)

@@ -1,0 +1,204 @@
+"""Score the customers of a file that need not have the label; nothing is published.
+
+The rules of rows and the features are the SQL that dbt compiles for a build, over the rows of the
+file; model, probabilities and reasons are those of the batch scores.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.ml import PipelineModel
+from pyspark.sql.connect.session import SparkSession
+
+from churn.provenance.compiled_sql import CLEANED, COMPOSED, FEATURES, compose
+from churn.reports.scores_workbook import (
+    RejectedRow,
+    ScoredCustomer,
+    ScoredFile,
+    write_scores_workbook,
+)
+from churn.reports.xlsx_output import hold_writable, writing
+from lakehouse import spark_server
+from lakehouse.dbt_runner import compiled_models
+from lakehouse.progress import Steps
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.sql import with_values
+from lakehouse.storage import escape_glob
+from lakehouse.whole_files import written_whole
+from seeds_loader.contract import Contract, read_contract
+from seeds_loader.extract import Extract
+from seeds_loader.reject_messages import Reason, sentence
+from seeds_loader.row_rules import read_reject_words
+from seeds_loader.source_format import UNSTATED, SourceFormat
+from seeds_loader.workbook import read_workbook
+from trainer import deciles, registry
+from trainer.pipeline import each
+from trainer.record import ModelRecord
+from trainer.score import scored
+
+STEPS = 4
+TOP_LINES = 10
+SUBMITTED = "submitted_rows"
+# The columns that bronze adds to the sheet's. The label is not a feature: every row has the same
+# accepted value for it, so that no rule of it rejects a row.
+ROWS = f"""
+    select
+        *,
+        {{label}}
+        'submitted' as _batch_id,
+        :file as _source_file,
+        :sha256 as _source_sha256,
+        :sheet as _sheet,
+        current_date() as _extract_date,
+        current_timestamp() as _loaded_at
+    from {SUBMITTED}
+"""
+LOADS = """
+    select
+        'submitted' as batch_id,
+        current_date() as extract_date,
+        current_timestamp() as loaded_at,
+        true as to_clean
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The file to score, and how to read it."""
+
+    file: Path
+    sheet: str | None = None
+    source_format: SourceFormat = UNSTATED
+
+
+def score_file(settings: Settings, request: Request, out: Path | None, steps: Steps) -> ScoredFile:
+    """Score the customers of a workbook or CSV file with the champion, and write them to `out`.
+
+    No table, no model and no online store is changed.
+
+    Raises:
+        Unusable: the file or `out` can't be used, or there is no champion.
+    """
+    if out is not None:
+        hold_writable(out)
+    record = registry.required_champion(settings)
+    contract = read_contract()
+    with steps.step("read") as step:
+        extract = read_workbook(
+            request.file, request.sheet, step.say, request.source_format, labelled=False
+        )
+        step.outcome = f"{extract.table.num_rows:,} rows"
+    with steps.step("server") as step:
+        spark_server.ensure(settings, step.say)
+    with steps.step("score") as step, spark_server.session(settings) as spark:
+        result = _score(settings, spark, record, extract, contract, step.say)
+        step.outcome = f"{len(result.customers):,} scored, {len(result.rejected):,} rejected"
+    if out is not None:
+        with steps.step("write") as step, writing(out), written_whole(out) as draft:
+            write_scores_workbook(result, draft)
+            step.outcome = str(out)
+    return result
+
+
+def _score(
+    settings: Settings,
+    spark: SparkSession,
+    record: ModelRecord,
+    extract: Extract,
+    contract: Contract,
+    say: Say,
+) -> ScoredFile:
+    say("asking dbt for the SQL of its models")
+    models = compiled_models(settings, COMPOSED)
+    spark.createDataFrame(extract.table).createOrReplaceTempView(SUBMITTED)
+    rows = with_values(
+        ROWS.format(label=_label_value(contract)),
+        file=extract.path.name,
+        sha256=extract.sha256,
+        sheet=extract.sheet,
+    )
+    features = spark.sql(compose(models, FEATURES, rows, LOADS)).localCheckpoint()
+    rejected = spark.sql(compose(models, CLEANED[0], rows, LOADS)).toArrow().to_pylist()
+    say(f"scoring with {record.version}")
+    model = registry.pipeline(settings, record.version)
+    inputs = features.select("customer_id", *record.features)
+    (scores,) = each(
+        spark,
+        lambda place: scored(PipelineModel.load(escape_glob(place)), record, inputs).toArrow(),
+        [model],
+    )
+    bounds = deciles.read(registry.folder(settings) / record.version)
+    return ScoredFile(
+        file=str(extract.path),
+        sheet=extract.sheet,
+        rows=extract.table.num_rows,
+        model_version=record.version,
+        compared_extract=date.fromisoformat(bounds.extract_date) if bounds else None,
+        customers=_customers(scores, bounds),
+        rejected=_rejected(rejected, contract),
+    )
+
+
+def _label_value(contract: Contract) -> str:
+    """Return the select item of the label's stand-in value."""
+    label = next(column for column in contract.columns if column.is_label)
+    accepted = (*label.zero, *label.one, *label.categories)[0]
+    return f"{with_values(':accepted', accepted=accepted)} as `{label.name}`,"
+
+
+def _customers(scores: pa.Table, bounds: deciles.Deciles | None) -> list[ScoredCustomer]:
+    rows = sorted(scores.to_pylist(), key=lambda row: (-row["probability"], row["customer_id"]))
+    return [
+        ScoredCustomer(
+            customer_id=row["customer_id"],
+            probability=row["probability"],
+            decile=bounds.decile(row["probability"], row["customer_id"]) if bounds else None,
+            reasons=[reason["text"] for reason in row["reasons"]],
+        )
+        for row in rows
+    ]
+
+
+def _rejected(rows: Sequence[Mapping[str, Any]], contract: Contract) -> list[RejectedRow]:
+    messages, columns = read_reject_words(), {column.name: column for column in contract.columns}
+    key = next(column.name for column in contract.columns if column.silver == "customer_id")
+    return [
+        RejectedRow(
+            row_number=row["_row_number"],
+            customer_id=row[key],
+            reasons=[
+                sentence(
+                    Reason(reason["code"], reason["column_name"], reason["value"]),
+                    columns.get(reason["column_name"]),
+                    messages,
+                )
+                for reason in row["reasons"]
+            ],
+        )
+        for row in sorted(rows, key=lambda row: row["_row_number"])
+    ]
+
+
+def format_scored_file(result: ScoredFile, out: Path | None) -> list[str]:
+    """Return the lines to print: the customers with the highest risk, the rejects, the counts."""
+    lines = []
+    if out is None:
+        for customer in result.customers[:TOP_LINES]:
+            reasons = "; ".join(customer.reasons)
+            lines.append(f"{customer.customer_id}  {customer.probability:6.1%}  {reasons}")
+    for row in result.rejected[:TOP_LINES]:
+        lines.append(f"row {row.row_number} rejected: {' '.join(row.reasons)}")
+    lines.append(
+        f"{len(result.customers):,} of {result.rows:,} rows scored with {result.model_version}, "
+        f"{len(result.rejected):,} rejected; nothing was published"
+    )
+    if out is not None:
+        lines.append(f"all scores, reasons and rejects: {out}")
+    elif len(result.customers) > TOP_LINES or len(result.rejected) > TOP_LINES:
+        lines.append("`--out scores.xlsx` writes all of them, `--json` prints them")
+    return lines

@@ -1,0 +1,1 @@
+"""Where results come from: traces, history, differences between runs, rebuilt runs."""

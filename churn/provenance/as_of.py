@@ -1,0 +1,289 @@
+"""What stood when a past run had ended: by Delta time travel, or rebuilt from bronze.
+
+A table's old files go when they are tidied, bronze stays for ever. The rebuild runs the very SQL
+that dbt builds silver and the features with, compiled by dbt, over the rows of bronze that are
+asked for: no rule is written here.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.provenance import trace_sql
+from churn.provenance.compiled_sql import COMPOSED, FEATURES, LABELS, compose, replace_relations
+from churn.provenance.run_history import ended, summary_of
+from lakehouse.dbt_runner import compiled_models
+from lakehouse.sequences import PUBLICATIONS, VERDICTS, numbered, query_sequence
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.sql import Rows, query, with_values
+from lakehouse.table_history import TableHistory, table_history, unless_gone
+
+COUNTS = "load_counts"
+RULES_VERSION = re.compile(r"'([0-9a-f]{32})' as rules_version")
+TIME_TRAVEL, FROM_BRONZE, AS_NOW = "time travel", "rebuilt from bronze", "unchanged since"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The end of a past run."""
+
+    run_id: str
+    at: datetime
+    summary: Mapping[str, Any]
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The last numbers of loads, verdicts and publications then; empty in older runs."""
+        return self.summary.get("last_numbers", {})
+
+    @property
+    def champion(self) -> str | None:
+        """The model that was champion when the run ended; None where it came to no model."""
+        model = self.summary.get("model")
+        if model is None:
+            return None
+        return model.get("promotion", {}).get("champion") or model["version"]
+
+    def counted(self, what: str) -> bool:
+        """Whether the run came so far that it counted these."""
+        return what in self.summary.get("counts", {})
+
+
+def moment_of(settings: Settings, run_id: str) -> Moment:
+    """The end of a run.
+
+    Raises:
+        lakehouse.errors.Unusable: there is no such run.
+    """
+    summary = summary_of(settings, run_id, ", or leave --run out, which tells what stands now")
+    return Moment(run_id, ended(settings, run_id), summary)
+
+
+class Past:
+    """The tables as they stood at a moment, for some customers.
+
+    `source` are their rows in bronze and `loads` all loads that there were, the oldest first;
+    `read` says of each hop how it was read.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        spark: SparkSession,
+        customers: Sequence[str],
+        moment: Moment,
+        source: Rows,
+        loads: Rows,
+        say: Say,
+    ) -> None:
+        self._settings, self._spark, self._say = settings, spark, say
+        self._customers, self._moment = customers, moment
+        self._source, self._loads = source, loads
+        self.read: dict[str, str] = {}
+        self._histories: dict[str, TableHistory] = {}
+
+    def silver(self) -> tuple[Rows, Rows]:
+        """Customers and rejected rows."""
+        customers = self._travelled(
+            "silver.customers", trace_sql.SILVER_ROWS, "customers", customers=self._customers
+        )
+        rejected = self._travelled(
+            "silver.rejected_rows", trace_sql.REJECTED_ROWS, "rejected_rows", **self._rows()
+        )
+        if customers is not None and rejected is not None:
+            self.read["silver"] = self._how("silver.customers")
+            return customers, rejected
+        self.read["silver"] = FROM_BRONZE
+        batches = self._in_silver()
+        rows = [
+            row
+            for row in self._rebuilt("customers", batches)
+            if row["customer_id"] in self._customers
+        ]
+        return _by_place(rows), _by_place(self._rebuilt("rejected_rows", batches))
+
+    def verdicts(self) -> Rows:
+        """The last verdict on every load: the view's own SQL, over the gate's log up to then."""
+        described = query(self._spark, "describe table extended audit.load_verdicts")
+        view = next(row["data_type"] for row in described if row["col_name"] == "View Text")
+        rows = numbered(self._spark, VERDICTS)
+        reached = VERDICTS.reached(self._moment.numbers, self._moment.at)
+        log = f"(select * from {rows} where {reached})"
+        seen = replace_relations(view, {"audit.gate_results": log})
+        return self._query(trace_sql.VERDICTS.format(verdicts=f"({seen})"))
+
+    def published(self, verdicts: Rows) -> Rows:
+        """The loads that gold held, one an extract date: batch, run, times."""
+        found = self._publications()
+        if found is None:
+            found = self._passed(verdicts)
+        # Of a restated date gold holds what was published last.
+        return list({row["extract_date"]: row for row in found}.values())
+
+    def gold(self, published: Rows, now: Rows) -> Rows:
+        """Gold's rows of the loads that it held; `now` are those that it holds, maybe the same."""
+        unchanged = [
+            row
+            for row in now
+            if PUBLICATIONS.has_reached(row, self._moment.numbers, self._moment.at)
+        ]
+        kept = {row["extract_date"] for row in unchanged}
+        gone = [row for row in published if row["extract_date"] not in kept]
+        of_batch = {row["batch_id"]: row for row in gone}
+        rebuilt = self._rebuilt(FEATURES, list(of_batch))
+        self.read["gold"] = FROM_BRONZE if rebuilt else AS_NOW
+        labels = {
+            (row["batch_id"], row["customer_id"]): row["churned"]
+            for row in self._rebuilt(LABELS, list(of_batch))
+        }
+        rows = [
+            {
+                **row,
+                **of_batch[row["batch_id"]],
+                "file": None,
+                "churned": labels[row["batch_id"], row["customer_id"]],
+            }
+            for row in rebuilt
+            if row["customer_id"] in self._customers
+        ]
+        return sorted(unchanged + rows, key=lambda row: row["extract_date"])
+
+    def scores(self, champion: str) -> Rows:
+        """Scores; those that a later one of the same model has replaced are not there any more."""
+        values = {"customers": self._customers, "champion": champion}
+        found = self._travelled("gold.churn_scores", trace_sql.SCORES, "scores", **values)
+        if found is not None:
+            self.read["scores"] = self._how("gold.churn_scores")
+            return found
+        self.read["scores"] = AS_NOW
+        if not self._spark.catalog.tableExists("gold.churn_scores"):
+            return []
+        there = query(self._spark, trace_sql.SCORES.format(scores="gold.churn_scores"), **values)
+        return [row for row in there if row["scored_at"] <= self._moment.at]
+
+    def has_todays_rules(self, versions: Iterable[str]) -> bool | None:
+        """Whether what was rebuilt follows the rules of then, whose versions these are; None where
+        nothing was rebuilt."""
+        if FROM_BRONZE not in self.read.values():
+            return None
+        found = RULES_VERSION.search(self._models[COUNTS])
+        return found is not None and set(versions) == {found.group(1)}
+
+    def _rows(self) -> dict[str, Any]:
+        return {
+            "batches": [row["_batch_id"] for row in self._source],
+            "row_numbers": [row["_row_number"] for row in self._source],
+        }
+
+    def _publications(self) -> Rows | None:
+        table = PUBLICATIONS.table
+        version = self._version(table)
+        if version is None:
+            return None
+        stood = self._history(table).stood(version)
+
+        def ask() -> Rows:
+            rows = numbered(self._spark, PUBLICATIONS, stood)
+            return query(self._spark, trace_sql.PUBLICATIONS.replace("{rows}", rows))
+
+        return unless_gone(ask)
+
+    def _version(self, table: str) -> int | None:
+        return self._history(table).at(self._moment.at, self._moment.run_id)
+
+    def _travelled(self, table: str, sql: str, hole: str, **values: Any) -> Rows | None:
+        """Rows of a query on the table as it stood; None where that is not to be had any more."""
+        version = self._version(table)
+        if version is None:
+            return None
+        stood = sql.replace(f"{{{hole}}}", self._history(table).stood(version))
+        return unless_gone(lambda: query(self._spark, stood, **values))
+
+    def _how(self, table: str) -> str:
+        history = self._history(table)
+        stands = self._version(table) == history.latest
+        return AS_NOW if stands else TIME_TRAVEL
+
+    def _history(self, table: str) -> TableHistory:
+        if table not in self._histories:
+            self._histories[table] = table_history(self._spark, table)
+        return self._histories[table]
+
+    def _in_silver(self) -> list[str]:
+        """The loads that silver held: of each date the latest that had been cleaned and judged."""
+        reached = VERDICTS.reached(self._moment.numbers, self._moment.at)
+        rows = query_sequence(
+            self._spark, VERDICTS, trace_sql.JUDGED_BATCHES.replace("{reached}", reached)
+        )
+        judged = {row["batch_id"] for row in rows}
+        latest = {
+            row["extract_date"]: row["batch_id"] for row in self._loads if row["batch_id"] in judged
+        }
+        return list(latest.values())
+
+    def _passed(self, verdicts: Rows) -> Rows:
+        """The loads that had passed, the oldest first: by the gate's log, kept for ever."""
+        passed = {row["batch_id"]: row for row in verdicts if row["verdict"] == "passed"}
+        return [
+            {
+                **passed[load["batch_id"]],
+                "created_timestamp": load["loaded_at"],
+                "published_at": None,
+            }
+            for load in self._loads
+            if load["batch_id"] in passed
+        ]
+
+    def _rebuilt(self, model: str, batches: Sequence[str]) -> Rows:
+        """Rows that the model's SQL makes of the customers' rows of these loads."""
+        own = [row for row in self._source if row["_batch_id"] in batches]
+        if not own:
+            return []
+        self._say("rebuilding from bronze")
+        values = {
+            "batches": sorted({row["_batch_id"] for row in own}),
+            "row_numbers": sorted({row["_row_number"] for row in own}),
+        }
+        rows = self._query(compose_traced(self._models, model, values))
+        asked = {(row["_batch_id"], row["_row_number"]) for row in own}
+        return [
+            row
+            for row in rows
+            if "_row_number" not in row or (row["_batch_id"], row["_row_number"]) in asked
+        ]
+
+    def _query(self, sql: str) -> Rows:
+        rows: Rows = self._spark.sql(sql).toArrow().to_pylist()
+        return rows
+
+    @cached_property
+    def _models(self) -> dict[str, str]:
+        self._say("asking dbt for the SQL of its models")
+        return compiled_models(self._settings, [*COMPOSED, COUNTS])
+
+
+def compose_traced(models: Mapping[str, str], last: str, values: Mapping[str, Any]) -> str:
+    """The SQL of the models from bronze to `last`, over the rows of the values alone.
+
+    Rows of one customer are judged among themselves, so the other customers can be left out.
+    """
+    loads = """
+        select batch_id, extract_date, _loaded_at as loaded_at, true as to_clean
+        from bronze.loads where batch_id in (:batches)
+    """
+    rows = """
+        select * from bronze.telco_customers
+        where _batch_id in (:batches) and _row_number in (:row_numbers)
+    """
+    return compose(models, last, with_values(rows, **values), with_values(loads, **values))
+
+
+def _by_place(rows: Rows) -> Rows:
+    """Rows in the order of extracts and, within one, of the sheet."""
+    return sorted(rows, key=lambda row: (row["extract_date"], row["_row_number"]))

@@ -1,0 +1,188 @@
+"""Holds what was rebuilt of a past run against what that run made."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.provenance import load_state
+from churn.provenance.extract_rows import Kind, rows_of
+from lakehouse.settings import Settings
+from lakehouse.sql import literal, query_table
+from seeds_loader.kept import KeptLoad
+from trainer import registry
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TOLERANCE = 1e-9
+KINDS: tuple[Kind, ...] = ("customer_features", "churn_labels")
+# Whose gold it is says `created_timestamp`, and no build has the same one twice.
+OWN_TIME = "created_timestamp"
+COUNTS = ("bronze", "exact_duplicates", "rejected", "silver", "gold")
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known of the run: its summary, the loads up to it in their order, what gold held.
+
+    `stood` has the load of each extract date that was published then.
+    """
+
+    summary: Mapping[str, Any]
+    loads: Sequence[KeptLoad]
+    stood: Mapping[date, str]
+
+
+def compared(
+    settings: Settings, past: Past, live: SparkSession, rebuilt: SparkSession, scratch: Settings
+) -> dict[str, Any]:
+    """Gold, counts, verdict and figures of the model, and in words what differs."""
+    gold, unknown = _gold(past, live, rebuilt)
+    load_now = load_state.load_state(rebuilt, past.summary["batch_id"])
+    model = _model(settings, past.summary, scratch)
+    differences = [
+        *_gold_differences(past, rebuilt, gold),
+        *_load_differences(past.summary, load_now),
+        *model["differences"],
+    ]
+    return {
+        # What could not be compared was not seen to be the same.
+        "identical": not differences and not unknown,
+        "differences": differences,
+        "unknown": unknown,
+        "warnings": model["warnings"],
+        "loads": len(past.loads),
+        "gold": gold,
+        "model": {key: model[key] for key in ("version", "rebuilt", "figures", "largest")},
+    }
+
+
+def _gold(
+    past: Past, live: SparkSession, rebuilt: SparkSession
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Each extract date of then, table by table; and what can't be compared any more."""
+    found, unknown = [], []
+    for day, batch_id in past.stood.items():
+        for kind in KINDS:
+            expected = rows_of(live, batch_id, kind)
+            if expected is None:
+                unknown.append(f"gold.{kind} of {day}: replaced since, and tidied away")
+                continue
+            now = f"select * from gold.{kind} where extract_date = {literal(day)}"
+            told = table_difference(live.sql(expected.sql).toArrow(), rebuilt.sql(now).toArrow())
+            found.append(
+                {
+                    "table": f"gold.{kind}",
+                    "extract_date": day.isoformat(),
+                    "compared_with": expected.place,
+                    **told,
+                }
+            )
+    return found, unknown
+
+
+def table_difference(expected: "pa.Table", now: "pa.Table") -> dict[str, Any]:
+    """How two extracts differ: customers, and values column by column."""
+    columns = [name for name in now.column_names if name != OWN_TIME]
+    expected = expected.select(columns).sort_by("customer_id")
+    now = now.select(columns).sort_by("customer_id")
+    same: dict[str, Any] = {"rows": now.num_rows, "columns": len(columns), "differing": {}}
+    if now.equals(expected):
+        return {**same, "missing": 0, "surplus": 0}
+    ids = [set(each["customer_id"].to_pylist()) for each in (expected, now)]
+    missing, surplus = len(ids[0] - ids[1]), len(ids[1] - ids[0])
+    both = expected.join(now, "customer_id", right_suffix="__now", join_type="inner").to_pylist()
+    counts = {
+        name: sum(row[name] != row[f"{name}__now"] for row in both)
+        for name in columns
+        if name != "customer_id"
+    }
+    differing = {name: count for name, count in counts.items() if count}
+    return {**same, "differing": differing, "missing": missing, "surplus": surplus}
+
+
+def _gold_differences(
+    past: Past, rebuilt: SparkSession, gold: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    published = query_table(
+        rebuilt, "gold.publications", "select distinct extract_date from gold.publications"
+    )
+    for day in sorted({row["extract_date"] for row in published} ^ past.stood.keys()):
+        was = "was published then and is not now" if day in past.stood else "was not published then"
+        yield f"the extract of {day} {was}"
+    for each in gold:
+        where = f"{each['table']} of {each['extract_date']}"
+        if each["missing"] or each["surplus"]:
+            yield f"{where}: {each['missing']} customers missing, {each['surplus']} too many"
+        for name, count in each["differing"].items():
+            yield f"{where}: {name} differs for {count} customers"
+
+
+def _load_differences(summary: Mapping[str, Any], now: load_state.LoadState) -> Iterator[str]:
+    if summary["gate"]["verdict"] != now.verdict:
+        yield f"the gate's verdict was {summary['gate']['verdict']} and is {now.verdict}"
+    counts = {**(now.counts or {}), "gold": now.published}
+    for name in COUNTS:
+        was = summary["counts"].get(name)
+        if was is not None and was != counts.get(name):
+            yield f"{name}: there were {was} rows and are {counts.get(name)}"
+
+
+def _model(settings: Settings, summary: Mapping[str, Any], scratch: Settings) -> dict[str, Any]:
+    """The figures that the run told of its model, held against those of the one trained now."""
+    told = summary.get("model")
+    versions = registry.versions(scratch)
+    record = registry.stored(scratch, versions[-1]) if told and versions else None
+    if told is None or record is None:
+        missing = ["no model was trained"] if told else []
+        return {
+            "version": told and told["version"],
+            "rebuilt": None,
+            "figures": 0,
+            "largest": 0.0,
+            "differences": missing,
+            "warnings": [],
+        }
+    was, now = dict(figures(told)), dict(figures(record.summary()))
+    off = {name: abs(now.get(name, math.inf) - value) for name, value in was.items()}
+    differences = [
+        f"model: {name} was {was[name]!r} and is {now.get(name)!r}"
+        for name in was
+        if not off[name] <= TOLERANCE
+    ]
+    if record.version != told["version"]:
+        differences.append(
+            f"model: the version was {told['version']} and is {record.version}: other loads, "
+            "features or parameters"
+        )
+    return {
+        "version": told["version"],
+        "rebuilt": record.version,
+        "figures": len(was),
+        "largest": max(off.values(), default=0.0),
+        "differences": differences,
+        "warnings": _other_code(registry.stored(settings, told["version"]), record),
+    }
+
+
+def figures(told: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers of a model's summary by their names; what it was compared with is another's."""
+    for name, value in told.items():
+        if isinstance(value, Mapping) and name not in ("promotion", "label"):
+            yield from figures(value, f"{path}{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{path}{name}", float(value)
+
+
+def _other_code(was: Any, now: Any) -> list[str]:
+    """Whether the model was trained by another state of the project, where the records tell."""
+    commits = [
+        (getattr(each, "lineage", None) or {}).get("code", {}).get("commit") for each in (was, now)
+    ]
+    if None in commits or commits[0] == commits[1]:
+        return []
+    return [f"the run was made by commit {commits[0]}, this by {commits[1]}"]

@@ -1,0 +1,118 @@
+"""One customer: what the online store holds, and the score."""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from churn.provenance.run_history import MAKES_A_RUN
+from lakehouse import spark_server
+from lakehouse.errors import Unusable
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.sql import Rows, query_table
+from trainer.registry import champion_version
+
+SCORE = """
+    select probability, decile, model_version, extract_date, reasons
+    from gold.churn_scores
+    where customer_id = :customer_id
+    order by extract_date desc, model_version = :champion desc, scored_at desc
+    limit 1
+"""
+# Event timestamp and features of a customer, as the online store holds them.
+Online = dict[str, Any]
+
+
+def shown(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
+    """What the online store holds for a customer, and the latest score.
+
+    Raises:
+        Unusable: the online store doesn't know the customer.
+    """
+    # The loader composes ids, as earlier versions did not.
+    composed = unicodedata.normalize("NFC", customer_id)
+    there = online_customers(settings, list(dict.fromkeys([customer_id, composed])), say)
+    if there is None:
+        raise Unusable(
+            "Nothing is online yet", where="feature view customer_features", remedy=MAKES_A_RUN
+        )
+    if customer_id not in there:
+        customer_id = composed
+    online = there.get(customer_id)
+    if online is None:
+        raise Unusable(
+            f"The online store holds no customer {customer_id!r}",
+            where="feature view customer_features",
+            remedy="check the id; `churn trace ID` says whether its row was rejected",
+        )
+    spark_server.ensure(settings, say)
+    with spark_server.session(settings) as spark:
+        # The champion's score is the one that counts.
+        champion = champion_version(settings) or ""
+        scores = query_table(
+            spark, "gold.churn_scores", SCORE, customer_id=customer_id, champion=champion
+        )
+    return {"customer_id": customer_id, **online, "score": _score(scores)}
+
+
+def online_customers(
+    settings: Settings, customer_ids: Sequence[str], say: Say
+) -> dict[str, Online] | None:
+    """What the online store holds of customers, by id, read through Feast; who is not there is not
+    in it. None where nothing was ever published."""
+    from feast.errors import FeatureServiceNotFoundException
+
+    from feature_repo.declared import read_features
+    from feature_repo.feature_services import churn
+    from feature_repo.store import store
+
+    feature_store = store(settings, say)
+    try:
+        service = feature_store.get_feature_service(churn.name)
+    except FeatureServiceNotFoundException:
+        return None
+    answer = feature_store.get_online_features(
+        features=service,
+        entity_rows=[{"customer_id": each} for each in customer_ids],
+    )
+    values = answer.to_dict()
+    stamps = answer.proto.results[-1].event_timestamps
+    found: dict[str, Online] = {}
+    for place, customer_id in enumerate(customer_ids):
+        features = {feature.name: values[feature.name][place] for feature in read_features()}
+        if any(value is not None for value in features.values()):
+            found[customer_id] = {
+                "event_timestamp": stamps[place].ToDatetime().strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "features": features,
+            }
+    return found
+
+
+def _score(scores: Rows) -> dict[str, Any] | None:
+    if not scores:
+        return None
+    score = scores[0]
+    return {
+        "probability": score["probability"],
+        "decile": score["decile"],
+        "model_version": score["model_version"],
+        "reasons": [reason["text"] for reason in score["reasons"]],
+    }
+
+
+def shown_lines(customer: dict[str, Any]) -> list[str]:
+    """The customer for people: score and reasons first, then every feature."""
+    lines = [f"{customer['customer_id']} as of {customer['event_timestamp'][:10]}"]
+    score = customer["score"]
+    if score is None:
+        lines.append("  no score yet: `churn score`")
+    else:
+        lines.append(
+            f"  leaves with probability {score['probability']:.1%} "
+            f"(decile {score['decile']} of 10, model {score['model_version']})"
+        )
+        lines += [f"    because: {text}" for text in score["reasons"]]
+    for name, value in customer["features"].items():
+        shown_value = f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
+        lines.append(f"  {name:<42}{shown_value}")
+    return lines

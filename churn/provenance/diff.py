@@ -1,0 +1,298 @@
+"""What changed between two runs: rows, features, verdicts, metrics."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.provenance import load_state
+from churn.provenance.extract_rows import rows_of
+from churn.provenance.run_history import summary_of
+from lakehouse import spark_server
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.sql import query
+
+NAMED = 5
+# Of a feature that has other values for nobody, this many standard deviations are worth a line.
+SHIFT_SHOWN = 0.05
+NOTABLE = {"failed", "warned", "expected", "pending", "superseded", None}
+COUNTS = ("bronze", "exact_duplicates", "rejected", "silver", "gold", "scored")
+METRICS = ("roc_auc", "pr_auc", "accuracy", "f1", "brier")
+# One pass over both extracts, however many features there are.
+COMPARED = """
+with
+
+paired as (
+
+    select
+        {key},
+        {pairs}
+
+    from ({before}) as rows_before
+
+    full outer join ({after}) as rows_after
+        on rows_before.customer_id = rows_after.customer_id
+
+),
+
+final as (
+
+    select
+        count(before) as customers_before,
+        count(after) as customers_after,
+        count_if(after is null) as gone,
+        count_if(before is null) as come,
+        count_if(before is not null and after is not null and not before <=> after) as changed,
+        slice(sort_array(collect_set(if(after is null, customer_id, null))), 1, {named})
+            as named_gone,
+        slice(sort_array(collect_set(if(before is null, customer_id, null))), 1, {named})
+            as named_come,
+        array({figures}) as figures
+
+    from paired
+
+)
+
+select * from final
+"""
+KEY = "coalesce(rows_before.customer_id, rows_after.customer_id) as customer_id"
+PAIRS = """
+if(rows_before.customer_id is null, null, struct({before})) as before,
+if(rows_after.customer_id is null, null, struct({after})) as after
+"""
+FIGURES = """
+named_struct(
+    'feature', '{name}',
+    'changed', count_if(
+        before is not null and after is not null and not before.{name} <=> after.{name}
+    ),
+    'mean_before', avg(before.{name}),
+    'mean_after', avg(after.{name}),
+    'shift', try_divide(avg(after.{name}) - avg(before.{name}), stddev(before.{name}))
+)
+"""
+
+
+def diff(settings: Settings, first: str, second: str, say: Say) -> dict[str, Any]:
+    """What the second run has otherwise than the first.
+
+    `rows` and `features` compare what was published, or what the gate saw of a load that was
+    refused or replaced since; `drift` is the population stability index of the watched features;
+    `shift` is in standard deviations of the first. `unknown` says what can't be compared, and why.
+
+    Raises:
+        Unusable: there is no such run.
+    """
+    from feature_repo.declared import read_features
+
+    summaries = [summary_of(settings, each) for each in (first, second)]
+    features = [feature.name for feature in read_features()]
+    batches = [each["batch_id"] for each in summaries]
+    spark_server.ensure(settings, say)
+    with spark_server.session(settings) as spark:
+        return {
+            "runs": [_run(each) for each in summaries],
+            "counts": _changes(*(each.get("counts", {}) for each in summaries), names=COUNTS),
+            **_rows(spark, batches, features),
+            "drift": _drift(spark, batches),
+            "verdicts": _verdicts(spark, batches),
+            "model": _model(*(each.get("model", {}) for each in summaries)),
+        }
+
+
+def _run(summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "run_id": summary["run_id"],
+        "workbook": summary["workbook"]["path"],
+        "sha256": summary["workbook"]["sha256"],
+        "extract_date": summary["extract_date"],
+        "batch_id": summary["batch_id"],
+        "verdict": summary["gate"]["verdict"],
+        "model": summary.get("model", {}).get("version"),
+    }
+
+
+def _changes(
+    before: Mapping[str, Any], after: Mapping[str, Any], *, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Of each figure what it was, is, and the difference where it has both."""
+    found = {}
+    for name in names:
+        was, now = before.get(name), after.get(name)
+        change = None if was is None or now is None else now - was
+        found[name] = {"before": was, "after": now, "change": change}
+    return found
+
+
+def _rows(spark: SparkSession, batches: Sequence[str], features: Sequence[str]) -> dict[str, Any]:
+    features_of = [rows_of(spark, each, "customer_features") for each in batches]
+    labels_of = [rows_of(spark, each, "churn_labels") for each in batches]
+    gone = [
+        batch
+        for batch, *there in zip(batches, features_of, labels_of, strict=True)
+        if None in there
+    ]
+    if gone:
+        why = (
+            f"the rows of load {' and of '.join(gone)} were replaced in gold and tidied away; "
+            "bronze still has them: `churn reproduce` rebuilds a run from it"
+        )
+        return {"rows": None, "features": [], "labels": None, "unknown": why}
+    before, after = (each.sql for each in features_of if each)
+    compared = query(spark, _comparison(before, after, features))[0]
+    before, after = (each.sql for each in labels_of if each)
+    labels = query(spark, _comparison(before, after, ["churned"]))[0]["figures"][0]
+    return {
+        "rows": {
+            "from": [each.place for each in features_of if each],
+            "customers": [compared["customers_before"], compared["customers_after"]],
+            "gone": compared["gone"],
+            "new": compared["come"],
+            "changed": compared["changed"],
+            "some_gone": compared["named_gone"],
+            "some_new": compared["named_come"],
+        },
+        "features": sorted(
+            compared["figures"], key=lambda each: (-each["changed"], -abs(each["shift"] or 0))
+        ),
+        "labels": labels,
+        "unknown": None,
+    }
+
+
+def _comparison(before: str, after: str, names: Sequence[str]) -> str:
+    """The query that compares two extracts in the columns of these names."""
+    structs = {
+        side: ", ".join(f"rows_{side}.{name}" for name in names) for side in ("before", "after")
+    }
+    return COMPARED.format(
+        key=KEY,
+        pairs=PAIRS.format(**structs),
+        before=before,
+        after=after,
+        named=NAMED,
+        figures=", ".join(FIGURES.format(name=name) for name in names),
+    )
+
+
+def _drift(spark: SparkSession, batches: Sequence[str]) -> dict[str, float]:
+    """Feature to its stability index, the worst first, of the features that the gate watches."""
+    from trainer.watch import profiles, stability_index
+
+    of_load = profiles(spark, batches)
+    before, after = (of_load.get(each, {}) for each in batches)
+    found = {name: stability_index(after[name], before[name]) for name in before if name in after}
+    return dict(sorted(found.items(), key=lambda each: -each[1]))
+
+
+def _verdicts(spark: SparkSession, batches: Sequence[str]) -> list[dict[str, Any]]:
+    """The rules whose verdicts differ."""
+    sides = [{row["rule"]: row for row in load_state.gate_results(spark, each)} for each in batches]
+    found = []
+    for rule in sorted({*sides[0], *sides[1]}):
+        pair = [side.get(rule, {}) for side in sides]
+        if pair[0].get("verdict") != pair[1].get("verdict"):
+            verdicts = {
+                when: {"verdict": each.get("verdict"), "figure": each.get("figure")}
+                for when, each in zip(("before", "after"), pair, strict=True)
+            }
+            found.append({"rule": rule, **verdicts})
+    return found
+
+
+def _model(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    holdouts = before.get("holdout", {}), after.get("holdout", {})
+    return {
+        "versions": [before.get("version"), after.get("version")],
+        "kinds": [before.get("kind"), after.get("kind")],
+        "metrics": _changes(before, after, names=METRICS),
+        "holdout": _changes(*holdouts, names=METRICS),
+    }
+
+
+def diff_lines(found: Mapping[str, Any]) -> list[str]:
+    """Lines for people: what differs, the most of it first."""
+    lines = [
+        f"{sign} {each['run_id']}  extract of {each['extract_date']}, {each['verdict']}, "
+        f"model {each['model'] or 'none'}, {each['workbook']}"
+        for sign, each in zip("−+", found["runs"], strict=True)
+    ]
+    lines += ["", "rows", *_row_lines(found)]
+    lines += ["", "features", *_feature_lines(found)]
+    lines += ["", "verdicts", *_verdict_lines(found["verdicts"])]
+    return [*lines, "", "model", *_model_lines(found["model"])]
+
+
+def _row_lines(found: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"  {name.replace('_', ' '):<18}{each['before']:>9,} → {each['after']:,}"
+        for name, each in found["counts"].items()
+        if None not in (each["before"], each["after"])
+    ]
+    if (rows := found["rows"]) is None:
+        return [*lines, f"  {found['unknown']}"]
+    for name in ("gone", "new"):
+        some = f"  {', '.join(rows[f'some_{name}'])}" if rows[name] else ""
+        more = ", …" if rows[name] > NAMED else ""
+        lines.append(f"  {name:<18}{rows[name]:>9,} customers{some}{more}")
+    lines.append(f"  {'changed':<18}{rows['changed']:>9,} customers who are in both")
+    labels = found["labels"]
+    return [
+        *lines,
+        f"  {'churned':<18}{labels['mean_before']:>9.1%} → {labels['mean_after']:.1%}, "
+        f"{labels['changed']:,} labels changed",
+    ]
+
+
+def _feature_lines(found: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for each in found["features"]:
+        shift = abs(each["shift"] or 0)
+        if each["changed"] or shift >= SHIFT_SHOWN:
+            means = f"mean {each['mean_before']:.4g} → {each['mean_after']:.4g}"
+            drift = found["drift"].get(each["feature"])
+            lines.append(
+                f"  {each['feature']:<42}{each['changed']:>8,} changed  {means:<26} "
+                f"shift {each['shift'] or 0:+.2f} sd"
+                + ("" if drift is None else f", stability index {drift:.3f}")
+            )
+    if others := len(found["features"]) - len(lines):
+        lines.append(
+            f"  {others} others: no customer's value changed, shift below {SHIFT_SHOWN} sd"
+        )
+    worst = next(iter(found["drift"].items()), None)
+    if worst:
+        lines.append(f"  the most moved: {worst[0]}, stability index {worst[1]:.3f}")
+    return lines or ["  no difference"]
+
+
+def _verdict_lines(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    sides = [{each["before"]["verdict"], each["after"]["verdict"]} for each in verdicts]
+    lines = [
+        f"  {each['rule']:<42}{_verdict(each['before'])} → {_verdict(each['after'])}"
+        for each, verdicts_of in zip(verdicts, sides, strict=True)
+        if verdicts_of & NOTABLE
+    ]
+    if others := len(verdicts) - len(lines):
+        lines.append(f"  {others} rules passed that had nothing to be compared with in the other")
+    return lines or ["  no difference"]
+
+
+def _verdict(side: Mapping[str, Any]) -> str:
+    figure = "" if side["figure"] is None else f" ({side['figure']:.4g})"
+    return f"{side['verdict'] or 'not judged'}{figure}"
+
+
+def _model_lines(model: Mapping[str, Any]) -> list[str]:
+    if None in model["versions"]:
+        return ["  one of the runs came to no model"]
+    lines = [
+        f"  {model['versions'][0]} ({model['kinds'][0]}) → "
+        f"{model['versions'][1]} ({model['kinds'][1]})"
+    ]
+    return lines + [
+        f"  {name:<18}{each['before']:>9.4f} → {each['after']:.4f} ({each['change']:+.4f})"
+        for name, each in model["metrics"].items()
+        if each["change"] is not None
+    ]

@@ -1,0 +1,139 @@
+"""Who wrote what into a table, when, and in which run; and who made which model champion."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.provenance.run_history import MAKES_A_RUN
+from lakehouse import sequences, spark_server
+from lakehouse.catalogue import known_tables
+from lakehouse.commits import signed
+from lakehouse.errors import Unusable
+from lakehouse.published_files import TABLES as PUBLISHED
+from lakehouse.sequences import query_sequence
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.sql import Rows, query
+from trainer import registry
+
+PUBLICATIONS = "gold.publications"
+# No table, which have a schema before the name.
+CHAMPION = "champion"
+# The publications of a table that has no versions of its own: the last one of a date is in gold.
+PUBLISHED_BEFORE = f"""
+select extract_date, batch_id, run_id, published_at, customers,
+    batch_id = max_by(batch_id, {sequences.PUBLICATIONS.position})
+        over (partition by extract_date) as in_gold
+from {{rows}}
+order by {sequences.PUBLICATIONS.position} desc, extract_date desc
+"""
+
+
+def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
+    """What was written into a table, the latest first: time, run, user, operation, rows.
+
+    Of a Delta table its versions, as far back as its log is kept; of a published one (Parquet) its
+    publications, all of them. Of `champion`, which is no table, the models that became it.
+
+    Raises:
+        Unusable: there is no such table, or it is a view.
+    """
+    if table == CHAMPION:
+        return {"table": table, "written": _champions(settings)}
+    spark_server.ensure(settings, say)
+    with spark_server.session(settings) as spark:
+        known = known_tables(spark)
+        if table not in known:
+            raise Unusable(
+                f"There is no table {table}",
+                where="the tables: " + (", ".join(sorted(known)) or "none was made yet"),
+                remedy="name one of them, with its schema" if known else MAKES_A_RUN,
+            )
+        written = _publications(spark) if table in PUBLISHED else _versions(spark, table)
+    return {"table": table, "written": written}
+
+
+def _champions(settings: Settings) -> Rows:
+    """The latest first; `how` is `train`, `promote` (by hand) or `rollback`."""
+    now = registry.reign(settings)
+    return [asdict(each) for each in reversed(now.changes if now else ())]
+
+
+def _publications(spark: SparkSession) -> Rows:
+    users = {each["run_id"]: each["user"] for each in _versions(spark, PUBLICATIONS)}
+    return [
+        {
+            "time": _in_words(row["published_at"]),
+            "run_id": row["run_id"],
+            "user": users.get(row["run_id"]),
+            "operation": "publish",
+            "rows": row["customers"],
+            "extract_date": row["extract_date"].isoformat(),
+            "batch_id": row["batch_id"],
+            "in_gold": row["in_gold"],
+        }
+        for row in query_sequence(spark, sequences.PUBLICATIONS, PUBLISHED_BEFORE)
+    ]
+
+
+def _versions(spark: SparkSession, table: str) -> Rows:
+    described = query(spark, f"describe table extended {table}")
+    kinds = {row["col_name"]: row["data_type"] for row in described}
+    if kinds.get("Type") == "VIEW":
+        raise Unusable(
+            f"{table} is a view: it keeps nothing, and is what the tables it reads say",
+            where=f"models/{table.replace('.', '/')}.sql",
+            remedy="ask for the history of a table that it reads",
+        )
+    return [_version(row) for row in query(spark, f"describe history {table}")]
+
+
+def _version(row: Mapping[str, Any]) -> dict[str, Any]:
+    run_id, user = signed(row["userMetadata"])
+    metrics = dict(row["operationMetrics"] or {})
+    return {
+        "version": row["version"],
+        "time": _in_words(row["timestamp"]),
+        "run_id": run_id,
+        "user": user,
+        "operation": row["operation"].lower(),
+        "rows": _number(metrics, "numOutputRows"),
+        "rows_deleted": _number(metrics, "numDeletedRows", "numTargetRowsDeleted"),
+    }
+
+
+def _number(metrics: Mapping[str, str], *names: str) -> int | None:
+    """The first of the figures that the operation has."""
+    return next((int(metrics[name]) for name in names if name in metrics), None)
+
+
+def _in_words(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def history_lines(found: Mapping[str, Any]) -> list[str]:
+    """Lines for people."""
+    if found["table"] == CHAMPION and found["written"]:
+        return [CHAMPION, *map(_champion_line, found["written"])]
+    if not found["written"]:
+        return [f"{found['table']}: nothing was written yet"]
+    return [found["table"], *map(_line, found["written"])]
+
+
+def _champion_line(each: Mapping[str, Any]) -> str:
+    by = f" by {each['user']}" if each["user"] else ""
+    return f"  {each['time']}  {each['version']}  {each['how']}{by}: {each['reason']}"
+
+
+def _line(each: Mapping[str, Any]) -> str:
+    rows = "" if each["rows"] is None else f"{each['rows']:,} rows"
+    if each.get("rows_deleted"):
+        rows += f"{', ' if rows else ''}{each['rows_deleted']:,} deleted"
+    what = f"v{each['version']}" if "version" in each else f"extract of {each['extract_date']}"
+    if each.get("in_gold") is False:
+        rows += ", replaced since"
+    by = " ".join(filter(None, [each["run_id"], f"by {each['user']}" if each["user"] else ""]))
+    return f"  {each['time']}  {what:<5} {each['operation']:<28} {rows:<24} {by}".rstrip()

@@ -1,0 +1,141 @@
+"""Rebuilds what a past run made from bronze's rows, in a home for a while, and compares."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import date
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.provenance.compare_rebuild import Past, compared
+from churn.provenance.run_history import begun, ended, summary_of
+from churn.provenance.scratch_home import Scratch, scratch_home
+from lakehouse import sequences, spark_server
+from lakehouse.errors import Unusable
+from lakehouse.progress import Steps
+from lakehouse.sequences import query_sequence
+from lakehouse.settings import Settings
+from seeds_loader.kept import KeptLoad, extract_of, kept_loads
+from seeds_loader.load import load
+
+STEPS = 4
+STOOD = f"""
+select extract_date, max_by(batch_id, {sequences.PUBLICATIONS.position}) as batch_id
+from {{rows}}
+where {{reached}}
+group by extract_date
+order by extract_date
+"""
+
+
+def reproduce(settings: Settings, run_id: str, steps: Steps) -> dict[str, Any]:
+    """Load again what was loaded up to the run, build and train, and compare with what it made.
+
+    Nothing of this home is written: all of it happens in a scratch home with servers of its own.
+    `identical` says whether gold, in every column but `created_timestamp`, the counts, the verdict
+    and the model's figures (to 1e-9) are the same; `differences` says in words what is not;
+    `unknown` which gold is not there any more to compare with; `warnings` what else to know.
+
+    Raises:
+        Unusable: there is no such run, or its load is not in this lake.
+    """
+    summary = summary_of(settings, run_id)
+    spark_server.ensure(settings, steps.say)
+    with ExitStack() as stack:
+        live = stack.enter_context(spark_server.session(settings))
+        past = _past(settings, live, summary)
+        scratch = stack.enter_context(scratch_home(settings, steps.say))
+        with steps.step("server") as step:
+            spark_server.ensure(scratch.settings, step.say)
+        rebuilt = stack.enter_context(spark_server.session(scratch.settings))
+        _rebuild(past, live, rebuilt, scratch, steps)
+        with steps.step("compare") as step:
+            found = compared(settings, past, live, rebuilt, scratch.settings)
+            step.outcome = "identical" if found["identical"] else "not identical"
+    return {"run_id": run_id, **found}
+
+
+def _past(settings: Settings, live: SparkSession, summary: Mapping[str, Any]) -> Past:
+    kept = kept_loads(live)
+    own = next((each for each in kept if each.batch_id == summary["batch_id"]), None)
+    if own is None:
+        raise Unusable(
+            f"The load of run {summary['run_id']} is not in this lake",
+            where=f"bronze.loads, {summary['batch_id']}",
+            remedy="name a run of this lake; `churn history bronze.loads` tells them",
+        )
+    # A run on a workbook that was loaded before saw all that had come in between.
+    until = max(own.loaded_at, begun(summary["run_id"]))
+    numbers = summary.get("last_numbers", {})
+    reached = sequences.PUBLICATIONS.reached(numbers, ended(settings, summary["run_id"]))
+    sql = STOOD.replace("{reached}", reached)
+    stood = query_sequence(live, sequences.PUBLICATIONS, sql)
+    return Past(
+        summary,
+        [each for each in kept if sequences.LOADS.has_reached(vars(each), numbers, until)],
+        {row["extract_date"]: row["batch_id"] for row in stood},
+    )
+
+
+def _rebuild(
+    past: Past, live: SparkSession, rebuilt: SparkSession, scratch: Scratch, steps: Steps
+) -> None:
+    with steps.step("load and build") as step:
+        for group in rounds(past.loads):
+            for each in group:
+                step.say(f"loading the extract of {each.extract_date}, {each.source_file}")
+                extract = extract_of(live, each)
+                load(scratch.settings, rebuilt, extract, each.chosen_date, step.say)
+            # What was refused then is refused again.
+            scratch.churn(["build"], step.say, allowed=(0, 3))
+        step.outcome = f"{len(past.loads)} loads"
+    if "model" not in past.summary:
+        return
+    with steps.step("train") as step:
+        scratch.churn(["features", "apply"], step.say)
+        scratch.churn(["train"], step.say)
+
+
+def rounds(kept: Sequence[KeptLoad]) -> Iterator[Sequence[KeptLoad]]:
+    """The loads in groups that one build each may judge as if they had come one by one.
+
+    A build judges what waits by itself, the oldest date first, so extracts whose dates follow each
+    other may wait together. One that came late, or for a date that was there, was judged against
+    others, or replaced what it found: it is alone.
+    """
+    group: list[KeptLoad] = []
+    latest = date.min
+    for each in kept:
+        if each.extract_date > latest:
+            latest = each.extract_date
+            group.append(each)
+            continue
+        if group:
+            yield group
+            group = []
+        yield [each]
+    if group:
+        yield group
+
+
+def reproduced_lines(found: Mapping[str, Any]) -> list[str]:
+    """Lines for people."""
+    rows = sum(each["rows"] for each in found["gold"])
+    dates = len({each["extract_date"] for each in found["gold"]})
+    model = found["model"]
+    lines = [f"warning: {each}" for each in found["warnings"]]
+    lines += [f"not comparable: {each}" for each in found["unknown"]]
+    lines += [f"differs: {each}" for each in found["differences"]]
+    lines.append(
+        f"{found['loads']} loads built again; gold of {dates} extracts, {rows:,} rows of features "
+        f"and labels compared"
+    )
+    if model["version"]:
+        lines.append(
+            f"model {model['rebuilt']} trained again; {model['figures']} figures compared, "
+            f"the largest difference {model['largest']:.1e}"
+        )
+    words = "identical" if found["identical"] else "NOT identical"
+    if found["unknown"] and not found["differences"]:
+        words = "identical, as far as it can be compared"
+    return [*lines, f"run {found['run_id']}: {words}"]

@@ -1,0 +1,97 @@
+"""A home for a while: lake, metastore, servers and models of its own, which nothing else knows."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from dotenv import dotenv_values
+
+from lakehouse.errors import ChurnError
+from lakehouse.service import Say, free_port
+from lakehouse.settings import Settings, read_settings
+
+FOLDER = "scratch"
+# What is set for this home says nothing of another one.
+FOREIGN = ("CHURN_", "OPENLINEAGE", "AIRFLOW", "MLFLOW")
+LINES_SHOWN = 15
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """The settings of such a home, and the environment by which its commands find them."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+
+    def churn(self, arguments: Sequence[str], say: Say, allowed: Sequence[int] = (0,)) -> int:
+        """Run a command in it, saying what it says; returns its exit code.
+
+        Raises:
+            ChurnError: it ended with another code than those allowed.
+        """
+        command = [sys.executable, "-m", "churn.cli.main", *arguments]
+        said = []
+        with subprocess.Popen(
+            command,
+            cwd=self.settings.project,
+            env=dict(self.environ),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                said.append(line.rstrip())
+                say(line.strip())
+        if process.returncode not in allowed:
+            raise ChurnError(
+                f"`churn {' '.join(arguments)}` failed in the scratch home: "
+                + "\n    ".join(said[-LINES_SHOWN:]),
+                where=str(self.settings.home),
+                remedy="read the lines above, then repeat the command",
+            )
+        return process.returncode
+
+
+@contextmanager
+def scratch_home(settings: Settings, say: Say) -> Iterator[Scratch]:
+    """One below CHURN_HOME; its servers and all its files are gone afterwards."""
+    folder = settings.home / FOLDER
+    for left in folder.glob("*"):
+        if not psutil.pid_exists(int(left.name)):
+            say(f"removing what a command that broke off has left: {left}")
+            _remove(_scratch(settings, left))
+    scratch = _scratch(settings, folder / str(os.getpid()))
+    scratch.settings.home.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
+        _remove(scratch)
+
+
+def _scratch(settings: Settings, home: Path) -> Scratch:
+    """The default settings, whatever those of this home are, and this machine alone."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(FOREIGN)}
+    # An empty variable is the default, also where .env says something else.
+    told = (*os.environ, *dotenv_values(settings.project / ".env"))
+    empty = {name: "" for name in told if name.startswith("CHURN_")}
+    environ = {
+        **kept,
+        **empty,
+        "CHURN_HOME": str(home),
+        "CHURN_THRIFT_PORT": str(free_port()),
+        "CHURN_CONNECT_PORT": str(free_port()),
+        "OPENLINEAGE_DISABLED": "true",
+    }
+    return Scratch(read_settings(environ, settings.project), environ)
+
+
+def _remove(scratch: Scratch) -> None:
+    scratch.churn(["down"], lambda _: None)
+    shutil.rmtree(scratch.settings.home, ignore_errors=True)

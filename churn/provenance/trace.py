@@ -1,0 +1,445 @@
+"""The lineage of customers: from the cells of a workbook to the score, hop by hop."""
+
+import json
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+from churn.provenance.as_of import FROM_BRONZE, Moment, moment_of
+from churn.provenance.customer import Online, online_customers
+from churn.provenance.trace_queries import BRONZE, SCORES, SILVER, Found, read_hops
+from churn.provenance.trace_rules import changes, standardised, why_rejected
+from feature_repo.declared import VIEW, read_features
+from feature_repo.layout import PROJECT_NAME, redis_key
+from lakehouse import spark_server
+from lakehouse.errors import Unusable
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.storage import path_of, storage
+from seeds_loader.contract import Contract, read_contract
+from seeds_loader.row_rules import read_reject_words
+from trainer import registry
+from trainer.record import ModelRecord
+from trainer.scorer import Scorer, probability
+from trainer.words import read_reasons
+
+Lineage = dict[str, Any]
+Hop = dict[str, Any]
+SERVICE = "churn"
+RULE_FIELDS = ("rule", "figure", "threshold", "compared_with")
+
+
+def traced(
+    settings: Settings, customer_ids: Sequence[str], say: Say, run_id: str | None = None
+) -> list[Lineage]:
+    """Where the customers' numbers come from, workbook row to score, one object a customer; now,
+    or as it was when a run had ended. JSON types only.
+
+    Raises:
+        lakehouse.errors.Unusable: no workbook that was loaded names a customer, or no such run.
+    """
+    moment = moment_of(settings, run_id) if run_id is not None else None
+    champion = moment.champion if moment else registry.champion_version(settings)
+    customers = list(dict.fromkeys(each.strip() for each in customer_ids))
+    spark_server.ensure(settings, say)
+    with spark_server.session(settings) as spark:
+        try:
+            found = read_hops(settings, spark, customers, champion or "", moment, say)
+        except Unusable:
+            # The loader composes ids, as earlier versions did not.
+            composed = [unicodedata.normalize("NFC", each) for each in customers]
+            if composed == customers:
+                raise
+            customers = composed
+            found = read_hops(settings, spark, customers, champion or "", moment, say)
+    online = (online_customers(settings, customers, say) or {}) if moment is None else {}
+    tracing = Tracing(settings, found, champion, moment, online)
+    plain: list[Lineage] = json.loads(
+        json.dumps([tracing.lineage(each) for each in customers], default=str)
+    )
+    return plain
+
+
+class Tracing:
+    """Makes the lineage of each customer out of what was found of all."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        found: Found,
+        champion: str | None,
+        moment: Moment | None,
+        online: Mapping[str, Online],
+    ) -> None:
+        self._settings, self._found, self._champion = settings, found, champion
+        self._moment, self._online = moment, online
+        self._contract: Contract = read_contract()
+        self._words = read_reject_words()
+        self._lake = storage(settings, settings.lake_uri)
+        self._records: dict[str, ModelRecord | None] = {}
+        self._scorers: dict[str, Scorer] = {}
+        self._features = [feature.name for feature in read_features()]
+
+    def lineage(self, customer_id: str) -> Lineage:
+        """All hops of a customer."""
+        silver = list(self._silver(customer_id))
+        gold = list(self._gold(customer_id))
+        scores = list(self._scores(customer_id, gold))
+        of_customer = [row["extract_date"] for row in gold]
+        return {
+            "customer_id": customer_id,
+            "as_of": self._found.as_of,
+            "bronze": list(self._bronze(customer_id)),
+            "rejected": list(self._rejected(customer_id)),
+            "silver": silver,
+            "gate": list(self._gate(customer_id)),
+            "gold": gold,
+            "feast": self._feast(customer_id, gold),
+            "online": self._online_of(customer_id, gold),
+            "model": self._model(scores),
+            "scores": scores,
+            "history": list(self._history(silver, gold, scores)),
+            "absent_from": [
+                row["extract_date"]
+                for row in self._found.published
+                if row["extract_date"] not in of_customer
+            ],
+        }
+
+    # --- bronze and silver ---------------------------------------------------
+
+    def _source(self, customer_id: str) -> list[Hop]:
+        return [row for row in self._found.source if row["customerID"].strip() == customer_id]
+
+    def _bronze(self, customer_id: str) -> Iterator[Hop]:
+        for row in self._source(customer_id):
+            yield {
+                "file": row["_source_file"],
+                "sha256": row["_source_sha256"],
+                "sheet": row["_sheet"],
+                "row_number": row["_row_number"],
+                "extract_date": row["_extract_date"],
+                "cells": {name: row.get(name) for name in self._contract.names},
+                "extra": dict(row["_extra"] or {}),
+                "table": BRONZE,
+                "version": self._bronze_version(row),
+                "batch_id": row["_batch_id"],
+                "loaded_at": row["_loaded_at"],
+                "became": self._became(row),
+            }
+
+    def _bronze_version(self, row: Mapping[str, Any]) -> int | None:
+        """The version that the load's commit made: the last one before the next load began."""
+        later = (
+            load["loaded_at"] for load in self._found.loads if load["loaded_at"] > row["_loaded_at"]
+        )
+        now = self._moment.at if self._moment else None
+        history = self._found.histories[BRONZE]
+        return history.wrote_between(row["_loaded_at"], min(later, default=now))
+
+    def _became(self, row: Mapping[str, Any]) -> str:
+        place = _place(row)
+        if place in map(_place, self._found.silver):
+            return "silver"
+        if place in map(_place, self._found.rejected):
+            return "rejected"
+        of_date = [
+            load for load in self._found.loads if load["extract_date"] == row["_extract_date"]
+        ]
+        return "restated" if of_date[-1]["batch_id"] != row["_batch_id"] else "not cleaned yet"
+
+    def _rejected(self, customer_id: str) -> Iterator[Hop]:
+        places = set(map(_place, self._source(customer_id)))
+        kept = {
+            row["_batch_id"]: row["_row_number"]
+            for row in self._found.silver
+            if row["customer_id"] == customer_id
+        }
+        for row in self._found.rejected:
+            if _place(row) in places:
+                yield {
+                    "batch_id": row["_batch_id"],
+                    "row_number": row["_row_number"],
+                    "extract_date": row["extract_date"],
+                    "reasons": row["reasons"],
+                    "words": why_rejected(row["reasons"], self._contract, self._words),
+                    "kept_row": kept.get(row["_batch_id"]),
+                }
+
+    def _silver(self, customer_id: str) -> Iterator[Hop]:
+        cells = {_place(row): row for row in self._source(customer_id)}
+        rejected = list(self._rejected(customer_id))
+        rules_versions = {
+            each["batch_id"]: each["rules_version"] for each in self._found.judgements
+        }
+        for row in self._found.silver:
+            if row["customer_id"] != customer_id:
+                continue
+            batch_id = row["_batch_id"]
+            cleaning = self._found.cleanings.get(batch_id, {})
+            yield {
+                "batch_id": batch_id,
+                "row_number": row["_row_number"],
+                "extract_date": row["extract_date"],
+                "table": SILVER,
+                "version": self._silver_version(row["extract_date"]),
+                "cleaned_at": cleaning.get("cleaned_at"),
+                "rules_version": cleaning.get("rules_version") or rules_versions.get(batch_id),
+                "values": {each.silver: row.get(each.silver) for each in self._contract.columns},
+                "standardised": list(standardised(cells[_place(row)], row, self._contract)),
+                "lost": [
+                    {key: each[key] for key in ("row_number", "reasons", "words")}
+                    for each in rejected
+                    if each["batch_id"] == batch_id
+                ],
+            }
+
+    def _silver_version(self, extract_date: date) -> int | None:
+        """The version that wrote the date's rows; None for what was rebuilt, which no table has."""
+        history = self._found.histories[SILVER]
+        if self._moment is None:
+            return history.wrote_extract(extract_date)
+        until = history.at(self._moment.at, self._moment.run_id)
+        if until is None or self._read_as("silver") == FROM_BRONZE:
+            return None
+        return history.wrote_extract(extract_date, until)
+
+    def _read_as(self, hop: str) -> str | None:
+        return self._found.as_of["read"].get(hop) if self._found.as_of else None
+
+    # --- gate and gold -------------------------------------------------------
+
+    def _gate(self, customer_id: str) -> Iterator[Hop]:
+        batches = dict.fromkeys(row["_batch_id"] for row in self._source(customer_id))
+        for batch_id in batches:
+            results = [row for row in self._found.judgements if row["batch_id"] == batch_id]
+            if not results:
+                continue
+            yield {
+                "batch_id": batch_id,
+                "verdict": self._found.verdicts.get(batch_id),
+                **{key: results[0][key] for key in ("judged_at", "run_id", "rules_version")},
+                **{
+                    verdict: [
+                        {key: row[key] for key in RULE_FIELDS}
+                        for row in results
+                        if row["verdict"] == verdict and row["severity"] in severities
+                    ]
+                    for verdict, severities in (("failed", ("error",)), ("warned", ("warn",)))
+                },
+            }
+
+    def _gold(self, customer_id: str) -> Iterator[Hop]:
+        for row in self._found.gold:
+            if row["customer_id"] == customer_id:
+                file = self._lake.name(path_of(row["file"])) if row["file"] else None
+                yield {
+                    "extract_date": row["extract_date"],
+                    "batch_id": row["batch_id"],
+                    "run_id": row["run_id"],
+                    "published_at": row["published_at"],
+                    "event_timestamp": row["event_timestamp"],
+                    "created_timestamp": row["created_timestamp"],
+                    "table": "gold.customer_features",
+                    "partition": f"extract_date={row['extract_date']}",
+                    "file": file,
+                    "churned": row["churned"],
+                    "features": {name: row[name] for name in self._features if name in row},
+                }
+
+    # --- online --------------------------------------------------------------
+
+    def _latest(self, gold: Sequence[Hop]) -> Hop | None:
+        """The customer's row of the latest published extract, which is what goes online."""
+        latest = max((row["extract_date"] for row in self._found.published), default=None)
+        return next((row for row in gold if row["extract_date"] == latest), None)
+
+    def _online_of(self, customer_id: str, gold: Sequence[Hop]) -> Online | None:
+        """What the store holds; of a past run, what that run found there when it read it back."""
+        if self._moment is None:
+            return self._online.get(customer_id)
+        there = self._latest(gold)
+        if there is None or not self._moment.counted("online_verified"):
+            return None
+        stamp = f"{there['extract_date']}T00:00:00Z"
+        return {"event_timestamp": stamp, "features": there["features"]}
+
+    def _feast(self, customer_id: str, gold: Sequence[Hop]) -> Hop:
+        there, online = self._latest(gold), self._online_of(customer_id, gold)
+        expected = there["features"] if there else {}
+        found = online["features"] if online else {}
+        differences = [
+            {"feature": name, "gold": expected.get(name), "online": found.get(name)}
+            for name in dict.fromkeys([*expected, *found])
+            if expected.get(name) != found.get(name)
+        ]
+        if (
+            there
+            and online
+            and not online["event_timestamp"].startswith(str(there["extract_date"]))
+        ):
+            stamps = {"gold": str(there["event_timestamp"]), "online": online["event_timestamp"]}
+            differences.append({"feature": "event_timestamp", **stamps})
+        proven = self._moment is None or self._moment.counted("online_verified")
+        return {
+            "project": PROJECT_NAME,
+            "entity": "customer",
+            "view": VIEW,
+            "service": SERVICE,
+            "redis_key": redis_key(customer_id).hex(),
+            "event_timestamp": there["event_timestamp"] if there else None,
+            # Of a past run nobody knows what the store held, unless that run read it back.
+            "equals_gold": not differences if proven else None,
+            "differences": differences if proven else [],
+        }
+
+    # --- model and score -----------------------------------------------------
+
+    def _record(self, version: str) -> ModelRecord | None:
+        if version not in self._records:
+            self._records[version] = registry.stored(self._settings, version)
+        return self._records[version]
+
+    def _model(self, scores: Sequence[Hop]) -> Hop | None:
+        """The model of the score that counts: what it is, and what it learned from."""
+        version = scores[0]["model_version"] if scores else self._champion
+        record = self._record(version) if version else None
+        if record is None:
+            return None
+        loads = {load["batch_id"]: load for load in self._found.loads}
+        return {
+            "version": record.version,
+            "kind": record.kind,
+            "champion": record.version == self._champion,
+            "created": record.created,
+            "roc_auc": record.metrics["roc_auc"],
+            "parameters": record.parameters,
+            "training": {
+                "extract_date": record.extract_date,
+                "label": record.label,
+                "rows": record.rows,
+                "signature": record.signature,
+                "loads": [
+                    {
+                        "batch_id": batch_id,
+                        "extract_date": loads[batch_id]["extract_date"],
+                        "file": loads[batch_id]["source_file"],
+                        "sha256": loads[batch_id]["source_sha256"],
+                    }
+                    for batch_id in record.batches
+                    if batch_id in loads
+                ],
+            },
+        }
+
+    def _scores(self, customer_id: str, gold: Sequence[Hop]) -> Iterator[Hop]:
+        features = {row["batch_id"]: row["features"] for row in gold}
+        history = self._found.histories[SCORES]
+        rows = [row for row in self._found.scores if row["customer_id"] == customer_id]
+        latest = self._latest(gold)
+        if self._moment and latest and not rows and self._moment.counted("scored"):
+            yield from self._scored_anew(latest)
+        for row in rows:
+            explained = self._explained(row["model_version"], features.get(row["_batch_id"]))
+            yield {
+                "probability": row["probability"],
+                "decile": row["decile"],
+                "model_version": row["model_version"],
+                "extract_date": row["extract_date"],
+                "reasons": row["reasons"],
+                "batch_id": row["_batch_id"],
+                "scored_at": row["scored_at"],
+                "table": SCORES,
+                "version": history.first_since(row["scored_at"]),
+                "explanation": explained,
+            }
+
+    def _scored_anew(self, gold: Hop) -> Iterator[Hop]:
+        """The score that a past run gave and the table has no more: by the model's own numbers.
+
+        The decile is not known: it would take the scores of everybody.
+        """
+        scorer = self._scorer(self._champion, gold["features"])
+        if self._champion and scorer:
+            answer = scorer.answer(gold["features"])
+            yield {
+                "probability": answer.probability,
+                "decile": None,
+                "model_version": self._champion,
+                "extract_date": gold["extract_date"],
+                "reasons": [asdict(each) for each in answer.reasons],
+                "batch_id": gold["batch_id"],
+                "scored_at": None,
+                "table": None,
+                "version": None,
+                "explanation": self._explained(self._champion, gold["features"]),
+            }
+
+    def _explained(self, version: str, features: Mapping[str, Any] | None) -> Hop | None:
+        """The score worked out anew from the model's numbers and gold's row: baseline and what
+        each reason adds are the log-odds; None where the model or the row is not there."""
+        scorer = self._scorer(version, features)
+        if scorer is None or features is None:
+            return None
+        contributions = scorer.contributions(features)
+        log_odds = scorer.baseline + math.fsum(each.contribution for each in contributions)
+        return {
+            "baseline": scorer.baseline,
+            "contributions": [asdict(each) for each in contributions],
+            "log_odds": log_odds,
+            "probability": probability(log_odds),
+        }
+
+    def _scorer(self, version: str | None, features: Mapping[str, Any] | None) -> Scorer | None:
+        """The model made ready for these features; None where it is not there, or asks for more."""
+        record = self._record(version) if version else None
+        if record is None or features is None or not set(record.features) <= set(features):
+            return None
+        if record.version not in self._scorers:
+            self._scorers[record.version] = Scorer(record, read_reasons())
+        return self._scorers[record.version]
+
+    # --- history -------------------------------------------------------------
+
+    def _history(
+        self,
+        silver: Sequence[Hop],
+        gold: Sequence[Hop],
+        scores: Sequence[Hop],
+    ) -> Iterator[Hop]:
+        """Every extract that has the customer, the oldest first: when, and what had changed."""
+        silver_of = {row["extract_date"]: row for row in silver}
+        gold_of = {row["extract_date"]: row for row in gold}
+        # The first score of a date is the one that counts.
+        score_of = {row["extract_date"]: row for row in reversed(scores)}
+        loaded = {load["batch_id"]: load["loaded_at"] for load in self._found.loads}
+        before: tuple[Any, Any] = (None, None)
+        for day in sorted({*silver_of, *gold_of}):
+            cleaned, published = silver_of.get(day), gold_of.get(day)
+            score = score_of.get(day)
+            batch_id = (published or cleaned or {})["batch_id"]
+            now = (cleaned and cleaned["values"], published and published["features"])
+            yield {
+                "extract_date": day,
+                "batch_id": batch_id,
+                "loaded_at": loaded.get(batch_id),
+                "published_at": published["published_at"] if published else None,
+                "run_id": published["run_id"] if published else None,
+                "scored_at": score["scored_at"] if score else None,
+                "model_version": score["model_version"] if score else None,
+                "probability": score["probability"] if score else None,
+                "decile": score["decile"] if score else None,
+                "changes": {
+                    "silver": changes(before[0], now[0]),
+                    "features": changes(before[1], now[1]),
+                },
+            }
+            before = (now[0] or before[0], now[1] or before[1])
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, int]:
+    """Where a row stands: its load, and its number in the sheet."""
+    return row["_batch_id"], row["_row_number"]

@@ -1,0 +1,154 @@
+"""Reads all hops of a trace from the tables, for several customers at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.provenance import trace_sql
+from churn.provenance.as_of import Moment, Past
+from churn.provenance.load_state import nothing_loaded
+from lakehouse.errors import Unusable
+from lakehouse.sequences import LOADS, PUBLICATIONS, VERDICTS, query_sequence
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.sql import Rows, query, query_table
+from lakehouse.table_history import TableHistory, table_history
+
+BRONZE, SILVER, SCORES = "bronze.telco_customers", "silver.customers", "gold.churn_scores"
+
+
+@dataclass
+class Found:
+    """What the tables say of some customers, hop by hop: rows as the tables have them.
+
+    `loads` and `published` (one an extract date) are those of all customers. `judgements` has a
+    row for every rule of the last judgement of a load. `histories` go by table, `cleanings` and
+    `verdicts` by load. `as_of` tells of a past moment what it is and how it was read; None is now.
+    """
+
+    loads: Rows
+    source: Rows
+    silver: Rows = field(default_factory=list)
+    rejected: Rows = field(default_factory=list)
+    cleanings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    verdicts: dict[str, str] = field(default_factory=dict)
+    judgements: Rows = field(default_factory=list)
+    published: Rows = field(default_factory=list)
+    gold: Rows = field(default_factory=list)
+    scores: Rows = field(default_factory=list)
+    histories: dict[str, TableHistory] = field(default_factory=dict)
+    as_of: dict[str, Any] | None = None
+
+    @property
+    def batches(self) -> list[str]:
+        """Loads with rows of the customers."""
+        return sorted({row["_batch_id"] for row in self.source})
+
+
+def read_hops(
+    settings: Settings,
+    spark: SparkSession,
+    customers: Sequence[str],
+    champion: str,
+    moment: Moment | None,
+    say: Say,
+) -> Found:
+    """All hops, as they stand now or stood at the moment.
+
+    Raises:
+        Unusable: no workbook that was loaded (by then) names one of the customers.
+    """
+    found = _bronze(spark, customers, moment)
+    if moment is None:
+        _now(spark, customers, champion, found)
+    else:
+        past = Past(settings, spark, customers, moment, found.source, found.loads, say)
+        _then(spark, past, moment, customers, champion, found)
+    found.histories = {table: table_history(spark, table) for table in (BRONZE, SILVER, SCORES)}
+    return found
+
+
+def _bronze(spark: SparkSession, customers: Sequence[str], moment: Moment | None) -> Found:
+    loads = query_sequence(spark, LOADS, trace_sql.LOADS)
+    if not loads:
+        raise nothing_loaded()
+    rows = query(spark, trace_sql.SOURCE_ROWS, customers=customers) if customers else []
+    # Trimmed as silver trims it: by Unicode's white space.
+    source = [row for row in rows if row["customerID"].strip() in customers]
+    if moment is not None:
+        loads = [row for row in loads if LOADS.has_reached(row, moment.numbers, moment.at)]
+    place = {load["batch_id"]: number for number, load in enumerate(loads)}
+    # In the order of the loads; the rows of later ones are left out.
+    source = [row for row in source if row["_batch_id"] in place]
+    source.sort(key=lambda row: (place[row["_batch_id"]], row["_row_number"]))
+    named = {row["customerID"].strip() for row in source}
+    unknown = [each for each in customers if each not in named]
+    if unknown:
+        who = ", ".join(repr(each) for each in unknown)
+        raise Unusable(
+            f"No workbook that was loaded names a customer {who}"
+            + (f" when run {moment.run_id} had ended" if moment else ""),
+            where=BRONZE,
+            remedy="check the id: 7590-VHVEG is how one looks",
+        )
+    return Found(loads, source)
+
+
+def _now(spark: SparkSession, customers: Sequence[str], champion: str, found: Found) -> None:
+    silver = trace_sql.SILVER_ROWS.format(customers=SILVER)
+    found.silver = query_table(spark, SILVER, silver, customers=customers)
+    found.rejected = query_table(
+        spark,
+        "silver.rejected_rows",
+        trace_sql.REJECTED_ROWS.format(rejected_rows="silver.rejected_rows"),
+        batches=found.batches,
+        row_numbers=[row["_row_number"] for row in found.source],
+    )
+    cleanings = query_table(spark, "silver.load_counts", trace_sql.CLEANINGS, batches=found.batches)
+    found.cleanings = {row["batch_id"]: row for row in cleanings}
+    verdicts = trace_sql.VERDICTS.format(verdicts="audit.load_verdicts")
+    rows = query_table(spark, "audit.load_verdicts", verdicts)
+    found.verdicts = {row["batch_id"]: row["verdict"] for row in rows}
+    found.judgements = _judgements(spark, found.batches, "true")
+    published = query_sequence(spark, PUBLICATIONS, trace_sql.PUBLICATIONS)
+    found.published = list({row["extract_date"]: row for row in published}.values())
+    found.gold = _gold_now(spark, customers)
+    scores = trace_sql.SCORES.format(scores=SCORES)
+    found.scores = query_table(spark, SCORES, scores, customers=customers, champion=champion)
+
+
+def _then(
+    spark: SparkSession,
+    past: Past,
+    moment: Moment,
+    customers: Sequence[str],
+    champion: str,
+    found: Found,
+) -> None:
+    found.silver, found.rejected = past.silver()
+    verdicts = past.verdicts()
+    found.verdicts = {row["batch_id"]: row["verdict"] for row in verdicts}
+    reached = VERDICTS.reached(moment.numbers, moment.at)
+    found.judgements = _judgements(spark, found.batches, reached)
+    found.published = past.published(verdicts)
+    found.gold = past.gold(found.published, _gold_now(spark, customers))
+    found.scores = past.scores(champion)
+    versions = {row["rules_version"] for row in found.judgements}
+    found.as_of = {
+        "run_id": moment.run_id,
+        "ended_at": moment.at,
+        "read": past.read,
+        "todays_rules": past.has_todays_rules(versions),
+    }
+
+
+def _gold_now(spark: SparkSession, customers: Sequence[str]) -> Rows:
+    return query_sequence(spark, PUBLICATIONS, trace_sql.GOLD_ROWS, customers=customers)
+
+
+def _judgements(spark: SparkSession, batches: Sequence[str], reached: str) -> Rows:
+    """The last judgement of every load among those of the condition: a row for each rule."""
+    sql = trace_sql.JUDGEMENTS.replace("{reached}", reached)
+    return query_sequence(spark, VERDICTS, sql, batches=batches)

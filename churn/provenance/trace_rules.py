@@ -1,0 +1,71 @@
+"""Which rules made a value of silver of a cell, what became of it, what changed; as data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from seeds_loader.contract import Column, Contract
+from seeds_loader.reject_messages import Reason, sentence
+
+# Rules of the contract that change a value. "coded" is what every flag needs; the others are worth
+# a look.
+TRIMMED, SPELLED, CODED, NUMBER = "trimmed", "spelled", "coded", "number"
+BLANK_IS_ZERO = "blank_is_zero"
+
+
+def standardised(
+    cells: Mapping[str, str | None], silver: Mapping[str, Any], contract: Contract
+) -> Iterator[dict[str, Any]]:
+    """The cells that silver holds otherwise than they were read, and by which rules."""
+    for column in contract.columns:
+        cell, value = cells.get(column.name), silver.get(column.silver)
+        rules = _rules(column, cell, value)
+        if rules:
+            yield {
+                "column": column.name,
+                "cell": cell,
+                "silver_column": column.silver,
+                "value": value,
+                "rules": rules,
+            }
+
+
+def _rules(column: Column, cell: str | None, value: Any) -> list[str]:
+    text = (cell or "").strip()
+    if not text:
+        return [BLANK_IS_ZERO] if value is not None else []
+    rules = [TRIMMED] if text != cell else []
+    if column.type == "flag":
+        rules.append(CODED)
+    elif column.type == "category" and text != value:
+        rules.append(SPELLED)
+    elif column.type in ("integer", "number") and text not in (str(value), f"{value:g}"):
+        rules.append(NUMBER)
+    return rules
+
+
+def why_rejected(
+    reasons: Sequence[Mapping[str, Any]], contract: Contract, words: Mapping[str, str]
+) -> list[str]:
+    """The reasons of a rejected row, each a sentence."""
+    columns = {column.name: column for column in contract.columns}
+    return [
+        sentence(
+            Reason(each["code"], each["column_name"], each["value"]),
+            columns.get(each["column_name"]),
+            words,
+        )
+        for each in reasons
+    ]
+
+
+def changes(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> dict[str, dict[str, Any]]:
+    """What differs, by name: the value before and after; nothing where one is missing."""
+    if before is None or after is None:
+        return {}
+    return {
+        name: {"before": before.get(name), "after": value}
+        for name, value in after.items()
+        if before.get(name) != value
+    }

@@ -1,0 +1,323 @@
+"""The front page of the site: the latest run, extracts and models over time, the way to the rest.
+
+One static page. What it links to in the site lies in the places that `DBT_DOCS`, `report_of` and
+`evaluation_of` name, so that Airflow's site can serve the same page (dags/web.py).
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn.provenance.run_history import begun
+from churn.reports.report import ReportData, Tile, banner, count, decimal, page, percent
+
+if TYPE_CHECKING:
+    from churn.reports.plots import Plot
+
+# Below CHURN_HOME, and below that.
+SITE, DBT_DOCS = "site", "dbt/index.html"
+# Where the dbt docs are entered; the lineage is that of the features, to both sides.
+LINEAGE = (
+    f"{DBT_DOCS}#!/model/model.telco_churn.customer_features?g_v=1&g_i=%2Bcustomer_features%2B"
+)
+# Beside a report or a model version, and in the site.
+REPORT, EVALUATION = "report.html", "evaluation.html"
+# A plot has room for more of them than a table that is read on a phone.
+DRAWN, LISTED, RECALLED = 24, 8, 4
+REALISED = "realised churn"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that came to its end; `summary` is its summary.json."""
+
+    summary: Mapping[str, Any]
+    has_report: bool = True
+
+    @property
+    def run_id(self) -> str:
+        return str(self.summary["run_id"])
+
+    @property
+    def extract_date(self) -> str:
+        return str(self.summary.get("extract_date", ""))
+
+    @property
+    def began(self) -> str:
+        """As people write it; nothing where the run's id does not begin with a time."""
+        try:
+            return f"{begun(self.run_id):%Y-%m-%d %H:%M} UTC"
+        except ValueError:
+            return ""
+
+
+@dataclass(frozen=True)
+class Extract:
+    """The latest load of an extract date that was cleaned. `published` is None where it was not,
+    `drift` (the largest index of a feature, `drifted`) where there is nothing to compare with."""
+
+    extract_date: date
+    rows: int
+    customers: int
+    rejected: int
+    exact_duplicates: int
+    verdict: str  # passed, refused, pending, superseded
+    published: int | None
+    failed: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
+    drift: float | None = None
+    drifted: str = ""
+
+    @property
+    def state(self) -> str:
+        """The verdict; a load that passed with warnings is `warned`."""
+        return "warned" if self.verdict == "passed" and self.warned else self.verdict
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model version; figures out of fold, `promotion` as promotion.json holds it or empty."""
+
+    version: str
+    kind: str
+    extract_date: date
+    roc_auc: float
+    brier: float
+    holdout: Mapping[str, float]
+    is_champion: bool
+    promotion: Mapping[str, Any] = field(default_factory=dict)
+    has_evaluation: bool = False
+
+    @property
+    def state(self) -> str:
+        """champion, was champion, candidate."""
+        if self.is_champion:
+            return "champion"
+        return "was champion" if self.promotion.get("promoted") else "candidate"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A site that runs on this machine when it was started."""
+
+    name: str
+    port: int
+    start: str
+
+
+@dataclass(frozen=True)
+class FrontPage:
+    """What the page tells. Everything is ordered by time, the earliest first, and may be empty.
+
+    `drift_bounds`: the index from which a feature's drift is unusual, and refused.
+    """
+
+    runs: tuple[Run, ...] = ()
+    extracts: tuple[Extract, ...] = ()
+    models: tuple[Model, ...] = ()
+    services: tuple[Service, ...] = ()
+    drift_bounds: tuple[float, float] = (0.1, 0.25)
+    has_dbt_docs: bool = False
+
+    @property
+    def reports(self) -> dict[str, str]:
+        """The run that reports on each extract date that the page lists."""
+        latest = {run.extract_date: run.run_id for run in self.runs if run.has_report}
+        listed = {each.extract_date.isoformat() for each in self.extracts[-LISTED:]}
+        listed |= {run.extract_date for run in self.runs[-1:]}
+        return {day: run_id for day, run_id in latest.items() if day in listed}
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The listed model versions whose full evaluation is there."""
+        return tuple(each.version for each in self.models[-LISTED:] if each.has_evaluation)
+
+
+def report_of(run_id: str) -> str:
+    """Where the report of a run lies in the site."""
+    return f"runs/{run_id}/{REPORT}"
+
+
+def evaluation_of(version: str) -> str:
+    """Where the evaluation of a model version lies in the site."""
+    return f"models/{version}/{EVALUATION}"
+
+
+def front_page(data: FrontPage) -> str:
+    """The page; the same data gives the same text."""
+    # What to show where the page stands is told by its address alone: the only script there is.
+    script = Path(__file__).with_name("front_page.js").read_text().strip()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    latest = data.runs[-1] if data.runs else None
+    summary = latest.summary if latest else {}
+    return page(
+        "front_page.html.j2",
+        {
+            "script": script,
+            "script_digest": digest,
+            "latest": latest,
+            "banner": banner(ReportData(summary)) if latest else None,
+            "tiles": list(_tiles(data)),
+            "extracts": [*reversed(data.extracts[-LISTED:])],
+            "extract_plots": list(_extract_plots(data)),
+            "models": [*reversed(data.models[-LISTED:])],
+            "model_plots": list(_model_plots(data.models[-DRAWN:])),
+            "watch": summary.get("watch") or {},
+            "realised": _realised(data.runs),
+            "reports": {day: report_of(run) for day, run in data.reports.items()},
+            "evaluations": {version: evaluation_of(version) for version in data.evaluated},
+            "dbt_docs": {"Tables and columns": DBT_DOCS, "Lineage": LINEAGE}
+            if data.has_dbt_docs
+            else {},
+            "services": data.services,
+            "earlier": max(len(data.extracts), len(data.models)) > LISTED,
+        },
+    )
+
+
+def _tiles(data: FrontPage) -> Iterator[Tile]:
+    published = [each for each in data.extracts if each.published is not None]
+    if published:
+        last = published[-1]
+        yield Tile("customers published", count(last.published), f"extract of {last.extract_date}")
+    if data.extracts:
+        last = data.extracts[-1]
+        duplicates = f"and {count(last.exact_duplicates)} exact duplicates"
+        yield Tile("rows rejected", count(last.rejected), duplicates)
+        refused = sum(each.verdict == "refused" for each in data.extracts)
+        yield Tile("extracts", count(len(data.extracts)), f"{refused or 'none'} refused")
+    for model in data.models:
+        if model.is_champion:
+            yield Tile("ROC-AUC", decimal(model.roc_auc), f"champion {model.version}")
+    watch = (data.runs[-1].summary.get("watch") or {}) if data.runs else {}
+    if watch:
+        alerts = len(watch.get("alerts") or ())
+        yield Tile("alerts", count(alerts) if alerts else "none", "on the champion")
+
+
+def _realised(runs: Sequence[Run]) -> list[tuple[str, str, bool]]:
+    """Who left of those foreseen, by extract date, the latest first: date, words, alert."""
+    found: dict[tuple[str, str], tuple[str, str, bool]] = {}
+    for run in runs:
+        watch = run.summary.get("watch") or {}
+        for each in [*(watch.get("worst") or ()), *(watch.get("alerts") or ())]:
+            if each.get("watched") == REALISED:
+                day = str(watch.get("extract_date", ""))
+                words = str(each.get("words", ""))
+                found[day, words] = (day, words, bool(each.get("alert")))
+    return sorted(found.values(), reverse=True)[:RECALLED]
+
+
+# --- plots ---------------------------------------------------------------------------------------
+
+
+def _extract_plots(data: FrontPage) -> Iterator["Plot"]:
+    from churn.reports.plots import Course, Plot, columns
+
+    drawn = data.extracts[-DRAWN:]
+    if not drawn:
+        return
+    labels = [each.extract_date.isoformat() for each in drawn]
+    title = "Customers"
+    yield Plot(
+        title,
+        "Customers of each extract; a refused extract is not published.",
+        columns(
+            "customers",
+            title,
+            labels,
+            [
+                Course("published", [each.published for each in drawn]),
+                Course(
+                    "not published",
+                    [each.customers if each.published is None else 0 for each in drawn],
+                ),
+            ],
+        ),
+    )
+    if any(each.rejected or each.exact_duplicates for each in drawn):
+        yield _left_out_plot(drawn, labels)
+    yield from _drift_plot(drawn, labels, data.drift_bounds)
+
+
+def _left_out_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> "Plot":
+    from churn.reports.plots import Course, Plot, columns
+
+    title = "Rows left out"
+    worst = max(drawn, key=_reject_share)
+    return Plot(
+        title,
+        f"Most rejects: {percent(_reject_share(worst), 2)} of the rows, extract of "
+        f"{worst.extract_date}. Exact copies of a row do no harm and count apart.",
+        columns(
+            "left-out",
+            title,
+            labels,
+            [
+                Course("rejected", [each.rejected for each in drawn]),
+                Course("exact copies", [each.exact_duplicates for each in drawn]),
+            ],
+        ),
+    )
+
+
+def _drift_plot(
+    drawn: Sequence[Extract], labels: Sequence[str], bounds: tuple[float, float]
+) -> Iterator["Plot"]:
+    from churn.reports.plots import Course, Plot, courses
+
+    moved = [each for each in drawn if each.drift is not None]
+    if not moved:
+        return
+    furthest = max(moved, key=lambda each: each.drift or 0.0)
+    title = "Drift"
+    yield Plot(
+        title,
+        "How far the feature that moved most lies from the extract before (population stability "
+        f"index). The furthest: {furthest.drifted.replace('_', ' ')}, {decimal(furthest.drift)}, "
+        f"extract of {furthest.extract_date}.",
+        courses(
+            "drift",
+            title,
+            labels,
+            [Course("feature that moved most", [each.drift for each in drawn])],
+            [("unusual", bounds[0]), ("refused", bounds[1])],
+        ),
+    )
+
+
+def _reject_share(extract: Extract) -> float:
+    """Rejected rows by rows, exact duplicates left out of both, as the gate counts."""
+    rows = extract.rows - extract.exact_duplicates
+    return extract.rejected / rows if rows else 0.0
+
+
+def _model_plots(models: Sequence[Model]) -> Iterator["Plot"]:
+    from churn.reports.plots import Course, Plot, courses
+
+    if not models:
+        return
+    labels = [each.extract_date.isoformat() for each in models]
+    chosen = frozenset(place for place, each in enumerate(models) if each.state != "candidate")
+    for key, title, meaning in (
+        ("roc_auc", "ROC-AUC by version", "Higher is better; 0.5 is chance."),
+        ("brier", "Brier score by version", "Error of the probabilities; lower is better."),
+    ):
+        yield Plot(
+            title,
+            f"{meaning} By the extract that a version learned from last; a large mark is a version "
+            "that became champion.",
+            courses(
+                key,
+                title,
+                labels,
+                [
+                    Course("out of fold", [getattr(each, key) for each in models], chosen),
+                    Course("hold-out", [each.holdout.get(key) for each in models]),
+                ],
+            ),
+        )

@@ -1,0 +1,136 @@
+"""Gathers what the front page tells: the runs, the gate's log, the counts, the models' records."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.provenance.run_history import readable
+from churn.reports.front_page import (
+    DBT_DOCS,
+    EVALUATION,
+    REPORT,
+    SITE,
+    Extract,
+    FrontPage,
+    Model,
+    Run,
+    Service,
+)
+from lakehouse import sequences
+from lakehouse.sequences import query_sequence
+from lakehouse.settings import Settings
+from lakehouse.sql import Rows, query_table
+from lakehouse.variables import read_variables
+from trainer import registry
+from trainer.decisions import FILE as PROMOTION
+
+LOADS = """
+    select batch_id, extract_date, bronze_rows, silver_rows, rejected_rows, exact_duplicates
+    from silver.load_counts
+    inner join {rows} as loads using (batch_id, extract_date)
+    qualify row_number() over (
+        partition by extract_date order by loads.load_number desc, loads._loaded_at desc
+    ) = 1
+    order by extract_date
+"""
+# Of every load its last judgement, in a line: what was broken, how far the features moved at most.
+JUDGEMENTS = """
+    select
+        batch_id,
+        last_one.verdict,
+        array_sort(collect_list(rule) filter (where results.verdict = 'failed')) as failed,
+        array_sort(
+            collect_list(rule) filter (where results.verdict in ('warned', 'expected'))
+        ) as warned,
+        max(figure) filter (where rule like 'drift_of_%') as drift,
+        max_by(rule, figure) filter (where rule like 'drift_of_%') as drifted
+    from audit.load_verdicts as last_one
+    inner join audit.gate_results as results using (batch_id, judged_at)
+    group by batch_id, last_one.verdict
+"""
+
+
+def gather(settings: Settings, spark: SparkSession) -> FrontPage:
+    """What is known now; all of it may be empty."""
+    drift = read_variables()["drift"]
+    return FrontPage(
+        runs=_runs(settings.home / "runs"),
+        extracts=_extracts(spark),
+        models=_models(settings),
+        drift_bounds=(float(drift["unusual_above"]), float(drift["refused_above"])),
+        services=(
+            Service("Airflow", settings.airflow_port, "churn airflow up"),
+            Service("Feast", settings.feast_ui_port, "churn features ui"),
+            Service("MLflow", settings.mlflow_port, "churn mlflow"),
+            Service("Scoring API", settings.api_port, "churn serve"),
+        ),
+        has_dbt_docs=(settings.home / SITE / DBT_DOCS).is_file(),
+    )
+
+
+def _runs(folder: Path) -> tuple[Run, ...]:
+    """The runs that came to their end, refused ones included, the earliest first."""
+    return tuple(
+        Run(summary, has_report=(place.parent / REPORT).is_file())
+        for place in sorted(folder.glob("*/summary.json"))
+        if (summary := readable(place)).get("run_id") == place.parent.name
+    )
+
+
+def _extracts(spark: SparkSession) -> tuple[Extract, ...]:
+    """The latest load of every extract date, the earliest date first."""
+    if not spark.catalog.tableExists("silver.load_counts"):
+        return ()
+    loads = query_sequence(spark, sequences.LOADS, LOADS)
+    judged = _by_load(query_table(spark, "audit.gate_results", JUDGEMENTS))
+    published = _by_load(
+        query_table(spark, "gold.publications", "select batch_id, customers from gold.publications")
+    )
+    return tuple(
+        _extract(load, judged.get(load["batch_id"], {}), published.get(load["batch_id"], {}))
+        for load in loads
+    )
+
+
+def _by_load(rows: Rows) -> dict[str, dict[str, Any]]:
+    return {row["batch_id"]: row for row in rows}
+
+
+def _extract(
+    load: Mapping[str, Any], judged: Mapping[str, Any], published: Mapping[str, Any]
+) -> Extract:
+    return Extract(
+        extract_date=load["extract_date"],
+        rows=load["bronze_rows"],
+        customers=load["silver_rows"],
+        rejected=load["rejected_rows"],
+        exact_duplicates=load["exact_duplicates"],
+        verdict=judged.get("verdict", "pending"),
+        published=published.get("customers"),
+        failed=tuple(judged.get("failed", ())),
+        warned=tuple(judged.get("warned", ())),
+        drift=judged.get("drift"),
+        drifted=(judged.get("drifted") or "").removeprefix("drift_of_"),
+    )
+
+
+def _models(settings: Settings) -> tuple[Model, ...]:
+    """The model versions, the earliest first."""
+    champion = registry.champion_version(settings)
+    records = [registry.stored(settings, version) for version in registry.versions(settings)]
+    return tuple(
+        Model(
+            version=record.version,
+            kind=record.kind,
+            extract_date=record.extract_date,
+            roc_auc=record.metrics["roc_auc"],
+            brier=record.metrics["brier"],
+            holdout=record.holdout,
+            is_champion=record.version == champion,
+            promotion=readable(registry.folder(settings) / record.version / PROMOTION),
+            has_evaluation=(registry.folder(settings) / record.version / EVALUATION).is_file(),
+        )
+        for record in sorted(filter(None, records), key=lambda each: each.created)
+    )

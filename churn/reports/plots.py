@@ -1,0 +1,416 @@
+"""The plots of the pages as inline SVG. Importing this loads matplotlib, so import it late."""
+
+import io
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+from xml.etree import ElementTree
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from churn.reports.curves import Evaluation
+
+# Stand-ins that the page's style sheet gives their light or dark value.
+THEME = {
+    "#a10001": "var(--ink)",
+    "#a10002": "var(--muted)",
+    "#a10003": "var(--track)",
+    "#a10004": "var(--series-1)",
+    "#a10005": "var(--series-2)",
+    "#a10006": "var(--series-3)",
+}
+INK, MUTED, TRACK, *SERIES = THEME
+# A second sign beside the colour, for print in grey and for the colour-blind.
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)))
+MARKERS = ("o", "s", "^")
+
+# In points of 1/72 inch; the page shows a point as about one pixel.
+WIDTH, HEIGHT, BAR_ROW = 324, 290, 38
+LONGEST_LABEL = 28
+# Dates that fit side by side below a plot.
+LABELS_ACROSS = 3
+# Places in time that a plot has room for, at least.
+FEWEST = 4
+
+SETTINGS = {
+    # Text stays text: a small file, searchable, in the page's own font.
+    "svg.fonttype": "none",
+    # A category called `$x$` is a name and no formula.
+    "text.parse_math": False,
+    "font.size": 11.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": TRACK,
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 11,
+    "lines.linewidth": 1.8,
+    # A curve has a point for every customer: leave out what moves it by less than this, in pixels.
+    "path.simplify_threshold": 0.4,
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar with its name above its left end and its figure above the right one."""
+
+    label: str
+    value: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line through its points; no name, no legend. `marked` is a point that stands out."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    marker: str
+    marked: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Course:
+    """Figures over time, one for each label of the plot; None leaves a gap. `marked` are places
+    that stand out."""
+
+    name: str
+    values: Sequence[float | None]
+    marked: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawn plot: `svg` is safe to set into a page as it is."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+def readable_kind(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _label(text: str, longest: int = LONGEST_LABEL) -> str:
+    """One line of printable characters; others are not allowed in XML."""
+    line = " ".join(text.split())
+    line = "".join(char if char.isprintable() else "\ufffd" for char in line)
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+@contextmanager
+def _figure(height: float = HEIGHT) -> Iterator[Figure]:
+    """A figure under this module's settings alone, whatever the user's matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        yield Figure(figsize=(WIDTH / 72, height / 72))
+
+
+def _save(figure: Figure, name: str, title: str, description: str) -> str:
+    # The salt makes the ids of the definitions stable, and different in every plot of a page.
+    matplotlib.rcParams["svg.hashsalt"] = name
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return _inline(buffer.getvalue(), title, description)
+
+
+def _inline(document: str, title: str, description: str) -> str:
+    """An SVG document as an element of an HTML page: no prolog, name spaces, sizes or metadata."""
+    root = ElementTree.fromstring(document)
+    view_box = root.attrib["viewBox"]
+    for element in root.iter():
+        _strip(element)
+    for child in list(root):
+        if child.tag == "metadata" or child.find("style") is not None:
+            root.remove(child)
+    root.attrib = {"viewBox": view_box, "role": "img", "aria-label": _label(title, longest=200)}
+    for place, (tag, text) in enumerate((("title", title), ("desc", description))):
+        element = ElementTree.Element(tag)
+        element.text = _label(text, longest=2000)
+        root.insert(place, element)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _strip(element: ElementTree.Element) -> None:
+    """Local names only, themed colours, and no ids on groups: they would repeat in the page."""
+    tag = element.tag.rpartition("}")[2]
+    element.tag = tag
+    attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+    if tag == "g":
+        attributes.pop("id", None)
+    if "style" in attributes:
+        style = re.sub(r"font-family: [^;]*;? ?", "", attributes["style"])
+        attributes["style"] = re.sub(r"#a1000\d", lambda hit: THEME[hit[0]], style)
+    if "d" in attributes:
+        # A hundredth of a point is finer than any screen or printer.
+        attributes["d"] = re.sub(r"\d+\.\d+", lambda hit: f"{float(hit[0]):.2f}", attributes["d"])
+    element.attrib = attributes
+
+
+def bars(
+    name: str, title: str, rows: Sequence[Bar], limit: float, mark: float | None = None
+) -> str:
+    """Horizontal bars on a track that ends at `limit`; `mark` draws a line across all of them."""
+    height = BAR_ROW * len(rows) + 4
+    with _figure(height) as figure:
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_axis_off()
+        axes.set_xlim(0, limit)
+        axes.set_ylim(height, 0)
+        for place, row in enumerate(rows):
+            top = place * BAR_ROW
+            axes.text(0, top + 14, _label(row.label), va="baseline", fontsize=13)
+            axes.text(limit, top + 14, _label(row.note), ha="right", va="baseline", fontsize=13)
+            axes.barh(top + 25, limit, height=9, color=TRACK)
+            axes.barh(top + 25, row.value, height=9, color=SERIES[0])
+            if mark is not None:
+                axes.plot([mark, mark], [top + 19, top + 31], color=INK, linewidth=1.6)
+        described = "; ".join(f"{row.label}: {row.note}" for row in rows)
+        return _save(figure, name, title, described)
+
+
+def lines(
+    name: str,
+    title: str,
+    drawn: Sequence[Line],
+    labels: tuple[str, str],
+    shares: tuple[bool, bool] = (False, False),
+) -> str:
+    """Lines over their points; `shares` says which axis is written in per cent."""
+    with _figure() as figure:
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        for axis, share in zip((axes.xaxis, axes.yaxis), shares, strict=True):
+            if share:
+                axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        if not shares[0]:
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        for line, color, dash in zip(drawn, cycle(SERIES), cycle(DASHES), strict=False):
+            style: dict[str, Any] = {
+                "color": color,
+                "linestyle": dash,
+                "marker": line.marker,
+                "markersize": 5,
+            }
+            axes.plot(*_columns(line.points), label=_label(line.name), **style)
+            if line.marked:
+                axes.plot(*line.marked, color=color, marker="o", markersize=8, linestyle="")
+        axes.set_xlim(left=0)
+        if not shares[1] and max(y for line in drawn for _, y in line.points) >= 1000:
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        if any(line.name for line in drawn):
+            figure.legend(loc="outside upper left")
+        return _save(figure, name, title, f"{labels[1]} over {labels[0]}")
+
+
+def columns(name: str, title: str, labels: Sequence[str], stacked: Sequence[Course]) -> str:
+    """Upright columns, one a label, of counts that stand on each other."""
+    with _over_time(labels) as (figure, axes):
+        foot = [0.0] * len(labels)
+        for course, color in zip(stacked, SERIES, strict=False):
+            values = [value or 0.0 for value in course.values]
+            axes.bar(range(len(labels)), values, 0.7, foot, color=color, label=_label(course.name))
+            foot = [below + value for below, value in zip(foot, values, strict=True)]
+        axes.set_ylim(0, max([*foot, 1]) * 1.05)
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        figure.legend(loc="outside upper left")
+        return _save(figure, name, title, _in_words(labels, stacked, "{:,.0f}"))
+
+
+def courses(
+    name: str,
+    title: str,
+    labels: Sequence[str],
+    drawn: Sequence[Course],
+    bounds: Sequence[tuple[str, float]] = (),
+) -> str:
+    """Lines over labels that follow each other in time; `bounds` are lines across, by name."""
+    with _over_time(labels) as (figure, axes):
+        for course, color, dash, marker in zip(drawn, SERIES, DASHES, MARKERS, strict=False):
+            values = [math.nan if value is None else value for value in course.values]
+            axes.plot(
+                range(len(labels)),
+                values,
+                color=color,
+                linestyle=dash,
+                marker=marker,
+                markersize=5,
+                label=_label(course.name),
+            )
+            places = [place for place in sorted(course.marked) if place < len(values)]
+            axes.plot(
+                places,
+                [values[place] for place in places],
+                color=color,
+                marker=marker,
+                markersize=10,
+                linestyle="",
+            )
+        for (bound, height), color in zip(bounds, (MUTED, SERIES[1]), strict=False):
+            axes.axhline(height, color=color, linewidth=1.2, linestyle="--", label=_label(bound))
+        if bounds:
+            axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        figure.legend(loc="outside upper left")
+        return _save(figure, name, title, _in_words(labels, drawn, "{:.3f}"))
+
+
+@contextmanager
+def _over_time(labels: Sequence[str]) -> Iterator[tuple[Figure, Axes]]:
+    """A plot whose places across are named by labels, as many of them as can be read."""
+    with _figure() as figure:
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        every = -(-len(labels) // LABELS_ACROSS)
+        # Counted from the end: the latest is always named.
+        places = list(range(len(labels) - 1, -1, -every))
+        axes.set_xticks(places, [_label(labels[place]) for place in places])
+        # One extract alone stands at the beginning, not across the whole plot.
+        axes.set_xlim(-0.6, max(len(labels), FEWEST) - 0.4)
+        axes.grid(visible=False, axis="x")
+        yield figure, axes
+
+
+def _in_words(labels: Sequence[str], drawn: Sequence[Course], form: str) -> str:
+    """The figures for those who don't see the plot."""
+    return "; ".join(
+        f"{label}: "
+        + ", ".join(
+            f"{course.name} {form.format(course.values[place])}"
+            for course in drawn
+            if course.values[place] is not None
+        )
+        for place, label in enumerate(labels)
+    )
+
+
+def _curves(
+    name: str,
+    title: str,
+    evaluations: Sequence[Evaluation],
+    draw: Callable[[Axes], None],
+    labels: tuple[str, str],
+) -> str:
+    """A plot over shares of both axes."""
+    with _figure() as figure:
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(0, 1), ylim=(0, 1.01))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        draw(axes)
+        # Outside, since no corner is free in every plot.
+        figure.legend(loc="outside upper left")
+        kinds = ", ".join(readable_kind(evaluation.kind) for evaluation in evaluations)
+        return _save(figure, name, title, f"{labels[1]} over {labels[0]}, for {kinds}")
+
+
+def _named(evaluation: Evaluation, metric: str) -> str:
+    """The legend's entry: the kind and its out-of-fold figure."""
+    figure = evaluation.out_of_fold.get(metric)
+    value = "" if figure is None else f" {figure:.3f}"
+    return _label(readable_kind(evaluation.kind)) + value
+
+
+def _styled(
+    evaluations: Sequence[Evaluation],
+) -> Iterator[tuple[Evaluation, dict[str, Any], str]]:
+    for evaluation, color, dash, marker in zip(
+        evaluations, cycle(SERIES), cycle(DASHES), cycle(MARKERS), strict=False
+    ):
+        yield evaluation, {"color": color, "linestyle": dash}, marker
+
+
+def roc(title: str, evaluations: Sequence[Evaluation]) -> str:
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, label="by chance 0.500")
+        for evaluation, style, _ in _styled(evaluations):
+            axes.plot(
+                *_columns(evaluation.curves.roc), label=_named(evaluation, "roc_auc"), **style
+            )
+
+    labels = ("alarms among those who stay", "found of those who leave")
+    return _curves("roc", title, evaluations, draw, labels)
+
+
+def precision_recall(title: str, evaluations: Sequence[Evaluation], rate: float | None) -> str:
+    def draw(axes: Axes) -> None:
+        for evaluation, style, _ in _styled(evaluations):
+            axes.plot(*_columns(evaluation.curves.pr), label=_named(evaluation, "pr_auc"), **style)
+        if rate is not None:
+            axes.axhline(rate, color=MUTED, linewidth=1, label=f"by chance {rate:.3f}")
+
+    labels = ("found of those who leave (recall)", "right of the named (precision)")
+    return _curves("precision-recall", title, evaluations, draw, labels)
+
+
+def calibration(title: str, evaluations: Sequence[Evaluation]) -> str:
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
+        for evaluation, style, marker in _styled(evaluations):
+            predicted, observed = _columns([row[:2] for row in evaluation.curves.calibration])
+            label = _named(evaluation, "brier")
+            axes.plot(predicted, observed, marker=marker, markersize=5, label=label, **style)
+
+    labels = ("probability the model gives", "share that left")
+    return _curves("calibration", title, evaluations, draw, labels)
+
+
+def thresholds(title: str, evaluations: Sequence[Evaluation], metric: str) -> str:
+    """How `metric`, accuracy or f1, moves with the threshold; a marker at the one used."""
+    place = {"accuracy": 1, "f1": 2}[metric]
+
+    def draw(axes: Axes) -> None:
+        for evaluation, style, marker in _styled(evaluations):
+            swept = [(row[0], row[place]) for row in evaluation.curves.thresholds]
+            axes.plot(*_columns(swept), label=_named(evaluation, metric), **style)
+            used = min(swept, key=lambda point: abs(point[0] - evaluation.threshold), default=None)
+            if used:
+                axes.plot(*used, color=style["color"], marker=marker, markersize=8, linestyle="")
+
+    labels = ("threshold on the probability", {"accuracy": "accuracy", "f1": "F1"}[metric])
+    return _curves(metric, title, evaluations, draw, labels)
+
+
+def histogram(title: str, evaluation: Evaluation) -> str:
+    """Customers by probability, those who left stacked on those who stayed."""
+    rows = evaluation.curves.histogram
+    with _figure() as figure:
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        axes.set(xlabel="probability the model gives", ylabel="customers", xlim=(0, 1))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        left = [row[0] for row in rows]
+        # A hair's breadth between the bars, else they melt into one shape.
+        width = [(row[1] - row[0]) * 0.92 for row in rows]
+        left_company, stayed = [row[2] for row in rows], [row[3] for row in rows]
+        common: dict[str, Any] = {"width": width, "align": "edge"}
+        axes.bar(left, stayed, color=SERIES[0], label="stayed", **common)
+        axes.bar(left, left_company, bottom=stayed, color=SERIES[1], label="left", **common)
+        figure.legend(loc="outside upper left")
+        described = f"customers by the probability of the {readable_kind(evaluation.kind)}"
+        return _save(figure, "histogram", title, described)
+
+
+def _columns(points: Sequence[tuple[float, ...]]) -> tuple[list[float], list[float]]:
+    return [point[0] for point in points], [point[1] for point in points]

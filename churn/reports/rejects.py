@@ -1,0 +1,148 @@
+"""Gives the rejected rows of a load back to people, as a workbook."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.provenance import load_state
+from churn.provenance.run_history import summary_of
+from churn.reports.rejects_workbook import Reject, RejectedLoad, write_rejects_workbook
+from churn.reports.xlsx_output import hold_writable, writing
+from lakehouse import sequences, spark_server
+from lakehouse.errors import Unusable
+from lakehouse.sequences import query_sequence
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.sql import query, statement
+from lakehouse.whole_files import written_whole
+from seeds_loader.contract import read_contract
+from seeds_loader.reject_messages import Reason
+from seeds_loader.row_rules import read_reject_words
+
+LATEST_OTHERWISE = ", or leave --run out, which takes the latest load"
+ROWS_BETWEEN_WORDS = 100_000
+LATEST_LOAD = """
+    select batch_id, source_file, sheet, row_count, extract_date, _loaded_at as loaded_at
+    from {{rows}}
+    {where}
+    order by load_number desc, _loaded_at desc, batch_id
+    limit 1
+"""
+# The further columns of the whole load: a map leaves blank cells out, so that no single row need
+# have them all.
+EXTRA_HEADERS = """
+    select header
+    from (
+        select posexplode(map_keys(_extra)) as (place, header)
+        from bronze.telco_customers
+        where _batch_id = :batch and _extract_date = :day
+    )
+    group by header
+    order by max(place), header
+"""
+# Of a duplicate, the row that stands in silver in its place.
+REJECTED_ROWS = """
+    select
+        rejects._row_number, {columns}, rejects._extra, rejects.reasons,
+        kept._row_number as kept_row
+    from silver.rejected_rows as rejects
+    left join silver.customers as kept
+        on
+            rejects._batch_id = kept._batch_id
+            and rejects.extract_date = kept.extract_date
+            and get(filter(rejects.reasons, each -> each.column_name = 'customerID'), 0).value
+            = kept.customer_id
+    where rejects._batch_id = :batch and rejects.extract_date = :day
+    order by rejects._row_number
+"""
+
+
+def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) -> str:
+    """Write the rejected rows of a run's load, by default of the latest load, to `path`; returns
+    what there is to say. Nothing is written where no row was rejected.
+
+    A file that is there already is left alone: somebody may have begun to correct the rows in it.
+
+    Raises:
+        Unusable: no such run or load, its rejects are not (or no more) there, or the file can't
+            be written; nothing was written.
+    """
+    hold_writable(path)
+    batch_id = run_id and summary_of(settings, run_id, LATEST_OTHERWISE)["batch_id"]
+    spark_server.ensure(settings, say)
+    with spark_server.session(settings) as spark:
+        load = _load(spark, batch_id)
+        about = f"{load.source_file}, extract of {load.extract_date}"
+        expected = _expected_rejects(spark, load)
+        if expected == 0:
+            return f"no rejects: all {load.row_count:,} rows of {about} were taken; nothing written"
+        _write_whole(spark, load, expected, path, say)
+    return f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}"
+
+
+def _load(spark: SparkSession, batch_id: str | None) -> RejectedLoad:
+    where, values = ("where batch_id = :batch", {"batch": batch_id}) if batch_id else ("", {})
+    found = query_sequence(spark, sequences.LOADS, LATEST_LOAD.format(where=where), **values)
+    if not found:
+        raise load_state.nothing_loaded(batch_id)
+    load = found[0]
+    headers = query(spark, EXTRA_HEADERS, batch=load["batch_id"], day=load["extract_date"])
+    return RejectedLoad(**load, extra=[row["header"] for row in headers])
+
+
+def _expected_rejects(spark: SparkSession, load: RejectedLoad) -> int:
+    """How many rows were rejected when the load was cleaned, exact duplicates included."""
+    counts = load_state.load_state(spark, load.batch_id).counts
+    if counts is None:
+        raise Unusable(
+            f"{load.source_file} is loaded, but its rows have not been checked yet",
+            where=f"load {load.batch_id}, extract of {load.extract_date}",
+            remedy="`churn build`, then repeat the command",
+        )
+    return counts["rejected"] + counts["exact_duplicates"]
+
+
+def _write_whole(
+    spark: SparkSession, load: RejectedLoad, expected: int, path: Path, say: Say
+) -> None:
+    contract = read_contract()
+    rejects = _said(_rejects(spark, load, contract.names), expected, say)
+    with writing(path), written_whole(path) as draft:
+        written = write_rejects_workbook(rejects, load, contract, read_reject_words(), draft)
+        if written != expected:
+            raise _gone(load, written, expected)
+
+
+def _rejects(spark: SparkSession, load: RejectedLoad, names: Sequence[str]) -> Iterator[Reject]:
+    """The rows in the order of the sheet; they come over in batches, not all at once."""
+    columns = ", ".join(f"rejects.`{name}`" for name in names)
+    sql = REJECTED_ROWS.format(columns=columns)
+    frame = statement(spark, sql, batch=load.batch_id, day=load.extract_date)
+    for row in frame.toLocalIterator():
+        yield Reject(
+            row_number=row["_row_number"],
+            cells=[row[name] for name in names],
+            extra=row["_extra"] or {},
+            reasons=[
+                Reason(each["code"], each["column_name"], each["value"]) for each in row["reasons"]
+            ],
+            kept_row=row["kept_row"],
+        )
+
+
+def _said(rejects: Iterator[Reject], total: int, say: Say) -> Iterator[Reject]:
+    for number, reject in enumerate(rejects, 1):
+        yield reject
+        if number % ROWS_BETWEEN_WORDS == 0:
+            say(f"{number:,} of {total:,} rows written")
+
+
+def _gone(load: RejectedLoad, found: int, expected: int) -> Unusable:
+    """silver.rejected_rows has the rejects of a date's latest load only."""
+    return Unusable(
+        f"Of the {expected:,} rejects of {load.source_file}, {found:,} are there: its date was "
+        "restated by another workbook",
+        where=f"silver.rejected_rows, load {load.batch_id}, extract of {load.extract_date}",
+        remedy="run that workbook again, or leave --run out, which takes the latest load",
+    )

@@ -1,0 +1,362 @@
+"""Writes the rejected rows of a load as a workbook for people.
+
+Texts stay as they were, and nothing runs. A text is written as a text whatever it begins with; one
+that begins like a formula also bears Excel's own mark for that (`quotePrefix`, the apostrophe that
+only the formula bar shows), so that it stays a text when somebody edits the cell. No apostrophe is
+put into the value itself: it would come back with the corrected row. A CSV file has no such mark,
+so whoever saves the sheet as one and opens that in Excel gets formulas again; the Summary warns of
+it, with the number of such cells, where there are any.
+
+A text that is a plain number, written as Excel itself would write it, becomes a number again: it
+can't run, aligns and sorts as one, and is read again as the same text. `-5` is a number, `+5` and
+`-5+1` are texts. What a sheet can't hold is made visible: control characters as `\\x07`, and a text
+beyond Excel's limit is cut, with a note at its end.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
+from openpyxl.utils import get_column_letter
+from openpyxl.writer.excel import ExcelWriter
+
+from seeds_loader.contract import Contract
+from seeds_loader.reject_messages import Reason, sentence
+
+# What an .xlsx sheet can hold: rows below the header, columns, UTF-16 units in a cell.
+ROWS_A_SHEET = 1_048_575
+COLUMNS_A_SHEET = 16_384
+UNITS_A_CELL = 32_767
+
+ORIGIN = ("Row", "Source file", "Sheet", "What is wrong")
+REASONS_WIDTH = 72
+NARROWEST, WIDEST = 10, 34
+# Rows that are looked at for the widths of the columns, which stand before the rows in the file.
+ROWS_MEASURED = 200
+
+# Not allowed in XML, or lost on the way: a reader of XML makes a line feed of a carriage return.
+UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
+# Excel's own escape for characters; a text that looks like one must be escaped itself.
+LIKE_AN_ESCAPE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
+# Written as Excel writes it, and not longer than Excel shows in full.
+PLAIN_NUMBER = re.compile(r"(?!-0$)(?=.{1,11}$)-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
+FORMULA_STARTS = frozenset("=+-@")
+
+LIGHT = "FFFFFFFF"
+OWN_HEADER = PatternFill("solid", fgColor="FF5B6B7F")
+SOURCE_HEADER = PatternFill("solid", fgColor="FF1F3A5F")
+FAULTY = PatternFill("solid", fgColor="FFFFD9B3")
+FAULTY_EDGE = Border(*[Side("thin", color="FFC55A11")] * 4)
+TOP = Alignment(vertical="top")
+WRAPPED = Alignment(vertical="top", wrap_text=True)
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A rejected row as it was read.
+
+    cells     texts of the contract's columns, in the contract's order; None is a blank cell
+    extra     texts of the further columns, by header
+    kept_row  the number of the row that was kept for the customer instead, of a duplicate
+    """
+
+    row_number: int
+    cells: Sequence[str | None]
+    extra: Mapping[str, str]
+    reasons: Sequence[Reason]
+    kept_row: int | None = None
+
+
+@dataclass(frozen=True)
+class RejectedLoad:
+    """The load that the rows come from; `extra` are the headers of its further columns."""
+
+    batch_id: str
+    source_file: str
+    sheet: str
+    extract_date: date
+    loaded_at: datetime
+    row_count: int
+    extra: Sequence[str] = ()
+
+
+def write_rejects_workbook(
+    rejects: Iterable[Reject],
+    load: RejectedLoad,
+    contract: Contract,
+    words: Mapping[str, str],
+    path: Path,
+    rows_a_sheet: int = ROWS_A_SHEET,
+) -> int:
+    """Write the rejects, a row each, and a summary; returns how many there were.
+
+    `words` says what a code means. The rows are taken one at a time, so that memory stays bounded;
+    what one sheet can't hold goes on to the next.
+    """
+    return _RejectsWorkbook(load, contract, words).write(rejects, path, rows_a_sheet)
+
+
+def begins_like_a_formula(text: str) -> bool:
+    """Whether a spreadsheet might take the text for a formula: it begins with = + - @, also in
+    full width, or after characters that are blank or can't be seen."""
+    for character in text:
+        if not (character.isspace() or unicodedata.category(character) in ("Cc", "Cf")):
+            return unicodedata.normalize("NFKC", character) in FORMULA_STARTS
+    return False
+
+
+def held_by_a_cell(text: str) -> str:
+    """The text as a cell can hold it: unwritable characters spelled out, cut at Excel's limit."""
+    visible = UNWRITABLE.sub(lambda found: _spelled(found.group()), text)
+    # In UTF-16 each of Excel's units has two bytes.
+    units = visible.encode("utf-16-le")
+    if len(units) > 2 * UNITS_A_CELL:
+        note = f" … [cut: the text has {len(text):,} characters]"
+        room = 2 * (UNITS_A_CELL - len(note))
+        visible = units[:room].decode("utf-16-le", errors="ignore") + note
+    return visible
+
+
+def _spelled(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+class _RejectsWorkbook:
+    """The workbook while it is written."""
+
+    def __init__(self, load: RejectedLoad, contract: Contract, words: Mapping[str, str]) -> None:
+        self._load = load
+        self._contract = contract
+        self._columns = {column.name: column for column in contract.columns}
+        self._words = words
+        room = COLUMNS_A_SHEET - len(ORIGIN) - len(contract.columns)
+        self._extra = load.extra[:room]
+        self._left_off = load.extra[room:]
+        self._rows_by_code: Counter[str] = Counter()
+        self._columns_by_code: dict[str, Counter[str]] = {}
+        self._like_formulas = 0
+        self._workbook = Workbook(write_only=True)
+        self._workbook.properties.creator = "churn"
+        self._styles: dict[tuple[bool, bool, bool], Any] = {}
+
+    def write(self, rejects: Iterable[Reject], path: Path, rows_a_sheet: int) -> int:
+        try:
+            count = self._write_rejects(rejects, rows_a_sheet)
+            self._write_summary(count)
+            with ZipFile(path, "w", ZIP_DEFLATED, allowZip64=True) as archive:
+                ExcelWriter(self._workbook, archive).save()
+        finally:
+            self._close()
+        return count
+
+    def _close(self) -> None:
+        """End the sheets' streams, which else complain on their own after a fault."""
+        for sheet in self._workbook.worksheets:
+            with suppress(OSError):
+                if not sheet.closed:
+                    sheet.close()
+
+    def _write_rejects(self, rejects: Iterable[Reject], rows_a_sheet: int) -> int:
+        rows = iter(rejects)
+        measured = list(islice(rows, ROWS_MEASURED))
+        widths = self._widths(measured)
+        count, sheet = 0, self._rejects_sheet(1, widths)
+        for reject in chain(measured, rows):
+            if count and count % rows_a_sheet == 0:
+                self._add_filter(sheet, rows_a_sheet)
+                sheet = self._rejects_sheet(count // rows_a_sheet + 1, widths)
+            sheet.append(self._row(sheet, reject))
+            self._tally(reject)
+            count += 1
+        self._add_filter(sheet, count - (len(self._workbook.worksheets) - 1) * rows_a_sheet)
+        return count
+
+    def _headers(self) -> tuple[str, ...]:
+        return (*ORIGIN, *self._contract.names, *self._extra)
+
+    def _widths(self, rejects: Sequence[Reject]) -> list[int]:
+        """Widths of the columns, for headers with the filter's button and for values."""
+        widths = [max(len(header) + 5, NARROWEST) for header in self._headers()]
+        origin = ("", self._load.source_file, self._load.sheet, "")
+        for reject in rejects:
+            texts = [*origin, *(text or "" for _, text in self._source_cells(reject))]
+            widths = [max(width, len(text) + 2) for width, text in zip(widths, texts, strict=True)]
+        widths = [min(width, WIDEST) for width in widths]
+        widths[ORIGIN.index("What is wrong")] = REASONS_WIDTH
+        return widths
+
+    def _rejects_sheet(self, number: int, widths: Sequence[int]) -> Any:
+        sheet = self._workbook.create_sheet("Rejects" if number == 1 else f"Rejects {number}")
+        # The header stays in sight, and so does the number of the row.
+        sheet.freeze_panes = "B2"
+        _set_widths(sheet, widths)
+        own = [self._header(sheet, each, OWN_HEADER) for each in ORIGIN]
+        source = self._headers()[len(ORIGIN) :]
+        sheet.append([*own, *(self._header(sheet, each, SOURCE_HEADER) for each in source)])
+        return sheet
+
+    def _header(self, sheet: Any, text: str, fill: PatternFill) -> Any:
+        cell = self._text(sheet, text)
+        cell.font, cell.fill = Font(bold=True, color=LIGHT), fill
+        return cell
+
+    def _add_filter(self, sheet: Any, rows: int) -> None:
+        sheet.auto_filter.ref = f"A1:{get_column_letter(len(self._headers()))}{rows + 1}"
+
+    def _row(self, sheet: Any, reject: Reject) -> list[Any]:
+        faulty = {reason.column for reason in reject.reasons}
+        return [
+            self._number(sheet, reject.row_number),
+            self._text(sheet, self._load.source_file),
+            self._text(sheet, self._load.sheet),
+            self._text(sheet, "\n".join(self._sentences(reject)), wrapped=True),
+            *(
+                self._source_cell(sheet, header, text, header in faulty)
+                for header, text in self._source_cells(reject)
+            ),
+        ]
+
+    def _source_cells(self, reject: Reject) -> list[tuple[str, str | None]]:
+        """Header and text of every cell of the source's row."""
+        own = zip(self._contract.names, reject.cells, strict=True)
+        return [*own, *((header, reject.extra.get(header)) for header in self._extra)]
+
+    def _sentences(self, reject: Reject) -> Iterator[str]:
+        for reason in reject.reasons:
+            yield sentence(reason, self._columns.get(reason.column), self._words)
+        if reject.kept_row is not None:
+            yield f"Row {reject.kept_row} was kept for this customer."
+
+    def _source_cell(self, sheet: Any, header: str, text: str | None, faulty: bool) -> Any:
+        if text is None and not faulty:
+            return None
+        # The contract's texts are keys: digits among them are no quantity.
+        is_key = header in self._columns and self._columns[header].type == "text"
+        if text is not None and not is_key and PLAIN_NUMBER.fullmatch(text):
+            number = float(text) if "." in text else int(text)
+            return self._number(sheet, number, faulty)
+        like_formula = text is not None and begins_like_a_formula(text)
+        self._like_formulas += like_formula
+        return self._text(sheet, text or "", faulty)
+
+    def _number(self, sheet: Any, number: float, faulty: bool = False) -> Any:
+        cell = WriteOnlyCell(sheet, number)
+        cell._style = self._style(sheet, faulty, False, False)
+        return cell
+
+    def _text(self, sheet: Any, text: str, faulty: bool = False, wrapped: bool = False) -> Any:
+        """A cell that is a text whatever stands in it; the only place where texts are written."""
+        cell = WriteOnlyCell(sheet)
+        if text:
+            # Past the setter, which makes formulas and error values of texts that look like them.
+            cell._value = LIKE_AN_ESCAPE.sub("_x005F_", held_by_a_cell(text))
+            cell.data_type = "s"
+        cell._style = self._style(sheet, faulty, begins_like_a_formula(text), wrapped)
+        return cell
+
+    def _style(self, sheet: Any, faulty: bool, quoted: bool, wrapped: bool) -> Any:
+        """Made once each: to set fill and border on every cell takes most of the time."""
+        key = (faulty, quoted, wrapped)
+        if key not in self._styles:
+            cell = WriteOnlyCell(sheet)
+            cell.alignment = WRAPPED if wrapped else TOP
+            cell.quotePrefix = quoted
+            if faulty:
+                cell.fill, cell.border = FAULTY, FAULTY_EDGE
+            self._styles[key] = cell._style
+        # A copy, since a header goes on to change its own.
+        return copy(self._styles[key])
+
+    def _tally(self, reject: Reject) -> None:
+        """Count rows, not cells: a code counts once in a row, and so does a column of it."""
+        self._rows_by_code.update({reason.code for reason in reject.reasons})
+        for code, column in {(reason.code, reason.column) for reason in reject.reasons}:
+            self._columns_by_code.setdefault(code, Counter())[column] += 1
+
+    def _write_summary(self, count: int) -> None:
+        sheet = self._workbook.create_sheet("Summary", 1)
+        _set_widths(sheet, (26, 64, 14, 44))
+        for name, value in self._facts(count):
+            sheet.append([self._bold(sheet, name), self._any(sheet, value)])
+        sheet.append([self._bold(sheet, "Marked cells"), self._text(sheet, "at fault", True)])
+        sheet.append([])
+        titles = ("Reason", "In words", "Rows", "Columns (rows)")
+        sheet.append([self._header(sheet, title, OWN_HEADER) for title in titles])
+        for code, rows in _most_first(self._rows_by_code):
+            columns = ", ".join(
+                f"{column} ({n:,})" for column, n in _most_first(self._columns_by_code[code])
+            )
+            sheet.append(
+                [
+                    self._text(sheet, code),
+                    self._text(sheet, self._words.get(code, ""), wrapped=True),
+                    self._number(sheet, rows),
+                    self._text(sheet, columns, wrapped=True),
+                ]
+            )
+        sheet.append([])
+        for note in self._notes():
+            sheet.append([self._text(sheet, note)])
+
+    def _facts(self, count: int) -> list[tuple[str, str | int]]:
+        load = self._load
+        return [
+            ("File", load.source_file),
+            ("Sheet", load.sheet),
+            ("Extract date", load.extract_date.isoformat()),
+            ("Load", load.batch_id),
+            ("Loaded at", f"{load.loaded_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"),
+            ("Rows read", load.row_count),
+            ("Rows rejected", count),
+        ]
+
+    def _notes(self) -> Iterator[str]:
+        yield "Correct the rows in the workbook that they come from, and run that one again."
+        yield "A row with several faults counts for each of them."
+        yield "Exact copies of a row are listed too; they don't count against the gate's bounds."
+        if self._like_formulas:
+            yield (
+                f"Cells that begin like a formula: {self._like_formulas:,}. They are texts here "
+                "and do nothing; don't save the sheet as CSV, where they would be formulas again."
+            )
+        if self._left_off:
+            yield (
+                f"Further columns that a sheet has no room for: {len(self._left_off):,}. They are "
+                "in silver.rejected_rows."
+            )
+
+    def _bold(self, sheet: Any, text: str) -> Any:
+        cell = self._text(sheet, text)
+        cell.font = Font(bold=True)
+        return cell
+
+    def _any(self, sheet: Any, value: str | int) -> Any:
+        if isinstance(value, str):
+            return self._text(sheet, value)
+        cell = self._number(sheet, value)
+        cell.number_format = "#,##0"
+        cell.alignment = Alignment(horizontal="left")
+        return cell
+
+
+def _most_first(counter: Counter[str]) -> list[tuple[str, int]]:
+    """Names and counts; of equal counts by name, so that the order is the same every time."""
+    return sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _set_widths(sheet: Any, widths: Sequence[int]) -> None:
+    for place, width in enumerate(widths, 1):
+        sheet.column_dimensions[get_column_letter(place)].width = width

@@ -1,0 +1,560 @@
+"""The run's report: one self-contained HTML page for the retention team and its analysts."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn.reports.curves import Evaluation
+
+if TYPE_CHECKING:
+    from churn.reports.plots import Plot
+
+SCORES = {
+    "roc_auc": ("ROC-AUC", "how surely one who leaves ranks above one who stays; 0.5 is chance"),
+    "pr_auc": ("PR-AUC", "how right the names are, over every length of the list"),
+    "accuracy": ("accuracy", "share of customers called rightly"),
+    "f1": ("F1", "balance of finding leavers and not crying wolf"),
+    "brier": ("Brier", "error of the probabilities; lower is better"),
+}
+GROUPINGS = {"contract": "Contract", "tenure": "Tenure", "payment": "Payment method"}
+WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
+DRIFTS_SHOWN = 8
+AT_RISK_SHOWN = 20
+UNKNOWN = "–"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A rule's verdict on the load. `share`: figure and threshold are shares, shown in percent."""
+
+    rule: str
+    severity: str  # error, warn
+    figure: float | None
+    threshold: float | None
+    comparison: str  # at most, at least
+    verdict: str  # passed, warned, failed, expected, not_applicable
+    description: str = ""
+    share: bool = False
+    compared_with: str = ""  # the extract date of the other extract
+    drift_of: str = ""  # the feature, for a rule on drift
+
+
+@dataclass(frozen=True)
+class RejectReason:
+    """How many rows were refused for a reason; `column` is empty for reasons of the whole row."""
+
+    code: str
+    column: str
+    count: int
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """An example: the row as Excel numbers it, its reasons in words."""
+
+    row_number: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ChurnGroup:
+    label: str
+    customers: int
+    churned: int
+
+
+@dataclass(frozen=True)
+class CustomerAtRisk:
+    customer_id: str
+    probability: float
+    decile: int
+    monthly_charges: float
+    contract: str
+    tenure: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What the report tells. `summary` is the run's summary.json; all else may be empty."""
+
+    summary: Mapping[str, Any]
+    gate_results: tuple[GateResult, ...] = ()
+    reject_reasons: tuple[RejectReason, ...] = ()
+    rejected_rows: tuple[RejectedRow, ...] = ()
+    churn_by: Mapping[str, tuple[ChurnGroup, ...]] = field(default_factory=dict)
+    evaluations: tuple[Evaluation, ...] = ()
+    top_customers: tuple[CustomerAtRisk, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()  # text, address
+
+
+@dataclass(frozen=True)
+class Tile:
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A station of the rows; `state` is held, broken or empty (nothing to compare with)."""
+
+    name: str
+    rows: str
+    note: str = ""
+    state: str = ""
+    source: str = ""  # the station whose rows it should have
+
+
+@dataclass(frozen=True)
+class ScoreColumn:
+    kind: str
+    badge: str
+    out_of_fold: Mapping[str, float]
+    holdout: Mapping[str, float]
+
+
+def write_report(data: ReportData, path: Path) -> None:
+    """Writes the page; the same data gives the same bytes."""
+    path.write_bytes(_page(data).encode("utf-8"))
+
+
+def _page(data: ReportData) -> str:
+    return page("report.html.j2", _views(data))
+
+
+def page(template: str, views: Mapping[str, Any]) -> str:
+    """A self-contained page of one of the templates beside this module."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    filters = {"count": count, "percent": percent, "decimal": decimal, "duration": duration}
+    environment.filters.update(filters)
+    return environment.get_template(template).render(views)
+
+
+def _visible(value: Any) -> Any:
+    """Names from a workbook may hold characters that reorder the text around them."""
+    if type(value) is not str:  # numbers, and markup that is finished
+        return value
+    return "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in value)
+
+
+def _views(data: ReportData) -> dict[str, Any]:
+    summary = data.summary
+    gate, model = summary.get("gate") or {}, summary.get("model") or {}
+    seconds = _numbers(summary.get("seconds"))
+    return {
+        "run_id": str(summary.get("run_id", UNKNOWN)),
+        "workbook": _workbook(summary),
+        "banner": banner(data),
+        "tiles": list(_tiles(data)),
+        "stages": stages(_numbers(summary.get("counts"))),
+        "balance": balance(_numbers(summary.get("counts"))),
+        "gate": gate,
+        "failed": [result for result in data.gate_results if result.verdict == "failed"],
+        "gate_results": _gate_results(data.gate_results),
+        "drift_plots": list(_drift_plot(data.gate_results)),
+        "gate_figure": gate_figure,
+        "reject_reasons": data.reject_reasons,
+        "rejected_rows": data.rejected_rows,
+        "churn_plots": list(_churn_plots(data.churn_by)),
+        "top_customers": data.top_customers[:AT_RISK_SHOWN],
+        "model": model,
+        "champion": _champion(model),
+        "label": model.get("label") or {},
+        "left_out": model.get("left_out") or [],
+        "watch": summary.get("watch") or {},
+        "score_columns": list(score_columns(data.evaluations, model)),
+        "score_names": SCORES,
+        "model_plots": list(model_plots(data.evaluations, model)),
+        "seconds_plots": list(_seconds_plot(seconds)),
+        "links": [(text, href if _is_safe(href) else "") for text, href in data.links],
+    }
+
+
+# --- gate ----------------------------------------------------------------------------------------
+
+
+def _gate_results(results: Sequence[GateResult]) -> list[GateResult]:
+    """The worst first. Of the many rules on drift just those that found some: the plot has all."""
+    quiet = ("passed", "not_applicable")
+    shown = [each for each in results if not (each.drift_of and each.verdict in quiet)]
+    return sorted(shown, key=lambda each: WORST_FIRST.get(each.verdict, 0))
+
+
+def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
+    """How far the features moved, the furthest first, against the threshold that refuses."""
+    moved = [each for each in results if each.drift_of and each.severity == "error"]
+    moved = [each for each in moved if each.figure is not None and each.threshold]
+    if not moved:
+        return
+    from churn.reports.plots import Bar, Plot, bars
+
+    moved.sort(key=lambda each: each.figure or 0, reverse=True)
+    refused_above = moved[0].threshold or 0.0
+    rows = [
+        Bar(each.drift_of.replace("_", " "), each.figure or 0, decimal(each.figure))
+        for each in moved[:DRIFTS_SHOWN]
+    ]
+    title = "Drift of the features"
+    caption = (
+        f"Population stability index against the extract of {moved[0].compared_with}, for the "
+        f"features that moved most of the {len(moved)} watched. Beyond the line, at "
+        f"{refused_above:g}, a workbook is refused."
+    )
+    limit = max(refused_above * 1.2, rows[0].value)
+    yield Plot(title, caption, bars("drift", title, rows, limit, refused_above))
+
+
+# --- how figures are written ---------------------------------------------------------------------
+
+
+def count(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def decimal(value: float | None, places: int = 3) -> str:
+    return UNKNOWN if value is None else f"{value:,.{places}f}"
+
+
+def percent(share: float | None, places: int = 1) -> str:
+    return UNKNOWN if share is None else f"{share * 100:.{places}f}\u00a0%"
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 59.95:
+        return f"{seconds:.1f}\u00a0s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}\u00a0min {rest:02d}\u00a0s"
+
+
+def gate_figure(value: float | None, share: bool) -> str:
+    """A rule's figure: in percent, or with as many digits as it needs."""
+    if value is None or isnan(value):
+        return "not known"
+    if share:
+        return percent(value, 1 if abs(value) >= 0.1 else 2)
+    return count(value) if value == int(value) else f"{value:,.4g}"
+
+
+def _numbers(mapping: Any) -> dict[str, float]:
+    """The numbers of a part of the summary; a part may be missing, or hold nulls."""
+    return {str(k): v for k, v in (mapping or {}).items() if isinstance(v, int | float)}
+
+
+def _is_safe(href: str) -> bool:
+    """An http address or a relative one: no other scheme gets into a link."""
+    return re.fullmatch(r"https?://\S+|[^\s:\\]+", href) is not None
+
+
+# --- head ----------------------------------------------------------------------------------------
+
+
+def _workbook(summary: Mapping[str, Any]) -> dict[str, str]:
+    """The workbook by its file name: the folder is nobody's business in a page that travels."""
+    workbook = summary.get("workbook") or {}
+    return {
+        "name": re.split(r"[/\\]", str(workbook.get("path") or UNKNOWN))[-1],
+        "sheet": str(workbook.get("sheet") or ""),
+        "sha256": str(workbook.get("sha256") or ""),
+        "extract_date": str(summary.get("extract_date") or UNKNOWN),
+        "source": str(summary.get("extract_date_source") or ""),
+    }
+
+
+def banner(data: ReportData) -> tuple[str, str, str]:
+    """State (refused, warned, passed, unknown), headline and what follows from it."""
+    gate = data.summary.get("gate") or {}
+    failed = sum(result.verdict == "failed" for result in data.gate_results)
+    if failed or gate.get("failed") or gate.get("verdict") in ("refused", "failed"):
+        headline = "Refused: this workbook did not pass the gate"
+        return (
+            "refused",
+            headline,
+            "Nothing of it was published. The published tables, the "
+            "online store, the model and the scores are as they were before this run.",
+        )
+    if data.summary.get("unchanged"):
+        return (
+            "passed",
+            "Unchanged: this workbook was already published",
+            "Nothing had to be done; the figures are those of what is published.",
+        )
+    if not gate:
+        return (
+            "unknown",
+            "No verdict: the gate did not run",
+            "The report shows what is known of the run.",
+        )
+    warned = gate.get("warned") or 0
+    if warned:
+        noun = "warning" if warned == 1 else "warnings"
+        return (
+            "warned",
+            f"Published, with {warned} {noun}",
+            "Every rule that can refuse a workbook passed; look at the warnings below.",
+        )
+    return (
+        "passed",
+        "Published: every rule of the gate passed",
+        "The tables and the online store hold this workbook's customers.",
+    )
+
+
+def _tiles(data: ReportData) -> Iterator[Tile]:
+    counts = _numbers(data.summary.get("counts"))
+    model = _numbers(data.summary.get("model"))
+    if "gold" in counts:
+        yield Tile("customers published", count(counts["gold"]))
+    elif "silver" in counts:
+        yield Tile("customers, not published", count(counts["silver"]))
+    groups = next(iter(data.churn_by.values()), ())
+    if share := _churn_share(groups):
+        churned, customers = (
+            sum(getattr(g, key) for g in groups) for key in ("churned", "customers")
+        )
+        yield Tile("customers who left", percent(share), f"{count(churned)} of {count(customers)}")
+    if "rejected" in counts:
+        duplicates = f"and {count(counts.get('exact_duplicates'))} exact duplicates"
+        yield Tile("rows rejected", count(counts["rejected"]), duplicates)
+    if "roc_auc" in model:
+        yield Tile("ROC-AUC", decimal(model["roc_auc"]), "0.5 is chance, 1 is perfect")
+    if seconds := _numbers(data.summary.get("seconds")):
+        yield Tile("run time", duration(sum(seconds.values())))
+
+
+# --- the way of the rows -------------------------------------------------------------------------
+
+
+def stages(counts: Mapping[str, float]) -> list[Stage]:
+    """The stations from bronze to the scores; each says whether it kept what came in."""
+    left_out = (
+        f"without {count(counts.get('exact_duplicates'))} exact duplicates"
+        f" and {count(counts.get('rejected'))} rejected"
+    )
+    way = [
+        ("bronze", "rows as read", "bronze", ""),
+        ("silver", left_out, "silver", ""),
+        ("gold", "published features", "gold", "silver"),
+        ("online store", "read back and compared", "online_verified", "gold"),
+        ("scores", "customers scored", "scored", "gold"),
+    ]
+    return [
+        Stage(name, count(counts.get(key)), note, _state(counts, key, source), source)
+        for name, note, key, source in way
+    ]
+
+
+def _state(counts: Mapping[str, float], key: str, before: str) -> str:
+    if key not in counts or before not in counts:
+        return ""
+    return "held" if counts[key] == counts[before] else "broken"
+
+
+def balance(counts: Mapping[str, float]) -> tuple[str, str] | None:
+    """The identity of the rows in words, and held or broken; None where a figure is missing."""
+    names = ("bronze", "silver", "exact_duplicates", "rejected")
+    if any(name not in counts for name in names):
+        return None
+    read, kept, duplicates, rejected = (counts[name] for name in names)
+    holds = read == kept + duplicates + rejected
+    text = (
+        f"{count(read)} rows read {'=' if holds else '≠'} {count(kept)} kept"
+        f" + {count(duplicates)} exact duplicates + {count(rejected)} rejected"
+    )
+    return text, "held" if holds else "broken"
+
+
+# --- plots ---------------------------------------------------------------------------------------
+
+
+def _churn_share(groups: Sequence[ChurnGroup]) -> float | None:
+    customers = sum(group.customers for group in groups)
+    return sum(group.churned for group in groups) / customers if customers else None
+
+
+def _churn_plots(churn_by: Mapping[str, Sequence[ChurnGroup]]) -> Iterator["Plot"]:
+    """One scale for all groupings, so that their bars compare."""
+    shares = {
+        (name, group.label): group.churned / group.customers if group.customers else 0.0
+        for name, groups in churn_by.items()
+        for group in groups
+    }
+    limit = max(shares.values(), default=0.0) or 1.0
+    for name, groups in churn_by.items():
+        if groups:
+            yield _churn_plot(name, groups, limit)
+
+
+def _churn_plot(name: str, groups: Sequence[ChurnGroup], limit: float) -> "Plot":
+    from churn.reports.plots import Bar, Plot, bars
+
+    title = f"{GROUPINGS.get(name, name)}: share that left"
+    overall = _churn_share(groups)
+    rows = [
+        Bar(
+            group.label,
+            group.churned / group.customers if group.customers else 0.0,
+            f"{percent(_churn_share([group]))} of {count(group.customers)}",
+        )
+        for group in groups
+    ]
+    highest = max(rows, key=lambda row: row.value)
+    caption = (
+        f"Highest: {highest.label}, {highest.note} customers. "
+        f"The upright line is the share of all customers, {percent(overall)}."
+    )
+    return Plot(title, caption, bars(f"churn-{name}", title, rows, limit, overall))
+
+
+def model_plots(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Iterator["Plot"]:
+    """The plot that belongs to each score; a curve that no model has is left out."""
+    if not evaluations:
+        return
+    chosen = _chosen(evaluations, model)
+    yield from _ranking_plots(evaluations)
+    yield from _threshold_plots(evaluations, chosen)
+    yield from _probability_plots(evaluations, chosen)
+
+
+def _having(evaluations: Sequence[Evaluation], curve: str) -> list[Evaluation]:
+    return [evaluation for evaluation in evaluations if getattr(evaluation.curves, curve)]
+
+
+def _ranking_plots(evaluations: Sequence[Evaluation]) -> Iterator["Plot"]:
+    from churn.reports import plots
+
+    if drawn := _having(evaluations, "roc"):
+        title = "ROC curve (ROC-AUC)"
+        caption = (
+            "Calling more customers finds more of those who leave and bothers more of those who "
+            "stay. The further above the grey line of chance, the better. "
+        )
+        yield plots.Plot(title, caption + _holdout(drawn, "roc_auc"), plots.roc(title, drawn))
+    if drawn := _having(evaluations, "pr"):
+        title = "Precision and recall (PR-AUC)"
+        caption = (
+            "To find that share of the leavers (across), this share of the customers named is "
+            "right (up). The grey line is what calling at random gives. "
+        )
+        svg = plots.precision_recall(title, drawn, _base_rate(drawn))
+        yield plots.Plot(title, caption + _holdout(drawn, "pr_auc"), svg)
+
+
+def _threshold_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) -> Iterator["Plot"]:
+    from churn.reports import plots
+
+    drawn = _having(evaluations, "thresholds")
+    used = f"The marker is the threshold in use, {percent(chosen.threshold, 0)}. "
+    captions = {
+        "accuracy": "The share called rightly when all above the threshold are called leavers. ",
+        "f1": "High where most leavers are found and few others are named with them. ",
+    }
+    for metric, caption in captions.items():
+        if drawn:
+            title = f"{'Accuracy' if metric == 'accuracy' else 'F1'} by threshold"
+            svg = plots.thresholds(title, drawn, metric)
+            yield plots.Plot(title, caption + used + _holdout(drawn, metric), svg)
+
+
+def _probability_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) -> Iterator["Plot"]:
+    from churn.reports import plots
+
+    if drawn := _having(evaluations, "calibration"):
+        title = "Calibration (Brier score)"
+        caption = (
+            "Of 100 customers whom the model gives 60\u00a0%, about 60 should leave: "
+            "points on the grey line. "
+        )
+        svg = plots.calibration(title, drawn)
+        yield plots.Plot(title, caption + _holdout(drawn, "brier"), svg)
+    if chosen.curves.histogram:
+        title = "Customers by probability"
+        caption = (
+            f"How many customers the {plots.readable_kind(chosen.kind)} gives each probability. "
+            "The better the model, the further apart the two colours lie."
+        )
+        yield plots.Plot(title, caption, plots.histogram(title, chosen))
+
+
+def _holdout(evaluations: Sequence[Evaluation], metric: str) -> str:
+    """The hold-out's figures in words, for under a plot that shows the folds."""
+    figures = [
+        f"{evaluation.kind.replace('_', ' ')} {evaluation.holdout[metric]:.3f}"
+        for evaluation in evaluations
+        if metric in evaluation.holdout
+    ]
+    return f"Hold-out: {', '.join(figures)}." if figures else ""
+
+
+def _base_rate(evaluations: Sequence[Evaluation]) -> float | None:
+    """The share that left, from the first histogram: every model saw the same customers."""
+    for evaluation in evaluations:
+        churned = sum(row[2] for row in evaluation.curves.histogram)
+        stayed = sum(row[3] for row in evaluation.curves.histogram)
+        if churned + stayed:
+            return churned / (churned + stayed)
+    return None
+
+
+def _seconds_plot(seconds: Mapping[str, float]) -> Iterator["Plot"]:
+    if not seconds:
+        return
+    from churn.reports.plots import Bar, Plot, bars
+
+    title = "Time by step"
+    rows = [Bar(step.replace("_", " "), value, duration(value)) for step, value in seconds.items()]
+    slowest = max(rows, key=lambda row: row.value)
+    caption = f"In the order of the run. The longest step is {slowest.label}, {slowest.note}."
+    yield Plot(title, caption, bars("seconds", title, rows, slowest.value or 1.0))
+
+
+# --- model ---------------------------------------------------------------------------------------
+
+
+def _chosen(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Evaluation:
+    """The evaluation of the run's model; the first one where the summary names none of them."""
+    kind = model.get("kind")
+    return next(
+        (evaluation for evaluation in evaluations if evaluation.kind == kind), evaluations[0]
+    )
+
+
+def _champion(model: Mapping[str, Any]) -> str:
+    """What became of the run's model, in a sentence; the summary holds a bool or the reason."""
+    champion, promotion = model.get("champion"), model.get("promotion") or {}
+    why = f" Why: {promotion['reason']}." if promotion.get("reason") else ""
+    if champion is True:
+        return f"It is the champion: the scores and the online API come from it.{why}"
+    if champion is False:
+        earlier = promotion.get("champion")
+        from_whom = f"the scores come from {earlier}" if earlier else "nobody is scored"
+        return f"It did not become the champion: {from_whom}.{why}"
+    return str(champion) if champion else ""
+
+
+def score_columns(
+    evaluations: Sequence[Evaluation], model: Mapping[str, Any], chosen: str = "this run's choice"
+) -> Iterator[ScoreColumn]:
+    """A column for every kind; without evaluations the summary's own figures."""
+    badge = "champion" if model.get("champion") is True else chosen
+    for evaluation in evaluations:
+        mark = badge if evaluation.kind == model.get("kind") else ""
+        kind = evaluation.kind.replace("_", " ")
+        yield ScoreColumn(kind, mark, evaluation.out_of_fold, evaluation.holdout)
+    if model and not evaluations:
+        kind = str(model.get("kind") or "model").replace("_", " ")
+        yield ScoreColumn(kind, badge, _numbers(model), _numbers(model.get("holdout")))

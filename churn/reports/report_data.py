@@ -1,0 +1,221 @@
+"""Gathers what the report tells: from the tables, the gate's results and the model's record."""
+
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.provenance import load_state
+from churn.reports.curves import Curves, Evaluation
+from churn.reports.report import (
+    AT_RISK_SHOWN,
+    ChurnGroup,
+    CustomerAtRisk,
+    GateResult,
+    RejectedRow,
+    RejectReason,
+    ReportData,
+    write_report,
+)
+from lakehouse.sql import query
+from lakehouse.variables import read_variables
+from seeds_loader.contract import read_contract
+from seeds_loader.reject_messages import Reason, sentence
+from seeds_loader.row_rules import read_reject_words
+from trainer.evaluate import HOLDOUT, OUT_OF_FOLD
+from trainer.record import ModelRecord
+
+EXAMPLES = 12
+# Spark's maps hold one type, so the record has these as doubles.
+COUNTS = {"count", "churned", "stayed"}
+# Figures of the gate that people read in percent.
+SHARES = {
+    *("reject_share", "churn_rate", "share_of_odd_totals"),
+    *("change_of_rows", "retained_customer_share", "new_customer_share"),
+}
+GROUPS = {
+    "contract": "contract",
+    "tenure": """case
+        when tenure < 12 then '1: under a year' when tenure < 24 then '2: 1 to 2 years'
+        when tenure < 48 then '3: 2 to 4 years' else '4: over 4 years' end""",
+    "payment": "payment_method",
+}
+
+
+def write_run_report(
+    spark: SparkSession,
+    summary: dict[str, Any],
+    record: ModelRecord | None,
+    folder: Path,
+) -> Path:
+    """Write report.html of a run; what a refused run does not have stays out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.html"
+    write_report(_gather(spark, summary, record), path)
+    return path
+
+
+def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | None) -> ReportData:
+    batch_id, extract_date = summary["batch_id"], summary["extract_date"]
+    published = "gold" in summary.get("counts", {})
+    shown = summary
+    # Of the latest published extract; the model may have learned from earlier ones.
+    scored = summary.get("scored_extract_date")
+    if record and (scored or record.extract_date.isoformat()) != extract_date:
+        # A late, older extract changes nothing online: those figures speak of the latest one.
+        later = {"online_verified", "scored"}
+        counts = {name: n for name, n in summary["counts"].items() if name not in later}
+        shown = {**summary, "counts": counts}
+    return ReportData(
+        summary=shown,
+        gate_results=_gate(spark, batch_id),
+        reject_reasons=_reject_reasons(spark, batch_id),
+        rejected_rows=_rejected_rows(spark, batch_id),
+        churn_by={name: _churn_by(spark, column, extract_date) for name, column in GROUPS.items()},
+        evaluations=evaluations(record) if record else (),
+        top_customers=_top_customers(spark, summary, record) if record and published else (),
+    )
+
+
+def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
+    rules = read_variables()["gate_rules"]
+    return tuple(
+        _gate_result(each, rules.get(each["rule"], {}))
+        for each in load_state.gate_results(spark, batch_id)
+    )
+
+
+def _gate_result(result: dict[str, Any], terms: dict[str, Any]) -> GateResult:
+    """A line of the gate's log with what its rule declares; a rule on drift declares nothing."""
+    return GateResult(
+        rule=result["rule"],
+        severity=result["severity"],
+        figure=result["figure"],
+        threshold=result["threshold"],
+        comparison="at least" if "at_least" in terms else "at most",
+        verdict=result["verdict"],
+        description=terms.get("description", ""),
+        share=terms.get("figure") in SHARES,
+        compared_with=str(result["compared_with"] or ""),
+        drift_of=result["rule"].partition("drift_of_")[2],
+    )
+
+
+def _reject_reasons(spark: SparkSession, batch_id: str) -> tuple[RejectReason, ...]:
+    rows = query(
+        spark,
+        """
+        select reason.code, reason.column_name, count(*) as rejects
+        from silver.rejected_rows lateral view explode(reasons) as reason
+        where _batch_id = :batch
+        group by all
+        order by rejects desc, reason.code, reason.column_name
+        """,
+        batch=batch_id,
+    )
+    return tuple(RejectReason(row["code"], row["column_name"], row["rejects"]) for row in rows)
+
+
+def _rejected_rows(spark: SparkSession, batch_id: str) -> tuple[RejectedRow, ...]:
+    rows = query(
+        spark,
+        """
+        select _row_number, reasons from silver.rejected_rows
+        where _batch_id = :batch order by _row_number limit :most
+        """,
+        batch=batch_id,
+        most=EXAMPLES,
+    )
+    words = read_reject_words()
+    columns = {column.name: column for column in read_contract().columns}
+    return tuple(
+        RejectedRow(
+            row["_row_number"],
+            tuple(
+                sentence(
+                    Reason(each["code"], each["column_name"], each["value"]),
+                    columns.get(each["column_name"]),
+                    words,
+                )
+                for each in row["reasons"]
+            ),
+        )
+        for row in rows
+    )
+
+
+def _churn_by(spark: SparkSession, column: str, extract_date: str) -> tuple[ChurnGroup, ...]:
+    rows = query(
+        spark,
+        f"""
+        select {column} as label, count(*) as customers, sum(churned) as churned
+        from silver.customers where extract_date = :day group by 1 order by 1
+        """,
+        day=extract_date,
+    )
+    return tuple(
+        ChurnGroup(row["label"].split(": ")[-1], row["customers"], row["churned"]) for row in rows
+    )
+
+
+def evaluations(record: ModelRecord) -> tuple[Evaluation, ...]:
+    """The figures and curves of both kinds, as the report draws them."""
+    return tuple(
+        Evaluation(
+            kind=kind,
+            out_of_fold=_figures(evaluated, OUT_OF_FOLD),
+            holdout=_figures(evaluated, HOLDOUT),
+            curves=_curves(record.curves[kind][OUT_OF_FOLD]),
+            threshold=float(record.parameters["threshold"]),
+        )
+        for kind, evaluated in record.evaluations.items()
+    )
+
+
+def _figures(evaluated: dict[str, Any], name: str) -> dict[str, float]:
+    return dict(vars(evaluated[name])) if name in evaluated else {}
+
+
+def _curves(curves: dict[str, list[dict[str, Any]]]) -> Curves:
+    def columns(name: str, *keys: str) -> tuple[Any, ...]:
+        return tuple(
+            tuple(int(point[key]) if key in COUNTS else point[key] for key in keys)
+            for point in curves.get(name, [])
+        )
+
+    return Curves(
+        roc=columns("roc", "false_positive_rate", "true_positive_rate"),
+        pr=columns("pr", "recall", "precision"),
+        calibration=columns("calibration", "predicted", "observed", "count"),
+        thresholds=columns("thresholds", "threshold", "accuracy", "f1"),
+        histogram=columns("histogram", "from", "to", "churned", "stayed"),
+    )
+
+
+def _top_customers(
+    spark: SparkSession, summary: dict[str, Any], record: ModelRecord
+) -> tuple[CustomerAtRisk, ...]:
+    """Those with the highest risk, as the champion sees it, who have not left yet."""
+    rows = query(
+        spark,
+        """
+        select customer_id, probability, decile, monthly_charges, contract, tenure, reasons
+        from gold.churn_scores as scores
+        inner join silver.customers as customers using (customer_id)
+        where
+            model_version = :version and churned = 0
+            and scores.extract_date = :day and customers.extract_date = :day
+        order by probability desc, customer_id limit :most
+        """,
+        version=summary["model"].get("promotion", {}).get("champion") or record.version,
+        day=summary.get("scored_extract_date") or record.extract_date,
+        most=AT_RISK_SHOWN,
+    )
+    return tuple(
+        CustomerAtRisk(
+            **{key: row[key] for key in ("customer_id", "probability", "decile")},
+            **{key: row[key] for key in ("monthly_charges", "contract", "tenure")},
+            reasons=tuple(reason["text"] for reason in row["reasons"]),
+        )
+        for row in rows
+    )

@@ -1,0 +1,207 @@
+"""The list that a retention team works through: who is worth approaching first, why, with what."""
+
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql.connect.dataframe import DataFrame
+from pyspark.sql.connect.session import SparkSession
+
+from churn.reports.retention_workbook import Listed, RiskList, TriedOffer, write_risk_workbook
+from churn.reports.xlsx_output import hold_writable, writing
+from feature_repo.published import Publication, latest_publication
+from lakehouse import spark_server
+from lakehouse.errors import Unusable
+from lakehouse.service import Say
+from lakehouse.settings import Settings
+from lakehouse.sql import with_values
+from lakehouse.storage import escape_glob
+from lakehouse.whole_files import written_whole
+from trainer import registry
+from trainer.explain import log_odds_column
+from trainer.offers import Campaign, Offer, read_campaign
+from trainer.record import ModelRecord
+
+# Out of fold where the model learned from this very row, which it would be recognised by; a row
+# of an extract that came later was not learned from, and its score is as good.
+AT_RISK = """
+with
+
+scored as (
+
+    select customer_id, probability, reasons from gold.churn_scores
+
+    where extract_date = :day and model_version = :version
+
+),
+
+unseen as (
+
+    select customer_id, probability from {out_of_fold}
+
+    where event_timestamp = (
+        select max(event_timestamp) from gold.customer_features where extract_date = :day
+    )
+
+),
+
+staying as (
+
+    select customer_id, contract from silver.customers
+
+    where extract_date = :day and churned = 0
+
+),
+
+valued as (
+
+    select
+        features.*,
+        coalesce(unseen.probability, scored.probability) as probability,
+        scored.reasons,
+        staying.contract,
+        {revenue} as revenue
+
+    from gold.customer_features as features
+
+    inner join scored using (customer_id)
+
+    inner join staying using (customer_id)
+
+    left join unseen using (customer_id)
+
+    where features.extract_date = :day
+
+),
+
+final as (
+
+    select *, probability * revenue - {contact} as expected_value from valued
+
+)
+
+select * from final order by expected_value desc, customer_id limit :most
+"""
+
+
+def write_list(settings: Settings, most: int, path: Path, say: Say) -> str:
+    """Write the customers who are most worth approaching to `path`; returns what there is to say.
+
+    Raises:
+        Unusable: nothing was published or scored yet, or the file can't be written.
+    """
+    hold_writable(path)
+    campaign = read_campaign()
+    spark_server.ensure(settings, say)
+    with spark_server.session(settings) as spark:
+        record, publication = _scored(settings, spark)
+        say(f"extract of {publication.extract_date}, scored by {record.version}")
+        listed = _listed(settings, spark, record, publication, campaign, most)
+    risk_list = RiskList(
+        extract_date=publication.extract_date,
+        customers=publication.customers,
+        model=record.version,
+        kind=record.kind,
+        campaign=campaign,
+        listed=listed,
+    )
+    with writing(path), written_whole(path) as draft:
+        write_risk_workbook(risk_list, draft)
+    worth = sum(each.expected_value for each in listed)
+    return f"{path}: {len(listed):,} customers, expected value {worth:,.0f}"
+
+
+def _scored(settings: Settings, spark: SparkSession) -> tuple[ModelRecord, Publication]:
+    record, publication = registry.champion(settings), latest_publication(spark)
+    scored = 0
+    if record and publication and spark.catalog.tableExists("gold.churn_scores"):
+        condition = "extract_date = :day and model_version = :version"
+        condition = with_values(condition, day=publication.extract_date, version=record.version)
+        scored = spark.table("gold.churn_scores").where(condition).count()
+    if record is None or publication is None or scored == 0:
+        raise Unusable(
+            "There are no scores of the published extract by the champion yet",
+            where="gold.churn_scores",
+            remedy="`churn run WORKBOOK`; `churn score` where only the scores are missing",
+        )
+    return record, publication
+
+
+def _listed(
+    settings: Settings,
+    spark: SparkSession,
+    record: ModelRecord,
+    publication: Publication,
+    campaign: Campaign,
+    most: int,
+) -> list[Listed]:
+    judged = f"{registry.pipeline(settings, record.version)}/{registry.OUT_OF_FOLD}"
+    if not registry.has_out_of_fold(settings, record.version):
+        raise Unusable(
+            f"The model {record.version} is from before out-of-fold probabilities were kept",
+            where=str(registry.folder(settings) / record.version),
+            remedy="`churn train` makes one that has them",
+        )
+    sql = with_values(
+        AT_RISK.replace("{revenue}", campaign.revenue).replace("{contact}", f"{campaign.contact}D"),
+        day=publication.extract_date,
+        version=record.version,
+        most=most,
+    )
+    customers = spark.sql(
+        sql, out_of_fold=spark.read.parquet(escape_glob(judged))
+    ).localCheckpoint()
+    tried = {offer.name: _tried(customers, record, offer, campaign) for offer in campaign.offers}
+    return [
+        Listed(
+            **{name: row[name] for name in ("customer_id", "probability", "contract", "tenure")},
+            **{name: row[name] for name in ("monthly_charges", "revenue", "expected_value")},
+            reasons=[reason["text"] for reason in row["reasons"]],
+            offers=[
+                TriedOffer(name, **found[row["customer_id"]])
+                for name, found in tried.items()
+                if row["customer_id"] in found
+            ],
+        )
+        for row in customers.toArrow().to_pylist()
+    ]
+
+
+def _tried(
+    customers: DataFrame, record: ModelRecord, offer: Offer, campaign: Campaign
+) -> dict[str, dict[str, Any]]:
+    """Of each customer to whom it can be made: the probability with the offer, and what it gains.
+
+    The offer moves the log-odds by what the model sees in it, from where the customer stands.
+    """
+    missing = [name for name in offer.sets if name not in record.features]
+    if missing:
+        raise Unusable(
+            f"The offer {offer.name} sets {', '.join(missing)}, which the model does not know",
+            where="trainer/offers.yml",
+            remedy=f"set features of the model: {', '.join(record.features)}",
+        )
+    odds = log_odds_column(record.form, record.derived)
+    changed = [
+        f"cast({offer.sets[name]} as double) as `{name}`" if name in offer.sets else f"`{name}`"
+        for name in record.features
+    ]
+    kept = ["customer_id", "probability", "revenue", f"{odds} as odds_now"]
+    costs = f"cast({offer.costs} as double) + {campaign.contact}D as costs"
+    with_offer = (
+        customers.where(offer.condition)
+        .selectExpr(*kept, costs, *changed)
+        .selectExpr(
+            "customer_id",
+            "probability as before",
+            "revenue",
+            "costs",
+            f"ln(probability / (1 - probability)) + {odds} - odds_now as odds",
+        )
+        .selectExpr("*", "1 / (1 + exp(-odds)) as probability")
+        .selectExpr("*", "(before - probability) * revenue - costs as gain")
+    )
+    rows = with_offer.toArrow().to_pylist()
+    return {
+        row["customer_id"]: {name: row[name] for name in ("probability", "costs", "gain")}
+        for row in rows
+    }

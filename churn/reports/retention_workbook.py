@@ -1,0 +1,239 @@
+"""Writes the list of customers at risk as a workbook: to filter, to print, to tick off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from openpyxl import Workbook
+from openpyxl.formatting.rule import ColorScaleRule, DataBarRule
+from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
+from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.worksheet import Worksheet
+
+from churn.reports.rejects_workbook import begins_like_a_formula, held_by_a_cell
+from trainer.offers import Campaign
+
+HEADER = PatternFill("solid", fgColor="FF1F3A5F")
+FACE = "Calibri"
+WHITE = Font(name=FACE, bold=True, color="FFFFFFFF")
+BOLD = Font(name=FACE, bold=True)
+HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
+MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
+# Without `left` the indent counts for nothing, and a number touches the text beside it.
+WRAPPED = Alignment(horizontal="left", vertical="top", wrap_text=True, indent=1)
+TOP = Alignment(vertical="top")
+# How many characters of a note stand in a line, and how high a line is, in points.
+NOTE_LINE, LINE_HEIGHT = 100, 15
+
+
+@dataclass(frozen=True)
+class TriedOffer:
+    """An offer tried out on a customer: the probability with it, its cost, what it gains."""
+
+    name: str
+    probability: float
+    costs: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A customer of the list; `reasons` in words, the strongest first, `tenure` in months."""
+
+    customer_id: str
+    probability: float
+    monthly_charges: float
+    revenue: float
+    expected_value: float
+    reasons: Sequence[str]
+    contract: str
+    tenure: int
+    offers: Sequence[TriedOffer]
+
+
+@dataclass(frozen=True)
+class RiskList:
+    """The list, the highest expected value first, and where it comes from."""
+
+    extract_date: date
+    customers: int
+    model: str
+    kind: str
+    campaign: Campaign
+    listed: Sequence[Listed]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the sheet: its header, width, number format, and its value of a customer."""
+
+    header: str
+    width: float
+    number_format: str | None
+    value: Any
+
+
+def write_risk_workbook(risk_list: RiskList, path: Path) -> None:
+    """Write the list and a sheet that says how to read it."""
+    workbook = Workbook()
+    sheet = workbook.active
+    assert isinstance(sheet, Worksheet)
+    sheet.title = "Customers"
+    columns = _columns(risk_list)
+    _write_rows(sheet, columns, risk_list.listed)
+    _make_readable(sheet, columns, len(risk_list.listed))
+    _make_printable(sheet, risk_list)
+    _write_notes(workbook.create_sheet("How to read"), risk_list)
+    workbook.save(path)
+
+
+def _best(customer: Listed) -> TriedOffer | None:
+    gaining = [offer for offer in customer.offers if offer.gain > 0]
+    return max(gaining, key=lambda offer: offer.gain, default=None)
+
+
+def _columns(risk_list: RiskList) -> list[Column]:
+    def of_best(name: str, otherwise: str | None = None) -> Any:
+        def value(_: int, customer: Listed) -> Any:
+            best = _best(customer)
+            return getattr(best, name) if best else otherwise
+
+        return value
+
+    def reason(place: int) -> Any:
+        return lambda _, customer: (
+            customer.reasons[place] if place < len(customer.reasons) else None
+        )
+
+    def with_offer(name: str) -> Any:
+        return lambda _, customer: next(
+            (offer.probability for offer in customer.offers if offer.name == name), None
+        )
+
+    return [
+        Column("Rank", 6, WHOLE, lambda rank, _: rank),
+        Column("Customer", 15, None, lambda _, each: each.customer_id),
+        Column("Probability of leaving", 12, SHARE, lambda _, each: each.probability),
+        Column("Monthly bill", 9, MONEY, lambda _, each: each.monthly_charges),
+        Column("Yearly revenue", 10, MONEY, lambda _, each: each.revenue),
+        Column("Expected value", 11, MONEY, lambda _, each: each.expected_value),
+        Column("Contract", 15, None, lambda _, each: each.contract),
+        Column("Months here", 8, WHOLE, lambda _, each: each.tenure),
+        *(Column(f"Reason {place + 1}", 25, None, reason(place)) for place in range(3)),
+        Column("Proposed offer", 24, None, of_best("name", "none pays")),
+        Column("Its gain", 9, MONEY, of_best("gain")),
+        *(
+            Column(f"Probability with {offer.name}", 14, SHARE, with_offer(offer.name))
+            for offer in risk_list.campaign.offers
+        ),
+        Column("Done", 7, None, lambda _, each: None),
+    ]
+
+
+def _write_rows(sheet: Worksheet, columns: Sequence[Column], listed: Sequence[Listed]) -> None:
+    for place, column in enumerate(columns, 1):
+        cell = sheet.cell(1, place, column.header)
+        cell.fill, cell.font = HEADER, WHITE
+        cell.alignment = Alignment(vertical="center", horizontal="center", wrap_text=True)
+    for rank, customer in enumerate(listed, 1):
+        for place, column in enumerate(columns, 1):
+            cell = sheet.cell(rank + 1, place)
+            set_value(cell, column.value(rank, customer))
+            cell.border = HAIR
+            cell.alignment = TOP if column.number_format else WRAPPED
+            if column.number_format:
+                cell.number_format = column.number_format
+
+
+def set_value(cell: Any, value: Any) -> None:
+    """Set a cell's value; a text stays a text, whatever it begins with."""
+    if isinstance(value, str):
+        cell.value = held_by_a_cell(value)
+        cell.data_type = "s"
+        cell.quotePrefix = begins_like_a_formula(value)
+    else:
+        cell.value = value
+
+
+def _make_readable(sheet: Worksheet, columns: Sequence[Column], rows: int) -> None:
+    sheet.freeze_panes = "C2"
+    sheet.row_dimensions[1].height = 64
+    sheet.sheet_view.zoomScale = 90
+    for place, column in enumerate(columns, 1):
+        sheet.column_dimensions[get_column_letter(place)].width = column.width
+    last = max(rows + 1, 2)
+    sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{last}"
+    headers = [column.header for column in columns]
+    for header, rule in (
+        (
+            "Probability of leaving",
+            ColorScaleRule("num", 0, "FFFFFFFF", "num", 0.5, "FFFFE3B8", "num", 1, "FFF4A08A"),
+        ),
+        ("Expected value", DataBarRule("num", 0, "max", None, "FF7FB2DE")),
+        ("Its gain", DataBarRule("num", 0, "max", None, "FF86C9A5")),
+    ):
+        letter = get_column_letter(headers.index(header) + 1)
+        sheet.conditional_formatting.add(f"{letter}2:{letter}{last}", rule)
+
+
+def _make_printable(sheet: Worksheet, risk_list: RiskList) -> None:
+    sheet.print_title_rows = "1:1"
+    sheet.page_setup.orientation = "landscape"
+    sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
+    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+    sheet.sheet_properties.pageSetUpPr.fitToPage = True
+    sheet.page_margins.left = sheet.page_margins.right = 0.4
+    sheet.oddHeader.left.text = f"Customers at risk, extract of {risk_list.extract_date}"
+    sheet.oddHeader.right.text = f"model {risk_list.model}"
+    sheet.oddFooter.center.text = "Page &P of &N"
+
+
+def _write_notes(sheet: Worksheet, risk_list: RiskList) -> None:
+    for place, (name, text) in enumerate(_notes(risk_list), 1):
+        sheet.cell(place, 1, name).font = BOLD
+        sheet.cell(place, 1).alignment = TOP
+        sheet.cell(place, 2, text).alignment = WRAPPED
+        # Nobody but Excel itself makes a row as high as its text.
+        lines = -(-max(len(text), 1) // NOTE_LINE)
+        sheet.row_dimensions[place].height = LINE_HEIGHT * lines + 3
+    sheet.column_dimensions["A"].width = 40
+    sheet.column_dimensions["B"].width = NOTE_LINE
+    sheet.page_setup.orientation = "landscape"
+    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+    sheet.sheet_properties.pageSetUpPr.fitToPage = True
+
+
+def _notes(risk_list: RiskList) -> list[tuple[str, str]]:
+    """What each number means, by its name."""
+    campaign = risk_list.campaign
+    return [
+        ("Extract", f"{risk_list.extract_date}, {risk_list.customers:,} customers"),
+        ("Model", f"{risk_list.model}, {risk_list.kind.replace('_', ' ')}"),
+        ("Listed", f"{len(risk_list.listed):,} customers who have not left, by expected value"),
+        (
+            "Probability of leaving",
+            "of a model that did not learn from this customer's row (out of fold)",
+        ),
+        ("Yearly revenue", f"the monthly bill for {campaign.months} months"),
+        (
+            "Expected value",
+            f"probability × yearly revenue − {campaign.contact:,.2f} for the contact",
+        ),
+        ("Reasons", "what raises this customer's risk most, the strongest first"),
+        (
+            "Probability with an offer",
+            "what the model would say of the customer with the offer; customers who took it up by "
+            "themselves were the model's only example, so try it out on some before all",
+        ),
+        (
+            "Its gain",
+            "the fall in probability × yearly revenue, less what the offer and the contact cost",
+        ),
+        *(
+            (f"Offer: {offer.name}", f"to {offer.whom}; costs {offer.costs_in_words}")
+            for offer in campaign.offers
+        ),
+        ("Costs and offers", "declared in trainer/offers.yml"),
+    ]

@@ -1,1 +1,0 @@
-"""Airflow on this machine, and the steps of the job as its tasks call them."""

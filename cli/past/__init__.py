@@ -1,1 +1,0 @@
-"""What was: who wrote what, what changed between two runs, a past run made again."""

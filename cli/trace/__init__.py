@@ -1,1 +1,0 @@
-"""One customer from the workbook's cell to the score, read-only."""

@@ -1,1 +1,0 @@
-"""Workbooks for people: .xlsx files, whole or not at all."""
