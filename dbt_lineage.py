@@ -13,7 +13,7 @@ from pathlib import Path
 from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
 
-from lakehouse.commits import RUN
+from lakehouse.commit_metadata import RUN
 from lakehouse.lineage import Done, read_dbt
 from lakehouse.settings import read_settings
 

@@ -16,7 +16,7 @@ from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
-from lakehouse.commits import RUN
+from lakehouse.commit_metadata import RUN
 from lakehouse.errors import ChurnError
 from lakehouse.published_files import has_superseded_files
 from lakehouse.run_lock import acquire_for_dbt, release

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.whole_files import written_whole
+from lakehouse.atomic_write import written_whole
 from seeds_loader.sample import SampleParameters, simulate
 
 SEED = 42

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from churn.reports.site_guard import Refusal, SiteGuard, answer
 from lakehouse.settings import read_settings
-from serving.gate import App, Receive, Scope, Send
+from serving.middleware import App, Receive, Scope, Send
 
 
 def guarded(app: App) -> SiteGuard:

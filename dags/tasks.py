@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from dags.parents import parents_of
+from dags.openlineage_parents import parents_of
 from lakehouse.errors import ChurnError, GateRefused, Unusable
 from lakehouse.private_home import protect
 from lakehouse.settings import Settings, read_settings

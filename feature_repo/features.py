@@ -4,8 +4,8 @@ from feast import FeatureView, Field
 from feast.types import Float64, Int32
 
 from feature_repo.data_sources import customer_features_source
-from feature_repo.declared import TTL, VIEW, Feature, read_features
 from feature_repo.entities import customer
+from feature_repo.feature_definitions import TTL, VIEW, Feature, read_features
 
 # The contract's SQL types; the gold tables hold no others.
 FEAST_TYPES = {"int": Int32, "double": Float64}

@@ -15,7 +15,7 @@ import yaml
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from feature_repo.published import Publication
+from feature_repo.publications import Publication
 from lakehouse.errors import ChurnError
 from lakehouse.sequences import VERDICTS, query_sequence
 from lakehouse.sql import literal

@@ -33,7 +33,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import StructType
 
-from feature_repo.published import nothing_published
+from feature_repo.publications import nothing_published
 from lakehouse import spark_server
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import address_of, escape_glob, path_of, storage

@@ -9,11 +9,10 @@ from pathlib import Path
 from feast import FeatureStore
 from feast.repo_config import RegistryConfig, RepoConfig
 
-from feature_repo.layout import KEY_VERSION, PROJECT_NAME
-from feature_repo.online import StreamedRedisOnlineStoreConfig
+from feature_repo.project import KEY_VERSION, PROJECT_NAME
 from lakehouse import online_store
 from lakehouse.postgresql import database
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings, read_settings
 
 REGISTRY_CACHE_SECONDS = 60
@@ -70,13 +69,14 @@ def configuration(
         offline_store=OneStateOfflineStoreConfig(
             spark_conf={"spark.remote": settings.connect_url}, settings=settings
         ),
-        online_store=StreamedRedisOnlineStoreConfig(
-            connection_string=_connection_string(address),
+        online_store={
+            "type": "feature_repo.online.store.StreamedRedisOnlineStore",
+            "connection_string": _connection_string(address),
             # A restatement keeps its event time; the store would skip it as old. Safe because
             # materialize runs under the run lock, so there is one writer.
-            skip_dedup=True,
-        ),
-        batch_engine={"type": "feature_repo.engine.StreamingEngine"},
+            "skip_dedup": True,
+        },
+        batch_engine={"type": "feature_repo.online.engine.StreamingEngine"},
         entity_key_serialization_version=KEY_VERSION,
     )
 

@@ -10,9 +10,9 @@ from itertools import pairwise
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from feature_repo.declared import read_features
+from feature_repo.feast_compat import own_sql_dialect, quietly
+from feature_repo.feature_definitions import read_features
 from feature_repo.feature_services import churn
-from feature_repo.guests import own_sql_dialect, quietly
 from feature_repo.labels import (
     OBSERVED,
     Label,
@@ -29,10 +29,10 @@ from feature_repo.labels import (
     workbook_rows,
 )
 from feature_repo.offline import pinned
-from feature_repo.published import Publication, publications, required_publication
+from feature_repo.publications import Publication, publications, required_publication
 from feature_repo.store import store
 from lakehouse.errors import ChurnError
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
 
 FEATURES, LABELS = "gold.customer_features", "gold.churn_labels"

@@ -8,7 +8,7 @@ import org.apache.hive.service.auth.PasswdAuthenticationProvider;
  * Lets a client of the Thrift endpoint in by the same secret as Spark's own check of the Connect
  * endpoint, which takes it from the same variable. Without the variable nobody gets in.
  *
- * Compiled by lakehouse.toolbox, with Spark's own compiler of generated code.
+ * Compiled by lakehouse.jars, with Spark's own compiler of generated code.
  */
 public final class ServerPassword implements PasswdAuthenticationProvider {
     private static final byte[] EXPECTED =

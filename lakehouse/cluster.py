@@ -14,9 +14,10 @@ import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
-from lakehouse.authorities import java_options
+from lakehouse.jars import SPARK_HOME
+from lakehouse.java import find_java
 from lakehouse.spark_server import module_options
-from lakehouse.toolbox import SPARK_HOME, find_java
+from lakehouse.truststore import java_options
 
 # A master and a worker only watch over others; what they do not need, executors have.
 MEMORY = ("-Xmx192m", "-XX:+UseSerialGC")

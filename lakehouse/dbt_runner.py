@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lakehouse import spark_server
-from lakehouse.commits import RUN, USER, user
+from lakehouse.commit_metadata import RUN, USER, user
 from lakehouse.errors import BrokenOff, ChurnError, named_breakdown
 from lakehouse.lineage import DbtWork, read_dbt
-from lakehouse.service import Running
+from lakehouse.process import Running
 from lakehouse.settings import Settings
 
 # SQLSTATE's class of errors that lie in the statement: its syntax, or a name that is not there.

@@ -42,7 +42,7 @@ from lakehouse.lineage_facets import (
     parent_facet,
 )
 from lakehouse.lineage_file import LineageFile
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import storage
 

@@ -5,12 +5,13 @@ import zipfile
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from lakehouse.atomic_write import write_secret
 from lakehouse.errors import Unavailable
+from lakehouse.jars import SPARK_HOME
+from lakehouse.java import find_java
 from lakehouse.postgresql import database
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.toolbox import SPARK_HOME, find_java
-from lakehouse.whole_files import write_secret
 
 PURPOSE = "postgresql"
 SCHEMA_SECONDS = 180

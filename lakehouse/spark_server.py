@@ -18,14 +18,15 @@ from pyspark.sql.connect.client.core import DefaultChannelBuilder
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.authorities import java_options
 from lakehouse.errors import ServerLost, Unavailable
+from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, password_check, spark_jars
+from lakehouse.java import find_java
 from lakehouse.metastore import PURPOSE, make_tables, write_configuration
-from lakehouse.service import IDLE_SECONDS, Running, Say, Service, answers_on
+from lakehouse.process import IDLE_SECONDS, Running, Say, Service, answers_on
 from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.spark_credentials import generate_password, read_password
 from lakehouse.storage import SCHEME, is_folder, spark_configuration, storage
-from lakehouse.toolbox import PASSWORD_CHECK, SPARK_HOME, find_java, password_check, spark_jars
+from lakehouse.truststore import java_options
 
 SCHEMAS = ("bronze", "silver", "audit", "gold")
 START_SECONDS = 180

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from lakehouse.whole_files import write_secret
+from lakehouse.atomic_write import write_secret
 
 # In an ENV_FILE the names have this before them, so that no run outside the stack takes them.
 PREFIX = "STACK_"

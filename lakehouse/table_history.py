@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pyspark.errors import PySparkException
 
-from lakehouse.commits import signed
+from lakehouse.commit_metadata import signed
 from lakehouse.sql import query_table
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 {# Who wrote a version of a table: each commit of Delta carries a text of ours, as JSON. What is not
-   dbt's signs its commits in lakehouse/commits.py; `churn history` reads both. #}
+   dbt's signs its commits in lakehouse/commit_metadata.py; `churn history` reads both. #}
 
 
 {% macro sign_commits() -%}

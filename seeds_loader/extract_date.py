@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from lakehouse.errors import Unusable
-from seeds_loader.extract import Extract
+from seeds_loader.reader.extract import Extract
 
 # Older saved dates are what programs write that don't know the time (1601, 1970, 1980).
 EARLIEST = date(2000, 1, 1)

@@ -10,14 +10,14 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse import sequences
+from lakehouse.process import Say
 from lakehouse.sequences import last_number, numbered, query_sequence
-from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, literal, statement
 from lakehouse.storage import escape_glob
-from seeds_loader.customer_ids import customer_ids, differ_by_zeros_at_most, lost_zeros
-from seeds_loader.extract import Extract
 from seeds_loader.extract_date import ExtractDate
+from seeds_loader.reader.customer_ids import customer_ids, differ_by_zeros_at_most, lost_zeros
+from seeds_loader.reader.extract import Extract
 from seeds_loader.source_format import SourceFormat
 from seeds_loader.staging import staged
 

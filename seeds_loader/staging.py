@@ -12,7 +12,7 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.copies import make_folder_of
+from lakehouse.file_copy import make_folder_of
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, storage
 

@@ -15,23 +15,23 @@ from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
-from feature_repo.declared import TTL
-from feature_repo.layout import OnlineRow, read_row
+from feature_repo.feature_definitions import TTL
+from feature_repo.online.redis_layout import OnlineRow, read_row
 from lakehouse.settings import Settings
-from serving import page, problems, shapes, what_if
-from serving.gate import Gate, broken
+from serving import docs_page, errors, schemas, what_if
+from serving.errors import Problem
 from serving.keys import Keys
-from serving.limits import Limits
 from serving.metrics import MEDIA_TYPE as METRICS_TYPE
 from serving.metrics import Metrics
+from serving.middleware import Gate, broken
 from serving.models import Model, Models
 from serving.online import AT_ONCE, Hash, OnlineStore
-from serving.problems import Problem
-from serving.shapes import MOST_CUSTOMERS
+from serving.rate_limit import Limits
+from serving.schemas import MOST_CUSTOMERS
 from serving.what_if import Value
 
 Clock = Callable[[], datetime]
-CustomerId = Annotated[shapes.CustomerId, Path(description="The customer's id in the workbook")]
+CustomerId = Annotated[schemas.CustomerId, Path(description="The customer's id in the workbook")]
 
 DESCRIPTION = """
 Who is about to leave, and why: from the features online, by the model that scored the published
@@ -52,7 +52,7 @@ class Service:
         self.contract = what_if.read_contract()
         self._clock = clock
 
-    async def score(self, customer_id: str) -> shapes.Score:
+    async def score(self, customer_id: str) -> schemas.Score:
         """One customer's risk."""
         model = self.models.required()
         row = await self._row(customer_id, model.scorer.features)
@@ -62,10 +62,10 @@ class Service:
             "model_version": model.version,
         }
 
-    async def batch(self, ids: Sequence[str]) -> shapes.BatchScores:
+    async def batch(self, ids: Sequence[str]) -> schemas.BatchScores:
         """The risk of many customers, by one model."""
         model = self.models.required()
-        answers: list[shapes.Found | shapes.NotFound] = []
+        answers: list[schemas.Found | schemas.NotFound] = []
         for start in range(0, len(ids), AT_ONCE):
             part = ids[start : start + AT_ONCE]
             stored = await self.online.customers(part)
@@ -75,7 +75,7 @@ class Service:
             await asyncio.sleep(0)
         return {"model_version": model.version, "customers": answers}
 
-    async def changed(self, customer_id: str, changes: what_if.Changes) -> shapes.WhatIf:
+    async def changed(self, customer_id: str, changes: what_if.Changes) -> schemas.WhatIf:
         """One customer's risk as it is, and with other source values."""
         model = self.models.required()
         row = await self._row(customer_id, (*model.scorer.features, *what_if.NEEDED))
@@ -89,7 +89,7 @@ class Service:
             "model_version": model.version,
         }
 
-    async def ready(self) -> shapes.Health:
+    async def ready(self) -> schemas.Health:
         """That a customer could be answered for now.
 
         Raises:
@@ -99,18 +99,18 @@ class Service:
         keys, marker = await self.online.state()
         model = self.models.required()
         if not keys:
-            raise problems.empty_store()
+            raise errors.empty_store()
         # While an extract is brought online there is no marker, and customers are answered for.
         if marker is not None:
             there = _marked(marker)
             missing = [name for name in model.scorer.features if name not in there]
             if missing:
-                raise problems.features_missing(", ".join(missing))
+                raise errors.features_missing(", ".join(missing))
         return {"status": "ok", "model_version": model.version}
 
     def _answer(
         self, model: Model, customer_id: str, row: OnlineRow | None
-    ) -> shapes.Found | shapes.NotFound:
+    ) -> schemas.Found | schemas.NotFound:
         if row is None:
             self.metrics.customer("unknown")
             return {"customer_id": customer_id, "found": False, "why": "unknown"}
@@ -129,10 +129,10 @@ class Service:
         (row,) = await self._read([await self.online.customer(customer_id)], names)
         if row is None:
             self.metrics.customer("unknown")
-            raise problems.unknown(customer_id)
+            raise errors.unknown(customer_id)
         if self._is_expired(row):
             self.metrics.customer("expired")
-            raise problems.expired(customer_id, f"{row.event_timestamp:%Y-%m-%d}", TTL.days)
+            raise errors.expired(customer_id, f"{row.event_timestamp:%Y-%m-%d}", TTL.days)
         self.metrics.customer("found")
         return row
 
@@ -141,12 +141,12 @@ class Service:
         try:
             return [read_row(names, each, as_of) for each in stored]
         except (DecodeError, TypeError) as fault:
-            raise problems.features_missing("a value is no number of Feast's") from fault
+            raise errors.features_missing("a value is no number of Feast's") from fault
 
     def _is_expired(self, row: OnlineRow) -> bool:
         return self._clock() - row.event_timestamp > TTL
 
-    def _known(self, customer_id: str, row: OnlineRow) -> shapes.Known:
+    def _known(self, customer_id: str, row: OnlineRow) -> schemas.Known:
         return {
             "customer_id": customer_id,
             "event_timestamp": f"{row.event_timestamp:%Y-%m-%dT%H:%M:%SZ}",
@@ -159,22 +159,22 @@ def _marked(marker: bytes) -> set[str]:
     try:
         return set(json.loads(marker)["features"])
     except (ValueError, KeyError, TypeError) as fault:
-        raise problems.features_missing("the marker is damaged") from fault
+        raise errors.features_missing("the marker is damaged") from fault
 
 
 def _complete(row: OnlineRow) -> Mapping[str, Value]:
     """The features; raises where one is missing: a number without it would be a wrong one."""
     missing = [name for name, value in row.features.items() if value is None]
     if missing:
-        raise problems.features_missing(", ".join(missing))
+        raise errors.features_missing(", ".join(missing))
     return cast("Mapping[str, Value]", row.features)
 
 
-def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> shapes.Risk:
+def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> schemas.Risk:
     try:
         answer = model.scorer.answer(features)
     except (ValueError, ArithmeticError) as fault:
-        raise problems.features_missing("a value is out of all bounds") from fault
+        raise errors.features_missing("a value is out of all bounds") from fault
     return {
         "probability": answer.probability,
         "decile": model.deciles.decile(answer.probability, customer_id),
@@ -244,7 +244,7 @@ def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": words[status],
-            "content": {problems.MEDIA_TYPE: {"schema": schema}},
+            "content": {errors.MEDIA_TYPE: {"schema": schema}},
         }
         for status in statuses
     }
@@ -257,7 +257,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
         "/v1/customers/{customer_id}/churn",
         summary="One customer's risk",
         response_model=None,
-        responses={200: {"model": shapes.Score}, **_faults(401, 404, 422, 429, 503)},
+        responses={200: {"model": schemas.Score}, **_faults(401, 404, 422, 429, 503)},
     )
     async def churn(customer_id: CustomerId) -> Response:
         return _json(await service.score(customer_id))
@@ -267,16 +267,16 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
         summary="The risk of many customers",
         response_model=None,
         responses={
-            200: {"model": shapes.BatchScores},
+            200: {"model": schemas.BatchScores},
             **_faults(400, 401, 408, 413, 422, 429, 503),
         },
     )
-    async def batch(request: Request, body: Annotated[shapes.Batch, Body()]) -> Response:
+    async def batch(request: Request, body: Annotated[schemas.Batch, Body()]) -> Response:
         ids = body["customer_ids"]
         # One was paid for at the gate.
         wait = service.limits.take(request.scope["churn.key"], len(ids) - 1)
         if wait:
-            raise problems.too_many(wait)
+            raise errors.too_many(wait)
         return _json(await service.batch(ids))
 
     @app.post(
@@ -284,7 +284,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
         summary="One customer's risk with another contract, price or add-ons",
         response_model=None,
         responses={
-            200: {"model": shapes.WhatIf},
+            200: {"model": schemas.WhatIf},
             **_faults(400, 401, 404, 408, 409, 413, 422, 429, 503),
         },
     )
@@ -306,7 +306,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
         "/health/live",
         summary="The process answers",
         response_model=None,
-        responses={200: {"model": shapes.Health}},
+        responses={200: {"model": schemas.Health}},
     )
     async def live() -> Response:
         model = service.models.current()
@@ -316,7 +316,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
         "/health/ready",
         summary="A customer could be answered for",
         response_model=None,
-        responses={200: {"model": shapes.Health}, **_faults(503)},
+        responses={200: {"model": schemas.Health}, **_faults(503)},
     )
     async def ready() -> Response:
         return _json(await service.ready())
@@ -338,7 +338,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(page.page(app.openapi()))
+        return HTMLResponse(docs_page.page(app.openapi()))
 
 
 def _describe_key(app: FastAPI) -> None:
@@ -353,7 +353,7 @@ def _describe_key(app: FastAPI) -> None:
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}
             }
             components["schemas"]["ProblemDetails"] = TypeAdapter(
-                problems.ProblemDetails
+                errors.ProblemDetails
             ).json_schema()
             for path, methods in schema["paths"].items():
                 for operation in methods.values() if path.startswith("/v1/") else ():

@@ -14,9 +14,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lakehouse.atomic_write import write_secret
 from lakehouse.errors import Unusable
 from lakehouse.settings import Settings
-from lakehouse.whole_files import write_secret
 
 PREFIX = "churn_"
 # Nanoseconds; a file system's clock may tick this slowly.

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.settings import Settings
-from serving import problems
+from serving import errors
 from trainer import deciles, registry
 from trainer.deciles import Deciles
+from trainer.reason_texts import Reason, read_reasons
 from trainer.scorer import Scorer
-from trainer.words import Reason, read_reasons
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ class Models:
         """The model at work.
 
         Raises:
-            serving.problems.Problem: there is none.
+            serving.errors.Problem: there is none.
         """
         model = self.current()
         if model is None:
-            raise problems.no_model()
+            raise errors.no_model()
         return model
 
     def _marks(self) -> tuple[Mark, ...]:

@@ -10,11 +10,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from feature_repo.layout import AS_OF, LEDGER, MARKER, redis_key
+from feature_repo.online.redis_layout import AS_OF, LEDGER, MARKER, redis_key
 from lakehouse import online_store
 from lakehouse.errors import ChurnError
 from lakehouse.settings import Settings
-from serving import problems
+from serving import errors
 
 # Seconds: a store that is slower than this counts as down.
 CONNECT, ANSWER = 1.0, 1.0
@@ -49,7 +49,7 @@ class OnlineStore:
         """The customer's hash; empty where there is none.
 
         Raises:
-            serving.problems.Problem: the store does not answer.
+            serving.errors.Problem: the store does not answer.
         """
         key = redis_key(customer_id)
         return await self._asked(lambda client: client.hgetall(key))
@@ -95,11 +95,11 @@ class OnlineStore:
         except FAULTS as fault:
             again = await self._connected(client)
             if again is client:
-                raise problems.store_down(_why(fault)) from fault
+                raise errors.store_down(_why(fault)) from fault
         try:
             return await ask(again)
         except FAULTS as fault:
-            raise problems.store_down(_why(fault)) from fault
+            raise errors.store_down(_why(fault)) from fault
 
     async def _connected(self, failed: Client | None) -> Client:
         """The client for where the store is now; the same one where that is the same place."""
@@ -108,9 +108,9 @@ class OnlineStore:
         try:
             address = online_store.find(self._settings)
         except ChurnError as fault:
-            raise problems.store_down(fault.what) from fault
+            raise errors.store_down(fault.what) from fault
         if address is None:
-            raise problems.store_down("the embedded server is not running")
+            raise errors.store_down("the embedded server is not running")
         if failed is not None and address == self._address:
             return failed
         self._address, self._client = address, _client(address)

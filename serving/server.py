@@ -12,11 +12,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lakehouse import online_store
 from lakehouse.errors import Unavailable
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
-from serving import problems
+from serving import errors
 from serving.app import Clock, application, now
-from serving.gate import Gate
+from serving.middleware import Gate
 
 # Bytes of a request's line and headers. The server itself would take in any number of them.
 LARGEST_HEAD = 64 * 1024
@@ -120,7 +120,7 @@ def protocol(per_client: int) -> type[BoundedProtocol]:
 
 def _too_many(limit: int) -> bytes:
     """The answer to a connection too many, before anything is read of it."""
-    response = problems.too_many_connections(limit).response()
+    response = errors.too_many_connections(limit).response()
     headers = [*response.raw_headers, (b"connection", b"close")]
     lines = [b"HTTP/1.1 429 Too Many Requests", *(b": ".join(pair) for pair in headers)]
     return b"\r\n".join([*lines, b"", bytes(response.body)])

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from lakehouse.variables import DECLARED, read_variables
-from serving.problems import Problem
+from serving.errors import Problem
 
 ADD_ONS = (
     "online_security",

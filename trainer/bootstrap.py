@@ -1,6 +1,6 @@
 """Intervals by bootstrap, from counts: no row leaves Spark.
 
-Predictions are counted by block (`trainer.folds.block`) and by step of log-odds. A replicate draws
+Predictions are counted by block (`trainer.splits.block`) and by step of log-odds. A replicate draws
 as many blocks as there are, with replacement, and computes the figures of the rows in them: rows
 that belong together are drawn together. Figures that are compared are of the same draws.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.folds import BLOCKS
+from trainer.splits import BLOCKS
 
 if TYPE_CHECKING:  # counts are numbers; who draws from them has no Spark
     from pyspark.sql.connect.dataframe import DataFrame

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lakehouse.whole_files import written_whole
+from lakehouse.atomic_write import written_whole
 
 FILE = "deciles.json"
 LOWEST, HIGHEST = 1, 10

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lakehouse.atomic_write import written_whole
 from lakehouse.settings import Settings
-from lakehouse.whole_files import written_whole
 from trainer import registry
 
 FILE = "promotion.json"

@@ -8,8 +8,8 @@ baseline + all contributions = log-odds.
 from collections.abc import Mapping, Sequence
 
 from lakehouse.sql import literal
-from trainer.forms import Form, LinearForm, Node
-from trainer.words import Reason
+from trainer.portable_model import Form, LinearForm, Node
+from trainer.reason_texts import Reason
 
 TOP = 3
 # In log-odds; what moves the probability by little more than a point is no reason to act on.

@@ -1,111 +1,36 @@
-"""Where a version's training rows came from: loads and workbooks, states of tables, the code."""
+"""What training and scoring read and write."""
 
-import subprocess
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from lakehouse.lineage import Dataset, Work, file, table
+from lakehouse.settings import Settings
+from trainer import registry
+from trainer.record import ModelRecord
 
-from pyspark.sql.connect.session import SparkSession
-
-from lakehouse.settings import PROJECT
-from lakehouse.sql import query_table
-from lakehouse.table_history import TableHistory, table_history
-
-# Delta tables that gold is built from.
-TABLES = ("bronze.telco_customers", "silver.customers")
-FEATURES = "gold.customer_features"
-PUBLICATIONS = """
-    select publications.batch_id, publications.extract_date, publications.created_timestamp,
-        publications.customers, publications.run_id, publications.published_at,
-        loads.source_file, loads.source_sha256, loads.sheet
-    from gold.publications
-    inner join bronze.loads on publications.batch_id = loads.batch_id
-    order by publications.extract_date, publications.created_timestamp
-"""
+GOLD, LABELS, PUBLICATIONS = "gold.customer_features", "gold.churn_labels", "gold.publications"
+SCORES = "gold.churn_scores"
 
 
-def lineage(spark: SparkSession, batches: Sequence[str]) -> dict[str, Any]:
-    """What a record keeps of it, as JSON types.
+def training(settings: Settings, record: ModelRecord, is_new: bool) -> Work:
+    """Features and labels to a version of the model."""
+    inputs = [table(settings, each) for each in (GOLD, LABELS, PUBLICATIONS)]
+    return Work(inputs, [model(settings, record.version)] if is_new else [])
 
-    `feature_service`; `code` {version, commit, modified}; and, for each of the loads, `loads`: what
-    it was published as (extract_date, created_timestamp, customers, run_id, published_at), by which
-    call of dbt, from which workbook, and the versions of the Delta tables that it was published
-    from. None stands for what is not known any more.
-    """
-    from feature_repo.feature_services import churn  # Feast, which takes seconds to import
 
-    published = query_table(spark, "gold.publications", PUBLICATIONS)
-    taken = [each for each in published if each["batch_id"] in batches]
-    invocations = _invocations(spark) if taken else {}
-    histories = {table: table_history(spark, table) for table in TABLES} if taken else {}
-    return {
-        "feature_service": churn.name,
-        "code": code(PROJECT),
-        "loads": [_load(each, invocations, histories) for each in taken],
+def scoring(settings: Settings, record: ModelRecord, written: bool) -> Work:
+    """Features and the champion to scores; each probability comes of all the model's features."""
+    gold = table(settings, GOLD)
+    inputs = [gold, table(settings, PUBLICATIONS), model(settings, record.version)]
+    if not written:
+        return Work(inputs)
+    place = table(settings, SCORES)
+    features = [(gold, name) for name in record.features]
+    sources = {
+        "customer_id": [(gold, "customer_id")],
+        "probability": features,
+        "reasons": features,
     }
+    return Work(inputs, [Dataset(place.namespace, place.name, place.table, sources=sources)])
 
 
-def code(project: Path) -> dict[str, Any]:
-    """The project's version; its commit, and whether files differ from it, where git knows."""
-    commit = _git(project, "rev-parse", "HEAD")
-    return {
-        "version": version("telco-churn"),
-        "commit": commit,
-        "modified": bool(_git(project, "status", "--porcelain")) if commit else None,
-    }
-
-
-def _load(
-    row: Mapping[str, Any],
-    invocations: Mapping[str, str],
-    histories: Mapping[str, TableHistory],
-) -> dict[str, Any]:
-    extract_date = row["extract_date"].isoformat()
-    return {
-        "batch_id": row["batch_id"],
-        "extract_date": extract_date,
-        "created_timestamp": _in_utc(row["created_timestamp"]),
-        "customers": row["customers"],
-        "run_id": row["run_id"],
-        "published_at": _in_utc(row["published_at"]),
-        "dbt_invocation": invocations.get(extract_date),
-        "workbook": {
-            "file": row["source_file"],
-            "sha256": row["source_sha256"],
-            "sheet": row["sheet"],
-        },
-        # One writer at a time makes that the state that was read.
-        "table_versions": {
-            table: history.at(row["published_at"], row["run_id"])
-            for table, history in histories.items()
-        },
-    }
-
-
-def _in_utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat()
-
-
-def _invocations(spark: SparkSession) -> dict[str, str]:
-    """Extract date to the call of dbt that published it: the name of the partition's folder."""
-    found = {}
-    for file in spark.table(FEATURES).inputFiles():
-        place = file.partition("/extract_date=")[2].split("/")
-        if len(place) == 3:  # else written before publishes had folders of their own
-            found[place[0]] = place[1]
-    return found
-
-
-def _git(project: Path, *arguments: str) -> str | None:
-    """What git answers; None where there is no git, or no checkout."""
-    if not (project / ".git").exists():
-        return None
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(project), *arguments], capture_output=True, text=True, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+def model(settings: Settings, version: str) -> Dataset:
+    """A version of the model: its folder, record and pipeline."""
+    return file(registry.folder(settings) / version)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from trainer import record as records
+from trainer.reason_texts import read_reasons
 from trainer.registry import RECORD
 from trainer.scorer import Scorer
-from trainer.words import read_reasons
 
 
 class ChurnModel:

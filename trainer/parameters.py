@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from lakehouse.errors import ChurnError, Unusable
-from trainer.kinds import KINDS
+from trainer.model_types import KINDS
 
 DECLARED = Path(__file__).with_name("parameters.yml")
 
@@ -25,7 +25,7 @@ class ChampionRule:
 
 @dataclass(frozen=True)
 class LeakRule:
-    """From where on a feature by itself is a leak; see `trainer.leaks`."""
+    """From where on a feature by itself is a leak; see `trainer.leakage`."""
 
     roc_auc: float
     purest: float

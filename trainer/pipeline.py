@@ -9,7 +9,7 @@ from pyspark.ml.feature import SQLTransformer, VectorAssembler
 from pyspark.sql.connect.session import SparkSession
 from pyspark.util import inheritable_thread_target
 
-from trainer.kinds import KINDS
+from trainer.model_types import KINDS
 from trainer.parameters import Parameters
 
 INPUTS = "inputs"

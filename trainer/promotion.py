@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.connect.dataframe import DataFrame
 
 from feature_repo.labels import OBSERVED
-from lakehouse import commits
+from lakehouse import commit_metadata
 from lakehouse.errors import Unusable
 from lakehouse.settings import Settings
 from lakehouse.sql import literal
@@ -28,7 +28,7 @@ from trainer.explain import log_odds_column
 from trainer.parameters import Parameters, PromotionRule
 from trainer.pipeline import LABEL
 from trainer.record import ModelRecord
-from trainer.rows import TrainingRows
+from trainer.training_data import TrainingRows
 
 if TYPE_CHECKING:
     from feature_repo.training import TrainingSet
@@ -163,7 +163,7 @@ def by_hand(settings: Settings, version: str, reason: str) -> Decision:
     """
     hold_promotable(settings, version, reason)
     before = decisions.read(registry.folder(settings) / version)
-    user, time = commits.user() or "unknown", decisions.now()
+    user, time = commit_metadata.user() or "unknown", decisions.now()
     decision = Decision(
         version,
         registry.champion_version(settings),

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
-from trainer.evaluate import HOLDOUT, OUT_OF_FOLD, Curves, Metrics
-from trainer.forms import Form, from_json, to_json
+from trainer.metrics import HOLDOUT, OUT_OF_FOLD, Curves, Metrics
+from trainer.portable_model import Form, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class ModelRecord:
     identifies the training set, `label` says what `churned` means in it (the fields of
     `feature_repo.labels.Label`), `form` is the model in numbers, `held_out_form` that of the same
     recipe which has not seen the hold-out: what two models are compared by. `batches` are the loads
-    that it learned from, `lineage` where those came from (`trainer.lineage`; empty in records of
-    before), `seconds` goes by step, `created` is in UTC.
+    that it learned from, `lineage` where those came from (`trainer.training_provenance`; empty in
+    records of before), `seconds` goes by step, `created` is in UTC.
     """
 
     version: str

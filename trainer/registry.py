@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from lakehouse import commits
+from lakehouse import commit_metadata
+from lakehouse.atomic_write import written_whole
 from lakehouse.errors import ChurnError, Unusable
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder, storage
-from lakehouse.whole_files import written_whole
 from trainer import record as records
 from trainer.parameters import Parameters
 from trainer.record import ModelRecord
@@ -151,7 +151,9 @@ def promote(settings: Settings, version: str, how: str = "train", reason: str = 
 
 
 def _change(version: str, how: str, reason: str) -> Change:
-    return Change(version, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", commits.user(), how, reason)
+    return Change(
+        version, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", commit_metadata.user(), how, reason
+    )
 
 
 def required_champion(settings: Settings) -> ModelRecord:

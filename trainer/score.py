@@ -9,9 +9,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from feature_repo.published import Publication, required_publication
+from feature_repo.publications import Publication, required_publication
 from lakehouse.errors import Unusable
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import literal, query, with_values
 from lakehouse.storage import escape_glob
@@ -19,8 +19,8 @@ from trainer import deciles, registry
 from trainer.deciles import Deciles, Last
 from trainer.explain import reasons_column
 from trainer.pipeline import each
+from trainer.reason_texts import read_reasons, reasons_for
 from trainer.record import ModelRecord
-from trainer.words import read_reasons, reasons_for
 
 TABLE = "gold.churn_scores"
 CREATE = f"""

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.explain import SMALLEST, TOP
-from trainer.forms import Form, LinearForm, Node, TreesForm, with_derived
+from trainer.portable_model import Form, LinearForm, Node, TreesForm, with_derived
+from trainer.reason_texts import Reason, reasons_for
 from trainer.record import ModelRecord
-from trainer.words import Reason, reasons_for
 
 Features = Mapping[str, int | float]
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
-from trainer import decisions, evaluate, leaks, pipeline, promotion, registry
-from trainer.champion import Choice, choose
-from trainer.crossvalidate import fits, predict
+from trainer import decisions, leakage, metrics, pipeline, promotion, registry
+from trainer.cross_validation import fits, predict
 from trainer.decisions import Decision
-from trainer.evaluate import Curves, Metrics
-from trainer.fitted import read_form
-from trainer.forms import Form
-from trainer.lineage import lineage
+from trainer.extract_model import read_form
+from trainer.metrics import Curves, Metrics
+from trainer.model_selection import Choice, choose
 from trainer.parameters import Parameters, check_features, read_parameters
+from trainer.portable_model import Form
 from trainer.record import ModelRecord
-from trainer.rows import TrainingRows, prepare
+from trainer.training_data import TrainingRows, prepare
+from trainer.training_provenance import lineage
 
 if TYPE_CHECKING:
     from feature_repo.labels import LeftOut
@@ -173,8 +173,8 @@ def _train_version(  # long: names all that a model is made of
 
 
 def _refuse_leaks(rows: TrainingRows, training: "TrainingSet", parameters: Parameters) -> None:
-    alone = leaks.alone(rows.frame, rows.count, training.features, parameters.leaks.fewest)
-    leaks.refuse(leaks.leaks(alone, parameters.leaks), parameters.leaks)
+    alone = leakage.alone(rows.frame, rows.count, training.features, parameters.leaks.fewest)
+    leakage.refuse(leakage.leaks(alone, parameters.leaks), parameters.leaks)
 
 
 def _judge(
@@ -185,9 +185,9 @@ def _judge(
         predictions = predict(rows.frame, fits(parameters), say).localCheckpoint()
     say("measuring both kinds")
     with _timed(seconds, "measure"):
-        steps = evaluate.steps(predictions).localCheckpoint()
-        evaluations = evaluate.metrics(steps, parameters.threshold)
-        curves = evaluate.curves(steps)
+        steps = metrics.steps(predictions).localCheckpoint()
+        evaluations = metrics.metrics(steps, parameters.threshold)
+        curves = metrics.curves(steps)
     return predictions, evaluations, curves
 
 

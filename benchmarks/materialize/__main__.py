@@ -21,7 +21,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from benchmarks.common import churn
 from lakehouse import online_store, spark_server
-from lakehouse.service import free_port
+from lakehouse.process import free_port
 from lakehouse.settings import Settings, read_settings
 
 DATES = ["2030-01-01", "2030-02-01"]

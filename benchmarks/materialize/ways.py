@@ -14,17 +14,17 @@ from feast.infra.offline_stores.dask import DaskOfflineStoreConfig
 from feast.infra.online_stores.redis import RedisOnlineStoreConfig
 from feast.repo_config import MaterializationConfig, RegistryConfig, RepoConfig
 
-from feature_repo.declared import read_features
 from feature_repo.entities import customer
+from feature_repo.feature_definitions import read_features
 from feature_repo.features import TTL, customer_features
-from feature_repo.layout import KEY_VERSION, PROJECT_NAME
-from feature_repo.materialize import materialize
 from feature_repo.offline import OneStateOfflineStore, PublishedExtract
-from feature_repo.published import required_publication
+from feature_repo.online.materialize import materialize
+from feature_repo.online.redis_protocol import Wire
+from feature_repo.online.stream import streaming
+from feature_repo.online.verify import verify
+from feature_repo.project import KEY_VERSION, PROJECT_NAME
+from feature_repo.publications import required_publication
 from feature_repo.store import _connection_string, store
-from feature_repo.stream import streaming
-from feature_repo.verify import verify
-from feature_repo.wire import Wire
 from lakehouse import online_store, spark_server
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import path_of

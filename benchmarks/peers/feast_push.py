@@ -12,7 +12,7 @@ from feast import Entity, FeatureStore, FeatureView, Field, FileSource, ValueTyp
 from feast.repo_config import RepoConfig
 from feast.types import Float64, Int32
 
-from feature_repo.declared import read_features
+from feature_repo.feature_definitions import read_features
 
 TYPES = {"double": Float64, "int": Int32}
 

@@ -38,7 +38,8 @@ from benchmarks.peers.declared import (
     silver_conditions,
 )
 from benchmarks.peers.gate import Counted, Judged, judgements
-from lakehouse.toolbox import find_java, spark_jars
+from lakehouse.jars import spark_jars
+from lakehouse.java import find_java
 
 KEY = ["customer_id", "extract_date"]
 TABLES = ("silver", "features", "labels")

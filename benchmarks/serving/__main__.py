@@ -17,10 +17,10 @@ import time
 from itertools import islice
 
 from benchmarks.serving.load import Measured, get, load, post
-from feature_repo.layout import PROJECT_NAME
+from feature_repo.project import PROJECT_NAME
 from lakehouse import online_store
 from lakehouse.errors import ChurnError
-from lakehouse.service import answers_on
+from lakehouse.process import answers_on
 from lakehouse.settings import PROJECT, Settings, read_settings
 from serving import keys
 

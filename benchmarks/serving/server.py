@@ -11,7 +11,7 @@ from fastapi import Body, FastAPI, Request
 from starlette.responses import Response
 
 from lakehouse.settings import read_settings
-from serving import shapes
+from serving import schemas
 from serving.app import CustomerId, Service, application
 from serving.online import AT_ONCE, Hash
 from serving.server import run
@@ -32,7 +32,7 @@ def _add_floor(app: FastAPI, service: Service) -> None:
         return _bytes([await service.online.customer(customer_id)])
 
     @app.post("/v1/floor:batch", response_model=None)
-    async def floor_batch(request: Request, body: Annotated[shapes.Batch, Body()]) -> Response:
+    async def floor_batch(request: Request, body: Annotated[schemas.Batch, Body()]) -> Response:
         ids = body["customer_ids"]
         service.limits.take(request.scope["churn.key"], len(ids) - 1)
         found: list[Hash] = []

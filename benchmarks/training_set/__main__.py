@@ -22,7 +22,7 @@ from pyspark.sql.connect.session import SparkSession
 from benchmarks.common import churn
 from feature_repo.training import FEATURES, LABELS, training_set
 from lakehouse import spark_server
-from lakehouse.service import free_port
+from lakehouse.process import free_port
 from lakehouse.settings import Settings, read_settings
 from lakehouse.sql import query
 

@@ -238,7 +238,7 @@ def features() -> None:
 @command
 def apply(settings: Settings) -> None:
     """Register entity, view and service."""
-    from feature_repo.materialize import apply as apply_declarations
+    from feature_repo.online.materialize import apply as apply_declarations
 
     apply_declarations(settings, _say)
     click.echo("applied")
@@ -269,7 +269,7 @@ def feast_ui(settings: Settings) -> None:
 @command
 def verify(settings: Settings, as_json: bool) -> None:
     """Read every customer back and compare every value with gold."""
-    from feature_repo.verify import verify as verify_online
+    from feature_repo.online.verify import verify as verify_online
     from lakehouse import spark_server
 
     spark_server.ensure(settings, _say)

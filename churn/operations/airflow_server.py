@@ -16,11 +16,11 @@ from typing import Any, NoReturn
 import psutil
 
 from churn.operations.airflow_lineage import lineage_environment
+from lakehouse.atomic_write import write_secret, written_whole
 from lakehouse.errors import ChurnError, Unavailable, Unusable
 from lakehouse.postgresql import database
-from lakehouse.service import Say, Service, answers_on
+from lakehouse.process import Say, Service, answers_on
 from lakehouse.settings import LOOPBACK, Settings
-from lakehouse.whole_files import write_secret, written_whole
 
 USER = "admin"
 START_SECONDS = 180

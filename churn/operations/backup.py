@@ -28,10 +28,10 @@ from churn.operations.backup_format import (
 )
 from churn.operations.backup_signature import signed
 from churn.pipeline.whole_run import lake
-from lakehouse import catalogue
-from lakehouse.copies import FileCopy, copy_file, set_time, side_by_side
+from lakehouse import metastore_snapshot
 from lakehouse.error_translation import FULL
 from lakehouse.errors import Unusable, disk_full
+from lakehouse.file_copy import FileCopy, copy_file, set_time, side_by_side
 from lakehouse.progress import Step, Steps, in_words
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, is_folder, storage
@@ -95,10 +95,10 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
 
 def _tables(
     spark: SparkSession, lake: Storage, step: Step
-) -> tuple[catalogue.Catalogue, dict[str, int]]:
+) -> tuple[metastore_snapshot.Catalogue, dict[str, int]]:
     """What the metastore knows, and how many rows each table has."""
-    known = catalogue.read(spark, lake)
-    rows = catalogue.row_counts(spark, known.with_rows)
+    known = metastore_snapshot.read(spark, lake)
+    rows = metastore_snapshot.row_counts(spark, known.with_rows)
     for table in known.elsewhere:
         step.say(f"warning: {table} does not lie in the lake and is left out")
     step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows"
@@ -172,12 +172,12 @@ def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[Fi
 def _seal(
     settings: Settings,
     place: Storage,
-    known: catalogue.Catalogue,
+    known: metastore_snapshot.Catalogue,
     files: list[FileCopy],
     seal: Seal,
 ) -> Seal:
     """Write what is no copy of a file; what makes it a backup comes last, signed."""
-    from feature_repo.registered import registered
+    from feature_repo.registry_snapshot import registered
 
     beside = {METASTORE: as_json(known), REGISTRY: registered(settings), FILES: as_json(files)}
     for name, content in beside.items():

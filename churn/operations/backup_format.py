@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lakehouse.catalogue import Catalogue
-from lakehouse.copies import FileCopy
+from lakehouse.file_copy import FileCopy
+from lakehouse.metastore_snapshot import Catalogue
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, is_folder, storage
 from trainer import registry

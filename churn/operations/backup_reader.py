@@ -36,9 +36,9 @@ from churn.operations.backup_format import (
     backups_below,
 )
 from churn.operations.backup_signature import signature_of
-from lakehouse.catalogue import DELTA, VIEW, Catalogue, Column, Table
-from lakehouse.copies import CHUNK, Advance, FileCopy, side_by_side
 from lakehouse.errors import Unusable
+from lakehouse.file_copy import CHUNK, Advance, FileCopy, side_by_side
+from lakehouse.metastore_snapshot import DELTA, VIEW, Catalogue, Column, Table
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, is_folder, storage
 

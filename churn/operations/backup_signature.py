@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from churn.operations.backup_format import Seal, Signature
+from lakehouse.atomic_write import generate_secret
 from lakehouse.settings import Settings
-from lakehouse.whole_files import generate_secret
 
 
 def key_file(settings: Settings) -> Path:

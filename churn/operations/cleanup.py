@@ -13,7 +13,7 @@ from churn.operations import airflow_server as airflow
 from churn.pipeline.mlflow_sync import follow_registry
 from churn.pipeline.whole_run import lake
 from lakehouse import online_store, spark_server
-from lakehouse.catalogue import delta_tables
+from lakehouse.metastore_snapshot import delta_tables
 from lakehouse.progress import Step, Steps, in_words
 from lakehouse.settings import Settings
 from lakehouse.sql import query_table

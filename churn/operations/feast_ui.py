@@ -14,7 +14,7 @@ from starlette.routing import Mount
 
 from churn.reports.site_guard import SiteGuard, say_login, serve, site_password
 from feature_repo.store import store
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
 
 REGISTRY = "/api/v1"

@@ -10,7 +10,7 @@ from typing import Any
 
 from churn.reports.site_guard import SiteGuard, say_login, serve, site_password
 from lakehouse.postgresql import database
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.storage import is_folder
 
@@ -47,7 +47,7 @@ def mlflow_password(settings: Settings) -> str:
 
 def _application(settings: Settings) -> Any:
     """MLflow's WSGI application; it reads its configuration from the environment, at import."""
-    from trainer import tracking  # first: it tells MLflow to report to nobody
+    from trainer import mlflow_sync  # first: it tells MLflow to report to nobody
 
     # Compose hands on what is not set as an empty text; the store's client takes it for a path.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -58,7 +58,7 @@ def _application(settings: Settings) -> Any:
     places, root = _places(settings)
     os.environ |= places
     if settings.mlflow_database_url is None:
-        tracking.open_store(settings)
+        mlflow_sync.open_store(settings)
     from flask import request
     from mlflow.server import app
 
@@ -87,12 +87,12 @@ def _places(settings: Settings) -> tuple[dict[str, str], str]:
     """
     from mlflow.server import constants
 
-    from trainer import tracking
+    from trainer import mlflow_sync
 
-    files = tracking.artifacts(settings)
+    files = mlflow_sync.artifacts(settings)
     if settings.mlflow_database_url is None:
         told = {
-            constants.BACKEND_STORE_URI_ENV_VAR: tracking.address(settings),
+            constants.BACKEND_STORE_URI_ENV_VAR: mlflow_sync.address(settings),
             constants.ARTIFACT_ROOT_ENV_VAR: files,
         }
         return told, files

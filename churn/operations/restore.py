@@ -29,15 +29,15 @@ from churn.operations.backup_reader import check_contents, read_backup
 from churn.operations.backup_signature import key_file
 from churn.pipeline.mlflow_sync import follow_registry
 from churn.pipeline.whole_run import lake, prove_online
-from lakehouse import catalogue
-from lakehouse.copies import FileCopy, copy_file, is_there, set_time, side_by_side
+from lakehouse import metastore_snapshot
+from lakehouse.atomic_write import written_whole
 from lakehouse.dbt_runner import make_views
 from lakehouse.errors import ChurnError, Unusable
+from lakehouse.file_copy import FileCopy, copy_file, is_there, set_time, side_by_side
 from lakehouse.progress import Step, Steps, in_words
 from lakehouse.run_lock import restoring_file, run_lock
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, storage
-from lakehouse.whole_files import written_whole
 from trainer import registry
 
 STEPS = 9
@@ -150,9 +150,9 @@ def _files_there(settings: Settings) -> Iterator[str]:
 
 def _known_there(settings: Settings, spark: SparkSession) -> list[str]:
     """What the metastore knows already, of this lake or another."""
-    schemas = catalogue.schemas_elsewhere(spark, storage(settings, settings.lake_uri))
+    schemas = metastore_snapshot.schemas_elsewhere(spark, storage(settings, settings.lake_uri))
     return [
-        *(f"metastore: {name}" for name in catalogue.known_tables(spark)),
+        *(f"metastore: {name}" for name in metastore_snapshot.known_tables(spark)),
         *(f"metastore: schema {name}, which lies in another lake" for name in schemas),
     ]
 
@@ -173,11 +173,11 @@ def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: St
         copied = _copy_back(settings, backup, step)
         step.outcome = f"{copied:,} files, {in_words(backup.seal.bytes)}"
     with steps.step("tables") as step:
-        catalogue.make(spark, backup.catalogue, settings.lake_uri)
+        metastore_snapshot.make(spark, backup.catalogue, settings.lake_uri)
         left_out = [
             each.name
             for each in backup.catalogue.tables
-            if each.provider not in (*catalogue.MADE, catalogue.VIEW)
+            if each.provider not in (*metastore_snapshot.MADE, metastore_snapshot.VIEW)
         ]
         for name in left_out:
             step.say(f"warning: {name} is to be made by hand: its format has options of its own")
@@ -230,7 +230,9 @@ def _part(file: FileCopy, targets: dict[str, Storage]) -> str:
 
 def _make_views(settings: Settings, backup: Backup, steps: Steps) -> None:
     """Make the project's views, by its own declarations; those of others are named."""
-    known = {each.name for each in backup.catalogue.tables if each.provider == catalogue.VIEW}
+    known = {
+        each.name for each in backup.catalogue.tables if each.provider == metastore_snapshot.VIEW
+    }
     with steps.step("views") as step:
         try:
             made = make_views(settings) if known else []
@@ -249,7 +251,7 @@ def _hold_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str])
     expected_rows = {
         table: rows for table, rows in backup.seal.rows.items() if table not in left_out
     }
-    rows = catalogue.row_counts(spark, list(expected_rows))
+    rows = metastore_snapshot.row_counts(spark, list(expected_rows))
     for table, expected in expected_rows.items():
         if rows[table] != expected:
             raise ChurnError(
@@ -261,9 +263,9 @@ def _hold_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str])
 
 def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Steps) -> int | None:
     """Feature store and online store, from gold; None where nothing was published."""
-    from feature_repo.materialize import apply, materialize
-    from feature_repo.published import latest_publication
-    from feature_repo.registered import differences, registered
+    from feature_repo.online.materialize import apply, materialize
+    from feature_repo.publications import latest_publication
+    from feature_repo.registry_snapshot import differences, registered
 
     with steps.step("apply") as step:
         apply(settings, step.say)

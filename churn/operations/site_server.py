@@ -26,7 +26,7 @@ from churn.reports.site_guard import SiteGuard, say_login, serve, site_password
 from churn.reports.trace_page import Asked, form_page, trace_page
 from lakehouse.error_translation import explanation
 from lakehouse.errors import ChurnError, Unavailable, Unusable
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import LOOPBACK, Settings
 
 TRACE = "/trace"

@@ -5,8 +5,8 @@ from typing import Any
 from churn.operations import airflow_server as airflow
 from churn.provenance.run_history import last_summary
 from lakehouse import online_store, spark_server
+from lakehouse.process import Running, Service, answers_on
 from lakehouse.run_lock import current_holder
-from lakehouse.service import Running, Service, answers_on
 from lakehouse.settings import LOOPBACK, Settings
 from trainer import decisions, registry
 

@@ -19,12 +19,12 @@ from churn.pipeline.whole_run import Request, Run, lake
 from churn.provenance import load_state
 from lakehouse import spark_server
 from lakehouse.errors import GateRefused, Unusable
+from lakehouse.process import Say
 from lakehouse.progress import Steps
 from lakehouse.run_lock import run_lock
-from lakehouse.service import Say
 from lakehouse.settings import Settings
-from seeds_loader import landing
-from seeds_loader.landing import Arrival
+from seeds_loader import landing_zone
+from seeds_loader.landing_zone import Arrival
 
 Summary = dict[str, Any]
 
@@ -40,8 +40,8 @@ def ready(settings: Settings, say: Say) -> None:
 
 def waiting(settings: Settings) -> list[Arrival]:
     """The arrivals that nobody has taken, oldest first."""
-    landing.receive(settings)
-    return landing.untaken(settings)
+    landing_zone.receive(settings)
+    return landing_zone.untaken(settings)
 
 
 def workbook_for(
@@ -54,13 +54,13 @@ def workbook_for(
     the same.
     """
     if given:
-        landing.take_file(settings, Path(given), run_id)
+        landing_zone.take_file(settings, Path(given), run_id)
         return Path(given)
     is_of_sample = settings.home / "runs" / run_id / "of_sample"
     if not is_of_sample.exists():
-        while arrival is None and landing.receive(settings):
+        while arrival is None and landing_zone.receive(settings):
             time.sleep(1)
-        taken = landing.take(settings, run_id, arrival)
+        taken = landing_zone.take(settings, run_id, arrival)
         if taken is not None:
             return taken.path
         if arrival is not None or not by_hand:
@@ -105,7 +105,7 @@ def feast_apply(settings: Settings, summary: Summary) -> Summary:
         spark,
         step,
     ):
-        from feature_repo.materialize import apply
+        from feature_repo.online.materialize import apply
 
         _published(Run(settings, steps, dict(summary)), spark)
         apply(settings, step.say)
@@ -118,8 +118,8 @@ def feast_materialize(settings: Settings, summary: Summary) -> Summary:
     with whole_run.writing(
         settings, "churn features materialize", "materialize", steps, summary["run_id"]
     ) as each:
-        from feature_repo.datasets import materializing
-        from feature_repo.materialize import materialize
+        from feature_repo.lineage import materializing
+        from feature_repo.online.materialize import materialize
 
         spark, step = each
         online = materialize(settings, spark, step.say, advance=step.advance)
@@ -147,7 +147,7 @@ def feast_verify(settings: Settings, summary: Summary) -> Summary:
 
 def train_model(settings: Settings, summary: Summary) -> Summary:
     """A model of what is published, trained where it was not yet; its figures are printed."""
-    from trainer.datasets import training as reads_and_writes
+    from trainer.lineage import training as reads_and_writes
     from trainer.train import train
 
     steps = Steps(2)

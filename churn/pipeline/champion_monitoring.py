@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from feature_repo.published import nothing_published
+from feature_repo.publications import nothing_published
 from lakehouse import spark_server
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
-from trainer.watch import read_rules, watch
+from trainer.monitoring import read_rules, watch
 
 
 def seen(settings: Settings, say: Say) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from churn.pipeline import single_steps
 from churn.pipeline.mlflow_sync import follow_registry
 from churn.reports.front_page import EVALUATION
 from churn.reports.report import count, decimal, page, percent
+from lakehouse.atomic_write import written_whole
 from lakehouse.progress import Steps
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
-from lakehouse.whole_files import written_whole
 from trainer import registry
-from trainer.assessment import FIGURES
+from trainer.full_evaluation import FIGURES
 
 NAMES = {
     "roc_auc": ("ROC-AUC", "how often a leaver is ranked above a stayer; .5 is chance"),

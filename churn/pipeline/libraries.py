@@ -13,7 +13,7 @@ import warnings
 
 SLOW = [
     "dbt.cli.main",
-    "feature_repo.verify",
+    "feature_repo.online.verify",
     "trainer.train",
     "matplotlib.figure",
     "lakehouse.lineage_dbt",

@@ -8,7 +8,7 @@ from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:  # MLflow takes seconds to import: only where it is used
-    from trainer.tracking import Store
+    from trainer.mlflow_sync import Store
 
 
 def opening(settings: Settings) -> "Future[Store]":
@@ -43,12 +43,12 @@ def follow(settings: Settings, steps: Steps, opened: "Future[Store] | None" = No
     with steps.step("mlflow") as step:
         store = opened.result() if opened is not None else _open(settings)
         from churn.reports.model_page import model_page
-        from trainer import tracking
+        from trainer import mlflow_sync
 
-        step.outcome = tracking.follow(settings, store, model_page, step.say).in_words()
+        step.outcome = mlflow_sync.follow(settings, store, model_page, step.say).in_words()
 
 
 def _open(settings: Settings) -> "Store":
-    from trainer import tracking
+    from trainer import mlflow_sync
 
-    return tracking.open_store(settings)
+    return mlflow_sync.open_store(settings)

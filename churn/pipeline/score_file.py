@@ -23,19 +23,18 @@ from churn.reports.scores_workbook import (
 )
 from churn.reports.xlsx_output import hold_writable, writing
 from lakehouse import spark_server
+from lakehouse.atomic_write import written_whole
 from lakehouse.dbt_runner import compiled_models
+from lakehouse.process import Say
 from lakehouse.progress import Steps
-from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import with_values
 from lakehouse.storage import escape_glob
-from lakehouse.whole_files import written_whole
 from seeds_loader.contract import Contract, read_contract
-from seeds_loader.extract import Extract
-from seeds_loader.reject_messages import Reason, sentence
-from seeds_loader.row_rules import read_reject_words
+from seeds_loader.reader.extract import Extract
+from seeds_loader.reader.sandbox import read_workbook
+from seeds_loader.reject_messages import Reason, read_reject_words, sentence
 from seeds_loader.source_format import UNSTATED, SourceFormat
-from seeds_loader.workbook import read_workbook
 from trainer import deciles, registry
 from trainer.pipeline import each
 from trainer.record import ModelRecord

@@ -14,7 +14,7 @@ import click
 
 from lakehouse import spark_server
 from lakehouse.errors import ServerLost
-from lakehouse.service import Running
+from lakehouse.process import Running
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 5.0

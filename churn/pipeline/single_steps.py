@@ -11,7 +11,7 @@ from lakehouse.errors import GateRefused
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows
-from seeds_loader import datasets
+from seeds_loader import lineage
 from seeds_loader.load import Load, load
 
 # dbt's test that is red where the gate refused a load.
@@ -20,7 +20,7 @@ GATE_TEST = "assert_pending_loads_passed"
 Evaluated: TypeAlias = "tuple[ModelRecord, dict[str, Any]]"
 
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
-    from feature_repo.materialize import Online, Write
+    from feature_repo.online.materialize import Online, Write
     from trainer.record import ModelRecord
     from trainer.score import Scores
     from trainer.train import Training
@@ -35,7 +35,7 @@ def ingest(settings: Settings, request: whole_run.Request, steps: Steps) -> Load
         steps.step("ingest") as step,
     ):
         loaded = load(settings, spark, extract, extract_date, step.say)
-        step.works.append(datasets.loading(settings, extract, loaded))
+        step.works.append(lineage.loading(settings, extract, loaded))
         return loaded
 
 
@@ -77,8 +77,8 @@ def _refusal(refused: list[Rows], failures: Sequence[str]) -> GateRefused:
 
 def materialize_only(settings: Settings, steps: Steps, whole: bool) -> "Online":
     """The latest published extract online, by itself; the `whole` of it, whatever is there."""
-    from feature_repo.datasets import materializing
-    from feature_repo.materialize import apply, materialize
+    from feature_repo.lineage import materializing
+    from feature_repo.online.materialize import apply, materialize
 
     with whole_run.writing(
         settings, "churn features materialize", "features materialize", steps
@@ -96,7 +96,7 @@ def materialize_only(settings: Settings, steps: Steps, whole: bool) -> "Online":
 
 def train_only(settings: Settings, steps: Steps) -> "Training":
     """The model, by itself."""
-    from trainer.datasets import training as reads_and_writes
+    from trainer.lineage import training as reads_and_writes
     from trainer.train import train
 
     opened = opening(settings)
@@ -114,24 +114,28 @@ def evaluate_only(settings: Settings, steps: Steps, again: bool) -> Evaluated:
     Raises:
         lakehouse.errors.Unusable: no model was trained yet.
     """
-    from trainer import assessment, registry
-    from trainer.offers import read_campaign
+    from trainer import full_evaluation, registry
     from trainer.parameters import read_parameters, recipe
+    from trainer.retention_campaign import read_campaign
 
     record = registry.required_champion(settings)
     parameters = recipe(record.parameters, read_parameters())
-    protocol, campaign = assessment.read_protocol(), read_campaign()
-    there = assessment.read(settings, record.version)
-    if there and not again and there["stamp"] == assessment.stamp(parameters, protocol, campaign):
+    protocol, campaign = full_evaluation.read_protocol(), read_campaign()
+    there = full_evaluation.read(settings, record.version)
+    if (
+        there
+        and not again
+        and there["stamp"] == full_evaluation.stamp(parameters, protocol, campaign)
+    ):
         return record, there
     from feature_repo.training import training_set
 
     with whole_run.writing(settings, "churn evaluate", "evaluate", steps) as (spark, step):
         training = training_set(settings, spark, step.say)
-        evaluation = assessment.assess(
+        evaluation = full_evaluation.assess(
             record, training, parameters, protocol, campaign, step.say, step.advance
         )
-        assessment.write(settings, record.version, evaluation)
+        full_evaluation.write(settings, record.version, evaluation)
         step.outcome = f"ROC-AUC {evaluation['cross_validated']['roc_auc']['mean']:.4f}"
     return record, evaluation
 
@@ -165,7 +169,7 @@ def promote(settings: Settings, version: str, reason: str, steps: Steps) -> str:
 
 def _with_champion(settings: Settings, name: str, steps: Steps, change: Callable[[], str]) -> str:
     """Change the champion, score the latest extract with it, and tell MLflow; returns it."""
-    from trainer.datasets import scoring as reads_and_writes
+    from trainer.lineage import scoring as reads_and_writes
     from trainer.score import score
 
     with whole_run.lake(settings, f"churn {name}", steps) as spark:
@@ -181,7 +185,7 @@ def _with_champion(settings: Settings, name: str, steps: Steps, change: Callable
 
 def score_only(settings: Settings, steps: Steps) -> "Scores":
     """Batch scores, by themselves."""
-    from trainer.datasets import scoring as reads_and_writes
+    from trainer.lineage import scoring as reads_and_writes
     from trainer.score import score
 
     with whole_run.writing(settings, "churn score", "score", steps) as (spark, step):

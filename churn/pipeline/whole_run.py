@@ -16,7 +16,8 @@ from churn.pipeline.lineage import told
 from churn.pipeline.mlflow_sync import follow_registry, opening
 from churn.pipeline.server_watchdog import watched
 from churn.provenance import load_state
-from lakehouse import commits, spark_server
+from lakehouse import commit_metadata, spark_server
+from lakehouse.atomic_write import written_whole
 from lakehouse.dbt_runner import Outcome, dbt_build
 from lakehouse.error_translation import explained
 from lakehouse.errors import ChurnError, GateRefused, Unusable
@@ -27,13 +28,12 @@ from lakehouse.sequences import last_numbers
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows
 from lakehouse.variables import read_variables
-from lakehouse.whole_files import written_whole
-from seeds_loader import datasets as loader_datasets
+from seeds_loader import lineage as loader_datasets
 from seeds_loader.extract_date import ExtractDate, choose_extract_date
 from seeds_loader.load import Load, load
+from seeds_loader.reader.sandbox import Extract, read_workbook
 from seeds_loader.sample import SampleParameters, write_samples
 from seeds_loader.source_format import UNSTATED, SourceFormat
-from seeds_loader.workbook import Extract, read_workbook
 
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
     from trainer.record import ModelRecord
@@ -140,7 +140,7 @@ def lake(
         with steps.step("server") as step:
             running = spark_server.ensure(settings, step.say)
         with watched(settings, running), spark_server.session(settings) as spark:
-            commits.sign(spark, run_id)
+            commit_metadata.sign(spark, run_id)
             try:
                 yield spark
             except GateRefused:
@@ -363,8 +363,8 @@ def expected_change(broken: Rows) -> str:
 def _online(job: Run, spark: SparkSession) -> bool:
     """Feature store: declarations, online values, proof. True where values were written."""
     with job.steps.step("apply") as step:
-        from feature_repo.datasets import materializing
-        from feature_repo.materialize import apply, materialize
+        from feature_repo.lineage import materializing
+        from feature_repo.online.materialize import apply, materialize
 
         apply(job.settings, step.say)
     with job.steps.step("materialize") as step:
@@ -388,8 +388,8 @@ def prove_online(
     Raises:
         ChurnError: the online store differs from gold.
     """
-    from feature_repo.materialize import materialize
-    from feature_repo.verify import verify
+    from feature_repo.online.materialize import materialize
+    from feature_repo.online.verify import verify
 
     verification = verify(settings, spark, step.say, step.advance)
     rewritten = bool(verification.differences) and repair
@@ -409,12 +409,12 @@ def prove_online(
 
 def _model(job: Run, spark: SparkSession) -> bool:
     """Champion model and batch scores; True where one of them is new."""
-    from trainer import datasets
+    from trainer import lineage
     from trainer.train import train
 
     with job.steps.step("train") as step:
         training = train(job.settings, spark, step.say)
-        step.works.append(datasets.training(job.settings, training.record, training.is_new))
+        step.works.append(lineage.training(job.settings, training.record, training.is_new))
         job.record = training.record
         job.summary["model"] = training.summary()
         step.outcome = training.in_words()
@@ -430,7 +430,7 @@ def score_published(job: Run, spark: SparkSession, step: Step) -> "Scores | None
     Raises:
         lakehouse.errors.Unusable: it can't score, and nobody is asked to decide.
     """
-    from trainer import datasets
+    from trainer import lineage
     from trainer.score import score
 
     job.summary["counts"]["scored"] = 0
@@ -442,7 +442,7 @@ def score_published(job: Run, spark: SparkSession, step: Step) -> "Scores | None
         step.say(f"warning: nobody was scored. {fault}")
         step.outcome = "nobody"
         return None
-    step.works.append(datasets.scoring(job.settings, scores.record, scores.written))
+    step.works.append(lineage.scoring(job.settings, scores.record, scores.written))
     job.summary["counts"]["scored"] = scores.customers
     job.summary["scored_extract_date"] = scores.extract_date.isoformat()
     step.outcome = f"{scores.customers:,} customers"
@@ -451,7 +451,7 @@ def score_published(job: Run, spark: SparkSession, step: Step) -> "Scores | None
 
 def look_after(job: Run, spark: SparkSession) -> None:
     """What the latest extract says of the champion, into the summary; alerts are said."""
-    from trainer.watch import read_rules, watch
+    from trainer.monitoring import read_rules, watch
 
     with job.steps.step("watch") as step:
         seen = watch(job.settings, spark, read_rules())

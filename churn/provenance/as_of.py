@@ -18,8 +18,8 @@ from churn.provenance import trace_sql
 from churn.provenance.compiled_sql import COMPOSED, FEATURES, LABELS, compose, replace_relations
 from churn.provenance.run_history import ended, summary_of
 from lakehouse.dbt_runner import compiled_models
+from lakehouse.process import Say
 from lakehouse.sequences import PUBLICATIONS, VERDICTS, numbered, query_sequence
-from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query, with_values
 from lakehouse.table_history import TableHistory, table_history, unless_gone

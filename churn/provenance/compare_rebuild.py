@@ -12,7 +12,7 @@ from churn.provenance import load_state
 from churn.provenance.extract_rows import Kind, rows_of
 from lakehouse.settings import Settings
 from lakehouse.sql import literal, query_table
-from seeds_loader.kept import KeptLoad
+from seeds_loader.bronze_reader import KeptLoad
 from trainer import registry
 
 if TYPE_CHECKING:

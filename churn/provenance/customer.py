@@ -7,7 +7,7 @@ from typing import Any
 from churn.provenance.run_history import MAKES_A_RUN
 from lakehouse import spark_server
 from lakehouse.errors import Unusable
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query_table
 from trainer.registry import champion_version
@@ -62,7 +62,7 @@ def online_customers(
     in it. None where nothing was ever published."""
     from feast.errors import FeatureServiceNotFoundException
 
-    from feature_repo.declared import read_features
+    from feature_repo.feature_definitions import read_features
     from feature_repo.feature_services import churn
     from feature_repo.store import store
 

@@ -9,7 +9,7 @@ from churn.provenance import load_state
 from churn.provenance.extract_rows import rows_of
 from churn.provenance.run_history import summary_of
 from lakehouse import spark_server
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 
@@ -84,7 +84,7 @@ def diff(settings: Settings, first: str, second: str, say: Say) -> dict[str, Any
     Raises:
         Unusable: there is no such run.
     """
-    from feature_repo.declared import read_features
+    from feature_repo.feature_definitions import read_features
 
     summaries = [summary_of(settings, each) for each in (first, second)]
     features = [feature.name for feature in read_features()]
@@ -178,7 +178,7 @@ def _comparison(before: str, after: str, names: Sequence[str]) -> str:
 
 def _drift(spark: SparkSession, batches: Sequence[str]) -> dict[str, float]:
     """Feature to its stability index, the worst first, of the features that the gate watches."""
-    from trainer.watch import profiles, stability_index
+    from trainer.monitoring import profiles, stability_index
 
     of_load = profiles(spark, batches)
     before, after = (of_load.get(each, {}) for each in batches)

@@ -9,12 +9,12 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance.run_history import MAKES_A_RUN
 from lakehouse import sequences, spark_server
-from lakehouse.catalogue import known_tables
-from lakehouse.commits import signed
+from lakehouse.commit_metadata import signed
 from lakehouse.errors import Unusable
+from lakehouse.metastore_snapshot import known_tables
+from lakehouse.process import Say
 from lakehouse.published_files import TABLES as PUBLISHED
 from lakehouse.sequences import query_sequence
-from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query
 from trainer import registry

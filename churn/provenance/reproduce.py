@@ -15,7 +15,7 @@ from lakehouse.errors import Unusable
 from lakehouse.progress import Steps
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
-from seeds_loader.kept import KeptLoad, extract_of, kept_loads
+from seeds_loader.bronze_reader import KeptLoad, extract_of, kept_loads
 from seeds_loader.load import load
 
 STEPS = 4

@@ -13,7 +13,7 @@ import psutil
 from dotenv import dotenv_values
 
 from lakehouse.errors import ChurnError
-from lakehouse.service import Say, free_port
+from lakehouse.process import Say, free_port
 from lakehouse.settings import Settings, read_settings
 
 FOLDER = "scratch"

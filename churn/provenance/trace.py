@@ -12,19 +12,20 @@ from churn.provenance.as_of import FROM_BRONZE, Moment, moment_of
 from churn.provenance.customer import Online, online_customers
 from churn.provenance.trace_queries import BRONZE, SCORES, SILVER, Found, read_hops
 from churn.provenance.trace_rules import changes, standardised, why_rejected
-from feature_repo.declared import VIEW, read_features
-from feature_repo.layout import PROJECT_NAME, redis_key
+from feature_repo.feature_definitions import VIEW, read_features
+from feature_repo.online.redis_layout import redis_key
+from feature_repo.project import PROJECT_NAME
 from lakehouse import spark_server
 from lakehouse.errors import Unusable
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import path_of, storage
 from seeds_loader.contract import Contract, read_contract
-from seeds_loader.row_rules import read_reject_words
+from seeds_loader.reject_messages import read_reject_words
 from trainer import registry
+from trainer.reason_texts import read_reasons
 from trainer.record import ModelRecord
 from trainer.scorer import Scorer, probability
-from trainer.words import read_reasons
 
 Lineage = dict[str, Any]
 Hop = dict[str, Any]

@@ -10,8 +10,8 @@ from churn.provenance import trace_sql
 from churn.provenance.as_of import Moment, Past
 from churn.provenance.load_state import nothing_loaded
 from lakehouse.errors import Unusable
+from lakehouse.process import Say
 from lakehouse.sequences import LOADS, PUBLICATIONS, VERDICTS, query_sequence
-from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query, query_table
 from lakehouse.table_history import TableHistory, table_history

@@ -10,15 +10,14 @@ from churn.provenance.run_history import summary_of
 from churn.reports.rejects_workbook import Reject, RejectedLoad, write_rejects_workbook
 from churn.reports.xlsx_output import hold_writable, writing
 from lakehouse import sequences, spark_server
+from lakehouse.atomic_write import written_whole
 from lakehouse.errors import Unusable
+from lakehouse.process import Say
 from lakehouse.sequences import query_sequence
-from lakehouse.service import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import query, statement
-from lakehouse.whole_files import written_whole
 from seeds_loader.contract import read_contract
-from seeds_loader.reject_messages import Reason
-from seeds_loader.row_rules import read_reject_words
+from seeds_loader.reject_messages import Reason, read_reject_words
 
 LATEST_OTHERWISE = ", or leave --run out, which takes the latest load"
 ROWS_BETWEEN_WORDS = 100_000

@@ -20,9 +20,8 @@ from churn.reports.report import (
 from lakehouse.sql import query
 from lakehouse.variables import read_variables
 from seeds_loader.contract import read_contract
-from seeds_loader.reject_messages import Reason, sentence
-from seeds_loader.row_rules import read_reject_words
-from trainer.evaluate import HOLDOUT, OUT_OF_FOLD
+from seeds_loader.reject_messages import Reason, read_reject_words, sentence
+from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
 EXAMPLES = 12

@@ -8,18 +8,18 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.reports.retention_workbook import Listed, RiskList, TriedOffer, write_risk_workbook
 from churn.reports.xlsx_output import hold_writable, writing
-from feature_repo.published import Publication, latest_publication
+from feature_repo.publications import Publication, latest_publication
 from lakehouse import spark_server
+from lakehouse.atomic_write import written_whole
 from lakehouse.errors import Unusable
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import with_values
 from lakehouse.storage import escape_glob
-from lakehouse.whole_files import written_whole
 from trainer import registry
 from trainer.explain import log_odds_column
-from trainer.offers import Campaign, Offer, read_campaign
 from trainer.record import ModelRecord
+from trainer.retention_campaign import Campaign, Offer, read_campaign
 
 # Out of fold where the model learned from this very row, which it would be recognised by; a row
 # of an extract that came later was not learned from, and its score is as good.
@@ -177,7 +177,7 @@ def _tried(
     if missing:
         raise Unusable(
             f"The offer {offer.name} sets {', '.join(missing)}, which the model does not know",
-            where="trainer/offers.yml",
+            where="trainer/retention_campaign.yml",
             remedy=f"set features of the model: {', '.join(record.features)}",
         )
     odds = log_odds_column(record.form, record.derived)

@@ -13,7 +13,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from churn.reports.rejects_workbook import begins_like_a_formula, held_by_a_cell
-from trainer.offers import Campaign
+from trainer.retention_campaign import Campaign
 
 HEADER = PatternFill("solid", fgColor="FF1F3A5F")
 FACE = "Calibri"
@@ -235,5 +235,5 @@ def _notes(risk_list: RiskList) -> list[tuple[str, str]]:
             (f"Offer: {offer.name}", f"to {offer.whom}; costs {offer.costs_in_words}")
             for offer in campaign.offers
         ),
-        ("Costs and offers", "declared in trainer/offers.yml"),
+        ("Costs and offers", "declared in trainer/retention_campaign.yml"),
     ]

@@ -16,10 +16,10 @@ from churn.reports.front_page import (
     report_of,
 )
 from lakehouse import spark_server
+from lakehouse.atomic_write import written_whole
 from lakehouse.dbt_runner import dbt_command
-from lakehouse.service import Say
+from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.whole_files import written_whole
 
 # What dbt writes into the head of its page, and what this project's page has there.
 BRANDING = {

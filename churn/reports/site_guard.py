@@ -13,10 +13,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lakehouse.service import Say, check_port_free
+from lakehouse.atomic_write import generate_secret
+from lakehouse.process import Say, check_port_free
 from lakehouse.settings import LOOPBACK, Settings
-from lakehouse.whole_files import generate_secret
-from serving.gate import App, Message, Receive, Scope, Send
+from serving.middleware import App, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from pandas.util import hash_array
 
 from seeds_loader.contract import Column, read_contract
 from seeds_loader.sample import shares as s
-from seeds_loader.sample.dirt import Dirt, add_dirt
+from seeds_loader.sample.data_faults import Dirt, add_dirt
 from seeds_loader.sample.parameters import SampleParameters
 from seeds_loader.sample.population import (
     churn_probabilities,

@@ -10,9 +10,9 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from openpyxl import Workbook
 from openpyxl.writer.excel import ExcelWriter
 
+from lakehouse.atomic_write import written_whole
 from lakehouse.errors import Unusable
-from lakehouse.whole_files import written_whole
-from seeds_loader.sample.dirt import extra_rows
+from seeds_loader.sample.data_faults import extra_rows
 from seeds_loader.sample.months import Month, simulate
 from seeds_loader.sample.parameters import SampleParameters
 

@@ -11,12 +11,12 @@ import pytest
 from drawn_tables import HEADER, Drawn, Place, Table, draw
 
 from lakehouse.errors import Unusable
-from seeds_loader.extract import read_extract
-from seeds_loader.header import column_letter
+from seeds_loader.reader.extract import read_extract
+from seeds_loader.reader.header import column_letter
 
 SLICE = range(0, 150)
 ALL = range(0, 2_000)
-# What is not told apart from a fraction with fewer decimals (seeds_loader/excel.py).
+# What is not told apart from a fraction with fewer decimals (seeds_loader/reader/excel_reader.py).
 TOLERATED = 5e-10
 
 

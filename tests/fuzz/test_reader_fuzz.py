@@ -15,7 +15,7 @@ from mutations import mutation
 from worker import write
 
 from lakehouse.errors import Unusable
-from seeds_loader.workbook import read_workbook
+from seeds_loader.reader.sandbox import read_workbook
 
 WORKER = Path(__file__).with_name("worker.py")
 SLICE = range(0, 100)

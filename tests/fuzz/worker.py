@@ -20,10 +20,10 @@ from mutations import Mutation, mutation, seeds
 from readings import Cells, cells_of, same
 
 from lakehouse.errors import Unusable
-from seeds_loader.container import kind_of
 from seeds_loader.contract import read_contract
-from seeds_loader.extract import EXTRA, ROW_NUMBER, Extract, read_extract
-from seeds_loader.workbook import MEMORY_BYTES
+from seeds_loader.reader.extract import EXTRA, ROW_NUMBER, Extract, read_extract
+from seeds_loader.reader.file_format import kind_of
+from seeds_loader.reader.sandbox import MEMORY_BYTES
 
 Row = dict[str, str | None]
 

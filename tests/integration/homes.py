@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lakehouse import spark_server
-from lakehouse.service import answers_on
+from lakehouse.process import answers_on
 from lakehouse.settings import PROJECT, Settings, read_settings
 from lakehouse.spark_credentials import read_password
 from lakehouse.sql import query

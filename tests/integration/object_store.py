@@ -14,7 +14,7 @@ from homes import quiet_port
 from pyarrow import fs
 from tls import Identity
 
-from lakehouse.service import answers_on
+from lakehouse.process import answers_on
 from lakehouse.settings import LOOPBACK
 
 WEED = Path(sys.executable).with_name("weed")

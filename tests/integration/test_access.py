@@ -19,11 +19,12 @@ from homes import BIN, Home, Homes, Walked, called
 
 from feature_repo import store as configured_store
 from lakehouse import online_store, spark_server
+from lakehouse.jars import SPARK_HOME
+from lakehouse.java import find_java
 from lakehouse.private_home import OTHERS
-from lakehouse.service import Running
+from lakehouse.process import Running
 from lakehouse.settings import PROJECT
 from lakehouse.spark_credentials import USER, password_file, read_password
-from lakehouse.toolbox import SPARK_HOME, find_java
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 SECONDS = 120

@@ -10,14 +10,14 @@ import pytest
 from homes import Homes, Walked
 from openpyxl import load_workbook
 
-from feature_repo.declared import read_features
+from feature_repo.feature_definitions import read_features
 from lakehouse import spark_server
 from lakehouse.sql import query
 from lakehouse.storage import escape_glob
 from trainer import registry
-from trainer.forms import log_odds, with_derived
-from trainer.offers import read_campaign
 from trainer.pipeline import each
+from trainer.portable_model import log_odds, with_derived
+from trainer.retention_campaign import read_campaign
 from trainer.score import scored
 from trainer.scorer import probability
 

@@ -38,8 +38,8 @@ from homes import BIN, Home, Homes, quiet_port
 from lake_reader import Extract, Lake, Loads
 from monthly import WITHOUT_TESTS, cut_off
 
-from feature_repo.layout import redis_key
-from feature_repo.verify import verify
+from feature_repo.online.redis_layout import redis_key
+from feature_repo.online.verify import verify
 from lakehouse import online_store, spark_server
 from lakehouse.run_lock import lock_file
 from lakehouse.settings import PROJECT
@@ -466,7 +466,7 @@ def test_a_starter_that_dies_leaves_one_server(homes: Homes) -> None:
     """The keeper goes on alone, and who comes next waits for its server; or there is none yet."""
     home = homes.new("starter")
     starter = subprocess.Popen([BIN / "churn", "up"], env=home.environ, stderr=subprocess.PIPE)
-    while not processes("lakehouse.keeper", cwd=home.path / "spark"):
+    while not processes("lakehouse.supervisor", cwd=home.path / "spark"):
         time.sleep(0.005)
     starter.kill()
     starter.wait()

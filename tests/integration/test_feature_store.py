@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from homes import Walked
 
-from feature_repo.layout import redis_key
+from feature_repo.online.redis_layout import redis_key
 from lakehouse import online_store
 
 SOMEBODY = "7590-VHVEG"

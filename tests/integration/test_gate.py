@@ -261,7 +261,7 @@ def what_stands(home: Home) -> tuple[Any, ...]:
 
 def test_the_extract_date_of_the_sample_is_its_saved_date(samples: list[Path]) -> None:
     from seeds_loader.extract_date import choose_extract_date
-    from seeds_loader.workbook import read_workbook
+    from seeds_loader.reader.sandbox import read_workbook
 
     chosen = choose_extract_date(None, read_workbook(samples[1]))
     assert (chosen.date, chosen.source) == (date(2025, 2, 1), "workbook")

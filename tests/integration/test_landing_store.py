@@ -11,8 +11,8 @@ from object_store import ObjectStore, object_store
 
 from lakehouse.errors import Unavailable
 from lakehouse.settings import Settings, read_settings
-from seeds_loader import landing
-from seeds_loader.landing import receive, take, untaken
+from seeds_loader import landing_zone
+from seeds_loader.landing_zone import receive, take, untaken
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def settings(store: ObjectStore, tmp_path: Path) -> Settings:
 def test_workbooks_of_a_prefix_are_taken_and_fetched(
     store: ObjectStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landing, "SETTLES", timedelta(seconds=5))
+    monkeypatch.setattr(landing_zone, "SETTLES", timedelta(seconds=5))
     files = store.files()
     files.create_dir("arrivals")
     for name in ("monthly/one.xlsx", "monthly/two.csv", "monthly/notes.txt", "other/three.csv"):

@@ -29,11 +29,11 @@ from churn.pipeline import airflow_steps
 from churn.pipeline.mlflow_sync import follow_registry, opening
 from churn.reports.model_page import model_page
 from dags.tasks import in_airflows_terms
+from lakehouse.atomic_write import written_whole
 from lakehouse.errors import ChurnError, Unavailable
 from lakehouse.progress import Steps
 from lakehouse.settings import PROJECT, Settings
-from lakehouse.whole_files import written_whole
-from trainer import decisions, registry, tracking
+from trainer import decisions, mlflow_sync, registry
 from trainer.decisions import Decision
 from trainer.record import ModelRecord
 
@@ -54,13 +54,13 @@ def record(walked: Walked) -> ModelRecord:
 
 @pytest.fixture(scope="module")
 def client(walked: Walked) -> MlflowClient:
-    address = tracking.address(walked.home.settings)
+    address = mlflow_sync.address(walked.home.settings)
     return MlflowClient(address, address)
 
 
 @pytest.fixture(scope="module")
 def registered(client: MlflowClient, record: ModelRecord) -> ModelVersion:
-    (found,) = client.search_model_versions(f"tag.`{tracking.VERSION}` = '{record.version}'")
+    (found,) = client.search_model_versions(f"tag.`{mlflow_sync.VERSION}` = '{record.version}'")
     return found
 
 
@@ -71,7 +71,7 @@ def logged(client: MlflowClient, registered: ModelVersion) -> Run:
 
 def test_the_champion_is_the_registrys(client: MlflowClient, record: ModelRecord) -> None:
     champion = client.get_model_version_by_alias("churn", "champion")
-    assert champion.tags[tracking.VERSION] == record.version
+    assert champion.tags[mlflow_sync.VERSION] == record.version
 
 
 def test_metrics_and_parameters_are_those_of_the_record(
@@ -165,7 +165,7 @@ def test_the_model_of_mlflow_scores_as_the_table_says(walked: Walked, record: Mo
     answer = subprocess.run(
         [sys.executable, "-c", program],
         input=json.dumps(rows),
-        env={**os.environ, "MLFLOW_TRACKING_URI": tracking.address(walked.home.settings)},
+        env={**os.environ, "MLFLOW_TRACKING_URI": mlflow_sync.address(walked.home.settings)},
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -198,26 +198,26 @@ def a_version(settings: Settings, origin: Settings, record: ModelRecord) -> None
         registry.publish(settings, drafted, record)
 
 
-def followed(settings: Settings) -> tracking.Followed:
-    return tracking.follow(settings, tracking.open_store(settings), model_page, ignore)
+def followed(settings: Settings) -> mlflow_sync.Followed:
+    return mlflow_sync.follow(settings, mlflow_sync.open_store(settings), model_page, ignore)
 
 
 def shown(settings: Settings) -> dict[str, Any]:
     """What MLflow holds: versions with their run's files and description, and the champion's."""
-    client = tracking.open_store(settings).client
+    client = mlflow_sync.open_store(settings).client
     found = client.search_model_versions("name = 'churn'")
     champion = client.get_registered_model("churn").aliases.get("champion")
     return {
-        "versions": sorted(each.tags[tracking.VERSION] for each in found),
-        "champion": [each.tags[tracking.VERSION] for each in found if each.version == champion],
-        "described": {each.tags[tracking.VERSION]: each.description for each in found},
-        "runs": len(client.search_runs([tracking.open_store(settings).experiment])),
+        "versions": sorted(each.tags[mlflow_sync.VERSION] for each in found),
+        "champion": [each.tags[mlflow_sync.VERSION] for each in found if each.version == champion],
+        "described": {each.tags[mlflow_sync.VERSION]: each.description for each in found},
+        "runs": len(client.search_runs([mlflow_sync.open_store(settings).experiment])),
     }
 
 
 def test_the_alias_follows_promotion_and_rollback(versions: Settings) -> None:
     first, second, third = registry.versions(versions)
-    assert followed(versions) == tracking.Followed([first, second, third], [], None)
+    assert followed(versions) == mlflow_sync.Followed([first, second, third], [], None)
     assert shown(versions)["champion"] == []
     for moved, expected in (
         (lambda: registry.promote(versions, first), first),
@@ -226,10 +226,10 @@ def test_the_alias_follows_promotion_and_rollback(versions: Settings) -> None:
         (lambda: registry.roll_back(versions, third), third),
     ):
         moved()
-        assert followed(versions) == tracking.Followed([], [], expected)
+        assert followed(versions) == mlflow_sync.Followed([], [], expected)
         assert shown(versions)["champion"] == [expected]
     # a hand that moved it on MLflow's site promotes nobody
-    client = tracking.open_store(versions).client
+    client = mlflow_sync.open_store(versions).client
     client.set_registered_model_alias("churn", "champion", "1")
     followed(versions)
     assert shown(versions)["champion"] == [third]
@@ -237,8 +237,8 @@ def test_the_alias_follows_promotion_and_rollback(versions: Settings) -> None:
 
 def test_what_is_half_there_or_lost_is_made_once_again(versions: Settings) -> None:
     first, second, third = registry.versions(versions)
-    store = tracking.open_store(versions)
-    held = {each.tags[tracking.VERSION]: each for each in store.client.search_model_versions()}
+    store = mlflow_sync.open_store(versions)
+    held = {each.tags[mlflow_sync.VERSION]: each for each in store.client.search_model_versions()}
     # killed before it was registered; its run thrown away; a stranger's version
     store.client.delete_model_version("churn", held[first].version)
     store.client.delete_run(held[second].run_id)
@@ -260,8 +260,10 @@ def test_a_decision_and_an_evaluation_come_later(versions: Settings) -> None:
     (place / "evaluation.html").write_text("<p>plots</p>")
     followed(versions)
     assert shown(versions)["described"][first] == "it was not better"
-    store = tracking.open_store(versions)
-    (run,) = store.client.search_runs([store.experiment], f"tags.`{tracking.VERSION}` = '{first}'")
+    store = mlflow_sync.open_store(versions)
+    (run,) = store.client.search_runs(
+        [store.experiment], f"tags.`{mlflow_sync.VERSION}` = '{first}'"
+    )
     assert run.data.metrics["cross_validated/roc_auc/mean"] == 0.85
     files = {each.path for each in store.client.list_artifacts(run.info.run_id)}
     assert {"evaluation.html", "evaluation.json", "model.html", "lineage.json"} <= files
@@ -275,10 +277,10 @@ def test_a_removed_version_leaves_mlflow_with_its_files(versions: Settings) -> N
     second = registry.versions(versions)[1]
     (registry.folder(versions) / second / "model").unlink()  # the link, not what it leads to
     registry.remove(versions, second)
-    before = sum(each.is_file() for each in tracking.folder(versions).rglob("model.html"))
+    before = sum(each.is_file() for each in mlflow_sync.folder(versions).rglob("model.html"))
     assert followed(versions).removed == [second]
     assert second not in shown(versions)["versions"]
-    after = sum(each.is_file() for each in tracking.folder(versions).rglob("model.html"))
+    after = sum(each.is_file() for each in mlflow_sync.folder(versions).rglob("model.html"))
     assert after == before - 1
 
 
@@ -289,13 +291,13 @@ def test_a_file_that_is_damaged_says_how_to_have_it_again(
     (tmp_path / "mlflow").mkdir()
     (tmp_path / "mlflow" / "mlflow.db").write_text("no database, but text long enough" * 50)
     with pytest.raises(ChurnError, match="remove that folder"):
-        tracking.open_store(damaged)
+        mlflow_sync.open_store(damaged)
 
 
 def test_a_server_that_is_away_is_named(versions: Settings) -> None:
     away = replace(versions, mlflow_url=f"http://127.0.0.1:{quiet_port()}")
     with pytest.raises(Unavailable, match="logs what is missing") as told:
-        tracking.open_store(away)
+        mlflow_sync.open_store(away)
     assert str(away.mlflow_url) in str(told.value)
 
 
@@ -358,7 +360,9 @@ def test_a_server_shows_nothing_without_its_password(served: tuple[str, str]) ->
 def test_versions_are_logged_to_a_server(versions: Settings, served: tuple[str, str]) -> None:
     address, password = served
     with pytest.raises(Unavailable, match="CHURN_MLFLOW_PASSWORD"):
-        tracking.open_store(replace(versions, mlflow_url=address, mlflow_password=password[::-1]))
+        mlflow_sync.open_store(
+            replace(versions, mlflow_url=address, mlflow_password=password[::-1])
+        )
     settings = replace(versions, mlflow_url=address, mlflow_password=password)
     assert followed(settings).champion == registry.champion_version(versions)
     assert followed(settings).logged == []
@@ -414,9 +418,9 @@ def test_an_outage_is_a_warning_and_made_up_for(  # long: one story
     settings = replace(versions, mlflow_url=address, mlflow_password=password)
     # something is missing there
     registry.promote(versions, registry.versions(versions)[-1])
-    store = tracking.open_store(settings)
+    store = mlflow_sync.open_store(settings)
     missing = followed(settings).champion
-    with tracking._logged_in(settings):
+    with mlflow_sync._logged_in(settings):
         registered = store.client.get_model_version_by_alias("churn", "champion")
         store.client.delete_model_version("churn", registered.version)
     outages: dict[str, AbstractContextManager[None]] = {

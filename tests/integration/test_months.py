@@ -12,7 +12,7 @@ from homes import Home, Homes
 from monthly import date_of, restated, tables_only
 from reference import times, truth_of
 
-from feature_repo.declared import read_features
+from feature_repo.feature_definitions import read_features
 from feature_repo.store import configuration
 from lakehouse import online_store
 

@@ -76,7 +76,8 @@ def test_every_layer_has_and_describes_it(project: Path, tmp_path: Path) -> None
         columns = {**manifest["nodes"], **manifest["sources"]}[table]["columns"]
         assert names <= columns.keys(), table
         assert all(len(columns[name]["description"]) > 8 for name in names), table
-    listing = "from feature_repo.declared import read_features as r; print(*[f.name for f in r()])"
+    reading = "from feature_repo.feature_definitions import read_features"
+    listing = f"{reading}; print(*[feature.name for feature in read_features()])"
     command = [sys.executable, "-c", listing]
     listed = subprocess.run(command, env=environ, cwd=project, capture_output=True, text=True)
     assert set(listed.stdout.split()) >= FEATURES, listed.stderr

@@ -16,10 +16,10 @@ from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreCo
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
-from feature_repo.declared import read_features
+from feature_repo.feature_definitions import read_features
 from feature_repo.features import customer_features
-from feature_repo.layout import LEDGER, OnlineRow
-from feature_repo.online import Extract, Replaced, StreamedRedisOnlineStore
+from feature_repo.online.redis_layout import LEDGER, OnlineRow
+from feature_repo.online.store import Extract, Replaced, StreamedRedisOnlineStore
 from feature_repo.store import configuration
 from lakehouse import online_store
 from lakehouse.settings import Settings, read_settings

@@ -24,11 +24,11 @@ from pyspark.sql.connect.session import SparkSession
 from reference import ADD_ONS, CATEGORIES, snake_case
 from test_promotion import QUICK
 
+from feature_repo.feast_compat import own_sql_dialect, quietly
 from feature_repo.features import TTL
-from feature_repo.guests import own_sql_dialect, quietly
 from feature_repo.labels import count, observed_rows, plausible, read_pair_rules, read_pairs
-from feature_repo.materialize import apply
-from feature_repo.published import publications
+from feature_repo.online.materialize import apply
+from feature_repo.publications import publications
 from feature_repo.store import store
 from feature_repo.training import TrainingSet, training_set
 from lakehouse import spark_server
@@ -36,11 +36,11 @@ from lakehouse.settings import Settings
 from lakehouse.sql import query
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import load
-from seeds_loader.workbook import read_workbook
-from trainer import folds
+from seeds_loader.reader.sandbox import read_workbook
+from trainer import splits
+from trainer.monitoring import read_rules, watch
 from trainer.score import score
 from trainer.train import train_on
-from trainer.watch import read_rules, watch
 
 KEYS = ["customer_id", "event_timestamp"]
 WEST = "America/Los_Angeles"
@@ -417,10 +417,10 @@ def test_no_customer_is_in_two_folds(year: Year) -> None:
         f"""
         select max(folds) as folds, max(sides) as sides, max(extracts) as extracts
         from (
-            select count(distinct {folds.fold(together, 42, 5)}) as folds,
+            select count(distinct {splits.fold(together, 42, 5)}) as folds,
                 count(distinct is_holdout) as sides,
                 count(*) as extracts
-            from (select *, {folds.is_holdout(together, 42, 0.2)} as is_holdout from {{rows}})
+            from (select *, {splits.is_holdout(together, 42, 0.2)} as is_holdout from {{rows}})
             group by customer_id
         )
         """.replace("{rows}", view_of(year, frame)),

@@ -10,15 +10,15 @@ from pyspark.sql.connect.session import SparkSession
 from test_trainer import FEATURES, a_training_set, gold_rows, ignore
 
 from feature_repo.labels import OBSERVED, Label
-from lakehouse import commits, spark_server
+from lakehouse import commit_metadata, spark_server
 from lakehouse.errors import Unusable
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 from trainer import promotion, registry
+from trainer.monitoring import read_rules, watch
 from trainer.parameters import Parameters, read_parameters
 from trainer.score import score
 from trainer.train import Training, train_on
-from trainer.watch import read_rules, watch
 
 # The kind that wins on this workbook, and little of the other one: it takes most of the time.
 QUICK = read_parameters().with_settings("gradient_boosted_trees", max_iter=1)
@@ -137,7 +137,7 @@ def test_a_model_of_another_question_waits_until_a_person_promotes_it(contest: C
     assert watch(contest.settings, contest.spark, read_rules()).alerts == ()
     # a run does not undo it
     again = contest.enter("observed", label=label)
-    assert (again.decision.promoted, again.decision.user) == (True, commits.user())
+    assert (again.decision.promoted, again.decision.user) == (True, commit_metadata.user())
     registry.roll_back(contest.settings)
     assert contest.champion == before
 

@@ -22,7 +22,7 @@ from monthly import cut_off, date_of, restated, tables_only
 from pyhive import hive
 from reference import truth_of
 
-from feature_repo.declared import read_features
+from feature_repo.feature_definitions import read_features
 from feature_repo.store import configuration
 from lakehouse import online_store, spark_server
 from lakehouse.settings import Settings

@@ -14,7 +14,7 @@ from monthly import WITHOUT_TESTS
 from lakehouse import spark_server
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import load
-from seeds_loader.workbook import read_workbook
+from seeds_loader.reader.sandbox import read_workbook
 
 IDENTITY = ["customers_retained", "new_customers_bounded"]
 # Drawn customers whose amounts have a decimal comma, the same customers as they should be, and

@@ -21,7 +21,7 @@ from object_store import ObjectStore, object_store
 from churn.operations.backup_format import Signature
 from churn.operations.backup_reader import read_backup
 from lakehouse import spark_server
-from lakehouse.catalogue import known_tables
+from lakehouse.metastore_snapshot import known_tables
 from lakehouse.sql import query
 from lakehouse.storage import path_of
 
@@ -123,11 +123,11 @@ def test_a_backup_holds_no_secret_and_nothing_unfinished(backed_up: Path, walked
 
 
 def test_mlflow_is_made_again_from_the_models(restored: Restored, walked: Walked) -> None:
-    from trainer import tracking  # MLflow takes seconds to import
+    from trainer import mlflow_sync  # MLflow takes seconds to import
 
-    client = tracking.open_store(restored.home.settings).client
+    client = mlflow_sync.open_store(restored.home.settings).client
     champion = client.get_model_version_by_alias("churn", "champion")
-    assert champion.tags[tracking.VERSION] == walked.summary["model"]["version"]
+    assert champion.tags[mlflow_sync.VERSION] == walked.summary["model"]["version"]
     assert len(client.search_model_versions()) == 1
 
 

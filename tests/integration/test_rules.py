@@ -15,17 +15,17 @@ import pytest
 import yaml
 from homes import Home, Homes
 
-from feature_repo.published import publications
+from feature_repo.publications import publications
 from lakehouse import spark_server
 from lakehouse.settings import PROJECT
 from lakehouse.sql import statement
+from seeds_loader.bronze_reader import extract_of, kept_loads
 from seeds_loader.extract_date import ExtractDate
-from seeds_loader.kept import extract_of, kept_loads
 from seeds_loader.load import Load, load
+from seeds_loader.reader.sandbox import read_workbook
 from seeds_loader.sample import SampleParameters, simulate
 from seeds_loader.source_format import SourceFormat
-from seeds_loader.workbook import read_workbook
-from trainer.watch import read_rules, watch
+from trainer.monitoring import read_rules, watch
 
 DECLARED = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
 CUSTOMERS = 1200

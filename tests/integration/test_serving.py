@@ -21,15 +21,22 @@ from api import Answer, Api, OwnRedis, start
 from drawn_requests import hold_against_description
 from homes import Home, Walked
 
-from feature_repo.declared import read_features
-from feature_repo.layout import AS_OF, LEDGER, MARKER, TIMESTAMP_FIELD, read_row, redis_key
+from feature_repo.feature_definitions import read_features
+from feature_repo.online.redis_layout import (
+    AS_OF,
+    LEDGER,
+    MARKER,
+    TIMESTAMP_FIELD,
+    read_row,
+    redis_key,
+)
 from lakehouse import online_store
 from lakehouse.settings import LOOPBACK, Settings, read_settings
 from serving import keys, what_if
 from serving.server import HEAD_SECONDS, REQUEST_SECONDS
 from trainer import deciles, registry
-from trainer.forms import LinearForm
-from trainer.words import Figure, read_reasons
+from trainer.portable_model import LinearForm
+from trainer.reason_texts import Figure, read_reasons
 
 FEATURES = [each.name for each in read_features()]
 CUSTOMERS = 7043
@@ -169,7 +176,7 @@ def test_words_are_the_same_letters_in_spark_and_here(walked: Walked) -> None:
 
 
 def test_words_of_undeclared_inputs_too(walked: Walked) -> None:
-    from trainer.words import reasons_for
+    from trainer.reason_texts import reasons_for
 
     (reason,) = reasons_for(["fresh"], read_reasons())
     numbers = [*HARD_NUMBERS, 0.0000005, 1e-7, 3.0, -2.5]
@@ -431,7 +438,7 @@ def test_the_check_of_a_supervisor(walked: Walked, served: Api) -> None:
     import sys
 
     environ = {"CHURN_API_PORT": str(served.port)}
-    walked.home.call([sys.executable, "-m", "serving.check"], code=0, **environ)
+    walked.home.call([sys.executable, "-m", "serving.healthcheck"], code=0, **environ)
 
 
 def test_drawn_requests_find_no_fault(served: Api) -> None:
@@ -627,7 +634,7 @@ def test_old_and_incomplete_customers_get_no_number(  # long: one story
     from feast.protos.feast.types.Value_pb2 import Value
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from feature_repo.layout import field
+    from feature_repo.online.redis_layout import field
 
     unfit = [
         Value(double_val=float("nan")),

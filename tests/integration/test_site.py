@@ -21,8 +21,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from churn.reports.front_page import FrontPage, front_page
 from churn.reports.site_guard import USER, site_password
-from feature_repo.declared import read_features
-from lakehouse.service import answers_on
+from feature_repo.feature_definitions import read_features
+from lakehouse.process import answers_on
 from lakehouse.settings import PROJECT
 
 CHROMIUM = shutil.which("chromium")

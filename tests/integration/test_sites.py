@@ -197,10 +197,10 @@ def test_what_was_registered_elsewhere_is_not_read(
     mlflow: httpx.Client, walked: Walked, sites: dict[str, Site]
 ) -> None:
     """An experiment of another place, as one who writes to MLflow's file can make it."""
-    from trainer import tracking
+    from trainer import mlflow_sync
 
     secret = walked.home.path / "secrets"
-    client = tracking.open_store(walked.home.settings).client
+    client = mlflow_sync.open_store(walked.home.settings).client
     name = f"elsewhere-{uuid4()}"
     experiment = client.create_experiment(name, secret.as_uri())
     run = a_run(mlflow, experiment)["run_id"]

@@ -20,12 +20,12 @@ from feast.feature_view import DUMMY_ENTITY_NAME
 from homes import Walked, quiet_port
 from pyspark.sql.connect.dataframe import DataFrame
 
-from feature_repo.materialize import apply
-from feature_repo.registered import differences, registered
+from feature_repo.online.materialize import apply
+from feature_repo.registry_snapshot import differences, registered
 from feature_repo.store import store
 from feature_repo.training import training_set
 from lakehouse import spark_server
-from lakehouse.service import answers_on
+from lakehouse.process import answers_on
 from lakehouse.settings import LOOPBACK
 
 POSTGRES = shutil.which("postgres")

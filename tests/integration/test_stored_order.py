@@ -12,9 +12,9 @@ import pytest
 from homes import Home, Homes
 from monthly import WITHOUT_TESTS, restated, tables_only
 
-from feature_repo.published import publications
+from feature_repo.publications import publications
 from lakehouse import spark_server
-from seeds_loader.kept import kept_loads
+from seeds_loader.bronze_reader import kept_loads
 
 DAY = "2023-01-31"
 # Tables with a number, and the times of a load in them.

@@ -11,26 +11,26 @@ from homes import Home
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from feature_repo.declared import read_features
+from feature_repo.feature_definitions import read_features
 from feature_repo.labels import WORKBOOK, Label
 from feature_repo.training import TrainingSet
 from lakehouse import spark_server
 from lakehouse.errors import Unusable
 from lakehouse.settings import Settings
 from lakehouse.sql import query
-from trainer import deciles, evaluate, folds, registry
-from trainer.crossvalidate import fits, predict
+from trainer import deciles, metrics, registry, splits
+from trainer.cross_validation import fits, predict
 from trainer.explain import contribution
-from trainer.forms import log_odds, with_derived
-from trainer.kinds import KINDS
+from trainer.model_types import KINDS
 from trainer.parameters import Parameters, read_parameters
 from trainer.pipeline import derived, each
+from trainer.portable_model import log_odds, with_derived
+from trainer.reason_texts import read_reasons, reasons_for
 from trainer.record import ModelRecord
-from trainer.rows import prepare
 from trainer.score import score, scored
 from trainer.scorer import Scorer
 from trainer.train import fit_final, train_on
-from trainer.words import read_reasons, reasons_for
+from trainer.training_data import prepare
 
 FEATURES = [feature.name for feature in read_features()]
 EXTRACT_DATE = date(2025, 12, 3)
@@ -152,13 +152,13 @@ def test_rows_with_equal_features_are_never_split(trained: Trained) -> None:
         trained.spark,
         f"""
         with placed as (
-            select *, {folds.is_holdout(FEATURES, 42, 0.2)} as is_holdout
+            select *, {splits.is_holdout(FEATURES, 42, 0.2)} as is_holdout
             from gold.customer_features
         ),
 
         grouped as (
             select count(*) as customers,
-                count(distinct {folds.fold(FEATURES, 42, 5)}) as folds,
+                count(distinct {splits.fold(FEATURES, 42, 5)}) as folds,
                 count(distinct is_holdout) as sides
             from placed group by {columns}
         )
@@ -178,7 +178,7 @@ def test_the_figures_are_those_of_the_textbook(trained: Trained) -> None:
         [("k", "fold_0", churned, probability) for probability, churned in rows],
         "kind string, part string, churned int, probability double",
     )
-    figures = evaluate.metrics(evaluate.steps(predictions), 0.5)["k"]
+    figures = metrics.metrics(metrics.steps(predictions), 0.5)["k"]
     assert figures["fold_0"] == figures["out_of_fold"]
     pooled = figures["out_of_fold"]
     assert (pooled.rows, pooled.positives) == (8, 3)

@@ -24,7 +24,7 @@ from lakehouse import spark_server
 from lakehouse.settings import PROJECT
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import Load, load
-from seeds_loader.workbook import Extract, read_workbook
+from seeds_loader.reader.sandbox import Extract, read_workbook
 
 FIRST_DATE = date(2001, 1, 1)
 EXAMPLES = 220

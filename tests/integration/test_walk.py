@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from homes import Walked
 
-from feature_repo.declared import read_features
+from feature_repo.feature_definitions import read_features
 from feature_repo.store import configuration
 from lakehouse import online_store, spark_server
 
@@ -151,7 +151,7 @@ def test_verify_reads_everything_back(walked: Walked) -> None:
 
 
 def test_verify_finds_a_changed_value(walked: Walked) -> None:
-    from feature_repo.layout import redis_key
+    from feature_repo.online.redis_layout import redis_key
 
     settings = walked.home.settings
     address = online_store.ensure(settings, lambda _: None)

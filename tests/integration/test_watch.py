@@ -13,18 +13,18 @@ from homes import Homes
 from test_promotion import QUICK
 from test_trainer import ignore
 
-from feature_repo.published import publications
+from feature_repo.publications import publications
 from feature_repo.training import training_set
 from lakehouse import spark_server
 from lakehouse.settings import Settings
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import load
+from seeds_loader.reader.sandbox import read_workbook
 from seeds_loader.sample import Month, SampleParameters, simulate
-from seeds_loader.workbook import read_workbook
 from trainer import registry
+from trainer.monitoring import read_rules, stability_index, watch
 from trainer.score import score
 from trainer.train import train_on
-from trainer.watch import read_rules, stability_index, watch
 
 CUSTOMERS = 1500
 MONTHS = 12

@@ -43,7 +43,7 @@ print(*(f"{schema.base_name}.{table.base_name}" for schema in lake.folders()
 DIGESTS = """
 from hashlib import sha256
 from lakehouse import spark_server
-from lakehouse.catalogue import known_tables
+from lakehouse.metastore_snapshot import known_tables
 from lakehouse.settings import read_settings
 from lakehouse.sql import query
 with spark_server.session(read_settings()) as spark:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from trainer.evaluate import Metrics
-from trainer.forms import Form, Node
+from trainer.metrics import Metrics
+from trainer.portable_model import Form, Node
 from trainer.record import ModelRecord
 
 FIGURES = Metrics(100, 26, 0.85, 0.66, 0.8, 0.58, 0.13)

@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 from tls import new_identity
 
-from lakehouse.authorities import java_options
 from lakehouse.errors import Unusable
+from lakehouse.truststore import java_options
 
 
 def test_without_a_file_java_trusts_whom_it_always_does(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from churn.operations.backup import backup
 from churn.operations.backup_format import FORMAT, Seal, address_of, as_json, parts
 from churn.operations.backup_reader import read_backup
 from churn.operations.restore import _files_there, _known_there, restore
-from feature_repo.registered import differences
-from lakehouse.catalogue import Catalogue, Column, Partition, Table
-from lakehouse.copies import FileCopy, copy_file, is_there, set_time
+from feature_repo.registry_snapshot import differences
 from lakehouse.errors import Unusable
+from lakehouse.file_copy import FileCopy, copy_file, is_there, set_time
+from lakehouse.metastore_snapshot import Catalogue, Column, Partition, Table
 from lakehouse.progress import Steps, in_words
 from lakehouse.run_lock import acquire, release, restoring_file
 from lakehouse.settings import Settings, read_settings

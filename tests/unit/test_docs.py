@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from feature_repo.declared import declared_columns
+from feature_repo.feature_definitions import declared_columns
 from lakehouse.settings import PROJECT
 from lakehouse.variables import read_variables
 

@@ -7,7 +7,7 @@ import pytest
 
 from lakehouse.errors import Unusable
 from seeds_loader.extract_date import ExtractDate, choose_extract_date
-from seeds_loader.workbook import Extract
+from seeds_loader.reader.sandbox import Extract
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 

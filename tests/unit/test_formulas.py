@@ -22,8 +22,8 @@ from workbooks import (
 )
 
 from lakehouse.errors import Unusable
-from seeds_loader import sheet_xml
-from seeds_loader.extract import read_extract
+from seeds_loader.reader import sheet_xml
+from seeds_loader.reader.extract import read_extract
 
 BOOK, SHEET = "xl/workbook.xml", "xl/worksheets/sheet1.xml"
 TEXTS = [str(value) for value in customer()]
@@ -100,7 +100,7 @@ def test_every_spelling_of_no_value(tmp_path, monkeypatch, cell, in_pieces):
     change_part(path, SHEET, lambda xml: xml.replace("<worksheet ", '<worksheet xmlns:x="x" ', 1))
     if in_pieces:
         # read by a few bytes at a time, so that any place is where two pieces meet
-        monkeypatch.setattr("seeds_loader.container.CHUNK_BYTES", 7)
+        monkeypatch.setattr("seeds_loader.reader.file_format.CHUNK_BYTES", 7)
         assert [tuple(cell) for cell in sheet_xml.look(path, "Data").unstored] == [(2, 19)]
     else:
         refused(path, "1 cells", *NOT_STORED, "'Data'", "T3")

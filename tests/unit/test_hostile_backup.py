@@ -13,8 +13,8 @@ from churn.operations.backup_format import Signature, as_json
 from churn.operations.backup_reader import check_contents, is_type, read_backup
 from churn.operations.backup_signature import key_file, signed
 from churn.operations.restore import restore
-from lakehouse.catalogue import Catalogue, creation
 from lakehouse.errors import Unusable
+from lakehouse.metastore_snapshot import Catalogue, creation
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 

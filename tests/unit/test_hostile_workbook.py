@@ -27,9 +27,9 @@ from workbooks import (
 )
 
 from lakehouse.errors import Unusable
-from seeds_loader import excel
-from seeds_loader.extract import read_extract
-from seeds_loader.workbook import _ended, printable, read_workbook
+from seeds_loader.reader import excel_reader
+from seeds_loader.reader.extract import read_extract
+from seeds_loader.reader.sandbox import _ended, printable, read_workbook
 
 SHEET = "xl/worksheets/sheet1.xml"
 TEXTS = [str(value) for value in customer()]
@@ -237,7 +237,7 @@ def test_sheets_that_no_program_writes(tmp_path, xml, words):
 )
 def test_a_large_file_is_looked_through_beside_the_reader(tmp_path, monkeypatch, xml, words):
     """And what the look says comes first, whether the reader minds or not."""
-    monkeypatch.setattr(excel, "LOOK_FIRST_BYTES", 0)
+    monkeypatch.setattr(excel_reader, "LOOK_FIRST_BYTES", 0)
     refused(with_rows(tmp_path / "book.xlsx", xml), *words)
 
 
@@ -475,7 +475,7 @@ def test_a_folder_brings_no_code(tmp_path):
     path = write_xlsx(tmp_path / "book.xlsx", {"Data": sheet_rows(2)})
     code = (
         "import json, sys; from pathlib import Path;"
-        "from seeds_loader.workbook import read_workbook;"
+        "from seeds_loader.reader.sandbox import read_workbook;"
         "print(json.dumps(read_workbook(Path(sys.argv[1])).table.num_rows))"
     )
     done = subprocess.run(

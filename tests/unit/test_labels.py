@@ -23,7 +23,7 @@ from feature_repo.labels import (
     read_pair_rules,
     taking_part,
 )
-from feature_repo.published import Publication
+from feature_repo.publications import Publication
 from feature_repo.training import TrainingSet, _runs, signature
 from lakehouse.errors import ChurnError
 from lakehouse.variables import read_variables

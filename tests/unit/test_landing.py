@@ -12,7 +12,7 @@ import pytest
 from churn.pipeline.airflow_steps import workbook_for
 from lakehouse.errors import Unavailable, Unusable
 from lakehouse.settings import Settings, read_settings
-from seeds_loader.landing import SETTLES, Arrival, receive, take, take_file, untaken
+from seeds_loader.landing_zone import SETTLES, Arrival, receive, take, take_file, untaken
 
 TAKERS = 8
 

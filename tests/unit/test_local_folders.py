@@ -15,7 +15,7 @@ from workbooks import sheet_rows, write_xlsx
 
 from lakehouse.errors import Unavailable, Unusable
 from lakehouse.file_locks import lock_within, try_lock
-from lakehouse.service import Service
+from lakehouse.process import Service
 from lakehouse.settings import read_settings
 
 CHURN = Path(sys.executable).with_name("churn")

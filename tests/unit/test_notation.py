@@ -18,8 +18,8 @@ from workbooks import HEADER, customer, sheet_rows, write_xlsx
 
 from lakehouse.errors import Unusable
 from lakehouse.settings import PROJECT
-from seeds_loader.extract import Extract, read_extract
-from seeds_loader.notation import PLAIN, NumberColumn, read_numbers
+from seeds_loader.reader.extract import Extract, read_extract
+from seeds_loader.reader.notation import PLAIN, NumberColumn, read_numbers
 from seeds_loader.source_format import SourceFormat
 
 CASES = PROJECT.parent / "shared" / "cases"
@@ -284,7 +284,7 @@ def test_number_cells_beside_texts_keep_their_value(tmp_path: Path, name: str) -
 
 
 def test_the_contract_may_state_the_format(tmp_path: Path, monkeypatch) -> None:
-    from seeds_loader import extract
+    from seeds_loader.reader import extract
 
     monkeypatch.setattr(extract, "read_source_format", lambda: SourceFormat(","))
     amounts: list[object] = ["74,15"] * ROWS
@@ -462,7 +462,7 @@ SCRIPTS = {
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**9))
 def test_no_drawn_words_of_another_script_pass_for_western(encoding: str, seed: int) -> None:
-    from seeds_loader import encodings
+    from seeds_loader.reader import encodings
 
     draw = random.Random(seed)
     first, last = draw.choice(list(zip(*[iter(SCRIPTS[encoding])] * 2, strict=True)))

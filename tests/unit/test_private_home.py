@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from lakehouse import online_store, spark_server
+from lakehouse.atomic_write import generate_secret, write_secret
 from lakehouse.errors import Unavailable, Unusable, named_breakdown
+from lakehouse.jars import SPARK_HOME, password_check
+from lakehouse.java import find_java
 from lakehouse.private_home import protect
-from lakehouse.service import Running, Service, is_alive
+from lakehouse.process import Running, Service, is_alive
 from lakehouse.settings import PROJECT, Settings, read_settings
 from lakehouse.spark_credentials import find_password, generate_password, read_password
-from lakehouse.toolbox import SPARK_HOME, find_java, password_check
-from lakehouse.whole_files import generate_secret, write_secret
 
 CHURN = Path(sys.executable).with_name("churn")
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

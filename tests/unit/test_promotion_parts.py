@@ -16,13 +16,13 @@ from click.testing import CliRunner
 from model_records import FIGURES, a_record
 
 from churn.cli.main import main
-from lakehouse import commits
+from lakehouse import commit_metadata
 from lakehouse.errors import ChurnError, Unusable
 from lakehouse.settings import PROJECT, Settings, read_settings
 from trainer import decisions, promotion, registry
 from trainer.decisions import Decision
-from trainer.forms import LinearForm
 from trainer.parameters import read_parameters
+from trainer.portable_model import LinearForm
 from trainer.record import ModelRecord
 
 BEFORE = Path(__file__).with_name("models_of_before")
@@ -87,7 +87,7 @@ def test_the_registry_of_before_is_read_as_it_was(settings: Settings) -> None:
     assert now is not None
     assert (now.version, now.withdrawn) == (FIRST, (CHAMPION,))
     (change,) = now.changes
-    assert (change.version, change.how, change.user) == (FIRST, "rollback", commits.user())
+    assert (change.version, change.how, change.user) == (FIRST, "rollback", commit_metadata.user())
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Setti
     label = {"kind": "workbook", "days_between": []}
     waiting = decided(settings, a_challenger(settings, label=label))
     decision = promotion.by_hand(settings, NEW, "  marks are what we want  ")
-    user = commits.user()
+    user = commit_metadata.user()
     assert (decision.promoted, decision.waits, decision.user) == (True, False, user)
     assert decision.champion == waiting.champion == CHAMPION
     assert decision.reason.startswith(f"promoted by hand by {user} on {decision.decided}: marks")

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from churn.cli.main import main
 from lakehouse.errors import ChurnError
-from seeds_loader.row_rules import read_reject_words
+from seeds_loader.reject_messages import read_reject_words
 
 RUNS = ("20250101T000000Z-aaaaaa", "20250201T000000Z-bbbbbb", "20250301T000000Z-cccccc")
 

@@ -21,8 +21,8 @@ from churn.reports.rejects_workbook import (
     write_rejects_workbook,
 )
 from seeds_loader.contract import read_contract
+from seeds_loader.reader.sandbox import read_workbook
 from seeds_loader.reject_messages import Reason, sentence
-from seeds_loader.workbook import read_workbook
 
 CONTRACT = read_contract()
 NAMES = CONTRACT.names

@@ -7,7 +7,7 @@ import pytest
 
 from churn.provenance.compare_rebuild import figures, table_difference
 from churn.provenance.reproduce import rounds
-from seeds_loader.kept import KeptLoad
+from seeds_loader.bronze_reader import KeptLoad
 
 BEGUN = datetime(2025, 6, 1, tzinfo=UTC)
 

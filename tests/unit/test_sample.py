@@ -15,7 +15,7 @@ from openpyxl import load_workbook
 from lakehouse.errors import Unusable
 from seeds_loader.contract import Column, read_contract
 from seeds_loader.sample import Dirt, Month, SampleParameters, simulate, write_samples
-from seeds_loader.sample.dirt import KINDS, dirt_counts
+from seeds_loader.sample.data_faults import KINDS, dirt_counts
 from seeds_loader.sample.months import drawn
 from seeds_loader.sample.shares import ADD_ONS, LABELS
 
@@ -118,7 +118,7 @@ def test_a_broken_off_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     def breaks(*_: Any) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("lakehouse.whole_files.os.replace", breaks)
+    monkeypatch.setattr("lakehouse.atomic_write.os.replace", breaks)
     with pytest.raises(OSError, match="no space left"):
         write_samples(SampleParameters(rows=5), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -16,22 +16,22 @@ from fastapi import FastAPI
 from model_records import a_record
 from starlette.testclient import TestClient
 
-from feature_repo.declared import read_features
-from feature_repo.layout import redis_key
+from feature_repo.feature_definitions import read_features
+from feature_repo.online.redis_layout import redis_key
 from lakehouse.errors import Unusable
 from lakehouse.settings import PROJECT, Settings, read_settings
 from serving import keys, what_if
 from serving.app import application
-from serving.gate import LARGEST_BODY
+from serving.errors import Problem
 from serving.keys import Keys
-from serving.limits import Limits
 from serving.metrics import Metrics
+from serving.middleware import LARGEST_BODY
 from serving.models import Models
-from serving.problems import Problem
+from serving.rate_limit import Limits
 from serving.server import client_of
 from trainer import deciles, registry
 from trainer.deciles import Deciles, Last
-from trainer.forms import LinearForm
+from trainer.portable_model import LinearForm
 from trainer.record import ModelRecord
 
 FEATURES = [each.name for each in read_features()]

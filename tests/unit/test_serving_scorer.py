@@ -10,9 +10,9 @@ from model_records import SPLITS, a_record
 from lakehouse.errors import ChurnError
 from trainer import deciles
 from trainer.deciles import Deciles, Last
-from trainer.forms import Form, LinearForm, Node, TreesForm
+from trainer.portable_model import Form, LinearForm, Node, TreesForm
+from trainer.reason_texts import Flags, read_reasons
 from trainer.scorer import Scorer, probability
-from trainer.words import Flags, read_reasons
 
 LINEAR = LinearForm(
     intercept=-1.0,

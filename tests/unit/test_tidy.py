@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from churn.operations import cleanup
-from lakehouse.service import Running
+from lakehouse.process import Running
 from lakehouse.settings import Settings, read_settings
 
 DAY = 24 * 3600
@@ -44,7 +44,7 @@ def test_old_logs_go_with_the_folders_they_leave_empty(
     quiet = written(logs / "redis.log", 200)
     running = Running(1, 1.0, 1, [1], "", str(quiet))
     monkeypatch.setattr(
-        "lakehouse.service.Service.find", lambda self: running if self.name == "redis" else None
+        "lakehouse.process.Service.find", lambda self: running if self.name == "redis" else None
     )
     assert cleanup._logs(settings, BEFORE, dry_run=True) == cleanup.Removed("log files", 1, 5)
     assert old.exists()

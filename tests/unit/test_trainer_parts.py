@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from model_records import SPLITS, a_record
 
-from feature_repo.declared import read_features
+from feature_repo.feature_definitions import read_features
 from lakehouse.errors import ChurnError, Unusable
 from lakehouse.settings import Settings
-from trainer import folds, registry
 from trainer import record as records
-from trainer.champion import choose
+from trainer import registry, splits
 from trainer.explain import contribution, reasons_column
-from trainer.forms import Form, LinearForm, Node, TreesForm, from_json, log_odds, to_json
+from trainer.model_selection import choose
 from trainer.parameters import DECLARED, ChampionRule, check_features, read_parameters
 from trainer.pipeline import derived
+from trainer.portable_model import Form, LinearForm, Node, TreesForm, from_json, log_odds, to_json
+from trainer.reason_texts import Flags, Reason, read_reasons, reasons_for
 from trainer.record import ModelRecord
-from trainer.words import Flags, Reason, read_reasons, reasons_for
 
 LINEAR = LinearForm(
     intercept=-1.0,
@@ -111,8 +111,8 @@ def test_the_declared_features_leak_nothing() -> None:
 
 
 def test_folds_and_hold_out_are_different_hashes_of_all_features() -> None:
-    fold = folds.fold(["a", "b"], seed=7, folds=5)
-    held_out = folds.is_holdout(["a", "b"], seed=7, share=0.2)
+    fold = splits.fold(["a", "b"], seed=7, folds=5)
+    held_out = splits.is_holdout(["a", "b"], seed=7, share=0.2)
     assert fold == "cast(pmod(xxhash64('fold 7', `a`, `b`), 5) as int)"
     # by the first customer of those with equal features, who is the same next month
     assert held_out == (

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
+from lakehouse.orphaned_tables import remove_unborn_tables
 from lakehouse.storage import Storage
-from lakehouse.unborn_tables import remove_unborn_tables
 
 COMMIT = "_delta_log/00000000000000000000.json"
 CHECKPOINT = "_delta_log/00000000000000000010.checkpoint.parquet"

@@ -23,7 +23,7 @@ from workbooks import (
 )
 
 from lakehouse.errors import Unusable
-from seeds_loader.extract import Extract, read_extract
+from seeds_loader.reader.extract import Extract, read_extract
 
 TEXTS = [str(value) for value in customer()]
 

@@ -1,0 +1,31 @@
+"""What bringing an extract online reads and writes."""
+
+from feature_repo.feature_definitions import VIEW, read_features
+from feature_repo.project import PROJECT_NAME
+from lakehouse import online_store
+from lakehouse.lineage import Dataset, Work, table
+from lakehouse.settings import Settings
+
+GOLD, PUBLICATIONS = "gold.customer_features", "gold.publications"
+KEY = "customer_id"
+
+
+def materializing(settings: Settings, written: bool) -> Work:
+    """Gold to the online store: every feature as it stands there."""
+    gold = table(settings, GOLD)
+    inputs = [gold, table(settings, PUBLICATIONS)]
+    if not written or (online := _online(settings)) is None:
+        return Work(inputs)
+    names = [KEY, *(feature.name for feature in read_features())]
+    sources = {name: [(gold, name)] for name in names}
+    return Work(inputs, [Dataset(*online, columns=names, sources=sources)])
+
+
+def _online(settings: Settings) -> tuple[str, str] | None:
+    address = online_store.find(settings)
+    if address is None:
+        return None
+    scheme = "rediss" if address.tls else "redis"
+    # OpenLineage has no rule for Redis: the address of the server, then database, project and view.
+    name = f"{address.database}/{PROJECT_NAME}/{VIEW}"
+    return f"{scheme}://{address.host}:{address.port}", name

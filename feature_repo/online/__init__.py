@@ -1,0 +1,1 @@
+"""The online store: materialize, verify, and the Redis protocol and layout beneath."""

@@ -1,0 +1,268 @@
+"""Rows of features as bytes of the Redis protocol, many rows at a time.
+
+What lies in the store afterwards is what Feast's own Redis store would have put there, byte for
+byte: each distinct value is serialised by Feast's own messages, and numpy lays the bytes of all
+rows side by side. Rows whose values have the same lengths make a block, a matrix of bytes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from feast.protos.feast.types.Value_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
+from numpy.typing import NDArray
+
+from feature_repo.online.redis_layout import TIMESTAMP_FIELD, field, moment_of, redis_key, stamp_of
+from lakehouse.errors import ChurnError
+
+# Rows of a matrix: as many as the processor's cache holds of it.
+BLOCK = 2048
+# Whole numbers that lie this close together are looked up by their distance from the least.
+NEAR = 4096
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """The serialised values of a column: row i is `table[codes[i], : lengths[codes[i]]]`.
+
+    `table`: distinct values x bytes, filled up with zeros; `codes` and `lengths` go by row and by
+    distinct value.
+    """
+
+    table: NDArray[np.uint8]
+    codes: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+def _counted(text: bytes) -> bytes:
+    return len(text).to_bytes(4, "little") + text
+
+
+# What stands before and after the id and its length is the same in every key.
+PROBE = "any customer at all"
+BEFORE, _, AFTER = redis_key(PROBE).partition(_counted(PROBE.encode()))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A block of rows that the store is asked for; in its answer a timestamp begins at `stamp`."""
+
+    rows: pa.RecordBatch
+    commands: bytes
+    answer: bytes
+    stamp: int
+
+    def is_answered_by(self, replies: bytes, as_of: datetime) -> bool:
+        """Whether the replies are the rows, to the byte, with no timestamp after `as_of`."""
+        if len(replies) != len(self.answer):
+            return False
+        ours, theirs = (
+            np.frombuffer(each, np.uint8).reshape(self.rows.num_rows, -1)
+            for each in (self.answer, replies)
+        )
+        # A customer whose features were the same in a later extract keeps the earlier timestamp.
+        start, end = self.stamp, self.stamp + len(_text(stamp_of(as_of)))
+        stamps = {each.tobytes() for each in np.unique(theirs[:, start:end], axis=0)}
+        return (
+            np.array_equal(ours[:, :start], theirs[:, :start])
+            and np.array_equal(ours[:, end:], theirs[:, end:])
+            and all(_is_stamp_until(each, as_of) for each in stamps)
+        )
+
+
+class Wire:
+    """The commands that write rows, and those that read them with the replies they must get."""
+
+    def __init__(self, features: Sequence[str]) -> None:
+        self.features = list(features)
+        self._fields = [TIMESTAMP_FIELD, *map(field, features)]
+
+    def written(self, rows: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
+        """Commands that write the rows, in blocks: how many, and their bytes.
+
+        `rows`: customer_id, event_timestamp and the features.
+        """
+        columns = self._columns(rows)
+        count = 2 + 2 * len(self._fields)
+        pieces: list[bytes | Column] = [_array(count) + _text(b"HSET"), columns[0]]
+        for name, column in zip(self._fields, columns[1:], strict=True):
+            pieces += [_text(name), column]
+        return _blocks(pieces, rows.num_rows)
+
+    def read_back(self, rows: pa.RecordBatch) -> Iterator["Asked"]:
+        """Commands that read the rows, in blocks, with what is to be answered."""
+        columns = self._columns(rows)
+        head = _array(2 * len(self._fields))
+        answer: list[bytes | Column] = [head]
+        for name, column in zip(self._fields, columns[1:], strict=True):
+            answer += [_text(name), column]
+        commands: list[bytes | Column] = [_array(2) + _text(b"HGETALL"), columns[0]]
+        stamp = len(head + _text(self._fields[0]))
+        for chosen in _chosen(columns, rows.num_rows):
+            block = rows.take(pa.array(chosen))
+            yield Asked(block, _matrix(commands, chosen), _matrix(answer, chosen), stamp)
+
+    def _columns(self, rows: pa.RecordBatch) -> list[Column]:
+        stamps = _stamps(rows["event_timestamp"])
+        return [
+            _keys(rows["customer_id"]),
+            stamps,
+            *(_values(rows[each]) for each in self.features),
+        ]
+
+
+def keys(customer_ids: pa.Array) -> list[bytes]:
+    """The keys of customers; as `layout.redis_key` makes them, for many at once."""
+    if len(customer_ids) == 0:
+        return []
+    texts = [each.encode() for each in customer_ids.to_pylist()]
+    made = [BEFORE + _counted(each) + AFTER for each in texts]
+    assert made[-1] == redis_key(texts[-1].decode())
+    return made
+
+
+def customer_id(key: bytes) -> str:
+    """The customer whose key it is."""
+    return key[len(BEFORE) + 4 : len(key) - len(AFTER)].decode()
+
+
+def _keys(customer_ids: pa.Array) -> Column:
+    return _column(keys(customer_ids))
+
+
+def _stamps(moments: pa.Array) -> Column:
+    since_1970 = moments.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+    micros, codes = np.unique(since_1970, return_inverse=True)
+    stamps = [
+        Timestamp(seconds=each // MICROSECONDS, nanos=each % MICROSECONDS * 1000)
+        for each in micros.tolist()
+    ]
+    return _column([each.SerializeToString() for each in stamps], codes)
+
+
+def _values(values: pa.Array) -> Column:
+    if pa.types.is_float64(values.type):
+        return _doubles(values)
+    if pa.types.is_int32(values.type):
+        return _whole_numbers(values)
+    raise ChurnError(
+        f"A feature is of type {values.type}, which the online store is not given",
+        where="gold.customer_features",
+        remedy="declare it as int or double in models/gold/customer_features.yml",
+    )
+
+
+def _whole_numbers(values: pa.Array) -> Column:
+    """Few distinct ones as a rule; null, which Feast writes as nothing, is one more."""
+    there = values.is_valid().to_numpy(zero_copy_only=False)
+    numbers = pc.fill_null(values, 0).to_numpy().astype(np.int64)
+    least = int(numbers.min(initial=0))
+    codes = numbers - least
+    distinct: Sequence[int] = range(least, int(numbers.max(initial=0)) + 1)
+    if len(distinct) > NEAR:
+        some, codes = np.unique(numbers, return_inverse=True)
+        distinct = some.tolist()
+    serialised = [_whole_number(each) for each in distinct]
+    return _column([*serialised, b""], np.where(there, codes, len(serialised)))
+
+
+@lru_cache(NEAR)
+def _whole_number(number: int) -> bytes:
+    return bytes(Value(int32_val=number).SerializeToString())
+
+
+def _doubles(values: pa.Array) -> Column:
+    """All of the same length: the message's tag and eight bytes."""
+    tag = Value(double_val=1.0).SerializeToString()[:-8]
+    numbers = pc.fill_null(values, 0.0).to_numpy().astype("<f8")
+    table = np.zeros((len(numbers) + 1, len(tag) + 8), np.uint8)
+    table[:, : len(tag)] = np.frombuffer(tag, np.uint8)
+    table[:-1, len(tag) :] = numbers.view(np.uint8).reshape(-1, 8)
+    lengths = np.full(len(numbers) + 1, table.shape[1])
+    lengths[-1] = 0
+    there = values.is_valid().to_numpy(zero_copy_only=False)
+    codes = np.where(there, np.arange(len(numbers)), len(numbers))
+    return Column(table, codes, lengths)
+
+
+def _column(distinct: Sequence[bytes], codes: NDArray[np.int64] | None = None) -> Column:
+    lengths = np.array([len(each) for each in distinct], np.int64)
+    width = int(lengths.max(initial=1)) or 1
+    padded = np.array(distinct, f"S{width}")
+    table = np.frombuffer(padded.tobytes(), np.uint8).reshape(len(distinct), width)
+    return Column(table, np.arange(len(distinct)) if codes is None else codes, lengths)
+
+
+def _array(count: int) -> bytes:
+    return b"*%d\r\n" % count
+
+
+def _is_stamp_until(text: bytes, as_of: datetime) -> bool:
+    stamp = text.partition(b"\r\n")[2].removesuffix(b"\r\n")
+    return _text(stamp) == text and moment_of(stamp) <= as_of
+
+
+def _text(text: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
+def _blocks(pieces: Sequence[bytes | Column], rows: int) -> Iterator[tuple[int, bytes]]:
+    columns = [piece for piece in pieces if isinstance(piece, Column)]
+    for chosen in _chosen(columns, rows):
+        yield len(chosen), _matrix(pieces, chosen)
+
+
+def _chosen(columns: Sequence[Column], rows: int) -> Iterator[NDArray[np.int64]]:
+    """The rows in blocks, within each of which every column's values are equally long."""
+    shape = np.zeros(rows, np.int64)
+    for column in columns:
+        if column.lengths.min(initial=0) != column.lengths.max(initial=0):
+            lengths = column.lengths[column.codes]
+            pairs = shape * (lengths.max(initial=0) + 1) + lengths
+            _, shape = np.unique(pairs, return_inverse=True)
+    order = np.argsort(shape, kind="stable")
+    for alike in np.split(order, np.flatnonzero(np.diff(shape[order])) + 1):
+        for start in range(0, len(alike), BLOCK):
+            yield alike[start : start + BLOCK]
+
+
+def _matrix(pieces: Sequence[bytes | Column], chosen: NDArray[np.int64]) -> bytes:
+    """The pieces of each chosen row, one row after the other."""
+    template = b""
+    places: list[tuple[int, int, Column]] = []
+    for piece in pieces:
+        if isinstance(piece, Column):
+            length = int(piece.lengths[piece.codes[chosen[0]]])
+            template += b"$%d\r\n" % length
+            places.append((len(template), length, piece))
+            template += bytes(length) + b"\r\n"
+        else:
+            template += piece
+    matrix = np.empty((len(chosen), len(template)), np.uint8)
+    matrix[:] = np.frombuffer(template, np.uint8)
+    rows = matrix.view(_row_type(places, len(template)))[:, 0]
+    for start, length, column in places:
+        if length:
+            values = column.table[:, :length]
+            whole = np.ascontiguousarray(values).view(f"V{length}")[:, 0]
+            rows[str(start)] = whole[column.codes[chosen]]
+    return matrix.tobytes()
+
+
+def _row_type(places: Sequence[tuple[int, int, Column]], width: int) -> np.dtype[np.void]:
+    """A row with a field wherever a value stands: numpy copies a field of all rows in one go."""
+    filled = [(start, length) for start, length, _ in places if length]
+    return np.dtype(
+        {
+            "names": [str(start) for start, _ in filled],
+            "formats": [f"V{length}" for _, length in filled],
+            "offsets": [start for start, _ in filled],
+            "itemsize": width,
+        }
+    )

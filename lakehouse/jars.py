@@ -1,0 +1,198 @@
+"""The JARs of the Spark server, fetched once into `.tools/`, and the password check's class."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyspark
+
+from lakehouse.errors import Unavailable
+from lakehouse.file_locks import lock_within
+from lakehouse.java import find_java
+
+SPARK_HOME = Path(pyspark.__file__).parent
+LIST = Path(__file__).with_name("jars.toml")
+PASSWORD_CHECK = Path(__file__).with_name("ServerPassword.java")
+# Longer than fetching takes over a slow line.
+FETCH_WAIT_SECONDS = 900
+# An entry of the list.
+Jar: TypeAlias = dict[str, Any]
+
+
+def spark_jars(
+    project: Path, say: Callable[[str], None], purposes: Collection[str] | None = None
+) -> list[Path]:
+    """The listed JARs in `.tools/jars` of the project; fetched where they are missing.
+
+    `purposes`: of those that are for some purpose only, which to take; all of them without it.
+
+    Raises:
+        Unavailable: Maven Central does not answer, or a file is not the one that was listed.
+    """
+    folder = project / ".tools" / "jars"
+    listed = tomllib.loads(LIST.read_text())["jar"]
+    needed = [
+        jar
+        for jar in listed
+        if "only_for" not in jar or purposes is None or jar["only_for"] in purposes
+    ]
+    paths = [folder / _file_name(jar) for jar in needed]
+    if all(path.exists() for path in paths):
+        return paths
+    _make_public(folder)
+    path = folder / ".lock"
+    with path.open("w") as lock:
+        if not lock_within(lock, path, FETCH_WAIT_SECONDS, lambda: say("waiting for the JARs")):
+            raise Unavailable(
+                f"Another process has been fetching JARs for over {FETCH_WAIT_SECONDS} s",
+                where=str(path),
+                remedy="wait for that process, or end it, then repeat the command",
+            )
+        wanted = [jar for jar in needed if not (folder / _file_name(jar)).exists()]
+        if wanted:
+            say(f"fetching {len(wanted)} JARs for Spark into {folder}")
+            _fetch(wanted, folder)
+    return paths
+
+
+def _make_public(folder: Path) -> None:
+    """Make a folder of the tools; who else may use the checkout may read them, whatever the umask.
+
+    What is there by another user's command stays as it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in (folder, folder.parent):
+        with contextlib.suppress(PermissionError):
+            each.chmod(0o755)
+
+
+def password_check(project: Path) -> Path:
+    """Return the folder, for Java's class path, with the compiled check of the Thrift password.
+
+    A Java runtime has no compiler. Janino, by which Spark compiles the code that it generates, is
+    among Spark's JARs and has a command line.
+
+    Raises:
+        Unavailable: it does not compile.
+    """
+    source = PASSWORD_CHECK.read_bytes()
+    folder = project / ".tools" / "classes" / hashlib.sha256(source).hexdigest()[:16]
+    if folder.exists():
+        return folder
+    _make_public(folder.parent)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        compiled = Path(scratch) / folder.name
+        answer = _run_java(
+            *("org.codehaus.commons.compiler.samples.CompilerDemo", "-d", str(compiled)),
+            *("-classpath", str(next((SPARK_HOME / "jars").glob("spark-hive-thriftserver_*.jar")))),
+            str(PASSWORD_CHECK),
+        )
+        if not (compiled / f"{PASSWORD_CHECK.stem}.class").exists():
+            raise Unavailable(
+                f"{PASSWORD_CHECK.name} could not be compiled:\n    "
+                f"{_end(answer.stdout + answer.stderr)}",
+                where=str(PASSWORD_CHECK),
+                remedy="see that it is the released one, and that there is room on the disk",
+            )
+        for each in (compiled, *compiled.iterdir()):
+            each.chmod(0o755)
+        # Whoever was first has compiled the same.
+        with contextlib.suppress(OSError):
+            compiled.rename(folder)
+    return folder
+
+
+def _run_java(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program of Spark's JARs; Java names files by the locale, which may know ASCII alone."""
+    return subprocess.run(
+        [str(find_java()), "-cp", f"{SPARK_HOME}/jars/*", *arguments],
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _file_name(jar: Jar) -> str:
+    return f"{jar['artifact']}-{jar['version']}.jar"
+
+
+def _fetch(wanted: list[Jar], folder: Path) -> None:
+    """The artifacts by Ivy, which Spark brings along; checked, then moved to their places."""
+    for left_by_a_killed_one in folder.glob("fetch-*"):
+        shutil.rmtree(left_by_a_killed_one, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as scratch:
+        order = Path(scratch) / "ivy.xml"
+        order.write_text(_ivy_order(wanted))
+        answer = _run_java(
+            *("org.apache.ivy.Main", "-ivy", str(order), "-cache", f"{scratch}/cache"),
+            *("-confs", "default", "-types", "jar"),
+            *("-retrieve", f"{scratch}/[artifact]-[revision].[ext]"),
+        )
+        for jar in wanted:
+            fetched = Path(scratch) / _file_name(jar)
+            if not fetched.exists():
+                raise Unavailable(
+                    f"Could not fetch {fetched.name}:\n    {_end(answer.stdout + answer.stderr)}",
+                    where="Maven Central",
+                    remedy="check the network, then repeat the command",
+                )
+            with fetched.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != jar["sha256"]:
+                raise Unavailable(
+                    f"{fetched.name} is not the file that was listed (SHA-256 {digest})",
+                    where=f"{LIST.name}, {jar['artifact']}",
+                    remedy="do not use it; find out who changed the file",
+                )
+            if "services" in jar:
+                fetched = _with_services(fetched, jar["services"])
+            fetched.chmod(0o644)
+            fetched.replace(folder / _file_name(jar))
+
+
+def _with_services(bundle: Path, services: Collection[str]) -> Path:
+    """A copy of the AWS SDK's bundle with just those services in it."""
+    slim = bundle.with_suffix(".slim")
+    with zipfile.ZipFile(bundle) as source, zipfile.ZipFile(slim, "w") as target:
+        for entry in source.infolist():
+            _, is_service, rest = entry.filename.partition("software/amazon/awssdk/services/")
+            if not is_service or rest.partition("/")[0] in services:
+                target.writestr(entry, source.read(entry), zipfile.ZIP_DEFLATED)
+    return slim
+
+
+def _ivy_order(wanted: list[Jar]) -> str:
+    dependencies = "".join(
+        f'<dependency org="{jar["group"]}" name="{jar["artifact"]}" rev="{jar["version"]}"'
+        ' transitive="false" conf="default->default"/>'
+        for jar in wanted
+    )
+    return (
+        '<ivy-module version="2.0"><info organisation="churn" module="server"/>'
+        '<configurations><conf name="default"/></configurations>'
+        f"<dependencies>{dependencies}</dependencies></ivy-module>"
+    )
+
+
+def _end(text: str) -> str:
+    return "\n    ".join(text.strip().splitlines()[-5:])
+
+
+def main() -> None:
+    """Fetch and compile all, for an image that is to do nothing of it later."""
+    project = Path(__file__).resolve().parent.parent
+    spark_jars(project, print)
+    password_check(project)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+"""A server process that commands start when they need it, share, and leave running.
+
+A service has a folder with its state file, its log and a lock. Whoever starts it holds the lock,
+so two commands at the same moment start one server. A keeper process (`lakehouse.supervisor`) stays
+with the server and ends it when nobody was connected for a while.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from lakehouse.atomic_write import written_whole
+from lakehouse.errors import Unavailable
+from lakehouse.file_locks import lock_within
+from lakehouse.settings import LOOPBACK
+
+CONNECT_SECONDS = 10
+IDLE_SECONDS = 30 * 60
+# What its command line names; under the second, versions before 2026-12 started it.
+SUPERVISORS = {"lakehouse.supervisor", "lakehouse.keeper"}
+# Longer than any start takes.
+START_WAIT_SECONDS = 300
+# The system takes some seconds to take back what a killed process of some gigabytes had.
+PORT_SECONDS = 10.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that runs: its process (with the time it was created, since process numbers are
+    used again), the keeper's process, its ports and its identity (what a client must agree with).
+    """
+
+    pid: int
+    created: float
+    keeper: int
+    ports: list[int]
+    identity: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """A kind of server in a folder of its own under CHURN_HOME."""
+
+    name: str
+    folder: Path
+    # None: it stays up until it is stopped
+    idle_seconds: float | None = IDLE_SECONDS
+    start_wait: float = START_WAIT_SECONDS
+
+    @property
+    def log(self) -> Path:
+        return self.folder.parent / "logs" / f"{self.name}.log"
+
+    @property
+    def state_file(self) -> Path:
+        return self.folder / "state.json"
+
+    @property
+    def scratch(self) -> Path:
+        """Where the server has its temporary files, as long as it runs."""
+        return self.folder / "scratch"
+
+    def find(self) -> Running | None:
+        """The running server, or None; a state file that a dead server left counts as none."""
+        running = self.known()
+        return running if running and is_alive(running.pid, running.created) else None
+
+    def known(self) -> Running | None:
+        """What the state file says, whether that server lives or not."""
+        try:
+            return Running(**json.loads(self.state_file.read_text()))
+        except (FileNotFoundError, json.JSONDecodeError, TypeError):
+            return None
+
+    @contextmanager
+    def starting(self) -> Iterator[IO[str]]:
+        """The right to start or stop this service, as the open lock file; others wait for it.
+
+        Raises:
+            Unavailable: another process has it and does not release it within `start_wait`.
+        """
+        # The home too, for a caller whose umask is not that of our commands.
+        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / "start.lock"
+        with path.open("a+") as lock:
+            if not lock_within(lock, path, self.start_wait):
+                raise self._start_is_locked(lock, path)
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield lock
+
+    def _start_is_locked(self, lock: IO[str], path: Path) -> Unavailable:
+        lock.seek(0)
+        return Unavailable(
+            f"The {self.name} server has been starting or stopping for over "
+            f"{self.start_wait:.0f} s, by process {lock.read() or 'unknown'}",
+            where=str(path),
+            remedy="wait for that process, or end it, then repeat the command",
+        )
+
+    def start(
+        self,
+        command: Sequence[str],
+        ports: Sequence[int],
+        identity: str,
+        environ: Mapping[str, str],
+        lock: IO[str],
+    ) -> Running:
+        """Start the server with its keeper and return at once; `lock` is what `starting()` gave.
+
+        The keeper holds the lock too until it has written the state file: whoever called may die,
+        and the next one must find the server, not start a second.
+
+        Raises:
+            Unavailable: a port is taken by another process, or the keeper did not come up.
+        """
+        for port in ports:
+            check_port_free(port, f"the {self.name} server", _port_variables(self.name))
+        self.state_file.unlink(missing_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        empty(self.scratch)  # of a server that was killed
+        self.scratch.mkdir()
+        order = {
+            "state_file": str(self.state_file),
+            "scratch": str(self.scratch),
+            "log": str(self.log),
+            "command": list(command),
+            "ports": list(ports),
+            "identity": identity,
+            "idle_seconds": self.idle_seconds,
+            "start_lock": lock.fileno(),
+        }
+        keeper = self._keeper(order, environ, lock)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and keeper.poll() is None:
+            if running := self.find():
+                return running
+            time.sleep(0.02)
+        raise self.did_not_start("the process ended at once")
+
+    def _keeper(
+        self, order: Mapping[str, object], environ: Mapping[str, str], lock: IO[str]
+    ) -> "subprocess.Popen[bytes]":
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "lakehouse.supervisor"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self.log.open("ab"),
+            start_new_session=True,
+            pass_fds=[lock.fileno()],
+            env=dict(environ),
+            cwd=self.folder,
+        )
+        assert keeper.stdin is not None
+        keeper.stdin.write(json.dumps(order).encode())
+        keeper.stdin.close()
+        return keeper
+
+    def wait_until(self, answers: Callable[[], bool], seconds: float) -> None:
+        """Wait until the server answers.
+
+        Raises:
+            Unavailable: it ended, or did not answer in time; the message shows the log's end.
+        """
+        deadline = time.monotonic() + seconds
+        while not answers():
+            if self.find() is None:
+                raise self.did_not_start("the process ended")
+            if time.monotonic() > deadline:
+                raise self.did_not_start(f"no answer within {seconds:.0f} s")
+            time.sleep(0.1)
+
+    def stop(self, patience: float = 30) -> bool:
+        """End the server and its keeper; False where none ran. Waits for both to be gone."""
+        with self.starting():
+            running = self.find()
+            if running is None:
+                empty(self.scratch)
+                self.state_file.unlink(missing_ok=True)
+                return False
+            server = psutil.Process(running.pid)
+            ending = [server, *_keeper_of(running)]
+            if server.status() == psutil.STATUS_STOPPED:
+                server.kill()  # it would hear nothing else
+            else:
+                server.terminate()
+            for process in _still_there(ending, patience):
+                process.kill()
+            _still_there(ending, 5)
+            empty(self.scratch)
+            self.state_file.unlink(missing_ok=True)
+            return True
+
+    def did_not_start(self, why: str) -> Unavailable:
+        """The fault to raise, with the last lines of the log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        end = "\n    ".join(lines[-12:])
+        return Unavailable(
+            f"The {self.name} server did not start: {why}\n    {end}",
+            where=str(self.log),
+            remedy="read the log; `churn down` clears what is left, then try again",
+        )
+
+
+def _still_there(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait for the processes to end; those that have not.
+
+    A zombie has ended, though its parent may never ask for it: a keeper's is who started it.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        left = [each for each in processes if is_alive(each.pid, each.create_time())]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.05)
+
+
+def _keeper_of(running: Running) -> list[psutil.Process]:
+    """The server's keeper; none where it is gone and another process has its number."""
+    try:
+        process = psutil.Process(running.keeper)
+        return [process] if SUPERVISORS & set(process.cmdline()) else []
+    except psutil.Error:
+        return []
+
+
+def empty(scratch: Path) -> None:
+    """Remove a server's temporary files, which may hold rows of tables."""
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_state(path: Path, running: Running) -> None:
+    """Write the state file."""
+    with written_whole(path) as draft:
+        draft.write_text(json.dumps(asdict(running)))
+
+
+def is_alive(pid: int, created: float) -> bool:
+    """Whether that very process lives: same number, same time of birth, not a zombie."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - created) < 2 and process.status() != "zombie"
+    except psutil.NoSuchProcess:
+        return False
+
+
+def answers_on(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something accepts connections on the port.
+
+    Nobody there is told at once; a machine that is short of everything may take some seconds.
+    """
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    """A loopback port that is free at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def check_port_free(port: int, what: str, variables: str) -> None:
+    """Raise Unavailable where the port stays taken, naming who has it where that can be seen.
+
+    `what` wants it, `variables` set it.
+    """
+    deadline = time.monotonic() + PORT_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    else:
+        return
+    raise Unavailable(
+        f"Port {port} for {what} is taken by {_holder_of(port)}",
+        where=f"{LOOPBACK}:{port}",
+        remedy=f"stop that process, or choose other ports ({variables})",
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _port_variables(name: str) -> str:
+    return {
+        "spark": "CHURN_THRIFT_PORT and CHURN_CONNECT_PORT",
+        "airflow-api-server": "CHURN_AIRFLOW_PORT",
+    }.get(name, "CHURN_REDIS_URL")
+
+
+def _holder_of(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.pid is not None
+            if listens and tuple(connection.laddr)[1:2] == (port,):
+                name = psutil.Process(connection.pid).name()
+                return f"process {connection.pid} ({name})"
+    except psutil.Error:
+        pass
+    return "another process"

@@ -1,0 +1,43 @@
+"""Whom Java trusts beside the public authorities of TLS: those of AWS_CA_BUNDLE.
+
+Other clients of the object store read that file themselves. Java reads no PEM, so its content is
+written once more, in the format of Java's own stores.
+"""
+
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import NoEncryption
+from cryptography.hazmat.primitives.serialization.pkcs12 import (
+    PKCS12Certificate,
+    serialize_java_truststore,
+)
+
+from lakehouse.atomic_write import written_whole
+from lakehouse.errors import Unusable
+
+
+def java_options(bundle: str | None, folder: Path) -> list[str]:
+    """What a Java process is told, so that it trusts those in the file, and nobody else.
+
+    The store is written into the folder; without a file Java trusts whom it always does.
+
+    Raises:
+        Unusable: the file is not there, or holds no certificates.
+    """
+    if not bundle:
+        return []
+    try:
+        found = x509.load_pem_x509_certificates(Path(bundle).read_bytes())
+    except (OSError, ValueError) as fault:
+        raise Unusable(
+            f"The certificates of the object store's authorities can't be read: {fault}",
+            where=f"AWS_CA_BUNDLE, {bundle}",
+            remedy="name a file of certificates in PEM, or leave the variable out",
+        ) from fault
+    named = [PKCS12Certificate(each, f"{n}".encode()) for n, each in enumerate(found)]
+    store = folder / "authorities.p12"
+    folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(store) as draft:
+        draft.write_bytes(serialize_java_truststore(named, NoEncryption()))
+    return [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStoreType=PKCS12"]

@@ -1,0 +1,71 @@
+"""Extracts as bronze keeps them: what was read once can be loaded again without its workbook."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from pathlib import Path
+
+from pyspark.sql.connect.session import SparkSession
+
+from lakehouse import sequences
+from lakehouse.sequences import query_sequence
+from lakehouse.sql import literal
+from seeds_loader.contract import read_contract
+from seeds_loader.extract_date import ExtractDate
+from seeds_loader.load import ROWS
+from seeds_loader.reader.extract import EXTRA, ROW_NUMBER, Extract
+from seeds_loader.source_format import SourceFormat
+
+# All columns: loads of earlier versions have fewer.
+IN_ORDER = """
+select *, _loaded_at as loaded_at
+from {rows}
+order by load_number, _loaded_at, batch_id
+"""
+
+
+@dataclass(frozen=True)
+class KeptLoad:
+    """A line of bronze.loads; `loaded_at` has a zone."""
+
+    batch_id: str
+    source_file: str
+    source_sha256: str
+    sheet: str
+    extract_date: date
+    extract_date_source: str
+    loaded_at: datetime
+    load_number: int | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+
+    @property
+    def chosen_date(self) -> ExtractDate:
+        """The extract date as it was chosen then."""
+        return ExtractDate(self.extract_date, self.extract_date_source)  # type: ignore[arg-type]
+
+
+def kept_loads(spark: SparkSession) -> Sequence[KeptLoad]:
+    """All loads, in the order in which they came."""
+    names = {each.name for each in fields(KeptLoad)}
+    rows = query_sequence(spark, sequences.LOADS, IN_ORDER)
+    return [KeptLoad(**{name: row[name] for name in names & row.keys()}) for row in rows]
+
+
+def extract_of(spark: SparkSession, load: KeptLoad) -> Extract:
+    """What the workbook of the load said, in its order; of the file itself the name is left."""
+    columns = [*read_contract().names, EXTRA, ROW_NUMBER]
+    named = ", ".join(f"`{name}`" for name in columns)
+    rows = spark.sql(
+        f"select {named} from {ROWS} where _batch_id = {literal(load.batch_id)} "
+        f"and _extract_date = {literal(load.extract_date)} order by {ROW_NUMBER}"
+    )
+    return Extract(
+        path=Path(load.source_file),
+        sha256=load.source_sha256,
+        sheet=load.sheet,
+        table=rows.toArrow(),
+        saved_at=None,
+        header_row=1,
+        format=SourceFormat(load.decimal, load.encoding),
+    )

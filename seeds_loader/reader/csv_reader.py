@@ -1,0 +1,245 @@
+"""A CSV file as text, one row for each record.
+
+The encoding is found by `seeds_loader.reader.encodings`. The delimiter is the one under
+which the header names most of the contract's columns. An empty cell is null, quoted or not.
+
+A record may have fewer cells than the header in two cases. Excel leaves out the delimiters of blank
+cells at the end of a row; and below the customers there may be a footer.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from lakehouse.errors import Unusable
+from seeds_loader.contract import Column, Contract
+from seeds_loader.reader.encodings import find_encoding
+from seeds_loader.reader.header import ROWS_SEARCHED, Header, describe_miss, find_header, unlabelled
+from seeds_loader.reader.notation import PLAIN
+from seeds_loader.reader.sheet_text import Grid
+
+DELIMITERS = (",", ";", "\t")
+BATCH_ROWS = 50_000
+# A footer names a total or a source: so many cells at most.
+FOOTER_CELLS = 3
+# The ids that tell a footer from a customer whose row was cut off.
+IDS_COMPARED = 1_000
+# Blank lines above the header count as lines, not as rows searched.
+LINES_SEARCHED = 1_000
+# The longest line break, in any encoding.
+TAIL_BYTES = 8
+# What Excel holds; csv itself stops at 131,072 characters of a cell.
+MAX_COLUMNS = 16_384
+
+Record = list[str]
+
+
+@dataclass(frozen=True)
+class _File:
+    """A CSV file whose encoding, delimiter and header are known."""
+
+    path: Path
+    encoding: str
+    delimiter: str
+    header: Header
+    contract: Contract
+
+    @property
+    def width(self) -> int:
+        return len(self.header.titles)
+
+    @cached_property
+    def required(self) -> int:
+        """How many cells a row has at least: up to the last column that is never blank."""
+        never_blank = {
+            column.name for column in self.contract.columns if not column.blank_is_zero_where
+        }
+        return 1 + max(n for n, place in enumerate(self.header.places) if place in never_blank)
+
+    @cached_property
+    def last_required(self) -> Column:
+        name = self.header.places[self.required - 1]
+        return next(column for column in self.contract.columns if column.name == name)
+
+    @cached_property
+    def ends_in_line_break(self) -> bool:
+        with self.path.open("rb") as file:
+            file.seek(max(0, self.path.stat().st_size - TAIL_BYTES))
+            return file.read().decode(self.encoding, errors="ignore").endswith(("\n", "\r"))
+
+    def records(self) -> Iterator[Record]:
+        return _records(self.path, self.encoding, self.delimiter)
+
+
+def read_delimited(path: Path, contract: Contract, encoding: str | None = None) -> Grid:
+    """All records of the file, with the width of its header.
+
+    Raises Unusable when no record meets the contract, when a record has more or fewer cells than
+    the header (its values would stand in the wrong columns, or the file was cut off), or when the
+    bytes or quotes make no sense.
+    """
+    encoding = find_encoding(path, encoding)
+    delimiter, header = _delimiter(path, encoding, contract)
+    if header is None or not header.fits:
+        raise unlabelled(header, contract, path.name, str(path)) or Unusable(
+            f"{path.name} does not have the columns of the contract: {describe_miss(header)}",
+            where=str(path),
+            remedy="add the missing columns or correct their headers; cells are separated by "
+            "comma, semicolon or tab",
+        )
+    file = _File(path, encoding, delimiter, header, contract)
+    schema = pa.schema([(str(index), pa.string()) for index in range(file.width)])
+    table = pa.Table.from_batches(_batches(file, schema), schema)
+    return Grid("", tuple(table.columns))
+
+
+def _delimiter(path: Path, encoding: str, contract: Contract) -> tuple[str, Header | None]:
+    found: list[tuple[str, Header | None]] = []
+    faults: list[Unusable] = []
+    for delimiter in DELIMITERS:
+        try:
+            header = find_header(_top(path, encoding, delimiter), contract)
+        except Unusable as fault:
+            # quotes that end before a semicolon make no sense to who looks for commas
+            faults.append(fault)
+            continue
+        if header is not None and header.fits:
+            return delimiter, header
+        found.append((delimiter, header))
+    if faults:
+        raise faults[0]
+    return max(found, key=lambda pair: pair[1].matched if pair[1] else -1)
+
+
+def _top(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, Record]]:
+    lines = islice(_records(path, encoding, delimiter), LINES_SEARCHED)
+    used = ((row, record) for row, record in enumerate(lines) if not _is_blank(record))
+    return islice(used, ROWS_SEARCHED)
+
+
+def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Record]:
+    """The file's records; an empty line is an empty one."""
+    with path.open(encoding=encoding, newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            for record in reader:
+                if len(record) > MAX_COLUMNS:
+                    raise Unusable(
+                        f"a row of {path.name} has {len(record):,} cells, more than Excel's "
+                        f"{MAX_COLUMNS:,}",
+                        where=f"{path}, line {reader.line_num}",
+                        remedy="name the file that holds the customers",
+                    )
+                yield record
+        except csv.Error as fault:
+            raise Unusable(
+                f"{path.name} breaks the rules of CSV: {fault}",
+                where=f"{path}, near line {reader.line_num}",
+                remedy="look for a quote that is opened and not closed, or get the file again: "
+                "its end may be missing",
+            ) from fault
+
+
+def _batches(file: _File, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    rows = _rows(file)
+    while batch := list(islice(rows, BATCH_ROWS)):
+        arrays = [
+            pa.array([cell or None for cell in cells], pa.string())
+            for cells in zip(*batch, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _rows(file: _File) -> Iterator[Record]:
+    """The records, each as wide as the header."""
+    width = file.width
+    footer: tuple[int, Record] | None = None
+    short = index = -1
+    record: Record = []
+    for index, record in enumerate(file.records()):
+        if len(record) == width:
+            if footer and not _is_blank(record):
+                raise _ragged(file, *footer)
+            yield record
+            continue
+        # titles above the header have their own width, and nobody reads them further
+        if index >= file.header.row and not _is_blank(record):
+            if not footer and _lacks_blanks(file, record):
+                short = index
+            elif _is_footer(file, record):
+                footer = footer or (index, record)
+            else:
+                raise _ragged(file, *(footer or (index, record)))
+        yield (record + [""] * width)[:width]
+    if short == index and not file.ends_in_line_break:
+        raise _ragged(file, index, record)
+
+
+def _lacks_blanks(file: _File, record: Record) -> bool:
+    """Whether a record lacks just cells at its end that may be blank, as Excel saves them.
+
+    The last cell that may not be blank shows it: where a delimiter was lost in the middle, there
+    stands the value of another column.
+    """
+    if not file.required <= len(record) < file.width:
+        return False
+    last = record[file.required - 1].strip()
+    return not last or _is_accepted(file.last_required, last)
+
+
+def _is_accepted(column: Column, value: str) -> bool:
+    if column.type == "text":
+        return True
+    if column.type in ("integer", "number"):
+        return re.match(PLAIN, value.replace(",", ".")) is not None
+    accepted = (*column.one, *column.zero, *column.categories)
+    return value.casefold() in {each.casefold() for each in accepted}
+
+
+def _is_footer(file: _File, record: Record) -> bool:
+    """Whether a short record is a note below the customers, and no customer who was cut off."""
+    cells = [cell.strip() for cell in record if cell.strip()]
+    if len(cells) > FOOTER_CELLS or len(record) > file.width:
+        return False
+    shape = _shape(cells[0])
+    return not any(each.startswith(shape) for each in _id_shapes(file))
+
+
+def _shape(text: str) -> str:
+    """How a text is made up: runs of letters are one `a`, runs of digits one `9`."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", text))
+
+
+@cache
+def _id_shapes(file: _File) -> frozenset[str]:
+    ids = file.header.places.index(file.contract.columns[0].name)
+    below = islice(file.records(), file.header.row + 1, file.header.row + 1 + IDS_COMPARED)
+    return frozenset(
+        _shape(record[ids].strip()) for record in below if len(record) >= file.required
+    )
+
+
+def _ragged(file: _File, index: int, record: Record) -> Unusable:
+    name, width = file.path.name, file.width
+    longer = len(record) > width
+    return Unusable(
+        f"row {index + 1} of {name} has {len(record)} cells, the header has {width}",
+        where=f"{file.path}, row {index + 1}",
+        remedy=(
+            "put quotes around a value that holds the delimiter (an amount with a decimal comma, "
+            "perhaps)"
+            if longer
+            else "put quotes around a value that holds a line break, add the cells that are missing"
+        )
+        + ", or get the file again: it may be cut off",
+    )
+
+
+def _is_blank(record: Record) -> bool:
+    return not any(cell.strip() for cell in record)

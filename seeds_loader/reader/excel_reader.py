@@ -1,0 +1,312 @@
+"""Excel's sheets as text, through fastexcel.
+
+What a cell becomes:
+  text      as it stands, blanks around it included
+  number    1 for 1.0, else its shortest decimals; Excel itself keeps 15 digits of a number, so a
+            long id has to be text to survive in the workbook. Numbers that lie within 5e-10 of one
+            with fewer than seven decimals are read as that one
+  boolean   TRUE, FALSE
+  date      2024-03-01 00:00:00; its number where the calendar has no such day
+  error     its sign, such as #N/A
+  formula   the value that Excel stored with it; it is never computed here
+  blank     null
+"""
+
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import fastexcel
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.errors import Unusable
+from seeds_loader.reader import sheet_biff, sheet_xml
+from seeds_loader.reader.file_format import Kind, damaged
+from seeds_loader.reader.header import ROWS_SEARCHED, cell_name
+from seeds_loader.reader.sheet_text import Grid
+
+ERROR_SIGNS = {
+    "Error(Div0)": "#DIV/0!",
+    "Error(NA)": "#N/A",
+    "Error(Name)": "#NAME?",
+    "Error(Null)": "#NULL!",
+    "Error(Num)": "#NUM!",
+    "Error(Ref)": "#REF!",
+    "Error(Value)": "#VALUE!",
+    "Error(GettingData)": "#GETTING_DATA",
+}
+
+# A sheet is looked through before the reader lays it out, which may end the process and leave
+# nobody to name the cell at fault. In a larger file that look takes seconds: it goes beside.
+LOOK_FIRST_BYTES = 8 * 1024**2
+# A small sheet is looked through first in any file: it takes no time, and no note beside the table
+# may end the process.
+SMALL_SHEET_BYTES = 2 * 1024**2
+
+# fastexcel writes nine decimals and drops zeros at their end: what has this many of them, or is a
+# zero with a sign, may be a number cut off
+CUT_OFF = r"^(-?\d+\.\d{7,9}|-0)$"
+PLAIN_NUMBER = r"^-?\d+(\.\d{1,9})?$"
+# How far what fastexcel writes may be from the number.
+HALF_OF_NINTH_DECIMAL, RELATIVE_ERROR = 5.1e-10, 1e-15
+# Where no cell stands for long, openpyxl makes rows all the same.
+ROWS_PEEKED = 1_000
+# What openpyxl runs into where a part of the workbook is broken.
+PEEK_FAULTS = (
+    *(OSError, EOFError, SyntaxError, LookupError, ValueError, TypeError, AttributeError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+)
+HIDDEN = {"visible": "", "hidden": "hidden", "veryhidden": "very hidden"}
+NO_DATE = "DateTime(ExcelDateTime { value: "
+NO_DATE_NUMBER = r"^DateTime\(ExcelDateTime \{ value: (-?[0-9.e+-]*?)(\.0)?, datetime_type.*$"
+BOOLEAN = r"^(true|false)$"
+
+
+def open_workbook(path: Path, kind: Kind) -> fastexcel.ExcelReader:
+    """Opens a workbook whose content is of this kind."""
+    with _faults(path, None):
+        # the reader goes by the name unless it gets the bytes
+        named_right = path.suffix.lower() == f".{kind}"
+        return fastexcel.read_excel(path if named_right else path.read_bytes())
+
+
+def read_sheet(reader: fastexcel.ExcelReader, path: Path, kind: Kind, sheet: str) -> Grid:
+    """All cells of a sheet; no columns where it is empty. Raises Unusable if it can't be read."""
+    if kind != "xlsx":
+        # of two sheets with one name the reader keeps the last
+        number = len(reader.sheet_names) - 1 - reader.sheet_names[::-1].index(sheet)
+        formulas = sheet_biff.look(path, number)
+        return _with_formulas(_laid_out(reader, path, sheet, lambda: True), formulas)
+    with ThreadPoolExecutor(1) as beside:
+        look = beside.submit(sheet_xml.look, path, sheet)
+        if path.stat().st_size <= LOOK_FIRST_BYTES or _is_small(path, sheet):
+            look.result()
+        try:
+            grid = _laid_out(reader, path, sheet, lambda: look.result().nearly_whole)
+        finally:
+            # Names the cell at fault, where the reader fails as well.
+            seen = look.result()
+    return _with_formulas(grid, seen)
+
+
+def _with_formulas(grid: Grid, seen: sheet_xml.Sheet | sheet_biff.Formulas) -> Grid:
+    return replace(grid, unstored=tuple(seen.unstored), uncomputed=tuple(seen.uncomputed))
+
+
+def peek(path: Path, kind: Kind, sheet: str) -> list[tuple[int, list[str | None]]]:
+    """The first used rows of a sheet that can't be read, as `Grid.top` has them, as far as they go.
+
+    Slow and lenient: it only tells whether a header stands there.
+    """
+    rows: list[tuple[int, list[str | None]]] = []
+    if kind != "xlsx":
+        return rows
+    # few workbooks need it, and it takes a while
+    import openpyxl
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        worksheet = book[sheet]
+        # what it claims about its size may be wrong
+        worksheet.reset_dimensions()
+        for row, values in enumerate(worksheet.iter_rows(max_row=ROWS_PEEKED, values_only=True)):
+            cells = [None if value is None else str(value) for value in values]
+            if any(cell and cell.strip() for cell in cells):
+                rows.append((row, cells))
+            if len(rows) == ROWS_SEARCHED:
+                break
+    except PEEK_FAULTS:
+        # what was seen so far counts
+        pass
+    return rows
+
+
+def _is_small(path: Path, sheet: str) -> bool:
+    return sheet_xml.packed_bytes(path, sheet) <= SMALL_SHEET_BYTES
+
+
+def number_cells(
+    reader: fastexcel.ExcelReader, path: Path, sheet: str, index: int
+) -> npt.NDArray[np.bool_]:
+    """Which cells of a used column hold a number (or a date) and no text.
+
+    As a float the reader takes the text '74.150' for a number as well; as a date it takes numbers
+    alone, and texts that are written as dates.
+    """
+    with _faults(path, sheet):
+        loaded = reader.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="datetime")
+        found: npt.NDArray[np.bool_] = (
+            loaded.to_arrow().column(index).is_valid().to_numpy(zero_copy_only=False)
+        )
+    return found
+
+
+def _laid_out(
+    reader: fastexcel.ExcelReader, path: Path, sheet: str, nearly_whole: Callable[[], bool]
+) -> Grid:
+    """`nearly_whole`: whether what looks like a whole number may be none; asked late."""
+    with _faults(path, sheet):
+        loaded = reader.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string")
+        batch, faults = loaded.to_arrow_with_errors()
+        columns = list(batch.columns)
+        left = loaded.selected_columns[0].absolute_index if columns else 0
+        again = _Again(reader, path, sheet, left)
+        _restore_errors(columns, faults)
+        _restore_booleans(again, columns)
+        _restore_decimals(again, columns, PLAIN_NUMBER if nearly_whole() else CUT_OFF)
+        _restore_dates(columns)
+        _blank_to_null(columns)
+    whole = tuple(pa.chunked_array([column]) for column in columns)
+    return Grid(sheet, whole, left, hidden=HIDDEN[loaded.visible])
+
+
+def _restore_errors(columns: list[pa.Array], faults: fastexcel.CellErrors | None) -> None:
+    """Puts the signs of error cells where the reader left nulls."""
+    signs: dict[int, list[tuple[int, str]]] = {}
+    for fault in faults.errors if faults else ():
+        row, column = fault.offset_position
+        read = re.search(r"got '(.*)'", fault.detail)
+        sign = ERROR_SIGNS.get(read[1], read[1]) if read else fault.detail
+        signs.setdefault(column, []).append((row, sign))
+    for column, found in signs.items():
+        found.sort()
+        mask = np.zeros(len(columns[column]), dtype=bool)
+        mask[[row for row, _ in found]] = True
+        columns[column] = pc.replace_with_mask(
+            columns[column], pa.array(mask), pa.array([sign for _, sign in found], pa.string())
+        )
+
+
+def _restore_booleans(again: "_Again", columns: list[pa.Array]) -> None:
+    """Writes booleans as Excel shows them, and leaves the text 'true' alone."""
+    for index, exact in again.read(columns, _matching(columns, BOOLEAN), "boolean"):
+        lower = pc.match_substring_regex(columns[index], BOOLEAN)
+        mask = pc.fill_null(pc.and_(lower, pc.is_valid(exact)), False)
+        again.hold_same(index, mask, pc.equal(pc.cast(exact, pa.string()), columns[index]))
+        columns[index] = pc.if_else(mask, pc.utf8_upper(columns[index]), columns[index])
+
+
+def _restore_decimals(again: "_Again", columns: list[pa.Array], suspicious: str) -> None:
+    """Gives numbers with more than nine decimals the rest of their digits."""
+    for index, exact in again.read(columns, _matching(columns, suspicious), "float"):
+        plain = pc.fill_null(pc.match_substring_regex(columns[index], PLAIN_NUMBER), False)
+        seen = pc.cast(pc.if_else(plain, columns[index], None), pa.float64())
+        # a text that looks like a number stays null
+        number = pc.and_(plain, pc.is_valid(exact))
+        apart = pc.abs(pc.subtract(seen, exact))
+        bound = pc.add(pc.multiply(pc.abs(exact), RELATIVE_ERROR), HALF_OF_NINTH_DECIMAL)
+        again.hold_same(index, number, pc.less_equal(apart, bound))
+        cut = pc.fill_null(pc.not_equal(seen, exact), False)
+        columns[index] = pc.if_else(cut, pc.cast(exact, pa.string()), columns[index])
+
+
+def _restore_dates(columns: list[pa.Array]) -> None:
+    """Gives numbers that no calendar holds back as numbers; the reader writes its own notation."""
+    for index, column in enumerate(columns):
+        if pc.any(pc.starts_with(column, NO_DATE)).as_py():
+            columns[index] = pc.replace_substring_regex(column, NO_DATE_NUMBER, r"\1")
+
+
+def _blank_to_null(columns: list[pa.Array]) -> None:
+    """A formula may have stored an empty text; that is a blank cell to everybody who looks."""
+    for index, column in enumerate(columns):
+        empty = pc.equal(column, "")
+        if pc.any(empty).as_py():
+            columns[index] = pc.if_else(empty, None, column)
+
+
+def _matching(columns: list[pa.Array], pattern: str) -> list[int]:
+    return [
+        index
+        for index, column in enumerate(columns)
+        if pc.any(pc.match_substring_regex(column, pattern)).as_py()
+    ]
+
+
+@dataclass(frozen=True)
+class _Again:
+    """A second reading of single columns of a sheet whose first used column is `left`."""
+
+    reader: fastexcel.ExcelReader
+    path: Path
+    sheet: str
+    left: int
+
+    def read(
+        self, columns: list[pa.Array], which: list[int], dtype: fastexcel.DType
+    ) -> Iterator[tuple[int, pa.Array]]:
+        """These columns as another type; what has no such value is null.
+
+        Raises Unusable where the second reading has a value in a cell that was blank, or is not of
+        the columns that were asked for: then one of the two stands in the wrong place.
+        """
+        if not which:
+            return
+        # the reader counts from column A on, whatever the first used column is
+        wanted = [self.left + index for index in which]
+        loaded = self.reader.load_sheet(
+            self.sheet, header_row=None, skip_rows=0, dtypes=dtype, use_columns=wanted
+        )
+        if [column.absolute_index for column in loaded.selected_columns] != wanted:
+            raise self._differs(which[0], 0)
+        for index, exact in zip(which, loaded.to_arrow().columns, strict=True):
+            if len(exact) != len(columns[index]):
+                raise self._differs(index, min(len(exact), len(columns[index])))
+            blank = pc.is_null(columns[index])
+            self.hold_same(index, blank, pc.is_null(exact))
+            yield index, exact
+
+    def hold_same(self, index: int, where: pa.Array, same: pa.Array) -> None:
+        """Raises Unusable for the first cell of a column that is read in two ways."""
+        differs = pc.and_(where, pc.invert(pc.fill_null(same, False)))
+        row = pc.index(differs, True).as_py()
+        if row >= 0:
+            raise self._differs(index, row)
+
+    def _differs(self, index: int, row: int) -> Unusable:
+        cell = cell_name(row, self.left + index)
+        return Unusable(
+            f"two readings of cell {cell} of {self.path.name} differ",
+            where=f"{self.path}, sheet '{self.sheet}', {cell}",
+            remedy="open it in Excel, save it anew as .xlsx, and report this: it is a fault of the "
+            "reader",
+        )
+
+
+@contextmanager
+def _faults(path: Path, sheet: str | None) -> Iterator[None]:
+    """Turns what the reader throws into a message with a place and a remedy."""
+    try:
+        yield
+    except (fastexcel.FastExcelError, pa.ArrowException, OSError) as fault:
+        raise _told(path, sheet, str(fault)) from fault
+    except BaseException as fault:
+        # a panic of the reader's Rust code is neither an Exception nor a class one can import
+        if type(fault).__name__ != "PanicException":
+            raise
+        raise _told(path, sheet, str(fault)) from fault
+
+
+def _told(path: Path, sheet: str | None, fault: str) -> Unusable:
+    sign = re.search(r"Unsupported cell error value '(.*?)'", fault)
+    if sign:
+        return Unusable(
+            f"a cell of sheet '{sheet}' of {path.name} holds the error {sign[1]}",
+            where=f"{path}, sheet '{sheet}'",
+            remedy=f"find {sign[1]} in Excel (Find, look in: Values), correct the cell and save; "
+            "if the customers stand on another sheet, name that one with --sheet",
+        )
+    if re.search("password", fault, re.IGNORECASE):
+        fault = "it seems to be protected by a password"
+    return damaged(path, fault.splitlines()[0] + (f" (sheet '{sheet}')" if sheet else ""))

@@ -1,0 +1,465 @@
+"""What a workbook says: the sheet that meets the contract as one table of text."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import fastexcel
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.errors import Unusable
+from seeds_loader.contract import Column, Contract, read_contract, read_source_format
+from seeds_loader.reader import csv_reader, excel_reader, file_format
+from seeds_loader.reader.customer_ids import read_ids
+from seeds_loader.reader.header import (
+    ROWS_SEARCHED,
+    Header,
+    cell_name,
+    column_letter,
+    describe_miss,
+    find_header,
+    hold_single,
+    listed,
+    unlabelled,
+)
+from seeds_loader.reader.notation import NumberColumn, read_numbers
+from seeds_loader.reader.sheet_text import Grid, has_text
+from seeds_loader.source_format import AS_READ, UNSTATED, SourceFormat
+
+EXTRA, ROW_NUMBER = "_extra", "_row_number"
+EXTRA_TYPE = pa.map_(pa.string(), pa.string())
+# Rows whose further columns are gathered at once; bounds the memory that takes.
+EXTRA_BATCH_ROWS = 50_000
+SHEETS_LISTED = 10
+# What a cell of Excel holds.
+MAX_CHARACTERS = 32_767
+
+
+@dataclass(frozen=True)
+class Extract:
+    """What a workbook says, and where it stands.
+
+    path       the file as it was named
+    sha256     of the file's bytes, in hex
+    sheet      the sheet's name as the workbook writes it; empty for a CSV file, which has none
+    table      the contract's columns (string, its order and names; a blank cell is null), _extra
+               (map: header -> text of the further columns, nulls left out) and _row_number
+               (int32, as Excel numbers rows: below a header in row 1 the first is 2; for a CSV file
+               the record's number, counted the same way). Entirely blank rows are no rows.
+    saved_at   the saved date inside the file in UTC; None where it has none
+    header_row the header's row number
+    format     what was stated of the way the file writes text; it belongs to the load's identity
+    """
+
+    path: Path
+    sha256: str
+    sheet: str
+    table: pa.Table
+    saved_at: datetime | None
+    header_row: int
+    format: SourceFormat = UNSTATED
+
+
+def read_extract(
+    path: Path,
+    sheet: str | None,
+    say: Callable[[str], None],
+    stated: SourceFormat = UNSTATED,
+    labelled: bool = True,
+    tolerant: bool = False,
+) -> Extract:
+    """Read a file in this process; `seeds_loader.reader.sandbox` limits its time and memory.
+
+    The arguments, and what it raises, are those of `seeds_loader.reader.sandbox.read_workbook`.
+    """
+    contract = read_contract() if labelled else read_contract().without_label()
+    source_format = stated.or_else(read_source_format())
+    try:
+        say(f"checking {path.name}")
+        kind = file_format.kind_of(path)
+        sha256 = _sha256(path)
+        saved_at = file_format.saved_at(path, kind)
+        reader = None
+        if kind == "csv":
+            grid, header = _only_sheet(path, sheet, contract, source_format.encoding, say)
+        else:
+            source_format = _of_workbook(path, stated, source_format)
+            reader = excel_reader.open_workbook(path, kind)
+            grid, header = _find_sheet(reader, path, kind, sheet, contract, say)
+    except OSError as fault:
+        raise Unusable(
+            f"{path.name} can't be read: {fault.strerror or fault}",
+            where=str(path),
+            remedy="check the path and the rights to the file; close it in Excel",
+        ) from fault
+    hold_single(header, grid.left, _place(path, grid.sheet))
+    _hold_stored(grid, header, path)
+    _hold_short(grid, path)
+    cells = _Cells(grid, header, reader, path, say if tolerant else None)
+    table = _table(cells, contract, source_format.decimal)
+    if not table.num_rows:
+        raise _no_rows(path, grid, header)
+    return Extract(path, sha256, grid.sheet, table, saved_at, header.row + 1, source_format)
+
+
+def _no_rows(path: Path, grid: Grid, header: Header) -> Unusable:
+    return Unusable(
+        f"{path.name} has a header but no rows",
+        where=f"{_place(path, grid.sheet)}, below row {header.row + 1}",
+        remedy="name the workbook that holds the customers",
+    )
+
+
+def _of_workbook(path: Path, stated: SourceFormat, source_format: SourceFormat) -> SourceFormat:
+    """The format without an encoding: a workbook says its own, and only a CSV file has another."""
+    if stated.encoding is not None:
+        raise Unusable(
+            f"{path.name} is a workbook, which says its encoding itself",
+            where=str(path),
+            remedy="leave --encoding out; it is for CSV files",
+        )
+    return replace(source_format, encoding=None)
+
+
+def _hold_stored(grid: Grid, header: Header, path: Path) -> None:
+    """Raises Unusable when cells of the contract hold formulas that nobody has computed yet.
+
+    They would read as blanks or zeros, and a blank total of a new customer counts as 0. In columns
+    that go no further they do no harm.
+    """
+    never = "a formula whose stored value is 0 or empty, in a workbook that was never computed"
+    for cells, what in (
+        (grid.unstored, "a formula without a stored value"),
+        (grid.uncomputed, never),
+    ):
+        if named := _under_header(cells, grid, header):
+            raise Unusable(
+                f"{len(named):,} cells of {path.name} hold {what}",
+                where=f"{_place(path, grid.sheet)}, {listed(named)}",
+                remedy="open it in Excel, which computes them, and save it",
+            )
+
+
+def _under_header(cells: Sequence[tuple[int, int]], grid: Grid, header: Header) -> list[str]:
+    """The names of those cells that stand in columns of the contract, below the header."""
+    return [
+        cell_name(row, column)
+        for row, column in cells
+        if row > header.row
+        and 0 <= column - grid.left < len(header.places)
+        and header.places[column - grid.left]
+    ]
+
+
+def _hold_short(grid: Grid, path: Path) -> None:
+    """Raises Unusable for a cell that is longer than a cell can be."""
+    for index, column in enumerate(grid.columns):
+        # bytes first, they cost nothing to count
+        if (pc.max(pc.binary_length(column)).as_py() or 0) <= MAX_CHARACTERS:
+            continue
+        lengths = pc.fill_null(pc.utf8_length(column), 0)
+        longest = pc.max(lengths).as_py()
+        if longest > MAX_CHARACTERS:
+            place = cell_name(pc.index(lengths, longest).as_py(), grid.left + index)
+            raise Unusable(
+                f"cell {place} of {path.name} holds {longest:,} characters, more than Excel's "
+                f"{MAX_CHARACTERS:,}",
+                where=f"{_place(path, grid.sheet)}, {place}",
+                remedy="shorten it; in a CSV file look for a quote that is not closed",
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _place(path: Path, sheet: str) -> str:
+    return f"{path}, sheet '{sheet}'" if sheet else str(path)
+
+
+def _only_sheet(
+    path: Path,
+    sheet: str | None,
+    contract: Contract,
+    encoding: str | None,
+    say: Callable[[str], None],
+) -> tuple[Grid, Header]:
+    if sheet is not None:
+        raise Unusable(
+            f"{path.name} is a CSV file and has no sheet '{sheet}'",
+            where=str(path),
+            remedy="leave --sheet out, or name the workbook that has the sheet",
+        )
+    say(f"reading {path.name}")
+    grid = csv_reader.read_delimited(path, contract, encoding)
+    header = find_header(grid.top(), contract)
+    # read_delimited has held the file against the contract already
+    assert header is not None
+    return grid, header
+
+
+def _find_sheet(
+    reader: fastexcel.ExcelReader,
+    path: Path,
+    kind: file_format.Kind,
+    sheet: str | None,
+    contract: Contract,
+    say: Callable[[str], None],
+) -> tuple[Grid, Header]:
+    """The one sheet that meets the contract, among all or the one that was asked for.
+
+    A sheet that can't be read is none of our business as long as another one fits, unless its
+    header meets the contract too: then the choice is not ours.
+    """
+    names = reader.sheet_names if sheet is None else [_named(reader.sheet_names, sheet, path)]
+    found: tuple[Grid, Header] | None = None
+    fitting: dict[str, str] = {}
+    misses: list[str] = []
+    useful: Unusable | None = None
+    unread: dict[str, Unusable] = {}
+    for name in names:
+        say(f"reading sheet '{name}' of {path.name}")
+        try:
+            grid = excel_reader.read_sheet(reader, path, kind, name)
+        except Unusable as fault:
+            unread[name] = fault
+            misses.append(f"'{name}': can't be read ({fault.what})")
+            continue
+        header = find_header(grid.top(), contract)
+        if header is None or not header.fits:
+            misses.append(_miss(grid, header, contract))
+            useful = useful or unlabelled(header, contract, path.name, _place(path, name))
+            continue
+        fitting[name] = f"is {grid.hidden}" if grid.hidden else ""
+        found = found or (grid, header)
+    fitting |= _unread_but_fitting(path, kind, contract, unread, is_found=found is not None)
+    if len(fitting) > 1:
+        raise _several_fit(path, fitting)
+    if found is None:
+        raise useful or _none_fits(path, sheet, reader.sheet_names, misses)
+    return found
+
+
+def _miss(grid: Grid, header: Header | None, contract: Contract) -> str:
+    below = find_header(grid.below_top(), contract)
+    hidden = f" ({grid.hidden})" if grid.hidden else ""
+    return f"'{grid.sheet}'{hidden}: {describe_miss(header, below)}"
+
+
+def _unread_but_fitting(
+    path: Path,
+    kind: file_format.Kind,
+    contract: Contract,
+    unread: Mapping[str, Unusable],
+    is_found: bool,
+) -> dict[str, str]:
+    """The sheets that can't be read whose header meets the contract, with the reason.
+
+    Raises the reason where no sheet was found that fits, and this may have been it.
+    """
+    fitting: dict[str, str] = {}
+    for name, fault in unread.items():
+        header = find_header(excel_reader.peek(path, kind, name), contract)
+        if not is_found and (header is None or header.fits):
+            raise fault
+        if header is not None and header.fits:
+            fitting[name] = f"can't be read: {fault.what}"
+    return fitting
+
+
+def _several_fit(path: Path, fitting: Mapping[str, str]) -> Unusable:
+    """`fitting` has what is to be said of each sheet that meets the contract, mostly nothing."""
+    plain = next((name for name, remark in fitting.items() if not remark), next(iter(fitting)))
+    remarks = "".join(f"; '{name}' {remark}" for name, remark in fitting.items() if remark)
+    return Unusable(
+        f"{len(fitting)} sheets of {path.name} meet the contract{remarks}",
+        where=f"{path}, sheets {_quoted(list(fitting))}",
+        remedy=f"say which with --sheet, for example --sheet '{plain}'",
+    )
+
+
+def _named(names: Sequence[str], wanted: str, path: Path) -> str:
+    """The sheet that was asked for; Excel doesn't tell names apart by case either."""
+    for name in names:
+        if name.strip().casefold() == wanted.strip().casefold():
+            return name
+    raise Unusable(
+        f"{path.name} has no sheet '{wanted}'",
+        where=f"{path}, which has the sheets {_quoted(names)}",
+        remedy="name one of these with --sheet, or leave --sheet out",
+    )
+
+
+def _none_fits(
+    path: Path, sheet: str | None, names: Sequence[str], misses: Sequence[str]
+) -> Unusable:
+    looked_at = "; ".join(misses[:SHEETS_LISTED])
+    left_off = len(misses) - SHEETS_LISTED
+    more = f"; and {left_off} more sheets" if left_off > 0 else ""
+    correct = (
+        "add the missing columns or correct their headers; rows above the header have to be fewer "
+        f"than {ROWS_SEARCHED}"
+    )
+    if sheet is None:
+        return Unusable(
+            f"no sheet of {path.name} has all columns of the contract",
+            where=f"{path}, sheet {looked_at}{more}",
+            remedy=correct,
+        )
+    return Unusable(
+        f"sheet '{sheet}' of {path.name} does not have all columns of the contract",
+        where=f"{path}, sheet {looked_at}",
+        remedy=f"{correct}, or name another sheet: {_quoted(names)}",
+    )
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return listed([f"'{name}'" for name in names])
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The rows below the header; `reader` is None for a CSV file, all of whose cells are text.
+
+    `warn` is called for amounts that are not plain numbers, which are refused without it.
+    """
+
+    grid: Grid
+    header: Header
+    reader: fastexcel.ExcelReader | None
+    path: Path
+    warn: Callable[[str], None] | None = None
+
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int64]:
+        return self.grid.used_rows[self.grid.used_rows > self.header.row]
+
+    @cached_property
+    def columns(self) -> list[pa.ChunkedArray]:
+        return [_rows_of(column, self.rows) for column in self.grid.columns]
+
+    @property
+    def where(self) -> str:
+        return _place(self.path, self.grid.sheet)
+
+    def is_number(self, name: str) -> npt.NDArray[np.bool_]:
+        """Which cells of a column of the contract are numbers and no text."""
+        if self.reader is None:
+            return np.zeros(len(self.rows), dtype=bool)
+        index = self.header.places.index(name)
+        numbers = excel_reader.number_cells(self.reader, self.path, self.grid.sheet, index)
+        return numbers[self.rows]
+
+
+def _table(cells: _Cells, contract: Contract, decimal: str | None) -> pa.Table:
+    as_read = {name: cells.columns[cells.header.places.index(name)] for name in contract.names}
+    known = {
+        column.name: _in_one_notation(cells, column, as_read[column.name], decimal)
+        for column in contract.columns
+    }
+    titles = _extra_titles(cells.header, cells.columns, cells.grid.left)
+    extras = {title: cells.columns[index] for index, title in titles.items()}
+    for name, column in known.items():
+        if column is not as_read[name]:
+            extras |= _changed(AS_READ.format(column=name), as_read[name], column, extras)
+    return pa.table(
+        {
+            **known,
+            EXTRA: _extra_maps(extras, len(cells.rows)),
+            ROW_NUMBER: pa.array((cells.rows + 1).astype(np.int32)),
+        }
+    )
+
+
+def _in_one_notation(
+    cells: _Cells, column: Column, as_read: pa.ChunkedArray, decimal: str | None
+) -> pa.ChunkedArray:
+    """The column as bronze has it: the same array where nothing is written in another way."""
+    if column.type == "text":
+        return read_ids(column, as_read, cells.where)
+    if column.type not in ("integer", "number"):
+        return as_read
+    rows = (cells.rows + 1).astype(np.int32)
+    is_number = functools.partial(cells.is_number, column.name)
+    numbers = NumberColumn(column.name, as_read, rows, is_number, cells.where)
+    return read_numbers(numbers, decimal, cells.warn)
+
+
+def _changed(
+    title: str, before: pa.ChunkedArray, after: pa.ChunkedArray, extras: Mapping[str, object]
+) -> dict[str, pa.ChunkedArray]:
+    """A further column with the texts, as read, of the cells that bronze spells otherwise."""
+    kept = pc.if_else(pc.fill_null(pc.not_equal(before, after), False), before, None)
+    while title in extras:
+        title += "_2"
+    return {title: kept} if kept.null_count < len(kept) else {}
+
+
+def _rows_of(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
+    # a slice copies nothing; only a sheet with gaps has to be picked together
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return column.slice(int(rows[0]), len(rows))
+    return column.take(pa.array(rows))
+
+
+def _extra_titles(header: Header, columns: Sequence[pa.ChunkedArray], left: int) -> dict[int, str]:
+    """A name for each column that the contract doesn't know, by its index, each name once.
+
+    A column without a header is named after its letter, and left out if it holds nothing.
+    """
+    titles: dict[int, str] = {}
+    # how often a title was wanted, so that a thousand alike don't count from one each
+    numbers: dict[str, int] = {}
+    taken: set[str] = set()
+    for index, place in enumerate(header.places):
+        title = (header.titles[index] or "").strip()
+        if place is not None or not (title or has_text(columns[index])):
+            continue
+        wanted = title or f"column_{column_letter(left + index)}"
+        name, number = wanted, numbers.get(wanted, 1)
+        while name in taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        numbers[wanted] = number
+        taken.add(name)
+        titles[index] = name
+    return titles
+
+
+def _extra_maps(extras: dict[str, pa.ChunkedArray], height: int) -> pa.ChunkedArray:
+    """One map for each row, in the order of the columns; shape (height,)."""
+    batches = [
+        _extra_batch(
+            list(extras),
+            [column.slice(start, EXTRA_BATCH_ROWS) for column in extras.values()],
+            min(EXTRA_BATCH_ROWS, height - start),
+        )
+        for start in range(0, height, EXTRA_BATCH_ROWS)
+    ]
+    return pa.chunked_array(batches, EXTRA_TYPE)
+
+
+def _extra_batch(names: list[str], columns: list[pa.ChunkedArray], height: int) -> pa.Array:
+    if not names:
+        offsets = pa.array(np.zeros(height + 1, dtype=np.int32))
+        return pa.MapArray.from_arrays(
+            offsets, pa.array([], pa.string()), pa.array([], pa.string())
+        )
+    texts = pa.concat_arrays([chunk for column in columns for chunk in column.chunks])
+    present = np.stack([column.is_valid().to_numpy() for column in columns], axis=1)
+    # row by row: the cells lie column after column in `texts`
+    rows, which = np.nonzero(present)
+    offsets = np.concatenate([[0], present.sum(axis=1).cumsum()]).astype(np.int32)
+    return pa.MapArray.from_arrays(
+        pa.array(offsets),
+        pa.array(names, pa.string()).take(pa.array(which)),
+        texts.take(pa.array(which * height + rows)),
+    )

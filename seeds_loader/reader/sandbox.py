@@ -1,0 +1,222 @@
+"""The door to the loader: a workbook is read in a process of its own, which has bounds.
+
+Reading is native code that trusts the file: one cell at the end of a sheet, one wrong length, and
+it asks for all memory, aborts, or never ends. In a process of its own that costs the workbook, not
+the command (docs/decisions/0005-reader-process.md).
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import traceback
+import unicodedata
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from lakehouse.errors import ChurnError, Unusable
+from seeds_loader.reader.extract import Extract, read_extract
+from seeds_loader.source_format import UNSTATED, SourceFormat
+
+__all__ = ["Extract", "read_workbook"]
+
+# A million customers, 90 MB on disk, take 1.6 GB. A small file has no business with that.
+MEMORY_BYTES = 700 * 1024**2
+MEMORY_PER_BYTE = 24
+CPU_SECONDS = 40
+CPU_SECONDS_PER_BYTE = 1 / 1024**2
+
+MESSAGE_CHARACTERS = 1_000
+# Control, format (also those that turn the direction of writing), surrogate, line separators.
+UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+
+
+def read_workbook(  # long: its arguments, each with a line
+    path: Path,
+    sheet: str | None = None,
+    progress: Callable[[str], None] | None = None,
+    source_format: SourceFormat = UNSTATED,
+    labelled: bool = True,
+    tolerant: bool = False,
+) -> Extract:
+    """Reads the sheet that meets the contract from an .xlsx, .xls or .csv file.
+
+    Unless `labelled`, the contract is the one without the label: a column of that name is then a
+    further column. If `tolerant`, amounts that are not plain numbers are warned of instead of
+    refused: their texts stay as they are, and the gate rejects them. `progress` gets a line of text
+    for each step that may take seconds; what `source_format` leaves open is as the contract
+    declares it. Raises Unusable, with the
+    place and the remedy, for anything that keeps the file from being read whole and right; also
+    when reading takes far more memory or time than a file of this size has a reason to.
+    """
+    _hold_utf8(path)
+    # -P: a folder that is worked in must not bring modules of its own
+    options = {
+        "sheet": sheet,
+        "source_format": asdict(source_format),
+        "labelled": labelled,
+        "tolerant": tolerant,
+    }
+    command = [sys.executable, "-P", "-m", __name__, str(path), json.dumps(options)]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as child:
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                kind, content = json.loads(line)
+                if kind == "extract":
+                    return _extract(path, content, child.stdout)
+                if kind == "say":
+                    if progress:
+                        progress(printable(content))
+                    continue
+                raise _fault(kind, content)
+        except (EOFError, json.JSONDecodeError):
+            # the process ended in the middle of its answer
+            pass
+        finally:
+            child.kill()
+    raise _ended(path, child.returncode)
+
+
+def printable(text: str) -> str:
+    """Text from a file, fit for a terminal: one line, of bounded length, nothing that acts."""
+    if len(text) > MESSAGE_CHARACTERS:
+        half = MESSAGE_CHARACTERS // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in UNPRINTABLE
+        else character
+        for character in text
+    )
+
+
+def _hold_utf8(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as fault:
+        name = printable(str(path))
+        raise Unusable(
+            f"the path of {printable(path.name)} holds bytes that are not UTF-8",
+            where=name,
+            remedy="rename the file, and the folder it is in if that is where they are",
+        ) from fault
+
+
+def _extract(path: Path, content: dict[str, Any], rows: IO[bytes]) -> Extract:
+    saved_at = content["saved_at"]
+    try:
+        with pa.ipc.open_stream(rows) as stream:
+            table = stream.read_all()
+    except (pa.ArrowInvalid, OSError) as fault:
+        raise EOFError from fault
+    return Extract(
+        path=path,
+        sha256=content["sha256"],
+        sheet=content["sheet"],
+        table=table,
+        saved_at=datetime.fromisoformat(saved_at) if saved_at else None,
+        header_row=content["header_row"],
+        format=SourceFormat(**content["format"]),
+    )
+
+
+def _fault(kind: str, content: list[str]) -> Exception:
+    if kind == "bug":
+        return RuntimeError(f"the reader failed:\n{content[0]}")
+    what, where, remedy = map(printable, content)
+    return {"unusable": Unusable, "fault": ChurnError}[kind](what, where=where, remedy=remedy)
+
+
+def _ended(path: Path, code: int) -> Unusable:
+    """What to say of a reader that broke off; it can't say itself."""
+    if code == -signal.SIGXCPU:
+        why = "reading it takes longer than any workbook of its size should"
+    else:
+        why = "reading it takes far more memory than a workbook of its size should, or breaks off"
+    return Unusable(
+        f"{printable(path.name)} is damaged, or claims far more than it holds: {why}",
+        where=printable(str(path)),
+        remedy="open it in Excel, delete the rows and columns beyond the table on every sheet "
+        "(Ctrl+End shows the last cell), and save it anew",
+    )
+
+
+def _answer(path: Path, asked: str, out: IO[bytes]) -> None:
+    """Reads the file and writes lines of JSON, each [kind, content], and behind `extract` the rows.
+
+    `asked` is a JSON object of the further arguments of `read_extract`.
+
+    This is the process that reads; its limits are its own.
+    """
+
+    def tell(kind: str, content: object) -> None:
+        out.write(json.dumps([kind, content]).encode() + b"\n")
+        out.flush()
+
+    try:
+        options = json.loads(asked)
+        stated = SourceFormat(**options.pop("source_format"))
+        extract = read_extract(path, say=lambda text: tell("say", text), stated=stated, **options)
+    except Unusable as fault:
+        tell("unusable", [fault.what, fault.where, fault.remedy])
+    except ChurnError as fault:
+        tell("fault", [fault.what, fault.where, fault.remedy])
+    except (MemoryError, pa.ArrowMemoryError):
+        # as native code does that gets no memory
+        os.abort()
+    except Exception:
+        tell("bug", [traceback.format_exc()])
+    else:
+        saved_at = extract.saved_at.isoformat() if extract.saved_at else None
+        tell(
+            "extract",
+            {
+                "sha256": extract.sha256,
+                "sheet": extract.sheet,
+                "saved_at": saved_at,
+                "header_row": extract.header_row,
+                "format": asdict(extract.format),
+            },
+        )
+        with pa.ipc.new_stream(out, extract.table.schema) as stream:
+            stream.write_table(extract.table)
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Hides pandas: pyarrow imports it where it can, which takes longer than reading does."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name=name)
+
+
+def _limit(path: Path) -> None:
+    """Bounds what this process may take, by the size of the file; nobody reads a core file."""
+    size = path.stat().st_size if path.is_file() else 0
+    seconds = int(CPU_SECONDS + size * CPU_SECONDS_PER_BYTE)
+    for what, bound in (
+        (resource.RLIMIT_DATA, MEMORY_BYTES + size * MEMORY_PER_BYTE),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, most = resource.getrlimit(what)
+        bound = bound if most == resource.RLIM_INFINITY else min(bound, most)
+        resource.setrlimit(what, (bound, most))
+
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, _WithoutPandas())
+    workbook = Path(sys.argv[1])
+    _limit(workbook)
+    _answer(workbook, sys.argv[2], sys.stdout.buffer)

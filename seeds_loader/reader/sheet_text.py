@@ -1,0 +1,70 @@
+"""A sheet as text: what the readers of Excel files and of CSV files both hand on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from seeds_loader.reader.header import ROWS_SEARCHED
+
+# Below the rows where a header may stand one is looked for only to say where it is.
+CELLS_LOOKED_BELOW = 20_000
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of a sheet from its first row on, blank rows included, so index + 1 is Excel's.
+
+    sheet   the sheet's name, empty for a CSV file
+    columns the used columns as string arrays of one length; a blank cell is null
+    left    the index of the first of them on the sheet, from 0
+    unstored cells (row, column), from 0, whose formula came without a value; they are null
+    uncomputed cells whose formula stores 0 or nothing while the workbook asks to be computed
+    hidden  how Excel hides the sheet, 'hidden' or 'very hidden'; empty if it shows it
+    """
+
+    sheet: str
+    columns: tuple[pa.ChunkedArray, ...]
+    left: int = 0
+    unstored: tuple[tuple[int, int], ...] = ()
+    uncomputed: tuple[tuple[int, int], ...] = ()
+    hidden: str = ""
+
+    @cached_property
+    def used_rows(self) -> npt.NDArray[np.int64]:
+        """Indices of the rows that hold more than white space, ascending."""
+        height = len(self.columns[0]) if self.columns else 0
+        used = np.zeros(height, dtype=bool)
+        for column in self.columns:
+            used |= _filled(column)
+            # most sheets are settled by their first column
+            if used.all():
+                break
+        return np.flatnonzero(used)
+
+    def top(self) -> Iterator[tuple[int, list[str | None]]]:
+        """The first used rows, as (index, cells): where a header may stand."""
+        yield from self._cells_of(self.used_rows[:ROWS_SEARCHED])
+
+    def below_top(self) -> Iterator[tuple[int, list[str | None]]]:
+        """Some used rows below those, where a header stands too low."""
+        height = CELLS_LOOKED_BELOW // max(1, len(self.columns))
+        yield from self._cells_of(self.used_rows[ROWS_SEARCHED:][:height])
+
+    def _cells_of(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[str | None]]]:
+        for row in rows.tolist():
+            yield row, [column[row].as_py() for column in self.columns]
+
+
+def has_text(column: pa.ChunkedArray) -> bool:
+    return bool(_filled(column).any())
+
+
+def _filled(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    text = pc.utf8_trim_whitespace(column)
+    filled: npt.NDArray[np.bool_] = pc.fill_null(pc.not_equal(text, ""), False).to_numpy()
+    return filled

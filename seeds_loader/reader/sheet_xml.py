@@ -1,0 +1,465 @@
+"""What the XML of an .xlsx sheet holds, seen before the reader lays it out.
+
+The reader makes the whole rectangle from the first cell to the furthest, skips in silence what
+stands out of order, and shows a formula without a stored value as a blank. This sees it. A
+million rows pass here in seconds: grammar by expat, cells by numpy, nothing cell by cell.
+"""
+
+import codecs
+import posixpath
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+
+from lakehouse.errors import Unusable
+from seeds_loader.reader.file_format import damaged, in_archive, part
+from seeds_loader.reader.formula_xml import MAX_COLUMNS, Cells, Formulas, Indices
+from seeds_loader.reader.header import cell_name
+
+MAX_ROWS = 1_048_576
+# A rectangle is fine while it is small (32 bytes a cell), or not much emptier than real sheets are.
+FREE_AREA = 12_000_000
+MAX_AREA_PER_CELL = 8
+# Cells are looked at in pieces; one that is longer than a piece may grow to this.
+MAX_PIECE = 8 * 1024**2
+
+_REFERENCE = re.compile(rb"""<[^<>]*?\sr\s*=\s*["']""")
+_RELATIONSHIP_ID = re.compile(r"\{.*\}id$")
+# What is no element: comments, sections of bare text, processing instructions.
+_ASIDE = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
+_EMPTIED = {b"<!-": b"<!---->", b"<![": b"<![CDATA[]]>"}
+_UNCLOSED = re.compile(rb"<!--(?!-->)|<!\[CDATA\[(?!\]\]>)|<\?")
+_PREFIX = re.compile(rb"<(/?)[\w.-]+:(?=(?:c|v|f|is|t|row|sheetData|sheetCalcPr)[\s/>])")
+_SHEET_RECOMPUTES = re.compile(
+    rb"""<sheetCalcPr\s[^<>]*fullCalcOnLoad\s*=\s*["'](?:1|true|on)["']"""
+)
+# How numbers are written that nine decimals would show as whole: 1E-10, 11.9999999999.
+_NEARLY_WHOLE = (b"E-", b"e-", b".000000000", b".999999999")
+_TEXT_TYPE = re.compile(rb"""\st\s*=\s*["'](?:str|d)["']""")
+
+
+class Cell(NamedTuple):
+    """A place on a sheet, both indices from 0."""
+
+    row: int
+    column: int
+
+
+@dataclass
+class Sheet:
+    """What was seen of a sheet.
+
+    filled      cells that hold a value
+    first       where the rectangle begins that they span; None without cells
+    lowest, rightmost the cells that set its end
+    unstored    formulas that have no stored value
+    uncomputed  formulas that store 0 or an empty text where the workbook asks to be computed
+    nearly_whole whether a number may be so near to a whole one that nine decimals do not tell
+    """
+
+    filled: int = 0
+    first: Cell | None = None
+    lowest: Cell | None = None
+    rightmost: Cell | None = None
+    unstored: list[Cell] = field(default_factory=list)
+    uncomputed: list[Cell] = field(default_factory=list)
+    nearly_whole: bool = False
+    _formulas: Formulas = field(default_factory=Formulas)
+    _last: int = -1
+
+
+def look(path: Path, name: str) -> Sheet:
+    """Looks through a sheet of an .xlsx file.
+
+    Raises Unusable for XML that is broken, cells that are out of order, outside of any sheet or
+    there twice, and cells so far from the others that laying the sheet out is not possible.
+    """
+    with in_archive(path) as archive:
+        book = _book(path, archive)
+        place = book.places.get(name)
+        if place is None:
+            raise damaged(path, f"the part of sheet '{name}' is missing")
+        seen = Sheet()
+        chunks = _in_utf8(path, name, part(path, archive, place, is_xml=True))
+        recomputes = book.recomputes
+        for piece, is_cells in _pieces(chunks):
+            if is_cells:
+                _take(path, name, piece, seen)
+                seen.nearly_whole |= any(sign in piece for sign in _NEARLY_WHOLE)
+            else:
+                recomputes |= bool(_SHEET_RECOMPUTES.search(piece))
+    _hold_compact(path, name, seen)
+    _conclude(path, name, seen, recomputes)
+    return seen
+
+
+def _conclude(path: Path, name: str, seen: Sheet, recomputes: bool) -> None:
+    lacking = seen._formulas.lacking(seen.lowest.row if seen.lowest else -1)
+    zeros = seen._formulas.uncomputed() if recomputes else lacking[:0]
+    if seen._formulas.nameless and (recomputes or (lacking < 0).any()):
+        raise damaged(path, f"formulas without a stored value, in no named cell (sheet '{name}')")
+    seen.unstored = _cells(lacking)
+    seen.uncomputed = _cells(zeros)
+
+
+def _cells(keys: Indices) -> list[Cell]:
+    return list(map(Cell, (keys // MAX_COLUMNS).tolist(), (keys % MAX_COLUMNS).tolist()))
+
+
+def packed_bytes(path: Path, name: str) -> int:
+    """How large a sheet is inside the archive."""
+    with in_archive(path) as archive:
+        place = _book(path, archive).places.get(name)
+        return place.compress_size if place else 0
+
+
+class _Book(NamedTuple):
+    """The part of each sheet, by the sheet's name; whether opening it computes all formulas."""
+
+    places: dict[str, zipfile.ZipInfo]
+    recomputes: bool
+
+
+def _book(path: Path, archive: zipfile.ZipFile) -> _Book:
+    entries = {_spelled(entry.filename): entry for entry in archive.infolist()}
+    book = next(
+        (name for name in sorted(entries, key=len) if name.endswith("workbook.xml")), "workbook.xml"
+    )
+    folder = posixpath.dirname(book)
+    links = posixpath.join(folder, "_rels", "workbook.xml.rels")
+    if book not in entries or links not in entries:
+        return _Book({}, False)
+    targets = {
+        link.get("Id"): _target(folder, link.get("Target", ""))
+        for link in _tree(path, archive, entries[links]).iter()
+        if link.get("TargetMode") != "External"
+    }
+    for target in targets.values():
+        if target.endswith(("styles.xml", "sharedstrings.xml")) and target not in entries:
+            raise damaged(path, f"its part {target} is missing")
+    places: dict[str, zipfile.ZipInfo] = {}
+    recomputes = False
+    for element in _tree(path, archive, entries[book]).iter():
+        kind = element.tag.rpartition("}")[2]
+        if kind == "calcPr":
+            recomputes |= _recomputes(element)
+        if kind != "sheet":
+            continue
+        link_id = next((v for k, v in element.items() if _RELATIONSHIP_ID.match(k)), None)
+        entry = entries.get(targets.get(link_id, ""))
+        if entry is not None:
+            # of two sheets with one name the reader takes the first
+            places.setdefault(element.get("name", ""), entry)
+    return _Book(places, recomputes)
+
+
+def _recomputes(properties: ElementTree.Element) -> bool:
+    """Whether what is stored was not computed last: Excel computes it on opening the file.
+
+    `forceFullCalc` is no such sign: Excel stores it with values that it has computed.
+    """
+    asks = properties.get("fullCalcOnLoad", "0").strip() in ("1", "true", "on")
+    unfinished = properties.get("calcCompleted", "1").strip() in ("0", "false", "off")
+    return asks or unfinished
+
+
+def _tree(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> ElementTree.Element:
+    return ElementTree.fromstring(b"".join(part(path, archive, entry, is_xml=True)))
+
+
+def _target(folder: str, target: str) -> str:
+    absolute = target[1:] if target.startswith("/") else posixpath.join(folder, target)
+    return _spelled(absolute)
+
+
+def _spelled(name: str) -> str:
+    return name.replace("\\", "/").lower()
+
+
+def _in_utf8(path: Path, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, unless they are UTF-16: XML allows that, the reader does not."""
+    for chunk in chunks:
+        if b"\0" in chunk[:4] or chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise damaged(path, f"its text is not UTF-8 (sheet '{name}')")
+        yield chunk
+
+
+def _pieces(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """The XML, cut before a cell, so that a cell lies in one piece; and whether it holds cells.
+
+    What cells end with is the end of the sheet's data; what follows has names like theirs.
+    """
+    rest, holds_cells = b"", True
+    for chunk in chunks:
+        rest = _plain(rest + chunk)
+        if holds_cells and (end := rest.find(b"</sheetData")) >= 0:
+            yield rest[:end], True
+            rest, holds_cells = rest[end:], False
+        cut = rest.rfind(b"<c" if holds_cells else b"<")
+        if cut <= 0 and len(rest) > MAX_PIECE:
+            cut = rest.rfind(b"<")
+        if _may_have_asides(rest) and (unclosed := _UNCLOSED.search(rest)):
+            cut = min(cut, unclosed.start())
+        if cut > 0:
+            yield rest[:cut], holds_cells
+            rest = rest[cut:]
+    yield rest, holds_cells
+
+
+def _plain(xml: bytes) -> bytes:
+    """Without prefixes before names, and with nothing in comments and sections of bare text."""
+    if _may_have_asides(xml):
+        xml = _ASIDE.sub(lambda aside: _EMPTIED.get(aside[0][:3], b""), xml)
+    if b":" in xml and b":c" in xml:
+        xml = _PREFIX.sub(rb"<\1", xml)
+    return xml
+
+
+def _may_have_asides(xml: bytes) -> bool:
+    # single bytes are found ten times as fast as the two that open an aside
+    return b"!" in xml or b"?" in xml
+
+
+def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
+    # room to look ahead from the last tag
+    text = np.frombuffer(piece + b" " * 32, np.uint8)
+    tags = np.flatnonzero(text == ord("<"))
+    letter = text[tags + 1]
+    ends = _ends_name(text[tags + 2])
+    is_cell = (letter == ord("c")) & ends
+    at = np.flatnonzero(is_cell)
+    if not at.size:
+        return
+    is_formula = (letter == ord("f")) & ends
+    is_value = (letter == ord("v")) & ends
+    inline = (letter == ord("i")) & (text[tags + 2] == ord("s")) & _ends_name(text[tags + 3])
+    contents = _contents(text, tags, is_value)
+    filled = inline.copy()
+    filled[is_value] = contents >= 0
+    starts = tags[at]
+    has_value, has_formula = _within(filled, at), _within(is_formula, at)
+    _hold_plain_values(path, name, text, tags, is_value)
+    _hold_values_last(path, name, text, tags, is_value, is_formula)
+    _hold_no_entities(path, name, piece, tags, is_value, starts)
+    _hold_indices(path, name, text, tags, at, _names_shared_text(text, starts))
+
+    rows, columns, known = _references(piece, text, starts)
+    wrong = known & ((rows < 0) | (rows >= MAX_ROWS) | (columns < 0) | (columns >= MAX_COLUMNS))
+    if wrong.any():
+        start = int(starts[np.argmax(wrong)])
+        raise damaged(
+            path, f"a cell at no place of a sheet, {piece[start : start + 32]!r} (sheet '{name}')"
+        )
+    _hold_order(path, name, rows[known], columns[known], seen)
+    if seen._formulas.concern(has_formula):
+        by_cell = np.full(len(at), -1)
+        owners = np.searchsorted(at, np.flatnonzero(is_value), side="right") - 1
+        by_cell[owners[owners >= 0]] = contents[owners >= 0]
+        seen._formulas.take(Cells(piece, starts, rows, columns, known, has_formula, by_cell))
+    _stretch(rows[has_value & known], columns[has_value & known], seen)
+    seen.filled += int((has_value & ~known).sum())
+
+
+def _names_shared_text(text: npt.NDArray[np.uint8], starts: Indices) -> npt.NDArray[np.bool_]:
+    """Whether the last attribute of a cell is t="s", by its bytes before the last quote."""
+    end = _tag_ends(text, starts)
+    before = [text[end - back] for back in range(1, 6)]
+    return (before[0] == ord('"')) & _spells(before[1:5], b's"=t')
+
+
+def _tag_ends(text: npt.NDArray[np.uint8], starts: Indices) -> Indices:
+    closing = np.append(np.flatnonzero(text == ord(">")), len(text) - 1)
+    return closing[np.minimum(np.searchsorted(closing, starts), len(closing) - 1)]
+
+
+def _contents(
+    text: npt.NDArray[np.uint8], tags: Indices, is_value: npt.NDArray[np.bool_]
+) -> Indices:
+    """For each value where its text begins, -1 where there is none: <v/>, <v a="b"></v>."""
+    starts = tags[is_value]
+    ends = starts + 2
+    odd = text[ends] != ord(">")
+    if odd.any():
+        ends[odd] = _tag_ends(text, starts[odd])
+    is_empty = (text[ends - 1] == ord("/")) | (text[ends + 1] == ord("<"))
+    return np.where(is_empty, -1, ends + 1)
+
+
+def _spells(letters: list[npt.NDArray[np.uint8]], word: bytes) -> npt.NDArray[np.bool_]:
+    return np.logical_and.reduce(
+        [letter == byte for letter, byte in zip(letters, word, strict=True)]
+    )
+
+
+def _hold_plain_values(
+    path: Path,
+    name: str,
+    text: npt.NDArray[np.uint8],
+    tags: Indices,
+    is_value: npt.NDArray[np.bool_],
+) -> None:
+    """A value is one text: the reader takes one with a CDATA section or a comment for a blank."""
+    following = tags[np.minimum(np.flatnonzero(is_value) + 1, len(tags) - 1)]
+    if (text[following + 1] == ord("!")).any():
+        raise damaged(path, f"a value that is not plain text (sheet '{name}')")
+
+
+def _hold_values_last(
+    path: Path,
+    name: str,
+    text: npt.NDArray[np.uint8],
+    tags: Indices,
+    is_value: npt.NDArray[np.bool_],
+    is_formula: npt.NDArray[np.bool_],
+) -> None:
+    """A formula comes before its value: the reader takes the last element of a cell for its value.
+
+    Formulas begin a cell; values follow the cell's start or a formula's end, and end the cell.
+    """
+    # nothing comes before the first tag
+    formulas, values = np.flatnonzero(is_formula[1:]) + 1, np.flatnonzero(is_value[1:]) + 1
+    # what a value does not end with </v> has ended in its own tag
+    ends = np.minimum(values + 1 + (text[tags[values] + 2] == ord(">")), len(tags) - 1)
+    is_good = (
+        _letters(text, tags[formulas - 1], b"c!").all()
+        and _letters(text, tags[values - 1], b"c!f/").all()
+        and _letters(text, tags[ends], b"/!").all()
+    )
+    if is_good and formulas.size:
+        # an end before a value is a formula's
+        before = tags[values - 1]
+        is_good = ((text[before + 1] != ord("/")) | (text[before + 2] == ord("f"))).all()
+    elif is_good:
+        is_good = (text[tags[values - 1] + 1] != ord("/")).all()
+    if not is_good:
+        raise damaged(path, f"a value that is not the end of its cell (sheet '{name}')")
+
+
+def _letters(text: npt.NDArray[np.uint8], tags: Indices, letters: bytes) -> npt.NDArray[np.bool_]:
+    found = text[tags + 1]
+    return np.logical_or.reduce([found == letter for letter in letters])
+
+
+def _hold_no_entities(
+    path: Path,
+    name: str,
+    piece: bytes,
+    tags: Indices,
+    is_value: npt.NDArray[np.bool_],
+    starts: Indices,
+) -> None:
+    """A number is written in digits: the reader takes one with an entity for its first part."""
+    if b"&" not in piece:
+        return
+    places = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("&"))
+    before = np.searchsorted(tags, places) - 1
+    for place in places[(before >= 0) & is_value[before]].tolist():
+        start = int(starts[max(0, np.searchsorted(starts, place) - 1)])
+        if not _TEXT_TYPE.search(piece[start : piece.find(b">", start)]):
+            raise damaged(path, f"a number that is not written in digits (sheet '{name}')")
+
+
+def _hold_indices(
+    path: Path,
+    name: str,
+    text: npt.NDArray[np.uint8],
+    tags: Indices,
+    at: Indices,
+    shared: npt.NDArray[np.bool_],
+) -> None:
+    """The reader takes a number of a shared text that it can't read for 0."""
+    following = tags[np.minimum(at[shared] + 1, len(tags) - 1)]
+    following = following[(text[following + 1] == ord("v")) & (text[following + 2] == ord(">"))]
+    place = following + 3
+    for _ in range(10):
+        place = place + _is_digit(text[place])
+    if (text[place] != ord("<")).any():
+        raise damaged(path, f"a cell names a shared text by no number (sheet '{name}')")
+
+
+def _references(
+    piece: bytes, text: npt.NDArray[np.uint8], starts: Indices
+) -> tuple[Indices, Indices, npt.NDArray[np.bool_]]:
+    """Rows and columns of the cells, and whether they name a place; -1 where it makes no sense."""
+    place = starts + 6
+    plain = _spells([text[starts + back] for back in (3, 4, 5)], b'r="')
+    known = plain.copy()
+    for index in np.flatnonzero(~plain).tolist():
+        start = int(starts[index])
+        if found := _REFERENCE.match(piece, start):
+            known[index], place[index] = True, found.end()
+    columns, rows = np.zeros(len(starts), np.int64), np.zeros(len(starts), np.int64)
+    place = np.where(known, place, len(text) - 1)
+    for _ in range(4):
+        value = (text[place] | 0x20).astype(np.int64) - ord("a") + 1
+        is_letter = (value >= 1) & (value <= 26)
+        columns = np.where(is_letter, columns * 26 + value, columns)
+        place = place + is_letter
+    for _ in range(8):
+        is_digit = _is_digit(text[place])
+        rows = np.where(is_digit, rows * 10 + text[place] - ord("0"), rows)
+        place = place + is_digit
+    closed = (text[place] == ord('"')) | (text[place] == ord("'"))
+    return np.where(closed, rows - 1, -1), np.where(closed, columns - 1, -1), known
+
+
+def _hold_order(path: Path, name: str, rows: Indices, columns: Indices, seen: Sheet) -> None:
+    """Cells come row by row, from left to right, as Excel demands it too."""
+    keys = np.concatenate([[seen._last], rows * MAX_COLUMNS + columns])
+    back = np.flatnonzero(np.diff(keys) <= 0)
+    if back.size:
+        before, after = (
+            cell_name(*divmod(int(key), MAX_COLUMNS)) for key in keys[back[0] : back[0] + 2]
+        )
+        raise damaged(path, f"cell {after} stands behind {before} (sheet '{name}')")
+    seen._last = int(keys[-1])
+
+
+def _stretch(rows: Indices, columns: Indices, seen: Sheet) -> None:
+    if not rows.size:
+        return
+    seen.filled += len(rows)
+    top, left = seen.first or (int(rows[0]), int(columns[0]))
+    seen.first = Cell(top, min(left, int(columns.min())))
+    seen.lowest = Cell(int(rows[-1]), int(columns[-1]))
+    far = int(columns.argmax())
+    if seen.rightmost is None or columns[far] > seen.rightmost.column:
+        seen.rightmost = Cell(int(rows[far]), int(columns[far]))
+
+
+def _hold_compact(path: Path, name: str, seen: Sheet) -> None:
+    if seen.first is None or seen.lowest is None or seen.rightmost is None:
+        return
+    height = seen.lowest.row - seen.first.row + 1
+    width = seen.rightmost.column - seen.first.column + 1
+    if height * width <= max(FREE_AREA, MAX_AREA_PER_CELL * seen.filled):
+        return
+    far = " and ".join(dict.fromkeys(cell_name(*cell) for cell in (seen.lowest, seen.rightmost)))
+    raise Unusable(
+        f"sheet '{name}' of {path.name} reaches from {cell_name(*seen.first)} to {far}, "
+        f"but has only {seen.filled:,} filled cells",
+        where=f"{path}, sheet '{name}', {far}",
+        remedy="open it in Excel, go to the last cell (Ctrl+End), delete the rows and columns "
+        "beyond the table, and save",
+    )
+
+
+def _within(flags: npt.NDArray[np.bool_], at: Indices) -> npt.NDArray[np.bool_]:
+    """Whether a flag is up between a place in the row of tags and the next place."""
+    counts = np.concatenate([[0], np.cumsum(flags)])
+    return counts[np.append(at[1:], len(flags))] > counts[at]
+
+
+def _ends_name(byte: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    return (byte == ord(">")) | (byte == ord("/")) | (byte <= ord(" "))
+
+
+def _is_digit(byte: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    return (byte >= ord("0")) & (byte <= ord("9"))

@@ -1,0 +1,78 @@
+"""Predictions of rows by models that did not see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql.connect.dataframe import DataFrame
+
+from lakehouse.process import Say
+from trainer.metrics import HOLDOUT
+from trainer.parameters import Parameters
+from trainer.pipeline import INPUTS, LABEL, each, estimator
+from trainer.training_data import WHOSE
+
+# What a prediction keeps of its row: whose it is, and what the bootstrap and the next model ask.
+KEPT = (*WHOSE, "is_holdout", "block")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A training with `parameters`, and the rows that it judges.
+
+    `name` is the prediction's `kind`: that of the model, or what sets this training apart. `judged`
+    and `trained` are SQL conditions; trained on is whatever is not judged, unless said otherwise.
+    """
+
+    kind: str
+    part: str
+    judged: str
+    title: str
+    parameters: Parameters
+    name: str = ""
+    trained: str = ""
+    kept: Sequence[str] = field(default=KEPT)
+
+
+def folds_of(kind: str, parameters: Parameters) -> list[Fit]:
+    """A training for each fold."""
+    return [
+        Fit(kind, f"fold_{k}", f"fold = {k}", f"fold {k + 1} of {parameters.folds}", parameters)
+        for k in range(parameters.folds)
+    ]
+
+
+def fits(parameters: Parameters) -> list[Fit]:
+    """Every training of a run's cross-validation, those of the slow kind first."""
+    # A long fit that begins last would leave the other thread idle; the challenger is the slow one.
+    slow_first = list(reversed(parameters.rivals))
+    return [fit for kind in slow_first for fit in folds_of(kind, parameters)] + [
+        Fit(kind, HOLDOUT, "is_holdout", "hold-out", parameters) for kind in slow_first
+    ]
+
+
+def predict(rows: DataFrame, trainings: Sequence[Fit], say: Say) -> DataFrame:
+    """Rows of `kind, part, churned, probability`, as `evaluate` takes them, and what is kept."""
+
+    def judge(fit: Fit) -> DataFrame:
+        say(f"{fit.title}, {fit.kind.replace('_', ' ')}")
+        trained = rows.where(fit.trained or f"not ({fit.judged})").select(LABEL, INPUTS)
+        fitted = estimator(fit.kind, fit.parameters).fit(trained)
+        judged = fitted.transform(rows.where(fit.judged).select(LABEL, INPUTS, *fit.kept))
+        return judged.withColumn("chance", vector_to_array("probability")[1]).selectExpr(
+            f"'{fit.name or fit.kind}' as kind",
+            f"'{fit.part}' as part",
+            LABEL,
+            "chance as probability",
+            *fit.kept,
+        )
+
+    return together(each(rows.sparkSession, judge, trainings))
+
+
+def together(parts: Sequence[DataFrame]) -> DataFrame:
+    """The union of all; by halves, since a plan that is a hundred unions deep can't be sent."""
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return together(parts[:half]).union(together(parts[half:]))

@@ -1,0 +1,67 @@
+"""The form of a model that Spark fitted."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.ml.classification import GBTClassificationModel
+from pyspark.sql.connect.session import SparkSession
+
+from lakehouse.errors import ChurnError
+from lakehouse.storage import escape_glob
+from trainer.model_types import KINDS
+from trainer.portable_model import Form, LinearForm, Node, TreesForm
+
+
+def read_form(
+    spark: SparkSession,
+    kind: str,
+    fitted: Any,
+    saved: str,
+    inputs: Sequence[str],
+    means: Mapping[str, float],
+) -> Form:
+    """The form of a fitted model of that kind whose pipeline was saved to `saved`."""
+    if KINDS[kind].form == "linear":
+        coefficients = [float(each) for each in fitted.coefficients.toArray()]
+        return LinearForm(
+            intercept=float(fitted.intercept),
+            coefficients=dict(zip(inputs, coefficients, strict=True)),
+            means={name: means[name] for name in inputs},
+        )
+    return _read_trees(spark, fitted, saved, inputs)
+
+
+def _read_trees(
+    spark: SparkSession, fitted: GBTClassificationModel, saved: str, inputs: Sequence[str]
+) -> TreesForm:
+    """The trees with the values of their inner nodes, which only the saved data holds."""
+    nodes = spark.read.parquet(f"{escape_glob(saved)}/stages/*_GBTClassifi*/data").selectExpr(
+        "treeID as tree",
+        "nodeData.id as id",
+        "nodeData.prediction as prediction",
+        "nodeData.leftChild as left",
+        "nodeData.rightChild as right",
+        "nodeData.split.featureIndex as feature",
+        "nodeData.split.leftCategoriesOrThreshold as cut",
+        "nodeData.split.numCategories as categories",
+    )
+    rows = nodes.orderBy("tree", "id").toArrow().to_pylist()
+    trees: list[list[Node]] = [[] for _ in fitted.treeWeights]
+    # Spark's probability is 1 / (1 + exp(-2 * weighted sum)).
+    scales = [2 * weight for weight in fitted.treeWeights]
+    for row in rows:
+        trees[row["tree"]].append(_node(row, scales[row["tree"]], inputs))
+    return TreesForm(trees)
+
+
+def _node(row: Mapping[str, Any], scale: float, inputs: Sequence[str]) -> Node:
+    value = scale * row["prediction"]
+    if row["feature"] < 0:
+        return Node(value)
+    if row["categories"] >= 0:
+        raise ChurnError(
+            f"A tree splits {inputs[row['feature']]} by categories, which reasons can't tell",
+            where="the saved model",
+            remedy="give the trainer numeric features without category metadata",
+        )
+    return Node(value, inputs[row["feature"]], row["cut"][0], row["left"], row["right"])

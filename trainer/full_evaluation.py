@@ -1,0 +1,467 @@
+"""The full evaluation of a model version, once: what `churn evaluate` shows.
+
+Every probability in it is of a model that did not see the row. It is kept beside the version's
+record, and made again when the declared protocol or the costs have changed.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pyspark.sql.connect.dataframe import DataFrame
+
+from lakehouse.atomic_write import written_whole
+from lakehouse.process import Say
+from lakehouse.settings import Settings
+from trainer import bootstrap, leakage, metrics, registry, splits
+from trainer.cross_validation import KEPT, Fit, folds_of, predict
+from trainer.explain import log_odds_column
+from trainer.metrics import OUT_OF_FOLD, Metrics
+from trainer.parameters import Parameters
+from trainer.pipeline import LABEL, each
+from trainer.promotion import slices_column
+from trainer.record import ModelRecord
+from trainer.retention_campaign import Campaign
+from trainer.training_data import TrainingRows, prepare
+
+if TYPE_CHECKING:
+    from feature_repo.training import TrainingSet
+
+DECLARED = Path(__file__).with_name("full_evaluation.yml")
+FILE = "evaluation.json"
+FIGURES = ("roc_auc", "pr_auc", "brier", "accuracy", "f1")
+PRIOR, CONTRACT = "share of leavers", "contract alone"
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a version is judged; the file's comments say what each is."""
+
+    repeats: int
+    shares: tuple[float, ...]
+    grid: dict[str, list[dict[str, Any]]]
+    baseline: tuple[str, ...]
+    gap: float
+    suspicious: float
+    behaviour: dict[str, dict[str, Any]]
+
+
+def read_protocol(path: Path = DECLARED) -> Protocol:
+    """The declared protocol."""
+    declared = yaml.safe_load(path.read_text())
+    return Protocol(
+        shares=tuple(declared.pop("shares")), baseline=tuple(declared.pop("baseline")), **declared
+    )
+
+
+def stamp(parameters: Parameters, protocol: Protocol, campaign: Campaign) -> str:
+    """What an evaluation was made by; another stamp needs another evaluation."""
+    parts = [asdict(parameters), asdict(protocol), asdict(campaign)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def read(settings: Settings, version: str) -> dict[str, Any] | None:
+    """The evaluation beside the version's record; None where there is none, or a damaged one."""
+    try:
+        found: dict[str, Any] = json.loads((registry.folder(settings) / version / FILE).read_text())
+        return found
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def write(settings: Settings, version: str, evaluation: Mapping[str, Any]) -> None:
+    """Leave the evaluation beside the version's record."""
+    with written_whole(registry.folder(settings) / version / FILE) as draft:
+        draft.write_text(json.dumps(evaluation, indent=1))
+
+
+def assess(  # long: names all parts of an evaluation
+    record: ModelRecord,
+    training: "TrainingSet",
+    parameters: Parameters,
+    protocol: Protocol,
+    campaign: Campaign,
+    say: Say,
+    advance: Callable[[int, int, str], None],
+) -> dict[str, Any]:
+    """The evaluation of the record's recipe on the training set, as JSON types."""
+    rows = prepare(training, parameters)
+    kept = _with_slices(rows, training, parameters, protocol)
+    trainings = _fits(kept, record.kind, parameters, protocol)
+    begun = count(1)
+    predicted = predict(kept, trainings, lambda title: advance(next(begun), len(trainings), title))
+    predictions = predicted.union(_baselines(kept, parameters, protocol)).localCheckpoint()
+    say("measuring")
+    steps = metrics.steps(predictions).localCheckpoint()
+    figures = metrics.metrics(steps, parameters.threshold)
+    repeats = predictions.where("kind like 'repeat%'")
+    cross_validated = _cross_validated(repeats, figures, parameters, protocol)
+    return {
+        "stamp": stamp(parameters, protocol, campaign),
+        "training_set": {
+            "extract_date": training.extract_date.isoformat(),
+            "rows": rows.count,
+            "of_the_version": training.signature == record.signature,
+        },
+        "cross_validated": cross_validated,
+        "baselines": _pooled(figures, (PRIOR, CONTRACT)),
+        "learning_curve": _learning_curve(figures, rows.count, parameters, protocol),
+        "grid": _grid(figures, record.kind, protocol),
+        "temporal": _figures(figures[LATEST]["latest"]) if LATEST in figures else None,
+        "calibration": _calibration(repeats, parameters, cross_validated),
+        "threshold": _by_cost(repeats, campaign),
+        "deciles": _deciles(repeats),
+        "slices": _slices(repeats, parameters, protocol),
+        "behaviour": behaviour(record, rows.frame, protocol),
+        "leaks": {
+            **_leaks(rows, training, parameters),
+            "suspicious": cross_validated["roc_auc"]["mean"] > protocol.suspicious,
+        },
+    }
+
+
+def _leaks(
+    rows: TrainingRows, training: "TrainingSet", parameters: Parameters
+) -> dict[str, list[dict[str, Any]]]:
+    known = leakage.alone(rows.frame, rows.count, training.features, parameters.leaks.fewest)
+    strongest = sorted(known, key=lambda leak: -leak.roc_auc)[:10]
+    return {
+        "found": [asdict(each) for each in leakage.leaks(known, parameters.leaks)],
+        "strongest": [asdict(each) for each in strongest],
+    }
+
+
+# --- trainings -----------------------------------------------------------------------------------
+
+
+def _with_slices(
+    rows: TrainingRows, training: "TrainingSet", parameters: Parameters, protocol: Protocol
+) -> DataFrame:
+    """The rows with a fold for each repeat, the share of the learning curve, and the slices."""
+    together = training.kept_together
+    repeated = [
+        f"{splits.fold(together, parameters.seed + repeat, parameters.folds)} as fold_{repeat}"
+        for repeat in range(protocol.repeats)
+    ]
+    return rows.frame.selectExpr(
+        *KEPT,
+        LABEL,
+        "inputs",
+        "fold",
+        "monthly_charges",
+        *(f"`{name}`" for name in protocol.baseline),
+        *repeated,
+        f"{splits.share(together, parameters.seed)} as share",
+        "event_timestamp = max(event_timestamp) over () as is_latest",
+        f"{slices_column(parameters.slices)} as slices",
+    ).localCheckpoint()
+
+
+PREDICTED = (*KEPT, "monthly_charges", "slices")
+
+
+def _fits(rows: DataFrame, kind: str, parameters: Parameters, protocol: Protocol) -> list[Fit]:
+    found = []
+    for repeat in range(protocol.repeats):
+        for fit in folds_of(kind, parameters):
+            condition = fit.judged.replace("fold", f"fold_{repeat}")
+            title = f"round {repeat + 1} of {protocol.repeats}, {fit.title}"
+            found.append(replace(fit, name=f"repeat_{repeat}", judged=condition, title=title))
+    for share in protocol.shares[:-1] if protocol.shares[-1:] == (1.0,) else protocol.shares:
+        for fit in folds_of(kind, parameters):
+            trained = f"not ({fit.judged}) and share < {share}"
+            title = f"learning curve, {share:.0%}, {fit.title}"
+            found.append(replace(fit, name=f"share_{share}", trained=trained, title=title))
+    for number, others in enumerate(protocol.grid.get(kind, [])):
+        tried = parameters.with_settings(kind, **others)
+        for fit in folds_of(kind, tried):
+            title = f"other parameters, {_in_words(others)}, {fit.title}"
+            found.append(replace(fit, name=f"grid_{number}", title=title))
+    if rows.where("not is_latest").limit(1).count():
+        found.append(Fit(kind, "latest", "is_latest", "the latest extract", parameters, LATEST))
+    return [replace(fit, kept=PREDICTED) for fit in found]
+
+
+def _baselines(rows: DataFrame, parameters: Parameters, protocol: Protocol) -> DataFrame:
+    """What the share of leavers says, in the other folds, of all and of the same contract."""
+    predictions = None
+    for name, groups in ((PRIOR, []), (CONTRACT, list(protocol.baseline))):
+        by = ", ".join(["1", *(f"`{group}`" for group in groups)])
+        others = (
+            f"(sum({LABEL}) over (partition by {by}) - sum({LABEL}) over (partition by {by}, fold))"
+            f" / nullif(count(*) over (partition by {by})"
+            f" - count(*) over (partition by {by}, fold), 0)"
+        )
+        predicted = rows.selectExpr(
+            f"'{name}' as kind",
+            "concat('fold_', fold) as part",
+            LABEL,
+            f"coalesce({others}, 0.5D) as probability",
+            *PREDICTED,
+        )
+        predictions = predicted if predictions is None else predictions.union(predicted)
+    assert predictions is not None
+    return predictions
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+Measured = Mapping[str, Mapping[str, Metrics]]
+
+
+def _figures(metrics: Metrics) -> dict[str, float]:
+    return {**{name: getattr(metrics, name) for name in FIGURES}, "rows": metrics.rows}
+
+
+def _pooled(figures: Measured, kinds: Sequence[str]) -> dict[str, dict[str, float]]:
+    return {kind: _figures(figures[kind][OUT_OF_FOLD]) for kind in kinds}
+
+
+def _cross_validated(
+    repeats: DataFrame, figures: Measured, parameters: Parameters, protocol: Protocol
+) -> dict[str, Any]:
+    """Each figure: its mean over the rounds, its interval, its deviation from fold to fold."""
+    names = [f"repeat_{repeat}" for repeat in range(protocol.repeats)]
+    counted = bootstrap.counts(repeats, parameters.threshold)
+    drawn = bootstrap.averaged([counted[name] for name in names], bootstrap.draws(parameters.seed))
+    found: dict[str, Any] = {}
+    for figure in FIGURES:
+        rounds = [getattr(figures[name][OUT_OF_FOLD], figure) for name in names]
+        interval = bootstrap.interval(drawn[figure], math.fsum(rounds) / len(rounds))
+        by_fold = [
+            getattr(figures[name][f"fold_{k}"], figure)
+            for name in names
+            for k in range(parameters.folds)
+        ]
+        found[figure] = {**asdict(interval), "deviation_of_folds": _deviation(by_fold)}
+    return {**found, "rounds": protocol.repeats, "folds": parameters.folds}
+
+
+def _deviation(values: Sequence[float]) -> float:
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def _learning_curve(
+    figures: Measured, rows: int, parameters: Parameters, protocol: Protocol
+) -> list[dict[str, float]]:
+    learned = rows * (parameters.folds - 1) / parameters.folds
+    names = {share: f"share_{share}" for share in protocol.shares} | {1.0: "repeat_0"}
+    return [
+        {"share": share, "rows_learned_from": round(share * learned)}
+        | {name: getattr(figures[names[share]][OUT_OF_FOLD], name) for name in FIGURES}
+        for share in protocol.shares
+    ]
+
+
+def _grid(figures: Measured, kind: str, protocol: Protocol) -> list[dict[str, Any]]:
+    """The declared parameters, and the others by ROC-AUC against them, on the same folds."""
+    tried: list[tuple[dict[str, Any], str]] = [({}, "repeat_0")] + [
+        (others, f"grid_{number}") for number, others in enumerate(protocol.grid.get(kind, []))
+    ]
+    return [
+        {"parameters": _in_words(others) or "as declared", **_figures(figures[name][OUT_OF_FOLD])}
+        for others, name in tried
+    ]
+
+
+def _in_words(others: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in others.items())
+
+
+def _rows(frame: DataFrame, sql: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = frame.sparkSession.sql(sql, rows=frame).toArrow().to_pylist()
+    return found
+
+
+def _calibration(
+    repeats: DataFrame, parameters: Parameters, cross_validated: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Ten equal parts by probability; and whether stretching the log-odds would help.
+
+    The stretch (Platt) is learned on the other folds. It helps where the Brier score falls by more
+    than a thousandth.
+    """
+    first = (
+        repeats.where("kind = 'repeat_0'")
+        .selectExpr(
+            LABEL,
+            "part",
+            "probability",
+            "ln(greatest(probability, 1e-15) / greatest(1 - probability, 1e-15)) as odds",
+        )
+        .localCheckpoint()
+    )
+    bins = _rows(
+        first,
+        f"""
+        with ranked as (
+            select {LABEL}, probability, ntile(10) over (order by probability) as tenth
+            from {{rows}}
+        )
+        select avg(probability) as predicted, avg({LABEL}) as observed, count(*) as customers
+        from ranked group by tenth order by tenth
+        """,
+    )
+    error = math.fsum(
+        abs(each["predicted"] - each["observed"]) * each["customers"] for each in bins
+    ) / sum(each["customers"] for each in bins)
+    stretched, slopes = _stretched(first, parameters)
+    return {
+        "bins": bins,
+        "expected_error": error,
+        "slope": math.fsum(slopes) / len(slopes),
+        "brier_recalibrated": stretched,
+        "recalibration_helps": cross_validated["brier"]["mean"] - stretched > 0.001,
+    }
+
+
+def _stretched(predictions: DataFrame, parameters: Parameters) -> tuple[float, list[float]]:
+    """The Brier score after stretching, and the slope of each fold."""
+    from pyspark.ml.classification import LogisticRegression
+    from pyspark.ml.feature import VectorAssembler
+
+    def fit(k: int) -> tuple[float, int, float]:
+        vector = VectorAssembler(inputCols=["odds"], outputCol="inputs").transform(predictions)
+        fitted = LogisticRegression(featuresCol="inputs", labelCol=LABEL).fit(
+            vector.where(f"part != 'fold_{k}'").select("inputs", LABEL)
+        )
+        slope, intercept = float(fitted.coefficients[0]), float(fitted.intercept)
+        stretched = f"1 / (1 + exp(-({slope!r}D * odds + {intercept!r}D)))"
+        judged = predictions.where(f"part = 'fold_{k}'").selectExpr(
+            f"sum(pow({LABEL} - {stretched}, 2)) as squared",
+            "count(*) as n",
+        )
+        found = judged.toArrow().to_pylist()[0]
+        return found["squared"], found["n"], slope
+
+    parts = each(predictions.sparkSession, fit, range(parameters.folds))
+    squared = math.fsum(part[0] for part in parts) / sum(part[1] for part in parts)
+    return squared, [part[2] for part in parts]
+
+
+def _by_cost(repeats: DataFrame, campaign: Campaign) -> dict[str, Any]:
+    """What a campaign brings that approaches everybody from a probability on, per 1,000 customers.
+
+    Costs a contact for each, saves the declared share of the revenue that leavers take along.
+    """
+    points = _rows(
+        repeats,
+        f"""
+        select mark / 50 as threshold, count(*) as customers,
+            sum(if(probability >= mark / 50,
+                churned * {campaign.kept}D * {campaign.revenue} - {campaign.contact}D, 0D))
+                / count(*) * 1000 as gain,
+            avg(if(probability >= mark / 50, 1, 0)) as approached
+        from {{rows}} cross join (select explode(sequence(0, 49)) as mark)
+        group by mark order by mark
+        """,
+    )
+    curve = [
+        {name: point[name] for name in ("threshold", "gain", "approached")} for point in points
+    ]
+    best = max(curve, key=lambda point: point["gain"])
+    return {"curve": curve, "best": best, "contact": campaign.contact, "kept": campaign.kept}
+
+
+def _deciles(repeats: DataFrame) -> list[dict[str, float]]:
+    """The first decile has the highest risk: its leavers, their lift, and the gain up to it."""
+    return _rows(
+        repeats.where("kind = 'repeat_0'"),
+        f"""
+        with ranked as (
+            select {LABEL}, ntile(10) over (order by probability desc, customer_id) as decile
+            from {{rows}}
+        ),
+
+        counted as (
+            select decile, count(*) as customers, sum({LABEL}) as leavers
+            from ranked group by decile
+        )
+
+        select decile, customers, leavers,
+            leavers / customers / (sum(leavers) over () / sum(customers) over ()) as lift,
+            sum(leavers) over (order by decile) / sum(leavers) over () as gain
+        from counted order by decile
+        """,
+    )
+
+
+def behaviour(record: ModelRecord, rows: DataFrame, protocol: Protocol) -> list[dict[str, Any]]:
+    """How the model's probabilities move when one thing changes; `rows` holds the features."""
+    odds = log_odds_column(record.form, record.derived)
+    found = []
+    for name, declared in protocol.behaviour.items():
+        sets: dict[str, Any] = declared["sets"]
+        changed = [
+            f"cast({sets[each]} as double) as `{each}`" if each in sets else f"`{each}`"
+            for each in record.features
+        ]
+        moved = f"1 / (1 + exp(-{odds})) - before"
+        either_way = bool(declared.get("either_way"))
+        shift = (
+            rows.where(declared.get("for", "true"))
+            .selectExpr(f"1 / (1 + exp(-{odds})) as before", *changed)
+            .selectExpr(f"avg({f'abs({moved})' if either_way else moved}) as shift")
+            .toArrow()
+            .to_pylist()[0]["shift"]
+        )
+        found.append(
+            {
+                "what": name,
+                "shift": shift,
+                "at_most": declared["at_most"],
+                "either_way": either_way,
+                "holds": shift is None or shift <= declared["at_most"],
+            }
+        )
+    return found
+
+
+def _slices(repeats: DataFrame, parameters: Parameters, protocol: Protocol) -> list[dict[str, Any]]:
+    """Each slice's figures; flagged where the probability is off what happened, beyond noise."""
+    first = repeats.where("kind = 'repeat_0'").selectExpr(
+        "explode(slices) as kind", "'slice' as part", LABEL, "probability"
+    )
+    figures = metrics.metrics(metrics.steps(first), parameters.threshold)
+    means = {
+        row["kind"]: row
+        for row in _rows(
+            first,
+            f"""
+            select kind, avg(probability) as predicted,
+                count_if({LABEL} = 1 and probability >= {parameters.threshold}D)
+                    / nullif(sum({LABEL}), 0) as found,
+                sqrt(sum(probability * (1 - probability))) / count(*) as error
+            from {{rows}} group by kind
+            """,
+        )
+    }
+    return [
+        {"slice": name, "group": group} | _slice(figures[known]["slice"], means[known], protocol)
+        for name, groups in parameters.slices.items()
+        for group in groups
+        if "slice" in figures.get(known := f"{name}: {group}", {})
+    ]
+
+
+def _slice(of_slice: Metrics, mean: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
+    observed = of_slice.positives / of_slice.rows
+    gap = mean["predicted"] - observed
+    return {
+        "rows": of_slice.rows,
+        "observed": observed,
+        "predicted": mean["predicted"],
+        "gap": gap,
+        "flagged": abs(gap) > max(protocol.gap, 2 * mean["error"]),
+        "found": mean["found"],
+        "roc_auc": of_slice.roc_auc,
+        "brier": of_slice.brier,
+    }

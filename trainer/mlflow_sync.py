@@ -1,0 +1,413 @@
+"""What MLflow shows of the model versions: made from the registry, and from nothing else.
+
+The registry under `$CHURN_HOME/models` is where versions are published and champions named. MLflow
+follows it: each version is a finished run of the experiment `churn` and a version of the registered
+model `churn`, known by the tag `churn.version`; the alias `champion` is where the registry says. So
+what MLflow lacks or has lost is made again by the same call, and nothing is asked of it.
+
+Importing this module imports MLflow, which takes seconds.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from json import JSONDecodeError
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+# MLflow reads these when it is imported. It reports nothing about its use to anybody, and says
+# only what went wrong; a server that is away is given up within seconds, one that hangs after two
+# minutes.
+os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+
+import mlflow.pyfunc
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.types import ColSpec, Schema
+from pyarrow import fs
+from sqlalchemy.exc import SQLAlchemyError
+
+from feature_repo.feature_definitions import read_features
+from lakehouse.errors import ChurnError, Unavailable
+from lakehouse.process import Say
+from lakehouse.settings import Settings
+from lakehouse.storage import storage
+from trainer import decisions, full_evaluation, registry
+from trainer.metrics import HOLDOUT, OUT_OF_FOLD
+from trainer.record import ModelRecord
+
+# Of the experiment, and of the registered model.
+NAME = "churn"
+USER = "admin"
+CHAMPION = "champion"
+# Tags: what kind of experiment its site is to show; which version of the registry something is;
+# of a registered one, which evaluation it shows.
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+VERSION, EVALUATION = "churn.version", "churn.evaluation"
+# Where in a run the model lies, and its page.
+MODEL, PAGE = "model", "model.html"
+# In what `trainer.mlflow_model` is given.
+PIPELINE = "pipeline"
+# What of a pipeline's place is the pipeline; the rest was kept to judge it.
+OF_PIPELINE = ("metadata", "stages")
+WHOLE_NUMBERS = ("int", "bigint", "smallint", "tinyint")
+
+# A version's page with its plots.
+Draw = Callable[[ModelRecord], str]
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow that answers, and the experiment in it."""
+
+    client: MlflowClient
+    experiment: str
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The versions that were logged and removed, and which one has the alias `champion` now."""
+
+    logged: list[str]
+    removed: list[str]
+    champion: str | None
+
+    def in_words(self) -> str:
+        """The outcome in a line."""
+        done = [
+            *([f"{', '.join(self.logged)} logged"] if self.logged else []),
+            *([f"{', '.join(self.removed)} removed"] if self.removed else []),
+        ]
+        return f"{'; '.join(done) or 'all logged'}; champion {self.champion or 'none'}"
+
+
+def folder(settings: Settings) -> Path:
+    """Where MLflow's file and what belongs to it lie, where no server is named."""
+    return settings.home / "mlflow"
+
+
+def address(settings: Settings) -> str:
+    """Where MLflow is: a server, or a file."""
+    return settings.mlflow_url or f"sqlite:///{folder(settings) / 'mlflow.db'}"
+
+
+def artifacts(settings: Settings) -> str:
+    """Where it keeps files, where no server is named."""
+    return (folder(settings) / "artifacts").as_uri()
+
+
+def open_store(settings: Settings) -> Store:
+    """Open MLflow; its file is made where there is none.
+
+    Raises:
+        Unavailable: the server does not answer, or lets nobody in.
+        ChurnError: the file can't be used.
+    """
+    with _told(settings):
+        if settings.mlflow_url is None:
+            folder(settings).mkdir(parents=True, exist_ok=True)
+        client = MlflowClient(address(settings), address(settings))
+        found = client.get_experiment_by_name(NAME)
+        if found is None:
+            place = None if settings.mlflow_url else artifacts(settings)
+            return Store(client, client.create_experiment(NAME, place, KIND))
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return Store(client, found.experiment_id)
+
+
+def follow(settings: Settings, store: Store, draw: Draw, say: Say) -> Followed:
+    """Bring MLflow to what the registry says; what it has is left as it is. Under the run lock.
+
+    Raises:
+        Unavailable, ChurnError: as `open_store`.
+    """
+    with _told(settings):
+        held = _held(store)
+        known = registry.versions(settings)
+        gone = sorted(set(held) - set(known))
+        for version in gone:
+            _remove(store, version, held.pop(version))
+        records = [registry.stored(settings, each) for each in known if each not in held]
+        lacking = sorted((each for each in records if each), key=lambda each: each.created)
+        for record in lacking:
+            say(f"logging {record.version}")
+            held[record.version] = _log(settings, store, record, draw)
+        for version, registered in held.items():
+            _keep_current(settings, store, version, registered)
+        champion = _name_champion(store, held, registry.champion_version(settings))
+    return Followed([each.version for each in lacking], gone, champion)
+
+
+# --- what MLflow holds ---------------------------------------------------------------------------
+
+
+def _held(store: Store) -> dict[str, ModelVersion]:
+    """The versions that are there whole: registered, which comes last, and the run not deleted.
+
+    Others are cleared away.
+    """
+    client = store.client
+    if not client.search_registered_models(f"name = '{NAME}'"):
+        client.create_registered_model(
+            NAME, description="Who is about to leave. Made from the models that `churn` keeps."
+        )
+    runs = {each.info.run_id for each in _all(client.search_runs, [store.experiment])}
+    held: dict[str, ModelVersion] = {}
+    for each in _all(client.search_model_versions, f"name = '{NAME}'"):
+        version = each.tags.get(VERSION)
+        if version is None:
+            continue  # somebody's own
+        if version in held or each.run_id not in runs:
+            client.delete_model_version(NAME, each.version)
+        else:
+            held[version] = each
+    return held
+
+
+def _all(search: Callable[..., Any], what: Any) -> Iterator[Any]:
+    """What a search finds, page after page."""
+    token = None
+    while True:
+        page = search(what, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _remove(store: Store, version: str, registered: ModelVersion) -> None:
+    store.client.delete_model_version(NAME, registered.version)
+    _remove_runs(store, version)
+
+
+def _remove_runs(store: Store, version: str) -> None:
+    """Remove a version's runs; a row of each stays in MLflow's bin, its files do not."""
+    tagged = f"tags.`{VERSION}` = '{version}'"
+    for run in store.client.search_runs([store.experiment], tagged):
+        files = get_artifact_repository(run.info.artifact_uri, store.client.tracking_uri)
+        files.delete_artifacts()
+        store.client.delete_run(run.info.run_id)
+
+
+# --- a version -----------------------------------------------------------------------------------
+
+
+def _log(settings: Settings, store: Store, record: ModelRecord, draw: Draw) -> ModelVersion:
+    """Log a version as a run and register it, in this order: what is registered is whole."""
+    client = store.client
+    _remove_runs(store, record.version)  # what one that was killed has left
+    moment = _milliseconds(record.created)
+    run = client.create_run(store.experiment, moment, tags(record), record.version).info
+    client.log_batch(
+        run.run_id,
+        [Metric(name, value, moment, step) for name, step, value in metrics(record)],
+        [Param(name, value) for name, value in parameters(record).items()],
+    )
+    with TemporaryDirectory() as draft:
+        place = Path(draft)
+        _lay_out_model(settings, record, run.run_id, place / MODEL)
+        (place / PAGE).write_text(draw(record))
+        (place / "lineage.json").write_text(json.dumps(record.lineage, indent=1))
+        client.log_artifacts(run.run_id, draft)
+    client.set_terminated(run.run_id, end_time=moment + round(1000 * sum(record.seconds.values())))
+    return client.create_model_version(
+        NAME, f"{run.artifact_uri}/{MODEL}", run.run_id, tags={VERSION: record.version}
+    )
+
+
+def parameters(record: ModelRecord) -> dict[str, str]:
+    """What the version was trained by; nested names have dots."""
+    return {
+        "kind": record.kind,
+        "label": record.label["kind"],
+        "features": str(len(record.features)),
+        **_flat(record.parameters),
+    }
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{above}{name}.")
+        else:
+            found[f"{above}{name}"] = str(value)
+    return found
+
+
+def metrics(record: ModelRecord) -> Iterator[tuple[str, int, float]]:
+    """Name, step and value. The chosen kind's figures have plain names, out of fold; the fold is
+    the step of those of a fold. The other kind's stand below its name."""
+    for kind, evaluations in record.evaluations.items():
+        above = "" if kind == record.kind else f"{kind}/"
+        for evaluation, figures in evaluations.items():
+            part, _, fold = evaluation.partition("_")
+            below = {OUT_OF_FOLD: "", HOLDOUT: f"{HOLDOUT}/"}.get(evaluation, f"{part}/")
+            step = int(fold) if fold.isdigit() else 0
+            for name, value in asdict(figures).items():
+                if value is not None:
+                    yield f"{above}{below}{name}", step, float(value)
+    for name, value in record.seconds.items():
+        yield f"seconds/{name}", 0, value
+
+
+def tags(record: ModelRecord) -> dict[str, str]:
+    """What the version is, and its lineage; of several loads in the order of their dates."""
+    loads = record.lineage.get("loads", [])
+    code = record.lineage.get("code", {})
+    columns = {
+        "extract_dates": [each["extract_date"] for each in loads],
+        "created_timestamps": [each["created_timestamp"] for each in loads],
+        "batches": [each["batch_id"] for each in loads],
+        "runs": [each["run_id"] for each in loads],
+        "dbt_invocations": [each["dbt_invocation"] for each in loads],
+        "workbook_sha256": [each["workbook"]["sha256"] for each in loads],
+        "silver_versions": [each["table_versions"]["silver.customers"] for each in loads],
+        "bronze_versions": [each["table_versions"]["bronze.telco_customers"] for each in loads],
+    }
+    found = {
+        VERSION: record.version,
+        "mlflow.note.content": f"{record.champion_reason}\n\nLabel: {record.label['reason']}",
+        "lineage.training_set": record.signature,
+        "lineage.feature_service": record.lineage.get("feature_service"),
+        "lineage.code_version": code.get("version"),
+        # By these names MLflow shows it as the source.
+        "mlflow.source.name": "churn train",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": code.get("commit"),
+        **{f"lineage.{name}": ", ".join(map(str, values)) for name, values in columns.items()},
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def signature(record: ModelRecord) -> ModelSignature:
+    """The features, whole numbers where they are declared so, and what comes of them."""
+    types = {each.name: each.data_type for each in read_features()}
+    columns = [
+        ColSpec("long" if types.get(name) in WHOLE_NUMBERS else "double", name)
+        for name in record.features
+    ]
+    return ModelSignature(Schema(columns), Schema([ColSpec("double", "probability")]))
+
+
+def _lay_out_model(settings: Settings, record: ModelRecord, run_id: str, place: Path) -> None:
+    """Write the model as MLflow has it: its record, which it is computed from, and the pipeline."""
+    data = place / "data"
+    data.mkdir(parents=True)
+    stored = registry.folder(settings) / record.version / registry.RECORD
+    (data / registry.RECORD).write_bytes(stored.read_bytes())
+    saved = storage(settings, registry.pipeline(settings, record.version))
+    for part in OF_PIPELINE:
+        source, target = saved.at(part), data / PIPELINE / part
+        target.mkdir(parents=True)
+        local = fs.LocalFileSystem()
+        if source.is_there():
+            fs.copy_files(source.root, str(target), saved.files, local)
+    model = Model(MODEL, run_id, signature=signature(record))
+    mlflow.pyfunc.add_to_model(model, "trainer.mlflow_model", data=data.name)
+    model.save(str(place / "MLmodel"))
+
+
+# --- what changes of a version -------------------------------------------------------------------
+
+
+def _keep_current(settings: Settings, store: Store, version: str, registered: ModelVersion) -> None:
+    """The decision on promotion, as its description; the full evaluation, once there is one."""
+    place = registry.folder(settings) / version
+    decision = decisions.read(place)
+    if decision is not None and decision.reason != registered.description:
+        store.client.update_model_version(NAME, registered.version, decision.reason)
+    evaluation = full_evaluation.read(settings, version)
+    if evaluation is None:
+        return
+    identity = hashlib.sha256(json.dumps(evaluation, sort_keys=True).encode()).hexdigest()
+    if registered.tags.get(EVALUATION) == identity:
+        return
+    for file in sorted(place.glob("evaluation.*")):
+        store.client.log_artifact(registered.run_id, str(file))
+    for name, figures in evaluation["cross_validated"].items():
+        if isinstance(figures, Mapping):
+            for figure, value in figures.items():
+                store.client.log_metric(
+                    registered.run_id, f"cross_validated/{name}/{figure}", float(value)
+                )
+    store.client.set_model_version_tag(NAME, registered.version, EVALUATION, identity)
+
+
+def _name_champion(
+    store: Store, held: Mapping[str, ModelVersion], champion: str | None
+) -> str | None:
+    """Move the alias to where the registry says; returns the version that has it then."""
+    named = store.client.get_registered_model(NAME).aliases.get(CHAMPION)
+    registered = held.get(champion) if champion else None
+    if registered is None:
+        if named is not None:
+            store.client.delete_registered_model_alias(NAME, CHAMPION)
+        return None
+    if named != str(registered.version):
+        store.client.set_registered_model_alias(NAME, CHAMPION, registered.version)
+    return champion
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _told(settings: Settings) -> Iterator[None]:
+    """Let MLflow's client in, and say of its faults what to do."""
+    try:
+        with _logged_in(settings):
+            yield
+    # OSErrors: those of this machine, and those of the library that sends files to a server, which
+    # come as they are. What answers in MLflow's place may answer no JSON.
+    except (MlflowException, SQLAlchemyError, OSError, JSONDecodeError) as fault:
+        first = (str(fault).splitlines() or [type(fault).__name__])[0]
+        if settings.mlflow_url is None:
+            raise ChurnError(
+                f"MLflow's file can't be used: {first}",
+                where=str(folder(settings)),
+                remedy="make room where the disk is full; else remove that folder. Then repeat "
+                "the command: it is made again from the models, which are whole",
+            ) from fault
+        raise Unavailable(
+            f"MLflow does not answer as it should: {first}",
+            where=settings.mlflow_url,
+            remedy="see that it is up, and that CHURN_MLFLOW_PASSWORD is its password; then repeat "
+            "the command: it logs what is missing. Everything else is done",
+        ) from fault
+
+
+@contextmanager
+def _logged_in(settings: Settings) -> Iterator[None]:
+    """The login where MLflow's client looks for it, for no longer than it is needed."""
+    names = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": settings.mlflow_password}
+    if settings.mlflow_url is None or settings.mlflow_password is None:
+        yield
+        return
+    before = {name: os.environ.get(name) for name in names}
+    os.environ |= {name: str(value) for name, value in names.items()}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

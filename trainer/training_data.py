@@ -1,0 +1,117 @@
+"""The training rows: checked, put in a fixed order, with their folds and their input vector."""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from pyspark.sql.connect.dataframe import DataFrame
+
+from lakehouse.errors import Unusable
+from trainer import splits
+from trainer.parameters import Parameters
+from trainer.pipeline import LABEL, assembly, derived
+
+if TYPE_CHECKING:
+    from feature_repo.training import TrainingSet
+
+# Doubles are added up in the order in which partitions finish. With one partition, or two, that
+# order can't matter: up to twice as many rows, equal data give equal figures to the last bit.
+ROWS_PER_PARTITION = 100_000
+# What a row is known by.
+WHOSE = ("customer_id", "event_timestamp")
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Materialised rows of `customer_id, event_timestamp, churned, fold, is_holdout, block`,
+    the inputs, and all of these in one vector, `inputs`.
+
+    `means` goes by input.
+    """
+
+    frame: DataFrame
+    count: int
+    means: dict[str, float]
+
+
+def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
+    """The rows to train on; the same in whatever order and partitions they come.
+
+    Raises:
+        Unusable: a feature or a label is missing or not finite somewhere, or the labels are all
+            equal.
+    """
+    # Not cache(): each of the many statements that follow would plan the retrieval anew.
+    retrieved = training.retrieve()
+    count = _check(retrieved, training.features)
+    _raise_on_endless(retrieved, training.features, derived(parameters))
+    frame = _arranged(retrieved, count, training, parameters).localCheckpoint()
+    inputs = [*training.features, *derived(parameters)]
+    means = frame.selectExpr(*(f"avg(`{name}`) as `{name}`" for name in inputs))
+    return TrainingRows(frame, count, means.toArrow().to_pylist()[0])
+
+
+def _arranged(
+    retrieved: DataFrame, count: int, training: "TrainingSet", parameters: Parameters
+) -> DataFrame:
+    together, features = training.kept_together, training.features
+    fold = splits.fold(together, parameters.seed, parameters.folds)
+    held_out = splits.is_holdout(together, parameters.seed, parameters.holdout_share)
+    block = splits.block(together, parameters.seed)
+    derive, assemble = assembly(features, derived(parameters))
+    ordered = (
+        retrieved.selectExpr(
+            *WHOSE,
+            LABEL,
+            f"{fold} as fold",
+            f"{held_out} as is_holdout",
+            f"{block} as block",
+            *features,
+        )
+        .repartition(ceil(count / ROWS_PER_PARTITION), "customer_id")
+        .sortWithinPartitions(*WHOSE)
+    )
+    return assemble.transform(derive.transform(ordered))
+
+
+def _raise_on_endless(
+    retrieved: DataFrame, features: list[str], derived_inputs: dict[str, str]
+) -> None:
+    """Refuse NaN and infinities: an estimator fails on them late, or learns nonsense."""
+    inputs = {**{name: f"`{name}`" for name in features}, **derived_inputs}
+    # Spark orders NaN above everything else; null is none, for the features have no gaps here.
+    endless = (
+        f"count_if(not coalesce(abs(cast({expression} as double)) < double('infinity'), false)) "
+        f"as `{name}`"
+        for name, expression in inputs.items()
+    )
+    found = retrieved.selectExpr(*endless).toArrow().to_pylist()[0]
+    if any(found.values()):
+        named = ", ".join(f"{name} ({rows} rows)" for name, rows in found.items() if rows)
+        raise Unusable(
+            f"The training set has values that are no finite numbers: {named}",
+            where="the retrieved training set, from gold.customer_features",
+            remedy="`churn build --rebuild` publishes the extracts again, without such rows",
+        )
+
+
+def _check(retrieved: DataFrame, features: list[str]) -> int:
+    """The number of rows; raises where they can't train a model."""
+    gaps = (f"count_if(`{name}` is null) as `{name}`" for name in [*features, LABEL])
+    figures = retrieved.selectExpr("count(*) as row_count", f"sum({LABEL}) as positives", *gaps)
+    found = figures.toArrow().to_pylist()[0]
+    count, positives = found.pop("row_count"), found.pop("positives")
+    missing = [f"{name} ({rows} rows)" for name, rows in found.items() if rows]
+    if missing:
+        raise Unusable(
+            f"The training set has gaps: {', '.join(missing)}",
+            where="the retrieved training set",
+            remedy="`churn features apply`, then train again; gold's columns have no nulls",
+        )
+    if count == 0 or positives in (0, count):
+        raise Unusable(
+            f"Nothing to learn: {positives or 0} of {count} customers churned",
+            where="gold.churn_labels",
+            remedy="publish an extract with customers who left and customers who stayed",
+        )
+    return int(count)
