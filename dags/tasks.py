@@ -48,7 +48,7 @@ def step(name: str, optional: bool = False) -> Callable[..., Summary]:
 def ingest(**context: Any) -> Summary:
     """The workbook that the run was given, else one that waits, else, by hand, the sample."""
     from churn.pipeline import airflow_steps
-    from churn.pipeline.whole_run import Request
+    from churn.pipeline.context import Request
 
     parameters, run = context["params"], context["dag_run"]
     run_id = run_id_of(run)

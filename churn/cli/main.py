@@ -108,16 +108,18 @@ def run(
     as_json: bool,
 ) -> None:
     """Run the whole job on WORKBOOK (.xlsx, .xls or .csv); without one, on a sample it makes."""
-    from churn.pipeline import whole_run
+    from churn.pipeline import run as job
+    from churn.pipeline.context import Request
+    from churn.pipeline.summary import format_summary
 
     if workbook is None:
         click.echo("no workbook given: making the sample", err=True)
-        workbook = whole_run.sample_workbook(settings)
+        workbook = job.write_sample_workbook(settings)
     source_format = SourceFormat(decimal, encoding)
-    request = whole_run.Request(workbook, sheet, _day(extract_date), source_format)
-    steps = Steps(whole_run.STEPS)
+    request = Request(workbook, sheet, _day(extract_date), source_format)
+    steps = Steps(job.STEPS)
     try:
-        summary = whole_run.run(settings, request, steps)
+        summary = job.run(settings, request, steps)
     except GateRefused as refusal:
         if as_json and refusal.summary is not None:
             _print_json(refusal.summary)
@@ -125,7 +127,7 @@ def run(
     if as_json:
         _print_json(summary)
     else:
-        click.echo(whole_run.closing_words(settings, summary))
+        click.echo(format_summary(settings, summary))
 
 
 @main.command()
@@ -193,11 +195,12 @@ def ingest(
     encoding: str | None,
 ) -> None:
     """Load WORKBOOK into bronze."""
-    from churn.pipeline import single_steps, whole_run
+    from churn.pipeline import commands
+    from churn.pipeline.context import Request
 
     source_format = SourceFormat(decimal, encoding)
-    request = whole_run.Request(workbook, sheet, _day(extract_date), source_format)
-    loaded = single_steps.ingest(settings, request, Steps(3))
+    request = Request(workbook, sheet, _day(extract_date), source_format)
+    loaded = commands.ingest(settings, request, Steps(3))
     words = "loaded" if loaded.is_new else "was loaded before:"
     click.echo(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
 
@@ -208,9 +211,9 @@ def ingest(
 @command
 def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None:
     """Run the dbt part with its gate; ARGUMENTS go to `dbt build` as they are."""
-    from churn.pipeline import single_steps
+    from churn.pipeline import commands
 
-    outcome = single_steps.build(settings, arguments, rebuild, Steps(2))
+    outcome = commands.build(settings, arguments, rebuild, Steps(2))
     for line in outcome.warnings:
         click.echo(f"warning: {line}")
     click.echo(f"{outcome.passed} of {outcome.tests} tests green")
@@ -249,9 +252,9 @@ def apply(settings: Settings) -> None:
 @command
 def materialize(settings: Settings, whole: bool) -> None:
     """Bring the latest published extract online: the customers who differ."""
-    from churn.pipeline import single_steps
+    from churn.pipeline import commands
 
-    online = single_steps.materialize_only(settings, Steps(2), whole)
+    online = commands.materialize(settings, whole, Steps(3))
     click.echo(f"{online.customers:,} customers online")
 
 
@@ -292,9 +295,9 @@ def verify(settings: Settings, as_json: bool) -> None:
 @command
 def train(settings: Settings) -> None:
     """Train on the published extracts; the champion goes only if the new model is better."""
-    from churn.pipeline import single_steps
+    from churn.pipeline import commands
 
-    training = single_steps.train_only(settings, Steps(3))
+    training = commands.train(settings, Steps(3))
     click.echo(f"{training.record.version}: {training.in_words()}")
     click.echo(training.decision.reason)
 
@@ -304,9 +307,9 @@ def train(settings: Settings) -> None:
 @command
 def rollback(settings: Settings, version: str | None) -> None:
     """Make the last champion, or VERSION, the champion again; what it replaces stays withdrawn."""
-    from churn.pipeline import single_steps
+    from churn.pipeline import commands
 
-    click.echo(f"{single_steps.roll_back(settings, version, Steps(3))} is the champion")
+    click.echo(f"{commands.roll_back(settings, version, Steps(4))} is the champion")
 
 
 @main.command()
@@ -315,9 +318,9 @@ def rollback(settings: Settings, version: str | None) -> None:
 @command
 def promote(settings: Settings, version: str, reason: str) -> None:
     """Make VERSION the champion, which a run left to a person to decide."""
-    from churn.pipeline import single_steps
+    from churn.pipeline import commands
 
-    promoted = single_steps.promote(settings, version, reason, Steps(3))
+    promoted = commands.promote(settings, version, reason, Steps(4))
     click.echo(f"{promoted} is the champion")
 
 
@@ -374,9 +377,9 @@ def score(
             where="churn score",
             remedy="name the file: `churn score FILE`; without one, call `churn score` alone",
         )
-    from churn.pipeline import single_steps
+    from churn.pipeline import commands
 
-    scores = single_steps.score_only(settings, Steps(2))
+    scores = commands.score(settings, Steps(2))
     click.echo(f"{scores.customers:,} customers scored")
 
 

@@ -27,7 +27,7 @@ from churn.operations.backup_format import (
     write_small,
 )
 from churn.operations.backup_signature import signed
-from churn.pipeline.whole_run import lake
+from churn.pipeline.context import writer_session
 from lakehouse import metastore_snapshot
 from lakehouse.error_translation import FULL
 from lakehouse.errors import Unusable, disk_full
@@ -67,7 +67,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
     above = _made(settings, address)
     for broken in backups_below(above)[1]:
         steps.say(f"{address}/{broken} has no {SEAL}: unless it is being written, remove it")
-    with lake(settings, f"churn backup {target}", steps) as spark, _room_at(address):
+    with writer_session(settings, f"churn backup {target}", steps) as spark, _room_at(address):
         sources = parts(settings, registry.versions(settings))
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%SZ}"

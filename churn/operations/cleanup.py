@@ -10,8 +10,8 @@ from pathlib import Path
 from pyspark.sql.connect.session import SparkSession
 
 from churn.operations import airflow_server as airflow
+from churn.pipeline.context import writer_session
 from churn.pipeline.mlflow_sync import follow_registry
-from churn.pipeline.whole_run import lake
 from lakehouse import online_store, spark_server
 from lakehouse.metastore_snapshot import delta_tables
 from lakehouse.progress import Step, Steps, in_words
@@ -49,7 +49,7 @@ def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Rem
     """
     before = time.time() - days * DAY
     removed = []
-    with lake(settings, "churn tidy", steps) as spark:
+    with writer_session(settings, "churn tidy", steps) as spark:
         kinds: dict[str, Callable[[Step], Removed]] = {
             "tables": lambda step: _vacuum(settings, spark, days, dry_run, step),
             "logs": lambda _: _logs(settings, before, dry_run),

@@ -27,8 +27,9 @@ from churn.operations.backup_format import (
 )
 from churn.operations.backup_reader import check_contents, read_backup
 from churn.operations.backup_signature import key_file
+from churn.pipeline.context import writer_session
 from churn.pipeline.mlflow_sync import follow_registry
-from churn.pipeline.whole_run import lake, prove_online
+from churn.pipeline.steps import verify_online
 from lakehouse import metastore_snapshot
 from lakehouse.atomic_write import written_whole
 from lakehouse.dbt_runner import make_views
@@ -72,7 +73,7 @@ def restore(
         goes_on = _goes_on(settings, backup, steps)
         if not goes_on:
             _refuse_filled([*_files_there(settings)])
-        with lake(settings, purpose, steps) as spark:
+        with writer_session(settings, purpose, steps) as spark:
             if not goes_on:
                 _refuse_filled(_known_there(settings, spark))
                 _begin(settings, backup)
@@ -280,7 +281,7 @@ def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Step
         written = materialize(settings, spark, step.say, "all", step.advance)
         step.outcome = f"{written.customers:,} customers online"
     with steps.step("verify") as step:
-        customers, _ = prove_online(settings, spark, step, repair=False)
+        customers, _ = verify_online(settings, spark, step, repair=False)
     return customers
 
 

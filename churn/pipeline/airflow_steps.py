@@ -1,7 +1,7 @@
-"""The job as a scheduler runs it: every step a process of its own, what it found handed on as data.
+"""The pipeline's steps as Airflow tasks: a process each, with the summary handed on as data.
 
-A step is given what the earlier ones found, the run's summary so far, and returns its own part of
-it. Each takes the lake for itself and does what `churn run` does at that place.
+A task receives the run's summary so far and returns its own part of it. Each takes the run lock
+and calls the same step as `churn run`.
 """
 
 import json
@@ -12,13 +12,16 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
-from churn.pipeline import whole_run
+from churn.pipeline import steps
+from churn.pipeline.context import Request, RunContext, writer_session
 from churn.pipeline.failed_tests import failing_rows
 from churn.pipeline.mlflow_sync import follow
-from churn.pipeline.whole_run import Request, Run, lake
+from churn.pipeline.refusals import run_refused_error, warn_of_refused
+from churn.pipeline.run import write_sample_workbook
+from churn.pipeline.summary import update_gate_summary, write_final_summary
 from churn.provenance import load_state
 from lakehouse import spark_server
-from lakehouse.errors import GateRefused, Unusable
+from lakehouse.errors import Unusable
 from lakehouse.process import Say
 from lakehouse.progress import Steps
 from lakehouse.run_lock import run_lock
@@ -67,31 +70,26 @@ def workbook_for(
             return None
         is_of_sample.parent.mkdir(parents=True, exist_ok=True)
         is_of_sample.touch()
-    return whole_run.sample_workbook(settings)
+    return write_sample_workbook(settings)
 
 
 def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
-    """Workbook to bronze. What a run that broke off has left is judged and published before.
+    """Load the workbook into bronze; first build what an interrupted run has left pending.
 
     Raises:
         lakehouse.errors.Unusable: the workbook can't be used; nothing was written.
     """
-    steps = Steps(4)
-    extract, extract_date = whole_run.read(request, steps)
-    with lake(settings, "churn ingest", steps, run_id) as spark:
+    run = RunContext(settings, Steps(4), {"run_id": run_id})
+    extract, extract_date = steps.read(request, run.steps)
+    with writer_session(settings, "churn ingest", run.steps, run_id) as spark:
         if load_state.left_unjudged(spark, but=extract.sha256):
-            with steps.step("build") as step:
-                left = whole_run.build_open_loads(settings, spark, run_id, step)
-                whole_run.say_refused(spark, run_id, step)
+            with run.steps.step("build") as step:
+                left = steps.build_pending(settings, spark, run_id, step)
+                warn_of_refused(spark, run_id, step)
                 step.outcome = f"what was left: {left.passed} of {left.tests} tests green"
-        loaded = whole_run.offer(settings, spark, extract, extract_date, run_id, steps)
-        is_settled = load_state.load_state(spark, loaded.batch_id).is_settled
-    return {
-        "run_id": run_id,
-        "unchanged": is_settled,
-        **whole_run.offered(extract, loaded),
-        "seconds": steps.seconds,
-    }
+        loaded = steps.ingest(run, spark, extract, extract_date)
+        run.summary["unchanged"] = load_state.load_state(spark, loaded.batch_id).is_settled
+    return {**run.summary, "seconds": run.steps.seconds}
 
 
 def feast_apply(settings: Settings, summary: Summary) -> Summary:
@@ -100,90 +98,53 @@ def feast_apply(settings: Settings, summary: Summary) -> Summary:
     Raises:
         GateRefused, Unusable: it was not, whatever dbt's tests found.
     """
-    steps = Steps(2)
-    with whole_run.writing(settings, "churn features apply", "apply", steps, summary["run_id"]) as (
-        spark,
-        step,
-    ):
-        from feature_repo.online.materialize import apply
-
-        _published(Run(settings, steps, dict(summary)), spark)
-        apply(settings, step.say)
-    return {"seconds": steps.seconds}
+    run = RunContext(settings, Steps(2), dict(summary))
+    with writer_session(settings, "churn features apply", run.steps, run.run_id) as spark:
+        _require_published(run, spark)
+        steps.apply(run)
+    return {"seconds": run.steps.seconds}
 
 
 def feast_materialize(settings: Settings, summary: Summary) -> Summary:
-    """The latest published extract online."""
-    steps = Steps(2)
-    with whole_run.writing(
-        settings, "churn features materialize", "materialize", steps, summary["run_id"]
-    ) as each:
-        from feature_repo.lineage import materializing
-        from feature_repo.online.materialize import materialize
-
-        spark, step = each
-        online = materialize(settings, spark, step.say, advance=step.advance)
-        step.works.append(materializing(settings, online.written))
-        step.outcome = f"{online.customers:,} customers online"
-    return {"unchanged": not online.written, "seconds": steps.seconds}
+    """Bring the latest published extract online."""
+    run = RunContext(settings, Steps(2), dict(summary))
+    with writer_session(settings, "churn features materialize", run.steps, run.run_id) as spark:
+        online = steps.materialize(run, spark)
+    return {"unchanged": not online.written, "seconds": run.steps.seconds}
 
 
 def feast_verify(settings: Settings, summary: Summary) -> Summary:
-    """Every customer read back and held against gold; a store that lost some is written again."""
-    steps = Steps(2)
-    with whole_run.writing(
-        settings, "churn features verify", "verify", steps, summary["run_id"]
-    ) as (
-        spark,
-        step,
-    ):
-        verified, rewritten = whole_run.prove_online(settings, spark, step, repair=True)
-    return {
-        "unchanged": not rewritten,
-        "counts": {"online_verified": verified},
-        "seconds": steps.seconds,
-    }
+    """Compare every online customer with gold; a store that lost some is written again."""
+    run = RunContext(settings, Steps(2), {"run_id": summary["run_id"]})
+    with writer_session(settings, "churn features verify", run.steps, run.run_id) as spark:
+        is_rewritten = steps.verify(run, spark, repair=True)
+    return {"unchanged": not is_rewritten, "counts": run.counts, "seconds": run.steps.seconds}
 
 
 def train_model(settings: Settings, summary: Summary) -> Summary:
-    """A model of what is published, trained where it was not yet; its figures are printed."""
-    from trainer.lineage import training as reads_and_writes
-    from trainer.train import train
-
-    steps = Steps(2)
-    with whole_run.writing(settings, "churn train", "train", steps, summary["run_id"]) as (
-        spark,
-        step,
-    ):
-        training = train(settings, spark, step.say)
-        step.works.append(reads_and_writes(settings, training.record, training.is_new))
-        step.outcome = training.in_words()
-    print(json.dumps({"model": training.summary()}, indent=2))
-    return {
-        "unchanged": not training.is_new,
-        "model": training.summary(),
-        "seconds": steps.seconds,
-    }
+    """Train a model of the published extracts, unless there is one; print its metrics."""
+    run = RunContext(settings, Steps(2), dict(summary))
+    with writer_session(settings, "churn train", run.steps, run.run_id) as spark:
+        training = steps.train(run, spark)
+    model = run.summary["model"]
+    print(json.dumps({"model": model}, indent=2))
+    return {"unchanged": not training.is_new, "model": model, "seconds": run.steps.seconds}
 
 
 def score(settings: Settings, summary: Summary) -> Summary:
-    """Batch scores; then the run's report and summary, which are what this returns."""
+    """Score the latest extract, write the run's report, and return the final summary."""
     from trainer.registry import find
 
-    steps = Steps(4)
-    with lake(settings, "churn score", steps, summary["run_id"]) as spark:
-        run = Run(settings, steps, dict(summary))
-        later = summary["counts"]
-        _published(run, spark)
-        run.summary["counts"] |= later
-        with steps.step("score") as step:
-            scores = whole_run.score_published(run, spark, step)
+    run = RunContext(settings, Steps(4), dict(summary))
+    with writer_session(settings, "churn score", run.steps, run.run_id) as spark:
+        _require_published(run, spark)
+        run.summary["counts"] |= summary["counts"]
+        scores = steps.score(run, spark)
         run.record = find(settings, summary["model"]["version"])
         run.summary["unchanged"] = summary["unchanged"] and not (scores and scores.written)
-        whole_run.look_after(run, spark)
-        with steps.step("report") as step:
-            step.outcome = str(whole_run.write_report(run, spark))
-        return whole_run.close(run, spark)
+        steps.monitor(run, spark)
+        steps.report(run, spark)
+        return write_final_summary(run, spark)
 
 
 def log_to_mlflow(settings: Settings, summary: Summary) -> Summary:
@@ -192,10 +153,10 @@ def log_to_mlflow(settings: Settings, summary: Summary) -> Summary:
     Raises:
         lakehouse.errors.Unavailable: it does not answer; nothing else waits for it.
     """
-    steps = Steps(1)
-    with run_lock(settings, "churn train", steps.say):
-        follow(settings, steps)
-    return {"seconds": steps.seconds}
+    progress = Steps(1)
+    with run_lock(settings, "churn train", progress.say):
+        follow(settings, progress)
+    return {"seconds": progress.seconds}
 
 
 def alert(settings: Settings, summary: Summary) -> Summary:
@@ -218,12 +179,10 @@ def refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> str:
     """
     spark_server.ensure(settings, lambda _: None)
     with spark_server.session(settings) as spark:
-        run = Run(settings, Steps(1), dict(summary))
-        state = whole_run.judged(run, spark)
+        run = RunContext(settings, Steps(1), dict(summary))
         words = ""
-        if state.verdict == "refused":
-            refused: GateRefused = whole_run.refusal(run, spark, [])
-            words = f"{refused}\n"
+        if update_gate_summary(run, spark).verdict == "refused":
+            words = f"{run_refused_error(run, spark, [])}\n"
         return words + "\n".join(
             f"{name} found\n{rows}" for name, rows in failing_rows(settings, spark, tests).items()
         )
@@ -240,14 +199,14 @@ def merged(parts: Sequence[Summary | None]) -> Summary:
     return summary
 
 
-def _published(run: Run, spark: SparkSession) -> None:
-    """Note what became of the run's load, which has to be in gold.
+def _require_published(run: RunContext, spark: SparkSession) -> None:
+    """Add the state of the run's load to the summary; raise an error unless it is in gold.
 
-    A red test holds a refused load back; this holds it back too where the test saw it no more.
+    A failed dbt test stops a refused load before; this stops it where the test no longer sees it.
     """
-    state = whole_run.judged(run, spark)
+    state = update_gate_summary(run, spark)
     if state.verdict == "refused":
-        raise whole_run.refusal(run, spark, [])
+        raise run_refused_error(run, spark, [])
     if state.published is None:
         raise Unusable(
             f"The run's load is not in gold; its verdict: {state.verdict}",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from churn.pipeline import single_steps
+from churn.pipeline import commands
 from churn.pipeline.mlflow_sync import follow_registry
 from churn.reports.front_page import EVALUATION
 from churn.reports.report import count, decimal, page, percent
@@ -30,7 +30,7 @@ def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
     Raises:
         lakehouse.errors.Unusable: no model was trained yet.
     """
-    record, evaluated = single_steps.evaluate_only(settings, steps, again)
+    record, evaluated = commands.evaluate(settings, again, steps)
     figures = {**record.summary(), **evaluated}
     path = registry.folder(settings) / record.version / EVALUATION
     if not path.exists() or steps.seconds:

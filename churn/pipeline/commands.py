@@ -1,0 +1,153 @@
+"""The commands of single steps: each takes the run lock while it works."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from churn.pipeline import steps
+from churn.pipeline.context import Request, RunContext, writer_session, writer_step
+from churn.pipeline.mlflow_sync import follow_registry, opening
+from churn.pipeline.refusals import build_refused_error
+from churn.provenance import load_state
+from lakehouse.dbt_runner import Outcome
+from lakehouse.progress import Steps
+from lakehouse.settings import Settings
+from seeds_loader.load import Load
+
+if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
+    from typing import Any
+
+    from feature_repo.online.materialize import Online
+    from trainer.record import ModelRecord
+    from trainer.score import Scores
+    from trainer.train import Training
+
+# A model's record and its full evaluation.
+Evaluated: TypeAlias = "tuple[ModelRecord, dict[str, Any]]"
+
+
+def ingest(settings: Settings, request: Request, progress: Steps) -> Load:
+    """Load the workbook into bronze."""
+    # Bronze keeps texts as they are; the gate evaluates them, and its rejects can be inspected.
+    extract, extract_date = steps.read(request, progress, tolerant=True)
+    run = RunContext(settings, progress)
+    with writer_session(settings, "churn ingest", progress, run.run_id) as spark:
+        return steps.ingest(run, spark, extract, extract_date, reevaluate=False)
+
+
+def build(settings: Settings, arguments: Sequence[str], rebuild: bool, progress: Steps) -> Outcome:
+    """Run `dbt build`, with the arguments or for all pending loads.
+
+    `rebuild`: make all passed loads pending first.
+
+    Raises:
+        lakehouse.errors.GateRefused: the gate refused a load, or a dbt test failed.
+    """
+    run_id = RunContext(settings, progress).run_id
+    with (
+        writer_session(settings, "churn build", progress, run_id) as spark,
+        progress.step("build") as step,
+    ):
+        if rebuild and spark.catalog.tableExists("audit.load_verdicts"):
+            load_state.requeue(spark, load_state.PASSED_AND_LATEST, run_id)
+        if arguments:
+            outcome = steps.run_dbt(settings, arguments, run_id, step)
+        else:
+            outcome = steps.build_pending(settings, spark, run_id, step)
+        refused = load_state.refused_in(spark, run_id)
+    if refused or outcome.failures:
+        raise build_refused_error(list(refused.values()), outcome.failures)
+    return outcome
+
+
+def materialize(settings: Settings, write_all: bool, progress: Steps) -> "Online":
+    """Bring the latest published extract online; `write_all` rewrites unchanged customers too."""
+    run = RunContext(settings, progress)
+    with writer_session(settings, "churn features materialize", progress) as spark:
+        steps.apply(run)
+        return steps.materialize(run, spark, "all" if write_all else "changed")
+
+
+def train(settings: Settings, progress: Steps) -> "Training":
+    """Train a model and synchronise MLflow."""
+    opened = opening(settings)
+    with writer_session(settings, "churn train", progress) as spark:
+        training = steps.train(RunContext(settings, progress), spark)
+        follow_registry(settings, progress, opened)
+    return training
+
+
+def score(settings: Settings, progress: Steps) -> "Scores":
+    """Score the latest extract with the champion."""
+    with writer_session(settings, "churn score", progress) as spark:
+        scores = steps.score(RunContext(settings, progress), spark)
+    assert scores is not None, "only a run that trains may await a decision"
+    return scores
+
+
+def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
+    """Return the champion's record and full evaluation; `force` evaluates it again.
+
+    Raises:
+        lakehouse.errors.Unusable: no model was trained yet.
+    """
+    from trainer import full_evaluation, registry
+    from trainer.parameters import read_parameters, recipe
+    from trainer.retention_campaign import read_campaign
+
+    record = registry.required_champion(settings)
+    parameters = recipe(record.parameters, read_parameters())
+    protocol, campaign = full_evaluation.read_protocol(), read_campaign()
+    stored = full_evaluation.read(settings, record.version)
+    stamp = full_evaluation.stamp(parameters, protocol, campaign)
+    if stored and not force and stored["stamp"] == stamp:
+        return record, stored
+    from feature_repo.training import training_set
+
+    with writer_step(settings, "churn evaluate", "evaluate", progress) as (spark, step):
+        training = training_set(settings, spark, step.say)
+        evaluation = full_evaluation.assess(
+            record, training, parameters, protocol, campaign, step.say, step.advance
+        )
+        full_evaluation.write(settings, record.version, evaluation)
+        step.outcome = f"ROC-AUC {evaluation['cross_validated']['roc_auc']['mean']:.4f}"
+    return record, evaluation
+
+
+def roll_back(settings: Settings, version: str | None, progress: Steps) -> str:
+    """Make the previous champion, or `version`, the champion again and score with it."""
+    from trainer import registry
+
+    return _change_champion(
+        settings, "rollback", progress, lambda: registry.roll_back(settings, version)
+    )
+
+
+def promote(settings: Settings, version: str, reason: str, progress: Steps) -> str:
+    """Make a version the champion by a person's decision and score with it.
+
+    Raises:
+        lakehouse.errors.Unusable: no reason, no such version, or it is the champion already.
+    """
+    from trainer import promotion
+
+    # Before a server is started for it; checked again under the lock.
+    promotion.hold_promotable(settings, version, reason)
+    return _change_champion(
+        settings,
+        "promote",
+        progress,
+        lambda: promotion.by_hand(settings, version, reason).version,
+    )
+
+
+def _change_champion(
+    settings: Settings, name: str, progress: Steps, change: Callable[[], str]
+) -> str:
+    """Change the champion, score the latest extract with it, synchronise MLflow; return it."""
+    with writer_session(settings, f"churn {name}", progress) as spark:
+        with progress.step(name) as step:
+            champion = step.outcome = change()
+        # Existing scores are kept; an extract that came later is scored now.
+        steps.score(RunContext(settings, progress), spark)
+        follow_registry(settings, progress)
+    return champion

@@ -1,0 +1,113 @@
+"""What the steps of the pipeline share: the request, the run so far, and the lake for writing."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.pipeline.lineage import told
+from churn.pipeline.server_watchdog import watched
+from lakehouse import commit_metadata, spark_server
+from lakehouse.error_translation import explained
+from lakehouse.errors import GateRefused
+from lakehouse.progress import Step, Steps
+from lakehouse.published_files import has_superseded_files, remove_superseded_files
+from lakehouse.run_lock import run_lock
+from lakehouse.settings import Settings
+from seeds_loader.source_format import UNSTATED, SourceFormat
+
+if TYPE_CHECKING:  # the trainer takes seconds to import: only where it is used
+    from trainer.record import ModelRecord
+
+
+@dataclass(frozen=True)
+class Request:
+    """The workbook to load, and how to read it."""
+
+    workbook: Path
+    sheet: str | None = None
+    extract_date: date | None = None
+    source_format: SourceFormat = UNSTATED
+
+
+def new_run_id() -> str:
+    """Return a name that sorts by time; its tail tells runs of the same second apart."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+@dataclass
+class RunContext:
+    """A run in progress.
+
+    `summary` becomes the run's summary.json: every step adds its part. `record` is the model that
+    the run trained.
+    """
+
+    settings: Settings
+    steps: Steps
+    summary: dict[str, Any] = field(default_factory=lambda: {"run_id": new_run_id()})
+    record: "ModelRecord | None" = None
+
+    @property
+    def run_id(self) -> str:
+        return str(self.summary["run_id"])
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.home / "runs" / self.run_id
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The counts of the summary, to which steps add theirs."""
+        counts: dict[str, Any] = self.summary.setdefault("counts", {})
+        return counts
+
+
+@contextmanager
+def writer_session(
+    settings: Settings, command: str, steps: Steps, run_id: str | None = None
+) -> Iterator[SparkSession]:
+    """Open the lake for writing: the run lock, then the server, then a session.
+
+    In this order, since taking the lock from a dead holder ends that holder's server. Commits carry
+    the run's name; lineage is emitted after the lock is released. Without `run_id` the command is
+    a run of its own.
+    """
+    purpose = f"{command} {run_id}" if run_id else command
+    run_id = run_id or new_run_id()
+    with (
+        told(settings, command, run_id, steps),
+        run_lock(settings, purpose, steps.say),
+        explained(settings),
+    ):
+        with steps.step("server") as step:
+            running = spark_server.ensure(settings, step.say)
+        with watched(settings, running), spark_server.session(settings) as spark:
+            commit_metadata.sign(spark, run_id)
+            try:
+                yield spark
+            except GateRefused:
+                _remove_superseded(settings, spark)
+                raise
+            # As late as possible: readers of superseded files have had time to finish.
+            _remove_superseded(settings, spark)
+
+
+def _remove_superseded(settings: Settings, spark: SparkSession) -> None:
+    """Leave only published files in gold's folders, whichever load they belong to."""
+    if has_superseded_files(settings):
+        remove_superseded_files(settings, spark)
+
+
+@contextmanager
+def writer_step(
+    settings: Settings, command: str, name: str, steps: Steps
+) -> Iterator[tuple[SparkSession, Step]]:
+    """Open the lake for writing, with one shown step, for a command that does one thing."""
+    with writer_session(settings, command, steps) as spark, steps.step(name) as step:
+        yield spark, step

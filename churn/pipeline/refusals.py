@@ -1,0 +1,98 @@
+"""What people are told when the gate refused a load: its rules, values, and what to do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.pipeline.context import RunContext
+from churn.pipeline.summary import write_final_summary, write_report
+from churn.provenance import load_state
+from lakehouse.errors import GateRefused
+from lakehouse.progress import Step
+from lakehouse.sql import Rows
+from lakehouse.variables import read_variables
+
+# The dbt test that fails where the gate refused a load.
+GATE_TEST = "assert_pending_loads_passed"
+
+
+def run_refused_error(run: RunContext, spark: SparkSession, failures: Sequence[str]) -> GateRefused:
+    """Return the error for a run whose load was refused; write its summary and report first.
+
+    `failures` has a line for every failed dbt test; the gate's own results come before them.
+    """
+    run.summary["gate"]["verdict"] = "refused"
+    write_report(run, spark)
+    write_final_summary(run, spark)
+    failed = [
+        result
+        for result in load_state.gate_results(spark, run.summary["batch_id"])
+        if result["verdict"] == "failed"
+    ]
+    rules = [format_rule(result) for result in failed]
+    lines = "".join(f"\n    {line}" for line in rules or failures)
+    refused = GateRefused(
+        f"The gate refused {Path(run.summary['workbook']['path']).name}; gold, online store, model "
+        f"and scores are as before{lines}",
+        where=f"extract of {run.summary['extract_date']}, {run.folder}/report.html",
+        remedy="look at audit.gate_results and silver.rejected_rows "
+        f"(`churn rejects --run {run.run_id} --out rejects.xlsx` gives them back as a workbook), "
+        "correct the workbook, then run it again" + format_expected_change(failed),
+    )
+    refused.summary = run.summary
+    return refused
+
+
+def build_refused_error(refused: list[Rows], failures: Sequence[str]) -> GateRefused:
+    """Return the error for a build: each refused load with its rules, then the failed dbt tests."""
+    # The gate's test says of a refused load what its rules say.
+    tests = [line for line in failures if not (refused and line.startswith(GATE_TEST))]
+    lines = "".join(f"\n    {line}" for line in [*map(format_refused_load, refused), *tests])
+    return GateRefused(
+        f"The gate refused; what did not pass was not published{lines}",
+        where="audit.gate_results, silver.rejected_rows",
+        remedy="correct the workbook and load it again, or look at the rows that it names"
+        + "".join(map(format_expected_change, refused)),
+    )
+
+
+def warn_of_refused(
+    spark: SparkSession, run_id: str, step: Step, except_load: str | None = None
+) -> None:
+    """Name the loads that the run's build refused, beside the one that the run is about."""
+    for batch_id, broken in load_state.refused_in(spark, run_id).items():
+        if batch_id != except_load:
+            step.say(f"warning: the gate also refused {format_refused_load(broken)}")
+
+
+def format_refused_load(broken: Rows) -> str:
+    """Format a refused load: workbook, extract date, and a line for each rule that failed."""
+    lines = "".join(f"\n        {format_rule(result)}" for result in broken)
+    return f"{broken[0]['source_file']}, extract of {broken[0]['extract_date']}:{lines}"
+
+
+def format_rule(result: dict[str, Any]) -> str:
+    """Format a rule that failed: value, threshold, baseline, description and details."""
+    value = "no figure" if result["figure"] is None else f"{result['figure']:.4g}"
+    baseline = result["compared_with"]
+    declared = read_variables()["gate_rules"].get(result["rule"], {})
+    return (
+        f"{result['rule']}: {value} against {result['threshold']:g}"
+        + (f", compared with the extract of {baseline}" if baseline else "")
+        + (f". {declared['description']}" if declared else "")
+        + (f" {details}" if (details := result.get("details")) else "")
+    )
+
+
+def format_expected_change(broken: Rows) -> str:
+    """Format the declaration with which the load would pass the rules that compare extracts."""
+    compared = [result for result in broken if result["compared_with"]]
+    if not compared:
+        return ""
+    return (
+        "; where the change is real, declare it in expected_changes of dbt_project.yml: "
+        f'{{extract_date: "{compared[0]["extract_date"]}", '
+        f"rules: [{', '.join(result['rule'] for result in compared)}], reason: why it is expected}}"
+    )

@@ -1,0 +1,63 @@
+"""`churn run`: the whole job, from the workbook to the report."""
+
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.pipeline import steps
+from churn.pipeline.context import Request, RunContext, new_run_id, writer_session
+from churn.pipeline.libraries import preload
+from churn.pipeline.mlflow_sync import follow_registry, opening
+from churn.pipeline.summary import write_final_summary, write_summary
+from lakehouse.progress import Steps
+from lakehouse.settings import Settings
+from seeds_loader.extract_date import ExtractDate
+from seeds_loader.reader.sandbox import Extract
+from seeds_loader.sample import SampleParameters, write_samples
+
+STEPS = 12
+
+
+def run(settings: Settings, request: Request, progress: Steps) -> dict[str, Any]:
+    """Run the whole job and return the summary, which is also written to the run's folder.
+
+    Raises:
+        lakehouse.errors.Unusable: the workbook can't be used; nothing was written.
+        lakehouse.errors.GateRefused: the gate refused the load; the summary is written.
+        lakehouse.errors.Unavailable: a service does not answer, or another run holds the lake.
+    """
+    context = RunContext(settings, progress, {"run_id": new_run_id(), "unchanged": False})
+    preload()
+    # First: a workbook that can't be used leaves nothing behind, not even a server.
+    extract, extract_date = steps.read(request, progress)
+    with writer_session(settings, "churn run", progress, context.run_id) as spark:
+        return _run_steps(context, spark, extract, extract_date)
+
+
+def write_sample_workbook(settings: Settings) -> Path:
+    """Write and return the workbook of a run that was given none."""
+    return write_samples(SampleParameters(), settings.home / "sample")[0]
+
+
+def _run_steps(
+    context: RunContext, spark: SparkSession, extract: Extract, extract_date: ExtractDate
+) -> dict[str, Any]:
+    loaded = steps.ingest(context, spark, extract, extract_date)
+    is_built = steps.build(context, spark)
+    steps.apply(context)
+    online = steps.materialize(context, spark)
+    is_repaired = steps.verify(context, spark, repair=not online.written)
+    # In the background of the training, in which this process waits for Spark.
+    opened = opening(settings=context.settings)
+    training = steps.train(context, spark)
+    scores = steps.score(context, spark)
+    changes = (loaded.is_new, is_built, online.written, is_repaired, training.is_new)
+    context.summary["unchanged"] = not (any(changes) or (scores and scores.written))
+    steps.monitor(context, spark)
+    if context.summary["unchanged"]:
+        context.steps.say("nothing has changed since this workbook was run before")
+    steps.report(context, spark)
+    write_summary(context)
+    follow_registry(context.settings, context.steps, opened)
+    return write_final_summary(context, spark)

@@ -1,0 +1,247 @@
+"""The steps of the pipeline, one function each.
+
+`churn run`, the commands of single steps and the Airflow tasks call these. A step shows its
+progress, adds what it found to the run's summary, and notes what it read and wrote for lineage.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.pipeline.context import Request, RunContext
+from churn.pipeline.refusals import run_refused_error, warn_of_refused
+from churn.pipeline.summary import ingest_summary, update_gate_summary, write_report
+from churn.provenance import load_state
+from lakehouse.dbt_runner import Outcome, dbt_build
+from lakehouse.errors import ChurnError, Unusable
+from lakehouse.progress import Step, Steps
+from lakehouse.settings import Settings
+from seeds_loader import lineage
+from seeds_loader.extract_date import ExtractDate, choose_extract_date
+from seeds_loader.load import Load, load
+from seeds_loader.reader.sandbox import Extract, read_workbook
+
+if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
+    from feature_repo.online.materialize import Online, Write
+    from trainer.score import Scores
+    from trainer.train import Training
+
+# Unit tests check the project's code, not the data: `dbt build` and CI run them.
+DATA_ONLY = ["--exclude-resource-type", "unit_test"]
+
+
+def read(request: Request, steps: Steps, tolerant: bool = False) -> tuple[Extract, ExtractDate]:
+    """Read the workbook and choose its extract date; needs neither the lock nor a server.
+
+    `tolerant`: amounts in an unclear notation are a warning.
+
+    Raises:
+        lakehouse.errors.Unusable: the workbook can't be used.
+    """
+    with steps.step("read") as step:
+        extract = read_workbook(
+            request.workbook,
+            request.sheet,
+            step.say,
+            source_format=request.source_format,
+            tolerant=tolerant,
+        )
+        extract_date = choose_extract_date(request.extract_date, extract)
+        if extract_date.warning:
+            step.say(f"warning: {extract_date.warning}")
+        sheet = f", sheet {extract.sheet!r}" if extract.sheet else ""
+        step.outcome = f"{extract.table.num_rows:,} rows{sheet}"
+    return extract, extract_date
+
+
+def ingest(
+    run: RunContext,
+    spark: SparkSession,
+    extract: Extract,
+    extract_date: ExtractDate,
+    reevaluate: bool = True,
+) -> Load:
+    """Load the extract into bronze.
+
+    `reevaluate`: make the load pending again if the gate refused it before.
+    """
+    with run.steps.step("ingest") as step:
+        loaded = load(run.settings, spark, extract, extract_date, step.say)
+        step.works.append(lineage.loading(run.settings, extract, loaded))
+        is_known = reevaluate and not loaded.is_new
+        if is_known and load_state.load_state(spark, loaded.batch_id).verdict == "refused":
+            step.say("this load was refused before; it is judged again")
+            load_state.requeue(spark, "batch_id = :batch", run.run_id, batch=loaded.batch_id)
+        step.outcome = (
+            f"extract of {loaded.extract_date} (date from: {loaded.extract_date_source})"
+            + ("" if loaded.is_new else ", loaded before")
+        )
+    run.summary |= ingest_summary(extract, loaded)
+    return loaded
+
+
+def build(run: RunContext, spark: SparkSession) -> bool:
+    """Build all pending loads; return False if the run's load was published before.
+
+    Raises:
+        lakehouse.errors.GateRefused: the run's load did not pass; summary and report are written.
+    """
+    batch_id = run.summary["batch_id"]
+    is_pending = not load_state.load_state(spark, batch_id).is_settled
+    with run.steps.step("build") as step:
+        outcome = build_pending(run.settings, spark, run.run_id, step) if is_pending else None
+        warn_of_refused(spark, run.run_id, step, except_load=batch_id)
+        state = update_gate_summary(run, spark)
+        step.outcome = (
+            f"{state.verdict}; {outcome.passed} of {outcome.tests} tests green"
+            if outcome
+            else "published before"
+        )
+    if state.published is None or state.verdict == "refused":
+        raise run_refused_error(run, spark, outcome.failures if outcome else [])
+    return is_pending
+
+
+def build_pending(settings: Settings, spark: SparkSession, run_id: str, step: Step) -> Outcome:
+    """Run `dbt build` for all pending loads, without the project's unit tests.
+
+    A refused load keeps the same dbt call from publishing the others; a second call does.
+    """
+    outcome = run_dbt(settings, DATA_ONLY, run_id, step)
+    if outcome.failures and load_state.passed_but_unpublished(spark):
+        step.say("a load was refused; publishing the others")
+        outcome = run_dbt(settings, DATA_ONLY, run_id, step).after(outcome)
+    return outcome
+
+
+def run_dbt(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> Outcome:
+    """Run `dbt build` with the arguments; note what it read and wrote."""
+    outcome = dbt_build(settings, arguments, run_id, step.advance)
+    if outcome.work is not None:
+        step.works.append(outcome.work)
+    return outcome
+
+
+def apply(run: RunContext) -> None:
+    """Register entity, view and service with Feast."""
+    with run.steps.step("apply") as step:
+        from feature_repo.online.materialize import apply as register
+
+        register(run.settings, step.say)
+
+
+def materialize(run: RunContext, spark: SparkSession, write: "Write" = "changed") -> "Online":
+    """Bring the latest published extract online."""
+    with run.steps.step("materialize") as step:
+        from feature_repo.lineage import materializing
+        from feature_repo.online.materialize import materialize as write_online
+
+        online = write_online(run.settings, spark, step.say, write, step.advance)
+        step.works.append(materializing(run.settings, online.written))
+        step.outcome = f"{online.customers:,} customers online"
+    return online
+
+
+def verify(run: RunContext, spark: SparkSession, repair: bool) -> bool:
+    """Compare every online customer with gold; return whether the store was written again.
+
+    `repair`: see `verify_online`.
+    """
+    with run.steps.step("verify") as step:
+        customers, is_rewritten = verify_online(run.settings, spark, step, repair)
+        run.counts["online_verified"] = customers
+    return is_rewritten
+
+
+def verify_online(
+    settings: Settings, spark: SparkSession, step: Step, repair: bool
+) -> tuple[int, bool]:
+    """Compare every online customer with gold; return how many, and whether it was written again.
+
+    `repair`: write the store again, once, if it differs. A store that was not written just now may
+    have lost keys, or another client may have changed them.
+
+    Raises:
+        ChurnError: the online store differs from gold.
+    """
+    from feature_repo.online.materialize import materialize as write_online
+    from feature_repo.online.verify import verify as compare
+
+    verification = compare(settings, spark, step.say, step.advance)
+    is_rewritten = bool(verification.differences) and repair
+    if is_rewritten:
+        step.say("the online store differs from gold; writing it again")
+        write_online(settings, spark, step.say, "all", step.advance)
+        verification = compare(settings, spark, step.say, step.advance)
+    if verification.differences:
+        raise ChurnError(
+            f"The online store differs from gold: {verification.differences[0]}",
+            where="`churn features verify`",
+            remedy="`churn features materialize`, then verify again",
+        )
+    step.outcome = f"{verification.customers:,} customers equal gold in every feature"
+    return verification.customers, is_rewritten
+
+
+def train(run: RunContext, spark: SparkSession) -> "Training":
+    """Train a model of the published extracts, unless there is one, and decide on its promotion."""
+    from trainer import lineage as model_lineage
+    from trainer.train import train as train_model
+
+    with run.steps.step("train") as step:
+        training = train_model(run.settings, spark, step.say)
+        step.works.append(model_lineage.training(run.settings, training.record, training.is_new))
+        run.record = training.record
+        run.summary["model"] = training.summary()
+        step.outcome = training.in_words()
+    return training
+
+
+def score(run: RunContext, spark: SparkSession) -> "Scores | None":
+    """Score the latest extract with the champion.
+
+    None if that is not possible and the run's new version waits for a person's decision: an alert
+    says so, and the rest of the run is complete.
+
+    Raises:
+        lakehouse.errors.Unusable: it is not possible, and no decision is awaited.
+    """
+    from trainer import lineage as model_lineage
+    from trainer.score import score as score_extract
+
+    run.counts["scored"] = 0
+    with run.steps.step("score") as step:
+        try:
+            scores = score_extract(run.settings, spark, step.say)
+        except Unusable as error:
+            if not run.summary.get("model", {}).get("promotion", {}).get("waits"):
+                raise
+            step.say(f"warning: nobody was scored. {error}")
+            step.outcome = "nobody"
+            return None
+        step.works.append(model_lineage.scoring(run.settings, scores.record, scores.written))
+        run.counts["scored"] = scores.customers
+        run.summary["scored_extract_date"] = scores.extract_date.isoformat()
+        step.outcome = f"{scores.customers:,} customers"
+    return scores
+
+
+def monitor(run: RunContext, spark: SparkSession) -> None:
+    """Check the champion against the latest extract; report alerts."""
+    from trainer.monitoring import read_rules, watch
+
+    with run.steps.step("watch") as step:
+        result = watch(run.settings, spark, read_rules())
+        if result is None:
+            return
+        run.summary["watch"] = result.shown()
+        step.outcome = f"{len(result.alerts) or 'no'} alerts of {len(result.figures)} figures"
+        if result.proposal:
+            step.say(f"alert: {result.proposal}")
+
+
+def report(run: RunContext, spark: SparkSession) -> None:
+    """Write the run's page."""
+    with run.steps.step("report") as step:
+        step.outcome = str(write_report(run, spark))

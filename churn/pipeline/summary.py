@@ -1,0 +1,111 @@
+"""A run's summary.json, its report, and the lines that a command prints at its end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql.connect.session import SparkSession
+
+from churn.pipeline.context import RunContext
+from churn.provenance import load_state
+from lakehouse.atomic_write import written_whole
+from lakehouse.sequences import last_numbers
+from lakehouse.settings import Settings
+from seeds_loader.load import Load
+from seeds_loader.reader.sandbox import Extract
+
+
+def ingest_summary(extract: Extract, load: Load) -> dict[str, Any]:
+    """Return the summary's part about the workbook and its load."""
+    return {
+        "workbook": {
+            "path": str(extract.path),
+            "sha256": load.source_sha256,
+            "sheet": load.sheet,
+            "rows": load.row_count,
+        },
+        "extract_date": load.extract_date.isoformat(),
+        "extract_date_source": load.extract_date_source,
+        "batch_id": load.batch_id,
+    }
+
+
+def update_gate_summary(run: RunContext, spark: SparkSession) -> load_state.LoadState:
+    """Add the load's counts and verdicts after a build to the summary; return its state."""
+    state = load_state.load_state(spark, run.summary["batch_id"])
+    run.summary["counts"] = {**(state.counts or {})}
+    run.summary["gate"] = _gate(spark, run.summary["batch_id"], state)
+    if state.published is not None and state.verdict != "refused":
+        run.counts["gold"] = state.published
+    # A later reader reconstructs what this run saw from these numbers, not from the clock.
+    run.summary["last_numbers"] = last_numbers(spark)
+    return state
+
+
+def _gate(spark: SparkSession, batch_id: str, state: load_state.LoadState) -> dict[str, Any]:
+    verdicts = [result["verdict"] for result in load_state.gate_results(spark, batch_id)]
+    passed, failed = verdicts.count("passed"), verdicts.count("failed")
+    # An expected change is no reason to refuse, but one to look.
+    warned = verdicts.count("warned") + verdicts.count("expected")
+    return {
+        # A rule without a baseline was not tested.
+        "tests": passed + warned + failed,
+        "passed": passed,
+        "warned": warned,
+        "failed": failed,
+        "verdict": state.verdict,
+    }
+
+
+def write_report(run: RunContext, spark: SparkSession) -> Path:
+    """Write the run's page from its summary and the tables; return its path."""
+    from churn.reports.report_data import write_run_report
+
+    run.summary["seconds"] = {**run.summary.get("seconds", {}), **run.steps.seconds}
+    return write_run_report(spark, run.summary, run.record, run.folder)
+
+
+def write_summary(run: RunContext) -> dict[str, Any]:
+    """Write the run so far to summary.json and return it."""
+    run.summary["seconds"] = {**run.summary.get("seconds", {}), **run.steps.seconds}
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(run.folder / "summary.json") as draft:
+        draft.write_text(json.dumps(run.summary, indent=2) + "\n")
+    return run.summary
+
+
+def write_final_summary(run: RunContext, spark: SparkSession) -> dict[str, Any]:
+    """Write and return the summary; update the site's front page."""
+    from churn.reports.site import write_front_page
+
+    summary = write_summary(run)
+    write_front_page(run.settings, spark)
+    return summary
+
+
+def format_summary(settings: Settings, summary: dict[str, Any]) -> str:
+    """Format the summary for a terminal."""
+    counts, model = summary["counts"], summary["model"]
+    lines = [
+        f"{counts['bronze']:,} rows read, {counts['silver']:,} customers, "
+        f"{counts['rejected']:,} rejected, {counts['exact_duplicates']:,} exact duplicates",
+        f"gate {summary['gate']['verdict']}; {counts['gold']:,} in gold, "
+        f"{counts['online_verified']:,} online and equal, {counts['scored']:,} scored",
+        f"model {model['version']} ({model['kind']}): ROC-AUC {model['roc_auc']:.3f}, "
+        f"PR-AUC {model['pr_auc']:.3f} out of fold; "
+        + ("it is the champion" if model["champion"] else _format_not_promoted(model)),
+        f"report: {settings.home / 'runs' / summary['run_id'] / 'report.html'}",
+    ]
+    if summary["unchanged"]:
+        lines.insert(0, "unchanged: this workbook was run before, and nothing is left to do")
+    return "\n".join(lines)
+
+
+def _format_not_promoted(model: dict[str, Any]) -> str:
+    promotion = model["promotion"]
+    champion = promotion["champion"]
+    outcome = f"{champion} stays the champion" if champion else "there is no champion yet"
+    outcome += f": {promotion['reason']}"
+    if promotion.get("waits"):
+        outcome += f". A person decides: `churn promote {model['version']} --reason TEXT`"
+    return outcome
