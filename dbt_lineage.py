@@ -14,7 +14,7 @@ from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
 
 from lakehouse.commit_metadata import RUN
-from lakehouse.lineage import Done, read_dbt
+from lakehouse.lineage import StepRun, read_dbt
 from lakehouse.settings import read_settings
 
 TOLD = {"build", "run", "test"}
@@ -35,16 +35,16 @@ def _tell(command: str, target: Path, begun: datetime) -> None:
     work = read_dbt(target)
     if work is None or work.results["metadata"]["generated_at"] < begun.isoformat():
         return  # it ended before it came to anything
-    from lakehouse.lineage_events import Command, tell
+    from lakehouse.lineage_events import Command, emit
 
     ended = datetime.now(UTC)
     statuses = {each["status"] for each in work.results["results"]}
     failed = bool(statuses & {"error", "fail"})
     run_id = os.environ.get(RUN) or work.results["metadata"]["invocation_id"]
-    tell(
+    emit(
         read_settings(),
         Command(f"dbt {command}", run_id, begun, ended, failed),
-        [Done("nodes", begun, ended, failed, [work])],
+        [StepRun("nodes", begun, ended, failed, [work])],
         lambda text: print(text, file=sys.stderr),
     )
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.atomic_write import written_whole
+from lakehouse.atomic_write import atomic_write
 from seeds_loader.sample import SampleParameters, simulate
 
 SEED = 42
@@ -27,7 +27,7 @@ def bronze_rows(folder: Path, customers: int, months: int = 1) -> Path:
     done = made / "_complete"
     if not done.exists():
         for name, rows in _pieces(customers, months):
-            with written_whole(made / name) as draft:
+            with atomic_write(made / name) as draft:
                 pq.write_table(rows, draft, compression="snappy")
         done.touch()
     return made

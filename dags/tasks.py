@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from dags.openlineage_parents import parents_of
-from lakehouse.errors import ChurnError, GateRefused, Unusable
+from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.private_home import protect
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.source_format import SourceFormat
@@ -82,13 +82,13 @@ def summary_so_far(context: Any) -> Summary:
     """The run's summary as the steps before this one left it.
 
     Raises:
-        Unusable: `ingest`, cleared and run again, came to nothing.
+        InvalidInputError: `ingest`, cleared and run again, came to nothing.
     """
     from churn.pipeline.airflow_steps import merged
 
     summary = merged(context["ti"].xcom_pull(task_ids=STEPS))
     if "batch_id" not in summary:
-        raise Unusable(
+        raise InvalidInputError(
             "Nothing is known of the run's workbook: `ingest` has no result",
             where=f"run {context['dag_run'].run_id}",
             remedy="clear `ingest`; when it is green, clear this task",
@@ -103,13 +103,13 @@ def in_airflows_terms(work: Callable[[Settings], Summary], may_fail: bool = Fals
     """
     from churn.pipeline.airflow_steps import NothingToDo
     from churn.pipeline.libraries import quiet_libraries
-    from lakehouse.error_translation import explained
+    from lakehouse.error_translation import translate_errors
 
     quiet_libraries()
     try:
         settings = read_settings()
         protect(settings, print)
-        with explained(settings):
+        with translate_errors(settings):
             return work(settings)
     except NothingToDo as nothing:
         # Airflow's own log names no reason.
@@ -119,6 +119,6 @@ def in_airflows_terms(work: Callable[[Settings], Summary], may_fail: bool = Fals
         if may_fail:
             print(f"warning: skipped, all else is done. {fault}")
             raise AirflowSkipException from None
-        if isinstance(fault, Unusable | GateRefused):
+        if isinstance(fault, InvalidInputError | GateRefusedError):
             raise AirflowFailException(str(fault)) from None
         raise AirflowException(str(fault)) from fault

@@ -10,14 +10,14 @@ REGEX_COLUMNS = "spark.sql.parser.quotedRegexColumnNames"
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def suppress_feast_output() -> Iterator[None]:
     """Feast prints its progress to standard output, where a command's JSON belongs."""
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         yield
 
 
 @contextmanager
-def own_sql_dialect(spark: SparkSession) -> Iterator[None]:
+def restore_regex_columns(spark: SparkSession) -> Iterator[None]:
     """Feast makes quoted column names regular expressions in the session that it uses.
 
     Left on, Delta's own filters on quoted names fail there. A frame that Feast returns is text

@@ -3,22 +3,22 @@
 from feature_repo.feature_definitions import VIEW, read_features
 from feature_repo.project import PROJECT_NAME
 from lakehouse import online_store
-from lakehouse.lineage import Dataset, Work, table
+from lakehouse.lineage import Dataset, StepIO, table
 from lakehouse.settings import Settings
 
 GOLD, PUBLICATIONS = "gold.customer_features", "gold.publications"
 KEY = "customer_id"
 
 
-def materializing(settings: Settings, written: bool) -> Work:
+def materialize_io(settings: Settings, written: bool) -> StepIO:
     """Gold to the online store: every feature as it stands there."""
     gold = table(settings, GOLD)
     inputs = [gold, table(settings, PUBLICATIONS)]
     if not written or (online := _online(settings)) is None:
-        return Work(inputs)
+        return StepIO(inputs)
     names = [KEY, *(feature.name for feature in read_features())]
     sources = {name: [(gold, name)] for name in names}
-    return Work(inputs, [Dataset(*online, columns=names, sources=sources)])
+    return StepIO(inputs, [Dataset(*online, columns=names, sources=sources)])
 
 
 def _online(settings: Settings) -> tuple[str, str] | None:

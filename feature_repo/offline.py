@@ -33,10 +33,10 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import StructType
 
-from feature_repo.publications import nothing_published
+from feature_repo.publications import not_published_error
 from lakehouse import spark_server
 from lakehouse.settings import Settings, read_settings
-from lakehouse.storage import address_of, escape_glob, path_of, storage
+from lakehouse.storage import escape_glob, path_from_uri, spark_uri, storage
 
 # Stands in the folders' names, not in the files.
 PARTITION = "extract_date"
@@ -62,7 +62,7 @@ class PublishedExtract:
         place = storage(self.settings, self.settings.lake_uri)
         columns = [*COLUMNS, *self.features]
         for name in self.files:
-            opened = place.files.open_input_file(path_of(name))
+            opened = place.files.open_input_file(path_from_uri(name))
             with pq.ParquetFile(opened, pre_buffer=True) as file:
                 there = [each for each in columns if each in file.schema_arrow.names]
                 for batch in file.iter_batches(BATCH, columns=there):
@@ -71,21 +71,21 @@ class PublishedExtract:
                     yield pa.record_batch(rows, names=columns)
 
 
-class OneStateOfflineStoreConfig(SparkOfflineStoreConfig):
+class SnapshotOfflineStoreConfig(SparkOfflineStoreConfig):
     """As Feast's for Spark; Feast finds the store by the name of this class.
 
     `states`: tables that are to be read in an earlier state, with the names that `pinned` gave.
     `settings`: of the checkout, to read published files with.
     """
 
-    type: Literal["feature_repo.offline.OneStateOfflineStore"] = (
-        "feature_repo.offline.OneStateOfflineStore"
+    type: Literal["feature_repo.offline.SnapshotOfflineStore"] = (
+        "feature_repo.offline.SnapshotOfflineStore"
     )
     states: dict[str, str] = Field(default_factory=dict)
     settings: Any = Field(default=None, repr=False)
 
 
-class OneStateOfflineStore(SparkOfflineStore):
+class SnapshotOfflineStore(SparkOfflineStore):
     """Reads training sets from the files that a table has at the start of the query."""
 
     @staticmethod
@@ -109,7 +109,7 @@ class OneStateOfflineStore(SparkOfflineStore):
         The gate has seen that no customer is in it twice: nothing is left to deduplicate.
 
         Raises:
-            Unusable: none is published in this time.
+            InvalidInputError: none is published in this time.
         """
         spark = _session(config.offline_store)
         table = view.batch_source.table
@@ -118,7 +118,7 @@ class OneStateOfflineStore(SparkOfflineStore):
         for file in spark.table(table).where(dates).inputFiles():
             of_date.setdefault(_date_of(file), []).append(file)
         if not of_date:
-            raise nothing_published(f"between {start:%Y-%m-%d} and {end:%Y-%m-%d}", table)
+            raise not_published_error(f"between {start:%Y-%m-%d} and {end:%Y-%m-%d}", table)
         latest = max(of_date)
         return PublishedExtract(
             settings=config.offline_store.settings,
@@ -139,7 +139,7 @@ def pinned(spark: SparkSession, table: str) -> str:
     An empty table has no files and is what it is.
     """
     current = spark.table(table)
-    files = [escape_glob(address_of(each)) for each in current.inputFiles()]
+    files = [escape_glob(spark_uri(each)) for each in current.inputFiles()]
     if not files:
         return table
     name = f"{table.replace('.', '_')}_{uuid4().hex}"

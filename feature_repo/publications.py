@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.sequences import PUBLICATIONS, query_sequence
 
 
@@ -32,21 +32,21 @@ def latest_publication(spark: SparkSession) -> Publication | None:
     return published[-1] if published else None
 
 
-def required_publication(spark: SparkSession) -> Publication:
+def latest_publication_or_error(spark: SparkSession) -> Publication:
     """The latest publication.
 
     Raises:
-        Unusable: nothing was published yet.
+        InvalidInputError: nothing was published yet.
     """
     publication = latest_publication(spark)
     if publication is None:
-        raise nothing_published()
+        raise not_published_error()
     return publication
 
 
-def nothing_published(when: str = "yet", where: str = "gold.publications") -> Unusable:
+def not_published_error(when: str = "yet", where: str = "gold.publications") -> InvalidInputError:
     """The fault of who asks for an extract where none is published, by now or `when`."""
-    return Unusable(
+    return InvalidInputError(
         f"No extract has been published {when}",
         where=where,
         remedy="load a workbook that passes the gate: `churn run WORKBOOK`",

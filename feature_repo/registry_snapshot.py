@@ -14,7 +14,7 @@ from lakehouse.settings import LOOPBACK, Settings
 NOWHERE = Address(LOOPBACK, 0, None)
 
 
-def registered(settings: Settings) -> bytes:
+def read_registry(settings: Settings) -> bytes:
     """The registry; empty where nothing was registered yet."""
     if settings.registry_url is None:
         file = registry_file(settings)
@@ -23,7 +23,7 @@ def registered(settings: Settings) -> bytes:
     return bytes(registry.proto().SerializeToString())
 
 
-def differences(left: bytes, right: bytes) -> list[str]:
+def diff_registries(left: bytes, right: bytes) -> list[str]:
     """What is declared in one registry and not, or otherwise, in another; times left aside."""
     one, other = dict(_declared(left)), dict(_declared(right))
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))

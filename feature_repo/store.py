@@ -24,7 +24,7 @@ def store(settings: Settings | None = None, say: Say = lambda text: None) -> Fea
     Offline reads go through the Spark server over Connect, online ones to Redis.
 
     Raises:
-        lakehouse.errors.Unavailable: the online store does not answer.
+        lakehouse.errors.UnavailableError: the online store does not answer.
     """
     settings = settings or read_settings()
     return FeatureStore(config=configuration(settings, online_store.ensure(settings, say)))
@@ -60,13 +60,13 @@ def configuration(
     settings: Settings, address: online_store.Address, registry: Path | None = None
 ) -> RepoConfig:
     """Feast's configuration; it holds the password, so it stays in memory."""
-    from feature_repo.offline import OneStateOfflineStoreConfig  # Spark, which the API does without
+    from feature_repo.offline import SnapshotOfflineStoreConfig  # Spark, which the API does without
 
     return RepoConfig(
         project=PROJECT_NAME,
         provider="local",
         registry=_registry(settings, registry),
-        offline_store=OneStateOfflineStoreConfig(
+        offline_store=SnapshotOfflineStoreConfig(
             spark_conf={"spark.remote": settings.connect_url}, settings=settings
         ),
         online_store={

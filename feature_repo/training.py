@@ -10,7 +10,7 @@ from itertools import pairwise
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from feature_repo.feast_compat import own_sql_dialect, quietly
+from feature_repo.feast_compat import restore_regex_columns, suppress_feast_output
 from feature_repo.feature_definitions import read_features
 from feature_repo.feature_services import churn
 from feature_repo.labels import (
@@ -29,7 +29,7 @@ from feature_repo.labels import (
     workbook_rows,
 )
 from feature_repo.offline import pinned
-from feature_repo.publications import Publication, publications, required_publication
+from feature_repo.publications import Publication, latest_publication_or_error, publications
 from feature_repo.store import store
 from lakehouse.errors import ChurnError
 from lakehouse.process import Say
@@ -74,10 +74,10 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
     All of it is read from the files that gold has now.
 
     Raises:
-        lakehouse.errors.Unusable: nothing was published yet.
+        lakehouse.errors.InvalidInputError: nothing was published yet.
         lakehouse.errors.ChurnError: an extract is published by half.
     """
-    required_publication(spark)
+    latest_publication_or_error(spark)
     history = publications(spark)
     features = [feature.name for feature in read_features()]
     state = {table: pinned(spark, table) for table in (FEATURES, LABELS)}
@@ -198,7 +198,7 @@ def _retrieve(
 ) -> DataFrame:
     feature_store = store(settings)
     feature_store.config.offline_store.states = dict(state)
-    with quietly(), own_sql_dialect(spark):
+    with suppress_feast_output(), restore_regex_columns(spark):
         retrieved = feature_store.get_historical_features(
             entity_df=rows,
             features=feature_store.get_feature_service(churn.name),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A place beside `path` to write to, which takes the place of `path` when the body is done.
 
     In one step, so that nobody reads half a file. After a fault `path` is as it was.
@@ -25,7 +25,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 def write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner may read; whole too, since half a secret fits nowhere."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with written_whole(path) as draft:
+    with atomic_write(path) as draft:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             # Also where a killed process of this number has left a draft, and under any umask.

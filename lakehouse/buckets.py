@@ -9,7 +9,7 @@ to each bucket was read back.
 import sys
 from urllib.parse import urlsplit
 
-from lakehouse.errors import ChurnError, Unavailable
+from lakehouse.errors import ChurnError, UnavailableError
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import is_folder, object_store, storage
 
@@ -20,7 +20,8 @@ def make_buckets(settings: Settings) -> list[str]:
     """Make what is missing and return the names of all of them.
 
     Raises:
-        Unavailable: the store does not answer, refuses, or does not give back what it was given.
+        UnavailableError: the store does not answer, refuses, or does not give back what it was
+            given.
     """
     places = [each for each in (settings.lake_uri, settings.landing) if not is_folder(each)]
     store = object_store(settings)
@@ -29,7 +30,7 @@ def make_buckets(settings: Settings) -> list[str]:
         try:
             store.create_dir(bucket)
         except OSError as fault:
-            raise Unavailable(
+            raise UnavailableError(
                 f"The object store does not make the bucket {bucket}: {fault}",
                 where=place,
                 remedy="check the address and the AWS_* variables, or make the bucket yourself",
@@ -40,7 +41,7 @@ def make_buckets(settings: Settings) -> list[str]:
             target.write(content)
         with found.files.open_input_stream(path) as source:
             if source.read() != content:
-                raise Unavailable(
+                raise UnavailableError(
                     f"The object store gave back something else from {bucket}",
                     where=place,
                     remedy="do not use this store",

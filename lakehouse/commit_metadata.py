@@ -20,12 +20,12 @@ def user() -> str:
         return ""
 
 
-def sign(spark: "SparkSession", run_id: str) -> None:
+def set_commit_metadata(spark: "SparkSession", run_id: str) -> None:
     """Let all commits of the session name the run and the user."""
     spark.conf.set(METADATA, json.dumps({"run_id": run_id, "user": user()}))
 
 
-def signed(metadata: str | None) -> tuple[str | None, str | None]:
+def parse_commit_metadata(metadata: str | None) -> tuple[str | None, str | None]:
     """Run and user that a commit names; None each where it names none."""
     try:
         told = json.loads(metadata or "{}")

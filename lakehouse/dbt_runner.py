@@ -7,9 +7,9 @@ from typing import Any
 
 from lakehouse import spark_server
 from lakehouse.commit_metadata import RUN, USER, user
-from lakehouse.errors import BrokenOff, ChurnError, named_breakdown
-from lakehouse.lineage import DbtWork, read_dbt
-from lakehouse.process import Running
+from lakehouse.errors import ChurnError, InterruptedWorkError, named_breakdown
+from lakehouse.lineage import DbtArtifacts, read_dbt
+from lakehouse.process import ProcessInfo
 from lakehouse.settings import Settings
 
 # SQLSTATE's class of errors that lie in the statement: its syntax, or a name that is not there.
@@ -21,7 +21,7 @@ OnNode = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BuildResult:
     """What dbt reported. `failures` and `warnings` hold a line for every test that is not green.
 
     `work` is what it left, for its lineage.
@@ -31,9 +31,9 @@ class Outcome:
     passed: int
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    work: DbtWork | None = None
+    work: DbtArtifacts | None = None
 
-    def after(self, earlier: "Outcome") -> "Outcome":
+    def after(self, earlier: "BuildResult") -> "BuildResult":
         """Add the red tests of an earlier dbt call, which this one had no reason to repeat."""
         return replace(
             self,
@@ -44,13 +44,13 @@ class Outcome:
 
 def dbt_build(
     settings: Settings, arguments: Sequence[str], run_id: str, on_node: OnNode
-) -> Outcome:
+) -> BuildResult:
     """Run `dbt build` with the arguments; returns what the tests said.
 
     Raises:
-        ServerLost: the server ended or hangs.
-        DiskFull: a model could not be written.
-        BrokenOff: a model failed, and not for its SQL.
+        ServerLostError: the server ended or hangs.
+        DiskFullError: a model could not be written.
+        InterruptedWorkError: a model failed, and not for its SQL.
         ChurnError: a model's SQL is at fault, or dbt could not run; a red test is not a fault but
             an outcome.
     """
@@ -69,7 +69,7 @@ def dbt_build(
     return replace(_outcome(answer.result.results), work=read_dbt(settings.home / TARGET))
 
 
-def dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
+def run_dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
     """Run another dbt command, `docs generate` for one.
 
     Raises:
@@ -138,7 +138,9 @@ def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: s
     return dbtRunner(callbacks=[watch]).invoke([*arguments, *places])
 
 
-def _raise_on_failed_model(results: Sequence[Any], settings: Settings, running: Running) -> None:
+def _raise_on_failed_model(
+    results: Sequence[Any], settings: Settings, running: ProcessInfo
+) -> None:
     for result in results:
         is_test = result.node.resource_type in ("test", "unit_test")
         if result.status == "error" or (not is_test and result.status == "fail"):
@@ -147,7 +149,7 @@ def _raise_on_failed_model(results: Sequence[Any], settings: Settings, running: 
             place = f"the lake, {settings.lake_uri}, at {result.node.name}"
             if (breakdown := named_breakdown(message, place)) is not None:
                 raise breakdown
-            kind = ChurnError if STATEMENT_AT_FAULT in message else BrokenOff
+            kind = ChurnError if STATEMENT_AT_FAULT in message else InterruptedWorkError
             raise kind(
                 f"dbt could not build {result.node.name}: {_first_lines(result.message)}",
                 where=result.node.original_file_path,
@@ -155,9 +157,9 @@ def _raise_on_failed_model(results: Sequence[Any], settings: Settings, running: 
             )
 
 
-def _outcome(results: Sequence[Any]) -> Outcome:
+def _outcome(results: Sequence[Any]) -> BuildResult:
     tests = [each for each in results if each.node.resource_type in ("test", "unit_test")]
-    return Outcome(
+    return BuildResult(
         tests=len(tests),
         passed=sum(each.status == "pass" for each in tests),
         failures=[_line(each) for each in tests if each.status == "fail"],

@@ -15,18 +15,18 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def explained(settings: Settings) -> Iterator[None]:
+def translate_errors(settings: Settings) -> Iterator[None]:
     """Raise what is known of a fault as a ChurnError; other faults go on as they are."""
     try:
         yield
     except Exception as fault:
-        known = explanation(settings, fault)
+        known = translate(settings, fault)
         if known is None or known is fault:
             raise
         raise known from fault
 
 
-def explanation(settings: Settings, fault: Exception) -> ChurnError | None:
+def translate(settings: Settings, fault: Exception) -> ChurnError | None:
     """What, where and what to do; None where the fault is not a known one."""
     if isinstance(fault, ChurnError):
         return fault

@@ -44,13 +44,13 @@ class ChurnError(Exception):
         return f"{self.what}\n  where: {self.where}\n  what to do: {self.remedy}"
 
 
-class Unusable(ChurnError):
+class InvalidInputError(ChurnError):
     """The request or the workbook can't be used; nothing was written."""
 
     exit_code = 2
 
 
-class GateRefused(ChurnError):
+class GateRefusedError(ChurnError):
     """The gate refused a load; gold, Redis, model and scores are as before.
 
     `summary` is the run's summary, where a run was on.
@@ -60,25 +60,25 @@ class GateRefused(ChurnError):
     summary: dict[str, Any] | None = None
 
 
-class Unavailable(ChurnError):
+class UnavailableError(ChurnError):
     """A service that is needed does not answer, or another run holds the lake."""
 
     exit_code = 4
 
 
-class ServerLost(Unavailable):
+class ServerLostError(UnavailableError):
     """The Spark server went away or hangs while a command worked with it."""
 
     shakes_server = True
 
 
-class BrokenOff(ChurnError):
+class InterruptedWorkError(ChurnError):
     """Work on the server that broke off, and not for what it was asked to do."""
 
     shakes_server = True
 
 
-class DiskFull(ChurnError):
+class DiskFullError(ChurnError):
     """Nothing more can be written; what was complete before stays as it was."""
 
     shakes_server = True
@@ -90,13 +90,13 @@ def named_breakdown(message: str, where: str) -> ChurnError | None:
     if any(words in message for words in DISK_FULL_WORDS):
         return disk_full(where)
     if any(words in message for words in METASTORE_BROKEN_WORDS):
-        return BrokenOff(
+        return InterruptedWorkError(
             "The metastore of the Spark server broke, as it does when the disk is full",
             where=where,
             remedy="make room, then repeat the command: it starts a fresh server",
         )
     if any(words in message for words in PASSWORD_REFUSED_WORDS):
-        return Unavailable(
+        return UnavailableError(
             "The Spark server refuses the password: it was started with another one",
             where=where,
             remedy="`churn down`, then repeat the command; for a server of another CHURN_HOME set "
@@ -104,7 +104,7 @@ def named_breakdown(message: str, where: str) -> ChurnError | None:
         )
     # Spark says so too where a row could not be made into what is to be written.
     if SYSTEM_AT_FAULT in message and DATA_AT_FAULT not in message:
-        return BrokenOff(
+        return InterruptedWorkError(
             f"The Spark server could not write or read a file: {_cause(message)}",
             where=where,
             remedy="make room where the disk is full, then repeat the command: it starts a fresh "
@@ -120,9 +120,9 @@ def _cause(message: str) -> str:
     return causes[-1].removeprefix("Caused by: ")[:400] if causes else first
 
 
-def disk_full(where: str) -> DiskFull:
+def disk_full(where: str) -> DiskFullError:
     """The fault to raise where the disk is full."""
-    return DiskFull(
+    return DiskFullError(
         "The disk is full, or a limit on the size of files is reached",
         where=where,
         remedy="make room, then repeat the command: it goes on where it stopped",

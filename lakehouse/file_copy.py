@@ -46,7 +46,7 @@ def copy_file(source: Storage, target: Storage) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def set_time(place: Storage, mtime_ns: int) -> None:
+def set_mtime(place: Storage, mtime_ns: int) -> None:
     """Give a file its original's time, where the file system lets it be set.
 
     Delta's history and the landing place go by it.
@@ -55,7 +55,7 @@ def set_time(place: Storage, mtime_ns: int) -> None:
         os.utime(place.root, ns=(mtime_ns, mtime_ns))
 
 
-def is_there(found: "FileInfo", place: Storage, copy: FileCopy) -> bool:
+def is_complete(found: "FileInfo", place: Storage, copy: FileCopy) -> bool:
     """Whether what was found at a place is that copy, whole.
 
     The time is set when the last byte is written; an object is there whole or not at all.
@@ -64,7 +64,7 @@ def is_there(found: "FileInfo", place: Storage, copy: FileCopy) -> bool:
     return found.is_file and found.size == copy.size and same_time
 
 
-def side_by_side(
+def run_concurrently(
     work: Callable[[Item], Result], items: Sequence[Item], advance: Advance, what: str
 ) -> list[Result]:
     """Do the same for many, several at once; the results in order. The first fault ends it."""

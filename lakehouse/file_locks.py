@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 
 POLL_SECONDS = 0.2
 # What file systems answer that have no locks, as some network file systems.
@@ -18,7 +18,7 @@ def try_lock(file: IO[str], path: Path, mode: int = fcntl.LOCK_EX) -> bool:
     """Lock the open file of this path; return False if another process has locked it.
 
     Raises:
-        Unusable: its file system has no locks.
+        InvalidInputError: its file system has no locks.
     """
     try:
         fcntl.flock(file, mode | fcntl.LOCK_NB)
@@ -27,7 +27,7 @@ def try_lock(file: IO[str], path: Path, mode: int = fcntl.LOCK_EX) -> bool:
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise
-        raise Unusable(
+        raise InvalidInputError(
             f"The file system of {path.parent} has no file locks: {error.strerror}",
             where=str(path),
             remedy="set CHURN_HOME and CHURN_LAKE_URI to folders of a local file system: without "

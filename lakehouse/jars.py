@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import pyspark
 
-from lakehouse.errors import Unavailable
+from lakehouse.errors import UnavailableError
 from lakehouse.file_locks import lock_within
 from lakehouse.java import find_java
 
@@ -35,7 +35,7 @@ def spark_jars(
     `purposes`: of those that are for some purpose only, which to take; all of them without it.
 
     Raises:
-        Unavailable: Maven Central does not answer, or a file is not the one that was listed.
+        UnavailableError: Maven Central does not answer, or a file is not the one that was listed.
     """
     folder = project / ".tools" / "jars"
     listed = tomllib.loads(LIST.read_text())["jar"]
@@ -51,7 +51,7 @@ def spark_jars(
     path = folder / ".lock"
     with path.open("w") as lock:
         if not lock_within(lock, path, FETCH_WAIT_SECONDS, lambda: say("waiting for the JARs")):
-            raise Unavailable(
+            raise UnavailableError(
                 f"Another process has been fetching JARs for over {FETCH_WAIT_SECONDS} s",
                 where=str(path),
                 remedy="wait for that process, or end it, then repeat the command",
@@ -81,7 +81,7 @@ def password_check(project: Path) -> Path:
     among Spark's JARs and has a command line.
 
     Raises:
-        Unavailable: it does not compile.
+        UnavailableError: it does not compile.
     """
     source = PASSWORD_CHECK.read_bytes()
     folder = project / ".tools" / "classes" / hashlib.sha256(source).hexdigest()[:16]
@@ -96,7 +96,7 @@ def password_check(project: Path) -> Path:
             str(PASSWORD_CHECK),
         )
         if not (compiled / f"{PASSWORD_CHECK.stem}.class").exists():
-            raise Unavailable(
+            raise UnavailableError(
                 f"{PASSWORD_CHECK.name} could not be compiled:\n    "
                 f"{_end(answer.stdout + answer.stderr)}",
                 where=str(PASSWORD_CHECK),
@@ -140,7 +140,7 @@ def _fetch(wanted: list[Jar], folder: Path) -> None:
         for jar in wanted:
             fetched = Path(scratch) / _file_name(jar)
             if not fetched.exists():
-                raise Unavailable(
+                raise UnavailableError(
                     f"Could not fetch {fetched.name}:\n    {_end(answer.stdout + answer.stderr)}",
                     where="Maven Central",
                     remedy="check the network, then repeat the command",
@@ -148,7 +148,7 @@ def _fetch(wanted: list[Jar], folder: Path) -> None:
             with fetched.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             if digest != jar["sha256"]:
-                raise Unavailable(
+                raise UnavailableError(
                     f"{fetched.name} is not the file that was listed (SHA-256 {digest})",
                     where=f"{LIST.name}, {jar['artifact']}",
                     remedy="do not use it; find out who changed the file",

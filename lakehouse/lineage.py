@@ -35,7 +35,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Work:
+class StepIO:
     """What a step read, and what it wrote: nothing where all of it was there already."""
 
     inputs: Sequence[Dataset]
@@ -43,7 +43,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class DbtWork:
+class DbtArtifacts:
     """What dbt left of a call that built or tested: its manifest and its results, as JSON."""
 
     manifest: dict[str, Any]
@@ -51,14 +51,14 @@ class DbtWork:
 
 
 @dataclass(frozen=True)
-class Done:
+class StepRun:
     """A step that has ended; the times have a zone."""
 
     name: str
     begun: datetime
     ended: datetime
     failed: bool
-    works: Sequence[Work | DbtWork]
+    works: Sequence[StepIO | DbtArtifacts]
 
 
 def lineage_file(settings: Settings) -> Path:
@@ -81,10 +81,10 @@ def table(settings: Settings, name: str) -> Dataset:
     return Dataset(f"s3://{place.netloc}", place.path.lstrip("/"), table=name)
 
 
-def read_dbt(target: Path) -> DbtWork | None:
+def read_dbt(target: Path) -> DbtArtifacts | None:
     """What the last dbt call left in its target folder; None where that is not readable."""
     try:
-        return DbtWork(
+        return DbtArtifacts(
             json.loads((target / "manifest.json").read_text()),
             json.loads((target / "run_results.json").read_text()),
         )

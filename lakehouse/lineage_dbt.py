@@ -8,7 +8,7 @@ from openlineage.client.event_v2 import RunEvent
 from openlineage.common.provider.dbt.facets import ParentRunMetadata
 from openlineage.common.provider.dbt.local import DbtLocalArtifactProcessor
 
-from lakehouse.lineage import Dataset, DbtWork, table
+from lakehouse.lineage import Dataset, DbtArtifacts, table
 from lakehouse.lineage_columns import sources
 from lakehouse.lineage_facets import NAMESPACE, PRODUCER, Named, column_facet, dataset_facets
 from lakehouse.settings import Settings
@@ -20,7 +20,7 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
     By itself it would call them after the Thrift door, whose port is this machine's affair.
     """
 
-    def __init__(self, settings: Settings, work: DbtWork) -> None:
+    def __init__(self, settings: Settings, work: DbtArtifacts) -> None:
         super().__init__(
             project_dir=str(settings.project), producer=PRODUCER, job_namespace=NAMESPACE
         )
@@ -64,7 +64,9 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
         return known
 
 
-def dbt_events(settings: Settings, work: DbtWork, parent: Named, root: Named) -> Sequence[RunEvent]:
+def dbt_events(
+    settings: Settings, work: DbtArtifacts, parent: Named, root: Named
+) -> Sequence[RunEvent]:
     """Starts and ends of the models and tests, children of `parent`; none of other dbt calls."""
     artifacts = Artifacts(settings, work)
     artifacts.should_raise_on_unsupported_command = False

@@ -32,7 +32,7 @@ from openlineage.client.facet_v2 import (
 from openlineage.client.transport.file import FileConfig
 from openlineage.client.uuid import generate_static_uuid
 
-from lakehouse.lineage import Dataset, DbtWork, Done, Work, lineage_file
+from lakehouse.lineage import Dataset, DbtArtifacts, StepIO, StepRun, lineage_file
 from lakehouse.lineage_facets import (
     NAMESPACE,
     PRODUCER,
@@ -63,7 +63,7 @@ class Command:
     failed: bool
 
 
-def tell(settings: Settings, command: Command, steps: Sequence[Done], say: Say) -> None:
+def emit(settings: Settings, command: Command, steps: Sequence[StepRun], say: Say) -> None:
     """Write the events, then send them where an endpoint is set; a fault is said, not raised."""
     if os.environ.get("OPENLINEAGE_DISABLED", "").lower() == "true":
         return
@@ -109,7 +109,7 @@ def _emit(client: OpenLineageClient, told: Sequence[RunEvent]) -> None:
         client.emit(event)
 
 
-def events(settings: Settings, command: Command, steps: Sequence[Done]) -> Iterator[RunEvent]:
+def events(settings: Settings, command: Command, steps: Sequence[StepRun]) -> Iterator[RunEvent]:
     """The command's events around those of its steps, each a start and an end."""
     set_producer(PRODUCER)
     started_by = _named_by("OPENLINEAGE_PARENT_ID")
@@ -125,11 +125,11 @@ def events(settings: Settings, command: Command, steps: Sequence[Done]) -> Itera
 
 
 def _of_step(
-    settings: Settings, command: Command, step: Done, parent: Named, root: Named
+    settings: Settings, command: Command, step: StepRun, parent: Named, root: Named
 ) -> Iterator[RunEvent]:
     run = _uuid(step.begun, command.run_id, f"{command.name}.{step.name}")
     named = Named(NAMESPACE, f"{command.name}.{step.name}", run)
-    works = [each for each in step.works if isinstance(each, Work)]
+    works = [each for each in step.works if isinstance(each, StepIO)]
     inputs = [_input(settings, each) for work in works for each in work.inputs]
     outputs = [_output(settings, each) for work in works for each in work.outputs]
     start, end = _both(
@@ -137,12 +137,14 @@ def _of_step(
     )
     yield start
     for each in step.works:
-        if isinstance(each, DbtWork):
+        if isinstance(each, DbtArtifacts):
             yield from _of_dbt(settings, each, named, root)
     yield end
 
 
-def _of_dbt(settings: Settings, work: DbtWork, parent: Named, root: Named) -> Sequence[RunEvent]:
+def _of_dbt(
+    settings: Settings, work: DbtArtifacts, parent: Named, root: Named
+) -> Sequence[RunEvent]:
     # Jinja and all that dbt's integration imports: for commands that called dbt.
     from lakehouse.lineage_dbt import dbt_events
 

@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder
 
@@ -18,7 +18,7 @@ CAUSES = {
 }
 
 
-def refused_folder(settings: Settings, error: OSError) -> Unusable | None:
+def refused_folder(settings: Settings, error: OSError) -> InvalidInputError | None:
     """Return the error to report if the system refuses a path in CHURN_HOME or in a local lake."""
     cause = CAUSES.get(error.errno or 0)
     if cause is None or not isinstance(error.filename, str):
@@ -30,7 +30,7 @@ def refused_folder(settings: Settings, error: OSError) -> Unusable | None:
     for name, folder in folders.items():
         # Of a missing folder the refused path may be the parent.
         if path == folder or folder in path.parents or path in folder.parents:
-            return Unusable(
+            return InvalidInputError(
                 f"{name} can't be used: {cause}",
                 where=f"{name}={folder}" + ("" if path == folder else f", {path}"),
                 remedy=f"set {name} to a folder in which this user may write",

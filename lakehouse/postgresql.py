@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 
 PORT = 5432
 
@@ -32,18 +32,18 @@ def database(url: str, variable: str) -> Database:
     """Read an address.
 
     Raises:
-        Unusable: it is none, or holds a password; `variable` is where it was given.
+        InvalidInputError: it is none, or holds a password; `variable` is where it was given.
     """
     parts = urlsplit(url)
     name = parts.path.strip("/")
     if parts.scheme != "postgresql" or not (parts.hostname and parts.username and name):
-        raise Unusable(
+        raise InvalidInputError(
             f"{variable} must look like postgresql://user@host:{PORT}/database",
             where=f"the environment or .env, {variable}",
             remedy="correct it",
         )
     if parts.password:
-        raise Unusable(
+        raise InvalidInputError(
             f"{variable} holds a password, which others may read there",
             where=f"the environment or .env, {variable}",
             remedy="take it out; it belongs into a file (docs/stack.md, Secrets)",

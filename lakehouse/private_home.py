@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder
@@ -22,11 +22,11 @@ def protect(settings: Settings, say: Say) -> None:
     Of a lake that can't be closed a line is said.
 
     Raises:
-        Unusable: the home belongs to another user, or its mode can't be changed.
+        InvalidInputError: the home belongs to another user, or its mode can't be changed.
     """
     os.umask(OTHERS)
     if (problem := _closed(settings.home, say)) is not None:
-        raise Unusable(
+        raise InvalidInputError(
             problem,
             where="CHURN_HOME",
             remedy="run the command as its owner, `chmod 700` it, or choose another folder",

@@ -20,8 +20,8 @@ from typing import IO
 
 import psutil
 
-from lakehouse.atomic_write import written_whole
-from lakehouse.errors import Unavailable
+from lakehouse.atomic_write import atomic_write
+from lakehouse.errors import UnavailableError
 from lakehouse.file_locks import lock_within
 from lakehouse.settings import LOOPBACK
 
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Running:
+class ProcessInfo:
     """A server that runs: its process (with the time it was created, since process numbers are
     used again), the keeper's process, its ports and its identity (what a client must agree with).
     """
@@ -73,15 +73,15 @@ class Service:
         """Where the server has its temporary files, as long as it runs."""
         return self.folder / "scratch"
 
-    def find(self) -> Running | None:
+    def find(self) -> ProcessInfo | None:
         """The running server, or None; a state file that a dead server left counts as none."""
         running = self.known()
         return running if running and is_alive(running.pid, running.created) else None
 
-    def known(self) -> Running | None:
+    def known(self) -> ProcessInfo | None:
         """What the state file says, whether that server lives or not."""
         try:
-            return Running(**json.loads(self.state_file.read_text()))
+            return ProcessInfo(**json.loads(self.state_file.read_text()))
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             return None
 
@@ -90,7 +90,7 @@ class Service:
         """The right to start or stop this service, as the open lock file; others wait for it.
 
         Raises:
-            Unavailable: another process has it and does not release it within `start_wait`.
+            UnavailableError: another process has it and does not release it within `start_wait`.
         """
         # The home too, for a caller whose umask is not that of our commands.
         self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,9 +104,9 @@ class Service:
             lock.flush()
             yield lock
 
-    def _start_is_locked(self, lock: IO[str], path: Path) -> Unavailable:
+    def _start_is_locked(self, lock: IO[str], path: Path) -> UnavailableError:
         lock.seek(0)
-        return Unavailable(
+        return UnavailableError(
             f"The {self.name} server has been starting or stopping for over "
             f"{self.start_wait:.0f} s, by process {lock.read() or 'unknown'}",
             where=str(path),
@@ -120,14 +120,14 @@ class Service:
         identity: str,
         environ: Mapping[str, str],
         lock: IO[str],
-    ) -> Running:
+    ) -> ProcessInfo:
         """Start the server with its keeper and return at once; `lock` is what `starting()` gave.
 
         The keeper holds the lock too until it has written the state file: whoever called may die,
         and the next one must find the server, not start a second.
 
         Raises:
-            Unavailable: a port is taken by another process, or the keeper did not come up.
+            UnavailableError: a port is taken by another process, or the keeper did not come up.
         """
         for port in ports:
             check_port_free(port, f"the {self.name} server", _port_variables(self.name))
@@ -175,7 +175,7 @@ class Service:
         """Wait until the server answers.
 
         Raises:
-            Unavailable: it ended, or did not answer in time; the message shows the log's end.
+            UnavailableError: it ended, or did not answer in time; the message shows the log's end.
         """
         deadline = time.monotonic() + seconds
         while not answers():
@@ -194,7 +194,7 @@ class Service:
                 self.state_file.unlink(missing_ok=True)
                 return False
             server = psutil.Process(running.pid)
-            ending = [server, *_keeper_of(running)]
+            ending = [server, *_supervisor_of(running)]
             if server.status() == psutil.STATUS_STOPPED:
                 server.kill()  # it would hear nothing else
             else:
@@ -206,11 +206,11 @@ class Service:
             self.state_file.unlink(missing_ok=True)
             return True
 
-    def did_not_start(self, why: str) -> Unavailable:
+    def did_not_start(self, why: str) -> UnavailableError:
         """The fault to raise, with the last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         end = "\n    ".join(lines[-12:])
-        return Unavailable(
+        return UnavailableError(
             f"The {self.name} server did not start: {why}\n    {end}",
             where=str(self.log),
             remedy="read the log; `churn down` clears what is left, then try again",
@@ -230,7 +230,7 @@ def _still_there(processes: list[psutil.Process], seconds: float) -> list[psutil
         time.sleep(0.05)
 
 
-def _keeper_of(running: Running) -> list[psutil.Process]:
+def _supervisor_of(running: ProcessInfo) -> list[psutil.Process]:
     """The server's keeper; none where it is gone and another process has its number."""
     try:
         process = psutil.Process(running.keeper)
@@ -244,9 +244,9 @@ def empty(scratch: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_state(path: Path, running: Running) -> None:
+def write_state(path: Path, running: ProcessInfo) -> None:
     """Write the state file."""
-    with written_whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(json.dumps(asdict(running)))
 
 
@@ -259,7 +259,7 @@ def is_alive(pid: int, created: float) -> bool:
         return False
 
 
-def answers_on(port: int, host: str = LOOPBACK) -> bool:
+def port_is_open(port: int, host: str = LOOPBACK) -> bool:
     """Whether something accepts connections on the port.
 
     Nobody there is told at once; a machine that is short of everything may take some seconds.
@@ -290,7 +290,7 @@ def check_port_free(port: int, what: str, variables: str) -> None:
         time.sleep(0.1)
     else:
         return
-    raise Unavailable(
+    raise UnavailableError(
         f"Port {port} for {what} is taken by {_holder_of(port)}",
         where=f"{LOOPBACK}:{port}",
         remedy=f"stop that process, or choose other ports ({variables})",

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
-from lakehouse.lineage import DbtWork, Done, Work
+from lakehouse.lineage import DbtArtifacts, StepIO, StepRun
 
 # Between two lines that say how far a step is.
 LINE_SECONDS = 10
 
 
-def in_words(size: int) -> str:
+def format_bytes(size: int) -> str:
     """A number of bytes, for people."""
     amount, unit = float(size), "bytes"
     for larger in ("kB", "MB", "GB", "TB"):
@@ -35,7 +35,7 @@ class Steps:
     def __init__(self, total: int) -> None:
         self.total = total
         self.seconds: dict[str, float] = {}
-        self.done: list[Done] = []
+        self.done: list[StepRun] = []
         # The stream of now: what is redirected for a guest's sake is not ours.
         self._console = Console(file=sys.stderr, highlight=False)
 
@@ -52,7 +52,7 @@ class Steps:
             failed = False
         finally:
             self.seconds[name] = round(time.monotonic() - start, 2)
-            self.done.append(Done(name, begun, datetime.now(UTC), failed, step.works))
+            self.done.append(StepRun(name, begun, datetime.now(UTC), failed, step.works))
         took = f"{self.seconds[name]:6.1f} s"
         self.line(f"✓ {step.title:<24}{took}  {step.outcome}")
 
@@ -76,7 +76,7 @@ class Step:
         self.title = title
         self.name = name
         self.outcome = ""
-        self.works: list[Work | DbtWork] = []
+        self.works: list[StepIO | DbtArtifacts] = []
         self._steps = steps
         self._bar: Progress | None = None
         self._told = time.monotonic()

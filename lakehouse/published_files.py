@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lakehouse.settings import Settings, read_settings
-from lakehouse.storage import Storage, path_of, storage
+from lakehouse.storage import Storage, path_from_uri, storage
 
 if TYPE_CHECKING:  # pyspark takes a second to import; dbt's plugin only looks at folders
     from pyarrow.fs import FileInfo
@@ -45,7 +45,7 @@ def _partitions(lake: Storage) -> "Iterator[FileInfo]":
 
 
 def _published_folders(spark: "SparkSession", table: str) -> set[str]:
-    return {path_of(file).rpartition("/")[0] for file in spark.table(table).inputFiles()}
+    return {path_from_uri(file).rpartition("/")[0] for file in spark.table(table).inputFiles()}
 
 
 def _remove(lake: Storage, partition: "FileInfo", published: set[str]) -> int:

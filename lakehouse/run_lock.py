@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from lakehouse.errors import ChurnError, Unavailable, Unusable
+from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.file_locks import lock_within, try_lock
 from lakehouse.local_folders import refused_folder
-from lakehouse.orphaned_tables import remove_unborn_tables
+from lakehouse.orphaned_tables import remove_uncommitted_tables
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder, storage
@@ -36,8 +36,8 @@ def run_lock(settings: Settings, purpose: str, say: Say, restores: bool = False)
     `restores`: the caller may take a lake that a restore has left half done.
 
     Raises:
-        Unavailable: another process holds it and did not end within `lock_wait`.
-        Unusable: a restore broke off here and has to come to its end first.
+        UnavailableError: another process holds it and did not end within `lock_wait`.
+        InvalidInputError: a restore broke off here and has to come to its end first.
     """
     if _held_by_family(settings):
         yield
@@ -99,7 +99,7 @@ def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> Non
         from lakehouse import spark_server
 
         spark_server.restart(settings, say)
-        remove_unborn_tables(storage(settings, settings.lake_uri), say)
+        remove_uncommitted_tables(storage(settings, settings.lake_uri), say)
 
 
 def restoring_file(settings: Settings) -> Path:
@@ -112,7 +112,7 @@ def _refuse_half_restored(settings: Settings) -> None:
     path = restoring_file(settings)
     if path.exists():
         backup = json.loads(path.read_text())["backup"]
-        raise Unusable(
+        raise InvalidInputError(
             f"A restore broke off here: lake and home hold a part of {backup}",
             where=str(path),
             remedy=f"repeat `churn restore {backup}`, which goes on where it stopped; or give it "
@@ -149,8 +149,8 @@ def acquire_for_dbt(settings: Settings, purpose: str) -> IO[str] | None:
     return acquire(settings, purpose, lambda text: print(text, file=sys.stderr))
 
 
-def _held(path: Path) -> Unavailable:
-    return Unavailable(
+def _held(path: Path) -> UnavailableError:
+    return UnavailableError(
         f"The lake is held by {holder(path)}",
         where=str(path),
         remedy="wait for it to end, or end that process, then repeat the command",

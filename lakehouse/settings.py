@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 
 PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
@@ -123,8 +123,8 @@ def read_settings(  # long: a list, a line a setting
     finds the same place wherever it is called.
 
     Raises:
-        Unusable: a port is not a number between 1 and 65535, or the waiting time or the rate not
-            one; a file that is to hold a secret can't be read.
+        InvalidInputError: a port is not a number between 1 and 65535, or the waiting time or the
+            rate not one; a file that is to hold a secret can't be read.
     """
     values: dict[str, str | None] = {**_dotenv(project / ".env")}
     values.update(os.environ if environ is None else environ)
@@ -185,7 +185,7 @@ def _dotenv(path: Path) -> dict[str, str | None]:
     try:
         return dotenv_values(path)
     except (UnicodeDecodeError, OSError) as error:
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} can't be read: {error}",
             where=str(path),
             remedy="save it as UTF-8 text that this user may read",
@@ -201,7 +201,7 @@ def _require_utf8(values: Mapping[str, str | None]) -> None:
             text.encode()
         except UnicodeEncodeError as error:
             readable = os.fsencode(text).decode(errors="backslashreplace")
-            raise Unusable(
+            raise InvalidInputError(
                 f"{name} has bytes that are not UTF-8",
                 where=f"{name}={readable}",
                 remedy="rename the folder, or choose another one",
@@ -225,7 +225,7 @@ def _from_files(values: Mapping[str, str | None]) -> dict[str, str]:
             try:
                 found[secret] = Path(path).read_text().strip()
             except OSError as fault:
-                raise Unusable(
+                raise InvalidInputError(
                     f"{path} can't be read: {fault.strerror}",
                     where=f"the environment or .env, {name}",
                     remedy="name a file that holds the secret and that this user may read",
@@ -252,7 +252,7 @@ def _number(
 ) -> int:
     text = values.get(name) or str(default)
     if not (text.isascii() and text.isdecimal() and int(text) in allowed):
-        raise Unusable(
+        raise InvalidInputError(
             f"{name}={text} is not {what}",
             where=f"the environment or .env, {name}",
             remedy=f"give a number from {allowed[0]} to {allowed[-1]}; the default is {default}",

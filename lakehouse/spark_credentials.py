@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lakehouse.atomic_write import generate_secret
-from lakehouse.errors import Unavailable
+from lakehouse.errors import UnavailableError
 from lakehouse.settings import Settings
 
 # The Thrift endpoint takes any name with the password; clients have to say one.
@@ -30,11 +30,11 @@ def read_password(settings: Settings) -> str:
     """Return the password for a client.
 
     Raises:
-        Unavailable: none is given, and there is no generated one.
+        UnavailableError: none is given, and there is no generated one.
     """
     password = find_password(settings)
     if password is None:
-        raise Unavailable(
+        raise UnavailableError(
             "The password of the Spark server is missing",
             where=str(password_file(settings)),
             remedy="`churn down`, then repeat the command: a server that starts generates it. For "

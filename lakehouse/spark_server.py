@@ -18,11 +18,11 @@ from pyspark.sql.connect.client.core import DefaultChannelBuilder
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.errors import ServerLost, Unavailable
+from lakehouse.errors import ServerLostError, UnavailableError
 from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, password_check, spark_jars
 from lakehouse.java import find_java
 from lakehouse.metastore import PURPOSE, make_tables, write_configuration
-from lakehouse.process import IDLE_SECONDS, Running, Say, Service, answers_on
+from lakehouse.process import IDLE_SECONDS, ProcessInfo, Say, Service, port_is_open
 from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.spark_credentials import generate_password, read_password
 from lakehouse.storage import SCHEME, is_folder, spark_configuration, storage
@@ -72,7 +72,7 @@ def service(settings: Settings) -> Service:
     return Service("spark", settings.home / "spark", idle)
 
 
-def find(settings: Settings) -> Running | None:
+def find(settings: Settings) -> ProcessInfo | None:
     """The running server; one that runs elsewhere is known by its state file and its doors."""
     if not settings.spark_is_elsewhere:
         return service(settings).find()
@@ -80,21 +80,21 @@ def find(settings: Settings) -> Running | None:
     return running if running and _doors_are_open(settings, running) else None
 
 
-def _doors_are_open(settings: Settings, running: Running) -> bool:
-    return all(answers_on(port, settings.spark_host) for port in running.ports)
+def _doors_are_open(settings: Settings, running: ProcessInfo) -> bool:
+    return all(port_is_open(port, settings.spark_host) for port in running.ports)
 
 
-def ensure(settings: Settings, say: Say) -> Running:
+def ensure(settings: Settings, say: Say) -> ProcessInfo:
     """The running server; started where there is none. Ready to take statements on return.
 
     Raises:
-        Unavailable: it can't be started, or the one that runs serves other settings, or hangs.
+        UnavailableError: it can't be started, or the one that runs serves other settings, or hangs.
     """
     if settings.spark_is_elsewhere:
         return _found_elsewhere(settings, say)
     spark = service(settings)
     running = spark.find()
-    if running is not None and all(map(answers_on, running.ports)):
+    if running is not None and all(map(port_is_open, running.ports)):
         _check_identity(running, settings)
         check(settings, running)
         return running
@@ -104,18 +104,18 @@ def ensure(settings: Settings, say: Say) -> Running:
             running = _start(spark, settings, say, lock)
         _check_identity(running, settings)
         ports = running.ports
-        spark.wait_until(lambda: all(map(answers_on, ports)), START_SECONDS)
+        spark.wait_until(lambda: all(map(port_is_open, ports)), START_SECONDS)
         _create_schemas(settings)
     return running
 
 
-def _found_elsewhere(settings: Settings, say: Say, but: Running | None = None) -> Running:
+def _found_elsewhere(settings: Settings, say: Say, but: ProcessInfo | None = None) -> ProcessInfo:
     """The server that somebody else keeps up; waited for. `but`: not that one any more."""
     deadline = time.monotonic() + START_SECONDS
     said = False
     while (running := find(settings)) in (None, but):
         if time.monotonic() > deadline:
-            raise Unavailable(
+            raise UnavailableError(
                 "The Spark server does not answer",
                 where=f"CHURN_SPARK_HOST, {settings.connect_url}",
                 remedy="start it there with `churn up --stay`, with the same CHURN_HOME",
@@ -134,7 +134,7 @@ def stay(settings: Settings, say: Say) -> NoReturn:
     """Keep the server up for others, and start it anew when one of them asks for it.
 
     Raises:
-        ServerLost: it ended; whoever supervises this process starts both again.
+        ServerLostError: it ended; whoever supervises this process starts both again.
     """
     running = ensure(settings, say)
     request = _request(settings)
@@ -192,28 +192,28 @@ def _answers(settings: Settings) -> bool:
     return True
 
 
-def check(settings: Settings, running: Running) -> None:
-    """Raise ServerLost where that very server is gone or says nothing."""
+def check(settings: Settings, running: ProcessInfo) -> None:
+    """Raise ServerLostError where that very server is gone or says nothing."""
     if find(settings) != running or not is_responsive(settings):
         raise _lost(settings, running)
 
 
-def _lost(settings: Settings, running: Running) -> ServerLost:
+def _lost(settings: Settings, running: ProcessInfo) -> ServerLostError:
     """The fault to raise where the server that ran is gone, or says nothing."""
     if find(settings) != running:
-        return ServerLost(
+        return ServerLostError(
             "The Spark server ended while it was at work",
             where=f"process {running.pid}, {running.log}",
             remedy="repeat the command: it starts the server and goes on where it stopped",
         )
-    return ServerLost(
+    return ServerLostError(
         f"The Spark server has not answered for {2 * ANSWER_SECONDS} s",
         where=f"process {running.pid}, {settings.connect_url}",
         remedy="`churn down` ends it, also when it hangs; then repeat the command",
     )
 
 
-def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Running:
+def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> ProcessInfo:
     spark.folder.mkdir(parents=True, exist_ok=True)
     jars = spark_jars(settings.project, say, _purposes(settings))
     if is_folder(settings.lake_uri):
@@ -252,10 +252,10 @@ def identity(settings: Settings) -> str:
     return f"{settings.lake_uri} on {settings.spark_master}, with a password"
 
 
-def _check_identity(running: Running, settings: Settings) -> None:
+def _check_identity(running: ProcessInfo, settings: Settings) -> None:
     wanted = (identity(settings), [settings.thrift_port, settings.connect_port])
     if (running.identity, running.ports) != wanted:
-        raise Unavailable(
+        raise UnavailableError(
             f"The Spark server that runs serves {running.identity}, ports {running.ports}; "
             f"the settings say {wanted[0]}, ports {wanted[1]}",
             where=f"CHURN_HOME={settings.home}",
@@ -441,7 +441,7 @@ def connect(settings: Settings) -> SparkSession:
     """Open a DataFrame session, which becomes the active one; whoever opens it ends it.
 
     Raises:
-        Unavailable: there is no password.
+        UnavailableError: there is no password.
     """
     # Spark ML looks at this variable, which `create` does not set, and starts a JVM without it.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
@@ -458,11 +458,11 @@ def session(settings: Settings) -> Iterator[SparkSession]:
     """A DataFrame session on the running server.
 
     Raises:
-        Unavailable: the server does not answer, or ended while the session was open.
+        UnavailableError: the server does not answer, or ended while the session was open.
     """
     # Asked first: the client itself tries for minutes to reach a server that is not there.
-    if not answers_on(settings.connect_port, settings.spark_host):
-        raise Unavailable(
+    if not port_is_open(settings.connect_port, settings.spark_host):
+        raise UnavailableError(
             "The Spark server does not answer",
             where=settings.connect_url,
             remedy="`churn up` starts it; `churn status` shows what runs",

@@ -19,7 +19,7 @@ Value = str | int | date | Sequence[str] | Sequence[int]
 
 def statement(spark: "SparkSession", sql: str, **values: Value) -> "DataFrame":
     """Run a statement in which `:name` stands for a value."""
-    frame: DataFrame = spark.sql(with_values(sql, **values))
+    frame: DataFrame = spark.sql(bind(sql, **values))
     return frame
 
 
@@ -29,12 +29,12 @@ def query(spark: "SparkSession", sql: str, **values: Value) -> Rows:
     return rows
 
 
-def query_table(spark: "SparkSession", table: str, sql: str, **values: Value) -> Rows:
+def query_if_exists(spark: "SparkSession", table: str, sql: str, **values: Value) -> Rows:
     """Rows of a query on a table; none where no build has made the table yet."""
     return query(spark, sql, **values) if spark.catalog.tableExists(table) else []
 
 
-def with_values(sql: str, **values: Value) -> str:
+def bind(sql: str, **values: Value) -> str:
     """The statement with its values written as literals; an unknown name is a KeyError."""
     return re.sub(
         r"(?<!:):([a-z_][a-z0-9_]*)\b", lambda found: literal(values[found.group(1)]), sql

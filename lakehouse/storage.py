@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from lakehouse.errors import Unavailable, Unusable
+from lakehouse.errors import InvalidInputError, UnavailableError
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:  # takes a moment to import, and most calls of dbt have no need of it
@@ -85,8 +85,8 @@ def storage(settings: Settings, address: str) -> Storage:
     """The storage at an address.
 
     Raises:
-        Unusable: the address is neither a folder nor an `s3a://` prefix.
-        Unavailable: the object store does not answer, or has no such bucket.
+        InvalidInputError: the address is neither a folder nor an `s3a://` prefix.
+        UnavailableError: the object store does not answer, or has no such bucket.
     """
     from pyarrow import fs
 
@@ -94,7 +94,7 @@ def storage(settings: Settings, address: str) -> Storage:
         return Storage(fs.LocalFileSystem(), address)
     place = urlsplit(address)
     if place.scheme != SCHEME or not place.netloc:
-        raise Unusable(
+        raise InvalidInputError(
             f"{address} is neither a folder nor {SCHEME}://bucket/prefix",
             where=address,
             remedy="correct it, where it was given: on the command line, or as CHURN_LAKE_URI or "
@@ -104,13 +104,13 @@ def storage(settings: Settings, address: str) -> Storage:
     try:
         is_there = store.get_file_info(place.netloc).type != fs.FileType.NotFound
     except OSError as fault:
-        raise Unavailable(
+        raise UnavailableError(
             f"The object store does not answer: {fault}",
             where=f"{address} at {settings.aws.get('AWS_ENDPOINT_URL', 'Amazon S3')}",
             remedy="check the address and the AWS_* variables",
         ) from fault
     if not is_there:
-        raise Unavailable(
+        raise UnavailableError(
             f"The object store has no bucket {place.netloc}",
             where=address,
             remedy="make the bucket, or correct the address",
@@ -118,16 +118,16 @@ def storage(settings: Settings, address: str) -> Storage:
     return Storage(store, f"{place.netloc}{place.path}".rstrip("/"))
 
 
-def path_of(uri: str) -> str:
+def path_from_uri(uri: str) -> str:
     """The path, as a Storage has it, of a file that Spark names by its URI."""
     place = urlsplit(uri)
     bucket = place.netloc if place.scheme == SCHEME else ""
     return unquote(f"{bucket}{place.path}")
 
 
-def address_of(uri: str) -> str:
+def spark_uri(uri: str) -> str:
     """The address of the same file with nothing escaped, as Spark takes it to read."""
-    return f"{urlsplit(uri).scheme}://{path_of(uri)}"
+    return f"{urlsplit(uri).scheme}://{path_from_uri(uri)}"
 
 
 def escape_glob(address: str) -> str:
@@ -139,7 +139,7 @@ def escape_glob(address: str) -> str:
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", address)
 
 
-def path_told(location: str) -> str:
+def path_from_describe(location: str) -> str:
     """The same of what `describe` and `vacuum` tell: like a URI, but nothing is escaped."""
     scheme, _, path = location.partition(":")
     return path.removeprefix("//") if scheme == SCHEME else f"/{path.lstrip('/')}"

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from lakehouse.private_home import OTHERS
-from lakehouse.process import Running, empty, write_state
+from lakehouse.process import ProcessInfo, empty, write_state
 
 POLL_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -31,12 +31,12 @@ def main() -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            preexec_fn=end_with_keeper if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
     process = psutil.Process(server.pid)
     write_state(
         Path(order["state_file"]),
-        Running(
+        ProcessInfo(
             pid=server.pid,
             created=process.create_time(),
             keeper=psutil.Process().pid,
@@ -47,16 +47,16 @@ def main() -> None:
     )
     os.close(order["start_lock"])
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-    keep(server, process, set(order["ports"]), order["idle_seconds"])
+    supervise(server, process, set(order["ports"]), order["idle_seconds"])
     empty(Path(order["scratch"]))
 
 
-def end_with_keeper() -> None:
+def die_with_parent() -> None:
     """Ask the kernel to end this process with its parent: no server is left that nobody keeps."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def keep(
+def supervise(
     server: "subprocess.Popen[bytes]",
     process: psutil.Process,
     ports: set[int],

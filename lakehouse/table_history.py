@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pyspark.errors import PySparkException
 
-from lakehouse.commit_metadata import signed
-from lakehouse.sql import query_table
+from lakehouse.commit_metadata import parse_commit_metadata
+from lakehouse.sql import query_if_exists
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
@@ -97,7 +97,7 @@ class TableHistory:
 
 def table_history(spark: "SparkSession", table: str) -> TableHistory:
     """The commits of a Delta table; none where no build has made it yet."""
-    rows = query_table(spark, table, f"describe history {table}")
+    rows = query_if_exists(spark, table, f"describe history {table}")
     return TableHistory(
         table,
         [
@@ -106,7 +106,7 @@ def table_history(spark: "SparkSession", table: str) -> TableHistory:
                 row["timestamp"],
                 row["operation"] in WRITING,
                 dict(row["operationParameters"]).get("predicate", ""),
-                signed(row["userMetadata"])[0],
+                parse_commit_metadata(row["userMetadata"])[0],
             )
             for row in reversed(rows)
         ],

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import (
     serialize_java_truststore,
 )
 
-from lakehouse.atomic_write import written_whole
-from lakehouse.errors import Unusable
+from lakehouse.atomic_write import atomic_write
+from lakehouse.errors import InvalidInputError
 
 
 def java_options(bundle: str | None, folder: Path) -> list[str]:
@@ -23,14 +23,14 @@ def java_options(bundle: str | None, folder: Path) -> list[str]:
     The store is written into the folder; without a file Java trusts whom it always does.
 
     Raises:
-        Unusable: the file is not there, or holds no certificates.
+        InvalidInputError: the file is not there, or holds no certificates.
     """
     if not bundle:
         return []
     try:
         found = x509.load_pem_x509_certificates(Path(bundle).read_bytes())
     except (OSError, ValueError) as fault:
-        raise Unusable(
+        raise InvalidInputError(
             f"The certificates of the object store's authorities can't be read: {fault}",
             where=f"AWS_CA_BUNDLE, {bundle}",
             remedy="name a file of certificates in PEM, or leave the variable out",
@@ -38,6 +38,6 @@ def java_options(bundle: str | None, folder: Path) -> list[str]:
     named = [PKCS12Certificate(each, f"{n}".encode()) for n, each in enumerate(found)]
     store = folder / "authorities.p12"
     folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(store) as draft:
+    with atomic_write(store) as draft:
         draft.write_bytes(serialize_java_truststore(named, NoEncryption()))
     return [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStoreType=PKCS12"]

@@ -25,7 +25,7 @@ order by load_number, _loaded_at, batch_id
 
 
 @dataclass(frozen=True)
-class KeptLoad:
+class LoadRow:
     """A line of bronze.loads; `loaded_at` has a zone."""
 
     batch_id: str
@@ -45,14 +45,14 @@ class KeptLoad:
         return ExtractDate(self.extract_date, self.extract_date_source)  # type: ignore[arg-type]
 
 
-def kept_loads(spark: SparkSession) -> Sequence[KeptLoad]:
+def read_loads(spark: SparkSession) -> Sequence[LoadRow]:
     """All loads, in the order in which they came."""
-    names = {each.name for each in fields(KeptLoad)}
+    names = {each.name for each in fields(LoadRow)}
     rows = query_sequence(spark, sequences.LOADS, IN_ORDER)
-    return [KeptLoad(**{name: row[name] for name in names & row.keys()}) for row in rows]
+    return [LoadRow(**{name: row[name] for name in names & row.keys()}) for row in rows]
 
 
-def extract_of(spark: SparkSession, load: KeptLoad) -> Extract:
+def read_extract_from_bronze(spark: SparkSession, load: LoadRow) -> Extract:
     """What the workbook of the load said, in its order; of the file itself the name is left."""
     columns = [*read_contract().names, EXTRA, ROW_NUMBER]
     named = ", ".join(f"`{name}`" for name in columns)

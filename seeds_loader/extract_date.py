@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.reader.extract import Extract
 
 # Older saved dates are what programs write that don't know the time (1601, 1970, 1980).
@@ -28,7 +28,7 @@ def choose_extract_date(
     """The date given, else the saved date inside the file, else the file's modification date.
 
     All in UTC. A saved date that can't be true (before 2000, or more than a day ahead of `now`) is
-    passed over. Raises Unusable for a given date that can't be true.
+    passed over. Raises InvalidInputError for a given date that can't be true.
     """
     latest = (now or datetime.now(UTC)).astimezone(UTC).date() + AHEAD
     if given is not None:
@@ -51,7 +51,7 @@ def _hold_plausible(given: date, latest: date) -> None:
     if EARLIEST <= given <= latest:
         return
     fault = f"before {EARLIEST}" if given < EARLIEST else "in the future"
-    raise Unusable(
+    raise InvalidInputError(
         f"the extract date {given} lies {fault}",
         where="--extract-date",
         remedy=f"give the day the workbook speaks of, from {EARLIEST} to {latest}",
@@ -62,7 +62,7 @@ def _modified(extract: Extract) -> date:
     try:
         stamp = extract.path.stat().st_mtime
     except OSError as fault:
-        raise Unusable(
+        raise InvalidInputError(
             f"{extract.path.name} is gone since it was read",
             where=str(extract.path),
             remedy="put the file back, or give --extract-date",

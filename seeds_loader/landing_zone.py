@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 
 from pyarrow import fs
 
-from lakehouse.errors import Unavailable, Unusable
+from lakehouse.errors import InvalidInputError, UnavailableError
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, is_folder, storage
 
@@ -44,7 +44,7 @@ def receive(settings: Settings) -> list[str]:
     Folders below the landing place are not looked into.
 
     Raises:
-        Unavailable: the landing place is not there or does not answer.
+        UnavailableError: the landing place is not there or does not answer.
     """
     arriving = []
     try:
@@ -56,7 +56,7 @@ def receive(settings: Settings) -> list[str]:
             elif not _copies(settings, _key(each)).exists():
                 _copy(settings, place.files, each)
     except OSError as fault:
-        raise Unavailable(
+        raise UnavailableError(
             f"The landing place does not answer: {fault}",
             where=f"CHURN_LANDING, {settings.landing}",
             remedy="check the address and the AWS_* variables",
@@ -75,11 +75,11 @@ def take(settings: Settings, taker: str, key: str | None = None) -> Arrival | No
     A taker that has one already is given the same again.
 
     Raises:
-        Unusable: nothing of that key was received.
+        InvalidInputError: nothing of that key was received.
     """
     there = [each for each in _received(settings) if key in (None, each.key)]
     if key is not None and not there:
-        raise Unusable(
+        raise InvalidInputError(
             f"No workbook of the key {key} was received",
             where=str(_copies(settings, key)),
             remedy="lay the workbook into the landing place again",
@@ -155,7 +155,7 @@ def _open(settings: Settings) -> Storage:
     if is_folder(settings.landing):
         is_default = settings.landing == str(settings.home / "landing")
         if not (is_default or Path(settings.landing).is_dir()):
-            raise Unavailable(
+            raise UnavailableError(
                 "The landing place is not there",
                 where=f"CHURN_LANDING, {settings.landing}",
                 remedy="make the folder, or correct the address",

@@ -1,20 +1,20 @@
 """What a load reads and writes."""
 
-from lakehouse.lineage import Dataset, Work, file, table
+from lakehouse.lineage import Dataset, StepIO, file, table
 from lakehouse.settings import Settings
 from seeds_loader.load import LOADS, ROWS, Load
 from seeds_loader.reader.extract import ROW_NUMBER, Extract
 
 
-def loading(settings: Settings, extract: Extract, loaded: Load) -> Work:
+def ingest_io(settings: Settings, extract: Extract, loaded: Load) -> StepIO:
     """Workbook to bronze: every column of the contract is kept as it was read."""
     columns = [name for name in extract.table.column_names if not name.startswith("_")]
     place = file(extract.path)
     workbook = Dataset(place.namespace, place.name, columns=columns)
     if not loaded.is_new:
-        return Work([workbook])
+        return StepIO([workbook])
     rows = table(settings, ROWS)
-    return Work(
+    return StepIO(
         [workbook],
         [
             Dataset(

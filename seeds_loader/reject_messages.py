@@ -26,7 +26,7 @@ class Reason:
     value: str | None
 
 
-def read_reject_words(path: Path | None = None) -> Mapping[str, str]:
+def read_reject_messages(path: Path | None = None) -> Mapping[str, str]:
     """Words by reject code, from a dbt project file, by default this checkout's.
 
     `vars.reject_reasons` has those of single cells and of duplicates; a rule of `vars.row_rules`

@@ -23,7 +23,7 @@ from serving.errors import Problem
 from serving.keys import Keys
 from serving.metrics import MEDIA_TYPE as METRICS_TYPE
 from serving.metrics import Metrics
-from serving.middleware import Gate, broken
+from serving.middleware import RequestGuard, broken
 from serving.models import Model, Models
 from serving.online import AT_ONCE, Hash, OnlineStore
 from serving.rate_limit import Limits
@@ -190,7 +190,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def application(settings: Settings, clock: Clock = now) -> Gate:
+def application(settings: Settings, clock: Clock = now) -> RequestGuard:
     """The application behind its gate; reads models and keys, and connects, when it is asked.
 
     Its `state.service` is what the routes work with.
@@ -220,7 +220,7 @@ def application(settings: Settings, clock: Clock = now) -> Gate:
     # The gate, which it comes to next, writes it down.
     app.exception_handler(Exception)(lambda *_: broken().response())
     _describe_key(app)
-    return Gate(app, Keys(settings), service.limits, service.metrics)
+    return RequestGuard(app, Keys(settings), service.limits, service.metrics)
 
 
 def _json(value: Any) -> Response:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lakehouse.atomic_write import write_secret
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 
 PREFIX = "churn_"
@@ -34,16 +34,16 @@ def new(settings: Settings, name: str) -> str:
     """Make a key for `name` and return it; nobody can read it afterwards.
 
     Raises:
-        Unusable: the name is no name, or has a key.
+        InvalidInputError: the name is no name, or has a key.
     """
     if not NAME.fullmatch(name):
-        raise Unusable(
+        raise InvalidInputError(
             f"{name!r} is no name for a key",
             where="the command line",
             remedy="use small letters, digits and hyphens, 40 at most: retention-team",
         )
     if name in names(settings):
-        raise Unusable(
+        raise InvalidInputError(
             f"{name} has a key",
             where=str(folder(settings)),
             remedy=f"`churn api-key revoke {name}` first, or choose another name",
@@ -63,10 +63,10 @@ def revoke(settings: Settings, name: str) -> None:
     """Remove the key of `name`; the API refuses it from then on.
 
     Raises:
-        Unusable: there is no such key.
+        InvalidInputError: there is no such key.
     """
     if name not in names(settings):
-        raise Unusable(
+        raise InvalidInputError(
             f"{name!r} has no key",
             where=str(folder(settings)),
             remedy=f"there are: {', '.join(names(settings)) or 'none'}",

@@ -43,7 +43,7 @@ HEADERS = [
 ]
 
 
-class Gate:
+class RequestGuard:
     """The application, and what stands in front of it."""
 
     def __init__(self, app: App, keys: Keys, limits: Limits, metrics: Metrics) -> None:

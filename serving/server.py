@@ -11,12 +11,12 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lakehouse import online_store
-from lakehouse.errors import Unavailable
+from lakehouse.errors import UnavailableError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from serving import errors
 from serving.app import Clock, application, now
-from serving.middleware import Gate
+from serving.middleware import RequestGuard
 
 # Bytes of a request's line and headers. The server itself would take in any number of them.
 LARGEST_HEAD = 64 * 1024
@@ -132,14 +132,14 @@ def serve(settings: Settings, say: Say, clock: Clock = now) -> None:
     Starts the embedded online store where none is named. `clock` tells how old features are.
 
     Raises:
-        lakehouse.errors.Unavailable: the port is taken.
+        lakehouse.errors.UnavailableError: the port is taken.
     """
     if not settings.redis_url:
         online_store.ensure(settings, say)
     run(application(settings, clock), settings, say)
 
 
-def run(app: Gate, settings: Settings, say: Say) -> None:
+def run(app: RequestGuard, settings: Settings, say: Say) -> None:
     """Serve an application; see `serve`."""
     log_to_stderr()
     listening = _listening(settings)
@@ -173,7 +173,7 @@ def _listening(settings: Settings) -> socket.socket:
             (settings.api_bind, settings.api_port), family=family, backlog=BACKLOG
         )
     except OSError as fault:
-        raise Unavailable(
+        raise UnavailableError(
             f"The API can't listen: {fault.strerror}",
             where=f"{settings.api_bind}:{settings.api_port}",
             remedy="set CHURN_API_PORT to a free port, CHURN_API_BIND to an own address",

@@ -1,6 +1,7 @@
 """Intervals by bootstrap, from counts: no row leaves Spark.
 
-Predictions are counted by block (`trainer.splits.block`) and by step of log-odds. A replicate draws
+Predictions are counted by block (`trainer.splits.bootstrap_block`) and by step of log-odds. A
+replicate draws
 as many blocks as there are, with replacement, and computes the figures of the rows in them: rows
 that belong together are drawn together. Figures that are compared are of the same draws.
 """

@@ -9,7 +9,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from lakehouse.process import Say
 from trainer.metrics import HOLDOUT
 from trainer.parameters import Parameters
-from trainer.pipeline import INPUTS, LABEL, each, estimator
+from trainer.pipeline import INPUTS, LABEL, estimator, run_in_threads
 from trainer.training_data import WHOSE
 
 # What a prediction keeps of its row: whose it is, and what the bootstrap and the next model ask.
@@ -67,7 +67,7 @@ def predict(rows: DataFrame, trainings: Sequence[Fit], say: Say) -> DataFrame:
             *fit.kept,
         )
 
-    return together(each(rows.sparkSession, judge, trainings))
+    return together(run_in_threads(rows.sparkSession, judge, trainings))
 
 
 def together(parts: Sequence[DataFrame]) -> DataFrame:

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lakehouse.atomic_write import written_whole
+from lakehouse.atomic_write import atomic_write
 
 FILE = "deciles.json"
 LOWEST, HIGHEST = 1, 10
@@ -62,5 +62,5 @@ def read(folder: Path) -> Deciles | None:
 
 def write(folder: Path, deciles: Deciles) -> None:
     """Leave the deciles beside the version's record, whole."""
-    with written_whole(folder / FILE) as draft:
+    with atomic_write(folder / FILE) as draft:
         draft.write_text(json.dumps(asdict(deciles), indent=1))

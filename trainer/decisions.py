@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lakehouse.atomic_write import written_whole
+from lakehouse.atomic_write import atomic_write
 from lakehouse.settings import Settings
 from trainer import registry
 
@@ -37,7 +37,7 @@ class Decision:
 
 def write(folder: Path, decision: Decision) -> None:
     """Leave the decision beside the version's record."""
-    with written_whole(folder / FILE) as draft:
+    with atomic_write(folder / FILE) as draft:
         draft.write_text(json.dumps(asdict(decision), indent=1))
 
 

@@ -8,7 +8,7 @@ baseline + all contributions = log-odds.
 from collections.abc import Mapping, Sequence
 
 from lakehouse.sql import literal
-from trainer.portable_model import Form, LinearForm, Node
+from trainer.portable_model import Form, LinearModel, Node
 from trainer.reason_texts import Reason
 
 TOP = 3
@@ -43,7 +43,7 @@ def contribution(form: Form, reason: Reason, derived: Mapping[str, str]) -> str:
 
 
 def _sum(form: Form, inputs: Sequence[str], derived: Mapping[str, str]) -> str:
-    if isinstance(form, LinearForm):
+    if isinstance(form, LinearModel):
         terms = [
             f"{number(form.coefficients[name])} * ({_value(name, derived)} "
             f"- {number(form.means[name])})"

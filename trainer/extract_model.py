@@ -9,10 +9,10 @@ from pyspark.sql.connect.session import SparkSession
 from lakehouse.errors import ChurnError
 from lakehouse.storage import escape_glob
 from trainer.model_types import KINDS
-from trainer.portable_model import Form, LinearForm, Node, TreesForm
+from trainer.portable_model import Form, LinearModel, Node, TreeEnsemble
 
 
-def read_form(
+def extract_model(
     spark: SparkSession,
     kind: str,
     fitted: Any,
@@ -23,7 +23,7 @@ def read_form(
     """The form of a fitted model of that kind whose pipeline was saved to `saved`."""
     if KINDS[kind].form == "linear":
         coefficients = [float(each) for each in fitted.coefficients.toArray()]
-        return LinearForm(
+        return LinearModel(
             intercept=float(fitted.intercept),
             coefficients=dict(zip(inputs, coefficients, strict=True)),
             means={name: means[name] for name in inputs},
@@ -33,7 +33,7 @@ def read_form(
 
 def _read_trees(
     spark: SparkSession, fitted: GBTClassificationModel, saved: str, inputs: Sequence[str]
-) -> TreesForm:
+) -> TreeEnsemble:
     """The trees with the values of their inner nodes, which only the saved data holds."""
     nodes = spark.read.parquet(f"{escape_glob(saved)}/stages/*_GBTClassifi*/data").selectExpr(
         "treeID as tree",
@@ -51,7 +51,7 @@ def _read_trees(
     scales = [2 * weight for weight in fitted.treeWeights]
     for row in rows:
         trees[row["tree"]].append(_node(row, scales[row["tree"]], inputs))
-    return TreesForm(trees)
+    return TreeEnsemble(trees)
 
 
 def _node(row: Mapping[str, Any], scale: float, inputs: Sequence[str]) -> Node:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pyspark.sql.connect.dataframe import DataFrame
 
-from lakehouse.atomic_write import written_whole
+from lakehouse.atomic_write import atomic_write
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from trainer import bootstrap, leakage, metrics, registry, splits
@@ -24,7 +24,7 @@ from trainer.cross_validation import KEPT, Fit, folds_of, predict
 from trainer.explain import log_odds_column
 from trainer.metrics import OUT_OF_FOLD, Metrics
 from trainer.parameters import Parameters
-from trainer.pipeline import LABEL, each
+from trainer.pipeline import LABEL, run_in_threads
 from trainer.promotion import slices_column
 from trainer.record import ModelRecord
 from trainer.retention_campaign import Campaign
@@ -41,7 +41,7 @@ LATEST = "latest"
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationConfig:
     """How a version is judged; the file's comments say what each is."""
 
     repeats: int
@@ -53,15 +53,15 @@ class Protocol:
     behaviour: dict[str, dict[str, Any]]
 
 
-def read_protocol(path: Path = DECLARED) -> Protocol:
+def read_config(path: Path = DECLARED) -> EvaluationConfig:
     """The declared protocol."""
     declared = yaml.safe_load(path.read_text())
-    return Protocol(
+    return EvaluationConfig(
         shares=tuple(declared.pop("shares")), baseline=tuple(declared.pop("baseline")), **declared
     )
 
 
-def stamp(parameters: Parameters, protocol: Protocol, campaign: Campaign) -> str:
+def config_hash(parameters: Parameters, protocol: EvaluationConfig, campaign: Campaign) -> str:
     """What an evaluation was made by; another stamp needs another evaluation."""
     parts = [asdict(parameters), asdict(protocol), asdict(campaign)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -78,7 +78,7 @@ def read(settings: Settings, version: str) -> dict[str, Any] | None:
 
 def write(settings: Settings, version: str, evaluation: Mapping[str, Any]) -> None:
     """Leave the evaluation beside the version's record."""
-    with written_whole(registry.folder(settings) / version / FILE) as draft:
+    with atomic_write(registry.folder(settings) / version / FILE) as draft:
         draft.write_text(json.dumps(evaluation, indent=1))
 
 
@@ -86,7 +86,7 @@ def assess(  # long: names all parts of an evaluation
     record: ModelRecord,
     training: "TrainingSet",
     parameters: Parameters,
-    protocol: Protocol,
+    protocol: EvaluationConfig,
     campaign: Campaign,
     say: Say,
     advance: Callable[[int, int, str], None],
@@ -104,7 +104,7 @@ def assess(  # long: names all parts of an evaluation
     repeats = predictions.where("kind like 'repeat%'")
     cross_validated = _cross_validated(repeats, figures, parameters, protocol)
     return {
-        "stamp": stamp(parameters, protocol, campaign),
+        "stamp": config_hash(parameters, protocol, campaign),
         "training_set": {
             "extract_date": training.extract_date.isoformat(),
             "rows": rows.count,
@@ -130,7 +130,9 @@ def assess(  # long: names all parts of an evaluation
 def _leaks(
     rows: TrainingRows, training: "TrainingSet", parameters: Parameters
 ) -> dict[str, list[dict[str, Any]]]:
-    known = leakage.alone(rows.frame, rows.count, training.features, parameters.leaks.fewest)
+    known = leakage.univariate_scores(
+        rows.frame, rows.count, training.features, parameters.leaks.fewest
+    )
     strongest = sorted(known, key=lambda leak: -leak.roc_auc)[:10]
     return {
         "found": [asdict(each) for each in leakage.leaks(known, parameters.leaks)],
@@ -142,7 +144,7 @@ def _leaks(
 
 
 def _with_slices(
-    rows: TrainingRows, training: "TrainingSet", parameters: Parameters, protocol: Protocol
+    rows: TrainingRows, training: "TrainingSet", parameters: Parameters, protocol: EvaluationConfig
 ) -> DataFrame:
     """The rows with a fold for each repeat, the share of the learning curve, and the slices."""
     together = training.kept_together
@@ -167,7 +169,9 @@ def _with_slices(
 PREDICTED = (*KEPT, "monthly_charges", "slices")
 
 
-def _fits(rows: DataFrame, kind: str, parameters: Parameters, protocol: Protocol) -> list[Fit]:
+def _fits(
+    rows: DataFrame, kind: str, parameters: Parameters, protocol: EvaluationConfig
+) -> list[Fit]:
     found = []
     for repeat in range(protocol.repeats):
         for fit in folds_of(kind, parameters):
@@ -189,7 +193,7 @@ def _fits(rows: DataFrame, kind: str, parameters: Parameters, protocol: Protocol
     return [replace(fit, kept=PREDICTED) for fit in found]
 
 
-def _baselines(rows: DataFrame, parameters: Parameters, protocol: Protocol) -> DataFrame:
+def _baselines(rows: DataFrame, parameters: Parameters, protocol: EvaluationConfig) -> DataFrame:
     """What the share of leavers says, in the other folds, of all and of the same contract."""
     predictions = None
     for name, groups in ((PRIOR, []), (CONTRACT, list(protocol.baseline))):
@@ -225,7 +229,7 @@ def _pooled(figures: Measured, kinds: Sequence[str]) -> dict[str, dict[str, floa
 
 
 def _cross_validated(
-    repeats: DataFrame, figures: Measured, parameters: Parameters, protocol: Protocol
+    repeats: DataFrame, figures: Measured, parameters: Parameters, protocol: EvaluationConfig
 ) -> dict[str, Any]:
     """Each figure: its mean over the rounds, its interval, its deviation from fold to fold."""
     names = [f"repeat_{repeat}" for repeat in range(protocol.repeats)]
@@ -250,7 +254,7 @@ def _deviation(values: Sequence[float]) -> float:
 
 
 def _learning_curve(
-    figures: Measured, rows: int, parameters: Parameters, protocol: Protocol
+    figures: Measured, rows: int, parameters: Parameters, protocol: EvaluationConfig
 ) -> list[dict[str, float]]:
     learned = rows * (parameters.folds - 1) / parameters.folds
     names = {share: f"share_{share}" for share in protocol.shares} | {1.0: "repeat_0"}
@@ -261,7 +265,7 @@ def _learning_curve(
     ]
 
 
-def _grid(figures: Measured, kind: str, protocol: Protocol) -> list[dict[str, Any]]:
+def _grid(figures: Measured, kind: str, protocol: EvaluationConfig) -> list[dict[str, Any]]:
     """The declared parameters, and the others by ROC-AUC against them, on the same folds."""
     tried: list[tuple[dict[str, Any], str]] = [({}, "repeat_0")] + [
         (others, f"grid_{number}") for number, others in enumerate(protocol.grid.get(kind, []))
@@ -342,7 +346,7 @@ def _stretched(predictions: DataFrame, parameters: Parameters) -> tuple[float, l
         found = judged.toArrow().to_pylist()[0]
         return found["squared"], found["n"], slope
 
-    parts = each(predictions.sparkSession, fit, range(parameters.folds))
+    parts = run_in_threads(predictions.sparkSession, fit, range(parameters.folds))
     squared = math.fsum(part[0] for part in parts) / sum(part[1] for part in parts)
     return squared, [part[2] for part in parts]
 
@@ -394,7 +398,9 @@ def _deciles(repeats: DataFrame) -> list[dict[str, float]]:
     )
 
 
-def behaviour(record: ModelRecord, rows: DataFrame, protocol: Protocol) -> list[dict[str, Any]]:
+def behaviour(
+    record: ModelRecord, rows: DataFrame, protocol: EvaluationConfig
+) -> list[dict[str, Any]]:
     """How the model's probabilities move when one thing changes; `rows` holds the features."""
     odds = log_odds_column(record.form, record.derived)
     found = []
@@ -425,7 +431,9 @@ def behaviour(record: ModelRecord, rows: DataFrame, protocol: Protocol) -> list[
     return found
 
 
-def _slices(repeats: DataFrame, parameters: Parameters, protocol: Protocol) -> list[dict[str, Any]]:
+def _slices(
+    repeats: DataFrame, parameters: Parameters, protocol: EvaluationConfig
+) -> list[dict[str, Any]]:
     """Each slice's figures; flagged where the probability is off what happened, beyond noise."""
     first = repeats.where("kind = 'repeat_0'").selectExpr(
         "explode(slices) as kind", "'slice' as part", LABEL, "probability"
@@ -452,7 +460,7 @@ def _slices(repeats: DataFrame, parameters: Parameters, protocol: Protocol) -> l
     ]
 
 
-def _slice(of_slice: Metrics, mean: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
+def _slice(of_slice: Metrics, mean: dict[str, Any], protocol: EvaluationConfig) -> dict[str, Any]:
     observed = of_slice.positives / of_slice.rows
     gap = mean["predicted"] - observed
     return {

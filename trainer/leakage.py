@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.sql import literal
 from trainer.parameters import LeakRule
 
@@ -77,7 +77,9 @@ class Leak:
     purest: float
 
 
-def alone(rows: "DataFrame", count: int, features: Sequence[str], fewest: int) -> list[Leak]:
+def univariate_scores(
+    rows: "DataFrame", count: int, features: Sequence[str], fewest: int
+) -> list[Leak]:
     """How well each feature ranks the customers by itself; rows hold features and `churned`."""
     taken = (
         rows
@@ -103,11 +105,11 @@ def leaks(known: Sequence[Leak], rule: LeakRule) -> list[Leak]:
     return sorted(broken, key=lambda each: (-each.roc_auc, each.feature))
 
 
-def refuse(found: Sequence[Leak], rule: LeakRule) -> None:
+def raise_on_leakage(found: Sequence[Leak], rule: LeakRule) -> None:
     """Refuse to train on leaks.
 
     Raises:
-        Unusable: there are some.
+        InvalidInputError: there are some.
     """
     if found:
         named = "; ".join(
@@ -115,7 +117,7 @@ def refuse(found: Sequence[Leak], rule: LeakRule) -> None:
             f"{each.purest:.0%} left"
             for each in found
         )
-        raise Unusable(
+        raise InvalidInputError(
             f"The training set leaks: {named}",
             where=f"the training set, against leaks of trainer/parameters.yml "
             f"(ROC-AUC below {rule.roc_auc}, leavers at a value below {rule.purest:.0%})",

@@ -1,6 +1,6 @@
 """What training and scoring read and write."""
 
-from lakehouse.lineage import Dataset, Work, file, table
+from lakehouse.lineage import Dataset, StepIO, file, table
 from lakehouse.settings import Settings
 from trainer import registry
 from trainer.record import ModelRecord
@@ -9,18 +9,18 @@ GOLD, LABELS, PUBLICATIONS = "gold.customer_features", "gold.churn_labels", "gol
 SCORES = "gold.churn_scores"
 
 
-def training(settings: Settings, record: ModelRecord, is_new: bool) -> Work:
+def train_io(settings: Settings, record: ModelRecord, is_new: bool) -> StepIO:
     """Features and labels to a version of the model."""
     inputs = [table(settings, each) for each in (GOLD, LABELS, PUBLICATIONS)]
-    return Work(inputs, [model(settings, record.version)] if is_new else [])
+    return StepIO(inputs, [model(settings, record.version)] if is_new else [])
 
 
-def scoring(settings: Settings, record: ModelRecord, written: bool) -> Work:
+def score_io(settings: Settings, record: ModelRecord, written: bool) -> StepIO:
     """Features and the champion to scores; each probability comes of all the model's features."""
     gold = table(settings, GOLD)
     inputs = [gold, table(settings, PUBLICATIONS), model(settings, record.version)]
     if not written:
-        return Work(inputs)
+        return StepIO(inputs)
     place = table(settings, SCORES)
     features = [(gold, name) for name in record.features]
     sources = {
@@ -28,7 +28,7 @@ def scoring(settings: Settings, record: ModelRecord, written: bool) -> Work:
         "probability": features,
         "reasons": features,
     }
-    return Work(inputs, [Dataset(place.namespace, place.name, place.table, sources=sources)])
+    return StepIO(inputs, [Dataset(place.namespace, place.name, place.table, sources=sources)])
 
 
 def model(settings: Settings, version: str) -> Dataset:

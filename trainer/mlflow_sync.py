@@ -40,7 +40,7 @@ from pyarrow import fs
 from sqlalchemy.exc import SQLAlchemyError
 
 from feature_repo.feature_definitions import read_features
-from lakehouse.errors import ChurnError, Unavailable
+from lakehouse.errors import ChurnError, UnavailableError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import storage
@@ -77,7 +77,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Followed:
+class SyncResult:
     """The versions that were logged and removed, and which one has the alias `champion` now."""
 
     logged: list[str]
@@ -112,10 +112,10 @@ def open_store(settings: Settings) -> Store:
     """Open MLflow; its file is made where there is none.
 
     Raises:
-        Unavailable: the server does not answer, or lets nobody in.
+        UnavailableError: the server does not answer, or lets nobody in.
         ChurnError: the file can't be used.
     """
-    with _told(settings):
+    with _translate_errors(settings):
         if settings.mlflow_url is None:
             folder(settings).mkdir(parents=True, exist_ok=True)
         client = MlflowClient(address(settings), address(settings))
@@ -128,14 +128,14 @@ def open_store(settings: Settings) -> Store:
         return Store(client, found.experiment_id)
 
 
-def follow(settings: Settings, store: Store, draw: Draw, say: Say) -> Followed:
+def sync(settings: Settings, store: Store, draw: Draw, say: Say) -> SyncResult:
     """Bring MLflow to what the registry says; what it has is left as it is. Under the run lock.
 
     Raises:
         Unavailable, ChurnError: as `open_store`.
     """
-    with _told(settings):
-        held = _held(store)
+    with _translate_errors(settings):
+        held = _registered_versions(store)
         known = registry.versions(settings)
         gone = sorted(set(held) - set(known))
         for version in gone:
@@ -148,13 +148,13 @@ def follow(settings: Settings, store: Store, draw: Draw, say: Say) -> Followed:
         for version, registered in held.items():
             _keep_current(settings, store, version, registered)
         champion = _name_champion(store, held, registry.champion_version(settings))
-    return Followed([each.version for each in lacking], gone, champion)
+    return SyncResult([each.version for each in lacking], gone, champion)
 
 
 # --- what MLflow holds ---------------------------------------------------------------------------
 
 
-def _held(store: Store) -> dict[str, ModelVersion]:
+def _registered_versions(store: Store) -> dict[str, ModelVersion]:
     """The versions that are there whole: registered, which comes last, and the run not deleted.
 
     Others are cleared away.
@@ -370,7 +370,7 @@ def _milliseconds(moment: datetime) -> int:
 
 
 @contextmanager
-def _told(settings: Settings) -> Iterator[None]:
+def _translate_errors(settings: Settings) -> Iterator[None]:
     """Let MLflow's client in, and say of its faults what to do."""
     try:
         with _logged_in(settings):
@@ -386,7 +386,7 @@ def _told(settings: Settings) -> Iterator[None]:
                 remedy="make room where the disk is full; else remove that folder. Then repeat "
                 "the command: it is made again from the models, which are whole",
             ) from fault
-        raise Unavailable(
+        raise UnavailableError(
             f"MLflow does not answer as it should: {first}",
             where=settings.mlflow_url,
             remedy="see that it is up, and that CHURN_MLFLOW_PASSWORD is its password; then repeat "

@@ -8,14 +8,14 @@ from trainer.parameters import ChampionRule
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """The chosen kind, with the reason in a sentence."""
 
     kind: str
     reason: str
 
 
-def choose(fold_auc: Mapping[str, Sequence[float]], rule: ChampionRule) -> Choice:
+def select_model(fold_auc: Mapping[str, Sequence[float]], rule: ChampionRule) -> Selection:
     """The champion's kind; `fold_auc` has the ROC-AUC of each kind, fold by fold in one order.
 
     The folds are paired: both kinds were judged on the same rows, so the spread of the
@@ -36,7 +36,7 @@ def choose(fold_auc: Mapping[str, Sequence[float]], rule: ChampionRule) -> Choic
         f"{len(gains)} folds {gain:+.4f}, which {verb} the {needed:.4f} needed "
         f"(standard error {error:.4f}, minimum gain {rule.minimum_gain})"
     )
-    return Choice(kind, reason)
+    return Selection(kind, reason)
 
 
 def _words(kind: str) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Kind:
+class ModelType:
     """`estimator` is a class of pyspark.ml.classification, `form` what it computes once fitted.
 
     `settings` are its parameters that `parameters.yml` has to give, in snake case.
@@ -20,8 +20,10 @@ class Kind:
 
 
 KINDS = {
-    "logistic_regression": Kind("LogisticRegression", "linear", ("reg_param", "max_iter", "tol")),
-    "gradient_boosted_trees": Kind(
+    "logistic_regression": ModelType(
+        "LogisticRegression", "linear", ("reg_param", "max_iter", "tol")
+    ),
+    "gradient_boosted_trees": ModelType(
         "GBTClassifier",
         "trees",
         ("max_iter", "max_depth", "step_size", "max_bins", "min_instances_per_node"),

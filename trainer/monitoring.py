@@ -31,7 +31,7 @@ from feature_repo.labels import (
 )
 from feature_repo.publications import Publication, publications
 from lakehouse.settings import Settings
-from lakehouse.sql import literal, query_table, with_values
+from lakehouse.sql import bind, literal, query_if_exists
 from trainer import decisions, registry
 
 DECLARED = Path(__file__).with_name("monitoring.yml")
@@ -107,7 +107,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Watch:
+class MonitoringResult:
     """What the latest extract says of the champion; `proposal` is None where all is well."""
 
     extract_date: date
@@ -153,12 +153,12 @@ def read_rules(path: Path = DECLARED) -> Rules:
     return Rules(**declared.pop("realised"), **declared)
 
 
-def watch(
+def monitor(
     settings: Settings,
     spark: SparkSession,
     rules: Rules,
     history: Sequence[Publication] | None = None,
-) -> Watch | None:
+) -> MonitoringResult | None:
     """What the latest published extract says of the champion; None where there is none.
 
     `history`: the extracts that there were at an earlier time, where that is asked for.
@@ -186,7 +186,7 @@ def watch(
     figures += _realised(settings, spark, [each for each in pairs if each.second == latest], rules)
     figures += _not_learned_from(history, left_out)
     figures += _waiting(settings)
-    return Watch(latest.extract_date, version, tuple(figures))
+    return MonitoringResult(latest.extract_date, version, tuple(figures))
 
 
 def stability_index(now: dict[Any, int], before: dict[Any, int]) -> float:
@@ -225,7 +225,7 @@ def profiles(spark: SparkSession, batches: Sequence[str]) -> dict[str, Profile]:
     """Load to feature to bin to customers, of the loads of that name."""
     found: dict[str, Profile] = {}
     sql = PROFILES.replace("{batches}", ", ".join(map(literal, batches)))
-    for row in query_table(spark, "audit.extract_profiles", sql):
+    for row in query_if_exists(spark, "audit.extract_profiles", sql):
         of_load = found.setdefault(row["batch_id"], {})
         of_load.setdefault(row["feature"], {})[row["bin"]] = row["customers"]
     return found
@@ -237,7 +237,7 @@ def _score_drift(
     """Of the latest extract against the first one that the champion scored."""
     bands: dict[str, dict[int, int]] = {}
     sql = BANDS.replace("{batches}", _batches(history))
-    for row in query_table(spark, "gold.churn_scores", sql, version=version):
+    for row in query_if_exists(spark, "gold.churn_scores", sql, version=version):
         bands.setdefault(row["batch_id"], {})[row["band"]] = row["customers"]
     scored = [each for each in history if each.batch_id in bands]
     if len(scored) < 2 or scored[-1] != history[-1]:
@@ -296,7 +296,7 @@ def _realised(
         return []
     before = pairs[-1].first
     labels = observed_rows(spark.table("gold.churn_labels"), pairs)
-    sql = with_values(FORESEEN, day=before.extract_date, batch=before.batch_id)
+    sql = bind(FORESEEN, day=before.extract_date, batch=before.batch_id)
     found = []
     rows = spark.sql(sql, labels=labels).toArrow().to_pylist()
     for row in sorted(rows, key=lambda each: str(each["model_version"])):

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lakehouse.errors import ChurnError, Unusable
+from lakehouse.errors import ChurnError, InvalidInputError
 from trainer.model_types import KINDS
 
 DECLARED = Path(__file__).with_name("parameters.yml")
@@ -161,7 +161,8 @@ def check_features(features: list[str], parameters: Parameters) -> None:
     """Refuse a feature list that knows the label.
 
     Raises:
-        Unusable: a name is forbidden, or a feature that an input derives from is not there.
+        InvalidInputError: a name is forbidden, or a feature that an input derives from is not
+            there.
     """
     leaks = [
         name
@@ -169,14 +170,14 @@ def check_features(features: list[str], parameters: Parameters) -> None:
         if any(fnmatchcase(name.lower(), pattern) for pattern in parameters.forbidden_features)
     ]
     if leaks:
-        raise Unusable(
+        raise InvalidInputError(
             f"The training set would leak: {', '.join(leaks)} may not be a feature",
             where="the feature service, against forbidden_features of trainer/parameters.yml",
             remedy="take the column out of the features; a label belongs to gold.churn_labels",
         )
     missing = [name for name in parameters.log1p if name not in features]
     if missing:
-        raise Unusable(
+        raise InvalidInputError(
             f"The model derives inputs from {', '.join(missing)}, which the training set lacks",
             where="the feature service, against log1p of trainer/parameters.yml",
             remedy="add the feature, or take it out of log1p",

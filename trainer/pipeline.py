@@ -56,7 +56,7 @@ def pipeline(features: Sequence[str], added: dict[str, str], fitted: Any) -> Pip
     return PipelineModel([*assembly(features, added), fitted])
 
 
-def each(
+def run_in_threads(
     spark: SparkSession,
     work: Callable[[Item], Result],
     items: Iterable[Item],

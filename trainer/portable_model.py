@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class LinearForm:
+class LinearModel:
     """log-odds = intercept + sum of coefficient * input; `means` are the training rows'."""
 
     intercept: float
@@ -52,7 +52,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class TreesForm:
+class TreeEnsemble:
     """log-odds = sum of the leaves reached, one a tree; node 0 is a tree's root."""
 
     trees: list[list[Node]]
@@ -80,7 +80,7 @@ class TreesForm:
         return moved
 
 
-Form = LinearForm | TreesForm
+Form = LinearModel | TreeEnsemble
 
 
 def log_odds(form: Form, inputs: Mapping[str, float]) -> float:
@@ -95,11 +95,11 @@ def with_derived(features: Mapping[str, float], log1p: Sequence[str]) -> dict[st
 
 def to_json(form: Form) -> dict[str, Any]:
     """The form as JSON types."""
-    return {"type": "linear" if isinstance(form, LinearForm) else "trees", **asdict(form)}
+    return {"type": "linear" if isinstance(form, LinearModel) else "trees", **asdict(form)}
 
 
 def from_json(stored: Mapping[str, Any]) -> Form:
     """The form that `to_json` wrote."""
     if stored["type"] == "linear":
-        return LinearForm(stored["intercept"], stored["coefficients"], stored["means"])
-    return TreesForm([[Node(**node) for node in tree] for tree in stored["trees"]])
+        return LinearModel(stored["intercept"], stored["coefficients"], stored["means"])
+    return TreeEnsemble([[Node(**node) for node in tree] for tree in stored["trees"]])

@@ -17,7 +17,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 
 from feature_repo.labels import OBSERVED
 from lakehouse import commit_metadata
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.sql import literal
 from lakehouse.storage import escape_glob
@@ -69,7 +69,7 @@ def decide(
     challenger: ModelRecord,
 ) -> Decision:
     """The decision, with its figures; nothing is promoted yet."""
-    now = registry.reign(settings)
+    now = registry.read_champion_history(settings)
     champion = registry.find(settings, now.version) if now else None
 
     def decision(
@@ -128,11 +128,12 @@ def hold_promotable(settings: Settings, version: str, reason: str) -> ModelRecor
     """The record of a version that a person may promote.
 
     Raises:
-        Unusable: no reason is given, there is no such version, or it is the champion already.
+        InvalidInputError: no reason is given, there is no such version, or it is the champion
+            already.
     """
     place = str(registry.folder(settings))
     if not reason.strip():
-        raise Unusable(
+        raise InvalidInputError(
             "A promotion by hand has a reason, which is kept with it",
             where="--reason",
             remedy="say in a sentence why the model may take over",
@@ -140,13 +141,13 @@ def hold_promotable(settings: Settings, version: str, reason: str) -> ModelRecor
     record = registry.find(settings, version)
     if record is None:
         there = ", ".join(registry.versions(settings)) or "none"
-        raise Unusable(
+        raise InvalidInputError(
             f"No model {version}",
             where=f"{place}; versions there: {there}",
             remedy="name one of these; `churn train` makes one of what is published",
         )
     if registry.champion_version(settings) == version:
-        raise Unusable(
+        raise InvalidInputError(
             f"{version} is the champion already",
             where=place,
             remedy="nothing is left to do; `churn score` scores with it",
@@ -159,7 +160,7 @@ def by_hand(settings: Settings, version: str, reason: str) -> Decision:
     kept. Call it under the run lock.
 
     Raises:
-        Unusable: as `hold_promotable`.
+        InvalidInputError: as `hold_promotable`.
     """
     hold_promotable(settings, version, reason)
     before = decisions.read(registry.folder(settings) / version)

@@ -22,7 +22,7 @@ PLACE = "{}"
 Features = Mapping[str, int | float]
 
 
-class Words(Protocol):
+class ReasonText(Protocol):
     """Words for a customer, from the features."""
 
     def sql(self) -> str:
@@ -33,7 +33,7 @@ class Words(Protocol):
 
 
 @dataclass(frozen=True)
-class Flags:
+class FlagTemplate:
     """The words of the flag that is 1, the first where several are; `otherwise` where none is."""
 
     words: dict[str, str]
@@ -53,7 +53,7 @@ class Flags:
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberTemplate:
     """How a number is written.
 
     `value` and `text` are SQL: what is written of `{feature}`, and how `{value}` is written.
@@ -70,21 +70,21 @@ class Number:
         raise NotImplementedError
 
 
-class Whole(Number):
+class Whole(NumberTemplate):
     """A count."""
 
     def write(self, value: float) -> str:
         return str(int(value))
 
 
-class Amount(Number):
+class Amount(NumberTemplate):
     """Two decimals, thousands apart; a half goes to the even digit, in Spark as in Python."""
 
     def write(self, value: float) -> str:
         return f"{value:,.2f}"
 
 
-class Percent(Number):
+class Percent(NumberTemplate):
     """By how many per cent a ratio is above or below 1, without the sign."""
 
     def read(self, value: float) -> float:
@@ -95,14 +95,14 @@ class Percent(Number):
         return str(int(abs(value)))
 
 
-class Plain(Number):
+class Plain(NumberTemplate):
     """As it is, with six decimals at most."""
 
     def write(self, value: float) -> str:
         return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-NUMBERS: dict[str, Number] = {
+NUMBERS: dict[str, NumberTemplate] = {
     "whole": Whole("`{feature}`", "cast({value} as int)"),
     "amount": Amount("`{feature}`", "format_number({value}, 2)"),
     "percent": Percent("round((`{feature}` - 1) * 100)", "cast(abs({value}) as int)"),
@@ -121,7 +121,7 @@ class Figure:
     """A sentence with a number of a feature in it; `cases` go before `otherwise`, in order."""
 
     feature: str
-    number: Number
+    number: NumberTemplate
     cases: dict[str, str]
     otherwise: str
 
@@ -152,7 +152,7 @@ class Reason:
 
     feature: str
     inputs: tuple[str, ...]
-    words: Words
+    words: ReasonText
 
 
 def read_reasons(path: Path = DECLARED) -> list[Reason]:
@@ -185,7 +185,7 @@ def _reason(feature: str, entry: dict[str, Any], path: Path) -> Reason:
     inputs = (*flags, *entry.get("inputs", ()))
     if "number" not in entry:
         otherwise = entry.get("otherwise", feature.replace("_", " "))
-        return Reason(feature, inputs, Flags(flags, otherwise))
+        return Reason(feature, inputs, FlagTemplate(flags, otherwise))
     cases = {case: text for case, text in entry["says"].items() if case != "otherwise"}
     if entry["number"] not in NUMBERS or not cases.keys() <= CASES.keys():
         raise ChurnError(

@@ -17,8 +17,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lakehouse import commit_metadata
-from lakehouse.atomic_write import written_whole
-from lakehouse.errors import ChurnError, Unusable
+from lakehouse.atomic_write import atomic_write
+from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder, storage
 from trainer import record as records
@@ -43,7 +43,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Reign:
+class ChampionHistory:
     """Who is champion: the version, those it took over from (the last one last), and those that
     were rolled back, which only a person makes champion again.
 
@@ -138,16 +138,16 @@ def promote(settings: Settings, version: str, how: str = "train", reason: str = 
     Whether it may become that is for `trainer.promotion` to say, whose functions call this.
     """
     try:
-        now = reign(settings)
+        now = read_champion_history(settings)
     except (ValueError, KeyError, TypeError):  # a damaged file is no reason to have no champion
         now = None
     change = _change(version, how, reason)
     if now is None:
-        _reign(settings, Reign(version, changes=(change,)))
+        _reign(settings, ChampionHistory(version, changes=(change,)))
     elif now.version != version:
         before = (*(each for each in now.before if each != version), now.version)
         withdrawn = tuple(each for each in now.withdrawn if each != version)
-        _reign(settings, Reign(version, before, withdrawn, (*now.changes, change)))
+        _reign(settings, ChampionHistory(version, before, withdrawn, (*now.changes, change)))
 
 
 def _change(version: str, how: str, reason: str) -> Change:
@@ -156,16 +156,16 @@ def _change(version: str, how: str, reason: str) -> Change:
     )
 
 
-def required_champion(settings: Settings) -> ModelRecord:
+def champion_or_error(settings: Settings) -> ModelRecord:
     """The champion's record.
 
     Raises:
-        Unusable: no model was trained yet.
+        InvalidInputError: no model was trained yet.
     """
     record = champion(settings)
     if record is None:
         there = versions(settings)
-        raise Unusable(
+        raise InvalidInputError(
             "No model is champion" if there else "No model has been trained yet",
             where=f"{folder(settings)}{'; versions there: ' if there else ''}{', '.join(there)}",
             remedy="`churn promote VERSION --reason TEXT` makes one of these champion, which is "
@@ -182,14 +182,14 @@ def roll_back(settings: Settings, version: str | None = None) -> str:
     The one that it replaces is withdrawn: no run promotes it again. Call it under the run lock.
 
     Raises:
-        Unusable: there is no earlier champion, or the named version is not there.
+        InvalidInputError: there is no earlier champion, or the named version is not there.
     """
-    now = reign(settings)
+    now = read_champion_history(settings)
     earlier = [each for each in now.before if find(settings, each)] if now else []
     target = version or (earlier[-1] if earlier else None)
     if now is None or target is None or find(settings, target) is None:
         there = ", ".join(versions(settings))
-        raise Unusable(
+        raise InvalidInputError(
             f"No model {version}" if version else "There is no earlier champion to go back to",
             where=f"{folder(settings)}; versions there: {there or 'none'}",
             remedy="`churn rollback VERSION` with one of these"
@@ -200,18 +200,18 @@ def roll_back(settings: Settings, version: str | None = None) -> str:
         before = tuple(each for each in now.before if each != target)
         kept = (each for each in now.withdrawn if each not in (target, now.version))
         change = _change(target, "rollback", f"{now.version} was rolled back")
-        new = Reign(target, before, (*kept, now.version), (*now.changes, change))
+        new = ChampionHistory(target, before, (*kept, now.version), (*now.changes, change))
         _reign(settings, new)
     return target
 
 
-def reign(settings: Settings) -> Reign | None:
+def read_champion_history(settings: Settings) -> ChampionHistory | None:
     """Who is champion, and was; None before the first training."""
     place = folder(settings) / CHAMPION
     if not place.exists():
         return None
     stored = json.loads(place.read_text())
-    return Reign(
+    return ChampionHistory(
         str(stored["version"]),
         tuple(stored.get("before", ())),
         tuple(stored.get("withdrawn", ())),
@@ -219,8 +219,8 @@ def reign(settings: Settings) -> Reign | None:
     )
 
 
-def _reign(settings: Settings, new: Reign) -> None:
-    with written_whole(folder(settings) / CHAMPION) as draft:
+def _reign(settings: Settings, new: ChampionHistory) -> None:
+    with atomic_write(folder(settings) / CHAMPION) as draft:
         draft.write_text(json.dumps(asdict(new)))
 
 
@@ -237,7 +237,7 @@ def remove(settings: Settings, version: str) -> None:
 
 def champion_version(settings: Settings) -> str | None:
     """Which version is the champion; None before the first training."""
-    now = reign(settings)
+    now = read_champion_history(settings)
     return now.version if now else None
 
 

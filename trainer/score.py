@@ -9,16 +9,16 @@ from pyspark.sql import functions as F
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from feature_repo.publications import Publication, required_publication
-from lakehouse.errors import Unusable
+from feature_repo.publications import Publication, latest_publication_or_error
+from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import literal, query, with_values
+from lakehouse.sql import bind, literal, query
 from lakehouse.storage import escape_glob
 from trainer import deciles, registry
 from trainer.deciles import Deciles, Last
 from trainer.explain import reasons_column
-from trainer.pipeline import each
+from trainer.pipeline import run_in_threads
 from trainer.reason_texts import read_reasons, reasons_for
 from trainer.record import ModelRecord
 
@@ -60,10 +60,11 @@ def score(
     the run lock.
 
     Raises:
-        Unusable: nothing was published yet, there is no model, or gold lacks a feature of it.
+        InvalidInputError: nothing was published yet, there is no model, or gold lacks a feature of
+            it.
     """
-    publication = publication or required_publication(spark)
-    record = registry.required_champion(settings)
+    publication = publication or latest_publication_or_error(spark)
+    record = registry.champion_or_error(settings)
     spark.sql(CREATE)
     if _is_complete(spark, record.version, publication):
         say(f"the scores of {publication.extract_date} by {record.version} are there already")
@@ -72,7 +73,7 @@ def score(
     say(f"scoring {publication.customers} customers with {record.version}")
     features = _features(spark, record, publication)
     model = registry.pipeline(settings, record.version)
-    each(spark, lambda path: _write(path, record, publication, features), [model])
+    run_in_threads(spark, lambda path: _write(path, record, publication, features), [model])
     _leave_deciles(settings, spark, record.version, publication)
     return Scores(publication.customers, True, record, publication.extract_date)
 
@@ -115,14 +116,14 @@ def _leave_deciles(
 
 def _replaced(version: str, publication: Publication) -> str:
     condition = "extract_date = :extract_date and model_version = :version"
-    return with_values(condition, extract_date=publication.extract_date, version=version)
+    return bind(condition, extract_date=publication.extract_date, version=version)
 
 
 def _features(spark: SparkSession, record: ModelRecord, publication: Publication) -> DataFrame:
     gold = spark.table("gold.customer_features")
     missing = [name for name in record.features if name not in gold.columns]
     if missing:
-        raise Unusable(
+        raise InvalidInputError(
             f"Gold lacks features of model {record.version}: {', '.join(missing)}",
             where="gold.customer_features",
             remedy="`churn train` makes a model of the features that there are, and "

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.explain import SMALLEST, TOP
-from trainer.portable_model import Form, LinearForm, Node, TreesForm, with_derived
+from trainer.portable_model import Form, LinearModel, Node, TreeEnsemble, with_derived
 from trainer.reason_texts import Reason, reasons_for
 from trainer.record import ModelRecord
 
@@ -95,7 +95,7 @@ def probability(log_odds: float) -> float:
 class _Linear:
     """Coefficient and mean of each input, by reason."""
 
-    def __init__(self, form: LinearForm, reasons: Sequence[Reason]) -> None:
+    def __init__(self, form: LinearModel, reasons: Sequence[Reason]) -> None:
         self._terms = [
             [
                 (name, float(form.coefficients[name]), float(form.means[name]))
@@ -117,7 +117,7 @@ class _Linear:
 class _Trees:
     """The trees, and which reason each input belongs to."""
 
-    def __init__(self, form: TreesForm, reasons: Sequence[Reason]) -> None:
+    def __init__(self, form: TreeEnsemble, reasons: Sequence[Reason]) -> None:
         self._trees: list[list[Node]] = form.trees
         self._reason = {name: place for place, each in enumerate(reasons) for name in each.inputs}
         self._count = len(reasons)
@@ -138,6 +138,6 @@ class _Trees:
 
 
 def _parts(form: Form, reasons: Sequence[Reason]) -> _Linear | _Trees:
-    if isinstance(form, LinearForm):
+    if isinstance(form, LinearModel):
         return _Linear(form, reasons)
     return _Trees(form, reasons)

@@ -17,7 +17,7 @@ def fold(columns: Sequence[str], seed: int, folds: int) -> str:
     return f"cast(pmod({_hash(columns, f'fold {seed}')}, {folds}) as int)"
 
 
-def block(columns: Sequence[str], seed: int) -> str:
+def bootstrap_block(columns: Sequence[str], seed: int) -> str:
     """The block that the bootstrap draws or leaves, 0 to BLOCKS - 1."""
     return f"cast(pmod({_hash(columns, f'block {seed}')}, {BLOCKS}) as int)"
 

@@ -15,9 +15,9 @@ from lakehouse.settings import Settings
 from trainer import decisions, leakage, metrics, pipeline, promotion, registry
 from trainer.cross_validation import fits, predict
 from trainer.decisions import Decision
-from trainer.extract_model import read_form
+from trainer.extract_model import extract_model
 from trainer.metrics import Curves, Metrics
-from trainer.model_selection import Choice, choose
+from trainer.model_selection import Selection, select_model
 from trainer.parameters import Parameters, check_features, read_parameters
 from trainer.portable_model import Form
 from trainer.record import ModelRecord
@@ -86,8 +86,8 @@ def train(settings: Settings, spark: SparkSession, say: Say) -> Training:
     run lock.
 
     Raises:
-        lakehouse.errors.Unusable: nothing was published yet.
-        lakehouse.errors.Unusable: the features leak, or the rows can't train a model.
+        lakehouse.errors.InvalidInputError: nothing was published yet.
+        lakehouse.errors.InvalidInputError: the features leak, or the rows can't train a model.
     """
     # Imported here: Feast takes seconds to import, and scoring does not need it.
     from feature_repo.training import training_set
@@ -173,8 +173,10 @@ def _train_version(  # long: names all that a model is made of
 
 
 def _refuse_leaks(rows: TrainingRows, training: "TrainingSet", parameters: Parameters) -> None:
-    alone = leakage.alone(rows.frame, rows.count, training.features, parameters.leaks.fewest)
-    leakage.refuse(leakage.leaks(alone, parameters.leaks), parameters.leaks)
+    alone = leakage.univariate_scores(
+        rows.frame, rows.count, training.features, parameters.leaks.fewest
+    )
+    leakage.raise_on_leakage(leakage.leaks(alone, parameters.leaks), parameters.leaks)
 
 
 def _judge(
@@ -191,12 +193,12 @@ def _judge(
     return predictions, evaluations, curves
 
 
-def _choose(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) -> Choice:
+def _choose(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) -> Selection:
     fold_auc = {
         kind: [evaluations[kind][f"fold_{k}"].roc_auc for k in range(parameters.folds)]
         for kind in parameters.rivals
     }
-    return choose(fold_auc, parameters.champion)
+    return select_model(fold_auc, parameters.champion)
 
 
 def fit_final(
@@ -215,12 +217,12 @@ def fit_final(
             frame.select(pipeline.LABEL, pipeline.INPUTS)
         )
         pipeline.pipeline(training.features, added, fitted).write().overwrite().save(to)
-        return read_form(spark, kind, fitted, to, [*training.features, *added], rows.means)
+        return extract_model(spark, kind, fitted, to, [*training.features, *added], rows.means)
 
     # One after the other: the first one overwrites what lies below its place.
-    whole = pipeline.each(spark, fit, [(rows.frame, place)])[0]
+    whole = pipeline.run_in_threads(spark, fit, [(rows.frame, place)])[0]
     held_out = rows.frame.where("not is_holdout")
-    return whole, pipeline.each(spark, fit, [(held_out, f"{place}/{HELD_OUT}")])[0]
+    return whole, pipeline.run_in_threads(spark, fit, [(held_out, f"{place}/{HELD_OUT}")])[0]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql.connect.dataframe import DataFrame
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from trainer import splits
 from trainer.parameters import Parameters
 from trainer.pipeline import LABEL, assembly, derived
@@ -38,8 +38,8 @@ def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
     """The rows to train on; the same in whatever order and partitions they come.
 
     Raises:
-        Unusable: a feature or a label is missing or not finite somewhere, or the labels are all
-            equal.
+        InvalidInputError: a feature or a label is missing or not finite somewhere, or the labels
+            are all equal.
     """
     # Not cache(): each of the many statements that follow would plan the retrieval anew.
     retrieved = training.retrieve()
@@ -57,7 +57,7 @@ def _arranged(
     together, features = training.kept_together, training.features
     fold = splits.fold(together, parameters.seed, parameters.folds)
     held_out = splits.is_holdout(together, parameters.seed, parameters.holdout_share)
-    block = splits.block(together, parameters.seed)
+    block = splits.bootstrap_block(together, parameters.seed)
     derive, assemble = assembly(features, derived(parameters))
     ordered = (
         retrieved.selectExpr(
@@ -88,7 +88,7 @@ def _raise_on_endless(
     found = retrieved.selectExpr(*endless).toArrow().to_pylist()[0]
     if any(found.values()):
         named = ", ".join(f"{name} ({rows} rows)" for name, rows in found.items() if rows)
-        raise Unusable(
+        raise InvalidInputError(
             f"The training set has values that are no finite numbers: {named}",
             where="the retrieved training set, from gold.customer_features",
             remedy="`churn build --rebuild` publishes the extracts again, without such rows",
@@ -103,13 +103,13 @@ def _check(retrieved: DataFrame, features: list[str]) -> int:
     count, positives = found.pop("row_count"), found.pop("positives")
     missing = [f"{name} ({rows} rows)" for name, rows in found.items() if rows]
     if missing:
-        raise Unusable(
+        raise InvalidInputError(
             f"The training set has gaps: {', '.join(missing)}",
             where="the retrieved training set",
             remedy="`churn features apply`, then train again; gold's columns have no nulls",
         )
     if count == 0 or positives in (0, count):
-        raise Unusable(
+        raise InvalidInputError(
             f"Nothing to learn: {positives or 0} of {count} customers churned",
             where="gold.churn_labels",
             remedy="publish an extract with customers who left and customers who stayed",

@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.settings import PROJECT
-from lakehouse.sql import query_table
+from lakehouse.sql import query_if_exists
 from lakehouse.table_history import TableHistory, table_history
 
 # Delta tables that gold is built from.
@@ -36,7 +36,7 @@ def lineage(spark: SparkSession, batches: Sequence[str]) -> dict[str, Any]:
     """
     from feature_repo.feature_services import churn  # Feast, which takes seconds to import
 
-    published = query_table(spark, "gold.publications", PUBLICATIONS)
+    published = query_if_exists(spark, "gold.publications", PUBLICATIONS)
     taken = [each for each in published if each["batch_id"] in batches]
     invocations = _invocations(spark) if taken else {}
     histories = {table: table_history(spark, table) for table in TABLES} if taken else {}

@@ -17,17 +17,17 @@ from feast.repo_config import MaterializationConfig, RegistryConfig, RepoConfig
 from feature_repo.entities import customer
 from feature_repo.feature_definitions import read_features
 from feature_repo.features import TTL, customer_features
-from feature_repo.offline import OneStateOfflineStore, PublishedExtract
+from feature_repo.offline import PublishedExtract, SnapshotOfflineStore
 from feature_repo.online.materialize import materialize
-from feature_repo.online.redis_protocol import Wire
+from feature_repo.online.redis_protocol import RespEncoder
 from feature_repo.online.stream import streaming
 from feature_repo.online.verify import verify
 from feature_repo.project import KEY_VERSION, PROJECT_NAME
-from feature_repo.publications import required_publication
+from feature_repo.publications import latest_publication_or_error
 from feature_repo.store import _connection_string, store
 from lakehouse import online_store, spark_server
 from lakehouse.settings import Settings, read_settings
-from lakehouse.storage import path_of
+from lakehouse.storage import path_from_uri
 
 # Rows that Feast's default engine is to write at a time.
 BATCH = 10_000
@@ -59,7 +59,7 @@ def read_back(settings: Settings) -> tuple[float, dict[str, Any]]:
 def by_feast(settings: Settings) -> tuple[float, dict[str, Any]]:
     """The same files, the same server; Feast's own store and engine, its batch size set."""
     extract = published(settings)
-    folder = str(Path(path_of(extract.files[0])).parent)
+    folder = str(Path(path_from_uri(extract.files[0])).parent)
     source = FileSource(
         name="files",
         path=folder,
@@ -98,7 +98,7 @@ def by_feast(settings: Settings) -> tuple[float, dict[str, Any]]:
 def by_mass_insertion(settings: Settings) -> tuple[float, dict[str, Any]]:
     """The server's own limit: the bytes are made before the clock runs."""
     extract = published(settings)
-    wire = Wire([each.name for each in read_features()])
+    wire = RespEncoder([each.name for each in read_features()])
     address = online_store.ensure(settings, say)
     with tempfile.TemporaryFile() as made, address.client() as client:
         blocks = []
@@ -117,9 +117,9 @@ def by_mass_insertion(settings: Settings) -> tuple[float, dict[str, Any]]:
 
 def published(settings: Settings) -> PublishedExtract:
     with spark_server.session(settings) as spark:
-        moment = required_publication(spark).event_timestamp
+        moment = latest_publication_or_error(spark).event_timestamp
         config = store(settings).config
-        return OneStateOfflineStore.latest_extract(config, customer_features, moment, moment)
+        return SnapshotOfflineStore.latest_extract(config, customer_features, moment, moment)
 
 
 WAYS: dict[str, Way] = {

@@ -20,7 +20,7 @@ from benchmarks.serving.load import Measured, get, load, post
 from feature_repo.project import PROJECT_NAME
 from lakehouse import online_store
 from lakehouse.errors import ChurnError
-from lakehouse.process import answers_on
+from lakehouse.process import port_is_open
 from lakehouse.settings import PROJECT, Settings, read_settings
 from serving import keys
 
@@ -62,7 +62,7 @@ def customers(settings: Settings, count: int) -> list[str]:
 
 def wait_for(server: "subprocess.Popen[bytes]", port: int) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not answers_on(port):
+    while not port_is_open(port):
         if server.poll() is not None or time.monotonic() > deadline:
             raise ChurnError(
                 "The API did not start",

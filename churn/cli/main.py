@@ -16,7 +16,7 @@ import click
 
 from churn.cli.help import Group
 from churn.pipeline.libraries import quiet_libraries
-from lakehouse.errors import ChurnError, GateRefused, Unusable
+from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.private_home import protect
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings, read_settings
@@ -76,9 +76,9 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
 def _explanation(settings: Settings | None, fault: Exception) -> ChurnError | None:
     if settings is None:
         return None
-    from lakehouse.error_translation import explanation
+    from lakehouse.error_translation import translate
 
-    return explanation(settings, fault)
+    return translate(settings, fault)
 
 
 @click.group(
@@ -120,7 +120,7 @@ def run(
     steps = Steps(job.STEPS)
     try:
         summary = job.run(settings, request, steps)
-    except GateRefused as refusal:
+    except GateRefusedError as refusal:
         if as_json and refusal.summary is not None:
             _print_json(refusal.summary)
         raise
@@ -372,7 +372,7 @@ def score(
             click.echo("\n".join(files.format_scored_file(result, out)))
         return
     if as_json or any(option is not None for option in (sheet, decimal, encoding, out)):
-        raise Unusable(
+        raise InvalidInputError(
             "the options of `churn score` belong to the scores of a file",
             where="churn score",
             remedy="name the file: `churn score FILE`; without one, call `churn score` alone",
@@ -388,13 +388,13 @@ def score(
 @command
 def watch_champion(settings: Settings, as_json: bool) -> None:
     """Hold the latest extract against the champion: drift, and who left of those foreseen."""
-    from churn.pipeline.champion_monitoring import seen, seen_lines
+    from churn.pipeline.champion_monitoring import check_champion, format_check
 
-    found = seen(settings, _say)
+    found = check_champion(settings, _say)
     if as_json:
         _print_json(found)
     else:
-        click.echo("\n".join(seen_lines(found)))
+        click.echo("\n".join(format_check(found)))
 
 
 @main.command("list")
@@ -423,13 +423,13 @@ def list_customers(settings: Settings, most: int, out: Path) -> None:
 @command
 def show(settings: Settings, customer_id: str, as_json: bool) -> None:
     """Show what the online store holds for a customer, and the score."""
-    from churn.provenance.customer import shown, shown_lines
+    from churn.provenance.customer import format_customer, show_customer
 
-    customer = shown(settings, customer_id, _say)
+    customer = show_customer(settings, customer_id, _say)
     if as_json:
         _print_json(customer)
     else:
-        click.echo("\n".join(shown_lines(customer)))
+        click.echo("\n".join(format_customer(customer)))
 
 
 @main.command()
@@ -444,14 +444,14 @@ def trace(
 
     With --json one ID prints one object, several print a list.
     """
-    from churn.provenance.trace import traced
-    from churn.provenance.trace_text import trace_lines
+    from churn.provenance.trace import trace_customers
+    from churn.provenance.trace_text import format_trace
 
-    lineages = traced(settings, customer_ids, _say, run_id)
+    lineages = trace_customers(settings, customer_ids, _say, run_id)
     if as_json:
         _print_json(lineages[0] if len(customer_ids) == 1 else lineages)
     else:
-        click.echo("\n\n".join("\n".join(trace_lines(each)) for each in lineages))
+        click.echo("\n\n".join("\n".join(format_trace(each)) for each in lineages))
 
 
 @main.command("history")
@@ -587,12 +587,12 @@ def backup(settings: Settings, target: str) -> None:
     TARGET is a folder or s3a://bucket/prefix.
     """
     from churn.operations import backup as backups
-    from lakehouse.progress import in_words
+    from lakehouse.progress import format_bytes
 
     address, seal = backups.backup(settings, target, Steps(backups.STEPS))
     click.echo(
         f"{address}: {len(seal.rows)} tables, {sum(seal.rows.values()):,} rows, "
-        f"{seal.files:,} files, {in_words(seal.bytes)}"
+        f"{seal.files:,} files, {format_bytes(seal.bytes)}"
     )
 
 

@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 import psutil
 
 from churn.operations.airflow_lineage import lineage_environment
-from lakehouse.atomic_write import write_secret, written_whole
-from lakehouse.errors import ChurnError, Unavailable, Unusable
+from lakehouse.atomic_write import atomic_write, write_secret
+from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.postgresql import database
-from lakehouse.process import Say, Service, answers_on
+from lakehouse.process import Say, Service, port_is_open
 from lakehouse.settings import LOOPBACK, Settings
 
 USER = "admin"
@@ -47,7 +47,7 @@ def up(settings: Settings, say: Say, dags: Path | None = None) -> str:
     `dags`: a folder of other DAGs.
 
     Raises:
-        lakehouse.errors.Unavailable: a part did not start.
+        lakehouse.errors.UnavailableError: a part did not start.
     """
     environ = prepare(settings, say, dags)
     for part, service in services(settings).items():
@@ -63,7 +63,7 @@ def up(settings: Settings, say: Say, dags: Path | None = None) -> str:
                 lock,
             )
         if part == "api-server":
-            service.wait_until(lambda: answers_on(settings.airflow_port), START_SECONDS)
+            service.wait_until(lambda: port_is_open(settings.airflow_port), START_SECONDS)
     api = services(settings)["api-server"]
     api.wait_until(lambda: _is_healthy(settings), START_SECONDS)
     return address(settings)
@@ -115,7 +115,7 @@ def prepare(settings: Settings, say: Say, dags: Path | None = None) -> dict[str,
     password(settings)
     build_site(settings, say)
     manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
-    with written_whole(home / "manifest.json") as draft:
+    with atomic_write(home / "manifest.json") as draft:
         draft.write_text(json.dumps(slim(manifest)))
     environ = environment(settings, dags or settings.project / "dags")
     say("preparing Airflow's database")
@@ -127,10 +127,10 @@ def become(settings: Settings, part: str) -> NoReturn:
     """Turn this process into a part, for a supervisor to keep up.
 
     Raises:
-        Unusable: there is no such part.
+        InvalidInputError: there is no such part.
     """
     if part not in PARTS:
-        raise Unusable(
+        raise InvalidInputError(
             f"Airflow has no part {part}", where="the command", remedy=f"say {', '.join(PARTS)}"
         )
     environ = environment(settings, settings.project / "dags")
@@ -142,7 +142,7 @@ def check(settings: Settings, part: str) -> None:
     """See whether a part reports to be well; the API server does if it reaches the database.
 
     Raises:
-        Unavailable: it does not.
+        UnavailableError: it does not.
     """
     name = "metadatabase" if part == "api-server" else part.replace("-", "_")
     try:
@@ -150,7 +150,7 @@ def check(settings: Settings, part: str) -> None:
     except (OSError, KeyError) as fault:
         said = str(fault)
     if said != "healthy":
-        raise Unavailable(
+        raise UnavailableError(
             f"Airflow's {part} is not well: {said}",
             where=address(settings),
             remedy="look at its log",

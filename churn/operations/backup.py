@@ -30,9 +30,9 @@ from churn.operations.backup_signature import signed
 from churn.pipeline.context import writer_session
 from lakehouse import metastore_snapshot
 from lakehouse.error_translation import FULL
-from lakehouse.errors import Unusable, disk_full
-from lakehouse.file_copy import FileCopy, copy_file, set_time, side_by_side
-from lakehouse.progress import Step, Steps, in_words
+from lakehouse.errors import InvalidInputError, disk_full
+from lakehouse.file_copy import FileCopy, copy_file, run_concurrently, set_mtime
+from lakehouse.progress import Step, Steps, format_bytes
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, is_folder, storage
 from trainer import registry
@@ -60,8 +60,8 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
     Readers go on; writers wait for the run lock.
 
     Raises:
-        lakehouse.errors.Unusable: the target can't be used; nothing was written.
-        lakehouse.errors.Unavailable: a service does not answer, or another run holds the lake.
+        lakehouse.errors.InvalidInputError: the target can't be used; nothing was written.
+        lakehouse.errors.UnavailableError: a service does not answer, or another run holds the lake.
     """
     address = address_of(target)
     above = _made(settings, address)
@@ -77,7 +77,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
         with steps.step("copy") as step:
             files = _copied(sources, place, step)
             size = sum(each.size for each in files)
-            step.outcome = f"{len(files):,} files, {in_words(size)}"
+            step.outcome = f"{len(files):,} files, {format_bytes(size)}"
         with steps.step("seal") as step:
             plain = Seal(
                 format=FORMAT,
@@ -95,7 +95,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
 
 def _tables(
     spark: SparkSession, lake: Storage, step: Step
-) -> tuple[metastore_snapshot.Catalogue, dict[str, int]]:
+) -> tuple[metastore_snapshot.MetastoreSnapshot, dict[str, int]]:
     """What the metastore knows, and how many rows each table has."""
     known = metastore_snapshot.read(spark, lake)
     rows = metastore_snapshot.row_counts(spark, known.with_rows)
@@ -121,7 +121,7 @@ def _made(settings: Settings, address: str) -> Storage:
     place = storage(settings, address)
     for part, source in parts(settings, versions=()).items():
         if f"{place.root}/".startswith(f"{source.root}/"):
-            raise Unusable(
+            raise InvalidInputError(
                 f"The target lies in what is to be copied, {part}",
                 where=address,
                 remedy="name a place outside of lake and CHURN_HOME, best on another disk",
@@ -130,7 +130,7 @@ def _made(settings: Settings, address: str) -> Storage:
         try:
             Path(address).mkdir(parents=True, exist_ok=True)
         except OSError as fault:
-            raise Unusable(
+            raise InvalidInputError(
                 f"The target can't be made: {fault.strerror}",
                 where=address,
                 remedy="name a folder that may be written to",
@@ -146,7 +146,7 @@ def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[Fi
         if _belongs(part, place.name(info.path))
     ]
     if not originals:
-        raise Unusable(
+        raise InvalidInputError(
             "There is nothing to back up",
             where=", ".join(place.root for place in sources.values()),
             remedy="CHURN_HOME, CHURN_LAKE_URI tell of a lake; `churn run WORKBOOK` begins one",
@@ -162,24 +162,24 @@ def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[Fi
                 raise
             # The landing place is none of the run lock's: a draft there may have got its name.
             return None
-        set_time(copied, original.info.mtime_ns)
+        set_mtime(copied, original.info.mtime_ns)
         return FileCopy(original.path, size, original.info.mtime_ns, sha256)
 
-    copies = side_by_side(copy, originals, step.advance, "copying")
+    copies = run_concurrently(copy, originals, step.advance, "copying")
     return [each for each in copies if each is not None]
 
 
 def _seal(
     settings: Settings,
     place: Storage,
-    known: metastore_snapshot.Catalogue,
+    known: metastore_snapshot.MetastoreSnapshot,
     files: list[FileCopy],
     seal: Seal,
 ) -> Seal:
     """Write what is no copy of a file; what makes it a backup comes last, signed."""
-    from feature_repo.registry_snapshot import registered
+    from feature_repo.registry_snapshot import read_registry
 
-    beside = {METASTORE: as_json(known), REGISTRY: registered(settings), FILES: as_json(files)}
+    beside = {METASTORE: as_json(known), REGISTRY: read_registry(settings), FILES: as_json(files)}
     for name, content in beside.items():
         write_small(place, name, content)
     hashes = {name: sha256(content).hexdigest() for name, content in beside.items()}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.file_copy import FileCopy
-from lakehouse.metastore_snapshot import Catalogue
+from lakehouse.metastore_snapshot import MetastoreSnapshot
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, is_folder, storage
 from trainer import registry
@@ -69,7 +69,7 @@ class Backup:
     place: Storage
     seal: Seal
     files: tuple[FileCopy, ...]
-    catalogue: Catalogue
+    catalogue: MetastoreSnapshot
     registry: bytes
     signature: Signature
 

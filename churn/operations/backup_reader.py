@@ -36,9 +36,9 @@ from churn.operations.backup_format import (
     backups_below,
 )
 from churn.operations.backup_signature import signature_of
-from lakehouse.errors import Unusable
-from lakehouse.file_copy import CHUNK, Advance, FileCopy, side_by_side
-from lakehouse.metastore_snapshot import DELTA, VIEW, Catalogue, Column, Table
+from lakehouse.errors import InvalidInputError
+from lakehouse.file_copy import CHUNK, Advance, FileCopy, run_concurrently
+from lakehouse.metastore_snapshot import DELTA, VIEW, Column, MetastoreSnapshot, Table
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, is_folder, storage
 
@@ -75,8 +75,8 @@ def read_backup(settings: Settings, address: str) -> Backup:
     """The backup at an address, whose every name is looked at, and no content yet.
 
     Raises:
-        Unusable: there is none, or it is not whole, or not as a backup is.
-        lakehouse.errors.Unavailable: the object store does not answer.
+        InvalidInputError: there is none, or it is not whole, or not as a backup is.
+        lakehouse.errors.UnavailableError: the object store does not answer.
     """
     place = storage(settings, address)
     seal, beside = _sealed(place, address), {}
@@ -108,7 +108,7 @@ def check_contents(backup: Backup, advance: Advance) -> None:
     """Hold every file against its hash, and Delta's logs against what they may point at.
 
     Raises:
-        Unusable: a file is not what the manifest says, or a log points out of its table.
+        InvalidInputError: a file is not what the manifest says, or a log points out of its table.
     """
 
     def check(file: FileCopy) -> None:
@@ -129,7 +129,7 @@ def check_contents(backup: Backup, advance: Advance) -> None:
             except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as fault:
                 raise _damaged(backup.address, file.path, str(fault)) from fault
 
-    side_by_side(check, backup.files, advance, "checking")
+    run_concurrently(check, backup.files, advance, "checking")
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def _hold_whole(backup: Backup) -> None:
         found.pop(name, None)
     wrong = [each.path for each in backup.files if found.get(each.path) != each.size]
     if wrong:
-        raise Unusable(
+        raise InvalidInputError(
             f"The backup is not whole: {len(wrong)} of {len(backup.files)} files are missing or "
             f"have another size ({', '.join(wrong[:NAMED])})",
             where=backup.address,
@@ -199,7 +199,7 @@ def _hold_whole(backup: Backup) -> None:
         )
     surplus = sorted(set(found) - {each.path for each in backup.files})
     if surplus:
-        raise Unusable(
+        raise InvalidInputError(
             f"{len(surplus)} files in the backup are not in {FILES} "
             f"({', '.join(map(_shown, surplus[:NAMED]))})",
             where=backup.address,
@@ -220,7 +220,7 @@ def _refuse_odd_entries(folder: str) -> None:
                 stat.S_ISREG(found.st_mode) and found.st_nlink == 1
             )
             if not plain:
-                raise Unusable(
+                raise InvalidInputError(
                     f"{_shown(name)} is a link or a device, and no file of the backup's own",
                     where=ascii(str(entry)),
                     remedy="copy the backup, links followed, if you trust them (cp -rL); or "
@@ -231,7 +231,7 @@ def _refuse_odd_entries(folder: str) -> None:
 # --- tables --------------------------------------------------------------------------------------
 
 
-def check_catalogue(catalogue: Catalogue, seal: Seal) -> None:
+def check_catalogue(catalogue: MetastoreSnapshot, seal: Seal) -> None:
     """See that all names are names, all types types and all places in the lake.
 
     Raises:
@@ -328,16 +328,16 @@ def _split(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _tables(content: bytes) -> Catalogue:
-    return _decoded(content, Catalogue)
+def _tables(content: bytes) -> MetastoreSnapshot:
+    return _decoded(content, MetastoreSnapshot)
 
 
-def _old_tables(content: bytes) -> Catalogue:
+def _old_tables(content: bytes) -> MetastoreSnapshot:
     """Of format 1, in which each table has the statement that made it; none of them is run."""
     known: dict[str, Any] = _decoded(content, dict[str, Any])
     tables = [_old_table(each) for each in known["tables"]]
     plain = {"schemas": known["schemas"], "elsewhere": known["elsewhere"], "tables": []}
-    return replace(msgspec.convert(plain, Catalogue), tables=tuple(tables))
+    return replace(msgspec.convert(plain, MetastoreSnapshot), tables=tuple(tables))
 
 
 def _old_table(fields: dict[str, Any]) -> Table:
@@ -458,7 +458,7 @@ def _sealed(place: Storage, address: str) -> Seal:
     if SEAL not in {each.base_name for each in place.children()}:
         below, _ = backups_below(place)
         named = f"; the latest there is {address}/{below[-1]}" if below else ""
-        raise Unusable(
+        raise InvalidInputError(
             f"This is no backup, or one that broke off: it has no {SEAL}",
             where=address,
             remedy=f"name a folder that `churn backup` wrote to its end{named}",
@@ -466,7 +466,7 @@ def _sealed(place: Storage, address: str) -> Seal:
     content = {SEAL: _bytes(place, address, SEAL)}
     fields = _read(address, SEAL, content, lambda text: _decoded(text, dict[str, Any]))
     if fields.get("format") not in READABLE:
-        raise Unusable(
+        raise InvalidInputError(
             f"The backup is of format {fields.get('format')}; this version of the project reads "
             f"formats {READABLE[0]} to {FORMAT}",
             where=f"{address}/{SEAL}",
@@ -518,8 +518,8 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _damaged(address: str, name: str, why: str) -> Unusable:
-    return Unusable(
+def _damaged(address: str, name: str, why: str) -> InvalidInputError:
+    return InvalidInputError(
         f"The backup is damaged, {name} {why}",
         where=f"{address}/{name}",
         remedy="restore another backup",

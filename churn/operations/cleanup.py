@@ -11,13 +11,13 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.operations import airflow_server as airflow
 from churn.pipeline.context import writer_session
-from churn.pipeline.mlflow_sync import follow_registry
+from churn.pipeline.mlflow_sync import sync_registry
 from lakehouse import online_store, spark_server
 from lakehouse.metastore_snapshot import delta_tables
-from lakehouse.progress import Step, Steps, in_words
+from lakehouse.progress import Step, Steps, format_bytes
 from lakehouse.settings import Settings
-from lakehouse.sql import query_table
-from lakehouse.storage import path_told, storage
+from lakehouse.sql import query_if_exists
+from lakehouse.storage import path_from_describe, storage
 from trainer import registry
 
 STEPS = 6
@@ -45,7 +45,7 @@ def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Rem
     """Remove what has not changed for `days`; with `dry_run` only find it.
 
     Raises:
-        lakehouse.errors.Unavailable: a service does not answer, or another run holds the lake.
+        lakehouse.errors.UnavailableError: a service does not answer, or another run holds the lake.
     """
     before = time.time() - days * DAY
     removed = []
@@ -59,10 +59,10 @@ def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Rem
         for name, work in kinds.items():
             with steps.step(name) as step:
                 found = work(step)
-                step.outcome = f"{found.count:,} {found.kind}, {in_words(found.bytes)}"
+                step.outcome = f"{found.count:,} {found.kind}, {format_bytes(found.bytes)}"
                 removed.append(found)
         if not dry_run:
-            follow_registry(settings, steps)
+            sync_registry(settings, steps)
     return removed
 
 
@@ -89,7 +89,7 @@ def _vacuum(
     for number, table in enumerate(tables):
         step.advance(number, len(tables), table)
         rows = spark.sql(f"vacuum {table} {order} dry run").toArrow().to_pylist()
-        found = lake_files.get_file_info([path_told(row["path"]) for row in rows])
+        found = lake_files.get_file_info([path_from_describe(row["path"]) for row in rows])
         files = [each for each in found if each.is_file]
         if not files:
             continue
@@ -142,7 +142,7 @@ def _runs(settings: Settings, spark: SparkSession, before: float, dry_run: bool)
 
 def _runs_needed(spark: SparkSession) -> set[str]:
     """Those that published: `churn trace` names them."""
-    rows = query_table(spark, "gold.publications", "select run_id from gold.publications")
+    rows = query_if_exists(spark, "gold.publications", "select run_id from gold.publications")
     return {row["run_id"] for row in rows}
 
 
@@ -151,7 +151,9 @@ def _loads_needed(spark: SparkSession) -> set[str]:
     return {
         row["batch_id"]
         for table in ("silver.customers", "silver.rejected_rows")
-        for row in query_table(spark, table, f"select distinct _batch_id as batch_id from {table}")
+        for row in query_if_exists(
+            spark, table, f"select distinct _batch_id as batch_id from {table}"
+        )
     }
 
 
@@ -163,8 +165,8 @@ def _load_of(run: Path) -> str | None:
 def _models(settings: Settings, spark: SparkSession, before: float, dry_run: bool) -> Removed:
     """Versions of the model, but for the champion, the one before, and those gold has scores of."""
     scores = "select distinct model_version from gold.churn_scores"
-    scored = {row["model_version"] for row in query_table(spark, "gold.churn_scores", scores)}
-    now = registry.reign(settings)
+    scored = {row["model_version"] for row in query_if_exists(spark, "gold.churn_scores", scores)}
+    now = registry.read_champion_history(settings)
     kept = {now.version, *now.before[-1:], *scored} if now else scored
     old = [
         registry.folder(settings) / version

@@ -39,7 +39,7 @@ def serve_feast_ui(settings: Settings, say: Say) -> None:
     """Serve the site on loopback until interrupted.
 
     Raises:
-        lakehouse.errors.Unavailable: the port is taken.
+        lakehouse.errors.UnavailableError: the port is taken.
     """
     guarded = SiteGuard(application(settings, say), site_password(settings), read_only=True)
     say_login(settings, say)

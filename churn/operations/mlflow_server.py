@@ -26,7 +26,7 @@ def serve_mlflow(settings: Settings, say: Say) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        lakehouse.errors.Unavailable: the port is taken.
+        lakehouse.errors.UnavailableError: the port is taken.
         lakehouse.errors.ChurnError: MLflow's file can't be used.
     """
     from a2wsgi import WSGIMiddleware

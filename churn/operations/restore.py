@@ -28,14 +28,14 @@ from churn.operations.backup_format import (
 from churn.operations.backup_reader import check_contents, read_backup
 from churn.operations.backup_signature import key_file
 from churn.pipeline.context import writer_session
-from churn.pipeline.mlflow_sync import follow_registry
+from churn.pipeline.mlflow_sync import sync_registry
 from churn.pipeline.steps import verify_online
 from lakehouse import metastore_snapshot
-from lakehouse.atomic_write import written_whole
+from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import make_views
-from lakehouse.errors import ChurnError, Unusable
-from lakehouse.file_copy import FileCopy, copy_file, is_there, set_time, side_by_side
-from lakehouse.progress import Step, Steps, in_words
+from lakehouse.errors import ChurnError, InvalidInputError
+from lakehouse.file_copy import FileCopy, copy_file, is_complete, run_concurrently, set_mtime
+from lakehouse.progress import Step, Steps, format_bytes
 from lakehouse.run_lock import restoring_file, run_lock
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, storage
@@ -63,8 +63,8 @@ def restore(
     `require_signature`: only one that this home's key has signed.
 
     Raises:
-        lakehouse.errors.Unusable: it is no backup, or lake, home or metastore are not empty;
-            nothing was touched.
+        lakehouse.errors.InvalidInputError: it is no backup, or lake, home or metastore are not
+            empty; nothing was touched.
         lakehouse.errors.ChurnError: what was restored is not what was backed up.
     """
     backup = _checked(settings, address_of(source), steps, require_signature)
@@ -88,7 +88,7 @@ def _checked(settings: Settings, address: str, steps: Steps, require_signature: 
         backup = read_backup(settings, address)
         if backup.signature is not Signature.OWN:
             if require_signature:
-                raise Unusable(
+                raise InvalidInputError(
                     f"The backup is {backup.signature}",
                     where=f"{address}/backup.json",
                     remedy=f"bring the key of the home that made it to {key_file(settings)}; or "
@@ -120,7 +120,7 @@ def _goes_on(settings: Settings, backup: Backup, steps: Steps) -> bool:
         return False
     begun = json.loads(path.read_text())["backup"]
     if begun != backup.address:
-        raise Unusable(
+        raise InvalidInputError(
             f"A restore of another backup broke off here: {begun}",
             where=str(path),
             remedy=f"repeat `churn restore {begun}`; or give that one up, as docs/backup.md says",
@@ -130,7 +130,7 @@ def _goes_on(settings: Settings, backup: Backup, steps: Steps) -> bool:
 
 
 def _begin(settings: Settings, backup: Backup) -> None:
-    with written_whole(restoring_file(settings)) as draft:
+    with atomic_write(restoring_file(settings)) as draft:
         draft.write_text(json.dumps({"backup": backup.address}))
 
 
@@ -161,7 +161,7 @@ def _known_there(settings: Settings, spark: SparkSession) -> list[str]:
 def _refuse_filled(there: list[str]) -> None:
     if there:
         more = f" and {len(there) - NAMED} more" if len(there) > NAMED else ""
-        raise Unusable(
+        raise InvalidInputError(
             "A backup is restored onto an empty lake and home, and something is there already",
             where=f"{', '.join(there[:NAMED])}{more}",
             remedy="name an empty CHURN_HOME (and CHURN_LAKE_URI, CHURN_METASTORE_URL where they "
@@ -172,7 +172,7 @@ def _refuse_filled(there: list[str]) -> None:
 def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: Steps) -> Restored:
     with steps.step("copy") as step:
         copied = _copy_back(settings, backup, step)
-        step.outcome = f"{copied:,} files, {in_words(backup.seal.bytes)}"
+        step.outcome = f"{copied:,} files, {format_bytes(backup.seal.bytes)}"
     with steps.step("tables") as step:
         metastore_snapshot.make(spark, backup.catalogue, settings.lake_uri)
         left_out = [
@@ -188,7 +188,7 @@ def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: St
         step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows, as in the backup"
     _make_views(settings, backup, steps)
     online = _online(settings, spark, backup, steps)
-    follow_registry(settings, steps)
+    sync_registry(settings, steps)
     return Restored(backup, online, champion.version if champion else None)
 
 
@@ -208,7 +208,7 @@ def _copy_back(settings: Settings, backup: Backup, step: Step) -> int:
         part = _part(file, targets)
         target = targets[part].at(file.path.removeprefix(f"{part}/"))
         found: FileInfo | None = there.get((part, target.root))
-        if found is not None and is_there(found, target, file):
+        if found is not None and is_complete(found, target, file):
             return False
         _, sha256 = copy_file(backup.place.at(file.path), target)
         if sha256 != file.sha256:
@@ -218,10 +218,10 @@ def _copy_back(settings: Settings, backup: Backup, step: Step) -> int:
                 remedy="bring the file back and repeat the command; or give this restore up, as "
                 "docs/backup.md says, and restore another backup",
             )
-        set_time(target, file.mtime_ns)
+        set_mtime(target, file.mtime_ns)
         return True
 
-    return sum(side_by_side(copy, backup.files, step.advance, "copying"))
+    return sum(run_concurrently(copy, backup.files, step.advance, "copying"))
 
 
 def _part(file: FileCopy, targets: dict[str, Storage]) -> str:
@@ -266,11 +266,13 @@ def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Step
     """Feature store and online store, from gold; None where nothing was published."""
     from feature_repo.online.materialize import apply, materialize
     from feature_repo.publications import latest_publication
-    from feature_repo.registry_snapshot import differences, registered
+    from feature_repo.registry_snapshot import diff_registries, read_registry
 
     with steps.step("apply") as step:
         apply(settings, step.say)
-        changed = differences(backup.registry, registered(settings)) if backup.registry else []
+        changed = (
+            diff_registries(backup.registry, read_registry(settings)) if backup.registry else []
+        )
         for name in changed:
             step.say(f"warning: declared otherwise than when it was backed up: {name}")
         step.outcome = "with changes since the backup" if changed else "as in the backup"

@@ -21,11 +21,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from churn.provenance.run_history import run_ids
-from churn.provenance.trace import traced
+from churn.provenance.trace import trace_customers
 from churn.reports.site_guard import SiteGuard, say_login, serve, site_password
 from churn.reports.trace_page import Asked, form_page, trace_page
-from lakehouse.error_translation import explanation
-from lakehouse.errors import ChurnError, Unavailable, Unusable
+from lakehouse.error_translation import translate
+from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.process import Say
 from lakehouse.settings import LOOPBACK, Settings
 
@@ -46,7 +46,7 @@ def serve_site(settings: Settings, folder: Path, say: Say) -> None:
     """Serve the site's folder, and traces, on loopback until interrupted.
 
     Raises:
-        Unavailable: the port is taken.
+        UnavailableError: the port is taken.
     """
     guarded = SiteGuard(application(settings, folder, say), site_password(settings), read_only=True)
     say_login(settings, say)
@@ -106,11 +106,11 @@ class Traces:
             return HTTPStatus.OK, form_page(asked)
         try:
             with self._one_at_a_time:
-                (lineage,) = traced(
+                (lineage,) = trace_customers(
                     self._settings, [asked.customer_id], self._say, asked.run_id or None
                 )
         except Exception as fault:
-            known = fault if isinstance(fault, ChurnError) else explanation(self._settings, fault)
+            known = fault if isinstance(fault, ChurnError) else translate(self._settings, fault)
             if known is None:
                 traceback.print_exc()
                 return HTTPStatus.INTERNAL_SERVER_ERROR, form_page(asked, UNEXPECTED)
@@ -119,9 +119,9 @@ class Traces:
 
 
 def _status(fault: ChurnError) -> HTTPStatus:
-    if isinstance(fault, Unusable):
+    if isinstance(fault, InvalidInputError):
         return HTTPStatus.NOT_FOUND
-    if isinstance(fault, Unavailable):
+    if isinstance(fault, UnavailableError):
         return HTTPStatus.SERVICE_UNAVAILABLE
     return HTTPStatus.INTERNAL_SERVER_ERROR
 

@@ -5,7 +5,7 @@ from typing import Any
 from churn.operations import airflow_server as airflow
 from churn.provenance.run_history import last_summary
 from lakehouse import online_store, spark_server
-from lakehouse.process import Running, Service, answers_on
+from lakehouse.process import ProcessInfo, Service, port_is_open
 from lakehouse.run_lock import current_holder
 from lakehouse.settings import LOOPBACK, Settings
 from trainer import decisions, registry
@@ -61,10 +61,10 @@ def _service(service: Service) -> dict[str, Any]:
     return _state(service.find(), LOOPBACK)
 
 
-def _state(running: Running | None, host: str) -> dict[str, Any]:
+def _state(running: ProcessInfo | None, host: str) -> dict[str, Any]:
     if running is None:
         return {"state": "stopped", "pid": None}
-    answers = all(answers_on(port, host) for port in running.ports)
+    answers = all(port_is_open(port, host) for port in running.ports)
     return {"state": "running" if answers else "starting", "pid": running.pid}
 
 

@@ -15,13 +15,13 @@ from pyspark.sql.connect.session import SparkSession
 from churn.pipeline import steps
 from churn.pipeline.context import Request, RunContext, writer_session
 from churn.pipeline.failed_tests import failing_rows
-from churn.pipeline.mlflow_sync import follow
+from churn.pipeline.mlflow_sync import sync_registry_or_raise
 from churn.pipeline.refusals import run_refused_error, warn_of_refused
 from churn.pipeline.run import write_sample_workbook
 from churn.pipeline.summary import update_gate_summary, write_final_summary
 from churn.provenance import load_state
 from lakehouse import spark_server
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.progress import Steps
 from lakehouse.run_lock import run_lock
@@ -77,12 +77,12 @@ def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
     """Load the workbook into bronze; first build what an interrupted run has left pending.
 
     Raises:
-        lakehouse.errors.Unusable: the workbook can't be used; nothing was written.
+        lakehouse.errors.InvalidInputError: the workbook can't be used; nothing was written.
     """
     run = RunContext(settings, Steps(4), {"run_id": run_id})
     extract, extract_date = steps.read(request, run.steps)
     with writer_session(settings, "churn ingest", run.steps, run_id) as spark:
-        if load_state.left_unjudged(spark, but=extract.sha256):
+        if load_state.has_unevaluated_loads(spark, but=extract.sha256):
             with run.steps.step("build") as step:
                 left = steps.build_pending(settings, spark, run_id, step)
                 warn_of_refused(spark, run_id, step)
@@ -96,7 +96,7 @@ def feast_apply(settings: Settings, summary: Summary) -> Summary:
     """Register entity, view and service, if the run's load was published.
 
     Raises:
-        GateRefused, Unusable: it was not, whatever dbt's tests found.
+        GateRefusedError, InvalidInputError: it was not, whatever dbt's tests found.
     """
     run = RunContext(settings, Steps(2), dict(summary))
     with writer_session(settings, "churn features apply", run.steps, run.run_id) as spark:
@@ -151,11 +151,11 @@ def log_to_mlflow(settings: Settings, summary: Summary) -> Summary:
     """MLflow brought to what the registry says: whatever it lacks, of earlier runs too.
 
     Raises:
-        lakehouse.errors.Unavailable: it does not answer; nothing else waits for it.
+        lakehouse.errors.UnavailableError: it does not answer; nothing else waits for it.
     """
     progress = Steps(1)
     with run_lock(settings, "churn train", progress.say):
-        follow(settings, progress)
+        sync_registry_or_raise(settings, progress)
     return {"seconds": progress.seconds}
 
 
@@ -208,7 +208,7 @@ def _require_published(run: RunContext, spark: SparkSession) -> None:
     if state.verdict == "refused":
         raise run_refused_error(run, spark, [])
     if state.published is None:
-        raise Unusable(
+        raise InvalidInputError(
             f"The run's load is not in gold; its verdict: {state.verdict}",
             where=f"load {run.summary['batch_id']}, extract of {run.summary['extract_date']}",
             remedy="nothing where a later workbook of that date has replaced it; else clear the "

@@ -2,28 +2,28 @@
 
 from typing import Any
 
-from feature_repo.publications import nothing_published
+from feature_repo.publications import not_published_error
 from lakehouse import spark_server
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from trainer.monitoring import read_rules, watch
+from trainer.monitoring import monitor, read_rules
 
 
-def seen(settings: Settings, say: Say) -> dict[str, Any]:
+def check_champion(settings: Settings, say: Say) -> dict[str, Any]:
     """Alerts, the worst figure of each kind, and what to do.
 
     Raises:
-        Unusable: nothing was published yet.
+        InvalidInputError: nothing was published yet.
     """
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
-        found = watch(settings, spark, read_rules())
+        found = monitor(settings, spark, read_rules())
     if found is None:
-        raise nothing_published()
+        raise not_published_error()
     return found.shown()
 
 
-def seen_lines(found: dict[str, Any]) -> list[str]:
+def format_check(found: dict[str, Any]) -> list[str]:
     """Lines for people."""
     lines = [f"extract of {found['extract_date']}, champion {found['champion'] or 'none'}"]
     lines += [

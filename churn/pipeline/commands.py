@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from churn.pipeline import steps
 from churn.pipeline.context import Request, RunContext, writer_session, writer_step
-from churn.pipeline.mlflow_sync import follow_registry, opening
+from churn.pipeline.mlflow_sync import open_store_async, sync_registry
 from churn.pipeline.refusals import build_refused_error
 from churn.provenance import load_state
-from lakehouse.dbt_runner import Outcome
+from lakehouse.dbt_runner import BuildResult
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 from seeds_loader.load import Load
@@ -34,13 +34,15 @@ def ingest(settings: Settings, request: Request, progress: Steps) -> Load:
         return steps.ingest(run, spark, extract, extract_date, reevaluate=False)
 
 
-def build(settings: Settings, arguments: Sequence[str], rebuild: bool, progress: Steps) -> Outcome:
+def build(
+    settings: Settings, arguments: Sequence[str], rebuild: bool, progress: Steps
+) -> BuildResult:
     """Run `dbt build`, with the arguments or for all pending loads.
 
     `rebuild`: make all passed loads pending first.
 
     Raises:
-        lakehouse.errors.GateRefused: the gate refused a load, or a dbt test failed.
+        lakehouse.errors.GateRefusedError: the gate refused a load, or a dbt test failed.
     """
     run_id = RunContext(settings, progress).run_id
     with (
@@ -48,7 +50,7 @@ def build(settings: Settings, arguments: Sequence[str], rebuild: bool, progress:
         progress.step("build") as step,
     ):
         if rebuild and spark.catalog.tableExists("audit.load_verdicts"):
-            load_state.requeue(spark, load_state.PASSED_AND_LATEST, run_id)
+            load_state.mark_pending(spark, load_state.PASSED_AND_LATEST, run_id)
         if arguments:
             outcome = steps.run_dbt(settings, arguments, run_id, step)
         else:
@@ -69,10 +71,10 @@ def materialize(settings: Settings, write_all: bool, progress: Steps) -> "Online
 
 def train(settings: Settings, progress: Steps) -> "Training":
     """Train a model and synchronise MLflow."""
-    opened = opening(settings)
+    opened = open_store_async(settings)
     with writer_session(settings, "churn train", progress) as spark:
         training = steps.train(RunContext(settings, progress), spark)
-        follow_registry(settings, progress, opened)
+        sync_registry(settings, progress, opened)
     return training
 
 
@@ -88,17 +90,17 @@ def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
     """Return the champion's record and full evaluation; `force` evaluates it again.
 
     Raises:
-        lakehouse.errors.Unusable: no model was trained yet.
+        lakehouse.errors.InvalidInputError: no model was trained yet.
     """
     from trainer import full_evaluation, registry
     from trainer.parameters import read_parameters, recipe
     from trainer.retention_campaign import read_campaign
 
-    record = registry.required_champion(settings)
+    record = registry.champion_or_error(settings)
     parameters = recipe(record.parameters, read_parameters())
-    protocol, campaign = full_evaluation.read_protocol(), read_campaign()
+    protocol, campaign = full_evaluation.read_config(), read_campaign()
     stored = full_evaluation.read(settings, record.version)
-    stamp = full_evaluation.stamp(parameters, protocol, campaign)
+    stamp = full_evaluation.config_hash(parameters, protocol, campaign)
     if stored and not force and stored["stamp"] == stamp:
         return record, stored
     from feature_repo.training import training_set
@@ -126,7 +128,8 @@ def promote(settings: Settings, version: str, reason: str, progress: Steps) -> s
     """Make a version the champion by a person's decision and score with it.
 
     Raises:
-        lakehouse.errors.Unusable: no reason, no such version, or it is the champion already.
+        lakehouse.errors.InvalidInputError: no reason, no such version, or it is the champion
+            already.
     """
     from trainer import promotion
 
@@ -149,5 +152,5 @@ def _change_champion(
             champion = step.outcome = change()
         # Existing scores are kept; an extract that came later is scored now.
         steps.score(RunContext(settings, progress), spark)
-        follow_registry(settings, progress)
+        sync_registry(settings, progress)
     return champion

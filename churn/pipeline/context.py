@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.connect.session import SparkSession
 
-from churn.pipeline.lineage import told
-from churn.pipeline.server_watchdog import watched
+from churn.pipeline.lineage import emit_lineage
+from churn.pipeline.server_watchdog import watch_server
 from lakehouse import commit_metadata, spark_server
-from lakehouse.error_translation import explained
-from lakehouse.errors import GateRefused
+from lakehouse.error_translation import translate_errors
+from lakehouse.errors import GateRefusedError
 from lakehouse.progress import Step, Steps
 from lakehouse.published_files import has_superseded_files, remove_superseded_files
 from lakehouse.run_lock import run_lock
@@ -81,17 +81,17 @@ def writer_session(
     purpose = f"{command} {run_id}" if run_id else command
     run_id = run_id or new_run_id()
     with (
-        told(settings, command, run_id, steps),
+        emit_lineage(settings, command, run_id, steps),
         run_lock(settings, purpose, steps.say),
-        explained(settings),
+        translate_errors(settings),
     ):
         with steps.step("server") as step:
             running = spark_server.ensure(settings, step.say)
-        with watched(settings, running), spark_server.session(settings) as spark:
-            commit_metadata.sign(spark, run_id)
+        with watch_server(settings, running), spark_server.session(settings) as spark:
+            commit_metadata.set_commit_metadata(spark, run_id)
             try:
                 yield spark
-            except GateRefused:
+            except GateRefusedError:
                 _remove_superseded(settings, spark)
                 raise
             # As late as possible: readers of superseded files have had time to finish.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from churn.pipeline import commands
-from churn.pipeline.mlflow_sync import follow_registry
+from churn.pipeline.mlflow_sync import sync_registry
 from churn.reports.front_page import EVALUATION
 from churn.reports.report import count, decimal, page, percent
-from lakehouse.atomic_write import written_whole
+from lakehouse.atomic_write import atomic_write
 from lakehouse.progress import Steps
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
@@ -28,16 +28,16 @@ def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
     """Figures of the champion: its record's, and the full evaluation; the page is written too.
 
     Raises:
-        lakehouse.errors.Unusable: no model was trained yet.
+        lakehouse.errors.InvalidInputError: no model was trained yet.
     """
     record, evaluated = commands.evaluate(settings, again, steps)
     figures = {**record.summary(), **evaluated}
     path = registry.folder(settings) / record.version / EVALUATION
     if not path.exists() or steps.seconds:
-        with written_whole(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text(page("evaluation.html.j2", _views(figures)))
         with run_lock(settings, "churn evaluate", steps.say):
-            follow_registry(settings, steps)
+            sync_registry(settings, steps)
     return {**figures, "page": str(path)}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.dbt_runner import dbt_command
+from lakehouse.dbt_runner import run_dbt_command
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 
@@ -17,7 +17,7 @@ def failing_rows(settings: Settings, spark: SparkSession, tests: Sequence[str]) 
     """For each of dbt's tests the first rows that it finds now, a line of JSON a row."""
     if not tests:
         return {}
-    dbt_command(settings, ["compile", "--select", *tests])
+    run_dbt_command(settings, ["compile", "--select", *tests])
     manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
     compiled = {
         node["name"]: node["compiled_code"]

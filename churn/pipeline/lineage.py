@@ -9,7 +9,7 @@ from lakehouse.settings import Settings
 
 
 @contextmanager
-def told(settings: Settings, command: str, run_id: str, steps: Steps) -> Iterator[None]:
+def emit_lineage(settings: Settings, command: str, run_id: str, steps: Steps) -> Iterator[None]:
     """Tell what the steps of the body have read and written; nothing where none of them says."""
     begun, failed = datetime.now(UTC), True
     before = len(steps.done)
@@ -20,7 +20,7 @@ def told(settings: Settings, command: str, run_id: str, steps: Steps) -> Iterato
         done = [each for each in steps.done[before:] if each.works or each.failed]
         if any(each.works for each in done):
             # Takes its time to import, and by now nobody waits for the lake.
-            from lakehouse.lineage_events import Command, tell
+            from lakehouse.lineage_events import Command, emit
 
             ended = Command(command, run_id, begun, datetime.now(UTC), failed)
-            tell(settings, ended, done, steps.say)
+            emit(settings, ended, done, steps.say)

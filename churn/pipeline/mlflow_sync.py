@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import: only where it is used
     from trainer.mlflow_sync import Store
 
 
-def opening(settings: Settings) -> "Future[Store]":
+def open_store_async(settings: Settings) -> "Future[Store]":
     """Open MLflow beside other work: that takes seconds, and as much again the first time."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
     opened = pool.submit(_open, settings)
@@ -19,25 +19,25 @@ def opening(settings: Settings) -> "Future[Store]":
     return opened
 
 
-def follow_registry(
-    settings: Settings, steps: Steps, opened: "Future[Store] | None" = None
-) -> None:
+def sync_registry(settings: Settings, steps: Steps, opened: "Future[Store] | None" = None) -> None:
     """The step: log what MLflow lacks, remove what is gone, name the champion.
 
     Call it under the run lock, and last. All else is done then, and the next command that comes
     here logs what is missing: an MLflow that does not answer is a warning and no fault.
     """
     try:
-        follow(settings, steps, opened)
+        sync_registry_or_raise(settings, steps, opened)
     except ChurnError as fault:
         steps.say(f"warning: MLflow lacks what is new until the next command logs it. {fault}")
 
 
-def follow(settings: Settings, steps: Steps, opened: "Future[Store] | None" = None) -> None:
+def sync_registry_or_raise(
+    settings: Settings, steps: Steps, opened: "Future[Store] | None" = None
+) -> None:
     """The same, for who wants to know whether MLflow has all of it.
 
     Raises:
-        lakehouse.errors.Unavailable: MLflow does not answer.
+        lakehouse.errors.UnavailableError: MLflow does not answer.
         lakehouse.errors.ChurnError: its file can't be used.
     """
     with steps.step("mlflow") as step:
@@ -45,7 +45,7 @@ def follow(settings: Settings, steps: Steps, opened: "Future[Store] | None" = No
         from churn.reports.model_page import model_page
         from trainer import mlflow_sync
 
-        step.outcome = mlflow_sync.follow(settings, store, model_page, step.say).in_words()
+        step.outcome = mlflow_sync.sync(settings, store, model_page, step.say).in_words()
 
 
 def _open(settings: Settings) -> "Store":

@@ -9,7 +9,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.pipeline.context import RunContext
 from churn.pipeline.summary import write_final_summary, write_report
 from churn.provenance import load_state
-from lakehouse.errors import GateRefused
+from lakehouse.errors import GateRefusedError
 from lakehouse.progress import Step
 from lakehouse.sql import Rows
 from lakehouse.variables import read_variables
@@ -18,7 +18,9 @@ from lakehouse.variables import read_variables
 GATE_TEST = "assert_pending_loads_passed"
 
 
-def run_refused_error(run: RunContext, spark: SparkSession, failures: Sequence[str]) -> GateRefused:
+def run_refused_error(
+    run: RunContext, spark: SparkSession, failures: Sequence[str]
+) -> GateRefusedError:
     """Return the error for a run whose load was refused; write its summary and report first.
 
     `failures` has a line for every failed dbt test; the gate's own results come before them.
@@ -33,7 +35,7 @@ def run_refused_error(run: RunContext, spark: SparkSession, failures: Sequence[s
     ]
     rules = [format_rule(result) for result in failed]
     lines = "".join(f"\n    {line}" for line in rules or failures)
-    refused = GateRefused(
+    refused = GateRefusedError(
         f"The gate refused {Path(run.summary['workbook']['path']).name}; gold, online store, model "
         f"and scores are as before{lines}",
         where=f"extract of {run.summary['extract_date']}, {run.folder}/report.html",
@@ -45,12 +47,12 @@ def run_refused_error(run: RunContext, spark: SparkSession, failures: Sequence[s
     return refused
 
 
-def build_refused_error(refused: list[Rows], failures: Sequence[str]) -> GateRefused:
+def build_refused_error(refused: list[Rows], failures: Sequence[str]) -> GateRefusedError:
     """Return the error for a build: each refused load with its rules, then the failed dbt tests."""
     # The gate's test says of a refused load what its rules say.
     tests = [line for line in failures if not (refused and line.startswith(GATE_TEST))]
     lines = "".join(f"\n    {line}" for line in [*map(format_refused_load, refused), *tests])
-    return GateRefused(
+    return GateRefusedError(
         f"The gate refused; what did not pass was not published{lines}",
         where="audit.gate_results, silver.rejected_rows",
         remedy="correct the workbook and load it again, or look at the rows that it names"

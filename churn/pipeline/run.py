@@ -8,7 +8,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.pipeline import steps
 from churn.pipeline.context import Request, RunContext, new_run_id, writer_session
 from churn.pipeline.libraries import preload
-from churn.pipeline.mlflow_sync import follow_registry, opening
+from churn.pipeline.mlflow_sync import open_store_async, sync_registry
 from churn.pipeline.summary import write_final_summary, write_summary
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
@@ -23,9 +23,9 @@ def run(settings: Settings, request: Request, progress: Steps) -> dict[str, Any]
     """Run the whole job and return the summary, which is also written to the run's folder.
 
     Raises:
-        lakehouse.errors.Unusable: the workbook can't be used; nothing was written.
-        lakehouse.errors.GateRefused: the gate refused the load; the summary is written.
-        lakehouse.errors.Unavailable: a service does not answer, or another run holds the lake.
+        lakehouse.errors.InvalidInputError: the workbook can't be used; nothing was written.
+        lakehouse.errors.GateRefusedError: the gate refused the load; the summary is written.
+        lakehouse.errors.UnavailableError: a service does not answer, or another run holds the lake.
     """
     context = RunContext(settings, progress, {"run_id": new_run_id(), "unchanged": False})
     preload()
@@ -49,7 +49,7 @@ def _run_steps(
     online = steps.materialize(context, spark)
     is_repaired = steps.verify(context, spark, repair=not online.written)
     # In the background of the training, in which this process waits for Spark.
-    opened = opening(settings=context.settings)
+    opened = open_store_async(settings=context.settings)
     training = steps.train(context, spark)
     scores = steps.score(context, spark)
     changes = (loaded.is_new, is_built, online.written, is_repaired, training.is_new)
@@ -59,5 +59,5 @@ def _run_steps(
         context.steps.say("nothing has changed since this workbook was run before")
     steps.report(context, spark)
     write_summary(context)
-    follow_registry(context.settings, context.steps, opened)
+    sync_registry(context.settings, context.steps, opened)
     return write_final_summary(context, spark)

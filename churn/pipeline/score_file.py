@@ -23,20 +23,20 @@ from churn.reports.scores_workbook import (
 )
 from churn.reports.xlsx_output import hold_writable, writing
 from lakehouse import spark_server
-from lakehouse.atomic_write import written_whole
+from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import compiled_models
 from lakehouse.process import Say
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
-from lakehouse.sql import with_values
+from lakehouse.sql import bind
 from lakehouse.storage import escape_glob
 from seeds_loader.contract import Contract, read_contract
 from seeds_loader.reader.extract import Extract
 from seeds_loader.reader.sandbox import read_workbook
-from seeds_loader.reject_messages import Reason, read_reject_words, sentence
+from seeds_loader.reject_messages import Reason, read_reject_messages, sentence
 from seeds_loader.source_format import UNSTATED, SourceFormat
 from trainer import deciles, registry
-from trainer.pipeline import each
+from trainer.pipeline import run_in_threads
 from trainer.record import ModelRecord
 from trainer.score import scored
 
@@ -81,11 +81,11 @@ def score_file(settings: Settings, request: Request, out: Path | None, steps: St
     No table, no model and no online store is changed.
 
     Raises:
-        Unusable: the file or `out` can't be used, or there is no champion.
+        InvalidInputError: the file or `out` can't be used, or there is no champion.
     """
     if out is not None:
         hold_writable(out)
-    record = registry.required_champion(settings)
+    record = registry.champion_or_error(settings)
     contract = read_contract()
     with steps.step("read") as step:
         extract = read_workbook(
@@ -98,7 +98,7 @@ def score_file(settings: Settings, request: Request, out: Path | None, steps: St
         result = _score(settings, spark, record, extract, contract, step.say)
         step.outcome = f"{len(result.customers):,} scored, {len(result.rejected):,} rejected"
     if out is not None:
-        with steps.step("write") as step, writing(out), written_whole(out) as draft:
+        with steps.step("write") as step, writing(out), atomic_write(out) as draft:
             write_scores_workbook(result, draft)
             step.outcome = str(out)
     return result
@@ -115,7 +115,7 @@ def _score(
     say("asking dbt for the SQL of its models")
     models = compiled_models(settings, COMPOSED)
     spark.createDataFrame(extract.table).createOrReplaceTempView(SUBMITTED)
-    rows = with_values(
+    rows = bind(
         ROWS.format(label=_label_value(contract)),
         file=extract.path.name,
         sha256=extract.sha256,
@@ -126,7 +126,7 @@ def _score(
     say(f"scoring with {record.version}")
     model = registry.pipeline(settings, record.version)
     inputs = features.select("customer_id", *record.features)
-    (scores,) = each(
+    (scores,) = run_in_threads(
         spark,
         lambda place: scored(PipelineModel.load(escape_glob(place)), record, inputs).toArrow(),
         [model],
@@ -147,7 +147,7 @@ def _label_value(contract: Contract) -> str:
     """Return the select item of the label's stand-in value."""
     label = next(column for column in contract.columns if column.is_label)
     accepted = (*label.zero, *label.one, *label.categories)[0]
-    return f"{with_values(':accepted', accepted=accepted)} as `{label.name}`,"
+    return f"{bind(':accepted', accepted=accepted)} as `{label.name}`,"
 
 
 def _customers(scores: pa.Table, bounds: deciles.Deciles | None) -> list[ScoredCustomer]:
@@ -164,7 +164,7 @@ def _customers(scores: pa.Table, bounds: deciles.Deciles | None) -> list[ScoredC
 
 
 def _rejected(rows: Sequence[Mapping[str, Any]], contract: Contract) -> list[RejectedRow]:
-    messages, columns = read_reject_words(), {column.name: column for column in contract.columns}
+    messages, columns = read_reject_messages(), {column.name: column for column in contract.columns}
     key = next(column.name for column in contract.columns if column.silver == "customer_id")
     return [
         RejectedRow(

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import click
 
 from lakehouse import spark_server
-from lakehouse.errors import ServerLost
-from lakehouse.process import Running
+from lakehouse.errors import ServerLostError
+from lakehouse.process import ProcessInfo
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 5.0
@@ -23,8 +23,8 @@ GRACE_SECONDS = 15.0
 
 
 @contextmanager
-def watched(settings: Settings, running: Running) -> Iterator[None]:
-    """End this process with the exit code of `ServerLost` if the server is lost in the body."""
+def watch_server(settings: Settings, running: ProcessInfo) -> Iterator[None]:
+    """End the process with the exit code of `ServerLostError` if the server is lost."""
     done = threading.Event()
     watcher = threading.Thread(
         target=_watch, args=(settings, running, done), daemon=True, name="server watch"
@@ -36,11 +36,11 @@ def watched(settings: Settings, running: Running) -> Iterator[None]:
         done.set()
 
 
-def _watch(settings: Settings, running: Running, done: threading.Event) -> None:
+def _watch(settings: Settings, running: ProcessInfo, done: threading.Event) -> None:
     while not done.wait(POLL_SECONDS):
         try:
             spark_server.check(settings, running)
-        except ServerLost as fault:
+        except ServerLostError as fault:
             hangs = spark_server.find(settings) == running
             if done.wait(0 if hangs else GRACE_SECONDS):
                 return

@@ -13,8 +13,8 @@ from churn.pipeline.context import Request, RunContext
 from churn.pipeline.refusals import run_refused_error, warn_of_refused
 from churn.pipeline.summary import ingest_summary, update_gate_summary, write_report
 from churn.provenance import load_state
-from lakehouse.dbt_runner import Outcome, dbt_build
-from lakehouse.errors import ChurnError, Unusable
+from lakehouse.dbt_runner import BuildResult, dbt_build
+from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.progress import Step, Steps
 from lakehouse.settings import Settings
 from seeds_loader import lineage
@@ -37,7 +37,7 @@ def read(request: Request, steps: Steps, tolerant: bool = False) -> tuple[Extrac
     `tolerant`: amounts in an unclear notation are a warning.
 
     Raises:
-        lakehouse.errors.Unusable: the workbook can't be used.
+        lakehouse.errors.InvalidInputError: the workbook can't be used.
     """
     with steps.step("read") as step:
         extract = read_workbook(
@@ -68,11 +68,11 @@ def ingest(
     """
     with run.steps.step("ingest") as step:
         loaded = load(run.settings, spark, extract, extract_date, step.say)
-        step.works.append(lineage.loading(run.settings, extract, loaded))
+        step.works.append(lineage.ingest_io(run.settings, extract, loaded))
         is_known = reevaluate and not loaded.is_new
         if is_known and load_state.load_state(spark, loaded.batch_id).verdict == "refused":
             step.say("this load was refused before; it is judged again")
-            load_state.requeue(spark, "batch_id = :batch", run.run_id, batch=loaded.batch_id)
+            load_state.mark_pending(spark, "batch_id = :batch", run.run_id, batch=loaded.batch_id)
         step.outcome = (
             f"extract of {loaded.extract_date} (date from: {loaded.extract_date_source})"
             + ("" if loaded.is_new else ", loaded before")
@@ -85,7 +85,8 @@ def build(run: RunContext, spark: SparkSession) -> bool:
     """Build all pending loads; return False if the run's load was published before.
 
     Raises:
-        lakehouse.errors.GateRefused: the run's load did not pass; summary and report are written.
+        lakehouse.errors.GateRefusedError: the run's load did not pass; summary and report are
+            written.
     """
     batch_id = run.summary["batch_id"]
     is_pending = not load_state.load_state(spark, batch_id).is_settled
@@ -103,19 +104,19 @@ def build(run: RunContext, spark: SparkSession) -> bool:
     return is_pending
 
 
-def build_pending(settings: Settings, spark: SparkSession, run_id: str, step: Step) -> Outcome:
+def build_pending(settings: Settings, spark: SparkSession, run_id: str, step: Step) -> BuildResult:
     """Run `dbt build` for all pending loads, without the project's unit tests.
 
     A refused load keeps the same dbt call from publishing the others; a second call does.
     """
     outcome = run_dbt(settings, DATA_ONLY, run_id, step)
-    if outcome.failures and load_state.passed_but_unpublished(spark):
+    if outcome.failures and load_state.passed_unpublished_loads(spark):
         step.say("a load was refused; publishing the others")
         outcome = run_dbt(settings, DATA_ONLY, run_id, step).after(outcome)
     return outcome
 
 
-def run_dbt(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> Outcome:
+def run_dbt(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> BuildResult:
     """Run `dbt build` with the arguments; note what it read and wrote."""
     outcome = dbt_build(settings, arguments, run_id, step.advance)
     if outcome.work is not None:
@@ -134,11 +135,11 @@ def apply(run: RunContext) -> None:
 def materialize(run: RunContext, spark: SparkSession, write: "Write" = "changed") -> "Online":
     """Bring the latest published extract online."""
     with run.steps.step("materialize") as step:
-        from feature_repo.lineage import materializing
+        from feature_repo.lineage import materialize_io
         from feature_repo.online.materialize import materialize as write_online
 
         online = write_online(run.settings, spark, step.say, write, step.advance)
-        step.works.append(materializing(run.settings, online.written))
+        step.works.append(materialize_io(run.settings, online.written))
         step.outcome = f"{online.customers:,} customers online"
     return online
 
@@ -191,7 +192,7 @@ def train(run: RunContext, spark: SparkSession) -> "Training":
 
     with run.steps.step("train") as step:
         training = train_model(run.settings, spark, step.say)
-        step.works.append(model_lineage.training(run.settings, training.record, training.is_new))
+        step.works.append(model_lineage.train_io(run.settings, training.record, training.is_new))
         run.record = training.record
         run.summary["model"] = training.summary()
         step.outcome = training.in_words()
@@ -205,7 +206,7 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
     says so, and the rest of the run is complete.
 
     Raises:
-        lakehouse.errors.Unusable: it is not possible, and no decision is awaited.
+        lakehouse.errors.InvalidInputError: it is not possible, and no decision is awaited.
     """
     from trainer import lineage as model_lineage
     from trainer.score import score as score_extract
@@ -214,13 +215,13 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
     with run.steps.step("score") as step:
         try:
             scores = score_extract(run.settings, spark, step.say)
-        except Unusable as error:
+        except InvalidInputError as error:
             if not run.summary.get("model", {}).get("promotion", {}).get("waits"):
                 raise
             step.say(f"warning: nobody was scored. {error}")
             step.outcome = "nobody"
             return None
-        step.works.append(model_lineage.scoring(run.settings, scores.record, scores.written))
+        step.works.append(model_lineage.score_io(run.settings, scores.record, scores.written))
         run.counts["scored"] = scores.customers
         run.summary["scored_extract_date"] = scores.extract_date.isoformat()
         step.outcome = f"{scores.customers:,} customers"
@@ -229,10 +230,10 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
 
 def monitor(run: RunContext, spark: SparkSession) -> None:
     """Check the champion against the latest extract; report alerts."""
-    from trainer.monitoring import read_rules, watch
+    from trainer.monitoring import monitor, read_rules
 
     with run.steps.step("watch") as step:
-        result = watch(run.settings, spark, read_rules())
+        result = monitor(run.settings, spark, read_rules())
         if result is None:
             return
         run.summary["watch"] = result.shown()

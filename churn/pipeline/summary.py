@@ -8,7 +8,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline.context import RunContext
 from churn.provenance import load_state
-from lakehouse.atomic_write import written_whole
+from lakehouse.atomic_write import atomic_write
 from lakehouse.sequences import last_numbers
 from lakehouse.settings import Settings
 from seeds_loader.load import Load
@@ -69,7 +69,7 @@ def write_summary(run: RunContext) -> dict[str, Any]:
     """Write the run so far to summary.json and return it."""
     run.summary["seconds"] = {**run.summary.get("seconds", {}), **run.steps.seconds}
     run.folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(run.folder / "summary.json") as draft:
+    with atomic_write(run.folder / "summary.json") as draft:
         draft.write_text(json.dumps(run.summary, indent=2) + "\n")
     return run.summary
 

@@ -16,12 +16,12 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import trace_sql
 from churn.provenance.compiled_sql import COMPOSED, FEATURES, LABELS, compose, replace_relations
-from churn.provenance.run_history import ended, summary_of
+from churn.provenance.run_history import ended_at, read_summary
 from lakehouse.dbt_runner import compiled_models
 from lakehouse.process import Say
 from lakehouse.sequences import PUBLICATIONS, VERDICTS, numbered, query_sequence
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, query, with_values
+from lakehouse.sql import Rows, bind, query
 from lakehouse.table_history import TableHistory, table_history, unless_gone
 
 COUNTS = "load_counts"
@@ -30,7 +30,7 @@ TIME_TRAVEL, FROM_BRONZE, AS_NOW = "time travel", "rebuilt from bronze", "unchan
 
 
 @dataclass(frozen=True)
-class Moment:
+class RunEnd:
     """The end of a past run."""
 
     run_id: str
@@ -55,17 +55,17 @@ class Moment:
         return what in self.summary.get("counts", {})
 
 
-def moment_of(settings: Settings, run_id: str) -> Moment:
+def moment_of(settings: Settings, run_id: str) -> RunEnd:
     """The end of a run.
 
     Raises:
-        lakehouse.errors.Unusable: there is no such run.
+        lakehouse.errors.InvalidInputError: there is no such run.
     """
-    summary = summary_of(settings, run_id, ", or leave --run out, which tells what stands now")
-    return Moment(run_id, ended(settings, run_id), summary)
+    summary = read_summary(settings, run_id, ", or leave --run out, which tells what stands now")
+    return RunEnd(run_id, ended_at(settings, run_id), summary)
 
 
-class Past:
+class AsOfReader:
     """The tables as they stood at a moment, for some customers.
 
     `source` are their rows in bronze and `loads` all loads that there were, the oldest first;
@@ -77,7 +77,7 @@ class Past:
         settings: Settings,
         spark: SparkSession,
         customers: Sequence[str],
-        moment: Moment,
+        moment: RunEnd,
         source: Rows,
         loads: Rows,
         say: Say,
@@ -281,7 +281,7 @@ def compose_traced(models: Mapping[str, str], last: str, values: Mapping[str, An
         select * from bronze.telco_customers
         where _batch_id in (:batches) and _row_number in (:row_numbers)
     """
-    return compose(models, last, with_values(rows, **values), with_values(loads, **values))
+    return compose(models, last, bind(rows, **values), bind(loads, **values))
 
 
 def _by_place(rows: Rows) -> Rows:

@@ -11,8 +11,8 @@ from pyspark.sql.connect.session import SparkSession
 from churn.provenance import load_state
 from churn.provenance.extract_rows import Kind, rows_of
 from lakehouse.settings import Settings
-from lakehouse.sql import literal, query_table
-from seeds_loader.bronze_reader import KeptLoad
+from lakehouse.sql import literal, query_if_exists
+from seeds_loader.bronze_reader import LoadRow
 from trainer import registry
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Past:
     """
 
     summary: Mapping[str, Any]
-    loads: Sequence[KeptLoad]
+    loads: Sequence[LoadRow]
     stood: Mapping[date, str]
 
 
@@ -108,7 +108,7 @@ def table_difference(expected: "pa.Table", now: "pa.Table") -> dict[str, Any]:
 def _gold_differences(
     past: Past, rebuilt: SparkSession, gold: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
-    published = query_table(
+    published = query_if_exists(
         rebuilt, "gold.publications", "select distinct extract_date from gold.publications"
     )
     for day in sorted({row["extract_date"] for row in published} ^ past.stood.keys()):

@@ -6,10 +6,10 @@ from typing import Any
 
 from churn.provenance.run_history import MAKES_A_RUN
 from lakehouse import spark_server
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, query_table
+from lakehouse.sql import Rows, query_if_exists
 from trainer.registry import champion_version
 
 SCORE = """
@@ -23,24 +23,24 @@ SCORE = """
 Online = dict[str, Any]
 
 
-def shown(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
+def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
     """What the online store holds for a customer, and the latest score.
 
     Raises:
-        Unusable: the online store doesn't know the customer.
+        InvalidInputError: the online store doesn't know the customer.
     """
     # The loader composes ids, as earlier versions did not.
     composed = unicodedata.normalize("NFC", customer_id)
     there = online_customers(settings, list(dict.fromkeys([customer_id, composed])), say)
     if there is None:
-        raise Unusable(
+        raise InvalidInputError(
             "Nothing is online yet", where="feature view customer_features", remedy=MAKES_A_RUN
         )
     if customer_id not in there:
         customer_id = composed
     online = there.get(customer_id)
     if online is None:
-        raise Unusable(
+        raise InvalidInputError(
             f"The online store holds no customer {customer_id!r}",
             where="feature view customer_features",
             remedy="check the id; `churn trace ID` says whether its row was rejected",
@@ -49,7 +49,7 @@ def shown(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
     with spark_server.session(settings) as spark:
         # The champion's score is the one that counts.
         champion = champion_version(settings) or ""
-        scores = query_table(
+        scores = query_if_exists(
             spark, "gold.churn_scores", SCORE, customer_id=customer_id, champion=champion
         )
     return {"customer_id": customer_id, **online, "score": _score(scores)}
@@ -100,7 +100,7 @@ def _score(scores: Rows) -> dict[str, Any] | None:
     }
 
 
-def shown_lines(customer: dict[str, Any]) -> list[str]:
+def format_customer(customer: dict[str, Any]) -> list[str]:
     """The customer for people: score and reasons first, then every feature."""
     lines = [f"{customer['customer_id']} as of {customer['event_timestamp'][:10]}"]
     score = customer["score"]

@@ -7,7 +7,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
 from churn.provenance.extract_rows import rows_of
-from churn.provenance.run_history import summary_of
+from churn.provenance.run_history import read_summary
 from lakehouse import spark_server
 from lakehouse.process import Say
 from lakehouse.settings import Settings
@@ -82,11 +82,11 @@ def diff(settings: Settings, first: str, second: str, say: Say) -> dict[str, Any
     `shift` is in standard deviations of the first. `unknown` says what can't be compared, and why.
 
     Raises:
-        Unusable: there is no such run.
+        InvalidInputError: there is no such run.
     """
     from feature_repo.feature_definitions import read_features
 
-    summaries = [summary_of(settings, each) for each in (first, second)]
+    summaries = [read_summary(settings, each) for each in (first, second)]
     features = [feature.name for feature in read_features()]
     batches = [each["batch_id"] for each in summaries]
     spark_server.ensure(settings, say)

@@ -7,7 +7,7 @@ from typing import Literal
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.sequences import PUBLICATIONS, query_sequence
-from lakehouse.sql import literal, query, query_table
+from lakehouse.sql import literal, query, query_if_exists
 from lakehouse.table_history import table_history, unless_gone
 
 Kind = Literal["customer_features", "churn_labels"]
@@ -53,7 +53,7 @@ def rows_of(spark: SparkSession, batch_id: str, kind: Kind) -> Rows | None:
 def _states(spark: SparkSession, table: str, batch_id: str) -> list[str]:
     """The table as of the versions that may hold the load, the latest first: those of the runs
     that judged it."""
-    runs = query_table(spark, "audit.gate_results", JUDGED_BY, batch=batch_id)
+    runs = query_if_exists(spark, "audit.gate_results", JUDGED_BY, batch=batch_id)
     judged_by = {row["run_id"] for row in runs}
     if not judged_by:
         return []

@@ -9,8 +9,8 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance.run_history import MAKES_A_RUN
 from lakehouse import sequences, spark_server
-from lakehouse.commit_metadata import signed
-from lakehouse.errors import Unusable
+from lakehouse.commit_metadata import parse_commit_metadata
+from lakehouse.errors import InvalidInputError
 from lakehouse.metastore_snapshot import known_tables
 from lakehouse.process import Say
 from lakehouse.published_files import TABLES as PUBLISHED
@@ -39,7 +39,7 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
     publications, all of them. Of `champion`, which is no table, the models that became it.
 
     Raises:
-        Unusable: there is no such table, or it is a view.
+        InvalidInputError: there is no such table, or it is a view.
     """
     if table == CHAMPION:
         return {"table": table, "written": _champions(settings)}
@@ -47,7 +47,7 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
     with spark_server.session(settings) as spark:
         known = known_tables(spark)
         if table not in known:
-            raise Unusable(
+            raise InvalidInputError(
                 f"There is no table {table}",
                 where="the tables: " + (", ".join(sorted(known)) or "none was made yet"),
                 remedy="name one of them, with its schema" if known else MAKES_A_RUN,
@@ -58,7 +58,7 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
 
 def _champions(settings: Settings) -> Rows:
     """The latest first; `how` is `train`, `promote` (by hand) or `rollback`."""
-    now = registry.reign(settings)
+    now = registry.read_champion_history(settings)
     return [asdict(each) for each in reversed(now.changes if now else ())]
 
 
@@ -83,7 +83,7 @@ def _versions(spark: SparkSession, table: str) -> Rows:
     described = query(spark, f"describe table extended {table}")
     kinds = {row["col_name"]: row["data_type"] for row in described}
     if kinds.get("Type") == "VIEW":
-        raise Unusable(
+        raise InvalidInputError(
             f"{table} is a view: it keeps nothing, and is what the tables it reads say",
             where=f"models/{table.replace('.', '/')}.sql",
             remedy="ask for the history of a table that it reads",
@@ -92,7 +92,7 @@ def _versions(spark: SparkSession, table: str) -> Rows:
 
 
 def _version(row: Mapping[str, Any]) -> dict[str, Any]:
-    run_id, user = signed(row["userMetadata"])
+    run_id, user = parse_commit_metadata(row["userMetadata"])
     metrics = dict(row["operationMetrics"] or {})
     return {
         "version": row["version"],

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse import sequences
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.sequences import numbered, query_sequence
-from lakehouse.sql import Rows, query, query_table, statement
+from lakehouse.sql import Rows, query, query_if_exists, statement
 
 # The loads that a rebuild judges again. One whose date a later load was refused for is in gold, but
 # no longer in silver: it stays as it is.
@@ -33,9 +33,9 @@ class LoadState:
         return self.published is not None and self.verdict == "passed"
 
 
-def nothing_loaded(batch_id: str | None = None) -> Unusable:
+def not_loaded_error(batch_id: str | None = None) -> InvalidInputError:
     """The fault of who asks for a load where there is none, or not that one."""
-    return Unusable(
+    return InvalidInputError(
         f"The load {batch_id} is not in this lake" if batch_id else "Nothing was loaded yet",
         where="bronze.loads",
         remedy="`churn run WORKBOOK` loads a workbook",
@@ -44,7 +44,7 @@ def nothing_loaded(batch_id: str | None = None) -> Unusable:
 
 def load_state(spark: SparkSession, batch_id: str) -> LoadState:
     """The state of a load, from the tables that the dbt part keeps."""
-    counts = query_table(
+    counts = query_if_exists(
         spark,
         "silver.load_counts",
         """
@@ -53,13 +53,13 @@ def load_state(spark: SparkSession, batch_id: str) -> LoadState:
         """,
         batch=batch_id,
     )
-    verdicts = query_table(
+    verdicts = query_if_exists(
         spark,
         "audit.load_verdicts",
         "select verdict from audit.load_verdicts where batch_id = :batch",
         batch=batch_id,
     )
-    published = query_table(
+    published = query_if_exists(
         spark,
         "gold.publications",
         "select customers from gold.publications where batch_id = :batch",
@@ -81,7 +81,7 @@ def _counts(row: dict[str, int]) -> dict[str, int]:
     }
 
 
-def requeue(spark: SparkSession, where: str, run_id: str, **values: str) -> None:
+def mark_pending(spark: SparkSession, where: str, run_id: str, **values: str) -> None:
     """Make loads pending again: a line in the gate's log, which is what decides.
 
     `where` chooses among audit.load_verdicts; `{loads}` in it stands for bronze.loads.
@@ -126,7 +126,7 @@ def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
 
     By batch, oldest extract first; each rule with the load's `extract_date` and `source_file`.
     """
-    broken = query_table(
+    broken = query_if_exists(
         spark,
         "audit.gate_results",
         """
@@ -149,7 +149,7 @@ def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
     }
 
 
-def passed_but_unpublished(spark: SparkSession) -> set[str]:
+def passed_unpublished_loads(spark: SparkSession) -> set[str]:
     """Open loads that passed while another load's refusal held the publishing back."""
     passed = query(
         spark,
@@ -159,19 +159,21 @@ def passed_but_unpublished(spark: SparkSession) -> set[str]:
         where load_verdicts.verdict = 'passed'
         """,
     )
-    published = query_table(spark, "gold.publications", "select batch_id from gold.publications")
+    published = query_if_exists(
+        spark, "gold.publications", "select batch_id from gold.publications"
+    )
     return {row["batch_id"] for row in passed} - {row["batch_id"] for row in published}
 
 
-def left_unjudged(spark: SparkSession, but: str) -> bool:
+def has_unevaluated_loads(spark: SparkSession, but: str) -> bool:
     """Whether loads wait for their first judgement; those of the workbook of that hash aside."""
-    loads = query_table(
+    loads = query_if_exists(
         spark,
         "bronze.loads",
         "select batch_id from bronze.loads where source_sha256 <> :sha256",
         sha256=but,
     )
-    judged = query_table(
+    judged = query_if_exists(
         spark,
         "audit.load_verdicts",
         "select batch_id from audit.load_verdicts where verdict <> 'pending'",

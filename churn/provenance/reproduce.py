@@ -8,14 +8,14 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance.compare_rebuild import Past, compared
-from churn.provenance.run_history import begun, ended, summary_of
+from churn.provenance.run_history import ended_at, read_summary, started_at
 from churn.provenance.scratch_home import Scratch, scratch_home
 from lakehouse import sequences, spark_server
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
-from seeds_loader.bronze_reader import KeptLoad, extract_of, kept_loads
+from seeds_loader.bronze_reader import LoadRow, read_extract_from_bronze, read_loads
 from seeds_loader.load import load
 
 STEPS = 4
@@ -37,9 +37,9 @@ def reproduce(settings: Settings, run_id: str, steps: Steps) -> dict[str, Any]:
     `unknown` which gold is not there any more to compare with; `warnings` what else to know.
 
     Raises:
-        Unusable: there is no such run, or its load is not in this lake.
+        InvalidInputError: there is no such run, or its load is not in this lake.
     """
-    summary = summary_of(settings, run_id)
+    summary = read_summary(settings, run_id)
     spark_server.ensure(settings, steps.say)
     with ExitStack() as stack:
         live = stack.enter_context(spark_server.session(settings))
@@ -56,18 +56,18 @@ def reproduce(settings: Settings, run_id: str, steps: Steps) -> dict[str, Any]:
 
 
 def _past(settings: Settings, live: SparkSession, summary: Mapping[str, Any]) -> Past:
-    kept = kept_loads(live)
+    kept = read_loads(live)
     own = next((each for each in kept if each.batch_id == summary["batch_id"]), None)
     if own is None:
-        raise Unusable(
+        raise InvalidInputError(
             f"The load of run {summary['run_id']} is not in this lake",
             where=f"bronze.loads, {summary['batch_id']}",
             remedy="name a run of this lake; `churn history bronze.loads` tells them",
         )
     # A run on a workbook that was loaded before saw all that had come in between.
-    until = max(own.loaded_at, begun(summary["run_id"]))
+    until = max(own.loaded_at, started_at(summary["run_id"]))
     numbers = summary.get("last_numbers", {})
-    reached = sequences.PUBLICATIONS.reached(numbers, ended(settings, summary["run_id"]))
+    reached = sequences.PUBLICATIONS.reached(numbers, ended_at(settings, summary["run_id"]))
     sql = STOOD.replace("{reached}", reached)
     stood = query_sequence(live, sequences.PUBLICATIONS, sql)
     return Past(
@@ -84,7 +84,7 @@ def _rebuild(
         for group in rounds(past.loads):
             for each in group:
                 step.say(f"loading the extract of {each.extract_date}, {each.source_file}")
-                extract = extract_of(live, each)
+                extract = read_extract_from_bronze(live, each)
                 load(scratch.settings, rebuilt, extract, each.chosen_date, step.say)
             # What was refused then is refused again.
             scratch.churn(["build"], step.say, allowed=(0, 3))
@@ -96,14 +96,14 @@ def _rebuild(
         scratch.churn(["train"], step.say)
 
 
-def rounds(kept: Sequence[KeptLoad]) -> Iterator[Sequence[KeptLoad]]:
+def rounds(kept: Sequence[LoadRow]) -> Iterator[Sequence[LoadRow]]:
     """The loads in groups that one build each may judge as if they had come one by one.
 
     A build judges what waits by itself, the oldest date first, so extracts whose dates follow each
     other may wait together. One that came late, or for a date that was there, was judged against
     others, or replaced what it found: it is alone.
     """
-    group: list[KeptLoad] = []
+    group: list[LoadRow] = []
     latest = date.min
     for each in kept:
         if each.extract_date > latest:

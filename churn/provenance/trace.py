@@ -8,20 +8,20 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from churn.provenance.as_of import FROM_BRONZE, Moment, moment_of
+from churn.provenance.as_of import FROM_BRONZE, RunEnd, moment_of
 from churn.provenance.customer import Online, online_customers
-from churn.provenance.trace_queries import BRONZE, SCORES, SILVER, Found, read_hops
+from churn.provenance.trace_queries import BRONZE, SCORES, SILVER, TraceData, read_stages
 from churn.provenance.trace_rules import changes, standardised, why_rejected
 from feature_repo.feature_definitions import VIEW, read_features
 from feature_repo.online.redis_layout import redis_key
 from feature_repo.project import PROJECT_NAME
 from lakehouse import spark_server
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.storage import path_of, storage
+from lakehouse.storage import path_from_uri, storage
 from seeds_loader.contract import Contract, read_contract
-from seeds_loader.reject_messages import read_reject_words
+from seeds_loader.reject_messages import read_reject_messages
 from trainer import registry
 from trainer.reason_texts import read_reasons
 from trainer.record import ModelRecord
@@ -33,14 +33,15 @@ SERVICE = "churn"
 RULE_FIELDS = ("rule", "figure", "threshold", "compared_with")
 
 
-def traced(
+def trace_customers(
     settings: Settings, customer_ids: Sequence[str], say: Say, run_id: str | None = None
 ) -> list[Lineage]:
     """Where the customers' numbers come from, workbook row to score, one object a customer; now,
     or as it was when a run had ended. JSON types only.
 
     Raises:
-        lakehouse.errors.Unusable: no workbook that was loaded names a customer, or no such run.
+        lakehouse.errors.InvalidInputError: no workbook that was loaded names a customer, or no such
+            run.
     """
     moment = moment_of(settings, run_id) if run_id is not None else None
     champion = moment.champion if moment else registry.champion_version(settings)
@@ -48,14 +49,14 @@ def traced(
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
         try:
-            found = read_hops(settings, spark, customers, champion or "", moment, say)
-        except Unusable:
+            found = read_stages(settings, spark, customers, champion or "", moment, say)
+        except InvalidInputError:
             # The loader composes ids, as earlier versions did not.
             composed = [unicodedata.normalize("NFC", each) for each in customers]
             if composed == customers:
                 raise
             customers = composed
-            found = read_hops(settings, spark, customers, champion or "", moment, say)
+            found = read_stages(settings, spark, customers, champion or "", moment, say)
     online = (online_customers(settings, customers, say) or {}) if moment is None else {}
     tracing = Tracing(settings, found, champion, moment, online)
     plain: list[Lineage] = json.loads(
@@ -70,15 +71,15 @@ class Tracing:
     def __init__(
         self,
         settings: Settings,
-        found: Found,
+        found: TraceData,
         champion: str | None,
-        moment: Moment | None,
+        moment: RunEnd | None,
         online: Mapping[str, Online],
     ) -> None:
         self._settings, self._found, self._champion = settings, found, champion
         self._moment, self._online = moment, online
         self._contract: Contract = read_contract()
-        self._words = read_reject_words()
+        self._words = read_reject_messages()
         self._lake = storage(settings, settings.lake_uri)
         self._records: dict[str, ModelRecord | None] = {}
         self._scorers: dict[str, Scorer] = {}
@@ -236,7 +237,7 @@ class Tracing:
     def _gold(self, customer_id: str) -> Iterator[Hop]:
         for row in self._found.gold:
             if row["customer_id"] == customer_id:
-                file = self._lake.name(path_of(row["file"])) if row["file"] else None
+                file = self._lake.name(path_from_uri(row["file"])) if row["file"] else None
                 yield {
                     "extract_date": row["extract_date"],
                     "batch_id": row["batch_id"],

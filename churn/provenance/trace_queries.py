@@ -7,20 +7,20 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import trace_sql
-from churn.provenance.as_of import Moment, Past
-from churn.provenance.load_state import nothing_loaded
-from lakehouse.errors import Unusable
+from churn.provenance.as_of import AsOfReader, RunEnd
+from churn.provenance.load_state import not_loaded_error
+from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.sequences import LOADS, PUBLICATIONS, VERDICTS, query_sequence
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, query, query_table
+from lakehouse.sql import Rows, query, query_if_exists
 from lakehouse.table_history import TableHistory, table_history
 
 BRONZE, SILVER, SCORES = "bronze.telco_customers", "silver.customers", "gold.churn_scores"
 
 
 @dataclass
-class Found:
+class TraceData:
     """What the tables say of some customers, hop by hop: rows as the tables have them.
 
     `loads` and `published` (one an extract date) are those of all customers. `judgements` has a
@@ -47,33 +47,33 @@ class Found:
         return sorted({row["_batch_id"] for row in self.source})
 
 
-def read_hops(
+def read_stages(
     settings: Settings,
     spark: SparkSession,
     customers: Sequence[str],
     champion: str,
-    moment: Moment | None,
+    moment: RunEnd | None,
     say: Say,
-) -> Found:
+) -> TraceData:
     """All hops, as they stand now or stood at the moment.
 
     Raises:
-        Unusable: no workbook that was loaded (by then) names one of the customers.
+        InvalidInputError: no workbook that was loaded (by then) names one of the customers.
     """
     found = _bronze(spark, customers, moment)
     if moment is None:
         _now(spark, customers, champion, found)
     else:
-        past = Past(settings, spark, customers, moment, found.source, found.loads, say)
+        past = AsOfReader(settings, spark, customers, moment, found.source, found.loads, say)
         _then(spark, past, moment, customers, champion, found)
     found.histories = {table: table_history(spark, table) for table in (BRONZE, SILVER, SCORES)}
     return found
 
 
-def _bronze(spark: SparkSession, customers: Sequence[str], moment: Moment | None) -> Found:
+def _bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd | None) -> TraceData:
     loads = query_sequence(spark, LOADS, trace_sql.LOADS)
     if not loads:
-        raise nothing_loaded()
+        raise not_loaded_error()
     rows = query(spark, trace_sql.SOURCE_ROWS, customers=customers) if customers else []
     # Trimmed as silver trims it: by Unicode's white space.
     source = [row for row in rows if row["customerID"].strip() in customers]
@@ -87,45 +87,47 @@ def _bronze(spark: SparkSession, customers: Sequence[str], moment: Moment | None
     unknown = [each for each in customers if each not in named]
     if unknown:
         who = ", ".join(repr(each) for each in unknown)
-        raise Unusable(
+        raise InvalidInputError(
             f"No workbook that was loaded names a customer {who}"
             + (f" when run {moment.run_id} had ended" if moment else ""),
             where=BRONZE,
             remedy="check the id: 7590-VHVEG is how one looks",
         )
-    return Found(loads, source)
+    return TraceData(loads, source)
 
 
-def _now(spark: SparkSession, customers: Sequence[str], champion: str, found: Found) -> None:
+def _now(spark: SparkSession, customers: Sequence[str], champion: str, found: TraceData) -> None:
     silver = trace_sql.SILVER_ROWS.format(customers=SILVER)
-    found.silver = query_table(spark, SILVER, silver, customers=customers)
-    found.rejected = query_table(
+    found.silver = query_if_exists(spark, SILVER, silver, customers=customers)
+    found.rejected = query_if_exists(
         spark,
         "silver.rejected_rows",
         trace_sql.REJECTED_ROWS.format(rejected_rows="silver.rejected_rows"),
         batches=found.batches,
         row_numbers=[row["_row_number"] for row in found.source],
     )
-    cleanings = query_table(spark, "silver.load_counts", trace_sql.CLEANINGS, batches=found.batches)
+    cleanings = query_if_exists(
+        spark, "silver.load_counts", trace_sql.CLEANINGS, batches=found.batches
+    )
     found.cleanings = {row["batch_id"]: row for row in cleanings}
     verdicts = trace_sql.VERDICTS.format(verdicts="audit.load_verdicts")
-    rows = query_table(spark, "audit.load_verdicts", verdicts)
+    rows = query_if_exists(spark, "audit.load_verdicts", verdicts)
     found.verdicts = {row["batch_id"]: row["verdict"] for row in rows}
     found.judgements = _judgements(spark, found.batches, "true")
     published = query_sequence(spark, PUBLICATIONS, trace_sql.PUBLICATIONS)
     found.published = list({row["extract_date"]: row for row in published}.values())
     found.gold = _gold_now(spark, customers)
     scores = trace_sql.SCORES.format(scores=SCORES)
-    found.scores = query_table(spark, SCORES, scores, customers=customers, champion=champion)
+    found.scores = query_if_exists(spark, SCORES, scores, customers=customers, champion=champion)
 
 
 def _then(
     spark: SparkSession,
-    past: Past,
-    moment: Moment,
+    past: AsOfReader,
+    moment: RunEnd,
     customers: Sequence[str],
     champion: str,
-    found: Found,
+    found: TraceData,
 ) -> None:
     found.silver, found.rejected = past.silver()
     verdicts = past.verdicts()

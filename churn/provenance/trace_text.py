@@ -20,7 +20,7 @@ WIDTH = 11
 Lineage = Mapping[str, Any]
 
 
-def trace_lines(lineage: Lineage) -> list[str]:
+def format_trace(lineage: Lineage) -> list[str]:
     """The lineage for people, top to bottom: the latest extract in full, then what came before."""
     lines = [" ".join([lineage["customer_id"], *as_of_words(lineage)]), ""]
     for name, texts in hops(lineage):

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.provenance.run_history import begun
+from churn.provenance.run_history import started_at
 from churn.reports.report import ReportData, Tile, banner, count, decimal, page, percent
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Run:
     def began(self) -> str:
         """As people write it; nothing where the run's id does not begin with a time."""
         try:
-            return f"{begun(self.run_id):%Y-%m-%d %H:%M} UTC"
+            return f"{started_at(self.run_id):%Y-%m-%d %H:%M} UTC"
         except ValueError:
             return ""
 

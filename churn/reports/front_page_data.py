@@ -6,7 +6,7 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
-from churn.provenance.run_history import readable
+from churn.provenance.run_history import read_json_or_empty
 from churn.reports.front_page import (
     DBT_DOCS,
     EVALUATION,
@@ -21,7 +21,7 @@ from churn.reports.front_page import (
 from lakehouse import sequences
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, query_table
+from lakehouse.sql import Rows, query_if_exists
 from lakehouse.variables import read_variables
 from trainer import registry
 from trainer.decisions import FILE as PROMOTION
@@ -75,7 +75,7 @@ def _runs(folder: Path) -> tuple[Run, ...]:
     return tuple(
         Run(summary, has_report=(place.parent / REPORT).is_file())
         for place in sorted(folder.glob("*/summary.json"))
-        if (summary := readable(place)).get("run_id") == place.parent.name
+        if (summary := read_json_or_empty(place)).get("run_id") == place.parent.name
     )
 
 
@@ -84,9 +84,11 @@ def _extracts(spark: SparkSession) -> tuple[Extract, ...]:
     if not spark.catalog.tableExists("silver.load_counts"):
         return ()
     loads = query_sequence(spark, sequences.LOADS, LOADS)
-    judged = _by_load(query_table(spark, "audit.gate_results", JUDGEMENTS))
+    judged = _by_load(query_if_exists(spark, "audit.gate_results", JUDGEMENTS))
     published = _by_load(
-        query_table(spark, "gold.publications", "select batch_id, customers from gold.publications")
+        query_if_exists(
+            spark, "gold.publications", "select batch_id, customers from gold.publications"
+        )
     )
     return tuple(
         _extract(load, judged.get(load["batch_id"], {}), published.get(load["batch_id"], {}))
@@ -129,7 +131,7 @@ def _models(settings: Settings) -> tuple[Model, ...]:
             brier=record.metrics["brier"],
             holdout=record.holdout,
             is_champion=record.version == champion,
-            promotion=readable(registry.folder(settings) / record.version / PROMOTION),
+            promotion=read_json_or_empty(registry.folder(settings) / record.version / PROMOTION),
             has_evaluation=(registry.folder(settings) / record.version / EVALUATION).is_file(),
         )
         for record in sorted(filter(None, records), key=lambda each: each.created)

@@ -6,18 +6,18 @@ from pathlib import Path
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
-from churn.provenance.run_history import summary_of
+from churn.provenance.run_history import read_summary
 from churn.reports.rejects_workbook import Reject, RejectedLoad, write_rejects_workbook
 from churn.reports.xlsx_output import hold_writable, writing
 from lakehouse import sequences, spark_server
-from lakehouse.atomic_write import written_whole
-from lakehouse.errors import Unusable
+from lakehouse.atomic_write import atomic_write
+from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import query, statement
 from seeds_loader.contract import read_contract
-from seeds_loader.reject_messages import Reason, read_reject_words
+from seeds_loader.reject_messages import Reason, read_reject_messages
 
 LATEST_OTHERWISE = ", or leave --run out, which takes the latest load"
 ROWS_BETWEEN_WORDS = 100_000
@@ -64,11 +64,11 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
     A file that is there already is left alone: somebody may have begun to correct the rows in it.
 
     Raises:
-        Unusable: no such run or load, its rejects are not (or no more) there, or the file can't
-            be written; nothing was written.
+        InvalidInputError: no such run or load, its rejects are not (or no more) there, or the file
+            can't be written; nothing was written.
     """
     hold_writable(path)
-    batch_id = run_id and summary_of(settings, run_id, LATEST_OTHERWISE)["batch_id"]
+    batch_id = run_id and read_summary(settings, run_id, LATEST_OTHERWISE)["batch_id"]
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
         load = _load(spark, batch_id)
@@ -84,7 +84,7 @@ def _load(spark: SparkSession, batch_id: str | None) -> RejectedLoad:
     where, values = ("where batch_id = :batch", {"batch": batch_id}) if batch_id else ("", {})
     found = query_sequence(spark, sequences.LOADS, LATEST_LOAD.format(where=where), **values)
     if not found:
-        raise load_state.nothing_loaded(batch_id)
+        raise load_state.not_loaded_error(batch_id)
     load = found[0]
     headers = query(spark, EXTRA_HEADERS, batch=load["batch_id"], day=load["extract_date"])
     return RejectedLoad(**load, extra=[row["header"] for row in headers])
@@ -94,7 +94,7 @@ def _expected_rejects(spark: SparkSession, load: RejectedLoad) -> int:
     """How many rows were rejected when the load was cleaned, exact duplicates included."""
     counts = load_state.load_state(spark, load.batch_id).counts
     if counts is None:
-        raise Unusable(
+        raise InvalidInputError(
             f"{load.source_file} is loaded, but its rows have not been checked yet",
             where=f"load {load.batch_id}, extract of {load.extract_date}",
             remedy="`churn build`, then repeat the command",
@@ -107,8 +107,8 @@ def _write_whole(
 ) -> None:
     contract = read_contract()
     rejects = _said(_rejects(spark, load, contract.names), expected, say)
-    with writing(path), written_whole(path) as draft:
-        written = write_rejects_workbook(rejects, load, contract, read_reject_words(), draft)
+    with writing(path), atomic_write(path) as draft:
+        written = write_rejects_workbook(rejects, load, contract, read_reject_messages(), draft)
         if written != expected:
             raise _gone(load, written, expected)
 
@@ -137,9 +137,9 @@ def _said(rejects: Iterator[Reject], total: int, say: Say) -> Iterator[Reject]:
             say(f"{number:,} of {total:,} rows written")
 
 
-def _gone(load: RejectedLoad, found: int, expected: int) -> Unusable:
+def _gone(load: RejectedLoad, found: int, expected: int) -> InvalidInputError:
     """silver.rejected_rows has the rejects of a date's latest load only."""
-    return Unusable(
+    return InvalidInputError(
         f"Of the {expected:,} rejects of {load.source_file}, {found:,} are there: its date was "
         "restated by another workbook",
         where=f"silver.rejected_rows, load {load.batch_id}, extract of {load.extract_date}",

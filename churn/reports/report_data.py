@@ -20,7 +20,7 @@ from churn.reports.report import (
 from lakehouse.sql import query
 from lakehouse.variables import read_variables
 from seeds_loader.contract import read_contract
-from seeds_loader.reject_messages import Reason, read_reject_words, sentence
+from seeds_loader.reject_messages import Reason, read_reject_messages, sentence
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
@@ -125,7 +125,7 @@ def _rejected_rows(spark: SparkSession, batch_id: str) -> tuple[RejectedRow, ...
         batch=batch_id,
         most=EXAMPLES,
     )
-    words = read_reject_words()
+    words = read_reject_messages()
     columns = {column.name: column for column in read_contract().columns}
     return tuple(
         RejectedRow(

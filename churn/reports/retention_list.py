@@ -10,11 +10,11 @@ from churn.reports.retention_workbook import Listed, RiskList, TriedOffer, write
 from churn.reports.xlsx_output import hold_writable, writing
 from feature_repo.publications import Publication, latest_publication
 from lakehouse import spark_server
-from lakehouse.atomic_write import written_whole
-from lakehouse.errors import Unusable
+from lakehouse.atomic_write import atomic_write
+from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import with_values
+from lakehouse.sql import bind
 from lakehouse.storage import escape_glob
 from trainer import registry
 from trainer.explain import log_odds_column
@@ -87,7 +87,7 @@ def write_list(settings: Settings, most: int, path: Path, say: Say) -> str:
     """Write the customers who are most worth approaching to `path`; returns what there is to say.
 
     Raises:
-        Unusable: nothing was published or scored yet, or the file can't be written.
+        InvalidInputError: nothing was published or scored yet, or the file can't be written.
     """
     hold_writable(path)
     campaign = read_campaign()
@@ -104,7 +104,7 @@ def write_list(settings: Settings, most: int, path: Path, say: Say) -> str:
         campaign=campaign,
         listed=listed,
     )
-    with writing(path), written_whole(path) as draft:
+    with writing(path), atomic_write(path) as draft:
         write_risk_workbook(risk_list, draft)
     worth = sum(each.expected_value for each in listed)
     return f"{path}: {len(listed):,} customers, expected value {worth:,.0f}"
@@ -115,10 +115,10 @@ def _scored(settings: Settings, spark: SparkSession) -> tuple[ModelRecord, Publi
     scored = 0
     if record and publication and spark.catalog.tableExists("gold.churn_scores"):
         condition = "extract_date = :day and model_version = :version"
-        condition = with_values(condition, day=publication.extract_date, version=record.version)
+        condition = bind(condition, day=publication.extract_date, version=record.version)
         scored = spark.table("gold.churn_scores").where(condition).count()
     if record is None or publication is None or scored == 0:
-        raise Unusable(
+        raise InvalidInputError(
             "There are no scores of the published extract by the champion yet",
             where="gold.churn_scores",
             remedy="`churn run WORKBOOK`; `churn score` where only the scores are missing",
@@ -136,12 +136,12 @@ def _listed(
 ) -> list[Listed]:
     judged = f"{registry.pipeline(settings, record.version)}/{registry.OUT_OF_FOLD}"
     if not registry.has_out_of_fold(settings, record.version):
-        raise Unusable(
+        raise InvalidInputError(
             f"The model {record.version} is from before out-of-fold probabilities were kept",
             where=str(registry.folder(settings) / record.version),
             remedy="`churn train` makes one that has them",
         )
-    sql = with_values(
+    sql = bind(
         AT_RISK.replace("{revenue}", campaign.revenue).replace("{contact}", f"{campaign.contact}D"),
         day=publication.extract_date,
         version=record.version,
@@ -175,7 +175,7 @@ def _tried(
     """
     missing = [name for name in offer.sets if name not in record.features]
     if missing:
-        raise Unusable(
+        raise InvalidInputError(
             f"The offer {offer.name} sets {', '.join(missing)}, which the model does not know",
             where="trainer/retention_campaign.yml",
             remedy=f"set features of the model: {', '.join(record.features)}",

@@ -16,8 +16,8 @@ from churn.reports.front_page import (
     report_of,
 )
 from lakehouse import spark_server
-from lakehouse.atomic_write import written_whole
-from lakehouse.dbt_runner import dbt_command
+from lakehouse.atomic_write import atomic_write
+from lakehouse.dbt_runner import run_dbt_command
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 
@@ -33,7 +33,7 @@ def build_site(settings: Settings, say: Say) -> Path:
     """Build the site and return its folder; it needs no server to be read."""
     spark_server.ensure(settings, say)
     say("building the dbt docs")
-    dbt_command(settings, ["docs", "generate", "--static"])
+    run_dbt_command(settings, ["docs", "generate", "--static"])
     built = (settings.home / "dbt" / "static_index.html").read_text()
     for theirs, ours in BRANDING.items():
         built = built.replace(theirs, ours)
@@ -67,12 +67,12 @@ def _keep(site: Path, kept: Mapping[str, Path]) -> None:
         target = site / place
         if not target.exists() or target.stat().st_mtime != page.stat().st_mtime:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(target) as draft:
+            with atomic_write(target) as draft:
                 shutil.copy2(page, draft)
 
 
 def _write(path: Path, page: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(page)
     return path

@@ -172,7 +172,7 @@ def serve(app: App, name: str, variable: str, port: int, say: Say, host: str = L
     """Serve a guarded application until interrupted.
 
     Raises:
-        lakehouse.errors.Unavailable: the port is taken.
+        lakehouse.errors.UnavailableError: the port is taken.
     """
     import uvicorn
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 
 
 @contextmanager
@@ -13,7 +13,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} can't be written: {fault.strerror or fault}",
             where=str(path),
             remedy="check the rights to the folder, and the room on its disk and for temporary "
@@ -25,7 +25,7 @@ def hold_writable(path: Path) -> None:
     """Refuse a file that can't be made anew; one that is there may have been worked in.
 
     Raises:
-        Unusable: it is no .xlsx, its folder is not there, or it is there itself.
+        InvalidInputError: it is no .xlsx, its folder is not there, or it is there itself.
     """
     with writing(path):
         _hold(path)
@@ -33,19 +33,19 @@ def hold_writable(path: Path) -> None:
 
 def _hold(path: Path) -> None:
     if path.suffix.lower() != ".xlsx":
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} does not end in .xlsx, which is what is written",
             where=str(path),
             remedy="name a file that ends in .xlsx",
         )
     if not path.parent.is_dir():
-        raise Unusable(
+        raise InvalidInputError(
             f"There is no folder {path.parent}",
             where=str(path),
             remedy="make the folder, or name a file in one that exists",
         )
     if path.exists():
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} exists already",
             where=str(path),
             remedy="name another file, or move this one away",

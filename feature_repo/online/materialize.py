@@ -9,15 +9,15 @@ from feast.infra.registry.base_registry import BaseRegistry
 from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.entities import customer
-from feature_repo.feast_compat import own_sql_dialect, quietly
+from feature_repo.feast_compat import restore_regex_columns, suppress_feast_output
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
 from feature_repo.online.engine import Order
 from feature_repo.online.redis_layout import MARKER
-from feature_repo.online.row_digests import Ledgers
+from feature_repo.online.row_digests import DigestStore
 from feature_repo.online.store import Replaced
 from feature_repo.project import PROJECT_NAME
-from feature_repo.publications import Publication, required_publication
+from feature_repo.publications import Publication, latest_publication_or_error
 from feature_repo.store import writing_store
 from lakehouse import online_store
 from lakehouse.file_copy import Advance
@@ -28,7 +28,7 @@ from lakehouse.settings import Settings
 def apply(settings: Settings, say: Say) -> None:
     """Register entity, view and service, and nothing that was declared once and is no more."""
     declared = [customer, customer_features, churn]
-    with writing_store(settings, say, anew=True) as feature_store, quietly():
+    with writing_store(settings, say, anew=True) as feature_store, suppress_feast_output():
         feature_store.apply(declared)
         _unregister_others(feature_store.registry, {each.name for each in declared})
 
@@ -75,12 +75,12 @@ def materialize(
             that is not known for certain; `all` writes all of them.
 
     Raises:
-        Unusable: nothing was published yet.
+        InvalidInputError: nothing was published yet.
     """
-    publication = required_publication(spark)
+    publication = latest_publication_or_error(spark)
     address = online_store.ensure(settings, say)
     with address.client() as client:
-        is_there = client.get(MARKER) == marker(publication) and Ledgers(client).is_intact()
+        is_there = client.get(MARKER) == marker(publication) and DigestStore(client).is_intact()
         if is_there and write == "new":
             say("the online store holds the latest extract already")
             return Online(publication.customers, written=False)
@@ -98,7 +98,11 @@ def materialize(
 def _written(
     settings: Settings, spark: SparkSession, publication: Publication, order: Order, say: Say
 ) -> Replaced:
-    with writing_store(settings, say) as feature_store, quietly(), own_sql_dialect(spark):
+    with (
+        writing_store(settings, say) as feature_store,
+        suppress_feast_output(),
+        restore_regex_columns(spark),
+    ):
         feature_store.config.batch_engine_config["order"] = order
         feature_store.materialize(
             start_date=publication.event_timestamp,

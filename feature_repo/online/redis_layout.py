@@ -51,7 +51,7 @@ def field(feature: str) -> bytes:
     return bytes(_mmh3(f"{VIEW}:{feature}"))
 
 
-def stamp_of(moment: datetime) -> bytes:
+def encode_timestamp(moment: datetime) -> bytes:
     """An event timestamp as it stands in the store."""
     stamp = Timestamp()
     stamp.FromDatetime(moment)
@@ -59,15 +59,15 @@ def stamp_of(moment: datetime) -> bytes:
 
 
 @lru_cache(KNOWN_VALUES)
-def moment_of(stamp: bytes) -> datetime:
+def decode_timestamp(stamp: bytes) -> datetime:
     """The event timestamp, in UTC, that stands in the store so."""
     moment: datetime = Timestamp.FromString(stamp).ToDatetime(UTC)
     return moment
 
 
-def later(stamp: bytes, as_of: bytes | None) -> bytes:
+def latest_timestamp(stamp: bytes, as_of: bytes | None) -> bytes:
     """A customer's event timestamp: its own, or a later one of an extract that confirmed it all."""
-    return stamp if as_of is None or moment_of(stamp) > moment_of(as_of) else as_of
+    return stamp if as_of is None or decode_timestamp(stamp) > decode_timestamp(as_of) else as_of
 
 
 def read_row(
@@ -84,7 +84,7 @@ def read_row(
     if stamp is None:
         return None
     features = {name: _value(stored.get(field(name), b"")) for name in names}
-    return OnlineRow(moment_of(later(stamp, as_of)), features)
+    return OnlineRow(decode_timestamp(latest_timestamp(stamp, as_of)), features)
 
 
 @lru_cache(KNOWN_VALUES)

@@ -17,7 +17,13 @@ from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
-from feature_repo.online.redis_layout import TIMESTAMP_FIELD, field, moment_of, redis_key, stamp_of
+from feature_repo.online.redis_layout import (
+    TIMESTAMP_FIELD,
+    decode_timestamp,
+    encode_timestamp,
+    field,
+    redis_key,
+)
 from lakehouse.errors import ChurnError
 
 # Rows of a matrix: as many as the processor's cache holds of it.
@@ -50,7 +56,7 @@ BEFORE, _, AFTER = redis_key(PROBE).partition(_counted(PROBE.encode()))
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReadBatch:
     """A block of rows that the store is asked for; in its answer a timestamp begins at `stamp`."""
 
     rows: pa.RecordBatch
@@ -67,7 +73,7 @@ class Asked:
             for each in (self.answer, replies)
         )
         # A customer whose features were the same in a later extract keeps the earlier timestamp.
-        start, end = self.stamp, self.stamp + len(_text(stamp_of(as_of)))
+        start, end = self.stamp, self.stamp + len(_text(encode_timestamp(as_of)))
         stamps = {each.tobytes() for each in np.unique(theirs[:, start:end], axis=0)}
         return (
             np.array_equal(ours[:, :start], theirs[:, :start])
@@ -76,7 +82,7 @@ class Asked:
         )
 
 
-class Wire:
+class RespEncoder:
     """The commands that write rows, and those that read them with the replies they must get."""
 
     def __init__(self, features: Sequence[str]) -> None:
@@ -95,7 +101,7 @@ class Wire:
             pieces += [_text(name), column]
         return _blocks(pieces, rows.num_rows)
 
-    def read_back(self, rows: pa.RecordBatch) -> Iterator["Asked"]:
+    def read_back(self, rows: pa.RecordBatch) -> Iterator["ReadBatch"]:
         """Commands that read the rows, in blocks, with what is to be answered."""
         columns = self._columns(rows)
         head = _array(2 * len(self._fields))
@@ -106,7 +112,7 @@ class Wire:
         stamp = len(head + _text(self._fields[0]))
         for chosen in _chosen(columns, rows.num_rows):
             block = rows.take(pa.array(chosen))
-            yield Asked(block, _matrix(commands, chosen), _matrix(answer, chosen), stamp)
+            yield ReadBatch(block, _matrix(commands, chosen), _matrix(answer, chosen), stamp)
 
     def _columns(self, rows: pa.RecordBatch) -> list[Column]:
         stamps = _stamps(rows["event_timestamp"])
@@ -205,7 +211,7 @@ def _array(count: int) -> bytes:
 
 def _is_stamp_until(text: bytes, as_of: datetime) -> bool:
     stamp = text.partition(b"\r\n")[2].removesuffix(b"\r\n")
-    return _text(stamp) == text and moment_of(stamp) <= as_of
+    return _text(stamp) == text and decode_timestamp(stamp) <= as_of
 
 
 def _text(text: bytes) -> bytes:

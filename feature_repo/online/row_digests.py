@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from feature_repo.online.redis_layout import AS_OF, LEDGER, MARKER, moment_of
+from feature_repo.online.redis_layout import AS_OF, LEDGER, MARKER, decode_timestamp
 from lakehouse.online_store import Client
 
 NEXT = LEDGER + b":next"
@@ -32,7 +32,7 @@ NULL = np.uint64(0xA5A5A5A5A5A5A5A5)
 
 
 @dataclass(frozen=True)
-class Chunk:
+class DigestBatch:
     """A batch of customers: `identities` are digests of the ids, `digests` of ids and features.
 
     Of 64 bits each: that two of a million customers share one is a matter of 1 in 37 million.
@@ -42,7 +42,7 @@ class Chunk:
     identities: Words
     digests: Words
 
-    def equals(self, other: "Chunk") -> bool:
+    def equals(self, other: "DigestBatch") -> bool:
         """Whether both are of the same rows in the same order."""
         return np.array_equal(self.digests, other.digests)
 
@@ -58,14 +58,16 @@ class Chunk:
         return written.getvalue()
 
     @staticmethod
-    def read(serialised: bytes) -> "Chunk":
+    def read(serialised: bytes) -> "DigestBatch":
         """The chunk that was serialised so."""
         batch = pa.ipc.open_stream(serialised).read_next_batch()
         identities, digests = batch["identity"].to_numpy(), batch["digest"].to_numpy()
-        return Chunk(batch["customer_id"], identities, digests)
+        return DigestBatch(batch["customer_id"], identities, digests)
 
 
-def chunk(rows: pa.RecordBatch, features: Sequence[str], alike: Chunk | None = None) -> Chunk:
+def chunk(
+    rows: pa.RecordBatch, features: Sequence[str], alike: DigestBatch | None = None
+) -> DigestBatch:
     """The digests of rows: customer_id and `features`, whatever else there is.
 
     `alike`: a chunk that may well be of the same customers in the same order; if it is, the two
@@ -81,7 +83,7 @@ def chunk(rows: pa.RecordBatch, features: Sequence[str], alike: Chunk | None = N
         digests ^= _words(rows[name])
         digests *= FACTOR
         digests ^= digests >> SHIFT
-    return Chunk(customer_ids, identities, digests)
+    return DigestBatch(customer_ids, identities, digests)
 
 
 def identified(customer_ids: pa.Array) -> Words:
@@ -100,14 +102,14 @@ def _words(values: pa.Array) -> Words:
     return np.where(there, numbers.view(np.uint64), NULL)
 
 
-class Digests:
+class DigestIndex:
     """The digests of an extract's customers, to be asked for many at a time."""
 
-    def __init__(self, chunks: Sequence[Chunk]) -> None:
+    def __init__(self, chunks: Sequence[DigestBatch]) -> None:
         self.chunks = chunks
         self.customers = sum(len(each.digests) for each in chunks)
 
-    def alike(self, number: int) -> Chunk | None:
+    def alike(self, number: int) -> DigestBatch | None:
         """The chunk of that number: as a rule an extract has its customers in the same order."""
         return self.chunks[number] if number < len(self.chunks) else None
 
@@ -118,7 +120,7 @@ class Digests:
         return places >= 0
 
     def look_up(
-        self, asked: Chunk, alike: Chunk | None
+        self, asked: DigestBatch, alike: DigestBatch | None
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """For each customer, whether it is there, and whether with the same features."""
         if alike is not None and alike.identities is asked.identities:
@@ -142,14 +144,14 @@ class Digests:
         return index[kept], digests[kept]
 
 
-class Ledgers:
+class DigestStore:
     """The two ledgers of an online store, see above; for one writer at a time."""
 
     def __init__(self, client: Client) -> None:
         # Redis-py's commands on hashes are typed for text alone.
         self._client: Any = client
 
-    def begin(self, target: bytes, as_of: bytes, anew: bool) -> list[Chunk]:
+    def begin(self, target: bytes, as_of: bytes, anew: bool) -> list[DigestBatch]:
         """Start an extract's ledger; returns what an interrupted start of the same has finished.
 
         `target` tells these rows and their order from others, `as_of` is their event timestamp.
@@ -162,7 +164,7 @@ class Ledgers:
         if interrupted is not None or anew or not self.is_intact():
             self.void()
         confirmed = self._client.hget(LEDGER, AS_OF)
-        if confirmed is not None and moment_of(confirmed) > moment_of(as_of):
+        if confirmed is not None and decode_timestamp(confirmed) > decode_timestamp(as_of):
             # A restored lake of before: what takes the place of what is there is no fresher.
             self._client.hset(LEDGER, AS_OF, as_of)
         self._client.unlink(NEXT)
@@ -177,11 +179,11 @@ class Ledgers:
         """Say that nobody knows what the store holds: the next extract is written whole."""
         self._client.hdel(LEDGER, TARGET)
 
-    def digests(self) -> Digests | None:
+    def digests(self) -> DigestIndex | None:
         """Of the extract that was written last; None where nobody knows what the store holds."""
         if not self._client.hexists(LEDGER, TARGET):
             return None
-        return Digests(list(self._chunks(LEDGER)))
+        return DigestIndex(list(self._chunks(LEDGER)))
 
     def finish(self) -> None:
         """The extract is online; its ledger takes the place of the other."""
@@ -192,8 +194,8 @@ class Ledgers:
         """How many keys there are, customers among them, beside those that come and go here."""
         return b"%d" % (self._client.dbsize() - self._client.exists(MARKER, LEDGER, NEXT))
 
-    def _chunks(self, ledger: bytes) -> Iterator[Chunk]:
+    def _chunks(self, ledger: bytes) -> Iterator[DigestBatch]:
         number = 0
         while (serialised := self._client.hget(ledger, str(number))) is not None:
-            yield Chunk.read(serialised)
+            yield DigestBatch.read(serialised)
             number += 1

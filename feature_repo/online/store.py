@@ -20,9 +20,17 @@ import pyarrow as pa
 from feast import RepoConfig
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 
-from feature_repo.online.redis_layout import AS_OF, LEDGER, later, stamp_of
-from feature_repo.online.redis_protocol import Wire, customer_id, keys
-from feature_repo.online.row_digests import NEXT, Chunk, Digests, Ledgers, Words, chunk, identified
+from feature_repo.online.redis_layout import AS_OF, LEDGER, encode_timestamp, latest_timestamp
+from feature_repo.online.redis_protocol import RespEncoder, customer_id, keys
+from feature_repo.online.row_digests import (
+    NEXT,
+    DigestBatch,
+    DigestIndex,
+    DigestStore,
+    Words,
+    chunk,
+    identified,
+)
 from feature_repo.online.stream import Stream, command, streaming
 from feature_repo.project import PROJECT_NAME
 from lakehouse.online_store import Client
@@ -90,7 +98,7 @@ class StreamedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
 
     def online_write_batch(self, config: RepoConfig, *arguments: Any, **options: Any) -> None:
         """Feast's own; the ledger knows nothing of it, so the next extract is written whole."""
-        Ledgers(self._get_client(config.online_store)).void()
+        DigestStore(self._get_client(config.online_store)).void()
         super().online_write_batch(config, *arguments, **options)
 
     def _read_hash_fields(
@@ -100,7 +108,7 @@ class StreamedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         *rows, (as_of,) = super()._read_hash_fields(config, [*commands, (LEDGER, [AS_OF])])
         for row in rows:
             if row[-1] is not None:
-                row[-1] = later(row[-1], as_of)
+                row[-1] = latest_timestamp(row[-1], as_of)
         return rows
 
 
@@ -109,15 +117,15 @@ class _Replacement:
 
     def __init__(self, client: Client, extract: Extract, anew: bool) -> None:
         self._client, self._extract = client, extract
-        self._wire = Wire(extract.features)
-        self._ledgers = Ledgers(client)
-        stamp = stamp_of(extract.event_timestamp)
+        self._wire = RespEncoder(extract.features)
+        self._ledgers = DigestStore(client)
+        stamp = encode_timestamp(extract.event_timestamp)
         self._finished = self._ledgers.begin(extract.identity, stamp, anew)
         self._before = self._ledgers.digests()
 
     def run(self, told: Told) -> Replaced:
         done = written = resumed = stayed = 0
-        now: list[Chunk] = []
+        now: list[DigestBatch] = []
         with streaming(self._client) as stream:
             for number, (rows, made, alike) in enumerate(ahead(self._digested())):
                 changed = rows
@@ -137,11 +145,11 @@ class _Replacement:
                 told(done)
             removed = 0
             if self._before is None or stayed != self._before.customers:
-                removed = self._remove_others(stream, Digests(now))
+                removed = self._remove_others(stream, DigestIndex(now))
         self._ledgers.finish()
         return Replaced(done, written, removed, resumed)
 
-    def _digested(self) -> Iterator[tuple[pa.RecordBatch, Chunk, Chunk | None]]:
+    def _digested(self) -> Iterator[tuple[pa.RecordBatch, DigestBatch, DigestBatch | None]]:
         """Batches with their digests, and with what the store may hold of the same customers."""
         for number, rows in enumerate(self._extract.batches):
             alike = None if self._before is None else self._before.alike(number)
@@ -152,7 +160,7 @@ class _Replacement:
             for count, commands in self._wire.written(rows):
                 stream.send(commands, count)
 
-    def _remove_others(self, stream: Stream, now: Digests) -> int:
+    def _remove_others(self, stream: Stream, now: DigestIndex) -> int:
         removed = 0
         if self._before is None:
             there = customers_there(self._client)

@@ -13,12 +13,12 @@ from pyspark.sql.connect.session import SparkSession
 from feature_repo.feature_definitions import read_features
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
-from feature_repo.offline import OneStateOfflineStore
-from feature_repo.online.redis_protocol import Wire
-from feature_repo.online.row_digests import Chunk, Digests, Ledgers, chunk
+from feature_repo.offline import SnapshotOfflineStore
+from feature_repo.online.redis_protocol import RespEncoder
+from feature_repo.online.row_digests import DigestBatch, DigestIndex, DigestStore, chunk
 from feature_repo.online.store import ahead, customers_there
 from feature_repo.online.stream import Stream, streaming
-from feature_repo.publications import required_publication
+from feature_repo.publications import latest_publication_or_error
 from feature_repo.store import store
 from lakehouse import online_store
 from lakehouse.file_copy import Advance
@@ -50,17 +50,17 @@ def verify(
     differences too. Where there are any, the next materialization writes all customers. In memory:
     a batch of rows or two, and some 100 bytes for each customer.
     """
-    publication = required_publication(spark)
+    publication = latest_publication_or_error(spark)
     features = [feature.name for feature in read_features()]
     feature_store = store(settings, say)
-    extract = OneStateOfflineStore.latest_extract(
+    extract = SnapshotOfflineStore.latest_extract(
         feature_store.config,
         customer_features,
         publication.event_timestamp,
         publication.event_timestamp,
     )
     done = 0
-    gold: list[Chunk] = []
+    gold: list[DigestBatch] = []
     found: list[dict[str, Any]] = []
     with online_store.ensure(settings, say).client() as client, streaming(client) as stream:
         comparison = _Comparison(feature_store, stream, features, publication.event_timestamp)
@@ -69,12 +69,12 @@ def verify(
             gold.append(chunk(rows, []))
             done += rows.num_rows
             advance(done, publication.customers, "customers")
-        found += islice(_strangers(client, Digests(gold)), MOST_DIFFERENCES)
+        found += islice(_strangers(client, DigestIndex(gold)), MOST_DIFFERENCES)
         if done != publication.customers:
             # The files against what was counted when they were published.
             found.insert(0, _difference("(all)", "customers", publication.customers, done))
         if found:
-            Ledgers(client).void()
+            DigestStore(client).void()
     return Verification(done, len(features), found[:MOST_DIFFERENCES])
 
 
@@ -90,7 +90,7 @@ class _Comparison:
     ) -> None:
         self._feature_store, self._stream = feature_store, stream
         self._features, self._as_of = features, as_of
-        self._wire = Wire(features)
+        self._wire = RespEncoder(features)
         self._is_first = True
 
     def differences(self, rows: pa.RecordBatch) -> Iterator[dict[str, Any]]:
@@ -132,7 +132,7 @@ class _Comparison:
                 yield _difference(customer_id, "event_timestamp", as_of, stands)
 
 
-def _strangers(client: online_store.Client, gold: Digests) -> Iterator[dict[str, Any]]:
+def _strangers(client: online_store.Client, gold: DigestIndex) -> Iterator[dict[str, Any]]:
     """Customers who are online and not in gold."""
     for customer_ids, theirs in customers_there(client):
         for each in customer_ids.filter(pa.array(~gold.hold(theirs))).to_pylist():

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Column, Contract
 from seeds_loader.reader.encodings import find_encoding
 from seeds_loader.reader.header import ROWS_SEARCHED, Header, describe_miss, find_header, unlabelled
@@ -80,14 +80,15 @@ class _File:
 def read_delimited(path: Path, contract: Contract, encoding: str | None = None) -> Grid:
     """All records of the file, with the width of its header.
 
-    Raises Unusable when no record meets the contract, when a record has more or fewer cells than
+    Raises InvalidInputError when no record meets the contract, when a record has more or fewer
+    cells than
     the header (its values would stand in the wrong columns, or the file was cut off), or when the
     bytes or quotes make no sense.
     """
     encoding = find_encoding(path, encoding)
     delimiter, header = _delimiter(path, encoding, contract)
     if header is None or not header.fits:
-        raise unlabelled(header, contract, path.name, str(path)) or Unusable(
+        raise unlabelled(header, contract, path.name, str(path)) or InvalidInputError(
             f"{path.name} does not have the columns of the contract: {describe_miss(header)}",
             where=str(path),
             remedy="add the missing columns or correct their headers; cells are separated by "
@@ -101,11 +102,11 @@ def read_delimited(path: Path, contract: Contract, encoding: str | None = None) 
 
 def _delimiter(path: Path, encoding: str, contract: Contract) -> tuple[str, Header | None]:
     found: list[tuple[str, Header | None]] = []
-    faults: list[Unusable] = []
+    faults: list[InvalidInputError] = []
     for delimiter in DELIMITERS:
         try:
             header = find_header(_top(path, encoding, delimiter), contract)
-        except Unusable as fault:
+        except InvalidInputError as fault:
             # quotes that end before a semicolon make no sense to who looks for commas
             faults.append(fault)
             continue
@@ -130,7 +131,7 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Record]:
         try:
             for record in reader:
                 if len(record) > MAX_COLUMNS:
-                    raise Unusable(
+                    raise InvalidInputError(
                         f"a row of {path.name} has {len(record):,} cells, more than Excel's "
                         f"{MAX_COLUMNS:,}",
                         where=f"{path}, line {reader.line_num}",
@@ -138,7 +139,7 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Record]:
                     )
                 yield record
         except csv.Error as fault:
-            raise Unusable(
+            raise InvalidInputError(
                 f"{path.name} breaks the rules of CSV: {fault}",
                 where=f"{path}, near line {reader.line_num}",
                 remedy="look for a quote that is opened and not closed, or get the file again: "
@@ -225,10 +226,10 @@ def _id_shapes(file: _File) -> frozenset[str]:
     )
 
 
-def _ragged(file: _File, index: int, record: Record) -> Unusable:
+def _ragged(file: _File, index: int, record: Record) -> InvalidInputError:
     name, width = file.path.name, file.width
     longer = len(record) > width
-    return Unusable(
+    return InvalidInputError(
         f"row {index + 1} of {name} has {len(record)} cells, the header has {width}",
         where=f"{file.path}, row {index + 1}",
         remedy=(

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Column
 from seeds_loader.reader.notation import examples, is_widespread, matches
 
@@ -29,7 +29,7 @@ def read_ids(column: Column, cells: pa.ChunkedArray, where: str) -> pa.ChunkedAr
     """Return the ids in Unicode's composed form (NFC), in which equal ids are equal texts.
 
     Raises:
-        Unusable: Excel has turned the ids into numbers, which loses their digits.
+        InvalidInputError: Excel has turned the ids into numbers, which loses their digits.
     """
     texts = pc.utf8_trim_whitespace(cells)
     total = len(texts) - texts.null_count
@@ -38,7 +38,7 @@ def read_ids(column: Column, cells: pa.ChunkedArray, where: str) -> pa.ChunkedAr
         count = int(lost.sum())
         if is_widespread(count, total):
             values = texts.filter(pa.array(lost)).to_pylist()
-            raise Unusable(
+            raise InvalidInputError(
                 f"{count:,} of {total:,} customer ids look as if Excel had turned them into "
                 f"numbers: {examples(values)}; their digits are lost",
                 where=f"{where}, column {column.name}",

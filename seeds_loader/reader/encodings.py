@@ -11,8 +11,8 @@ import io
 import re
 from pathlib import Path
 
-from lakehouse.errors import Unusable
-from seeds_loader.reader.file_format import damaged
+from lakehouse.errors import InvalidInputError
+from seeds_loader.reader.file_format import damaged_error
 
 CHUNK_CHARACTERS = 1024**2
 # The longer marks first: UTF-32's begins with UTF-16's.
@@ -113,7 +113,7 @@ def find_encoding(path: Path, stated: str | None) -> str:
     """Return the codec in which the whole file is text.
 
     Raises:
-        Unusable: there is none, or none that is certain; the message names the likely one.
+        InvalidInputError: there is none, or none that is certain; the message names the likely one.
     """
     with path.open("rb") as file:
         head = file.read(SAMPLE_BYTES)
@@ -133,14 +133,14 @@ def _stated(path: Path, head: bytes, stated: str) -> str:
         # also a LookupError for codecs of something else than text, as 'hex'
         io.TextIOWrapper(io.BytesIO(), encoding=stated)
     except LookupError as fault:
-        raise Unusable(
+        raise InvalidInputError(
             f"there is no text encoding {stated!r}",
             where="--encoding, or vars.source_format in dbt_project.yml",
             remedy="name one such as utf-8, cp1252, cp1251, shift_jis, gb18030 or utf-16-le",
         ) from fault
     name = "utf-8-sig" if found.name == "utf-8" else found.name
     if not _is_text(path, head, name):
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} is not written in {stated}",
             where=str(path),
             remedy=f"name another --encoding, or leave it out{_hint(head)}",
@@ -153,7 +153,9 @@ def _is_text(path: Path, head: bytes, encoding: str) -> bool:
         with path.open(encoding=encoding, newline="") as text:
             while chunk := text.read(CHUNK_CHARACTERS):
                 if "\0" in chunk:
-                    raise damaged(path, f"it holds zero bytes, which text does not{_wide(head)}")
+                    raise damaged_error(
+                        path, f"it holds zero bytes, which text does not{_wide(head)}"
+                    )
     # a codec of several bytes raises the plain one
     except UnicodeError:
         return False
@@ -199,14 +201,14 @@ def _is_western_word(word: str) -> bool:
     )
 
 
-def _unknown(path: Path, head: bytes, marked: str | None) -> Unusable:
+def _unknown(path: Path, head: bytes, marked: str | None) -> InvalidInputError:
     if marked is not None:
-        return Unusable(
+        return InvalidInputError(
             f"{path.name} is no text: it begins as {marked.upper()} and does not go on so",
             where=str(path),
             remedy="get the file again, or save it in Excel as 'CSV UTF-8 (comma delimited)'",
         )
-    return Unusable(
+    return InvalidInputError(
         f"{path.name} is not UTF-8, nor is it Windows-1252 with certainty: read as that, "
         f"{_oddity(path)}",
         where=str(path),

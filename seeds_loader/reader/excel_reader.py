@@ -28,9 +28,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.reader import sheet_biff, sheet_xml
-from seeds_loader.reader.file_format import Kind, damaged
+from seeds_loader.reader.file_format import Kind, damaged_error
 from seeds_loader.reader.header import ROWS_SEARCHED, cell_name
 from seeds_loader.reader.sheet_text import Grid
 
@@ -80,7 +80,7 @@ def open_workbook(path: Path, kind: Kind) -> fastexcel.ExcelReader:
 
 
 def read_sheet(reader: fastexcel.ExcelReader, path: Path, kind: Kind, sheet: str) -> Grid:
-    """All cells of a sheet; no columns where it is empty. Raises Unusable if it can't be read."""
+    """Read all cells of a sheet; an empty one has no columns. Raises InvalidInputError."""
     if kind != "xlsx":
         # of two sheets with one name the reader keeps the last
         number = len(reader.sheet_names) - 1 - reader.sheet_names[::-1].index(sheet)
@@ -248,8 +248,8 @@ class _Again:
     ) -> Iterator[tuple[int, pa.Array]]:
         """These columns as another type; what has no such value is null.
 
-        Raises Unusable where the second reading has a value in a cell that was blank, or is not of
-        the columns that were asked for: then one of the two stands in the wrong place.
+        Raises InvalidInputError where the second reading has a value in a cell that was blank, or
+        is not of the columns that were asked for: then one of the two stands in the wrong place.
         """
         if not which:
             return
@@ -268,15 +268,15 @@ class _Again:
             yield index, exact
 
     def hold_same(self, index: int, where: pa.Array, same: pa.Array) -> None:
-        """Raises Unusable for the first cell of a column that is read in two ways."""
+        """Raises InvalidInputError for the first cell of a column that is read in two ways."""
         differs = pc.and_(where, pc.invert(pc.fill_null(same, False)))
         row = pc.index(differs, True).as_py()
         if row >= 0:
             raise self._differs(index, row)
 
-    def _differs(self, index: int, row: int) -> Unusable:
+    def _differs(self, index: int, row: int) -> InvalidInputError:
         cell = cell_name(row, self.left + index)
-        return Unusable(
+        return InvalidInputError(
             f"two readings of cell {cell} of {self.path.name} differ",
             where=f"{self.path}, sheet '{self.sheet}', {cell}",
             remedy="open it in Excel, save it anew as .xlsx, and report this: it is a fault of the "
@@ -298,10 +298,10 @@ def _faults(path: Path, sheet: str | None) -> Iterator[None]:
         raise _told(path, sheet, str(fault)) from fault
 
 
-def _told(path: Path, sheet: str | None, fault: str) -> Unusable:
+def _told(path: Path, sheet: str | None, fault: str) -> InvalidInputError:
     sign = re.search(r"Unsupported cell error value '(.*?)'", fault)
     if sign:
-        return Unusable(
+        return InvalidInputError(
             f"a cell of sheet '{sheet}' of {path.name} holds the error {sign[1]}",
             where=f"{path}, sheet '{sheet}'",
             remedy=f"find {sign[1]} in Excel (Find, look in: Values), correct the cell and save; "
@@ -309,4 +309,4 @@ def _told(path: Path, sheet: str | None, fault: str) -> Unusable:
         )
     if re.search("password", fault, re.IGNORECASE):
         fault = "it seems to be protected by a password"
-    return damaged(path, fault.splitlines()[0] + (f" (sheet '{sheet}')" if sheet else ""))
+    return damaged_error(path, fault.splitlines()[0] + (f" (sheet '{sheet}')" if sheet else ""))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Column, Contract, read_contract, read_source_format
 from seeds_loader.reader import csv_reader, excel_reader, file_format
 from seeds_loader.reader.customer_ids import read_ids
@@ -83,7 +83,7 @@ def read_extract(
     source_format = stated.or_else(read_source_format())
     try:
         say(f"checking {path.name}")
-        kind = file_format.kind_of(path)
+        kind = file_format.detect_format(path)
         sha256 = _sha256(path)
         saved_at = file_format.saved_at(path, kind)
         reader = None
@@ -94,7 +94,7 @@ def read_extract(
             reader = excel_reader.open_workbook(path, kind)
             grid, header = _find_sheet(reader, path, kind, sheet, contract, say)
     except OSError as fault:
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} can't be read: {fault.strerror or fault}",
             where=str(path),
             remedy="check the path and the rights to the file; close it in Excel",
@@ -109,8 +109,8 @@ def read_extract(
     return Extract(path, sha256, grid.sheet, table, saved_at, header.row + 1, source_format)
 
 
-def _no_rows(path: Path, grid: Grid, header: Header) -> Unusable:
-    return Unusable(
+def _no_rows(path: Path, grid: Grid, header: Header) -> InvalidInputError:
+    return InvalidInputError(
         f"{path.name} has a header but no rows",
         where=f"{_place(path, grid.sheet)}, below row {header.row + 1}",
         remedy="name the workbook that holds the customers",
@@ -120,7 +120,7 @@ def _no_rows(path: Path, grid: Grid, header: Header) -> Unusable:
 def _of_workbook(path: Path, stated: SourceFormat, source_format: SourceFormat) -> SourceFormat:
     """The format without an encoding: a workbook says its own, and only a CSV file has another."""
     if stated.encoding is not None:
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} is a workbook, which says its encoding itself",
             where=str(path),
             remedy="leave --encoding out; it is for CSV files",
@@ -129,7 +129,8 @@ def _of_workbook(path: Path, stated: SourceFormat, source_format: SourceFormat) 
 
 
 def _hold_stored(grid: Grid, header: Header, path: Path) -> None:
-    """Raises Unusable when cells of the contract hold formulas that nobody has computed yet.
+    """Raises InvalidInputError when cells of the contract hold formulas that nobody has computed
+    yet.
 
     They would read as blanks or zeros, and a blank total of a new customer counts as 0. In columns
     that go no further they do no harm.
@@ -140,7 +141,7 @@ def _hold_stored(grid: Grid, header: Header, path: Path) -> None:
         (grid.uncomputed, never),
     ):
         if named := _under_header(cells, grid, header):
-            raise Unusable(
+            raise InvalidInputError(
                 f"{len(named):,} cells of {path.name} hold {what}",
                 where=f"{_place(path, grid.sheet)}, {listed(named)}",
                 remedy="open it in Excel, which computes them, and save it",
@@ -159,7 +160,7 @@ def _under_header(cells: Sequence[tuple[int, int]], grid: Grid, header: Header) 
 
 
 def _hold_short(grid: Grid, path: Path) -> None:
-    """Raises Unusable for a cell that is longer than a cell can be."""
+    """Raises InvalidInputError for a cell that is longer than a cell can be."""
     for index, column in enumerate(grid.columns):
         # bytes first, they cost nothing to count
         if (pc.max(pc.binary_length(column)).as_py() or 0) <= MAX_CHARACTERS:
@@ -168,7 +169,7 @@ def _hold_short(grid: Grid, path: Path) -> None:
         longest = pc.max(lengths).as_py()
         if longest > MAX_CHARACTERS:
             place = cell_name(pc.index(lengths, longest).as_py(), grid.left + index)
-            raise Unusable(
+            raise InvalidInputError(
                 f"cell {place} of {path.name} holds {longest:,} characters, more than Excel's "
                 f"{MAX_CHARACTERS:,}",
                 where=f"{_place(path, grid.sheet)}, {place}",
@@ -193,7 +194,7 @@ def _only_sheet(
     say: Callable[[str], None],
 ) -> tuple[Grid, Header]:
     if sheet is not None:
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} is a CSV file and has no sheet '{sheet}'",
             where=str(path),
             remedy="leave --sheet out, or name the workbook that has the sheet",
@@ -223,13 +224,13 @@ def _find_sheet(
     found: tuple[Grid, Header] | None = None
     fitting: dict[str, str] = {}
     misses: list[str] = []
-    useful: Unusable | None = None
-    unread: dict[str, Unusable] = {}
+    useful: InvalidInputError | None = None
+    unread: dict[str, InvalidInputError] = {}
     for name in names:
         say(f"reading sheet '{name}' of {path.name}")
         try:
             grid = excel_reader.read_sheet(reader, path, kind, name)
-        except Unusable as fault:
+        except InvalidInputError as fault:
             unread[name] = fault
             misses.append(f"'{name}': can't be read ({fault.what})")
             continue
@@ -258,7 +259,7 @@ def _unread_but_fitting(
     path: Path,
     kind: file_format.Kind,
     contract: Contract,
-    unread: Mapping[str, Unusable],
+    unread: Mapping[str, InvalidInputError],
     is_found: bool,
 ) -> dict[str, str]:
     """The sheets that can't be read whose header meets the contract, with the reason.
@@ -275,11 +276,11 @@ def _unread_but_fitting(
     return fitting
 
 
-def _several_fit(path: Path, fitting: Mapping[str, str]) -> Unusable:
+def _several_fit(path: Path, fitting: Mapping[str, str]) -> InvalidInputError:
     """`fitting` has what is to be said of each sheet that meets the contract, mostly nothing."""
     plain = next((name for name, remark in fitting.items() if not remark), next(iter(fitting)))
     remarks = "".join(f"; '{name}' {remark}" for name, remark in fitting.items() if remark)
-    return Unusable(
+    return InvalidInputError(
         f"{len(fitting)} sheets of {path.name} meet the contract{remarks}",
         where=f"{path}, sheets {_quoted(list(fitting))}",
         remedy=f"say which with --sheet, for example --sheet '{plain}'",
@@ -291,7 +292,7 @@ def _named(names: Sequence[str], wanted: str, path: Path) -> str:
     for name in names:
         if name.strip().casefold() == wanted.strip().casefold():
             return name
-    raise Unusable(
+    raise InvalidInputError(
         f"{path.name} has no sheet '{wanted}'",
         where=f"{path}, which has the sheets {_quoted(names)}",
         remedy="name one of these with --sheet, or leave --sheet out",
@@ -300,7 +301,7 @@ def _named(names: Sequence[str], wanted: str, path: Path) -> str:
 
 def _none_fits(
     path: Path, sheet: str | None, names: Sequence[str], misses: Sequence[str]
-) -> Unusable:
+) -> InvalidInputError:
     looked_at = "; ".join(misses[:SHEETS_LISTED])
     left_off = len(misses) - SHEETS_LISTED
     more = f"; and {left_off} more sheets" if left_off > 0 else ""
@@ -309,12 +310,12 @@ def _none_fits(
         f"than {ROWS_SEARCHED}"
     )
     if sheet is None:
-        return Unusable(
+        return InvalidInputError(
             f"no sheet of {path.name} has all columns of the contract",
             where=f"{path}, sheet {looked_at}{more}",
             remedy=correct,
         )
-    return Unusable(
+    return InvalidInputError(
         f"sheet '{sheet}' of {path.name} does not have all columns of the contract",
         where=f"{path}, sheet {looked_at}",
         remedy=f"{correct}, or name another sheet: {_quoted(names)}",

@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 import olefile
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 
 Kind = Literal["xlsx", "xls", "csv"]
 
@@ -47,10 +47,11 @@ XLS_ROWS, XLS_COLUMNS = 65_536, 256
 _DCTERMS = "{http://purl.org/dc/terms/}"
 
 
-def kind_of(path: Path) -> Kind:
+def detect_format(path: Path) -> Kind:
     """The format by content, after checks that the file is whole and may be opened.
 
-    Raises Unusable for what is no file, is empty, damaged, encrypted, or none of the formats.
+    Raises InvalidInputError for what is no file, is empty, damaged, encrypted, or none of the
+    formats.
     """
     _hold_is_file(path)
     with path.open("rb") as file:
@@ -75,8 +76,8 @@ def saved_at(path: Path, kind: Kind) -> datetime | None:
     return None
 
 
-def damaged(path: Path, detail: object) -> Unusable:
-    return Unusable(
+def damaged_error(path: Path, detail: object) -> InvalidInputError:
+    return InvalidInputError(
         f"{path.name} is damaged or incomplete: {detail}",
         where=str(path),
         remedy="get the file again from where it came from, or open it in Excel and save it anew",
@@ -97,19 +98,19 @@ def _hold_is_file(path: Path) -> None:
         what, remedy = f"{path.name} is empty (0 bytes)", "get the file again, or save it anew"
     else:
         return
-    raise Unusable(what, where=str(path), remedy=remedy)
+    raise InvalidInputError(what, where=str(path), remedy=remedy)
 
 
 @contextmanager
 def in_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The file as an archive; what is broken in it is Unusable."""
+    """The file as an archive; what is broken in it is InvalidInputError."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except zipfile.BadZipFile as fault:
-        raise damaged(path, f"its table of contents is missing or wrong ({fault})") from fault
+        raise damaged_error(path, f"its table of contents is missing or wrong ({fault})") from fault
     except (zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as fault:
-        raise damaged(path, fault) from fault
+        raise damaged_error(path, fault) from fault
 
 
 def part(
@@ -132,9 +133,9 @@ def part(
         if parser:
             parser.Parse(b"", True)
     except zipfile.BadZipFile as fault:
-        raise damaged(path, f"the checksum of {entry.filename} is wrong") from fault
+        raise damaged_error(path, f"the checksum of {entry.filename} is wrong") from fault
     except expat.ExpatError as fault:
-        raise damaged(path, f"{entry.filename} is not proper XML ({fault})") from fault
+        raise damaged_error(path, f"{entry.filename} is not proper XML ({fault})") from fault
 
 
 def _is_sheet(name: str) -> bool:
@@ -143,7 +144,7 @@ def _is_sheet(name: str) -> bool:
 
 
 def _refuse_document_type(path: Path, name: str) -> None:
-    raise damaged(path, f"{name} declares a document type, which no workbook does")
+    raise damaged_error(path, f"{name} declares a document type, which no workbook does")
 
 
 def _hold_xlsx(path: Path) -> None:
@@ -165,25 +166,25 @@ def _hold_count(path: Path, entry: zipfile.ZipInfo, chunk: bytes) -> None:
         return
     claimed = re.search(rb"uniqueCount\s*=\s*[\"'](\d+)", chunk)
     if claimed and int(claimed[1]) > entry.file_size // len("<si/>"):
-        raise damaged(path, f"{entry.filename} claims {int(claimed[1]):,} texts")
+        raise damaged_error(path, f"{entry.filename} claims {int(claimed[1]):,} texts")
 
 
 def _hold_bounded(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     names = [entry.filename.replace("\\", "/").lower() for entry in entries]
     if len(set(names)) < len(names):
         twin = next(name for index, name in enumerate(names) if name in names[:index])
-        raise damaged(path, f"it holds the part {twin} twice")
+        raise damaged_error(path, f"it holds the part {twin} twice")
     size = path.stat().st_size
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > min(MAX_UNPACKED_BYTES, max(FREE_UNPACKED_BYTES, MAX_RATIO * size)):
         largest = max(entries, key=lambda entry: entry.file_size)
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} would unpack to {unpacked / 1024**3:.1f} GiB, which no workbook does",
             where=f"{path}: {largest.filename}",
             remedy="open it in Excel, delete the unused rows and columns, and save it anew",
         )
     if sum(entry.compress_size for entry in entries) > size:
-        raise damaged(path, "its parts overlap")
+        raise damaged_error(path, "its parts overlap")
 
 
 def _hold_workbook(path: Path, entries: list[zipfile.ZipInfo]) -> None:
@@ -193,7 +194,7 @@ def _hold_workbook(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     if not any(name.endswith("workbook.xml") for name in names):
         binary = any(name.endswith("workbook.bin") for name in names)
         kind = "a binary workbook (.xlsb)" if binary else "a zip archive without a workbook in it"
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} is {kind}",
             where=str(path),
             remedy="open it in Excel and save it as .xlsx",
@@ -205,7 +206,7 @@ def _hold_xls(path: Path) -> None:
 
 
 def xls_stream(path: Path) -> bytes:
-    """The stream of records that an .xls file is; Unusable where it is broken or missing."""
+    """Return the stream of records of an .xls file; InvalidInputError if it is broken."""
     try:
         with olefile.OleFileIO(path, raise_defects=olefile.DEFECT_INCORRECT) as ole:
             if ole.exists("EncryptedPackage"):
@@ -215,9 +216,9 @@ def xls_stream(path: Path) -> bytes:
             stream: bytes | None = ole.openstream(name).read() if name else None
     # olefile meets broken structures with whatever its own code runs into
     except (OSError, IndexError, ValueError, TypeError, AttributeError) as fault:
-        raise damaged(path, fault) from fault
+        raise damaged_error(path, fault) from fault
     if stream is None:
-        raise Unusable(
+        raise InvalidInputError(
             f"{path.name} is an Office file, but not a workbook",
             where=str(path),
             remedy="name the workbook; .xlsx, .xls and .csv are read",
@@ -226,7 +227,8 @@ def xls_stream(path: Path) -> bytes:
 
 
 def _hold_records(path: Path, stream: bytes) -> None:
-    """Raises Unusable for an encrypted stream and for cells out of order or outside of any sheet.
+    """Raises InvalidInputError for an encrypted stream and for cells out of order or outside of any
+    sheet.
 
     The reader lays out all sheets at once, each from its first row to its last, and skips in
     silence what lies elsewhere. After the FILEPASS record everything is scrambled.
@@ -242,29 +244,31 @@ def _hold_records(path: Path, stream: bytes) -> None:
             # the reader makes room for all that is claimed here; older files have a shorter one
             first, rows, columns = struct.unpack_from("<II2xH", stream, place + 4)
             if not first <= rows <= XLS_ROWS or columns > XLS_COLUMNS:
-                raise damaged(path, f"a sheet of {rows:,} rows and {columns:,} columns")
+                raise damaged_error(path, f"a sheet of {rows:,} rows and {columns:,} columns")
         elif record in BIFF_CELLS:
             if column >= XLS_COLUMNS:
-                raise damaged(
+                raise damaged_error(
                     path, f"a cell in column {column + 1}, where .xls ends at {XLS_COLUMNS}"
                 )
             if length != BIFF_LENGTHS.get(record, length):
-                raise damaged(path, f"a cell of row {row + 1} takes {length} bytes")
+                raise damaged_error(path, f"a cell of row {row + 1} takes {length} bytes")
             if row < last_row:
-                raise damaged(path, f"a cell of row {row + 1} stands behind row {last_row + 1}")
+                raise damaged_error(
+                    path, f"a cell of row {row + 1} stands behind row {last_row + 1}"
+                )
             last_row = row
         place += 4 + length
 
 
-def _protected(path: Path) -> Unusable:
-    return Unusable(
+def _protected(path: Path) -> InvalidInputError:
+    return InvalidInputError(
         f"{path.name} is protected by a password",
         where=str(path),
         remedy="open it in Excel, remove the password (File, Info, Protect Workbook), and save it",
     )
 
 
-def _not_excel(path: Path) -> Unusable:
+def _not_excel(path: Path) -> InvalidInputError:
     with path.open("rb") as file:
         head = file.read(4096)
     if head.startswith(ENCODINGS) or b"\0" not in head:
@@ -273,7 +277,7 @@ def _not_excel(path: Path) -> Unusable:
     else:
         what = f"{path.name} is not an Excel file, or damaged from its first bytes on"
         remedy = "get the file again, or open it in Excel and save it as .xlsx"
-    return Unusable(what, where=str(path), remedy=remedy)
+    return InvalidInputError(what, where=str(path), remedy=remedy)
 
 
 def _saved_in_xlsx(path: Path) -> datetime | None:

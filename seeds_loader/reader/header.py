@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Contract
 
 # Titles, dates and notes stand above a header, not pages of them.
@@ -53,7 +53,8 @@ def find_header(
 
 
 def hold_single(header: Header, left: int, where: str) -> None:
-    """Raises Unusable when two columns stand for one of the contract; `left` is the first's index.
+    """Raises InvalidInputError when two columns stand for one of the contract; `left` is the
+    first's index.
 
     Taking either would be a guess about what the customer is billed.
     """
@@ -61,7 +62,7 @@ def hold_single(header: Header, left: int, where: str) -> None:
         twins = [index for index, place in enumerate(header.places) if place == name]
         if len(twins) > 1:
             named = " and ".join(_title_place(header, index, left) for index in twins)
-            raise Unusable(
+            raise InvalidInputError(
                 f"{len(twins)} columns stand for {name}: {named}",
                 where=where,
                 remedy=f"keep one column for {name}; delete or rename the other",
@@ -81,11 +82,13 @@ def describe_miss(header: Header | None, below: Header | None = None) -> str:
     return f"row {header.row + 1} is nearest to the header but lacks {listed(header.missing)}"
 
 
-def unlabelled(header: Header | None, contract: Contract, name: str, where: str) -> Unusable | None:
+def unlabelled(
+    header: Header | None, contract: Contract, name: str, where: str
+) -> InvalidInputError | None:
     """What to say of a file that lacks the label alone: it is of use all the same."""
     if header is None or header.missing != (contract.label,):
         return None
-    return Unusable(
+    return InvalidInputError(
         f"{name} lacks {contract.label}, the column that says who left; all others are there",
         where=f"{where}, row {header.row + 1}",
         remedy=f"its customers can be scored with `churn score {name}`; to learn from it, add the "

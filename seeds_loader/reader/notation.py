@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.reader.header import shortened
 from seeds_loader.source_format import DECIMAL_SIGNS
 
@@ -67,10 +67,10 @@ class NumberColumn:
     is_number: Callable[[], Mask]
     where: str
 
-    def refusal(self, what: str, rows: Iterable[int], remedy: str) -> Unusable:
+    def refusal(self, what: str, rows: Iterable[int], remedy: str) -> InvalidInputError:
         first = next(iter(rows))
         place = f"{self.where}, column {self.name}, row {first}"
-        return Unusable(what, where=place, remedy=remedy)
+        return InvalidInputError(what, where=place, remedy=remedy)
 
 
 def read_numbers(
@@ -82,8 +82,8 @@ def read_numbers(
     text of it is read as a number, so that the gate refuses the load.
 
     Raises:
-        Unusable: the texts may say other numbers than they seem to, or contradict the decimal sign
-            that was stated.
+        InvalidInputError: the texts may say other numbers than they seem to, or contradict the
+            decimal sign that was stated.
     """
     texts = pc.utf8_trim_whitespace(column.cells)
     if decimal is None:
@@ -117,7 +117,7 @@ def _refuse_other_notations(
     plain = matches(texts, PLAIN)
     try:
         _refuse_amounts(column, texts, filled & ~plain, int(filled.sum()))
-    except Unusable as error:
+    except InvalidInputError as error:
         if warn is None:
             raise
         warn(f"warning: {error.what}; {error.remedy}")
@@ -130,7 +130,7 @@ def _refuse_other_notations(
 
 
 def _refuse_amounts(column: NumberColumn, texts: pa.ChunkedArray, odd: Mask, total: int) -> None:
-    """Raise Unusable where the column's amounts are written in another way than plainly."""
+    """Raise InvalidInputError if the column's amounts are not written plainly."""
     if not is_widespread(int(odd.sum()), total):
         return
     found = [
@@ -192,7 +192,7 @@ def _decimal_sign(value: str) -> str | None:
 
 
 def _refuse_three(column: NumberColumn, texts: pa.ChunkedArray, three: Mask, plain: Mask) -> None:
-    """Raise Unusable where points may separate thousands: '74.150' of pesos is 74,150.
+    """Raise InvalidInputError where points may separate thousands: '74.150' of pesos is 74,150.
 
     They may where all values with a point have three digits behind it, and where some have among
     others with fewer; not where others have more, or 1234.560 shows that thousands have no point.
@@ -217,7 +217,7 @@ def _refuse_three(column: NumberColumn, texts: pa.ChunkedArray, three: Mask, pla
 def _refuse_scientific(
     column: NumberColumn, texts: pa.ChunkedArray, found: Mask, plain: Mask
 ) -> None:
-    """Raise Unusable for a text column in powers of ten: Excel cuts digits off so."""
+    """Raise InvalidInputError for a text column in powers of ten: Excel cuts digits off so."""
     count, total = int(found.sum()), int(plain.sum())
     if is_widespread(count, total):
         raise column.refusal(

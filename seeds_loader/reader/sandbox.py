@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from lakehouse.errors import ChurnError, Unusable
+from lakehouse.errors import ChurnError, InvalidInputError
 from seeds_loader.reader.extract import Extract, read_extract
 from seeds_loader.source_format import UNSTATED, SourceFormat
 
@@ -53,7 +53,7 @@ def read_workbook(  # long: its arguments, each with a line
     further column. If `tolerant`, amounts that are not plain numbers are warned of instead of
     refused: their texts stay as they are, and the gate rejects them. `progress` gets a line of text
     for each step that may take seconds; what `source_format` leaves open is as the contract
-    declares it. Raises Unusable, with the
+    declares it. Raises InvalidInputError, with the
     place and the remedy, for anything that keeps the file from being read whole and right; also
     when reading takes far more memory or time than a file of this size has a reason to.
     """
@@ -106,7 +106,7 @@ def _hold_utf8(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError as fault:
         name = printable(str(path))
-        raise Unusable(
+        raise InvalidInputError(
             f"the path of {printable(path.name)} holds bytes that are not UTF-8",
             where=name,
             remedy="rename the file, and the folder it is in if that is where they are",
@@ -135,16 +135,18 @@ def _fault(kind: str, content: list[str]) -> Exception:
     if kind == "bug":
         return RuntimeError(f"the reader failed:\n{content[0]}")
     what, where, remedy = map(printable, content)
-    return {"unusable": Unusable, "fault": ChurnError}[kind](what, where=where, remedy=remedy)
+    return {"unusable": InvalidInputError, "fault": ChurnError}[kind](
+        what, where=where, remedy=remedy
+    )
 
 
-def _ended(path: Path, code: int) -> Unusable:
+def _ended(path: Path, code: int) -> InvalidInputError:
     """What to say of a reader that broke off; it can't say itself."""
     if code == -signal.SIGXCPU:
         why = "reading it takes longer than any workbook of its size should"
     else:
         why = "reading it takes far more memory than a workbook of its size should, or breaks off"
-    return Unusable(
+    return InvalidInputError(
         f"{printable(path.name)} is damaged, or claims far more than it holds: {why}",
         where=printable(str(path)),
         remedy="open it in Excel, delete the rows and columns beyond the table on every sheet "
@@ -168,7 +170,7 @@ def _answer(path: Path, asked: str, out: IO[bytes]) -> None:
         options = json.loads(asked)
         stated = SourceFormat(**options.pop("source_format"))
         extract = read_extract(path, say=lambda text: tell("say", text), stated=stated, **options)
-    except Unusable as fault:
+    except InvalidInputError as fault:
         tell("unusable", [fault.what, fault.where, fault.remedy])
     except ChurnError as fault:
         tell("fault", [fault.what, fault.where, fault.remedy])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from seeds_loader.reader.file_format import BIFF_CELLS, BIFF_SHEET, damaged, xls_stream
+from seeds_loader.reader.file_format import BIFF_CELLS, BIFF_SHEET, damaged_error, xls_stream
 
 BIFF_EOF = 0x000A
 BIFF_FORMULA, BIFF_STRING, BIFF_RICH_TEXT = 0x0006, 0x0207, 0x00D6
@@ -41,12 +41,12 @@ class Formulas:
 def look(path: Path, number: int) -> Formulas:
     """Looks through the sheet with this number, from 0, of an .xls file.
 
-    Raises Unusable for cells that the reader skips.
+    Raises InvalidInputError for cells that the reader skips.
     """
     stream = xls_stream(path)
     starts, is_computed = _globals(stream)
     if number >= len(starts):
-        raise damaged(path, f"the start of sheet {number + 1} is missing")
+        raise damaged_error(path, f"the start of sheet {number + 1} is missing")
     seen, zeros = Formulas(), list[tuple[int, int]]()
     waiting: tuple[int, int] | None = None
     for record in _sheet(path, stream, starts[number]):
@@ -62,7 +62,9 @@ def look(path: Path, number: int) -> Formulas:
             continue
         row, column = struct.unpack_from("<2H", stream, record.place)
         if record.kind == BIFF_RICH_TEXT:
-            raise damaged(path, f"a cell of row {row + 1} holds formatted text in an old notation")
+            raise damaged_error(
+                path, f"a cell of row {row + 1} holds formatted text in an old notation"
+            )
         if record.length >= 14:
             result = stream[record.place + 6 : record.place + 14]
             if result[6:] == b"\xff\xff" and result[0] == TEXT:
@@ -96,7 +98,7 @@ def _globals(stream: bytes) -> tuple[list[int], bool]:
 def _sheet(path: Path, stream: bytes, start: int) -> Iterator[Record]:
     """What matters of a sheet's records, without those of the charts inside it."""
     if struct.unpack_from("<H", stream.ljust(start + 2, b"\0"), start)[0] != BIFF_SHEET:
-        raise damaged(path, "a sheet does not start where the workbook says")
+        raise damaged_error(path, "a sheet does not start where the workbook says")
     depth, wanted = 0, set(OF_INTEREST)
     for record in _records(stream, start, wanted):
         if record.kind == BIFF_SHEET:
@@ -109,7 +111,7 @@ def _sheet(path: Path, stream: bytes, start: int) -> Iterator[Record]:
             wanted |= BIFF_CELLS
         elif depth == 1:
             if len(wanted) > len(OF_INTEREST) and record.kind in BIFF_CELLS:
-                raise damaged(path, "cells stand behind a chart of their sheet")
+                raise damaged_error(path, "cells stand behind a chart of their sheet")
             yield record
 
 

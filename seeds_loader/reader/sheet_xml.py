@@ -18,8 +18,8 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.errors import Unusable
-from seeds_loader.reader.file_format import damaged, in_archive, part
+from lakehouse.errors import InvalidInputError
+from seeds_loader.reader.file_format import damaged_error, in_archive, part
 from seeds_loader.reader.formula_xml import MAX_COLUMNS, Cells, Formulas, Indices
 from seeds_loader.reader.header import cell_name
 
@@ -78,14 +78,15 @@ class Sheet:
 def look(path: Path, name: str) -> Sheet:
     """Looks through a sheet of an .xlsx file.
 
-    Raises Unusable for XML that is broken, cells that are out of order, outside of any sheet or
+    Raises InvalidInputError for XML that is broken, cells that are out of order, outside of any
+    sheet or
     there twice, and cells so far from the others that laying the sheet out is not possible.
     """
     with in_archive(path) as archive:
         book = _book(path, archive)
         place = book.places.get(name)
         if place is None:
-            raise damaged(path, f"the part of sheet '{name}' is missing")
+            raise damaged_error(path, f"the part of sheet '{name}' is missing")
         seen = Sheet()
         chunks = _in_utf8(path, name, part(path, archive, place, is_xml=True))
         recomputes = book.recomputes
@@ -104,7 +105,9 @@ def _conclude(path: Path, name: str, seen: Sheet, recomputes: bool) -> None:
     lacking = seen._formulas.lacking(seen.lowest.row if seen.lowest else -1)
     zeros = seen._formulas.uncomputed() if recomputes else lacking[:0]
     if seen._formulas.nameless and (recomputes or (lacking < 0).any()):
-        raise damaged(path, f"formulas without a stored value, in no named cell (sheet '{name}')")
+        raise damaged_error(
+            path, f"formulas without a stored value, in no named cell (sheet '{name}')"
+        )
     seen.unstored = _cells(lacking)
     seen.uncomputed = _cells(zeros)
 
@@ -143,7 +146,7 @@ def _book(path: Path, archive: zipfile.ZipFile) -> _Book:
     }
     for target in targets.values():
         if target.endswith(("styles.xml", "sharedstrings.xml")) and target not in entries:
-            raise damaged(path, f"its part {target} is missing")
+            raise damaged_error(path, f"its part {target} is missing")
     places: dict[str, zipfile.ZipInfo] = {}
     recomputes = False
     for element in _tree(path, archive, entries[book]).iter():
@@ -187,7 +190,7 @@ def _in_utf8(path: Path, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The chunks, unless they are UTF-16: XML allows that, the reader does not."""
     for chunk in chunks:
         if b"\0" in chunk[:4] or chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise damaged(path, f"its text is not UTF-8 (sheet '{name}')")
+            raise damaged_error(path, f"its text is not UTF-8 (sheet '{name}')")
         yield chunk
 
 
@@ -254,7 +257,7 @@ def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
     wrong = known & ((rows < 0) | (rows >= MAX_ROWS) | (columns < 0) | (columns >= MAX_COLUMNS))
     if wrong.any():
         start = int(starts[np.argmax(wrong)])
-        raise damaged(
+        raise damaged_error(
             path, f"a cell at no place of a sheet, {piece[start : start + 32]!r} (sheet '{name}')"
         )
     _hold_order(path, name, rows[known], columns[known], seen)
@@ -308,7 +311,7 @@ def _hold_plain_values(
     """A value is one text: the reader takes one with a CDATA section or a comment for a blank."""
     following = tags[np.minimum(np.flatnonzero(is_value) + 1, len(tags) - 1)]
     if (text[following + 1] == ord("!")).any():
-        raise damaged(path, f"a value that is not plain text (sheet '{name}')")
+        raise damaged_error(path, f"a value that is not plain text (sheet '{name}')")
 
 
 def _hold_values_last(
@@ -339,7 +342,7 @@ def _hold_values_last(
     elif is_good:
         is_good = (text[tags[values - 1] + 1] != ord("/")).all()
     if not is_good:
-        raise damaged(path, f"a value that is not the end of its cell (sheet '{name}')")
+        raise damaged_error(path, f"a value that is not the end of its cell (sheet '{name}')")
 
 
 def _letters(text: npt.NDArray[np.uint8], tags: Indices, letters: bytes) -> npt.NDArray[np.bool_]:
@@ -363,7 +366,7 @@ def _hold_no_entities(
     for place in places[(before >= 0) & is_value[before]].tolist():
         start = int(starts[max(0, np.searchsorted(starts, place) - 1)])
         if not _TEXT_TYPE.search(piece[start : piece.find(b">", start)]):
-            raise damaged(path, f"a number that is not written in digits (sheet '{name}')")
+            raise damaged_error(path, f"a number that is not written in digits (sheet '{name}')")
 
 
 def _hold_indices(
@@ -381,7 +384,7 @@ def _hold_indices(
     for _ in range(10):
         place = place + _is_digit(text[place])
     if (text[place] != ord("<")).any():
-        raise damaged(path, f"a cell names a shared text by no number (sheet '{name}')")
+        raise damaged_error(path, f"a cell names a shared text by no number (sheet '{name}')")
 
 
 def _references(
@@ -418,7 +421,7 @@ def _hold_order(path: Path, name: str, rows: Indices, columns: Indices, seen: Sh
         before, after = (
             cell_name(*divmod(int(key), MAX_COLUMNS)) for key in keys[back[0] : back[0] + 2]
         )
-        raise damaged(path, f"cell {after} stands behind {before} (sheet '{name}')")
+        raise damaged_error(path, f"cell {after} stands behind {before} (sheet '{name}')")
     seen._last = int(keys[-1])
 
 
@@ -442,7 +445,7 @@ def _hold_compact(path: Path, name: str, seen: Sheet) -> None:
     if height * width <= max(FREE_AREA, MAX_AREA_PER_CELL * seen.filled):
         return
     far = " and ".join(dict.fromkeys(cell_name(*cell) for cell in (seen.lowest, seen.rightmost)))
-    raise Unusable(
+    raise InvalidInputError(
         f"sheet '{name}' of {path.name} reaches from {cell_name(*seen.first)} to {far}, "
         f"but has only {seen.filled:,} filled cells",
         where=f"{path}, sheet '{name}', {far}",

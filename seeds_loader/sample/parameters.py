@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 
 # Fewer rows can't hold one fault of each kind and stay below the gate's bound for rejects.
 SMALLEST_DIRTY_SAMPLE = 200
@@ -16,8 +16,8 @@ FIRST_YEAR = 1980
 class SampleParameters:
     """Size, span and seed of a sample.
 
-    `rows` counts customers a month, `start` is the first extract date. Raises `Unusable` for
-    values that no sample can be made from.
+    `rows` counts customers a month, `start` is the first extract date. Raises `InvalidInputError`
+    for values that no sample can be made from.
     """
 
     rows: int = 7043
@@ -31,7 +31,7 @@ class SampleParameters:
         _at_least(1, self.months, "months")
         _at_least(0, self.seed, "seed")
         if self.dirt and self.rows < SMALLEST_DIRTY_SAMPLE:
-            raise Unusable(
+            raise InvalidInputError(
                 f"{self.rows} rows are too few for a sample with faults",
                 where="rows of the sample",
                 remedy=f"ask for {SMALLEST_DIRTY_SAMPLE} rows or more, or for no faults",
@@ -40,14 +40,14 @@ class SampleParameters:
 
     def _check_dates(self) -> None:
         if self.start.day != 1:
-            raise Unusable(
+            raise InvalidInputError(
                 f"{self.start} is not the first day of a month",
                 where="start of the sample",
                 remedy=f"start at {self.start.replace(day=1)}, for example",
             )
         last_year = self.start.year + (self.start.month + self.months - 2) // 12
         if self.start.year < FIRST_YEAR or last_year > date.max.year:
-            raise Unusable(
+            raise InvalidInputError(
                 f"{self.months} months from {self.start} leave the calendar of workbooks",
                 where="start and months of the sample",
                 remedy=f"stay between the years {FIRST_YEAR} and {date.max.year}",
@@ -62,7 +62,7 @@ class SampleParameters:
 
 def _at_least(lowest: int, value: int, name: str) -> None:
     if value < lowest:
-        raise Unusable(
+        raise InvalidInputError(
             f"{name} is {value}",
             where=f"{name} of the sample",
             remedy=f"give a whole number of {lowest} or more",

@@ -10,8 +10,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from openpyxl import Workbook
 from openpyxl.writer.excel import ExcelWriter
 
-from lakehouse.atomic_write import written_whole
-from lakehouse.errors import Unusable
+from lakehouse.atomic_write import atomic_write
+from lakehouse.errors import InvalidInputError
 from seeds_loader.sample.data_faults import extra_rows
 from seeds_loader.sample.months import Month, simulate
 from seeds_loader.sample.parameters import SampleParameters
@@ -29,15 +29,15 @@ def write_samples(
     """Write a workbook a month into the folder `out`, made if missing; their paths in order.
 
     A workbook appears under its name when it is complete, and replaces an older one. `progress`
-    gets a line for each. Raises `Unusable` when `out` can't be a folder, or a sheet can't hold
-    the rows; nothing is written then.
+    gets a line for each. Raises `InvalidInputError` when `out` can't be a folder, or a sheet can't
+    hold the rows; nothing is written then.
     """
     _check_size(parameters)
     _make_folder(out)
     paths = []
     for month in simulate(parameters):
         path = out / f"telco_customers_{month.extract_date}.xlsx"
-        with written_whole(path) as draft:
+        with atomic_write(path) as draft:
             _write_workbook(month, draft)
         paths.append(path)
         if progress is not None:
@@ -48,7 +48,7 @@ def write_samples(
 def _check_size(parameters: SampleParameters) -> None:
     added = extra_rows(parameters.rows) if parameters.dirt else 0
     if parameters.rows + added + 1 > MOST_SHEET_ROWS:
-        raise Unusable(
+        raise InvalidInputError(
             f"{parameters.rows:,} rows do not fit on a sheet, which holds {MOST_SHEET_ROWS:,}",
             where="rows of the sample",
             remedy="ask for 1,000,000 rows or fewer",
@@ -59,7 +59,7 @@ def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Unusable(
+        raise InvalidInputError(
             f"the folder can't be made: {error.strerror}",
             where=str(out),
             remedy="name a folder that exists or can be made",

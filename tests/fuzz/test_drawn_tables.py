@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 from drawn_tables import HEADER, Drawn, Place, Table, draw
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.reader.extract import read_extract
 from seeds_loader.reader.header import column_letter
 
@@ -32,7 +32,7 @@ def test_a_table_is_read_wherever_it_stands(numbers, tmp_path, capsys):
         path = table.write(tmp_path)
         try:
             cells += compare(table, path)
-        except (AssertionError, Unusable) as fault:
+        except (AssertionError, InvalidInputError) as fault:
             faults.append(f"{number} ({table.suffix}, column {column_letter(table.left)}): {fault}")
     with capsys.disabled():
         print(f"\n{len(numbers):,} tables, {cells:,} cells: {len(faults)} tables differ")

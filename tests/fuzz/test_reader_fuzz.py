@@ -14,7 +14,7 @@ import pytest
 from mutations import mutation
 from worker import write
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.reader.sandbox import read_workbook
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -79,5 +79,5 @@ def test_mutated_workbooks(numbers, tmp_path, capsys):
     assert figures.outcomes["unproven"] < figures.outcomes["loaded"] / 10
     for number in figures.ended:
         # a dead reader is why reading has a process of its own
-        with pytest.raises(Unusable, match="damaged"):
+        with pytest.raises(InvalidInputError, match="damaged"):
             read_workbook(write(mutation(number), tmp_path))

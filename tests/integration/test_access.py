@@ -22,7 +22,7 @@ from lakehouse import online_store, spark_server
 from lakehouse.jars import SPARK_HOME
 from lakehouse.java import find_java
 from lakehouse.private_home import OTHERS
-from lakehouse.process import Running
+from lakehouse.process import ProcessInfo
 from lakehouse.settings import PROJECT
 from lakehouse.spark_credentials import USER, password_file, read_password
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 SECONDS = 120
 
 
-def servers(home: Home) -> list[Running]:
+def servers(home: Home) -> list[ProcessInfo]:
     """The running servers of the home."""
     settings = home.settings
     found = [spark_server.find(settings), online_store.service(settings).find()]

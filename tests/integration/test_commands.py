@@ -231,7 +231,10 @@ def test_an_online_store_that_is_not_there(tables: Home) -> None:
 
 
 def test_the_session_needs_a_server(bare: Home) -> None:
-    from lakehouse.errors import Unavailable
+    from lakehouse.errors import UnavailableError
 
-    with pytest.raises(Unavailable, match="does not answer"), spark_server.session(bare.settings):
+    with (
+        pytest.raises(UnavailableError, match="does not answer"),
+        spark_server.session(bare.settings),
+    ):
         pass

@@ -15,7 +15,7 @@ from lakehouse import spark_server
 from lakehouse.sql import query
 from lakehouse.storage import escape_glob
 from trainer import registry
-from trainer.pipeline import each
+from trainer.pipeline import run_in_threads
 from trainer.portable_model import log_odds, with_derived
 from trainer.retention_campaign import read_campaign
 from trainer.score import scored
@@ -166,7 +166,7 @@ def test_neither_order_nor_further_columns_nor_twins_change_a_score(walked: Walk
             rows = scored(PipelineModel.load(escape_glob(place)), record, mixed)
             return list(rows.select("customer_id", "probability").toArrow().to_pylist())
 
-        found = each(spark, work, [registry.pipeline(settings, record.version)])[0]
+        found = run_in_threads(spark, work, [registry.pipeline(settings, record.version)])[0]
         kept = query(spark, "select customer_id, probability from gold.churn_scores")
     by_customer = {row["customer_id"]: row["probability"] for row in found}
     assert len(by_customer) == 2 * len(kept) == 2 * 7043

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from homes import Home, Homes
 
-from churn.provenance.load_state import requeue
+from churn.provenance.load_state import mark_pending
 from lakehouse import spark_server
 from seeds_loader.sample import SampleParameters, simulate, write_samples
 
@@ -201,7 +201,7 @@ def test_a_run_finishes_a_load_that_is_to_be_judged_again(
 ) -> None:
     load_and_build(tables, samples[1], "2025-05-01")
     with spark_server.session(tables.settings) as spark:
-        requeue(spark, "extract_date = '2025-05-01' and verdict = 'passed'", "test")
+        mark_pending(spark, "extract_date = '2025-05-01' and verdict = 'passed'", "test")
     summary = tables.churn_json("run", samples[1], "--extract-date", "2025-05-01")
     assert summary["gate"]["verdict"] == "passed"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from object_store import ObjectStore, object_store
 
-from lakehouse.errors import Unavailable
+from lakehouse.errors import UnavailableError
 from lakehouse.settings import Settings, read_settings
 from seeds_loader import landing_zone
 from seeds_loader.landing_zone import receive, take, untaken
@@ -51,5 +51,5 @@ def test_workbooks_of_a_prefix_are_taken_and_fetched(
 
 def test_a_store_that_does_not_answer_is_named(settings: Settings) -> None:
     nowhere = replace(settings, aws={**settings.aws, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
-    with pytest.raises(Unavailable, match=r"does not answer[\s\S]*s3a://arrivals/monthly"):
+    with pytest.raises(UnavailableError, match=r"does not answer[\s\S]*s3a://arrivals/monthly"):
         receive(nowhere)

@@ -17,7 +17,7 @@ from openlineage.client.event_v2 import Job, Run, RunEvent
 from churn.provenance.diff import diff
 from churn.provenance.history import history
 from lakehouse import online_store
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.lineage import lineage_file
 
 Event = dict[str, Any]
@@ -190,9 +190,9 @@ def test_commits_name_the_run(walked: Walked) -> None:
         assert all(each["user"] for each in of_run)
     lines = walked.home.churn("history", "gold.customer_features").stdout
     assert f"extract of {walked.summary['extract_date']}" in lines
-    with pytest.raises(Unusable, match=r"gold\.customer_features"):
+    with pytest.raises(InvalidInputError, match=r"gold\.customer_features"):
         history(walked.home.settings, "gold.customers", print)
-    with pytest.raises(Unusable, match="is a view"):
+    with pytest.raises(InvalidInputError, match="is a view"):
         history(walked.home.settings, "audit.load_verdicts", print)
 
 
@@ -204,5 +204,5 @@ def test_a_run_differs_in_nothing_from_itself(walked: Walked) -> None:
     assert found["verdicts"] == []
     assert {each["change"] for each in found["model"]["metrics"].values()} == {0}
     nobody_s = "20200101T000000Z-abcdef"
-    with pytest.raises(Unusable, match=nobody_s):
+    with pytest.raises(InvalidInputError, match=nobody_s):
         diff(walked.home.settings, run_id, nobody_s, print)

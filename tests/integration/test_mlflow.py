@@ -26,11 +26,11 @@ from pyarrow import fs
 from test_sql_registry import database  # noqa: F401  a server of PostgreSQL
 
 from churn.pipeline import airflow_steps
-from churn.pipeline.mlflow_sync import follow_registry, opening
+from churn.pipeline.mlflow_sync import open_store_async, sync_registry
 from churn.reports.model_page import model_page
 from dags.tasks import in_airflows_terms
-from lakehouse.atomic_write import written_whole
-from lakehouse.errors import ChurnError, Unavailable
+from lakehouse.atomic_write import atomic_write
+from lakehouse.errors import ChurnError, UnavailableError
 from lakehouse.progress import Steps
 from lakehouse.settings import PROJECT, Settings
 from trainer import decisions, mlflow_sync, registry
@@ -198,8 +198,8 @@ def a_version(settings: Settings, origin: Settings, record: ModelRecord) -> None
         registry.publish(settings, drafted, record)
 
 
-def followed(settings: Settings) -> mlflow_sync.Followed:
-    return mlflow_sync.follow(settings, mlflow_sync.open_store(settings), model_page, ignore)
+def followed(settings: Settings) -> mlflow_sync.SyncResult:
+    return mlflow_sync.sync(settings, mlflow_sync.open_store(settings), model_page, ignore)
 
 
 def shown(settings: Settings) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def shown(settings: Settings) -> dict[str, Any]:
 
 def test_the_alias_follows_promotion_and_rollback(versions: Settings) -> None:
     first, second, third = registry.versions(versions)
-    assert followed(versions) == mlflow_sync.Followed([first, second, third], [], None)
+    assert followed(versions) == mlflow_sync.SyncResult([first, second, third], [], None)
     assert shown(versions)["champion"] == []
     for moved, expected in (
         (lambda: registry.promote(versions, first), first),
@@ -226,7 +226,7 @@ def test_the_alias_follows_promotion_and_rollback(versions: Settings) -> None:
         (lambda: registry.roll_back(versions, third), third),
     ):
         moved()
-        assert followed(versions) == mlflow_sync.Followed([], [], expected)
+        assert followed(versions) == mlflow_sync.SyncResult([], [], expected)
         assert shown(versions)["champion"] == [expected]
     # a hand that moved it on MLflow's site promotes nobody
     client = mlflow_sync.open_store(versions).client
@@ -255,7 +255,7 @@ def test_a_decision_and_an_evaluation_come_later(versions: Settings) -> None:
     place = registry.folder(versions) / first
     decisions.write(place, Decision(first, None, False, "it was not better"))
     evaluation = {"cross_validated": {"roc_auc": {"mean": 0.85, "low": 0.84}, "rounds": 5}}
-    with written_whole(place / "evaluation.json") as draft:
+    with atomic_write(place / "evaluation.json") as draft:
         draft.write_text(json.dumps(evaluation))
     (place / "evaluation.html").write_text("<p>plots</p>")
     followed(versions)
@@ -296,7 +296,7 @@ def test_a_file_that_is_damaged_says_how_to_have_it_again(
 
 def test_a_server_that_is_away_is_named(versions: Settings) -> None:
     away = replace(versions, mlflow_url=f"http://127.0.0.1:{quiet_port()}")
-    with pytest.raises(Unavailable, match="logs what is missing") as told:
+    with pytest.raises(UnavailableError, match="logs what is missing") as told:
         mlflow_sync.open_store(away)
     assert str(away.mlflow_url) in str(told.value)
 
@@ -359,7 +359,7 @@ def test_a_server_shows_nothing_without_its_password(served: tuple[str, str]) ->
 
 def test_versions_are_logged_to_a_server(versions: Settings, served: tuple[str, str]) -> None:
     address, password = served
-    with pytest.raises(Unavailable, match="CHURN_MLFLOW_PASSWORD"):
+    with pytest.raises(UnavailableError, match="CHURN_MLFLOW_PASSWORD"):
         mlflow_sync.open_store(
             replace(versions, mlflow_url=address, mlflow_password=password[::-1])
         )
@@ -436,7 +436,7 @@ def test_an_outage_is_a_warning_and_made_up_for(  # long: one story
         within.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
         within.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         # as commands do: nothing is raised
-        follow_registry(asked, Steps(1), opening(asked))
+        sync_registry(asked, Steps(1), open_store_async(asked))
         said = capsys.readouterr().err
         assert "warning: MLflow lacks what is new until the next command logs it" in said
         assert str(asked.mlflow_url) in said

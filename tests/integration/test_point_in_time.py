@@ -24,7 +24,7 @@ from pyspark.sql.connect.session import SparkSession
 from reference import ADD_ONS, CATEGORIES, snake_case
 from test_promotion import QUICK
 
-from feature_repo.feast_compat import own_sql_dialect, quietly
+from feature_repo.feast_compat import restore_regex_columns, suppress_feast_output
 from feature_repo.features import TTL
 from feature_repo.labels import count, observed_rows, plausible, read_pair_rules, read_pairs
 from feature_repo.online.materialize import apply
@@ -38,7 +38,7 @@ from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import load
 from seeds_loader.reader.sandbox import read_workbook
 from trainer import splits
-from trainer.monitoring import read_rules, watch
+from trainer.monitoring import monitor, read_rules
 from trainer.score import score
 from trainer.train import train_on
 
@@ -356,7 +356,7 @@ def test_an_extract_declared_to_be_of_others_is_not_learned_from(year: Year) -> 
         assert declared.batch_id in training.published
         assert training.signature != before.signature
         # and an alert where it came last
-        seen = watch(year.settings, year.spark, read_rules(), history[:2])
+        seen = monitor(year.settings, year.spark, read_rules(), history[:2])
         assert seen is not None
         assert [each.watched for each in seen.alerts] == ["training"]
         # nor does it show who left of those foreseen
@@ -396,7 +396,7 @@ def test_a_pair_of_other_customers_is_told_by_its_figures(year: Year) -> None:
 def test_at_any_moment_the_latest_extract_not_after_it_is_seen(year: Year, place: str) -> None:
     asked = year.spark.sql(ASKED)
     feature_store = store(year.settings)
-    with zone(place), quietly(), own_sql_dialect(year.spark):
+    with zone(place), suppress_feast_output(), restore_regex_columns(year.spark):
         retrieved = feature_store.get_historical_features(
             entity_df=asked, features=feature_store.get_feature_service("churn")
         ).to_spark_df()
@@ -473,7 +473,7 @@ def test_the_next_extract_is_held_against_what_a_model_of_it_foresaw(year: Year)
     history = publications(year.spark)
     for each in history[-2:]:
         score(year.settings, year.spark, ignore, each)
-    seen = watch(year.settings, year.spark, read_rules(), history)
+    seen = monitor(year.settings, year.spark, read_rules(), history)
     assert seen is not None
     assert (seen.champion, seen.alerts) == (record.version, ())
     kinds = {each.watched.partition(":")[0] for each in seen.figures}

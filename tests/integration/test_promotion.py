@@ -11,11 +11,11 @@ from test_trainer import FEATURES, a_training_set, gold_rows, ignore
 
 from feature_repo.labels import OBSERVED, Label
 from lakehouse import commit_metadata, spark_server
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 from trainer import promotion, registry
-from trainer.monitoring import read_rules, watch
+from trainer.monitoring import monitor, read_rules
 from trainer.parameters import Parameters, read_parameters
 from trainer.score import score
 from trainer.train import Training, train_on
@@ -125,7 +125,7 @@ def test_a_model_of_another_question_waits_until_a_person_promotes_it(contest: C
     assert "from workbook to observed" in challenger.decision.reason
     assert "churn promote" in challenger.in_words()
     assert contest.champion == before
-    seen = watch(contest.settings, contest.spark, read_rules())
+    seen = monitor(contest.settings, contest.spark, read_rules())
     assert seen is not None
     (alert,) = seen.alerts
     assert (alert.watched, seen.champion) == ("promotion", before)
@@ -134,7 +134,7 @@ def test_a_model_of_another_question_waits_until_a_person_promotes_it(contest: C
     assert contest.enter("observed", label=label).decision == challenger.decision
     promotion.by_hand(contest.settings, challenger.record.version, "we ask who leaves next")
     assert contest.champion == challenger.record.version
-    assert watch(contest.settings, contest.spark, read_rules()).alerts == ()
+    assert monitor(contest.settings, contest.spark, read_rules()).alerts == ()
     # a run does not undo it
     again = contest.enter("observed", label=label)
     assert (again.decision.promoted, again.decision.user) == (True, commit_metadata.user())
@@ -165,7 +165,7 @@ def test_a_rollback_brings_back_the_same_scores_and_stays(contest: Contest) -> N
     assert "rolled back" in again.decision.reason
     assert contest.champion == old
     assert registry.roll_back(contest.settings, new.record.version) == new.record.version
-    with pytest.raises(Unusable, match="No model 20200101-none"):
+    with pytest.raises(InvalidInputError, match="No model 20200101-none"):
         registry.roll_back(contest.settings, "20200101-none")
 
 
@@ -184,6 +184,6 @@ def test_a_planted_leak_is_named_and_refused(contest: Contest) -> None:
         features=[*FEATURES, "care_index"],
     )
     before = contest.champion
-    with pytest.raises(Unusable, match=r"leaks: care_index alone has ROC-AUC 0\.9"):
+    with pytest.raises(InvalidInputError, match=r"leaks: care_index alone has ROC-AUC 0\.9"):
         train_on(contest.settings, training, read_parameters(), ignore)
     assert contest.champion == before

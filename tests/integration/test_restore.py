@@ -23,7 +23,7 @@ from churn.operations.backup_reader import read_backup
 from lakehouse import spark_server
 from lakehouse.metastore_snapshot import known_tables
 from lakehouse.sql import query
-from lakehouse.storage import path_of
+from lakehouse.storage import path_from_uri
 
 CUSTOMER = "0639-TSIQW"  # one of its two rows was rejected
 ARRIVAL, DRAFT = "landed/0123456789abcdef/arrived.csv", "landed/.draft/arriving.csv"
@@ -178,7 +178,7 @@ def test_every_table_lies_in_the_new_lake(restored: Restored) -> None:
         for table in ("gold.customer_features", "gold.churn_labels", "silver.customers"):
             files = spark.table(table).inputFiles()
             assert files
-            assert all(path_of(each).startswith(f"{restored.lake}/") for each in files)
+            assert all(path_from_uri(each).startswith(f"{restored.lake}/") for each in files)
 
 
 def test_the_history_of_a_table_keeps_its_times(restored: Restored, walked: Walked) -> None:

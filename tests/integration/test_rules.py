@@ -19,13 +19,13 @@ from feature_repo.publications import publications
 from lakehouse import spark_server
 from lakehouse.settings import PROJECT
 from lakehouse.sql import statement
-from seeds_loader.bronze_reader import extract_of, kept_loads
+from seeds_loader.bronze_reader import read_extract_from_bronze, read_loads
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import Load, load
 from seeds_loader.reader.sandbox import read_workbook
 from seeds_loader.sample import SampleParameters, simulate
 from seeds_loader.source_format import SourceFormat
-from trainer.monitoring import read_rules, watch
+from trainer.monitoring import monitor, read_rules
 
 DECLARED = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
 CUSTOMERS = 1200
@@ -485,7 +485,7 @@ def test_what_moved_unusually_is_an_alert(judged: Judged, rule: str, alerts: set
     with spark_server.session(settings) as spark:
         of_date = {each.extract_date: each for each in publications(spark)}
         history = [of_date[BASE], of_date[judged.dates[rule]]]
-        seen = watch(settings, spark, read_rules(), history)
+        seen = monitor(settings, spark, read_rules(), history)
     assert seen is not None
     # That two extracts of the same customers, days apart, are not learned from is another alert.
     assert {each.watched for each in seen.alerts} - {"training"} == alerts
@@ -594,10 +594,10 @@ def test_the_same_file_read_in_another_way_is_another_load(judged: Judged, tmp_p
     assert (point.is_new, again.is_new, comma.is_new) == (True, False, True)
     assert again.batch_id == point.batch_id != comma.batch_id
     with spark_server.session(home.settings) as spark:
-        kept = {each.batch_id: each for each in kept_loads(spark)}
+        kept = {each.batch_id: each for each in read_loads(spark)}
         for batch, decimal in ((point, "."), (comma, ",")):
             extract = read_workbook(path, source_format=SourceFormat(decimal))
-            stored = extract_of(spark, kept[batch.batch_id])
+            stored = read_extract_from_bronze(spark, kept[batch.batch_id])
             assert stored.format == extract.format
             assert stored.table.to_pylist() == extract.table.to_pylist()
 
@@ -618,7 +618,7 @@ def test_a_lake_from_before_takes_both(judged: Judged, tmp_path: Path) -> None:
             "as select * from bronze.before"
         )
         spark.sql("drop table bronze.before")
-        assert first.batch_id in {each.batch_id for each in kept_loads(spark)}
+        assert first.batch_id in {each.batch_id for each in read_loads(spark)}
     assert not load_as(home, path, day, SourceFormat()).is_new
     assert load_as(home, path, day, SourceFormat(".")).is_new
     assert home.value("select count(decimal) from bronze.loads") == 1

@@ -35,7 +35,7 @@ from lakehouse.settings import LOOPBACK, Settings, read_settings
 from serving import keys, what_if
 from serving.server import HEAD_SECONDS, REQUEST_SECONDS
 from trainer import deciles, registry
-from trainer.portable_model import LinearForm
+from trainer.portable_model import LinearModel
 from trainer.reason_texts import Figure, read_reasons
 
 FEATURES = [each.name for each in read_features()]
@@ -696,7 +696,7 @@ def test_a_swap_of_the_model_under_load_mixes_nothing(
 ) -> None:
     settings = read_settings(shaken_home.environ)
     record = registry.stored(settings, registry.champion_version(settings) or "")
-    assert record is not None and isinstance(record.form, LinearForm)
+    assert record is not None and isinstance(record.form, LinearModel)
     other = replace(
         record,
         version="20251203-another0",

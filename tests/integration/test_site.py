@@ -22,7 +22,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from churn.reports.front_page import FrontPage, front_page
 from churn.reports.site_guard import USER, site_password
 from feature_repo.feature_definitions import read_features
-from lakehouse.process import answers_on
+from lakehouse.process import port_is_open
 from lakehouse.settings import PROJECT
 
 CHROMIUM = shutil.which("chromium")
@@ -75,7 +75,7 @@ def site(walked: Walked, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         )
         try:
             deadline = time.monotonic() + 240
-            while not answers_on(port):
+            while not port_is_open(port):
                 assert served.poll() is None and time.monotonic() < deadline, log.read_text()
                 time.sleep(0.2)
             login = (USER, site_password(walked.home.settings))

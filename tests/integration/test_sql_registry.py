@@ -21,11 +21,11 @@ from homes import Walked, quiet_port
 from pyspark.sql.connect.dataframe import DataFrame
 
 from feature_repo.online.materialize import apply
-from feature_repo.registry_snapshot import differences, registered
+from feature_repo.registry_snapshot import diff_registries, read_registry
 from feature_repo.store import store
 from feature_repo.training import training_set
 from lakehouse import spark_server
-from lakehouse.process import answers_on
+from lakehouse.process import port_is_open
 from lakehouse.settings import LOOPBACK
 
 POSTGRES = shutil.which("postgres")
@@ -80,7 +80,7 @@ def database() -> Iterator[dict[str, str]]:  # long: a server's whole life
         ):
             try:
                 deadline = time.monotonic() + START_SECONDS
-                while not answers_on(port):
+                while not port_is_open(port):
                     assert server.poll() is None and time.monotonic() < deadline, log.read_text()
                     time.sleep(0.1)
                 yield {
@@ -101,9 +101,9 @@ def test_a_training_set_by_a_registry_in_postgresql(
     monkeypatch.setenv("PGPASSFILE", database["PGPASSFILE"])
     by_file = walked.home.settings
     by_sql = replace(by_file, registry_url=database["CHURN_REGISTRY_URL"])
-    assert differences(registered(by_file), registered(by_sql)) == DECLARED
+    assert diff_registries(read_registry(by_file), read_registry(by_sql)) == DECLARED
     apply(by_sql, ignore)
-    assert differences(registered(by_file), registered(by_sql)) == []
+    assert diff_registries(read_registry(by_file), read_registry(by_sql)) == []
     with psycopg.connect(by_sql.registry_url) as connection:
         for table in ("entities", "feature_views", "feature_services"):
             found = connection.execute(f"select count(*) from {table}").fetchone()

@@ -14,7 +14,7 @@ from monthly import WITHOUT_TESTS, restated, tables_only
 
 from feature_repo.publications import publications
 from lakehouse import spark_server
-from seeds_loader.bronze_reader import kept_loads
+from seeds_loader.bronze_reader import read_loads
 
 DAY = "2023-01-31"
 # Tables with a number, and the times of a load in them.
@@ -96,7 +96,7 @@ def test_a_clock_set_back_changes_neither_order_nor_pairs(
     ]
     assert len(in_gold(extracts)) == 1
     with spark_server.session(extracts.settings) as spark:
-        of_day = [each for each in kept_loads(spark) if str(each.extract_date) == DAY]
+        of_day = [each for each in read_loads(spark) if str(each.extract_date) == DAY]
     assert [each.source_file for each in of_day] == [first.name, second.name]
     assert in_gold(extracts) == {of_day[-1].batch_id}
 

@@ -30,10 +30,10 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from churn.provenance.as_of import moment_of
 from churn.provenance.trace import Tracing
-from churn.provenance.trace_queries import read_hops
+from churn.provenance.trace_queries import read_stages
 from churn.reports.site_guard import USER, site_password
 from lakehouse import online_store, spark_server
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 
 Row = dict[str, Any]
 # The appended rows of the workbook, by their numbers in Excel.
@@ -337,7 +337,7 @@ def test_as_of_the_only_run_is_what_stands_now(walked: Walked, traces: dict[str,
     hops = ("bronze", "rejected", "gate", "gold", "online", "model", "scores", "history")
     assert {hop: then[hop] for hop in hops} == {hop: now[hop] for hop in hops}
     assert [row["values"] for row in then["silver"]] == [row["values"] for row in now["silver"]]
-    with pytest.raises(Unusable, match="no run '20250101T000000Z-none'") as raised:
+    with pytest.raises(InvalidInputError, match="no run '20250101T000000Z-none'") as raised:
         moment_of(walked.home.settings, "20250101T000000Z-none")
     assert walked.summary["run_id"] in raised.value.remedy
 
@@ -351,7 +351,7 @@ def test_a_past_score_that_the_table_has_no_more_is_worked_out_anew(
     assert champion == walked.summary["model"]["version"]
     customers = [*APPENDED]
     with spark_server.session(settings) as spark:
-        found = read_hops(settings, spark, customers, champion, moment, lambda _: None)
+        found = read_stages(settings, spark, customers, champion, moment, lambda _: None)
     found.scores = []
     tracing = Tracing(settings, found, champion, moment, {})
     for customer_id in customers:

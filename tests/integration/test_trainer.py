@@ -15,7 +15,7 @@ from feature_repo.feature_definitions import read_features
 from feature_repo.labels import WORKBOOK, Label
 from feature_repo.training import TrainingSet
 from lakehouse import spark_server
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 from trainer import deciles, metrics, registry, splits
@@ -23,7 +23,7 @@ from trainer.cross_validation import fits, predict
 from trainer.explain import contribution
 from trainer.model_types import KINDS
 from trainer.parameters import Parameters, read_parameters
-from trainer.pipeline import derived, each
+from trainer.pipeline import derived, run_in_threads
 from trainer.portable_model import log_odds, with_derived
 from trainer.reason_texts import read_reasons, reasons_for
 from trainer.record import ModelRecord
@@ -142,7 +142,7 @@ def test_a_value_that_is_no_finite_number_is_named_and_refused(
     frame = gold_rows(trained.spark).selectExpr(
         "customer_id", "event_timestamp", *others, one, "churned"
     )
-    with pytest.raises(Unusable, match=r"no finite numbers: billing_ratio \(1 rows\)"):
+    with pytest.raises(InvalidInputError, match=r"no finite numbers: billing_ratio \(1 rows\)"):
         train_on(trained.settings, a_training_set(frame, value), read_parameters(), ignore)
 
 
@@ -231,7 +231,7 @@ def with_reasons(trained: Trained, record: ModelRecord) -> list[dict[str, Any]]:
         rows = predicted.join(summed, "customer_id").toArrow().to_pylist()
         return [dict(row) for row in rows]
 
-    return each(trained.spark, work, [path])[0]
+    return run_in_threads(trained.spark, work, [path])[0]
 
 
 def test_baseline_and_contributions_are_the_models_log_odds(

@@ -22,7 +22,7 @@ from seeds_loader.load import load
 from seeds_loader.reader.sandbox import read_workbook
 from seeds_loader.sample import Month, SampleParameters, simulate
 from trainer import registry
-from trainer.monitoring import read_rules, stability_index, watch
+from trainer.monitoring import monitor, read_rules, stability_index
 from trainer.score import score
 from trainer.train import train_on
 
@@ -71,7 +71,7 @@ def test_the_alert_fires_when_the_customers_change_and_not_before(  # long: one 
         assert [each.extract_date for each in history] == [each.extract_date for each in months]
         for month in range(1, MONTHS + 1):
             score(settings, spark, ignore, history[month - 1])
-            seen = watch(settings, spark, read_rules(), history[:month])
+            seen = monitor(settings, spark, read_rules(), history[:month])
             assert seen is not None
             alerts[month] = [each.words for each in seen.alerts]
             if month == DRIFTS_FROM:

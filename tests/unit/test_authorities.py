@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 from tls import new_identity
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.truststore import java_options
 
 
@@ -32,6 +32,6 @@ def test_a_file_that_names_nobody_is_explained(tmp_path: Path, content: bytes | 
     file = tmp_path / "ours.pem"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(Unusable, match="AWS_CA_BUNDLE") as raised:
+    with pytest.raises(InvalidInputError, match="AWS_CA_BUNDLE") as raised:
         java_options(str(file), tmp_path / "spark")
     assert str(file) in str(raised.value)

@@ -16,14 +16,14 @@ from churn.operations.backup import backup
 from churn.operations.backup_format import FORMAT, Seal, address_of, as_json, parts
 from churn.operations.backup_reader import read_backup
 from churn.operations.restore import _files_there, _known_there, restore
-from feature_repo.registry_snapshot import differences
-from lakehouse.errors import Unusable
-from lakehouse.file_copy import FileCopy, copy_file, is_there, set_time
-from lakehouse.metastore_snapshot import Catalogue, Column, Partition, Table
-from lakehouse.progress import Steps, in_words
+from feature_repo.registry_snapshot import diff_registries
+from lakehouse.errors import InvalidInputError
+from lakehouse.file_copy import FileCopy, copy_file, is_complete, set_mtime
+from lakehouse.metastore_snapshot import Column, MetastoreSnapshot, Partition, Table
+from lakehouse.progress import Steps, format_bytes
 from lakehouse.run_lock import acquire, release, restoring_file
 from lakehouse.settings import Settings, read_settings
-from lakehouse.storage import Storage, path_told
+from lakehouse.storage import Storage, path_from_describe
 
 DATA = FileCopy(
     "lake/bronze/loads/part.parquet",
@@ -56,7 +56,7 @@ def made(tmp_path: Path) -> Path:
     file.parent.mkdir(parents=True)
     file.write_bytes(b"data")
     (folder / "files.json").write_bytes(as_json([DATA]))
-    (folder / "metastore.json").write_bytes(as_json(Catalogue({"gold": "gold"}, (TABLE,))))
+    (folder / "metastore.json").write_bytes(as_json(MetastoreSnapshot({"gold": "gold"}, (TABLE,))))
     (folder / "registry.pb").write_bytes(b"")
     (folder / "backup.json").write_bytes(as_json(SEAL))
     seal_again(folder)
@@ -71,19 +71,19 @@ def test_what_was_written_is_read(settings: Settings, made: Path) -> None:
     read = read_backup(settings, str(made))
     assert replace(read.seal, contents={}) == SEAL
     assert read.files == (DATA,)
-    assert read.catalogue == Catalogue({"gold": "gold"}, (TABLE,))
+    assert read.catalogue == MetastoreSnapshot({"gold": "gold"}, (TABLE,))
 
 
 def test_a_folder_without_its_seal_is_no_backup(settings: Settings, made: Path) -> None:
     (made / "backup.json").unlink()
-    with pytest.raises(Unusable, match=r"has no backup\.json"):
+    with pytest.raises(InvalidInputError, match=r"has no backup\.json"):
         read_backup(settings, str(made))
 
 
 def test_of_a_folder_of_backups_the_latest_is_named(settings: Settings, made: Path) -> None:
     later = made.with_name("20260201T000000Z")
     made.rename(later)
-    with pytest.raises(Unusable, match=f"the latest there is {later}"):
+    with pytest.raises(InvalidInputError, match=f"the latest there is {later}"):
         read_backup(settings, str(later.parent))
 
 
@@ -92,7 +92,7 @@ def test_a_damaged_part_is_named(settings: Settings, made: Path, name: str) -> N
     (made / name).write_text('{"cut')
     if name != "backup.json":
         seal_again(made)
-    with pytest.raises(Unusable, match=f"damaged, {name}"):
+    with pytest.raises(InvalidInputError, match=f"damaged, {name}"):
         read_backup(settings, str(made))
 
 
@@ -100,7 +100,7 @@ def test_another_format_is_refused_with_the_version_that_reads_it(
     settings: Settings, made: Path
 ) -> None:
     (made / "backup.json").write_bytes(as_json(replace(SEAL, format=FORMAT + 1, project="9.9")))
-    with pytest.raises(Unusable, match=r"format 3[\s\S]*9\.9"):
+    with pytest.raises(InvalidInputError, match=r"format 3[\s\S]*9\.9"):
         read_backup(settings, str(made))
 
 
@@ -110,7 +110,7 @@ def test_a_file_that_is_missing_or_cut_is_named(
 ) -> None:
     file = made / DATA.path
     file.unlink() if content is None else file.write_bytes(content)
-    with pytest.raises(Unusable, match=f"1 of 1 files .*{DATA.path}"):
+    with pytest.raises(InvalidInputError, match=f"1 of 1 files .*{DATA.path}"):
         read_backup(settings, str(made))
 
 
@@ -118,14 +118,14 @@ def test_a_file_that_is_missing_or_cut_is_named(
 def test_a_backup_is_not_laid_into_what_it_copies(
     settings: Settings, tmp_path: Path, inside: str
 ) -> None:
-    with pytest.raises(Unusable, match="lies in what is to be copied"):
+    with pytest.raises(InvalidInputError, match="lies in what is to be copied"):
         backup(settings, str(tmp_path / inside), Steps(1))
     assert not settings.home.exists()
 
 
 def test_a_target_that_can_not_be_made_is_named(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Unusable, match=r"can't be made[\s\S]*file/backups"):
+    with pytest.raises(InvalidInputError, match=r"can't be made[\s\S]*file/backups"):
         backup(settings, str(tmp_path / "file" / "backups"), Steps(1))
 
 
@@ -137,9 +137,9 @@ def test_a_copy_has_content_and_time_of_the_original(tmp_path: Path) -> None:
     assert sha256 == hashlib.sha256(b"data").hexdigest()
     found = target.files.get_file_info(target.root)
     # Until it has the time, it may be a half.
-    assert not is_there(found, target, copy)
-    set_time(target, copy.mtime_ns)
-    assert is_there(target.files.get_file_info(target.root), target, copy)
+    assert not is_complete(found, target, copy)
+    set_mtime(target, copy.mtime_ns)
+    assert is_complete(target.files.get_file_info(target.root), target, copy)
     assert (tmp_path / "below" / "two").read_bytes() == b"data"
 
 
@@ -161,7 +161,7 @@ def test_an_address_is_absolute() -> None:
 def test_who_writes_waits_for_a_restore_that_broke_off(settings: Settings) -> None:
     settings.home.mkdir()
     restoring_file(settings).write_text(json.dumps({"backup": "/backups/one"}))
-    with pytest.raises(Unusable, match="repeat `churn restore /backups/one`"):
+    with pytest.raises(InvalidInputError, match="repeat `churn restore /backups/one`"):
         acquire(settings, "churn run", lambda _: None)
     release(acquire(settings, "churn restore", lambda _: None, restores=True))
 
@@ -169,7 +169,7 @@ def test_who_writes_waits_for_a_restore_that_broke_off(settings: Settings) -> No
 def test_another_backup_does_not_go_on_with_it(settings: Settings, made: Path) -> None:
     settings.home.mkdir()
     restoring_file(settings).write_text(json.dumps({"backup": "/backups/one"}))
-    with pytest.raises(Unusable, match="another backup broke off here: /backups/one"):
+    with pytest.raises(InvalidInputError, match="another backup broke off here: /backups/one"):
         restore(settings, str(made), Steps(1))
 
 
@@ -186,7 +186,7 @@ def test_what_is_in_the_way_is_named_and_stays(
     path = tmp_path / there
     path.parent.mkdir(parents=True)
     path.touch()
-    with pytest.raises(Unusable, match="something is there already") as refusal:
+    with pytest.raises(InvalidInputError, match="something is there already") as refusal:
         restore(settings, str(made), Steps(1))
     assert str(path).startswith(refusal.value.where)
     assert path.exists()
@@ -230,10 +230,10 @@ def test_registries_differ_by_what_is_declared_not_by_when() -> None:
         made.entities.add().spec.name = "customer"
         return made.SerializeToString()
 
-    assert differences(registry("one", 1), registry("one", 2)) == []
+    assert diff_registries(registry("one", 1), registry("one", 2)) == []
     changed = ["feature_views: customer_features"]
-    assert differences(registry("one", 1), registry("other", 1)) == changed
-    assert differences(registry("one", 1), b"") == ["entities: customer", *changed]
+    assert diff_registries(registry("one", 1), registry("other", 1)) == changed
+    assert diff_registries(registry("one", 1), b"") == ["entities: customer", *changed]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_registries_differ_by_what_is_declared_not_by_when() -> None:
     ],
 )
 def test_a_place_that_spark_tells_is_taken_as_it_stands(told: str, path: str) -> None:
-    assert path_told(told) == path
+    assert path_from_describe(told) == path
 
 
 @pytest.mark.parametrize(
@@ -253,4 +253,4 @@ def test_a_place_that_spark_tells_is_taken_as_it_stands(told: str, path: str) ->
     [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2_540_000, "2.5 MB")],
 )
 def test_sizes_in_words(size: int, words: str) -> None:
-    assert in_words(size) == words
+    assert format_bytes(size) == words

@@ -13,7 +13,7 @@ import xlwt
 from openpyxl.chart import BarChart, Reference
 from workbooks import HEADER, change_part, customer, sheet_rows, write_xlsx
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.reader import excel_reader
 from seeds_loader.reader.extract import Extract, read_extract
 from seeds_loader.reader.sandbox import read_workbook
@@ -29,7 +29,7 @@ def read(path: Path, sheet: str | None = None) -> Extract:
 
 
 def refused(path: Path, *words: str, sheet: str | None = None) -> str:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         read(path, sheet)
     message = str(caught.value)
     missing = [word for word in words if word not in message]

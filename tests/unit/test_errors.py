@@ -2,7 +2,7 @@
 
 import pytest
 
-from lakehouse.errors import BrokenOff, ChurnError, DiskFull, named_breakdown
+from lakehouse.errors import ChurnError, DiskFullError, InterruptedWorkError, named_breakdown
 
 WRITE_FAILED = "[TASK_WRITE_FAILED] Task failed while writing rows to file:/lake. SQLSTATE: 58030"
 NO_LIBRARY = "java.lang.UnsatisfiedLinkError: no snappyjava in java.library.path"
@@ -12,17 +12,25 @@ BAD_CAST = "org.apache.spark.SparkNumberFormatException: [CAST_INVALID_INPUT] SQ
 @pytest.mark.parametrize(
     ("message", "kind", "said"),
     [
-        ("java.io.IOException: No space left on device", DiskFull, "disk is full"),
-        ("ERROR XJ040: Failed to start database 'metastore'", BrokenOff, "metastore"),
+        ("java.io.IOException: No space left on device", DiskFullError, "disk is full"),
+        ("ERROR XJ040: Failed to start database 'metastore'", InterruptedWorkError, "metastore"),
         # what Derby says when it was started with no room
-        ("in a read-only database is not permitted to disable read-only", BrokenOff, "metastore"),
         (
-            "[INTERNAL_ERROR_HIVE_METASTORE_PARTITION_FILTER] SQLSTATE: XX000",
-            BrokenOff,
+            "in a read-only database is not permitted to disable read-only",
+            InterruptedWorkError,
             "metastore",
         ),
-        (f"{WRITE_FAILED}\n\tat x\nCaused by: {NO_LIBRARY}\n\tat y", BrokenOff, NO_LIBRARY),
-        (WRITE_FAILED, BrokenOff, "writing rows to file:/lake"),
+        (
+            "[INTERNAL_ERROR_HIVE_METASTORE_PARTITION_FILTER] SQLSTATE: XX000",
+            InterruptedWorkError,
+            "metastore",
+        ),
+        (
+            f"{WRITE_FAILED}\n\tat x\nCaused by: {NO_LIBRARY}\n\tat y",
+            InterruptedWorkError,
+            NO_LIBRARY,
+        ),
+        (WRITE_FAILED, InterruptedWorkError, "writing rows to file:/lake"),
     ],
 )
 def test_a_fault_of_the_machine_is_named(message: str, kind: type[ChurnError], said: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.extract_date import ExtractDate, choose_extract_date
 from seeds_loader.reader.sandbox import Extract
 
@@ -61,12 +61,12 @@ def test_tomorrow_may_be_given(book):
     ("given", "told"), [(date(2026, 3, 12), "future"), (date(1999, 12, 31), "before 2000-01-01")]
 )
 def test_an_impossible_date_is_refused(book, given, told):
-    with pytest.raises(Unusable, match=told) as caught:
+    with pytest.raises(InvalidInputError, match=told) as caught:
         choose_extract_date(given, extract(book), NOW)
     assert "--extract-date" in str(caught.value)
     assert "from 2000-01-01 to 2026-03-11" in caught.value.remedy
 
 
 def test_a_vanished_file_is_told(tmp_path):
-    with pytest.raises(Unusable, match="gone"):
+    with pytest.raises(InvalidInputError, match="gone"):
         choose_extract_date(None, extract(tmp_path / "book.xlsx"), NOW)

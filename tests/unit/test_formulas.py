@@ -21,7 +21,7 @@ from workbooks import (
     write_xlsx,
 )
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.reader import sheet_xml
 from seeds_loader.reader.extract import read_extract
 
@@ -36,7 +36,7 @@ def totals(path: Path) -> list[str | None]:
 
 
 def refused(path: Path, *words: str) -> None:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         read_extract(path, None, lambda _: None)
     message = str(caught.value)
     missing = [word for word in (path.name, *words) if word not in message]

@@ -13,8 +13,8 @@ from churn.operations.backup_format import Signature, as_json
 from churn.operations.backup_reader import check_contents, is_type, read_backup
 from churn.operations.backup_signature import key_file, signed
 from churn.operations.restore import restore
-from lakehouse.errors import Unusable
-from lakehouse.metastore_snapshot import Catalogue, creation
+from lakehouse.errors import InvalidInputError
+from lakehouse.metastore_snapshot import MetastoreSnapshot, creation
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 
@@ -35,7 +35,7 @@ def test_a_changed_backup_is_refused_and_nothing_is_written(
     if is_sealed and json.loads((made / "backup.json").read_text()).get("format") == 2:
         seal_again(made)
     before = snapshot(tmp_path, made)
-    with pytest.raises(Unusable) as refusal:
+    with pytest.raises(InvalidInputError) as refusal:
         restore(settings, str(made), Steps(1))
     assert refusal.value.exit_code == 2
     # A terminal shows what is said.
@@ -105,7 +105,7 @@ def test_a_change_of_what_was_signed_is_seen(
 ) -> None:
     sign(settings, made)
     changed_json(made, "backup.json", lambda seal: seal.update({field: value}))
-    with pytest.raises(Unusable, match="changed after this home had signed it"):
+    with pytest.raises(InvalidInputError, match="changed after this home had signed it"):
         read_backup(settings, str(made))
 
 
@@ -122,7 +122,7 @@ def test_who_takes_the_signature_away_is_not_taken_for_the_home(
         as_format_1(made)
     assert read_backup(settings, str(made)).signature is Signature.NONE
     before = snapshot(settings.home, made)
-    with pytest.raises(Unusable, match="not signed") as refusal:
+    with pytest.raises(InvalidInputError, match="not signed") as refusal:
         restore(settings, str(made), Steps(1), require_signature=True)
     assert refusal.value.exit_code == 2
     assert snapshot(settings.home, made) == before
@@ -184,7 +184,7 @@ def test_a_statement_that_is_no_list_of_columns_is_refused(
     instead: str,
 ) -> None:
     as_format_1(made, STATEMENT.replace(what, instead))
-    with pytest.raises(Unusable, match=r"metastore\.json"):
+    with pytest.raises(InvalidInputError, match=r"metastore\.json"):
         restore(settings, str(made), Steps(1))
     assert not settings.home.exists()
 
@@ -226,5 +226,5 @@ def test_a_checkpoint_is_looked_at_too(made: Path) -> None:  # noqa: F811
 
 
 def test_the_catalogue_has_a_place_for_every_field() -> None:
-    known = Catalogue({"gold": "gold"}, (TABLE,))
+    known = MetastoreSnapshot({"gold": "gold"}, (TABLE,))
     assert backup_reader._tables(as_json(known)) == known

@@ -26,7 +26,7 @@ from workbooks import (
     write_xlsx,
 )
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.reader import excel_reader
 from seeds_loader.reader.extract import read_extract
 from seeds_loader.reader.sandbox import _ended, printable, read_workbook
@@ -38,7 +38,7 @@ GIBIBYTE_IN_KIB = 1024**2
 
 def refused(path: Path, *words: str, at_the_door: bool = False) -> str:
     """Reading fails in one short message that has all of these words."""
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         read_workbook(path) if at_the_door else read_extract(path, None, lambda _: None)
     message = str(caught.value)
     missing = [word for word in words if word not in message]

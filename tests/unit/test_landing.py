@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from churn.pipeline.airflow_steps import workbook_for
-from lakehouse.errors import Unavailable, Unusable
+from lakehouse.errors import InvalidInputError, UnavailableError
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.landing_zone import SETTLES, Arrival, receive, take, take_file, untaken
 
@@ -42,7 +42,7 @@ def test_nothing_landed_yet(settings: Settings) -> None:
 
 def test_a_place_that_was_named_has_to_be_there(tmp_path: Path) -> None:
     settings = read_settings({"CHURN_HOME": str(tmp_path), "CHURN_LANDING": str(tmp_path / "mnt")})
-    with pytest.raises(Unavailable, match=r"is not there[\s\S]*CHURN_LANDING"):
+    with pytest.raises(UnavailableError, match=r"is not there[\s\S]*CHURN_LANDING"):
         receive(settings)
 
 
@@ -94,7 +94,7 @@ def test_an_arrival_of_another_run_is_not_shared(settings: Settings) -> None:
 
 
 def test_a_key_of_nothing_is_a_fault(settings: Settings) -> None:
-    with pytest.raises(Unusable, match="landing place again"):
+    with pytest.raises(InvalidInputError, match="landing place again"):
         take(settings, "one", "0123456789abcdef")
 
 

@@ -18,9 +18,9 @@ from openlineage.client.transport.file import FileConfig
 from openlineage.client.uuid import generate_new_uuid
 
 from lakehouse import lineage_events
-from lakehouse.lineage import Dataset, Done, Work, file, lineage_file, table
+from lakehouse.lineage import Dataset, StepIO, StepRun, file, lineage_file, table
 from lakehouse.lineage_columns import sources
-from lakehouse.lineage_events import Command, tell
+from lakehouse.lineage_events import Command, emit
 from lakehouse.lineage_file import LineageFile
 from lakehouse.settings import PROJECT, Settings
 
@@ -67,11 +67,11 @@ def endpoint() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     server.server_close()
 
 
-def steps(settings: Settings) -> list[Done]:
+def steps(settings: Settings) -> list[StepRun]:
     gold, scores = table(settings, "gold.customer_features"), table(settings, "gold.churn_scores")
     made = replace(scores, sources={"probability": [(gold, "tenure")]})
-    works = [Work([gold, file("/somewhere/model")], [made])]
-    return [Done("score", BEGUN, BEGUN + timedelta(seconds=2), False, works)]
+    works = [StepIO([gold, file("/somewhere/model")], [made])]
+    return [StepRun("score", BEGUN, BEGUN + timedelta(seconds=2), False, works)]
 
 
 def command(failed: bool = False) -> Command:
@@ -94,7 +94,7 @@ def test_places_have_the_names_of_openlineage(settings: Settings) -> None:
 
 def test_a_command_is_told_with_its_steps_as_children(settings: Settings) -> None:
     said: list[str] = []
-    tell(settings, command(), steps(settings), said.append)
+    emit(settings, command(), steps(settings), said.append)
     assert said == []
     events = told(settings)
     assert [(each["eventType"], each["job"]["name"]) for each in events] == [
@@ -120,7 +120,7 @@ def test_what_started_the_command_is_its_parent(
     task, dag = str(generate_new_uuid()), str(generate_new_uuid())
     monkeypatch.setenv("OPENLINEAGE_PARENT_ID", f"airflow/01_etl.score/{task}")
     monkeypatch.setenv("OPENLINEAGE_ROOT_PARENT_ID", f"airflow/01_etl/{dag}")
-    tell(settings, command(failed=True), steps(settings), print)
+    emit(settings, command(failed=True), steps(settings), print)
     events = told(settings)
     assert events[0]["run"]["facets"]["parent"]["run"]["runId"] == task
     assert {each["run"]["facets"]["parent"]["root"]["run"]["runId"] for each in events} == {dag}
@@ -136,7 +136,7 @@ def test_an_endpoint_is_sent_what_the_file_has(
     monkeypatch.setenv("OPENLINEAGE_URL", address)
     monkeypatch.setenv("OPENLINEAGE_API_KEY", KEY)
     said: list[str] = []
-    tell(settings, command(), steps(settings), said.append)
+    emit(settings, command(), steps(settings), said.append)
     assert said == []
     assert taken == told(settings)
     assert len(taken) == 4
@@ -153,7 +153,7 @@ def test_an_endpoint_that_is_away_is_a_warning_and_no_wait(
         monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         said: list[str] = []
         begun = time.monotonic()
-        tell(settings, command(), steps(settings), said.append)
+        emit(settings, command(), steps(settings), said.append)
         assert time.monotonic() - begun < 10
     (warning,) = said
     assert "endpoint did not take" in warning
@@ -165,13 +165,13 @@ def test_a_home_that_cannot_be_written_stops_nothing(settings: Settings) -> None
     settings.home.mkdir()
     (settings.home / "lineage").write_text("in the way")
     said: list[str] = []
-    tell(settings, command(), steps(settings), said.append)
+    emit(settings, command(), steps(settings), said.append)
     assert "could not be told" in said[0]
 
 
 def test_lineage_can_be_switched_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
-    tell(settings, command(), steps(settings), print)
+    emit(settings, command(), steps(settings), print)
     assert not lineage_file(settings).exists()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from workbooks import sheet_rows, write_xlsx
 
-from lakehouse.errors import Unavailable, Unusable
+from lakehouse.errors import InvalidInputError, UnavailableError
 from lakehouse.file_locks import lock_within, try_lock
 from lakehouse.process import Service
 from lakehouse.settings import read_settings
@@ -100,7 +100,7 @@ def test_a_start_that_hangs_is_named_with_its_process(tmp_path: Path) -> None:
     begun = time.monotonic()
     with (
         locked(tmp_path / "spark" / "start.lock"),
-        pytest.raises(Unavailable, match=f"spark server .* by process {os.getpid()}"),
+        pytest.raises(UnavailableError, match=f"spark server .* by process {os.getpid()}"),
         service.starting(),
     ):
         pytest.fail("two processes start one server")
@@ -179,7 +179,7 @@ def test_a_home_that_is_not_utf8_is_refused(tmp_path: Path, workbook: Path) -> N
 
 def test_an_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"CHURN_HOME=/tmp/\xe4\n")
-    with pytest.raises(Unusable, match=r"\.env can't be read"):
+    with pytest.raises(InvalidInputError, match=r"\.env can't be read"):
         read_settings({}, tmp_path)
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from workbooks import HEADER, customer, sheet_rows, write_xlsx
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.settings import PROJECT
 from seeds_loader.reader.extract import Extract, read_extract
 from seeds_loader.reader.notation import PLAIN, NumberColumn, read_numbers
@@ -36,7 +36,7 @@ def refusal(
     path: Path, *words: str, decimal: str | None = None, encoding: str | None = None
 ) -> str:
     """Reading fails, with a message that has all of these words."""
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         read(path, decimal, encoding)
     message = str(caught.value)
     assert not [word for word in words if word not in message], message
@@ -145,7 +145,7 @@ def numbers(texts: list[str], decimal: str | None) -> list[Decimal | None] | Non
     )
     try:
         read = read_numbers(column, decimal).to_pylist()
-    except Unusable:
+    except InvalidInputError:
         return None
     return [Decimal(text.strip()) if re.match(PLAIN, text.strip()) else None for text in read]
 
@@ -603,5 +603,5 @@ def test_a_tolerant_reading_warns_and_leaves_the_texts(tmp_path: Path) -> None:
     extract = read_extract(path, None, warned.append, tolerant=True)
     assert extract.table["MonthlyCharges"].to_pylist() == ["74,15"] * 30
     assert any("--decimal ," in text and "MonthlyCharges" in text for text in warned)
-    with pytest.raises(Unusable, match="decimal comma"):
+    with pytest.raises(InvalidInputError, match="decimal comma"):
         read_extract(path, None, warned.append)

@@ -13,11 +13,11 @@ import pytest
 
 from lakehouse import online_store, spark_server
 from lakehouse.atomic_write import generate_secret, write_secret
-from lakehouse.errors import Unavailable, Unusable, named_breakdown
+from lakehouse.errors import InvalidInputError, UnavailableError, named_breakdown
 from lakehouse.jars import SPARK_HOME, password_check
 from lakehouse.java import find_java
 from lakehouse.private_home import protect
-from lakehouse.process import Running, Service, is_alive
+from lakehouse.process import ProcessInfo, Service, is_alive
 from lakehouse.settings import PROJECT, Settings, read_settings
 from lakehouse.spark_credentials import find_password, generate_password, read_password
 
@@ -93,7 +93,7 @@ def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o755)
     os.chown(home, 65534, 65534)
-    with pytest.raises(Unusable, match="belongs to user 65534"):
+    with pytest.raises(InvalidInputError, match="belongs to user 65534"):
         protect(settings_of(home), lambda _: None)
     assert mode(home) == 0o755
     told = subprocess.run(
@@ -146,7 +146,7 @@ def test_a_servers_files_are_closed_and_its_scratch_goes_with_it(tmp_path: Path)
 def test_the_password_is_given_or_generated(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     assert find_password(settings) is None
-    with pytest.raises(Unavailable, match="password"):
+    with pytest.raises(UnavailableError, match="password"):
         read_password(settings)
     generated = generate_password(settings)
     assert read_password(settings) == generated
@@ -163,8 +163,8 @@ def test_a_server_of_before_passwords_is_not_used(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     ports = [settings.thrift_port, settings.connect_port]
     identity = f"{settings.lake_uri} on {settings.spark_master}"
-    before = Running(os.getpid(), 0, os.getpid(), ports, identity, "spark.log")
-    with pytest.raises(Unavailable, match="with a password") as refused:
+    before = ProcessInfo(os.getpid(), 0, os.getpid(), ports, identity, "spark.log")
+    with pytest.raises(UnavailableError, match="with a password") as refused:
         spark_server._check_identity(before, settings)
     assert "churn down" in refused.value.remedy
 
@@ -179,7 +179,7 @@ def test_a_server_of_before_passwords_is_not_used(tmp_path: Path) -> None:
 )
 def test_a_refused_password_is_named(message: str) -> None:
     fault = named_breakdown(message, "here")
-    assert isinstance(fault, Unavailable) and "refuses the password" in str(fault)
+    assert isinstance(fault, UnavailableError) and "refuses the password" in str(fault)
 
 
 def test_the_command_line_names_no_secret(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from model_records import FIGURES, a_record
 
 from churn.cli.main import main
 from lakehouse import commit_metadata
-from lakehouse.errors import ChurnError, Unusable
+from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.settings import PROJECT, Settings, read_settings
 from trainer import decisions, promotion, registry
 from trainer.decisions import Decision
 from trainer.parameters import read_parameters
-from trainer.portable_model import LinearForm
+from trainer.portable_model import LinearModel
 from trainer.record import ModelRecord
 
 BEFORE = Path(__file__).with_name("models_of_before")
@@ -56,7 +56,7 @@ def a_challenger(settings: Settings, roc_auc: float = 0.85, **others: Any) -> Mo
         "evaluations": {"logistic_regression": {"out_of_fold": figures, "holdout": figures}},
         **others,
     }
-    form = LinearForm(-1.0, {"tenure": -0.1}, {"tenure": 20.0})
+    form = LinearModel(-1.0, {"tenure": -0.1}, {"tenure": 20.0})
     record = a_record(form, fields.pop("features", ["tenure"]), **fields)
     with registry.draft(settings, record.version) as drafted:
         (drafted / "model").mkdir()
@@ -72,8 +72,8 @@ def decided(settings: Settings, challenger: ModelRecord) -> Decision:
 
 
 def test_the_registry_of_before_is_read_as_it_was(settings: Settings) -> None:
-    now = registry.reign(settings)
-    assert now == registry.Reign(CHAMPION, (FIRST,))
+    now = registry.read_champion_history(settings)
+    assert now == registry.ChampionHistory(CHAMPION, (FIRST,))
     champion = registry.champion(settings)
     assert champion is not None
     assert (champion.label["kind"], champion.label["left_out"]) == ("observed", [])
@@ -83,7 +83,7 @@ def test_the_registry_of_before_is_read_as_it_was(settings: Settings) -> None:
     assert decisions.waiting(settings) is None
     # what is written next keeps what was there
     registry.roll_back(settings)
-    now = registry.reign(settings)
+    now = registry.read_champion_history(settings)
     assert now is not None
     assert (now.version, now.withdrawn) == (FIRST, (CHAMPION,))
     (change,) = now.changes
@@ -157,8 +157,8 @@ def test_the_first_model_needs_no_comparison_but_a_minimum(empty: Settings) -> N
     assert (poor.promoted, poor.waits, poor.champion) == (False, True, None)
     assert registry.champion_version(empty) is None
     assert decisions.waiting(empty) == poor
-    with pytest.raises(Unusable, match=f"{NEW}[^.]*churn promote VERSION"):
-        registry.required_champion(empty)
+    with pytest.raises(InvalidInputError, match=f"{NEW}[^.]*churn promote VERSION"):
+        registry.champion_or_error(empty)
     good = decided(empty, a_challenger(empty, version="20250303-00000004"))
     assert (good.promoted, good.reason) == (True, "it is the first model")
     assert registry.champion_version(empty) == good.version
@@ -174,7 +174,7 @@ def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Setti
     assert decision.champion == waiting.champion == CHAMPION
     assert decision.reason.startswith(f"promoted by hand by {user} on {decision.decided}: marks")
     assert decisions.read(registry.folder(settings) / NEW) == decision
-    now = registry.reign(settings)
+    now = registry.read_champion_history(settings)
     assert now is not None
     assert (now.version, now.before) == (NEW, (FIRST, CHAMPION))
     change = now.changes[-1]
@@ -186,8 +186,11 @@ def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Setti
     refused = decided(settings, replace(a_challenger(settings), label=MONTHS))
     assert (refused.promoted, refused.waits) == (False, False)
     promotion.by_hand(settings, NEW, "after all")
-    assert registry.reign(settings) == replace(
-        registry.reign(settings), version=NEW, withdrawn=(), before=(FIRST, CHAMPION)
+    assert registry.read_champion_history(settings) == replace(
+        registry.read_champion_history(settings),
+        version=NEW,
+        withdrawn=(),
+        before=(FIRST, CHAMPION),
     )
 
 

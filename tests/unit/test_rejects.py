@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from churn.cli.main import main
 from lakehouse.errors import ChurnError
-from seeds_loader.reject_messages import read_reject_words
+from seeds_loader.reject_messages import read_reject_messages
 
 RUNS = ("20250101T000000Z-aaaaaa", "20250201T000000Z-bbbbbb", "20250301T000000Z-cccccc")
 
@@ -74,7 +74,7 @@ def test_a_file_that_can_not_be_written_is_told_first(home, tmp_path, out, told)
 
 
 def test_the_project_has_words_for_its_codes():
-    words = read_reject_words()
+    words = read_reject_messages()
     assert words["missing"]
     assert words["conflicting_duplicate"]
     assert "internet" in words["no_internet_service"]
@@ -94,7 +94,7 @@ def test_broken_words_are_told(tmp_path, text):
     place = tmp_path / "dbt_project.yml"
     place.write_text(text)
     with pytest.raises(ChurnError, match="words of the reject codes") as caught:
-        read_reject_words(place)
+        read_reject_messages(place)
     assert caught.value.where == str(place)
 
 
@@ -103,4 +103,4 @@ def test_words_fold_onto_one_line(tmp_path):
     place.write_text(
         "vars: {row_rules: {a: {description: 'one\n\n  two'}}, reject_reasons: {b: three}}"
     )
-    assert dict(read_reject_words(place)) == {"a": "one two", "b": "three"}
+    assert dict(read_reject_messages(place)) == {"a": "one two", "b": "three"}

@@ -7,15 +7,15 @@ import pytest
 
 from churn.provenance.compare_rebuild import figures, table_difference
 from churn.provenance.reproduce import rounds
-from seeds_loader.bronze_reader import KeptLoad
+from seeds_loader.bronze_reader import LoadRow
 
 BEGUN = datetime(2025, 6, 1, tzinfo=UTC)
 
 
-def loads(*months: int) -> list[KeptLoad]:
+def loads(*months: int) -> list[LoadRow]:
     """Loads of the firsts of these months, in this order."""
     return [
-        KeptLoad(str(n), "file", "", "", date(2025, month, 1), "given", BEGUN + timedelta(n))
+        LoadRow(str(n), "file", "", "", date(2025, month, 1), "given", BEGUN + timedelta(n))
         for n, month in enumerate(months)
     ]
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from openpyxl import load_workbook
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Column, read_contract
 from seeds_loader.sample import Dirt, Month, SampleParameters, simulate, write_samples
 from seeds_loader.sample.data_faults import KINDS, dirt_counts
@@ -65,7 +65,7 @@ def churned(customers: pd.DataFrame) -> pd.Series:
     ],
 )
 def test_unusable_parameters_are_refused(values: dict[str, Any], name: str) -> None:
-    with pytest.raises(Unusable) as refusal:
+    with pytest.raises(InvalidInputError) as refusal:
         SampleParameters(**values)
     assert name in refusal.value.where
 
@@ -100,7 +100,7 @@ def test_files_bear_their_extract_date(written: list[Path]) -> None:
 
 
 def test_more_rows_than_a_sheet_holds_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="do not fit on a sheet"):
+    with pytest.raises(InvalidInputError, match="do not fit on a sheet"):
         write_samples(SampleParameters(rows=1_048_576), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -108,7 +108,7 @@ def test_more_rows_than_a_sheet_holds_are_refused(tmp_path: Path) -> None:
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     taken = tmp_path / "out"
     taken.write_text("mine")
-    with pytest.raises(Unusable) as refusal:
+    with pytest.raises(InvalidInputError) as refusal:
         write_samples(SampleParameters(rows=1), taken)
     assert refusal.value.where == str(taken)
     assert taken.read_text() == "mine"

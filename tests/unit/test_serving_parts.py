@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from feature_repo.feature_definitions import read_features
 from feature_repo.online.redis_layout import redis_key
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from lakehouse.settings import PROJECT, Settings, read_settings
 from serving import keys, what_if
 from serving.app import application
@@ -31,7 +31,7 @@ from serving.rate_limit import Limits
 from serving.server import client_of
 from trainer import deciles, registry
 from trainer.deciles import Deciles, Last
-from trainer.portable_model import LinearForm
+from trainer.portable_model import LinearModel
 from trainer.record import ModelRecord
 
 FEATURES = [each.name for each in read_features()]
@@ -40,7 +40,7 @@ BOUNDS = Deciles("2025-12-03", "b", 10, tuple(Last(k, k / 10, "x") for k in rang
 
 def a_model(version: str) -> ModelRecord:
     inputs = [*FEATURES, "log1p_tenure"]
-    form = LinearForm(-1.0, dict.fromkeys(inputs, 0.1), dict.fromkeys(inputs, 0.5))
+    form = LinearModel(-1.0, dict.fromkeys(inputs, 0.1), dict.fromkeys(inputs, 0.5))
     return a_record(form, FEATURES, version=version)
 
 
@@ -97,15 +97,15 @@ def test_a_key_is_revoked_within_a_tick_of_the_clock_too(settings: Settings) -> 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", "a b", "-a", "a" * 41, "a/b", "a\n"])
 def test_a_name_that_is_none_gets_no_key(settings: Settings, name: str) -> None:
-    with pytest.raises(Unusable, match="no name"):
+    with pytest.raises(InvalidInputError, match="no name"):
         keys.new(settings, name)
 
 
 def test_nobody_gets_two_keys(settings: Settings) -> None:
     keys.new(settings, "one")
-    with pytest.raises(Unusable, match="has a key"):
+    with pytest.raises(InvalidInputError, match="has a key"):
         keys.new(settings, "one")
-    with pytest.raises(Unusable, match="has no key"):
+    with pytest.raises(InvalidInputError, match="has no key"):
         keys.revoke(settings, "other")
 
 
@@ -138,7 +138,7 @@ def test_a_bucket_empties_and_fills() -> None:
 def test_the_rate_is_a_setting(tmp_path: Path) -> None:
     assert read_settings({"CHURN_API_RATE": "7"}, tmp_path).api_rate == 7
     assert read_settings({}, tmp_path).api_bind == "127.0.0.1"
-    with pytest.raises(Unusable, match="customers a second"):
+    with pytest.raises(InvalidInputError, match="customers a second"):
         read_settings({"CHURN_API_RATE": "0"}, tmp_path)
 
 

@@ -10,11 +10,11 @@ from model_records import SPLITS, a_record
 from lakehouse.errors import ChurnError
 from trainer import deciles
 from trainer.deciles import Deciles, Last
-from trainer.portable_model import Form, LinearForm, Node, TreesForm
-from trainer.reason_texts import Flags, read_reasons
+from trainer.portable_model import Form, LinearModel, Node, TreeEnsemble
+from trainer.reason_texts import FlagTemplate, read_reasons
 from trainer.scorer import Scorer, probability
 
-LINEAR = LinearForm(
+LINEAR = LinearModel(
     intercept=-1.0,
     coefficients={
         "tenure": 0.01,
@@ -31,7 +31,7 @@ LINEAR = LinearForm(
         "log1p_tenure": 3.0,
     },
 )
-TREES = TreesForm(
+TREES = TreeEnsemble(
     trees=[
         SPLITS,
         [Node(0.125, "log1p_tenure", 1.0, 1, 2), Node(0.25), Node(0.0)],
@@ -135,7 +135,7 @@ def test_numbers_are_written_as_spark_writes_them(reason: str, value: float, tex
 
 
 def test_flags_say_the_one_that_is_set() -> None:
-    words = Flags({"a_yes": "it's a", "b_yes": "b"}, "none")
+    words = FlagTemplate({"a_yes": "it's a", "b_yes": "b"}, "none")
     assert words.say({"a_yes": 0, "b_yes": 1}) == "b"
     assert words.say({"a_yes": 0, "b_yes": 0}) == "none"
     assert words.sql() == (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lakehouse.storage import address_of, path_of
+from lakehouse.storage import path_from_uri, spark_uri
 
 
 @pytest.mark.parametrize(
@@ -13,5 +13,5 @@ from lakehouse.storage import address_of, path_of
     ],
 )
 def test_a_file_that_spark_names_is_found(uri: str, scheme: str, path: str) -> None:
-    assert path_of(uri) == path
-    assert address_of(uri) == f"{scheme}://{path}"
+    assert path_from_uri(uri) == path
+    assert spark_uri(uri) == f"{scheme}://{path}"

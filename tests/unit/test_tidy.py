@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from churn.operations import cleanup
-from lakehouse.process import Running
+from lakehouse.process import ProcessInfo
 from lakehouse.settings import Settings, read_settings
 
 DAY = 24 * 3600
@@ -42,7 +42,7 @@ def test_old_logs_go_with_the_folders_they_leave_empty(
     old = written(logs / "airflow" / "dag_id=01_etl" / "run_id=1" / "attempt=1.log", 91)
     beside = written(logs / "airflow" / "dag_id=01_etl" / "run_id=2" / "attempt=1.log", 89)
     quiet = written(logs / "redis.log", 200)
-    running = Running(1, 1.0, 1, [1], "", str(quiet))
+    running = ProcessInfo(1, 1.0, 1, [1], "", str(quiet))
     monkeypatch.setattr(
         "lakehouse.process.Service.find", lambda self: running if self.name == "redis" else None
     )

@@ -10,24 +10,32 @@ import pytest
 from model_records import SPLITS, a_record
 
 from feature_repo.feature_definitions import read_features
-from lakehouse.errors import ChurnError, Unusable
+from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.settings import Settings
 from trainer import record as records
 from trainer import registry, splits
 from trainer.explain import contribution, reasons_column
-from trainer.model_selection import choose
+from trainer.model_selection import select_model
 from trainer.parameters import DECLARED, ChampionRule, check_features, read_parameters
 from trainer.pipeline import derived
-from trainer.portable_model import Form, LinearForm, Node, TreesForm, from_json, log_odds, to_json
-from trainer.reason_texts import Flags, Reason, read_reasons, reasons_for
+from trainer.portable_model import (
+    Form,
+    LinearModel,
+    Node,
+    TreeEnsemble,
+    from_json,
+    log_odds,
+    to_json,
+)
+from trainer.reason_texts import FlagTemplate, Reason, read_reasons, reasons_for
 from trainer.record import ModelRecord
 
-LINEAR = LinearForm(
+LINEAR = LinearModel(
     intercept=-1.0,
     coefficients={"tenure": -0.05, "contract_month_to_month": 0.8, "contract_two_year": -0.9},
     means={"tenure": 30.0, "contract_month_to_month": 0.5, "contract_two_year": 0.25},
 )
-TREES = TreesForm(
+TREES = TreeEnsemble(
     trees=[
         SPLITS,
         [Node(0.125)],
@@ -99,7 +107,7 @@ def test_unusable_parameters_are_refused(tmp_path: Path, old: str, new: str) -> 
     ["churned", "Churn", "churn_score", "Churn_Reason", "cltv", "created_timestamp", "_loaded_at"],
 )
 def test_a_feature_that_knows_the_label_is_refused(leak: str) -> None:
-    with pytest.raises(Unusable, match=leak):
+    with pytest.raises(InvalidInputError, match=leak):
         check_features(["tenure", "monthly_charges", leak], read_parameters())
 
 
@@ -136,7 +144,7 @@ RULE = ChampionRule("logistic_regression", "gradient_boosted_trees", 0.002, 1.0)
 )
 def test_the_challenger_must_gain_more_than_the_noise(challenger: list[float], chosen: str) -> None:
     default = [0.85, 0.84, 0.86, 0.845, 0.855]
-    choice = choose({RULE.default: default, RULE.challenger: challenger}, RULE)
+    choice = select_model({RULE.default: default, RULE.challenger: challenger}, RULE)
     assert choice.kind == chosen
     assert "mean gain" in choice.reason
 
@@ -172,7 +180,9 @@ def test_one_hot_columns_speak_as_one_category() -> None:
 
 
 def test_a_linear_reason_sums_its_columns() -> None:
-    contract = Reason("contract", ("contract_month_to_month", "contract_two_year"), Flags({}, "c"))
+    contract = Reason(
+        "contract", ("contract_month_to_month", "contract_two_year"), FlagTemplate({}, "c")
+    )
     assert contribution(LINEAR, contract, {}) == (
         "((0.8D) * (`contract_month_to_month` - (0.5D))"
         " + (-0.9D) * (`contract_two_year` - (0.25D)))"
@@ -180,16 +190,19 @@ def test_a_linear_reason_sums_its_columns() -> None:
 
 
 def test_a_tree_reason_walks_only_what_matters_to_it() -> None:
-    contract = Reason("contract", ("contract_month_to_month",), Flags({}, "c"))
+    contract = Reason("contract", ("contract_month_to_month",), FlagTemplate({}, "c"))
     assert contribution(TREES, contract, {}) == (
         "(case when `contract_month_to_month` <= (0.5D) then (-0.5D) else (1.25D) end)"
     )
-    assert contribution(TREES, Reason("partner", ("partner",), Flags({}, "p")), {}) == "((0.0D))"
+    assert (
+        contribution(TREES, Reason("partner", ("partner",), FlagTemplate({}, "p")), {})
+        == "((0.0D))"
+    )
 
 
 def test_derived_inputs_are_written_as_their_expression() -> None:
-    form = LinearForm(0.0, {"log1p_tenure": 2.0}, {"log1p_tenure": 3.0})
-    tenure = Reason("tenure", ("log1p_tenure",), Flags({}, "t"))
+    form = LinearModel(0.0, {"log1p_tenure": 2.0}, {"log1p_tenure": 3.0})
+    tenure = Reason("tenure", ("log1p_tenure",), FlagTemplate({}, "t"))
     written = reasons_column(form, [tenure], {"log1p_tenure": "log1p(`tenure`)"})
     assert "(2.0D) * (log1p(`tenure`) - (3.0D))" in written
 

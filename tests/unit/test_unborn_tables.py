@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from lakehouse.orphaned_tables import remove_unborn_tables
+from lakehouse.orphaned_tables import remove_uncommitted_tables
 from lakehouse.storage import Storage
 
 COMMIT = "_delta_log/00000000000000000000.json"
@@ -36,7 +36,7 @@ def lay(lake: Path, table: str, *files: str) -> Path:
 def test_a_folder_without_a_commit_goes(tmp_path: Path, table: str, files: list[str]) -> None:
     said: list[str] = []
     folder = lay(tmp_path, table, *files)
-    remove_unborn_tables(at(tmp_path), said.append)
+    remove_uncommitted_tables(at(tmp_path), said.append)
     assert not folder.exists()
     assert table.replace("/", ".") in said[0]
 
@@ -54,9 +54,9 @@ def test_a_table_stays(tmp_path: Path, table: str, files: list[str]) -> None:
     lay(tmp_path, table, *files)
     (tmp_path / "_run.lock").touch()
     before = sorted(tmp_path.rglob("*"))
-    remove_unborn_tables(at(tmp_path), print)
+    remove_uncommitted_tables(at(tmp_path), print)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_no_lake_yet(tmp_path: Path) -> None:
-    remove_unborn_tables(at(tmp_path / "lake"), print)
+    remove_uncommitted_tables(at(tmp_path / "lake"), print)

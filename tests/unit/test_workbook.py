@@ -22,7 +22,7 @@ from workbooks import (
     write_xlsx,
 )
 
-from lakehouse.errors import Unusable
+from lakehouse.errors import InvalidInputError
 from seeds_loader.reader.extract import Extract, read_extract
 
 TEXTS = [str(value) for value in customer()]
@@ -42,7 +42,7 @@ def extras(extract: Extract) -> list[dict[str, str]]:
 
 def refused(path: Path, *words: str, sheet: str | None = None) -> None:
     """Reading fails, and the message has all of these words."""
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         read(path, sheet)
     message = str(caught.value)
     missing = [word for word in (path.name, *words) if word not in message]
@@ -522,7 +522,7 @@ def test_nothing_but_unusable_comes_out_of_noise(tmp_path):
         path.write_bytes(whole[:place] + b"\xff\xff\xff\xff" + whole[place + 4 :])
         try:
             assert read(path).table.num_rows
-        except Unusable as fault:
+        except InvalidInputError as fault:
             assert "noise.xls" in str(fault)
 
 
