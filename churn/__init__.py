@@ -1,10 +1,10 @@
-"""The product around the data stages.
+"""Commands, pipeline, reports, provenance and operations of the product.
 
-Packages, each of which imports only those below it:
+The subpackages, each of which imports only from those listed below it:
 
-`cli`         the commands
-`operations`  backup, restore, clean-up, status, the servers of Airflow, MLflow and the sites
-`pipeline`    the whole job, its single steps, and the same steps as Airflow tasks
-`reports`     report, front page, dbt docs site, and the workbooks that people get back
-`provenance`  trace, history, differences between runs, a past run rebuilt
+`cli`         command-line interface
+`operations`  backup, restore, clean-up, status, and the servers of Airflow, MLflow and the sites
+`pipeline`    the complete run, its single steps, and the same steps as Airflow tasks
+`reports`     report, front page, dbt docs site, and the workbooks that users get back
+`provenance`  trace, history, differences between runs, rebuild of a past run
 """

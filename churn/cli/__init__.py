@@ -1,1 +1,1 @@
-"""The `churn` command line."""
+"""Provide the `churn` command line."""

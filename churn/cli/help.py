@@ -1,4 +1,4 @@
-"""The help of the command line: its commands by what they are for, each in a whole sentence."""
+"""Format the command line's help: commands grouped by purpose, each with its full summary."""
 
 import click
 
@@ -11,20 +11,25 @@ SECTIONS = {
     "Where a number comes from": ("trace", "history", "diff", "reproduce"),
     "Keeping it": ("backup", "restore", "tidy"),
 }
-# Of a sentence of help; click cuts at the width of a line, which hides what a command is for.
+# Maximum length of a command's summary; click's own limit, the line width, would cut it off.
 LONGEST = 200
 
 
 class Group(click.Group):
-    """Lists commands in the sections that name them, the others below."""
+    """Command group that lists its commands in named sections and the remaining ones last."""
 
     group_class = type
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections that have commands of this group, and what is in none of them."""
+        """Write the sections that contain commands of this group, then the remaining commands.
+
+        Args:
+            context: The click context; only the top-level group is divided into sections.
+            formatter: The help formatter to write to.
+        """
         sections = SECTIONS if context.parent is None else {}
         others = set(self.commands).difference(*sections.values())
-        # Padded, so that every section has the same second column.
+        # Pad the names, so that the second column is aligned across sections.
         width = max(map(len, self.commands))
         for title, names in {**sections, "Commands": sorted(others)}.items():
             rows = [

@@ -1,4 +1,7 @@
-"""The `churn` command line. Each command reads the settings once and calls the part that works."""
+"""Define the `churn` command line.
+
+Each command reads the settings once and calls the module that does the work.
+"""
 
 import atexit
 import functools
@@ -40,13 +43,21 @@ ENCODING = click.option(
 
 
 def command(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Hand the settings to a command and turn its faults into messages and exit codes."""
+    """Pass the settings to a command and translate its errors into messages and exit codes.
+
+    Args:
+        function: The command's implementation; its first parameter is the settings.
+
+    Returns:
+        The function to register with click. It exits with 1, or with the exit code of a
+        `ChurnError`, if the implementation raises.
+    """
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> None:
         quiet_libraries()
-        # Before it ends Python looks for circles in all there is, which after a run takes two
-        # seconds, to give back memory that the system takes back anyway.
+        # Skip garbage collection at exit: after a run the search for reference cycles takes two
+        # seconds, and it only frees memory that the operating system reclaims anyway.
         atexit.register(gc.freeze)
         settings: Settings | None = None
         try:

@@ -1,18 +1,18 @@
-"""How Airflow tells its lineage: runs of the DAG, and its tasks that read or write data."""
+"""Configure which lineage events Airflow emits: DAG runs, and tasks that read or write data."""
 
 import json
 
 from lakehouse.lineage import lineage_file
 from lakehouse.settings import Settings
 
-# What a task of the DAG `01_etl` calls tells the rest. The tasks that watch dbt do nothing
-# themselves, and dbt tells of each of its nodes.
+# Tasks of the DAG `01_etl` that emit events; the code that they call emits the rest. The tasks that
+# watch dbt do no work themselves, and dbt emits an event for each of its nodes.
 TELLING = "ingest|dbt_producer_watcher|feast_materialize|train_model|score"
-# The later rule counts, the narrower one more.
+# A later rule overrides an earlier one, and a narrower scope overrides a wider one.
 POLICY = [
-    # Cosmos would name dbt's tables a second time, after the Thrift door.
+    # Cosmos would report dbt's tables a second time, named after the Thrift endpoint.
     {"scope": {}, "controls": {"emit_task_events": False, "extract_operator_metadata": False}},
-    # It looks every five minutes, and mostly finds nothing.
+    # This DAG scans the landing zone every five minutes and mostly finds nothing.
     {"scope": {"dag_id": "00_landing"}, "controls": {"emit": False}},
     {
         "scope": {"dag_id": "01_etl", "task_id": TELLING},
@@ -23,9 +23,10 @@ POLICY = [
 
 
 def lineage_environment(settings: Settings) -> dict[str, str]:
-    """Airflow's configuration of it: into the lineage file, and to `OPENLINEAGE_URL` if it is set.
+    """Return Airflow's OpenLineage settings as environment variables.
 
-    Where the environment has a setting of its own, that one is to count.
+    Airflow writes its events to the lineage file, and sends them to `OPENLINEAGE_URL` if that is
+    set. Variables that are already set in the environment must take precedence.
     """
     transport = {
         "type": "composite",
@@ -41,7 +42,7 @@ def lineage_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
         "AIRFLOW__OPENLINEAGE__NAMESPACE": "airflow",
         "AIRFLOW__OPENLINEAGE__EMISSION_POLICY": json.dumps(POLICY),
-        # A fork of a task that has used gRPC may hang.
+        # A forked child of a task that has used gRPC may hang.
         "AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD": "True",
         "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "5",
     }

@@ -1,7 +1,8 @@
-"""Airflow's parts, each a process of its own: started here with a log and a pid, or supervised.
+"""Run Airflow's components, each as its own process, started here or by an external supervisor.
 
-Everything lies under CHURN_HOME/airflow: configuration, the password of `admin` and, where no
-other database is named, the metadata.
+Components that are started here have a log and a pid file. CHURN_HOME/airflow has the
+configuration, the password of `admin` and, if no other database is configured, the metadata
+database.
 """
 
 import json
@@ -24,30 +25,37 @@ from lakehouse.settings import LOOPBACK, Settings
 
 USER = "admin"
 START_SECONDS = 180
-# The API server first: the others report to it.
+# The API server comes first, because the other components report to it.
 PARTS = {
     "api-server": ["api-server"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
-# Of a node in dbt's manifest, what no task is rendered from: it would be read at every parse.
+# Fields of a node in dbt's manifest that no task rendering needs; they would be read at every
+# parse.
 BULKY = {"raw_code", "compiled_code", "columns", "description", "docs", "checksum", "refs"}
 
 
 def services(settings: Settings) -> dict[str, Service]:
-    """Airflow's parts of this CHURN_HOME, by name."""
+    """Return Airflow's components of this CHURN_HOME as services, by name."""
     home = settings.home / "airflow"
     return {part: Service(f"airflow-{part}", home / part, None) for part in PARTS}
 
 
 def up(settings: Settings, say: Say, dags: Path | None = None) -> str:
-    """Start what does not run, with the DAGs and the docs of this checkout; returns the address.
+    """Start the components that are not running, with this checkout's DAGs and dbt docs.
 
-    `dags`: a folder of other DAGs.
+    Args:
+        settings: The settings of this CHURN_HOME.
+        say: Callback for progress messages.
+        dags: Another folder of DAGs to use.
+
+    Returns:
+        The address of the web interface.
 
     Raises:
-        lakehouse.errors.UnavailableError: a part did not start.
+        lakehouse.errors.UnavailableError: A component did not start.
     """
     environ = prepare(settings, say, dags)
     for part, service in services(settings).items():
@@ -70,7 +78,7 @@ def up(settings: Settings, say: Say, dags: Path | None = None) -> str:
 
 
 def down(settings: Settings) -> list[str]:
-    """End all parts, and the tasks that they run; the names of those that ran."""
+    """Stop all components and the tasks that they run; return the names of those that ran."""
     ended = []
     for service in reversed(services(settings).values()):
         running = service.find()
@@ -79,7 +87,7 @@ def down(settings: Settings) -> list[str]:
         children = psutil.Process(running.pid).children(recursive=True)
         service.stop()
         for child in children:
-            # Workers outlive a scheduler that is ended, to bring their task to its end.
+            # Workers outlive a stopped scheduler, in order to complete their tasks.
             if child.is_running():
                 child.terminate()
         psutil.wait_procs(children, timeout=10)
@@ -88,12 +96,16 @@ def down(settings: Settings) -> list[str]:
 
 
 def address(settings: Settings) -> str:
-    """Where the web interface answers."""
+    """Return the address of the web interface."""
     return f"http://{settings.airflow_host}:{settings.airflow_port}"
 
 
 def password(settings: Settings) -> str:
-    """The password of `admin`: the given one, else made where there is none yet."""
+    """Return the password of `admin` and store it.
+
+    The configured password takes precedence over the stored one; if there is neither, a password
+    is generated.
+    """
     path = _password_file(settings)
     known = json.loads(path.read_text())[USER] if path.exists() else None
     wanted = settings.airflow_password or known or secrets.token_urlsafe(18)
@@ -103,11 +115,24 @@ def password(settings: Settings) -> str:
 
 
 def prepare(settings: Settings, say: Say, dags: Path | None = None) -> dict[str, str]:
-    """Make what the parts need: the metadata's tables, a password, the manifest, the dbt docs.
+    """Create what the components need before they start, and return their environment.
 
-    Returns the environment of the parts. `dags`: a folder of other DAGs.
+    That is the tables of the metadata database, a password, the reduced dbt manifest and the dbt
+    docs.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        say: Callback for progress messages.
+        dags: Another folder of DAGs to use.
+
+    Returns:
+        The environment variables of the components' processes.
+
+    Raises:
+        ChurnError: The migration of Airflow's database failed.
     """
-    # Imported here: a part's health check, every few seconds, has no use for Spark's client.
+    # Imported here: a component's health check runs every few seconds and does not need Spark's
+    # client.
     from churn.reports.site import build_site
 
     home = settings.home / "airflow"
@@ -124,10 +149,10 @@ def prepare(settings: Settings, say: Say, dags: Path | None = None) -> dict[str,
 
 
 def become(settings: Settings, part: str) -> NoReturn:
-    """Turn this process into a part, for a supervisor to keep up.
+    """Replace this process by a component of Airflow, so that a supervisor can run it.
 
     Raises:
-        InvalidInputError: there is no such part.
+        InvalidInputError: There is no such component.
     """
     if part not in PARTS:
         raise InvalidInputError(
@@ -139,10 +164,12 @@ def become(settings: Settings, part: str) -> NoReturn:
 
 
 def check(settings: Settings, part: str) -> None:
-    """See whether a part reports to be well; the API server does if it reaches the database.
+    """Check that a component reports itself healthy.
+
+    The API server is healthy if it reaches the database.
 
     Raises:
-        UnavailableError: it does not.
+        UnavailableError: The component is not healthy or the API server does not respond.
     """
     name = "metadatabase" if part == "api-server" else part.replace("-", "_")
     try:
@@ -157,15 +184,15 @@ def check(settings: Settings, part: str) -> None:
         )
 
 
-def environment(settings: Settings, dags: Path) -> dict[str, str]:  # long: a list, a line a setting
-    """Airflow's configuration, as variables of its processes."""
+def environment(settings: Settings, dags: Path) -> dict[str, str]:  # long: one line per setting
+    """Return Airflow's configuration as environment variables of its processes."""
     home = settings.home / "airflow"
     port = settings.airflow_port
     if settings.airflow_database_url is None:
         databases = {"SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db"}
     else:
         place = database(settings.airflow_database_url, "CHURN_AIRFLOW_DATABASE_URL")
-        # One driver for both ways; Airflow would take another for the second.
+        # One driver for both connections; Airflow would choose another for the asynchronous one.
         databases = {
             "SQL_ALCHEMY_CONN": place.for_python,
             "SQL_ALCHEMY_CONN_ASYNC": place.for_python,
@@ -173,7 +200,7 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:  # long: a li
     return {
         **lineage_environment(settings),
         **os.environ,
-        # A task waits for its turn; how long, its own time limit says.
+        # A task waits for the run lock; its own execution timeout limits the wait.
         "CHURN_LOCK_WAIT": "86400",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
@@ -186,23 +213,23 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:  # long: a li
         **{f"AIRFLOW__DATABASE__{name}": value for name, value in databases.items()},
         "AIRFLOW__API__HOST": settings.airflow_bind,
         "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__BASE_URL": f"http://{LOOPBACK}:{port}",  # for browsers, wherever it runs
+        "AIRFLOW__API__BASE_URL": f"http://{LOOPBACK}:{port}",  # for browsers, on any bind
         "AIRFLOW__API__WORKERS": "1",
-        # What a scheduler that was killed had begun is taken over soon after its next start.
+        # A restarted scheduler soon adopts the tasks that a killed scheduler had started.
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "logs" / "airflow"),
         "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
-        # When the producer is tried again, what its first try said of tests may be true no more.
+        # After a retry of the producer, the test results of its first try may no longer be true.
         "AIRFLOW__COSMOS__ENABLE_WATCHER_RELIABLE_RETRY": "False",
-        # Its hash of the project's folder would walk CHURN_HOME too, and change with every run.
+        # Its hash of the project's folder would include CHURN_HOME and change with every run.
         "AIRFLOW__COSMOS__ENABLE_DAG_VERSIONING": "False",
     }
 
 
 def slim(manifest: dict[str, Any]) -> dict[str, Any]:
-    """dbt's manifest without what no task is rendered from: code, macros, documentation."""
+    """Return dbt's manifest without code, macros and documentation, which no task needs."""
     return {
         "metadata": manifest["metadata"],
         "nodes": {
@@ -235,7 +262,7 @@ def _airflow(settings: Settings, environ: dict[str, str], *arguments: str) -> No
 
 
 def _is_healthy(settings: Settings) -> bool:
-    """Whether every part reports to be well."""
+    """Return whether every component reports itself healthy."""
     try:
         health = _health(settings)
     except OSError:
@@ -245,6 +272,6 @@ def _is_healthy(settings: Settings) -> bool:
 
 
 def _health(settings: Settings) -> Any:
-    """What the API server says of the parts; each of them reports to the database."""
+    """Return the API server's health report; each component reports to the database."""
     with urllib.request.urlopen(f"{address(settings)}/api/v2/monitor/health", timeout=10) as answer:
         return json.load(answer)

@@ -1,4 +1,4 @@
-"""Copies what can't be made again to another place, while nobody writes."""
+"""Copy data that cannot be recreated to another location, while no other process writes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ STEPS = 4
 
 @dataclass(frozen=True)
 class Original:
-    """A file to be copied: the part of the backup that it belongs to, and where it is."""
+    """File to copy: the part of the backup that it belongs to, and its location."""
 
     part: str
     place: Storage
@@ -50,18 +50,20 @@ class Original:
 
     @property
     def path(self) -> str:
-        """Its path in the backup."""
+        """Return the path in the backup."""
         return f"{self.part}/{self.place.name(self.info.path)}"
 
 
 def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
-    """Write a backup below the target; returns its address and what it says of itself.
+    """Write a backup below the target, and return its address and the content of backup.json.
 
-    Readers go on; writers wait for the run lock.
+    `target` is a folder or an object store URI; the backup is a new folder below it. Readers are
+    not affected; writers wait for the run lock.
 
     Raises:
-        lakehouse.errors.InvalidInputError: the target can't be used; nothing was written.
-        lakehouse.errors.UnavailableError: a service does not answer, or another run holds the lake.
+        lakehouse.errors.InvalidInputError: The target is unusable; nothing was written.
+        lakehouse.errors.UnavailableError: A service does not respond, or another run has the
+            lock of the lake.
     """
     address = address_of(target)
     above = _made(settings, address)
@@ -96,7 +98,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
 def _tables(
     spark: SparkSession, lake: Storage, step: Step
 ) -> tuple[metastore_snapshot.MetastoreSnapshot, dict[str, int]]:
-    """What the metastore knows, and how many rows each table has."""
+    """Read the metastore's definitions and the row count of each table."""
     known = metastore_snapshot.read(spark, lake)
     rows = metastore_snapshot.row_counts(spark, known.with_rows)
     for table in known.elsewhere:
@@ -107,7 +109,7 @@ def _tables(
 
 @contextmanager
 def _room_at(address: str) -> Iterator[None]:
-    """Name the target where its disk is full."""
+    """Translate a full disk into an error that names the target."""
     try:
         yield
     except OSError as fault:
@@ -117,7 +119,7 @@ def _room_at(address: str) -> Iterator[None]:
 
 
 def _made(settings: Settings, address: str) -> Storage:
-    """The target, which must not be a part of what is copied."""
+    """Create the target, which must not be inside a folder that is copied, and return it."""
     place = storage(settings, address)
     for part, source in parts(settings, versions=()).items():
         if f"{place.root}/".startswith(f"{source.root}/"):
@@ -160,7 +162,7 @@ def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[Fi
         except FileNotFoundError:
             if original.part == LAKE:
                 raise
-            # The landing place is none of the run lock's: a draft there may have got its name.
+            # The run lock does not cover the landing zone: a draft there may have been renamed.
             return None
         set_mtime(copied, original.info.mtime_ns)
         return FileCopy(original.path, size, original.info.mtime_ns, sha256)
@@ -176,7 +178,7 @@ def _seal(
     files: list[FileCopy],
     seal: Seal,
 ) -> Seal:
-    """Write what is no copy of a file; what makes it a backup comes last, signed."""
+    """Write the files that are not copies; backup.json, signed, comes last and completes it."""
     from feature_repo.registry_snapshot import read_registry
 
     beside = {METASTORE: as_json(known), REGISTRY: read_registry(settings), FILES: as_json(files)}
@@ -189,5 +191,5 @@ def _seal(
 
 
 def _belongs(part: str, name: str) -> bool:
-    """No lock and, of CHURN_HOME, nothing that is being written: a draft has a hidden name."""
+    """Return whether to copy a file: no lock and, in CHURN_HOME, no draft (hidden name)."""
     return not name.startswith(PRIVATE if part == LAKE else ".")

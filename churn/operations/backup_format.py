@@ -1,11 +1,12 @@
-"""What a backup looks like, for who writes one and who reads it.
+"""Define the format of a backup, for its writer and its reader.
 
-lake/…           files of the tables, as they lie in the lake
-home/<part>/…    what of CHURN_HOME can't be made again
+lake/…           files of the tables, in the layout of the lake
+home/<part>/…    folders of CHURN_HOME that cannot be recreated
 metastore.json   schemas, tables, views, partitions
 registry.pb      Feast's registry
 files.json       every file above, with size, time and SHA-256
-backup.json      hashes of the three, signed by the home; written last: without it, no backup
+backup.json      hashes of the three, signed with the key of CHURN_HOME; written last: a folder
+                 without it is not a backup
 """
 
 import json
@@ -23,18 +24,19 @@ from trainer import registry
 
 METASTORE, REGISTRY, FILES, SEAL = "metastore.json", "registry.pb", "files.json", "backup.json"
 LAKE = "lake"
-# Where the lake itself keeps what is no table's: the run lock, models (which come by versions).
+# Prefix of the lake's own entries that belong to no table: the run lock, and models (which are
+# backed up by version).
 PRIVATE = "_"
-# Of CHURN_HOME, by folder. Everything else there is a secret, a server's own, or can be made again.
+# Folders of CHURN_HOME. All else there is secret, belongs to a server, or can be recreated.
 HOME = ("landed", "lineage", "models", "runs")
 FORMAT = 2
-# Of the first, statements stood in metastore.json, and nothing was signed.
+# Format 1 has SQL statements in metastore.json and no signature.
 READABLE = (1, FORMAT)
 NAMED = 5
 
 
 class Signature(StrEnum):
-    """Whether a backup is as this home wrote it, as far as can be known."""
+    """Result of checking whether a backup is unchanged since this CHURN_HOME wrote it."""
 
     OWN = "signed by this home"
     OTHER = "signed by another home: who may have changed it can't be told here"
@@ -43,10 +45,10 @@ class Signature(StrEnum):
 
 @dataclass(frozen=True)
 class Seal:
-    """backup.json: when (UTC) and of which lake and version of the project; rows by table.
+    """Content of backup.json: time (UTC), lake, version of the project, row count by table.
 
-    `contents`: the SHA-256 of each file beside it, so that `hmac`, made with the key of that name,
-    covers all of the backup. Backups of format 1 have none of the three.
+    `contents` maps each file beside backup.json to its SHA-256, so that `hmac`, made with the key
+    whose name is `key`, covers the whole backup. Backups of format 1 lack these three fields.
     """
 
     format: int
@@ -63,7 +65,7 @@ class Seal:
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup that was made."""
+    """Complete backup, as read from its location."""
 
     address: str
     place: Storage
@@ -75,17 +77,23 @@ class Backup:
 
 
 def address_of(given: str) -> str:
-    """An address as it was given on the command line, made absolute where it is a folder."""
+    """Return an address from the command line, made absolute if it is a folder."""
     if not is_folder(given):
         return given.rstrip("/")
     return str(Path(given).expanduser().resolve())
 
 
 def parts(settings: Settings, versions: Iterable[str]) -> dict[str, Storage]:
-    """Where the folders of a backup come from, and go back to, by their names in it.
+    """Return the locations that a backup copies from and a restore writes to.
 
-    `versions`: of the model. Beside a lake in an object store their pipelines lie there; in a
-    backup always with their records, so that it can be restored beside any lake.
+    Args:
+        settings: The settings of this CHURN_HOME.
+        versions: Versions of the model. If the lake is in an object store, their pipelines are
+            stored there; a backup always has them with their records, so that it can be restored
+            to any lake.
+
+    Returns:
+        The storage location of each folder, by its name in the backup.
     """
     found = {LAKE: storage(settings, settings.lake_uri)}
     for name in HOME:
@@ -98,19 +106,19 @@ def parts(settings: Settings, versions: Iterable[str]) -> dict[str, Storage]:
 
 
 def write_small(place: Storage, name: str, content: bytes) -> None:
-    """Write a file right below the place."""
+    """Write a small file directly below a location."""
     with place.at(name).files.open_output_stream(place.at(name).root) as target:
         target.write(content)
 
 
 def as_json(value: Any) -> bytes:
-    """A data object, or several, as JSON."""
+    """Return a dataclass instance, or a sequence of them, as JSON."""
     plain = [asdict(each) for each in value] if isinstance(value, Sequence) else asdict(value)
     return f"{json.dumps(plain, indent=1)}\n".encode()
 
 
 def backups_below(place: Storage) -> tuple[list[str], list[str]]:
-    """Names of the backups right below a place, and of folders that a broken one left."""
+    """Return the names of backups and of incomplete backups directly below a location."""
     whole, broken = [], []
     for folder in place.folders():
         names = {each.base_name for each in place.below(folder)}

@@ -1,9 +1,9 @@
-"""Reads a backup as what it is: files that anybody may have written.
+"""Read a backup as untrusted input.
 
-Everything is looked at before anything is written: each path stays below its part, each name and
-type is one, the manifest names every file and no other, and each file has its hash. Statements are
-none in it; those of backups of format 1 are taken apart, and what is not plainly a column is
-refused (docs/decisions/0030-sites-and-backups.md).
+Everything is checked before anything is written: each path stays below its part, each name and
+type is valid, files.json lists every file and no other, and each file has its hash. A backup has
+no SQL statements; those of backups of format 1 are parsed, and anything that is not plainly a
+column is refused (docs/decisions/0030-sites-and-backups.md).
 """
 
 import hashlib
@@ -44,11 +44,11 @@ from lakehouse.storage import Storage, is_folder, storage
 
 Kind = TypeVar("Kind")
 BESIDE = (METASTORE, REGISTRY, FILES)
-# Bytes of such a file; a list of a million files has some 250 MB.
+# Maximum bytes of such a file; a list of a million files has about 250 MB.
 LARGEST = 2**30
 LONGEST_PATH, LONGEST_NAME, LONGEST_TEXT = 2000, 255, 1000
 LATEST_NS = 2**63
-# Of a number in Delta's own spelling.
+# Length of a UUID in Delta's own encoding.
 UUID_LENGTH = 20
 SHA256 = re.compile(r"[0-9a-f]{64}")
 IDENTIFIER = re.compile(r"[A-Za-z0-9_]{1,128}")
@@ -56,27 +56,27 @@ PRIMITIVE = re.compile(
     r"boolean|tinyint|byte|smallint|short|int|integer|bigint|long|float|real|double|date|timestamp"
     r"|timestamp_ntz|timestamp_ltz|binary|string|decimal\([0-9]{1,2}, ?-?[0-9]{1,2}\)"
 )
-# A line of what `show create table` says, in a backup of format 1.
+# Line of the output of `show create table`, in a backup of format 1.
 OLD_COLUMN = re.compile(
     r"  (?P<quote>`?)(?P<name>[A-Za-z0-9_]+)(?P=quote) "
     r"(?P<type>[A-Za-z0-9_<>:,() ]+?)(?: COLLATE UTF8_BINARY)?"
     r"(?: COMMENT '(?P<comment>(?:[^'\\]|\\.)*)')?(?P<end>,|\))?"
 )
 OLD_PARTITIONS = re.compile(r"PARTITIONED BY \(([A-Za-z0-9_`, ]+)\)")
-# What in an expression reaches Java, by whatever road.
+# Functions through which an expression can call Java.
 CALLS = re.compile(r"\b(reflect|try_reflect|java_method)`?\s*(/\*.*?\*/\s*)?\(", re.IGNORECASE)
 
 
 class Doubt(ValueError):
-    """What is wrong with a value of a backup."""
+    """Error about an invalid value in a backup."""
 
 
 def read_backup(settings: Settings, address: str) -> Backup:
-    """The backup at an address, whose every name is looked at, and no content yet.
+    """Read and check a backup's metadata; file contents are not checked yet.
 
     Raises:
-        InvalidInputError: there is none, or it is not whole, or not as a backup is.
-        lakehouse.errors.UnavailableError: the object store does not answer.
+        InvalidInputError: There is no backup at the address, or it is incomplete or invalid.
+        lakehouse.errors.UnavailableError: The object store does not respond.
     """
     place = storage(settings, address)
     seal, beside = _sealed(place, address), {}
@@ -105,10 +105,15 @@ def read_backup(settings: Settings, address: str) -> Backup:
 
 
 def check_contents(backup: Backup, advance: Advance) -> None:
-    """Hold every file against its hash, and Delta's logs against what they may point at.
+    """Compare every file with its hash, and check the references in Delta's logs.
+
+    Args:
+        backup: The backup, as returned by `read_backup`.
+        advance: Progress callback.
 
     Raises:
-        InvalidInputError: a file is not what the manifest says, or a log points out of its table.
+        InvalidInputError: A file differs from its entry in files.json, or a log refers to a file
+            outside its table.
     """
 
     def check(file: FileCopy) -> None:
@@ -136,10 +141,12 @@ def check_contents(backup: Backup, advance: Advance) -> None:
 
 
 def check_files(files: Sequence[FileCopy]) -> None:
-    """See that every path stays in its part, and that no two are one file.
+    """Check that every path stays below its part, and that no two paths name the same file.
+
+    Paths are compared as a case-insensitive, Unicode-normalizing file system would.
 
     Raises:
-        Doubt: one does not.
+        Doubt: A path, size, time or hash is invalid, or a path occurs twice.
     """
     folders: set[str] = set()
     for file in files:
@@ -168,7 +175,7 @@ def _check_path(path: str) -> None:
     part = LAKE if steps[0] == LAKE else "/".join(steps[:2])
     if wrong or part not in (LAKE, *(f"home/{each}" for each in HOME)) or path == part:
         raise Doubt(f"{_shown(path)} is no path of a backup")
-    # The lock of the lake, drafts: `churn backup` copies none, and none is written over.
+    # The lake's lock and drafts: `churn backup` copies none, and a restore must not overwrite them.
     if path.removeprefix(f"{part}/").startswith(PRIVATE if part == LAKE else "."):
         raise Doubt(f"{_shown(path)} is none of the files that are backed up")
 
@@ -178,12 +185,12 @@ def _folded(path: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """A text of a backup as a terminal may see it."""
+    """Return text from a backup in a form that is safe to print to a terminal."""
     return ascii(text[:LONGEST_TEXT])
 
 
 def _hold_whole(backup: Backup) -> None:
-    """Every file is there, in its size, and no other: the content is looked at later."""
+    """Raise unless exactly the listed files exist, in their sizes; contents are checked later."""
     if is_folder(backup.address):
         _refuse_odd_entries(backup.address)
     found = {backup.place.name(each.path): each.size for each in backup.place.all_files()}
@@ -211,7 +218,7 @@ def _hold_whole(backup: Backup) -> None:
 
 
 def _refuse_odd_entries(folder: str) -> None:
-    """Links and devices: what they lead to is none of the backup's."""
+    """Raise if the folder has links or devices, whose targets are not part of the backup."""
     for above, folders, files in os.walk(folder):
         for name in (*folders, *files):
             entry = Path(above, name)
@@ -232,10 +239,14 @@ def _refuse_odd_entries(folder: str) -> None:
 
 
 def check_catalogue(catalogue: MetastoreSnapshot, seal: Seal) -> None:
-    """See that all names are names, all types types and all places in the lake.
+    """Check that all names, types and locations are valid and all locations are in the lake.
+
+    Args:
+        catalogue: The content of metastore.json.
+        seal: The content of backup.json, whose row counts must be of the same tables.
 
     Raises:
-        Doubt: one is not.
+        Doubt: A value is invalid.
     """
     for schema, place in catalogue.schemas.items():
         _check_identifier(schema)
@@ -284,7 +295,7 @@ def _check_identifier(name: str) -> None:
 
 
 def _check_place(place: str) -> None:
-    """A folder of the lake; "" is the lake itself."""
+    """Raise Doubt unless the location is a folder of the lake; "" is the lake itself."""
     steps = place.split("/")
     if place and any(each in ("", ".", "..") for each in steps):
         raise Doubt(f"{_shown(place)} is no folder of the lake")
@@ -294,7 +305,7 @@ def _check_place(place: str) -> None:
 
 
 def _check_text(text: str) -> None:
-    """No control characters, and nothing that Spark puts a variable's value in the place of."""
+    """Raise Doubt on overlong text, control characters, or variables that Spark substitutes."""
     if (
         len(text) > LONGEST_TEXT
         or "${" in text
@@ -304,7 +315,7 @@ def _check_text(text: str) -> None:
 
 
 def is_type(text: str) -> bool:
-    """Whether a text is a type as SQL writes it, and nothing besides."""
+    """Return whether the text is a type in SQL notation and nothing else."""
     if PRIMITIVE.fullmatch(text):
         return True
     match = re.fullmatch(r"(array|map|struct)<(.*)>", text)
@@ -318,7 +329,7 @@ def is_type(text: str) -> bool:
 
 
 def _split(text: str) -> Iterator[str]:
-    """What commas divide, those within brackets left alone."""
+    """Yield the parts of the text between commas, except commas within brackets."""
     depth, start = 0, 0
     for place, each in enumerate(text):
         depth += (each in "<(") - (each in ">)")
@@ -333,7 +344,7 @@ def _tables(content: bytes) -> MetastoreSnapshot:
 
 
 def _old_tables(content: bytes) -> MetastoreSnapshot:
-    """Of format 1, in which each table has the statement that made it; none of them is run."""
+    """Read tables in format 1, which has a statement per table; no statement is executed."""
     known: dict[str, Any] = _decoded(content, dict[str, Any])
     tables = [_old_table(each) for each in known["tables"]]
     plain = {"schemas": known["schemas"], "elsewhere": known["elsewhere"], "tables": []}
@@ -368,7 +379,7 @@ def _old_table(fields: dict[str, Any]) -> Table:
 
 
 def is_log(path: str) -> bool:
-    """Whether a file is one that tells Delta which files a table has."""
+    """Return whether a file is one of Delta's logs, which list the files of a table."""
     name = PurePosixPath(path)
     return (
         "_delta_log" in name.parts
@@ -378,13 +389,13 @@ def is_log(path: str) -> bool:
 
 
 def check_log(path: str, content: bytes) -> None:
-    """See that a log names files of its own table alone, and calls nothing.
+    """Check that a log refers only to files of its own table and calls no Java.
 
-    Delta takes an absolute path in it as one, and evaluates the expressions of constraints,
-    defaults and generated columns when it writes.
+    Delta accepts absolute paths in a log, and evaluates the expressions of constraints, defaults
+    and generated columns when it writes.
 
     Raises:
-        ValueError: it does not.
+        ValueError: The log is invalid, refers to a file outside its table, or calls Java.
     """
     for action in _actions(path, content):
         for kind, fields in action.items():
@@ -413,7 +424,7 @@ def _check_log_path(path: Any) -> None:
 
 
 def _expressions(fields: dict[str, Any]) -> Iterator[str]:
-    """What of a table's metadata may be an expression: its settings and those of its columns."""
+    """Yield metadata values that may be expressions: settings of the table and its columns."""
     yield from map(str, dict(fields.get("configuration") or {}).values())
     left: list[Any] = [msgspec.json.decode(str(fields.get("schemaString") or "null"))]
     while left:
@@ -428,7 +439,10 @@ def _expressions(fields: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_vector(vector: dict[str, Any]) -> None:
-    """A deletion vector lies in the log itself, or below the table; before its number is a name."""
+    """Raise Doubt unless a deletion vector is inline or below its table.
+
+    In its path only a plain name may precede the UUID.
+    """
     place = str(vector.get("pathOrInlineDv"))
     above = vector.get("storageType") == "u" and place[:-UUID_LENGTH]
     if vector.get("storageType") not in ("u", "i") or (above and not above.isalnum()):

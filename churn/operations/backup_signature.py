@@ -1,6 +1,7 @@
-"""The signature of a backup: an HMAC over backup.json, which names the hash of everything else.
+"""Sign and verify backups: an HMAC over backup.json, which has the hashes of all other files.
 
-The key is the home's own and lies in no backup: who can write where backups are kept can't sign.
+The key belongs to CHURN_HOME and is part of no backup: write access to the backups' location is
+not enough to sign one.
 """
 
 import hashlib
@@ -15,19 +16,24 @@ from lakehouse.settings import Settings
 
 
 def key_file(settings: Settings) -> Path:
-    """Where the home's key is; another home verifies with a copy of it at the same place."""
+    """Return the path of the signing key; a copy of it lets another CHURN_HOME verify backups."""
     return settings.home / "secrets" / "backup_key"
 
 
 def signed(settings: Settings, seal: Seal) -> Seal:
-    """The seal with the home's signature; the home has a key from then on."""
+    """Return the seal with a signature; generate this CHURN_HOME's key if it has none."""
     key = generate_secret(key_file(settings))
     named = replace(seal, key=_name(key))
     return replace(named, hmac=_hmac(key, named))
 
 
 def signature_of(settings: Settings, seal: Seal) -> Signature | None:
-    """What the signature says; None where it is the home's and does not fit: it was changed."""
+    """Check the signature of a backup.
+
+    Returns:
+        The result of the check, or None if the backup was changed: the signature names the key of
+        this CHURN_HOME and does not match.
+    """
     if not seal.hmac:
         return Signature.NONE
     key = key_file(settings).read_text().strip() if key_file(settings).exists() else None
@@ -38,7 +44,7 @@ def signature_of(settings: Settings, seal: Seal) -> Signature | None:
 
 
 def _name(key: str) -> str:
-    """What a key is called in a backup: it tells nothing of the key."""
+    """Return the name of a key in a backup, which reveals nothing about the key."""
     return hashlib.sha256(f"name of {key}".encode()).hexdigest()[:16]
 
 

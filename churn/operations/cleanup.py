@@ -1,4 +1,4 @@
-"""Retention: removes what is old and nobody refers to any more. Bronze is kept for ever."""
+"""Remove data that is old and no longer referenced. Bronze is kept forever."""
 
 import json
 import shutil
@@ -22,18 +22,18 @@ from trainer import registry
 
 STEPS = 6
 DAY = 24 * 3600
-# Not bronze: it is the only copy of the source.
+# Without bronze: it is the only copy of the source.
 VACUUMED = ("silver", "audit", "gold")
-# A reader or a writer may work with a state of a table for as long as this; Delta's own limit.
+# A reader or writer may use a version of a table for this long; Delta's own limit.
 LEAST_DAYS = 7
-# Delta lists a table's files in as many tasks as Spark is told here; by default ten thousand.
+# Delta lists a table's files in as many tasks as this option sets; the default is ten thousand.
 LISTING = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
 LISTERS = 4
 
 
 @dataclass(frozen=True)
 class Removed:
-    """What was, or would be, removed of one kind; `names` where there are names worth telling."""
+    """Items of one kind that were, or would be, removed; `names` only if they are informative."""
 
     kind: str
     count: int
@@ -44,8 +44,18 @@ class Removed:
 def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Removed]:
     """Remove what has not changed for `days`; with `dry_run` only find it.
 
+    Args:
+        settings: The settings of this CHURN_HOME.
+        days: Minimum age in days. Superseded files of tables are kept at least `LEAST_DAYS` days.
+        dry_run: Whether to only find what would be removed.
+        steps: Progress display with `STEPS` steps.
+
+    Returns:
+        What was, or would be, removed: one entry per kind.
+
     Raises:
-        lakehouse.errors.UnavailableError: a service does not answer, or another run holds the lake.
+        lakehouse.errors.UnavailableError: A service does not respond, or another run has the
+            lock of the lake.
     """
     before = time.time() - days * DAY
     removed = []
@@ -67,7 +77,7 @@ def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Rem
 
 
 def lines(removed: Iterable[Removed], dry_run: bool) -> list[str]:
-    """What was removed, for people."""
+    """Format what was removed as lines of text."""
     verb = "would remove" if dry_run else "removed"
     return [
         f"{verb} {each.count:,} {each.kind}, {each.bytes:,} bytes"
@@ -79,7 +89,7 @@ def lines(removed: Iterable[Removed], dry_run: bool) -> list[str]:
 def _vacuum(
     settings: Settings, spark: SparkSession, days: int, dry_run: bool, step: Step
 ) -> Removed:
-    """Files of Delta tables that belong to no state of the last days."""
+    """Remove files of Delta tables that belong to no version of the last days."""
     spark.conf.set(LISTING, LISTERS)
     order = f"retain {max(days, LEAST_DAYS) * 24} hours"
     lake_files = storage(settings, settings.lake_uri).files
@@ -102,7 +112,7 @@ def _vacuum(
 
 
 def _logs(settings: Settings, before: float, dry_run: bool) -> Removed:
-    """Log files that have not changed since, but for those of servers that run."""
+    """Remove log files that have not changed since `before`, except those of running servers."""
     folder = settings.home / "logs"
     services = [
         spark_server.service(settings),
@@ -120,14 +130,14 @@ def _logs(settings: Settings, before: float, dry_run: bool) -> Removed:
 
 
 def _remove_empty(folder: Path, top: Path) -> None:
-    """Remove a folder below `top` that has become empty, and those above it that do by that."""
+    """Remove a folder below `top` if it is empty, then each parent that this leaves empty."""
     while folder != top and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
 
 
 def _runs(settings: Settings, spark: SparkSession, before: float, dry_run: bool) -> Removed:
-    """Folders of runs, but for the last one and those that a table refers to."""
+    """Remove folders of runs, except the latest one and those that a table refers to."""
     folder = settings.home / "runs"
     runs = sorted((each for each in folder.glob("*") if each.is_dir()), key=_changed)
     needed = _runs_needed(spark)
@@ -141,13 +151,13 @@ def _runs(settings: Settings, spark: SparkSession, before: float, dry_run: bool)
 
 
 def _runs_needed(spark: SparkSession) -> set[str]:
-    """Those that published: `churn trace` names them."""
+    """Return the runs that published, to which `churn trace` refers."""
     rows = query_if_exists(spark, "gold.publications", "select run_id from gold.publications")
     return {row["run_id"] for row in rows}
 
 
 def _loads_needed(spark: SparkSession) -> set[str]:
-    """Loads of which silver holds rows: `churn rejects --run` finds them by the run's summary."""
+    """Return the loads with rows in silver; `churn rejects --run` needs their run's summary."""
     return {
         row["batch_id"]
         for table in ("silver.customers", "silver.rejected_rows")
@@ -163,7 +173,7 @@ def _load_of(run: Path) -> str | None:
 
 
 def _models(settings: Settings, spark: SparkSession, before: float, dry_run: bool) -> Removed:
-    """Versions of the model, but for the champion, the one before, and those gold has scores of."""
+    """Remove model versions except the champion, the previous one, and those scored in gold."""
     scores = "select distinct model_version from gold.churn_scores"
     scored = {row["model_version"] for row in query_if_exists(spark, "gold.churn_scores", scores)}
     now = registry.read_champion_history(settings)
@@ -189,7 +199,7 @@ def _without(
 
 
 def _changed(folder: Path) -> float:
-    """When anything in it was last written; in seconds since 1970."""
+    """Return the time of the latest write in a folder, in seconds since 1970."""
     return max((each.stat().st_mtime for each in (_files(folder) or [folder])), default=0.0)
 
 

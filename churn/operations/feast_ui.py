@@ -1,7 +1,8 @@
-"""Feast's own site on the feature store: entity, view, service, and what hangs on what.
+"""Serve Feast's own site on the feature store: entity, view, service, and their dependencies.
 
-Its server brings the whole registry's REST interface: what deletes, what writes, what exports data
-and what draws figures from it. Only what the pages read of declarations is left of it here.
+Feast's server includes the whole REST interface of the registry, with endpoints that delete,
+write, export data and compute statistics. Only the endpoints with which the pages read
+declarations are served here.
 """
 
 import logging
@@ -18,7 +19,7 @@ from lakehouse.process import Say
 from lakehouse.settings import Settings
 
 REGISTRY = "/api/v1"
-# What the registry tells of declarations. Everything else, of a later version too, is left out.
+# The registry's endpoints for declarations. All others, also those of later versions, are removed.
 DECLARATIONS = frozenset(
     (
         *("/projects", "/projects/{name}", "/entities", "/entities/all", "/entities/{name}"),
@@ -39,7 +40,7 @@ def serve_feast_ui(settings: Settings, say: Say) -> None:
     """Serve the site on loopback until interrupted.
 
     Raises:
-        lakehouse.errors.UnavailableError: the port is taken.
+        lakehouse.errors.UnavailableError: The port is in use.
     """
     guarded = SiteGuard(application(settings, say), site_password(settings), read_only=True)
     say_login(settings, say)
@@ -47,19 +48,19 @@ def serve_feast_ui(settings: Settings, say: Say) -> None:
 
 
 def application(settings: Settings, say: Say) -> FastAPI:
-    """Feast's application, without what is not a declaration."""
+    """Return Feast's application, without endpoints that do not read declarations."""
     from feast.ui_server import get_app
 
     feature_store = store(settings, say)
     with warnings.catch_warnings():
-        # That it is experimental is Feast's word to those who build upon it.
+        # Feast warns developers that its server is experimental.
         warnings.simplefilter("ignore")
         app: FastAPI = get_app(feature_store, feature_store.config.project)
     for mount in app.routes:
         if isinstance(mount, Mount) and mount.path == REGISTRY:
             registry: Any = mount.app
             registry.router.routes[:] = [each for each in registry.routes if _is_read(each)]
-    # Pages that describe the interface take their scripts from elsewhere.
+    # The pages that describe the interface load their scripts from other hosts.
     described = {app.docs_url, app.redoc_url, app.openapi_url, app.swagger_ui_oauth2_redirect_url}
     app.router.routes[:] = [
         each for each in app.routes if getattr(each, "path", None) not in described

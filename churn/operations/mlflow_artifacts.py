@@ -1,7 +1,7 @@
-"""Where MLflow's server may read and write files: its own folder or prefix, and no link out of it.
+"""Restrict MLflow's server to its own folder or prefix for artifacts, without links out of it.
 
-To MLflow an artifact's address is a value like another: a client may set it to any folder, store or
-host, and the server reads it with its own rights. Here the server knows one place.
+MLflow accepts any artifact address from a client: it may name any folder, store or host, and the
+server reads it with its own permissions. Here the server accepts addresses below one root only.
 """
 
 from pathlib import Path
@@ -14,15 +14,19 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import get_uri_scheme
 
 LOCAL = ("", "file")
-# Of these MLflow makes an address of the others, which is looked at in turn.
+# MLflow resolves these to an address with another scheme, which is then checked.
 REFERENCES = ("runs", "models")
-# What clients are told where files go by the server.
+# Scheme that clients get if the server transfers their files.
 THROUGH_SERVER = "mlflow-artifacts"
 ELSEWHERE = "Artifacts of this server lie in its own place alone; leave the location out"
 
 
 def contain(root: str) -> None:
-    """Let this process reach artifacts at `root` (a folder, file: or s3: URI) and nowhere else."""
+    """Restrict this process to artifacts below `root`.
+
+    Args:
+        root: A folder, or a file: or s3: URI.
+    """
     repositories: dict[str, Any] = get_registered_artifact_repositories()
     known = {scheme: repositories[scheme] for scheme in (*REFERENCES, THROUGH_SERVER)}
     scheme = get_uri_scheme(root)
@@ -36,9 +40,9 @@ def contain(root: str) -> None:
 
 
 def is_within(address: str, root: str) -> bool:
-    """Whether an artifact's address lies below `root`, as it is written."""
+    """Return whether an artifact's address is below `root`; the address is not resolved."""
     if get_uri_scheme(address) == THROUGH_SERVER:
-        # With a host in it, it would be that host's.
+        # An address with a host would refer to that host.
         return not address.startswith(f"{THROUGH_SERVER}://") and ".." not in address.split("/")
     if get_uri_scheme(root) not in LOCAL:
         below = address == root or address.startswith(f"{root.rstrip('/')}/")
@@ -51,15 +55,19 @@ def is_within(address: str, root: str) -> bool:
 
 
 def refuse_outside(address: str, root: str) -> None:
-    """Raise MLflow's error for an address that is not below `root`."""
+    """Raise MLflow's error for an address that is not below `root`.
+
+    Raises:
+        MlflowException: The address is not below `root`.
+    """
     if not is_within(address, root):
         raise MlflowException.invalid_parameter_value(ELSEWHERE)
 
 
-def _folder_repository(  # long: a class, a line or two a method
+def _folder_repository(  # long: a class with one or two lines per method
     root: Path,
 ) -> type[LocalArtifactRepository]:
-    """A repository class of MLflow's for folders below `root`, which follows no link."""
+    """Return an MLflow repository class for folders below `root` that follows no link."""
 
     class FolderRepository(LocalArtifactRepository):  # type: ignore[misc]
         def __init__(self, artifact_uri: str, *arguments: Any, **options: Any) -> None:
@@ -104,7 +112,7 @@ def _folder_repository(  # long: a class, a line or two a method
 
 
 def _prefix_repository(root: str, repository: Any) -> Any:
-    """What makes a repository of MLflow's for places below a prefix of an object store."""
+    """Return a factory of MLflow repositories for addresses below a prefix of an object store."""
 
     def make(artifact_uri: str, *arguments: Any, **options: Any) -> Any:
         refuse_outside(artifact_uri, root)

@@ -1,4 +1,4 @@
-"""Whether MLflow answers a question that its database has to answer, to who has the password.
+"""Check that MLflow answers an authenticated request that needs its database.
 
 python -m churn.operations.mlflow_healthcheck
 """
@@ -15,10 +15,10 @@ ASKED = "api/2.0/mlflow/experiments/search?max_results=1"
 
 
 def check(settings: Settings) -> None:
-    """Ask the server of this machine.
+    """Send a request to the server of this machine.
 
     Raises:
-        OSError: it does not answer, or not well.
+        OSError: The server does not respond, or responds with an error.
     """
     request = urllib.request.Request(f"http://{LOOPBACK}:{settings.mlflow_port}/{ASKED}")
     login = base64.b64encode(f"{USER}:{mlflow_password(settings)}".encode()).decode()

@@ -1,8 +1,8 @@
-"""MLflow's own server: the site on the models and, in the stack, what the others log to.
+"""Run MLflow's own server: the site on the models and, in the stack, its tracking server.
 
-`mlflow server` would do, were it not for what comes with it: three processes, workers for jobs, and
-an assistant whose tools run commands on this machine. Its pages and its interface are one WSGI
-application, and that alone is served here (docs/decisions/0016-mlflow.md), to who has the password.
+`mlflow server` would also start three processes, workers for jobs, and an assistant whose tools
+run commands on this machine. MLflow's pages and its interface are one WSGI application, and only
+that is served here, protected by the password (docs/decisions/0016-mlflow.md).
 """
 
 import os
@@ -14,9 +14,9 @@ from lakehouse.process import Say
 from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.storage import is_folder
 
-# Requests at once; the others wait.
+# Maximum number of concurrent requests; further ones wait.
 THREADS = 8
-# What MLflow's service is called in the stack.
+# Host name of MLflow's service in the stack.
 SERVICE = "mlflow"
 HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
 NEW_EXPERIMENT = "/mlflow/experiments/create"
@@ -26,8 +26,8 @@ def serve_mlflow(settings: Settings, say: Say) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        lakehouse.errors.UnavailableError: the port is taken.
-        lakehouse.errors.ChurnError: MLflow's file can't be used.
+        lakehouse.errors.UnavailableError: The port is in use.
+        lakehouse.errors.ChurnError: MLflow's database file is unusable.
     """
     from a2wsgi import WSGIMiddleware
 
@@ -41,20 +41,20 @@ def serve_mlflow(settings: Settings, say: Say) -> None:
 
 
 def mlflow_password(settings: Settings) -> str:
-    """The password of the site's user: the given one, else that of the local sites."""
+    """Return the password of the site's user: the configured one, else that of the local sites."""
     return settings.mlflow_password or site_password(settings)
 
 
 def _application(settings: Settings) -> Any:
-    """MLflow's WSGI application; it reads its configuration from the environment, at import."""
-    from trainer import mlflow_sync  # first: it tells MLflow to report to nobody
+    """Return MLflow's WSGI application, which reads its environment variables at import."""
+    from trainer import mlflow_sync  # first: it disables MLflow's telemetry
 
-    # Compose hands on what is not set as an empty text; the store's client takes it for a path.
+    # Compose passes an unset variable as an empty text, which the store's client uses as a path.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         if not os.environ[name]:
             del os.environ[name]
     os.environ |= {**settings.aws, **_names()}
-    # Imports MLflow's server, which by then has to know by what names it is called.
+    # This imports MLflow's server, for which the allowed host names must be set before.
     places, root = _places(settings)
     os.environ |= places
     if settings.mlflow_database_url is None:
@@ -68,7 +68,7 @@ def _application(settings: Settings) -> Any:
 
     @app.before_request  # type: ignore[untyped-decorator]
     def refuse_other_places() -> Any:
-        """An experiment elsewhere could never be read: it is not made."""
+        """Refuse to create an experiment outside the root: it could never be read."""
         if not request.path.endswith(NEW_EXPERIMENT):
             return None
         given = request.get_json(silent=True, force=True)
@@ -81,9 +81,9 @@ def _application(settings: Settings) -> Any:
 
 
 def _places(settings: Settings) -> tuple[dict[str, str], str]:
-    """Where rows and files lie: a database and the lake's store, or the files that are here.
+    """Return where MLflow stores rows and files, as environment variables, and the files' root.
 
-    As MLflow's server is told, and the root of the files alone.
+    The locations are a database and the lake's store, or the local files.
     """
     from mlflow.server import constants
 
@@ -98,11 +98,11 @@ def _places(settings: Settings) -> tuple[dict[str, str], str]:
         return told, files
     rows = database(settings.mlflow_database_url, "CHURN_MLFLOW_DATABASE_URL").for_python
     if not is_folder(settings.lake_uri):
-        # Beside the models, where no table lies.
+        # Next to the models, where no table is stored.
         files = f"{settings.lake_uri.replace('s3a://', 's3://', 1)}/_mlflow"
     told = {
         constants.BACKEND_STORE_URI_ENV_VAR: rows,
-        # Clients hand their files to the server, and need no keys of the store.
+        # Clients send their files to the server and need no credentials for the store.
         constants.ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/",
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
         constants.ARTIFACTS_DESTINATION_ENV_VAR: files,
@@ -111,9 +111,9 @@ def _places(settings: Settings) -> tuple[dict[str, str], str]:
 
 
 def _names() -> dict[str, str]:
-    """By another name it answers nobody: no page of elsewhere can make a browser ask it.
+    """Return the allowed host names, so that no page of another site can query the server.
 
-    A port in front of this one may have another number.
+    Any port is allowed, because a published port may differ from the server's own.
     """
     hosts = ",".join(f"{name}:*" for name in ("localhost", LOOPBACK, SERVICE))
     return {HOSTS: os.environ.get(HOSTS, hosts)}

@@ -1,9 +1,9 @@
-"""Puts a backup back, onto an empty lake and home.
+"""Restore a backup to an empty lake and CHURN_HOME.
 
-The metastore is taught anew, so that the lake may lie elsewhere than before and the metastore be
-another kind of database; the online store is filled from gold. What broke off is repeated: a file
-says which backup is being restored, no other writer gets the lake meanwhile, and what is there
-already stays.
+The metastore's entries are created from scratch, so that the lake's location and the kind of the
+metastore's database may differ from the original; the online store is filled from gold. An
+interrupted restore can be repeated: a file names the backup that is being restored, no other
+writer gets the lake meanwhile, and files that were copied already are kept.
 """
 
 import json
@@ -48,7 +48,10 @@ FILLED = (*HOME, "registry")
 
 @dataclass(frozen=True)
 class Restored:
-    """What was restored: the backup, customers online (None: nothing was published)."""
+    """Result of a restore.
+
+    `online` is the number of customers in the online store; None if nothing was published.
+    """
 
     backup: Backup
     online: int | None
@@ -60,12 +63,17 @@ def restore(
 ) -> Restored:
     """Restore the backup at `source`.
 
-    `require_signature`: only one that this home's key has signed.
+    Args:
+        settings: The settings of this CHURN_HOME.
+        source: The address of the backup.
+        steps: Progress display with `STEPS` steps.
+        require_signature: Whether to refuse a backup that the key of this CHURN_HOME has not
+            signed.
 
     Raises:
-        lakehouse.errors.InvalidInputError: it is no backup, or lake, home or metastore are not
-            empty; nothing was touched.
-        lakehouse.errors.ChurnError: what was restored is not what was backed up.
+        lakehouse.errors.InvalidInputError: The address has no valid backup, or lake, CHURN_HOME or
+            metastore are not empty; nothing was changed.
+        lakehouse.errors.ChurnError: The restored data differs from the backup.
     """
     backup = _checked(settings, address_of(source), steps, require_signature)
     purpose = f"churn restore {backup.address}"
@@ -83,7 +91,7 @@ def restore(
 
 
 def _checked(settings: Settings, address: str, steps: Steps, require_signature: bool) -> Backup:
-    """The backup, with everything looked at; only reads."""
+    """Read and check the whole backup, without writing anything."""
     with steps.step("check") as step, _readable(address):
         backup = read_backup(settings, address)
         if backup.signature is not Signature.OWN:
@@ -106,7 +114,7 @@ def _readable(address: str) -> Iterator[None]:
     try:
         yield
     except PermissionError as fault:
-        raise Unusable(
+        raise InvalidInputError(
             f"User {os.geteuid()} may not read all of the backup: {fault}",
             where=address,
             remedy="give its files to this user, or run the command as their owner",
@@ -114,7 +122,7 @@ def _readable(address: str) -> Iterator[None]:
 
 
 def _goes_on(settings: Settings, backup: Backup, steps: Steps) -> bool:
-    """Whether a restore of this backup broke off here before."""
+    """Return whether a previous restore of this backup was interrupted here."""
     path = restoring_file(settings)
     if not path.exists():
         return False
@@ -135,7 +143,7 @@ def _begin(settings: Settings, backup: Backup) -> None:
 
 
 def _files_there(settings: Settings) -> Iterator[str]:
-    """What is in the way; empty folders are not."""
+    """Yield the existing files and folders that prevent a restore; empty folders do not."""
     for name in FILLED:
         if storage(settings, str(settings.home / name)).children():
             yield str(settings.home / name)
@@ -150,7 +158,7 @@ def _files_there(settings: Settings) -> Iterator[str]:
 
 
 def _known_there(settings: Settings, spark: SparkSession) -> list[str]:
-    """What the metastore knows already, of this lake or another."""
+    """Return what the metastore has already, of this lake or another."""
     schemas = metastore_snapshot.schemas_elsewhere(spark, storage(settings, settings.lake_uri))
     return [
         *(f"metastore: {name}" for name in metastore_snapshot.known_tables(spark)),
@@ -193,7 +201,7 @@ def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: St
 
 
 def _copy_back(settings: Settings, backup: Backup, step: Step) -> int:
-    """Copy what is not there yet; returns how many files."""
+    """Copy the files that are not complete at the target; return their number."""
     versions = {
         PurePosixPath(each.path).parts[2]
         for each in backup.files
@@ -225,12 +233,12 @@ def _copy_back(settings: Settings, backup: Backup, step: Step) -> int:
 
 
 def _part(file: FileCopy, targets: dict[str, Storage]) -> str:
-    """The innermost part that the file belongs to."""
+    """Return the innermost part that the file belongs to."""
     return max((each for each in targets if file.path.startswith(f"{each}/")), key=len)
 
 
 def _make_views(settings: Settings, backup: Backup, steps: Steps) -> None:
-    """Make the project's views, by its own declarations; those of others are named."""
+    """Create the project's views from its own declarations; warn of views not declared there."""
     known = {
         each.name for each in backup.catalogue.tables if each.provider == metastore_snapshot.VIEW
     }
@@ -263,7 +271,7 @@ def _hold_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str])
 
 
 def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Steps) -> int | None:
-    """Feature store and online store, from gold; None where nothing was published."""
+    """Fill feature store and online store from gold; return None if nothing was published."""
     from feature_repo.online.materialize import apply, materialize
     from feature_repo.publications import latest_publication
     from feature_repo.registry_snapshot import diff_registries, read_registry
@@ -288,7 +296,7 @@ def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Step
 
 
 def closing_words(settings: Settings, restored: Restored) -> str:
-    """What a person wants to know at the end."""
+    """Format the result of a restore for the terminal."""
     seal = restored.backup.seal
     moved = "" if seal.lake == settings.lake_uri else f", which was {seal.lake}"
     online = "nothing" if restored.online is None else f"{restored.online:,} customers"

@@ -1,7 +1,7 @@
-"""Serves the site on loopback, and beside its files a page that traces customers.
+"""Serve the site on loopback, together with a page that traces customers.
 
-A trace is customers' data: it is worked out when it is asked for and stands in no file. Reports and
-the front page tell of the customer base too: all of it is for who has the password.
+A trace has customer data: it is computed per request and written to no file. Reports and the front
+page describe the customer base too, so that the whole site requires the password.
 """
 
 import functools
@@ -46,7 +46,7 @@ def serve_site(settings: Settings, folder: Path, say: Say) -> None:
     """Serve the site's folder, and traces, on loopback until interrupted.
 
     Raises:
-        UnavailableError: the port is taken.
+        UnavailableError: The port is in use.
     """
     guarded = SiteGuard(application(settings, folder, say), site_password(settings), read_only=True)
     say_login(settings, say)
@@ -55,7 +55,7 @@ def serve_site(settings: Settings, folder: Path, say: Say) -> None:
 
 
 def application(settings: Settings, folder: Path, say: Say) -> Starlette:
-    """The folder's files, and the trace."""
+    """Return an application that serves the folder's files and the trace page."""
     trace = functools.partial(_trace, Traces(settings, say))
     return Starlette(
         routes=[
@@ -66,13 +66,13 @@ def application(settings: Settings, folder: Path, say: Say) -> Starlette:
 
 
 class PrivateFiles(StaticFiles):
-    """Files that no browser keeps: another user may come to see what it kept.
+    """Static files that browsers must not cache, because another user might read the cache.
 
-    Reports may be restored from a backup that somebody wrote: none of them runs a script.
+    Reports may come from a backup of unknown origin, so that scripts in them are disabled.
     """
 
     async def get_response(self, path: str, scope: Any) -> Response:
-        """A file, that it has not changed, or that there is none."""
+        """Return the response for a file: its content, "not modified" or "not found"."""
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = HEADERS["Cache-Control"]
         if path.startswith(WITHOUT_SCRIPT):
@@ -82,20 +82,26 @@ class PrivateFiles(StaticFiles):
 
 async def _trace(traces: "Traces", request: Request) -> Response:
     status, page = await run_in_threadpool(traces.answer, request.url.query)
-    # Without the query: a customer's id is nobody's business in a log.
+    # Log the request without its query: customer ids do not belong in a log.
     print(f"{request.method} {TRACE} {status.value}", file=sys.stderr, flush=True)
     return HTMLResponse(page, status.value, HEADERS)
 
 
 class Traces:
-    """Answers what the form asks, one at a time: each keeps the Spark server at work."""
+    """Answer requests for traces, one at a time, because each occupies the Spark server."""
 
     def __init__(self, settings: Settings, say: Say) -> None:
+        """Create the endpoint.
+
+        Args:
+            settings: The settings of this CHURN_HOME.
+            say: Callback for progress messages.
+        """
         self._settings, self._say = settings, say
         self._one_at_a_time = threading.Lock()
 
     def answer(self, query: str) -> Answer:
-        """The page for a query string."""
+        """Return the status and page for a query string."""
         given = {name: values[0] for name, values in parse_qs(query[: 10 * LONGEST]).items()}
         asked = Asked(
             given.get("id", "").strip()[:LONGEST],

@@ -1,4 +1,4 @@
-"""What runs of this checkout, and where."""
+"""Report which services of this checkout are running, and where."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from trainer import decisions, registry
 
 
 def status(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Services and the lake, by name."""
+    """Return the state of services, last run, model and lake, by name."""
     return {
         "spark": {
             **_state(spark_server.find(settings), settings.spark_host),
@@ -30,7 +30,7 @@ def status(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _last_run(settings: Settings) -> dict[str, Any]:
-    """What the latest run that left a summary came to."""
+    """Return the result of the latest run that has a summary."""
     summary = last_summary(settings)
     if not summary:
         return {"state": "none yet: `churn run WORKBOOK`"}
@@ -44,7 +44,7 @@ def _last_run(settings: Settings) -> dict[str, Any]:
 
 
 def _model(settings: Settings) -> dict[str, Any]:
-    """Which version is champion, and which one waits for a person."""
+    """Return the champion's version, and the version that awaits a decision."""
     try:
         champion, waiting = registry.champion_version(settings), decisions.waiting(settings)
     except (ValueError, KeyError, TypeError):

@@ -1,1 +1,1 @@
-"""The job from workbook to report: as a whole, step by step, and as Airflow tasks."""
+"""Run the pipeline from workbook to report: as a whole, step by step, and as Airflow tasks."""

@@ -1,7 +1,7 @@
-"""The pipeline's steps as Airflow tasks: a process each, with the summary handed on as data.
+"""Run the pipeline's steps as Airflow tasks: a process per step, which passes the summary on.
 
-A task receives the run's summary so far and returns its own part of it. Each takes the run lock
-and calls the same step as `churn run`.
+A task receives the run's summary so far and returns its own part of it. Each acquires the run
+lock and calls the same step as `churn run`.
 """
 
 import json
@@ -33,16 +33,16 @@ Summary = dict[str, Any]
 
 
 class NothingToDo(Exception):
-    """A step that is not needed this time."""
+    """Raised by a step that has nothing to do in this run."""
 
 
 def ready(settings: Settings, say: Say) -> None:
-    """The Spark server up, for a dbt call that does not start it."""
+    """Start the Spark server, for a dbt call that does not start it."""
     spark_server.ensure(settings, say)
 
 
 def waiting(settings: Settings) -> list[Arrival]:
-    """The arrivals that nobody has taken, oldest first."""
+    """Return the unclaimed files of the landing zone, oldest first."""
     landing_zone.receive(settings)
     return landing_zone.untaken(settings)
 
@@ -50,11 +50,21 @@ def waiting(settings: Settings) -> list[Arrival]:
 def workbook_for(
     settings: Settings, run_id: str, given: str | None, arrival: str | None, by_hand: bool
 ) -> Path | None:
-    """What the run is about: the file given, the arrival of that key, the oldest that waits.
+    """Return the workbook of the run; claim it, so that repeated calls return the same one.
 
-    Where nothing waits: the sample for a run by hand, else None. None too for an arrival that
-    another run has taken. What is still being written is waited for. Asked again, a run is about
-    the same.
+    A manual run without a waiting file gets the sample. Files that are still being written are
+    waited for.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        run_id: The run that claims the workbook.
+        given: Path of a workbook; takes precedence.
+        arrival: Key of a landed file; default: the oldest unclaimed file.
+        by_hand: Whether the run was started manually.
+
+    Returns:
+        The path; None if another run has claimed the arrival, or if no file is waiting for a
+        run that was not started manually.
     """
     if given:
         landing_zone.take_file(settings, Path(given), run_id)
@@ -74,10 +84,10 @@ def workbook_for(
 
 
 def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
-    """Load the workbook into bronze; first build what an interrupted run has left pending.
+    """Load the workbook into bronze; first build loads that an interrupted run left pending.
 
     Raises:
-        lakehouse.errors.InvalidInputError: the workbook can't be used; nothing was written.
+        lakehouse.errors.InvalidInputError: The workbook is unusable; nothing was written.
     """
     run = RunContext(settings, Steps(4), {"run_id": run_id})
     extract, extract_date = steps.read(request, run.steps)
@@ -96,7 +106,8 @@ def feast_apply(settings: Settings, summary: Summary) -> Summary:
     """Register entity, view and service, if the run's load was published.
 
     Raises:
-        GateRefusedError, InvalidInputError: it was not, whatever dbt's tests found.
+        GateRefusedError: The gate refused the load, regardless of dbt's test results.
+        InvalidInputError: The load was not published for another reason.
     """
     run = RunContext(settings, Steps(2), dict(summary))
     with writer_session(settings, "churn features apply", run.steps, run.run_id) as spark:
@@ -106,7 +117,7 @@ def feast_apply(settings: Settings, summary: Summary) -> Summary:
 
 
 def feast_materialize(settings: Settings, summary: Summary) -> Summary:
-    """Bring the latest published extract online."""
+    """Write the latest published extract to the online store."""
     run = RunContext(settings, Steps(2), dict(summary))
     with writer_session(settings, "churn features materialize", run.steps, run.run_id) as spark:
         online = steps.materialize(run, spark)
@@ -114,7 +125,7 @@ def feast_materialize(settings: Settings, summary: Summary) -> Summary:
 
 
 def feast_verify(settings: Settings, summary: Summary) -> Summary:
-    """Compare every online customer with gold; a store that lost some is written again."""
+    """Compare every online customer with gold; rewrite a store that has lost customers."""
     run = RunContext(settings, Steps(2), {"run_id": summary["run_id"]})
     with writer_session(settings, "churn features verify", run.steps, run.run_id) as spark:
         is_rewritten = steps.verify(run, spark, repair=True)
@@ -122,7 +133,7 @@ def feast_verify(settings: Settings, summary: Summary) -> Summary:
 
 
 def train_model(settings: Settings, summary: Summary) -> Summary:
-    """Train a model of the published extracts, unless there is one; print its metrics."""
+    """Train a model on the published extracts, unless it exists already; print its metrics."""
     run = RunContext(settings, Steps(2), dict(summary))
     with writer_session(settings, "churn train", run.steps, run.run_id) as spark:
         training = steps.train(run, spark)
@@ -148,10 +159,10 @@ def score(settings: Settings, summary: Summary) -> Summary:
 
 
 def log_to_mlflow(settings: Settings, summary: Summary) -> Summary:
-    """MLflow brought to what the registry says: whatever it lacks, of earlier runs too.
+    """Synchronise MLflow with the registry, including what it lacks of earlier runs.
 
     Raises:
-        lakehouse.errors.UnavailableError: it does not answer; nothing else waits for it.
+        lakehouse.errors.UnavailableError: MLflow does not respond; no other step depends on it.
     """
     progress = Steps(1)
     with run_lock(settings, "churn train", progress.say):
@@ -160,10 +171,10 @@ def log_to_mlflow(settings: Settings, summary: Summary) -> Summary:
 
 
 def alert(settings: Settings, summary: Summary) -> Summary:
-    """Say what the latest extract has against the champion.
+    """Print the alerts that the latest extract raises about the champion.
 
     Raises:
-        NothingToDo: it has nothing against it.
+        NothingToDo: There is no alert.
     """
     proposal = (summary.get("watch") or {}).get("proposal")
     if not proposal:
@@ -173,9 +184,17 @@ def alert(settings: Settings, summary: Summary) -> Summary:
 
 
 def refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> str:
-    """Why dbt tests were red, for people: the gate's findings, the rows, where the rejects lie.
+    """Explain failed dbt tests: the gate's metrics, the failing rows, the path of the rejects.
 
-    Writes the report of a refused run. `tests` are names of dbt's tests.
+    Writes the report of a refused run.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        summary: The run's summary so far.
+        tests: Names of the failed dbt tests.
+
+    Returns:
+        The explanation as text.
     """
     spark_server.ensure(settings, lambda _: None)
     with spark_server.session(settings) as spark:
@@ -189,7 +208,7 @@ def refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> str:
 
 
 def merged(parts: Sequence[Summary | None]) -> Summary:
-    """The run's summary so far, of the parts that its steps returned."""
+    """Merge the parts that the run's steps returned into the run's summary so far."""
     summary: Summary = {"unchanged": True, "counts": {}, "seconds": {}}
     for part in filter(None, parts):
         unchanged = summary["unchanged"] and part.get("unchanged", True)
@@ -202,7 +221,8 @@ def merged(parts: Sequence[Summary | None]) -> Summary:
 def _require_published(run: RunContext, spark: SparkSession) -> None:
     """Add the state of the run's load to the summary; raise an error unless it is in gold.
 
-    A failed dbt test stops a refused load before; this stops it where the test no longer sees it.
+    Usually a failed dbt test stops a refused load earlier; this check covers the case in which
+    the test no longer sees the load.
     """
     state = update_gate_summary(run, spark)
     if state.verdict == "refused":

@@ -1,4 +1,4 @@
-"""What the latest extract says of the champion, as data and as lines for people."""
+"""Compare the latest extract with the champion, and format the result."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from trainer.monitoring import monitor, read_rules
 
 
 def check_champion(settings: Settings, say: Say) -> dict[str, Any]:
-    """Alerts, the worst figure of each kind, and what to do.
+    """Return alerts, the worst value of each metric kind, and the proposed action.
 
     Raises:
-        InvalidInputError: nothing was published yet.
+        InvalidInputError: Nothing was published yet.
     """
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
@@ -24,7 +24,7 @@ def check_champion(settings: Settings, say: Say) -> dict[str, Any]:
 
 
 def format_check(found: dict[str, Any]) -> list[str]:
-    """Lines for people."""
+    """Format the result of `check_champion` as lines of text."""
     lines = [f"extract of {found['extract_date']}, champion {found['champion'] or 'none'}"]
     lines += [
         f"{'ALERT ' if each['alert'] else '      '}{each['words']}"

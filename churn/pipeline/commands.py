@@ -1,4 +1,4 @@
-"""The commands of single steps: each takes the run lock while it works."""
+"""Run single steps as standalone commands, each under the run lock."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,7 +13,7 @@ from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 from seeds_loader.load import Load
 
-if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
+if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where used
     from typing import Any
 
     from feature_repo.online.materialize import Online
@@ -26,7 +26,11 @@ Evaluated: TypeAlias = "tuple[ModelRecord, dict[str, Any]]"
 
 
 def ingest(settings: Settings, request: Request, progress: Steps) -> Load:
-    """Load the workbook into bronze."""
+    """Load the workbook into bronze.
+
+    Raises:
+        lakehouse.errors.InvalidInputError: The workbook is unusable; nothing was written.
+    """
     # Bronze keeps texts as they are; the gate evaluates them, and its rejects can be inspected.
     extract, extract_date = steps.read(request, progress, tolerant=True)
     run = RunContext(settings, progress)
@@ -39,10 +43,17 @@ def build(
 ) -> BuildResult:
     """Run `dbt build`, with the arguments or for all pending loads.
 
-    `rebuild`: make all passed loads pending first.
+    Args:
+        settings: The settings of this CHURN_HOME.
+        arguments: Arguments of `dbt build`; if there are none, all pending loads are built.
+        rebuild: Whether to make all passed loads pending first.
+        progress: Progress display.
+
+    Returns:
+        The result of the build.
 
     Raises:
-        lakehouse.errors.GateRefusedError: the gate refused a load, or a dbt test failed.
+        lakehouse.errors.GateRefusedError: The gate refused a load, or a dbt test failed.
     """
     run_id = RunContext(settings, progress).run_id
     with (
@@ -62,7 +73,13 @@ def build(
 
 
 def materialize(settings: Settings, write_all: bool, progress: Steps) -> "Online":
-    """Bring the latest published extract online; `write_all` rewrites unchanged customers too."""
+    """Write the latest published extract to the online store.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        write_all: Whether to rewrite unchanged customers too.
+        progress: Progress display.
+    """
     run = RunContext(settings, progress)
     with writer_session(settings, "churn features materialize", progress) as spark:
         steps.apply(run)
@@ -89,8 +106,10 @@ def score(settings: Settings, progress: Steps) -> "Scores":
 def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
     """Return the champion's record and full evaluation; `force` evaluates it again.
 
+    A stored evaluation is reused if parameters, protocol and campaign are unchanged.
+
     Raises:
-        lakehouse.errors.InvalidInputError: no model was trained yet.
+        lakehouse.errors.InvalidInputError: No model was trained yet.
     """
     from trainer import full_evaluation, registry
     from trainer.parameters import read_parameters, recipe
@@ -125,15 +144,15 @@ def roll_back(settings: Settings, version: str | None, progress: Steps) -> str:
 
 
 def promote(settings: Settings, version: str, reason: str, progress: Steps) -> str:
-    """Make a version the champion by a person's decision and score with it.
+    """Make a version the champion by an operator's decision and score with it.
 
     Raises:
-        lakehouse.errors.InvalidInputError: no reason, no such version, or it is the champion
-            already.
+        lakehouse.errors.InvalidInputError: The reason is missing, there is no such version, or it
+            is the champion already.
     """
     from trainer import promotion
 
-    # Before a server is started for it; checked again under the lock.
+    # Checked before a server is started for it, and again under the lock.
     promotion.hold_promotable(settings, version, reason)
     return _change_champion(
         settings,
@@ -150,7 +169,7 @@ def _change_champion(
     with writer_session(settings, f"churn {name}", progress) as spark:
         with progress.step(name) as step:
             champion = step.outcome = change()
-        # Existing scores are kept; an extract that came later is scored now.
+        # Existing scores are kept; an extract that was published later is scored now.
         steps.score(RunContext(settings, progress), spark)
         sync_registry(settings, progress)
     return champion

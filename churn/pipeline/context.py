@@ -1,4 +1,4 @@
-"""What the steps of the pipeline share: the request, the run so far, and the lake for writing."""
+"""Define what the pipeline's steps share: the request, the run's state, and write access."""
 
 import secrets
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
 from seeds_loader.source_format import UNSTATED, SourceFormat
 
-if TYPE_CHECKING:  # the trainer takes seconds to import: only where it is used
+if TYPE_CHECKING:  # the trainer takes seconds to import: only where used
     from trainer.record import ModelRecord
 
 
 @dataclass(frozen=True)
 class Request:
-    """The workbook to load, and how to read it."""
+    """Workbook to load, and the options for reading it."""
 
     workbook: Path
     sheet: str | None = None
@@ -36,13 +36,13 @@ class Request:
 
 
 def new_run_id() -> str:
-    """Return a name that sorts by time; its tail tells runs of the same second apart."""
+    """Return a name that sorts by time; its random suffix separates runs of the same second."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 @dataclass
 class RunContext:
-    """A run in progress.
+    """State of a run in progress.
 
     `summary` becomes the run's summary.json: every step adds its part. `record` is the model that
     the run trained.
@@ -55,15 +55,17 @@ class RunContext:
 
     @property
     def run_id(self) -> str:
+        """Return the run's name."""
         return str(self.summary["run_id"])
 
     @property
     def folder(self) -> Path:
+        """Return the run's folder below CHURN_HOME/runs."""
         return self.settings.home / "runs" / self.run_id
 
     @property
     def counts(self) -> dict[str, Any]:
-        """The counts of the summary, to which steps add theirs."""
+        """Return the counts of the summary, to which each step adds its own."""
         counts: dict[str, Any] = self.summary.setdefault("counts", {})
         return counts
 
@@ -74,9 +76,17 @@ def writer_session(
 ) -> Iterator[SparkSession]:
     """Open the lake for writing: the run lock, then the server, then a session.
 
-    In this order, since taking the lock from a dead holder ends that holder's server. Commits carry
-    the run's name; lineage is emitted after the lock is released. Without `run_id` the command is
-    a run of its own.
+    The order matters, because taking the lock from a dead owner terminates that owner's server.
+    Commits carry the run's name; lineage is emitted after the lock is released.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        command: The command, which names the lock's owner and the lineage job.
+        steps: Progress display; this adds the step "server".
+        run_id: The run that the command belongs to; by default the command is its own run.
+
+    Yields:
+        A Spark Connect session.
     """
     purpose = f"{command} {run_id}" if run_id else command
     run_id = run_id or new_run_id()
@@ -94,12 +104,12 @@ def writer_session(
             except GateRefusedError:
                 _remove_superseded(settings, spark)
                 raise
-            # As late as possible: readers of superseded files have had time to finish.
+            # Done as late as possible, so that readers of superseded files have had time to finish.
             _remove_superseded(settings, spark)
 
 
 def _remove_superseded(settings: Settings, spark: SparkSession) -> None:
-    """Leave only published files in gold's folders, whichever load they belong to."""
+    """Remove all files of gold's folders that are not published, regardless of their load."""
     if has_superseded_files(settings):
         remove_superseded_files(settings, spark)
 
@@ -108,6 +118,10 @@ def _remove_superseded(settings: Settings, spark: SparkSession) -> None:
 def writer_step(
     settings: Settings, command: str, name: str, steps: Steps
 ) -> Iterator[tuple[SparkSession, Step]]:
-    """Open the lake for writing, with one shown step, for a command that does one thing."""
+    """Open the lake for writing, with one displayed step, for a command that does one thing.
+
+    Yields:
+        A Spark Connect session, and the step.
+    """
     with writer_session(settings, command, steps) as spark, steps.step(name) as step:
         yield spark, step

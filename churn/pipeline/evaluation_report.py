@@ -1,4 +1,4 @@
-"""The champion's full evaluation, as data, as lines for people and as a page with plots."""
+"""Return the champion's full evaluation as data, format it as text, and write its page."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,10 +25,18 @@ NAMES = {
 
 
 def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
-    """Figures of the champion: its record's, and the full evaluation; the page is written too.
+    """Return the metrics of the champion's record and full evaluation, and write the page.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        steps: Progress display.
+        again: Whether to repeat an evaluation that exists already.
+
+    Returns:
+        The metrics, and the path of the page under "page".
 
     Raises:
-        lakehouse.errors.InvalidInputError: no model was trained yet.
+        lakehouse.errors.InvalidInputError: No model was trained yet.
     """
     record, evaluated = commands.evaluate(settings, again, steps)
     figures = {**record.summary(), **evaluated}
@@ -42,7 +50,7 @@ def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
 
 
 def evaluation_lines(figures: dict[str, Any]) -> list[str]:
-    """Tables for people."""
+    """Format the evaluation as lines of text."""
     found, best = figures["cross_validated"], figures["threshold"]["best"]
     lines = [
         f"model {figures['version']}: {figures['kind']}",
@@ -88,7 +96,7 @@ def evaluation_lines(figures: dict[str, Any]) -> list[str]:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: its name, what it means, its cells; `flag` sets it apart."""
+    """Row of a table: name, explanation and cells; `flag` highlights it."""
 
     name: str
     meaning: str
@@ -97,7 +105,7 @@ class Row:
 
 
 def _views(figures: dict[str, Any]) -> dict[str, Any]:
-    # Draws, which takes a second to import.
+    # This module imports the plotting library, which takes a second.
     from churn.reports.evaluation_plots import plots
 
     return {

@@ -1,4 +1,4 @@
-"""The rows that a red dbt test found."""
+"""Read the rows that failed dbt tests found."""
 
 import json
 from collections.abc import Sequence
@@ -9,12 +9,18 @@ from lakehouse.dbt_runner import run_dbt_command
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 
-# Enough to see what is wrong; the test itself stops counting at 100.
+# Enough to see the problem; the test itself stops counting at 100.
 SHOWN = 10
 
 
 def failing_rows(settings: Settings, spark: SparkSession, tests: Sequence[str]) -> dict[str, str]:
-    """For each of dbt's tests the first rows that it finds now, a line of JSON a row."""
+    """Return, by dbt test, the first rows that it finds now, one line of JSON per row.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        spark: A Spark Connect session.
+        tests: Names of dbt tests.
+    """
     if not tests:
         return {}
     run_dbt_command(settings, ["compile", "--select", *tests])

@@ -1,7 +1,7 @@
-"""Import slow libraries in the background, and keep libraries from logging what we report.
+"""Import slow libraries in the background and silence logs that repeat this project's errors.
 
-dbt, Feast and matplotlib take seconds to import; the job needs them one after another, and until
-then it mostly waits for the server.
+dbt, Feast and matplotlib take seconds to import. A run needs them one after another, and until then
+it mostly waits for the server.
 """
 
 import contextlib
@@ -21,7 +21,10 @@ SLOW = [
 
 
 def preload() -> None:
-    """Start importing in the background. A fault shows up where the module is really needed."""
+    """Start the imports in the background.
+
+    Import errors are ignored here; they are raised where the module is used.
+    """
     threading.Thread(target=_import_all, daemon=True, name="preload").start()
 
 
@@ -29,13 +32,13 @@ def _import_all() -> None:
     for name in SLOW:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
-    # Half a million objects that stay: the search for circles need not go through them each time.
+    # Exempt half a million permanent objects from garbage collection, which would rescan them.
     gc.freeze()
 
 
 def quiet_libraries() -> None:
-    """Faults reach people as exceptions; the libraries' own log lines would say them twice."""
-    # Feast sets filters of its own when it is imported; what is never shown can't come back.
+    """Silence the libraries' log messages, which would repeat what users get as exceptions."""
+    # Feast sets its own warning filters at import, so that filters set here would not last.
     warnings.showwarning = lambda *_: None
     for name in ("SQLQueryContextLogger", "pyspark", "feast", "py4j"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""A command's lineage: told when it has ended, whether well or not."""
+"""Emit the lineage of a command when it has ended, successfully or not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,14 @@ from lakehouse.settings import Settings
 
 @contextmanager
 def emit_lineage(settings: Settings, command: str, run_id: str, steps: Steps) -> Iterator[None]:
-    """Tell what the steps of the body have read and written; nothing where none of them says."""
+    """Emit what the steps of the `with` body read and wrote; nothing if no step recorded any.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        command: The name of the command.
+        run_id: The run that the command belongs to.
+        steps: Progress display, whose completed steps have the recorded lineage.
+    """
     begun, failed = datetime.now(UTC), True
     before = len(steps.done)
     try:
@@ -19,7 +26,7 @@ def emit_lineage(settings: Settings, command: str, run_id: str, steps: Steps) ->
     finally:
         done = [each for each in steps.done[before:] if each.works or each.failed]
         if any(each.works for each in done):
-            # Takes its time to import, and by now nobody waits for the lake.
+            # This import is slow; by now the lock of the lake is released.
             from lakehouse.lineage_events import Command, emit
 
             ended = Command(command, run_id, begun, datetime.now(UTC), failed)

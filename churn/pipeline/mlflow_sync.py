@@ -1,4 +1,4 @@
-"""MLflow, brought to what the registry of models says, as a step of a command."""
+"""Synchronise MLflow with the model registry as a step of a command."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -7,12 +7,15 @@ from lakehouse.errors import ChurnError
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 
-if TYPE_CHECKING:  # MLflow takes seconds to import: only where it is used
+if TYPE_CHECKING:  # MLflow takes seconds to import: only where used
     from trainer.mlflow_sync import Store
 
 
 def open_store_async(settings: Settings) -> "Future[Store]":
-    """Open MLflow beside other work: that takes seconds, and as much again the first time."""
+    """Open MLflow's store in the background.
+
+    This takes seconds, and twice as long the first time.
+    """
     pool = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
     opened = pool.submit(_open, settings)
     pool.shutdown(wait=False)
@@ -20,10 +23,16 @@ def open_store_async(settings: Settings) -> "Future[Store]":
 
 
 def sync_registry(settings: Settings, steps: Steps, opened: "Future[Store] | None" = None) -> None:
-    """The step: log what MLflow lacks, remove what is gone, name the champion.
+    """Log what MLflow lacks, remove what the registry no longer has, and mark the champion.
 
-    Call it under the run lock, and last. All else is done then, and the next command that comes
-    here logs what is missing: an MLflow that does not answer is a warning and no fault.
+    Call this as the last step and under the run lock. All other work is complete then, and the next
+    command that synchronises logs what is missing, so that an unavailable MLflow causes a warning
+    instead of an error.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        steps: Progress display; this adds the step "mlflow".
+        opened: The store, if it was opened in the background.
     """
     try:
         sync_registry_or_raise(settings, steps, opened)
@@ -34,11 +43,16 @@ def sync_registry(settings: Settings, steps: Steps, opened: "Future[Store] | Non
 def sync_registry_or_raise(
     settings: Settings, steps: Steps, opened: "Future[Store] | None" = None
 ) -> None:
-    """The same, for who wants to know whether MLflow has all of it.
+    """Synchronise like `sync_registry`, but raise if MLflow could not be updated.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        steps: Progress display; this adds the step "mlflow".
+        opened: The store, if it was opened in the background.
 
     Raises:
-        lakehouse.errors.UnavailableError: MLflow does not answer.
-        lakehouse.errors.ChurnError: its file can't be used.
+        lakehouse.errors.UnavailableError: MLflow does not respond.
+        lakehouse.errors.ChurnError: MLflow's database file is unusable.
     """
     with steps.step("mlflow") as step:
         store = opened.result() if opened is not None else _open(settings)

@@ -1,4 +1,4 @@
-"""What people are told when the gate refused a load: its rules, values, and what to do."""
+"""Compose the messages about a refused load: its rules, their values, and what to do."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from lakehouse.progress import Step
 from lakehouse.sql import Rows
 from lakehouse.variables import read_variables
 
-# The dbt test that fails where the gate refused a load.
+# The dbt test that fails if the gate refused a load.
 GATE_TEST = "assert_pending_loads_passed"
 
 
@@ -23,7 +23,10 @@ def run_refused_error(
 ) -> GateRefusedError:
     """Return the error for a run whose load was refused; write its summary and report first.
 
-    `failures` has a line for every failed dbt test; the gate's own results come before them.
+    Args:
+        run: The run; its summary gets the verdict "refused".
+        spark: A Spark Connect session.
+        failures: One line per failed dbt test, used if the gate's log has no failed rule.
     """
     run.summary["gate"]["verdict"] = "refused"
     write_report(run, spark)
@@ -48,8 +51,13 @@ def run_refused_error(
 
 
 def build_refused_error(refused: list[Rows], failures: Sequence[str]) -> GateRefusedError:
-    """Return the error for a build: each refused load with its rules, then the failed dbt tests."""
-    # The gate's test says of a refused load what its rules say.
+    """Return the error for a build: each refused load with its rules, then the failed dbt tests.
+
+    Args:
+        refused: The failed rules of each refused load.
+        failures: One line per failed dbt test.
+    """
+    # For a refused load, the gate's dbt test only repeats the results of the load's rules.
     tests = [line for line in failures if not (refused and line.startswith(GATE_TEST))]
     lines = "".join(f"\n    {line}" for line in [*map(format_refused_load, refused), *tests])
     return GateRefusedError(
@@ -63,7 +71,14 @@ def build_refused_error(refused: list[Rows], failures: Sequence[str]) -> GateRef
 def warn_of_refused(
     spark: SparkSession, run_id: str, step: Step, except_load: str | None = None
 ) -> None:
-    """Name the loads that the run's build refused, beside the one that the run is about."""
+    """Warn of the loads that the run's build refused, except the run's own load.
+
+    Args:
+        spark: A Spark Connect session.
+        run_id: The run whose build is examined.
+        step: The step that displays the warnings.
+        except_load: Batch id of the run's own load.
+    """
     for batch_id, broken in load_state.refused_in(spark, run_id).items():
         if batch_id != except_load:
             step.say(f"warning: the gate also refused {format_refused_load(broken)}")
@@ -89,7 +104,11 @@ def format_rule(result: dict[str, Any]) -> str:
 
 
 def format_expected_change(broken: Rows) -> str:
-    """Format the declaration with which the load would pass the rules that compare extracts."""
+    """Format the declaration with which the load would pass the rules that compare extracts.
+
+    Returns:
+        Text to append to a message; empty if no failed rule compares extracts.
+    """
     compared = [result for result in broken if result["compared_with"]]
     if not compared:
         return ""

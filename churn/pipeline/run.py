@@ -1,4 +1,4 @@
-"""`churn run`: the whole job, from the workbook to the report."""
+"""Implement `churn run`: the complete pipeline, from the workbook to the report."""
 
 from pathlib import Path
 from typing import Any
@@ -20,23 +20,32 @@ STEPS = 12
 
 
 def run(settings: Settings, request: Request, progress: Steps) -> dict[str, Any]:
-    """Run the whole job and return the summary, which is also written to the run's folder.
+    """Run the complete pipeline and return the summary, which is also written to the run's folder.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        request: The workbook, and the options for reading it.
+        progress: Progress display with `STEPS` steps.
+
+    Returns:
+        The run's summary, the content of summary.json.
 
     Raises:
-        lakehouse.errors.InvalidInputError: the workbook can't be used; nothing was written.
-        lakehouse.errors.GateRefusedError: the gate refused the load; the summary is written.
-        lakehouse.errors.UnavailableError: a service does not answer, or another run holds the lake.
+        lakehouse.errors.InvalidInputError: The workbook is unusable; nothing was written.
+        lakehouse.errors.GateRefusedError: The gate refused the load; the summary is written.
+        lakehouse.errors.UnavailableError: A service does not respond, or another run has the
+            lock of the lake.
     """
     context = RunContext(settings, progress, {"run_id": new_run_id(), "unchanged": False})
     preload()
-    # First: a workbook that can't be used leaves nothing behind, not even a server.
+    # Read first, so that an unusable workbook has no side effects: not even a server is started.
     extract, extract_date = steps.read(request, progress)
     with writer_session(settings, "churn run", progress, context.run_id) as spark:
         return _run_steps(context, spark, extract, extract_date)
 
 
 def write_sample_workbook(settings: Settings) -> Path:
-    """Write and return the workbook of a run that was given none."""
+    """Write the sample workbook, for a run without a given workbook, and return its path."""
     return write_samples(SampleParameters(), settings.home / "sample")[0]
 
 
@@ -48,7 +57,7 @@ def _run_steps(
     steps.apply(context)
     online = steps.materialize(context, spark)
     is_repaired = steps.verify(context, spark, repair=not online.written)
-    # In the background of the training, in which this process waits for Spark.
+    # In the background during training, in which this process only waits for Spark.
     opened = open_store_async(settings=context.settings)
     training = steps.train(context, spark)
     scores = steps.score(context, spark)

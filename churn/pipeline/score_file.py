@@ -1,7 +1,7 @@
 """Score the customers of a file that need not have the label; nothing is published.
 
-The rules of rows and the features are the SQL that dbt compiles for a build, over the rows of the
-file; model, probabilities and reasons are those of the batch scores.
+Row rules and features come from the SQL that dbt compiles for a build, applied to the rows of the
+file. Model, probabilities and reasons are the same as those of the batch scores.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,8 +43,8 @@ from trainer.score import scored
 STEPS = 4
 TOP_LINES = 10
 SUBMITTED = "submitted_rows"
-# The columns that bronze adds to the sheet's. The label is not a feature: every row has the same
-# accepted value for it, so that no rule of it rejects a row.
+# The columns that bronze adds to those of the sheet. The label is not a feature: every row gets the
+# same accepted value for it, so that no rule about the label rejects a row.
 ROWS = f"""
     select
         *,
@@ -68,7 +68,7 @@ LOADS = """
 
 @dataclass(frozen=True)
 class Request:
-    """The file to score, and how to read it."""
+    """File to score, and the options for reading it."""
 
     file: Path
     sheet: str | None = None
@@ -78,10 +78,19 @@ class Request:
 def score_file(settings: Settings, request: Request, out: Path | None, steps: Steps) -> ScoredFile:
     """Score the customers of a workbook or CSV file with the champion, and write them to `out`.
 
-    No table, no model and no online store is changed.
+    No table, model or online store is changed.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        request: The file, and the options for reading it.
+        out: The .xlsx file to write; None to write none.
+        steps: Progress display with `STEPS` steps, or one less without `out`.
+
+    Returns:
+        Scores with reasons, sorted by descending probability, and the rejected rows.
 
     Raises:
-        InvalidInputError: the file or `out` can't be used, or there is no champion.
+        InvalidInputError: The file or `out` is unusable, or there is no champion.
     """
     if out is not None:
         hold_writable(out)
@@ -144,7 +153,7 @@ def _score(
 
 
 def _label_value(contract: Contract) -> str:
-    """Return the select item of the label's stand-in value."""
+    """Return the select item that sets the label to an accepted placeholder value."""
     label = next(column for column in contract.columns if column.is_label)
     accepted = (*label.zero, *label.one, *label.categories)[0]
     return f"{bind(':accepted', accepted=accepted)} as `{label.name}`,"
@@ -184,7 +193,7 @@ def _rejected(rows: Sequence[Mapping[str, Any]], contract: Contract) -> list[Rej
 
 
 def format_scored_file(result: ScoredFile, out: Path | None) -> list[str]:
-    """Return the lines to print: the customers with the highest risk, the rejects, the counts."""
+    """Format the result: the customers with the highest risk, the rejects, the counts."""
     lines = []
     if out is None:
         for customer in result.customers[:TOP_LINES]:

@@ -1,8 +1,8 @@
-"""Ends a command whose Spark server is gone or hangs.
+"""End a command whose Spark server has exited or hangs.
 
-A client waits for a hanging server for ever, dbt's as well as Spark's own, in threads that nothing
-can call back. Ending the process is safe at any moment, since nothing that a command does needs
-its end to be right: the run lock tells the next one that the work broke off.
+A client waits forever for a hanging server, dbt's client as well as Spark's own, in threads that
+cannot be interrupted. The process can be ended safely at any moment, because no command depends on
+completing: the run lock shows the next command that the work was interrupted.
 """
 
 import os
@@ -18,13 +18,20 @@ from lakehouse.process import ProcessInfo
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 5.0
-# What works with a server that is gone mostly notices by itself, and ends in good order.
+# A command whose server has exited usually notices this itself and ends in an orderly way.
 GRACE_SECONDS = 15.0
 
 
 @contextmanager
 def watch_server(settings: Settings, running: ProcessInfo) -> Iterator[None]:
-    """End the process with the exit code of `ServerLostError` if the server is lost."""
+    """End the process with the exit code of `ServerLostError` if the server is lost.
+
+    The check runs in a background thread while the `with` body runs.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        running: The server process that the command uses.
+    """
     done = threading.Event()
     watcher = threading.Thread(
         target=_watch, args=(settings, running, done), daemon=True, name="server watch"

@@ -1,7 +1,7 @@
-"""The steps of the pipeline, one function each.
+"""Implement the steps of the pipeline, one function each.
 
-`churn run`, the commands of single steps and the Airflow tasks call these. A step shows its
-progress, adds what it found to the run's summary, and notes what it read and wrote for lineage.
+`churn run`, the commands of single steps and the Airflow tasks call these. Each step displays its
+progress, adds its results to the run's summary, and records what it read and wrote for lineage.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from seeds_loader.extract_date import ExtractDate, choose_extract_date
 from seeds_loader.load import Load, load
 from seeds_loader.reader.sandbox import Extract, read_workbook
 
-if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where they are used
+if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where used
     from feature_repo.online.materialize import Online, Write
     from trainer.score import Scores
     from trainer.train import Training
@@ -34,10 +34,16 @@ DATA_ONLY = ["--exclude-resource-type", "unit_test"]
 def read(request: Request, steps: Steps, tolerant: bool = False) -> tuple[Extract, ExtractDate]:
     """Read the workbook and choose its extract date; needs neither the lock nor a server.
 
-    `tolerant`: amounts in an unclear notation are a warning.
+    Args:
+        request: The workbook, and the options for reading it.
+        steps: Progress display; this adds the step "read".
+        tolerant: Whether amounts in an ambiguous notation cause a warning instead of an error.
+
+    Returns:
+        The extract and its date.
 
     Raises:
-        lakehouse.errors.InvalidInputError: the workbook can't be used.
+        lakehouse.errors.InvalidInputError: The workbook is unusable.
     """
     with steps.step("read") as step:
         extract = read_workbook(
@@ -64,7 +70,15 @@ def ingest(
 ) -> Load:
     """Load the extract into bronze.
 
-    `reevaluate`: make the load pending again if the gate refused it before.
+    Args:
+        run: The run, whose summary gets the load.
+        spark: A Spark Connect session.
+        extract: The content of the workbook.
+        extract_date: The date of the extract.
+        reevaluate: Whether to make the load pending again if the gate refused it before.
+
+    Returns:
+        The load, which may be one from an earlier run.
     """
     with run.steps.step("ingest") as step:
         loaded = load(run.settings, spark, extract, extract_date, step.say)
@@ -85,7 +99,7 @@ def build(run: RunContext, spark: SparkSession) -> bool:
     """Build all pending loads; return False if the run's load was published before.
 
     Raises:
-        lakehouse.errors.GateRefusedError: the run's load did not pass; summary and report are
+        lakehouse.errors.GateRefusedError: The run's load did not pass; summary and report are
             written.
     """
     batch_id = run.summary["batch_id"]
@@ -107,7 +121,8 @@ def build(run: RunContext, spark: SparkSession) -> bool:
 def build_pending(settings: Settings, spark: SparkSession, run_id: str, step: Step) -> BuildResult:
     """Run `dbt build` for all pending loads, without the project's unit tests.
 
-    A refused load keeps the same dbt call from publishing the others; a second call does.
+    A refused load prevents the same dbt call from publishing the others; a second call publishes
+    them.
     """
     outcome = run_dbt(settings, DATA_ONLY, run_id, step)
     if outcome.failures and load_state.passed_unpublished_loads(spark):
@@ -117,7 +132,7 @@ def build_pending(settings: Settings, spark: SparkSession, run_id: str, step: St
 
 
 def run_dbt(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> BuildResult:
-    """Run `dbt build` with the arguments; note what it read and wrote."""
+    """Run `dbt build` with the arguments, and record what it read and wrote."""
     outcome = dbt_build(settings, arguments, run_id, step.advance)
     if outcome.work is not None:
         step.works.append(outcome.work)
@@ -133,7 +148,7 @@ def apply(run: RunContext) -> None:
 
 
 def materialize(run: RunContext, spark: SparkSession, write: "Write" = "changed") -> "Online":
-    """Bring the latest published extract online."""
+    """Write the latest published extract to the online store."""
     with run.steps.step("materialize") as step:
         from feature_repo.lineage import materialize_io
         from feature_repo.online.materialize import materialize as write_online
@@ -145,9 +160,12 @@ def materialize(run: RunContext, spark: SparkSession, write: "Write" = "changed"
 
 
 def verify(run: RunContext, spark: SparkSession, repair: bool) -> bool:
-    """Compare every online customer with gold; return whether the store was written again.
+    """Compare every online customer with gold; return whether the store was rewritten.
 
-    `repair`: see `verify_online`.
+    Args:
+        run: The run, whose summary gets the number of customers.
+        spark: A Spark Connect session.
+        repair: See `verify_online`.
     """
     with run.steps.step("verify") as step:
         customers, is_rewritten = verify_online(run.settings, spark, step, repair)
@@ -158,13 +176,20 @@ def verify(run: RunContext, spark: SparkSession, repair: bool) -> bool:
 def verify_online(
     settings: Settings, spark: SparkSession, step: Step, repair: bool
 ) -> tuple[int, bool]:
-    """Compare every online customer with gold; return how many, and whether it was written again.
+    """Compare every online customer with gold, and optionally rewrite a store that differs.
 
-    `repair`: write the store again, once, if it differs. A store that was not written just now may
-    have lost keys, or another client may have changed them.
+    Args:
+        settings: The settings of this CHURN_HOME.
+        spark: A Spark Connect session.
+        step: The step that displays the progress.
+        repair: Whether to rewrite the store, once, if it differs. A store that was not written
+            just now may have lost keys, or another client may have changed them.
+
+    Returns:
+        The number of customers, and whether the store was rewritten.
 
     Raises:
-        ChurnError: the online store differs from gold.
+        ChurnError: The online store differs from gold.
     """
     from feature_repo.online.materialize import materialize as write_online
     from feature_repo.online.verify import verify as compare
@@ -186,7 +211,10 @@ def verify_online(
 
 
 def train(run: RunContext, spark: SparkSession) -> "Training":
-    """Train a model of the published extracts, unless there is one, and decide on its promotion."""
+    """Train a model on the published extracts and decide on its promotion.
+
+    A model that exists already for these extracts is not trained again.
+    """
     from trainer import lineage as model_lineage
     from trainer.train import train as train_model
 
@@ -202,11 +230,12 @@ def train(run: RunContext, spark: SparkSession) -> "Training":
 def score(run: RunContext, spark: SparkSession) -> "Scores | None":
     """Score the latest extract with the champion.
 
-    None if that is not possible and the run's new version waits for a person's decision: an alert
-    says so, and the rest of the run is complete.
+    Returns:
+        The scores; None if scoring is not possible because the run's new version awaits an
+        operator's decision. A warning reports this, and the rest of the run is complete.
 
     Raises:
-        lakehouse.errors.InvalidInputError: it is not possible, and no decision is awaited.
+        lakehouse.errors.InvalidInputError: Scoring is not possible, and no decision is awaited.
     """
     from trainer import lineage as model_lineage
     from trainer.score import score as score_extract
@@ -229,7 +258,7 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
 
 
 def monitor(run: RunContext, spark: SparkSession) -> None:
-    """Check the champion against the latest extract; report alerts."""
+    """Check the champion against the latest extract, and report alerts."""
     from trainer.monitoring import monitor, read_rules
 
     with run.steps.step("watch") as step:
@@ -243,6 +272,6 @@ def monitor(run: RunContext, spark: SparkSession) -> None:
 
 
 def report(run: RunContext, spark: SparkSession) -> None:
-    """Write the run's page."""
+    """Write the run's report."""
     with run.steps.step("report") as step:
         step.outcome = str(write_report(run, spark))

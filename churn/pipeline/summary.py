@@ -1,4 +1,4 @@
-"""A run's summary.json, its report, and the lines that a command prints at its end."""
+"""Write a run's summary.json and report, and format the summary for the terminal."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def update_gate_summary(run: RunContext, spark: SparkSession) -> load_state.Load
     run.summary["gate"] = _gate(spark, run.summary["batch_id"], state)
     if state.published is not None and state.verdict != "refused":
         run.counts["gold"] = state.published
-    # A later reader reconstructs what this run saw from these numbers, not from the clock.
+    # Later readers reconstruct what this run saw from these numbers, not from timestamps.
     run.summary["last_numbers"] = last_numbers(spark)
     return state
 
@@ -45,7 +45,7 @@ def update_gate_summary(run: RunContext, spark: SparkSession) -> load_state.Load
 def _gate(spark: SparkSession, batch_id: str, state: load_state.LoadState) -> dict[str, Any]:
     verdicts = [result["verdict"] for result in load_state.gate_results(spark, batch_id)]
     passed, failed = verdicts.count("passed"), verdicts.count("failed")
-    # An expected change is no reason to refuse, but one to look.
+    # An expected change is not a reason to refuse a load, but it needs attention.
     warned = verdicts.count("warned") + verdicts.count("expected")
     return {
         # A rule without a baseline was not tested.
@@ -58,7 +58,7 @@ def _gate(spark: SparkSession, batch_id: str, state: load_state.LoadState) -> di
 
 
 def write_report(run: RunContext, spark: SparkSession) -> Path:
-    """Write the run's page from its summary and the tables; return its path."""
+    """Write the run's report from its summary and the tables; return its path."""
     from churn.reports.report_data import write_run_report
 
     run.summary["seconds"] = {**run.summary.get("seconds", {}), **run.steps.seconds}

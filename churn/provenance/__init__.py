@@ -1,1 +1,1 @@
-"""Where results come from: traces, history, differences between runs, rebuilt runs."""
+"""Trace results to their sources: traces, history, differences between runs, rebuilt runs."""

@@ -1,8 +1,8 @@
-"""What stood when a past run had ended: by Delta time travel, or rebuilt from bronze.
+"""Read the state of the tables at the end of a past run, by Delta time travel or from bronze.
 
-A table's old files go when they are tidied, bronze stays for ever. The rebuild runs the very SQL
-that dbt builds silver and the features with, compiled by dbt, over the rows of bronze that are
-asked for: no rule is written here.
+Cleanup removes a table's old files, whereas bronze is kept forever. The rebuild runs the SQL with
+which dbt builds silver and the features, compiled by dbt, over the requested rows of bronze: no
+rule is duplicated here.
 """
 
 import re
@@ -31,7 +31,7 @@ TIME_TRAVEL, FROM_BRONZE, AS_NOW = "time travel", "rebuilt from bronze", "unchan
 
 @dataclass(frozen=True)
 class RunEnd:
-    """The end of a past run."""
+    """End of a past run."""
 
     run_id: str
     at: datetime
@@ -39,38 +39,34 @@ class RunEnd:
 
     @property
     def numbers(self) -> Mapping[str, int]:
-        """The last numbers of loads, verdicts and publications then; empty in older runs."""
+        """Return the last numbers of loads, verdicts and publications; empty in older runs."""
         return self.summary.get("last_numbers", {})
 
     @property
     def champion(self) -> str | None:
-        """The model that was champion when the run ended; None where it came to no model."""
+        """Return the champion at the end of the run; None if the run ended before training."""
         model = self.summary.get("model")
         if model is None:
             return None
         return model.get("promotion", {}).get("champion") or model["version"]
 
     def counted(self, what: str) -> bool:
-        """Whether the run came so far that it counted these."""
+        """Return whether the run reached the step that counts `what`."""
         return what in self.summary.get("counts", {})
 
 
 def moment_of(settings: Settings, run_id: str) -> RunEnd:
-    """The end of a run.
+    """Return the end of a run.
 
     Raises:
-        lakehouse.errors.InvalidInputError: there is no such run.
+        lakehouse.errors.InvalidInputError: There is no such run.
     """
     summary = read_summary(settings, run_id, ", or leave --run out, which tells what stands now")
     return RunEnd(run_id, ended_at(settings, run_id), summary)
 
 
 class AsOfReader:
-    """The tables as they stood at a moment, for some customers.
-
-    `source` are their rows in bronze and `loads` all loads that there were, the oldest first;
-    `read` says of each hop how it was read.
-    """
+    """Reader of the tables as they were at the end of a run, restricted to some customers."""
 
     def __init__(
         self,
@@ -82,6 +78,17 @@ class AsOfReader:
         loads: Rows,
         say: Say,
     ) -> None:
+        """Create a reader, whose attribute `read` records how each stage was read.
+
+        Args:
+            settings: The settings of this CHURN_HOME.
+            spark: A Spark Connect session.
+            customers: Ids of the customers.
+            moment: The end of the run.
+            source: The customers' rows in bronze.
+            loads: All loads that existed at that time, oldest first.
+            say: Callback for progress messages.
+        """
         self._settings, self._spark, self._say = settings, spark, say
         self._customers, self._moment = customers, moment
         self._source, self._loads = source, loads
@@ -89,7 +96,7 @@ class AsOfReader:
         self._histories: dict[str, TableHistory] = {}
 
     def silver(self) -> tuple[Rows, Rows]:
-        """Customers and rejected rows."""
+        """Return the customers and the rejected rows."""
         customers = self._travelled(
             "silver.customers", trace_sql.SILVER_ROWS, "customers", customers=self._customers
         )
@@ -109,7 +116,7 @@ class AsOfReader:
         return _by_place(rows), _by_place(self._rebuilt("rejected_rows", batches))
 
     def verdicts(self) -> Rows:
-        """The last verdict on every load: the view's own SQL, over the gate's log up to then."""
+        """Return the last verdict on every load, by the view's own SQL over the gate's log."""
         described = query(self._spark, "describe table extended audit.load_verdicts")
         view = next(row["data_type"] for row in described if row["col_name"] == "View Text")
         rows = numbered(self._spark, VERDICTS)
@@ -119,15 +126,20 @@ class AsOfReader:
         return self._query(trace_sql.VERDICTS.format(verdicts=f"({seen})"))
 
     def published(self, verdicts: Rows) -> Rows:
-        """The loads that gold held, one an extract date: batch, run, times."""
+        """Return the loads in gold, one per extract date: batch, run, times."""
         found = self._publications()
         if found is None:
             found = self._passed(verdicts)
-        # Of a restated date gold holds what was published last.
+        # For a restated date, gold has the load that was published last.
         return list({row["extract_date"]: row for row in found}.values())
 
     def gold(self, published: Rows, now: Rows) -> Rows:
-        """Gold's rows of the loads that it held; `now` are those that it holds, maybe the same."""
+        """Return gold's rows of the published loads.
+
+        Args:
+            published: The loads that gold had.
+            now: The rows that gold has now; those that it had at the time are reused.
+        """
         unchanged = [
             row
             for row in now
@@ -155,7 +167,7 @@ class AsOfReader:
         return sorted(unchanged + rows, key=lambda row: row["extract_date"])
 
     def scores(self, champion: str) -> Rows:
-        """Scores; those that a later one of the same model has replaced are not there any more."""
+        """Return the scores, except those that a later score of the same model has replaced."""
         values = {"customers": self._customers, "champion": champion}
         found = self._travelled("gold.churn_scores", trace_sql.SCORES, "scores", **values)
         if found is not None:
@@ -168,8 +180,14 @@ class AsOfReader:
         return [row for row in there if row["scored_at"] <= self._moment.at]
 
     def has_todays_rules(self, versions: Iterable[str]) -> bool | None:
-        """Whether what was rebuilt follows the rules of then, whose versions these are; None where
-        nothing was rebuilt."""
+        """Return whether the rebuilt rows follow the rules of the time.
+
+        Args:
+            versions: The versions of the rules at the time.
+
+        Returns:
+            Whether today's rules have the same version; None if nothing was rebuilt.
+        """
         if FROM_BRONZE not in self.read.values():
             return None
         found = RULES_VERSION.search(self._models[COUNTS])
@@ -198,7 +216,7 @@ class AsOfReader:
         return self._history(table).at(self._moment.at, self._moment.run_id)
 
     def _travelled(self, table: str, sql: str, hole: str, **values: Any) -> Rows | None:
-        """Rows of a query on the table as it stood; None where that is not to be had any more."""
+        """Return the rows of a query on the table as it was; None if its files were removed."""
         version = self._version(table)
         if version is None:
             return None
@@ -216,7 +234,7 @@ class AsOfReader:
         return self._histories[table]
 
     def _in_silver(self) -> list[str]:
-        """The loads that silver held: of each date the latest that had been cleaned and judged."""
+        """Return the loads in silver: for each date the latest one with a verdict at the time."""
         reached = VERDICTS.reached(self._moment.numbers, self._moment.at)
         rows = query_sequence(
             self._spark, VERDICTS, trace_sql.JUDGED_BATCHES.replace("{reached}", reached)
@@ -228,7 +246,7 @@ class AsOfReader:
         return list(latest.values())
 
     def _passed(self, verdicts: Rows) -> Rows:
-        """The loads that had passed, the oldest first: by the gate's log, kept for ever."""
+        """Return the loads that had passed, oldest first, from the gate's log (kept forever)."""
         passed = {row["batch_id"]: row for row in verdicts if row["verdict"] == "passed"}
         return [
             {
@@ -241,7 +259,7 @@ class AsOfReader:
         ]
 
     def _rebuilt(self, model: str, batches: Sequence[str]) -> Rows:
-        """Rows that the model's SQL makes of the customers' rows of these loads."""
+        """Return the rows that the model's SQL derives from the customers' rows of these loads."""
         own = [row for row in self._source if row["_batch_id"] in batches]
         if not own:
             return []
@@ -269,9 +287,15 @@ class AsOfReader:
 
 
 def compose_traced(models: Mapping[str, str], last: str, values: Mapping[str, Any]) -> str:
-    """The SQL of the models from bronze to `last`, over the rows of the values alone.
+    """Return the SQL of the models from bronze to `last`, restricted to the given rows.
 
-    Rows of one customer are judged among themselves, so the other customers can be left out.
+    Rows of one customer are only compared with each other, so that the rows of other customers can
+    be left out.
+
+    Args:
+        models: The compiled SQL by model.
+        last: The model whose rows are wanted.
+        values: The batch ids under "batches" and the row numbers under "row_numbers".
     """
     loads = """
         select batch_id, extract_date, _loaded_at as loaded_at, true as to_clean
@@ -285,5 +309,5 @@ def compose_traced(models: Mapping[str, str], last: str, values: Mapping[str, An
 
 
 def _by_place(rows: Rows) -> Rows:
-    """Rows in the order of extracts and, within one, of the sheet."""
+    """Sort rows by extract and, within an extract, by their order in the sheet."""
     return sorted(rows, key=lambda row: (row["extract_date"], row["_row_number"]))

@@ -1,4 +1,4 @@
-"""Holds what was rebuilt of a past run against what that run made."""
+"""Compare the rebuild of a past run with the results of that run."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-9
 KINDS: tuple[Kind, ...] = ("customer_features", "churn_labels")
-# Whose gold it is says `created_timestamp`, and no build has the same one twice.
+# `created_timestamp` identifies the build that wrote the row and differs between builds.
 OWN_TIME = "created_timestamp"
 COUNTS = ("bronze", "exact_duplicates", "rejected", "silver", "gold")
 
 
 @dataclass(frozen=True)
 class Past:
-    """What is known of the run: its summary, the loads up to it in their order, what gold held.
+    """Known facts about the run: its summary, the loads up to it in order, the content of gold.
 
-    `stood` has the load of each extract date that was published then.
+    `stood` maps each extract date that was published at the time to its load.
     """
 
     summary: Mapping[str, Any]
@@ -40,7 +40,19 @@ class Past:
 def compared(
     settings: Settings, past: Past, live: SparkSession, rebuilt: SparkSession, scratch: Settings
 ) -> dict[str, Any]:
-    """Gold, counts, verdict and figures of the model, and in words what differs."""
+    """Compare gold, counts, verdict and model metrics, and describe the differences.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        past: The known facts about the run.
+        live: A session on this lake.
+        rebuilt: A session on the rebuilt lake.
+        scratch: The settings of the rebuilt lake.
+
+    Returns:
+        The result as printed by `churn reproduce --json`; "identical" is true only if everything
+        could be compared and nothing differs.
+    """
     gold, unknown = _gold(past, live, rebuilt)
     load_now = load_state.load_state(rebuilt, past.summary["batch_id"])
     model = _model(settings, past.summary, scratch)
@@ -50,7 +62,7 @@ def compared(
         *model["differences"],
     ]
     return {
-        # What could not be compared was not seen to be the same.
+        # Results that could not be compared do not count as identical.
         "identical": not differences and not unknown,
         "differences": differences,
         "unknown": unknown,
@@ -64,7 +76,7 @@ def compared(
 def _gold(
     past: Past, live: SparkSession, rebuilt: SparkSession
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Each extract date of then, table by table; and what can't be compared any more."""
+    """Compare each extract date of the time, table by table; also return what is unavailable."""
     found, unknown = [], []
     for day, batch_id in past.stood.items():
         for kind in KINDS:
@@ -86,7 +98,15 @@ def _gold(
 
 
 def table_difference(expected: "pa.Table", now: "pa.Table") -> dict[str, Any]:
-    """How two extracts differ: customers, and values column by column."""
+    """Return how two extracts differ: customers, and values by column.
+
+    Args:
+        expected: The rows of the past run.
+        now: The rebuilt rows; only their columns are compared.
+
+    Returns:
+        Counts of rows, columns, missing and surplus customers, and differing values by column.
+    """
     columns = [name for name in now.column_names if name != OWN_TIME]
     expected = expected.select(columns).sort_by("customer_id")
     now = now.select(columns).sort_by("customer_id")
@@ -133,7 +153,7 @@ def _load_differences(summary: Mapping[str, Any], now: load_state.LoadState) -> 
 
 
 def _model(settings: Settings, summary: Mapping[str, Any], scratch: Settings) -> dict[str, Any]:
-    """The figures that the run told of its model, held against those of the one trained now."""
+    """Compare the model metrics in the run's summary with those of the model trained now."""
     told = summary.get("model")
     versions = registry.versions(scratch)
     record = registry.stored(scratch, versions[-1]) if told and versions else None
@@ -170,7 +190,10 @@ def _model(settings: Settings, summary: Mapping[str, Any], scratch: Settings) ->
 
 
 def figures(told: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
-    """Numbers of a model's summary by their names; what it was compared with is another's."""
+    """Yield the numbers of a model's summary by dotted name.
+
+    Numbers about the model that it was compared with are left out.
+    """
     for name, value in told.items():
         if isinstance(value, Mapping) and name not in ("promotion", "label"):
             yield from figures(value, f"{path}{name}.")
@@ -179,7 +202,7 @@ def figures(told: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, floa
 
 
 def _other_code(was: Any, now: Any) -> list[str]:
-    """Whether the model was trained by another state of the project, where the records tell."""
+    """Return a warning if the records name different commits of the project."""
     commits = [
         (getattr(each, "lineage", None) or {}).get("code", {}).get("commit") for each in (was, now)
     ]

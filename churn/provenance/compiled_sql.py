@@ -1,7 +1,7 @@
 """Compose the SQL of dbt's models over other rows than those of bronze.
 
-The models from bronze to the candidates are compiled by dbt and become one query, so that the rules
-of rows and the features are those of a build: no rule is written here.
+The models from bronze to the candidates are compiled by dbt and combined into one query, so that
+row rules and features are the same as in a build: no rule is duplicated here.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 CLEANED = ("faulty_rows", "customers", "rejected_rows")
 FEATURES, LABELS = "audit_customer_features", "audit_churn_labels"
-# The models in the order of the data.
+# The models in the order of the data flow.
 COMPOSED = (*CLEANED, FEATURES, LABELS)
 PREFIX = "composed_"
 ROWS, LOADS = f"{PREFIX}rows", f"{PREFIX}loads"
@@ -23,9 +23,14 @@ RELATIONS = {
 def compose(models: Mapping[str, str], last: str, rows: str, loads: str) -> str:
     """Return one query for the model `last` over `rows` and `loads` instead of the tables.
 
-    `models` is the compiled SQL by model; `rows` and `loads` are queries with the columns of
-    bronze.telco_customers and silver.open_loads. Rows of one customer are only compared with each
-    other, so that the rows of other customers can be left out.
+    Rows of one customer are only compared with each other, so that the rows of other customers can
+    be left out.
+
+    Args:
+        models: The compiled SQL by model.
+        last: The model whose rows are wanted.
+        rows: A query with the columns of bronze.telco_customers.
+        loads: A query with the columns of silver.open_loads.
     """
     steps = {LOADS: loads, ROWS: rows}
     for name in COMPOSED[: COMPOSED.index(last)]:
@@ -35,7 +40,7 @@ def compose(models: Mapping[str, str], last: str, rows: str, loads: str) -> str:
 
 
 def replace_relations(sql: str, relations: Mapping[str, str]) -> str:
-    """Return the SQL with other relations in place of its tables; bare names of columns stay."""
+    """Return the SQL with its tables replaced by other relations; bare column names are kept."""
     for table, relation in relations.items():
         sql = re.sub(rf"\b{re.escape(table)}\b", relation, sql)
     return sql

@@ -1,4 +1,4 @@
-"""One customer: what the online store holds, and the score."""
+"""Show a single customer: the values in the online store, and the score."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -19,17 +19,18 @@ SCORE = """
     order by extract_date desc, model_version = :champion desc, scored_at desc
     limit 1
 """
-# Event timestamp and features of a customer, as the online store holds them.
+# Event timestamp and features of a customer, as stored in the online store.
 Online = dict[str, Any]
 
 
 def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
-    """What the online store holds for a customer, and the latest score.
+    """Return a customer's values in the online store, and the latest score.
 
     Raises:
-        InvalidInputError: the online store doesn't know the customer.
+        InvalidInputError: The online store does not have the customer, or nothing was ever written
+            to it.
     """
-    # The loader composes ids, as earlier versions did not.
+    # The loader normalizes ids to NFC; earlier versions did not.
     composed = unicodedata.normalize("NFC", customer_id)
     there = online_customers(settings, list(dict.fromkeys([customer_id, composed])), say)
     if there is None:
@@ -47,7 +48,7 @@ def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, A
         )
     spark_server.ensure(settings, say)
     with spark_server.session(settings) as spark:
-        # The champion's score is the one that counts.
+        # The champion's score takes precedence.
         champion = champion_version(settings) or ""
         scores = query_if_exists(
             spark, "gold.churn_scores", SCORE, customer_id=customer_id, champion=champion
@@ -58,8 +59,12 @@ def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, A
 def online_customers(
     settings: Settings, customer_ids: Sequence[str], say: Say
 ) -> dict[str, Online] | None:
-    """What the online store holds of customers, by id, read through Feast; who is not there is not
-    in it. None where nothing was ever published."""
+    """Read customers from the online store through Feast.
+
+    Returns:
+        Event timestamp and features by customer id, without customers that the store does not
+        have; None if nothing was ever published.
+    """
     from feast.errors import FeatureServiceNotFoundException
 
     from feature_repo.feature_definitions import read_features
@@ -101,7 +106,7 @@ def _score(scores: Rows) -> dict[str, Any] | None:
 
 
 def format_customer(customer: dict[str, Any]) -> list[str]:
-    """The customer for people: score and reasons first, then every feature."""
+    """Format a customer as lines of text: score and reasons first, then every feature."""
     lines = [f"{customer['customer_id']} as of {customer['event_timestamp'][:10]}"]
     score = customer["score"]
     if score is None:

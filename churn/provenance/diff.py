@@ -1,4 +1,4 @@
-"""What changed between two runs: rows, features, verdicts, metrics."""
+"""Compare two runs: rows, features, verdicts and metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from lakehouse.settings import Settings
 from lakehouse.sql import query
 
 NAMED = 5
-# Of a feature that has other values for nobody, this many standard deviations are worth a line.
+# A feature without any changed value is displayed from this shift on, in standard deviations.
 SHIFT_SHOWN = 0.05
 NOTABLE = {"failed", "warned", "expected", "pending", "superseded", None}
 COUNTS = ("bronze", "exact_duplicates", "rejected", "silver", "gold", "scored")
 METRICS = ("roc_auc", "pr_auc", "accuracy", "f1", "brier")
-# One pass over both extracts, however many features there are.
+# One pass over both extracts, regardless of the number of features.
 COMPARED = """
 with
 
@@ -75,14 +75,22 @@ named_struct(
 
 
 def diff(settings: Settings, first: str, second: str, say: Say) -> dict[str, Any]:
-    """What the second run has otherwise than the first.
+    """Compare the second run with the first.
 
-    `rows` and `features` compare what was published, or what the gate saw of a load that was
-    refused or replaced since; `drift` is the population stability index of the watched features;
-    `shift` is in standard deviations of the first. `unknown` says what can't be compared, and why.
+    Args:
+        settings: The settings of this CHURN_HOME.
+        first: Name of the first run.
+        second: Name of the second run.
+        say: Callback for progress messages.
+
+    Returns:
+        The result as printed by `churn diff --json`. `rows` and `features` compare the published
+        rows, or the gate's candidates if a load was refused or has been replaced since; `drift` is
+        the population stability index of the monitored features; `shift` is in standard deviations
+        of the first run; `unknown` names what can't be compared, and why.
 
     Raises:
-        InvalidInputError: there is no such run.
+        InvalidInputError: There is no such run.
     """
     from feature_repo.feature_definitions import read_features
 
@@ -116,7 +124,7 @@ def _run(summary: Mapping[str, Any]) -> dict[str, Any]:
 def _changes(
     before: Mapping[str, Any], after: Mapping[str, Any], *, names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Of each figure what it was, is, and the difference where it has both."""
+    """Return each value before and after, and the difference if both exist."""
     found = {}
     for name in names:
         was, now = before.get(name), after.get(name)
@@ -162,7 +170,7 @@ def _rows(spark: SparkSession, batches: Sequence[str], features: Sequence[str]) 
 
 
 def _comparison(before: str, after: str, names: Sequence[str]) -> str:
-    """The query that compares two extracts in the columns of these names."""
+    """Return the query that compares two extracts in the named columns."""
     structs = {
         side: ", ".join(f"rows_{side}.{name}" for name in names) for side in ("before", "after")
     }
@@ -177,7 +185,7 @@ def _comparison(before: str, after: str, names: Sequence[str]) -> str:
 
 
 def _drift(spark: SparkSession, batches: Sequence[str]) -> dict[str, float]:
-    """Feature to its stability index, the worst first, of the features that the gate watches."""
+    """Return the stability index of each feature that the gate monitors, largest first."""
     from trainer.monitoring import profiles, stability_index
 
     of_load = profiles(spark, batches)
@@ -187,7 +195,7 @@ def _drift(spark: SparkSession, batches: Sequence[str]) -> dict[str, float]:
 
 
 def _verdicts(spark: SparkSession, batches: Sequence[str]) -> list[dict[str, Any]]:
-    """The rules whose verdicts differ."""
+    """Return the rules with different verdicts."""
     sides = [{row["rule"]: row for row in load_state.gate_results(spark, each)} for each in batches]
     found = []
     for rule in sorted({*sides[0], *sides[1]}):
@@ -212,7 +220,7 @@ def _model(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any
 
 
 def diff_lines(found: Mapping[str, Any]) -> list[str]:
-    """Lines for people: what differs, the most of it first."""
+    """Format the comparison as lines of text, the largest differences first."""
     lines = [
         f"{sign} {each['run_id']}  extract of {each['extract_date']}, {each['verdict']}, "
         f"model {each['model'] or 'none'}, {each['workbook']}"

@@ -1,4 +1,4 @@
-"""Where the rows of a load's extract are to be read: in gold, or in what the gate saw of them."""
+"""Locate the rows of a load's extract: in gold, or among the gate's candidates."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -22,18 +22,28 @@ JUDGED_BY = "select distinct run_id from audit.gate_results where batch_id = :ba
 
 @dataclass(frozen=True)
 class Rows:
-    """A load's rows as SQL, a query to be put in brackets; `place` says in words where they lie."""
+    """Rows of a load.
+
+    `sql` is a query for use as a subquery; `place` describes where the rows are stored.
+    """
 
     sql: str
     place: str
 
 
 def rows_of(spark: SparkSession, batch_id: str, kind: Kind) -> Rows | None:
-    """The features or labels of a load.
+    """Return the features or labels of a load.
 
-    Gold has those of the load that was published last for its date. Of one that was replaced or
-    refused there are the candidates, in the state that the table had then; None where that state
-    was tidied away.
+    Gold has the rows of the load that was published last for its date. For a load that was replaced
+    or refused, the rows are the candidates, in the version that the table had at the time.
+
+    Args:
+        spark: A Spark Connect session.
+        batch_id: The load.
+        kind: Which rows to locate.
+
+    Returns:
+        The rows; None if cleanup has removed that version.
     """
     published = query_sequence(spark, PUBLICATIONS, IN_GOLD, batch=batch_id)
     if published:
@@ -43,7 +53,7 @@ def rows_of(spark: SparkSession, batch_id: str, kind: Kind) -> Rows | None:
     for state in _states(spark, f"audit.{kind}", batch_id):
         sql = f"select * from {state} where batch_id = {literal(batch_id)}"
         there = unless_gone(partial(query, spark, f"{sql} limit 1"))
-        if there is None:  # and those before it are gone too
+        if there is None:  # and so are all earlier versions
             return None
         if there:
             return Rows(sql, state)
@@ -51,8 +61,10 @@ def rows_of(spark: SparkSession, batch_id: str, kind: Kind) -> Rows | None:
 
 
 def _states(spark: SparkSession, table: str, batch_id: str) -> list[str]:
-    """The table as of the versions that may hold the load, the latest first: those of the runs
-    that judged it."""
+    """Return the table as of the versions that may have the load, latest first.
+
+    Those are the versions written by the runs that evaluated the load.
+    """
     runs = query_if_exists(spark, "audit.gate_results", JUDGED_BY, batch=batch_id)
     judged_by = {row["run_id"] for row in runs}
     if not judged_by:
@@ -61,6 +73,6 @@ def _states(spark: SparkSession, table: str, batch_id: str) -> list[str]:
     return [
         history.stood(each.version)
         for each in reversed(history.commits)
-        # Versions of before commits were signed may be of any run.
+        # Versions without commit metadata, from before it was introduced, may be of any run.
         if each.run_id in (None, *judged_by)
     ]

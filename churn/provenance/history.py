@@ -1,4 +1,4 @@
-"""Who wrote what into a table, when, and in which run; and who made which model champion."""
+"""Show what was written to a table, when, by which user and in which run; also champions."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,9 +20,9 @@ from lakehouse.sql import Rows, query
 from trainer import registry
 
 PUBLICATIONS = "gold.publications"
-# No table, which have a schema before the name.
+# Not a table: tables have a schema before their name.
 CHAMPION = "champion"
-# The publications of a table that has no versions of its own: the last one of a date is in gold.
+# Publications of a table without versions of its own: the last one of each date is in gold.
 PUBLISHED_BEFORE = f"""
 select extract_date, batch_id, run_id, published_at, customers,
     batch_id = max_by(batch_id, {sequences.PUBLICATIONS.position})
@@ -33,13 +33,19 @@ order by {sequences.PUBLICATIONS.position} desc, extract_date desc
 
 
 def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
-    """What was written into a table, the latest first: time, run, user, operation, rows.
+    """Return the writes to a table, latest first: time, run, user, operation, rows.
 
-    Of a Delta table its versions, as far back as its log is kept; of a published one (Parquet) its
-    publications, all of them. Of `champion`, which is no table, the models that became it.
+    For a Delta table these are its versions, as far back as its log is kept; for a published table
+    (Parquet), all its publications. For `champion`, which is not a table, they are the models that
+    became champion.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        table: The table with its schema, or `champion`.
+        say: Callback for progress messages.
 
     Raises:
-        InvalidInputError: there is no such table, or it is a view.
+        InvalidInputError: There is no such table, or it is a view.
     """
     if table == CHAMPION:
         return {"table": table, "written": _champions(settings)}
@@ -57,7 +63,7 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
 
 
 def _champions(settings: Settings) -> Rows:
-    """The latest first; `how` is `train`, `promote` (by hand) or `rollback`."""
+    """Return champions, latest first; `how` is `train`, `promote` (manual) or `rollback`."""
     now = registry.read_champion_history(settings)
     return [asdict(each) for each in reversed(now.changes if now else ())]
 
@@ -106,7 +112,7 @@ def _version(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(metrics: Mapping[str, str], *names: str) -> int | None:
-    """The first of the figures that the operation has."""
+    """Return the first of the named metrics that the operation has."""
     return next((int(metrics[name]) for name in names if name in metrics), None)
 
 
@@ -115,7 +121,7 @@ def _in_words(moment: datetime) -> str:
 
 
 def history_lines(found: Mapping[str, Any]) -> list[str]:
-    """Lines for people."""
+    """Format the history as lines of text."""
     if found["table"] == CHAMPION and found["written"]:
         return [CHAMPION, *map(_champion_line, found["written"])]
     if not found["written"]:

@@ -1,4 +1,4 @@
-"""What the tables say of a load: counts, verdict, rejects. Read for summaries, reports, people."""
+"""Read and change the state of loads: counts, verdict, rejects and publication."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.sequences import numbered, query_sequence
 from lakehouse.sql import Rows, query, query_if_exists, statement
 
-# The loads that a rebuild judges again. One whose date a later load was refused for is in gold, but
-# no longer in silver: it stays as it is.
+# The loads that a rebuild evaluates again. If a later load of the same date was refused, the
+# earlier one is in gold, but no longer in silver, and is left unchanged.
 PASSED_AND_LATEST = f"""
     verdict = 'passed'
     and batch_id in (
@@ -21,7 +21,7 @@ PASSED_AND_LATEST = f"""
 
 @dataclass(frozen=True)
 class LoadState:
-    """Where a load stands: counted (None before the dbt part), verdict, published or not."""
+    """State of a load: counts (None before the dbt build), verdict, published customers."""
 
     counts: dict[str, int] | None
     verdict: str
@@ -29,12 +29,12 @@ class LoadState:
 
     @property
     def is_settled(self) -> bool:
-        """Published and judged: the dbt part has nothing left to do for it."""
+        """Return whether the load passed and is published, so that dbt has nothing left to do."""
         return self.published is not None and self.verdict == "passed"
 
 
 def not_loaded_error(batch_id: str | None = None) -> InvalidInputError:
-    """The fault of who asks for a load where there is none, or not that one."""
+    """Return the error for a load that does not exist, or for a lake without any load."""
     return InvalidInputError(
         f"The load {batch_id} is not in this lake" if batch_id else "Nothing was loaded yet",
         where="bronze.loads",
@@ -43,7 +43,7 @@ def not_loaded_error(batch_id: str | None = None) -> InvalidInputError:
 
 
 def load_state(spark: SparkSession, batch_id: str) -> LoadState:
-    """The state of a load, from the tables that the dbt part keeps."""
+    """Return the state of a load, from the tables that dbt maintains."""
     counts = query_if_exists(
         spark,
         "silver.load_counts",
@@ -82,9 +82,13 @@ def _counts(row: dict[str, int]) -> dict[str, int]:
 
 
 def mark_pending(spark: SparkSession, where: str, run_id: str, **values: str) -> None:
-    """Make loads pending again: a line in the gate's log, which is what decides.
+    """Make loads pending again by adding a line to the gate's log, which decides.
 
-    `where` chooses among audit.load_verdicts; `{loads}` in it stands for bronze.loads.
+    Args:
+        spark: A Spark Connect session.
+        where: A condition on audit.load_verdicts; `{loads}` in it is replaced by bronze.loads.
+        run_id: The run that makes the loads pending.
+        **values: Values of the condition's named parameters.
     """
     log = numbered(spark, sequences.VERDICTS)
     chosen = where.replace("{loads}", numbered(spark, sequences.LOADS))
@@ -100,13 +104,13 @@ def mark_pending(spark: SparkSession, where: str, run_id: str, **values: str) ->
         run_id=run_id,
         **values,
     )
-    # A log of an earlier version gets its column by this.
+    # This adds the column that a log written by an earlier version lacks.
     append = lines.write.format("delta").mode("append").option("mergeSchema", "true")
     append.saveAsTable(sequences.VERDICTS.table)
 
 
 def gate_results(spark: SparkSession, batch_id: str) -> Rows:
-    """The last judgement of a load, errors first."""
+    """Return the results of a load's latest evaluation, errors first."""
     return query_sequence(
         spark,
         sequences.VERDICTS,
@@ -122,9 +126,11 @@ def gate_results(spark: SparkSession, batch_id: str) -> Rows:
 
 
 def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
-    """The loads that the gate refused in a run and that stand refused, with the rules they broke.
+    """Return the loads that the gate refused in a run and whose verdict is still refused.
 
-    By batch, oldest extract first; each rule with the load's `extract_date` and `source_file`.
+    Returns:
+        The failed rules by batch id, oldest extract first; each rule has the load's `extract_date`
+        and `source_file`.
     """
     broken = query_if_exists(
         spark,
@@ -150,7 +156,7 @@ def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
 
 
 def passed_unpublished_loads(spark: SparkSession) -> set[str]:
-    """Open loads that passed while another load's refusal held the publishing back."""
+    """Return pending loads that passed but were not published because another was refused."""
     passed = query(
         spark,
         """
@@ -166,7 +172,12 @@ def passed_unpublished_loads(spark: SparkSession) -> set[str]:
 
 
 def has_unevaluated_loads(spark: SparkSession, but: str) -> bool:
-    """Whether loads wait for their first judgement; those of the workbook of that hash aside."""
+    """Return whether loads await their first evaluation.
+
+    Args:
+        spark: A Spark Connect session.
+        but: SHA-256 of the workbook whose loads are ignored.
+    """
     loads = query_if_exists(
         spark,
         "bronze.loads",

@@ -1,4 +1,4 @@
-"""Rebuilds what a past run made from bronze's rows, in a home for a while, and compares."""
+"""Rebuild the results of a past run from bronze in a temporary CHURN_HOME, and compare them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -29,15 +29,23 @@ order by extract_date
 
 
 def reproduce(settings: Settings, run_id: str, steps: Steps) -> dict[str, Any]:
-    """Load again what was loaded up to the run, build and train, and compare with what it made.
+    """Load what was loaded up to the run again, build and train, and compare the results.
 
-    Nothing of this home is written: all of it happens in a scratch home with servers of its own.
-    `identical` says whether gold, in every column but `created_timestamp`, the counts, the verdict
-    and the model's figures (to 1e-9) are the same; `differences` says in words what is not;
-    `unknown` which gold is not there any more to compare with; `warnings` what else to know.
+    Nothing in this CHURN_HOME is changed: the rebuild uses a temporary one with own servers.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        run_id: Name of the run.
+        steps: Progress display with `STEPS` steps.
+
+    Returns:
+        The result as printed by `churn reproduce --json`. `identical` is true if gold, in every
+        column except `created_timestamp`, the counts, the verdict and the model's metrics (to 1e-9)
+        are the same; `differences` describes what is not; `unknown` names the parts of gold that no
+        longer exist for a comparison; `warnings` has further remarks.
 
     Raises:
-        InvalidInputError: there is no such run, or its load is not in this lake.
+        InvalidInputError: There is no such run, or its load is not in this lake.
     """
     summary = read_summary(settings, run_id)
     spark_server.ensure(settings, steps.say)
@@ -64,7 +72,7 @@ def _past(settings: Settings, live: SparkSession, summary: Mapping[str, Any]) ->
             where=f"bronze.loads, {summary['batch_id']}",
             remedy="name a run of this lake; `churn history bronze.loads` tells them",
         )
-    # A run on a workbook that was loaded before saw all that had come in between.
+    # A run on a workbook that was loaded before saw all loads since then.
     until = max(own.loaded_at, started_at(summary["run_id"]))
     numbers = summary.get("last_numbers", {})
     reached = sequences.PUBLICATIONS.reached(numbers, ended_at(settings, summary["run_id"]))
@@ -86,7 +94,7 @@ def _rebuild(
                 step.say(f"loading the extract of {each.extract_date}, {each.source_file}")
                 extract = read_extract_from_bronze(live, each)
                 load(scratch.settings, rebuilt, extract, each.chosen_date, step.say)
-            # What was refused then is refused again.
+            # Loads that were refused in the past are refused again.
             scratch.churn(["build"], step.say, allowed=(0, 3))
         step.outcome = f"{len(past.loads)} loads"
     if "model" not in past.summary:
@@ -97,11 +105,11 @@ def _rebuild(
 
 
 def rounds(kept: Sequence[LoadRow]) -> Iterator[Sequence[LoadRow]]:
-    """The loads in groups that one build each may judge as if they had come one by one.
+    """Group the loads so that one build per group evaluates them as if they came one by one.
 
-    A build judges what waits by itself, the oldest date first, so extracts whose dates follow each
-    other may wait together. One that came late, or for a date that was there, was judged against
-    others, or replaced what it found: it is alone.
+    A build evaluates pending loads on its own in the order of their dates, so that extracts with
+    ascending dates may be pending together. A load that came late, or for an existing date, was
+    compared with other loads or replaced one: it forms its own group.
     """
     group: list[LoadRow] = []
     latest = date.min
@@ -119,7 +127,7 @@ def rounds(kept: Sequence[LoadRow]) -> Iterator[Sequence[LoadRow]]:
 
 
 def reproduced_lines(found: Mapping[str, Any]) -> list[str]:
-    """Lines for people."""
+    """Format the result as lines of text."""
     rows = sum(each["rows"] for each in found["gold"])
     dates = len({each["extract_date"] for each in found["gold"]})
     model = found["model"]

@@ -1,4 +1,4 @@
-"""The runs that left a summary under `$CHURN_HOME/runs`."""
+"""Read the runs that have a summary under `$CHURN_HOME/runs`."""
 
 import difflib
 import json
@@ -10,20 +10,25 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 
 RUNS_NAMED = 3
-# What to do where nothing is there yet.
+# Hint for when the requested data does not exist yet.
 MAKES_A_RUN = "`churn run WORKBOOK` makes what is missing"
 
 
 def run_ids(settings: Settings) -> list[str]:
-    """Runs that came as far as a summary, by name, which is by time."""
+    """Return the names of runs with a summary; the order of names is the order of time."""
     return sorted(each.parent.name for each in _folder(settings).glob("*/summary.json"))
 
 
 def read_summary(settings: Settings, run_id: str, otherwise: str = "") -> dict[str, Any]:
-    """The summary of a run; `otherwise` ends the remedy where there is none.
+    """Return the summary of a run.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        run_id: Name of the run.
+        otherwise: Text to append to the error's hint.
 
     Raises:
-        InvalidInputError: there is no such run, or it did not come as far as a summary.
+        InvalidInputError: There is no such run, or it was interrupted before its summary.
     """
     known = run_ids(settings)
     if run_id not in known:
@@ -39,7 +44,7 @@ def read_summary(settings: Settings, run_id: str, otherwise: str = "") -> dict[s
 
 
 def last_summary(settings: Settings) -> dict[str, Any]:
-    """Of the latest run that left one; empty where none did."""
+    """Return the summary of the latest run that has a readable one; empty if there is none."""
     found = (
         read_json_or_empty(_summary(settings, run_id)) for run_id in reversed(run_ids(settings))
     )
@@ -47,7 +52,7 @@ def last_summary(settings: Settings) -> dict[str, Any]:
 
 
 def read_json_or_empty(path: Path) -> dict[str, Any]:
-    """A JSON object; nothing where the file is damaged: one old run must not cost the page."""
+    """Return a JSON object; empty if the file is damaged, so that one old run breaks no page."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -56,16 +61,16 @@ def read_json_or_empty(path: Path) -> dict[str, Any]:
 
 
 def started_at(run_id: str) -> datetime:
-    """When a run began, as its name says.
+    """Return the start time of a run, which is part of its name.
 
     Raises:
-        ValueError: it is no name that a run gives itself.
+        ValueError: The name is not one that a run generates.
     """
     return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def ended_at(settings: Settings, run_id: str) -> datetime:
-    """When a run ended that left a summary: it is the last that a run writes of its work."""
+    """Return the end time of a run with a summary, which is the last file that a run writes."""
     return datetime.fromtimestamp(_summary(settings, run_id).stat().st_mtime, UTC)
 
 

@@ -1,4 +1,4 @@
-"""A home for a while: lake, metastore, servers and models of its own, which nothing else knows."""
+"""Create a temporary CHURN_HOME with its own lake, metastore, servers and models."""
 
 import os
 import shutil
@@ -17,23 +17,31 @@ from lakehouse.process import Say, free_port
 from lakehouse.settings import Settings, read_settings
 
 FOLDER = "scratch"
-# What is set for this home says nothing of another one.
+# Settings of this CHURN_HOME do not apply to another one.
 FOREIGN = ("CHURN_", "OPENLINEAGE", "AIRFLOW", "MLFLOW")
 LINES_SHOWN = 15
 
 
 @dataclass(frozen=True)
 class Scratch:
-    """The settings of such a home, and the environment by which its commands find them."""
+    """Settings of a temporary CHURN_HOME, and the environment of its commands."""
 
     settings: Settings
     environ: Mapping[str, str]
 
     def churn(self, arguments: Sequence[str], say: Say, allowed: Sequence[int] = (0,)) -> int:
-        """Run a command in it, saying what it says; returns its exit code.
+        """Run a command in the temporary CHURN_HOME and forward its messages.
+
+        Args:
+            arguments: The arguments of `churn`.
+            say: Callback for the command's messages.
+            allowed: Accepted exit codes.
+
+        Returns:
+            The exit code.
 
         Raises:
-            ChurnError: it ended with another code than those allowed.
+            ChurnError: The command ended with another exit code.
         """
         command = [sys.executable, "-m", "churn.cli.main", *arguments]
         said = []
@@ -61,7 +69,10 @@ class Scratch:
 
 @contextmanager
 def scratch_home(settings: Settings, say: Say) -> Iterator[Scratch]:
-    """One below CHURN_HOME; its servers and all its files are gone afterwards."""
+    """Create a temporary CHURN_HOME below CHURN_HOME, and remove it with its servers at exit.
+
+    Folders that interrupted commands left behind are removed first.
+    """
     folder = settings.home / FOLDER
     for left in folder.glob("*"):
         if not psutil.pid_exists(int(left.name)):
@@ -76,9 +87,9 @@ def scratch_home(settings: Settings, say: Say) -> Iterator[Scratch]:
 
 
 def _scratch(settings: Settings, home: Path) -> Scratch:
-    """The default settings, whatever those of this home are, and this machine alone."""
+    """Return default settings, independent of this CHURN_HOME's, with local services only."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(FOREIGN)}
-    # An empty variable is the default, also where .env says something else.
+    # An empty variable selects the default, even if .env sets another value.
     told = (*os.environ, *dotenv_values(settings.project / ".env"))
     empty = {name: "" for name in told if name.startswith("CHURN_")}
     environ = {

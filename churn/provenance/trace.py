@@ -1,4 +1,4 @@
-"""The lineage of customers: from the cells of a workbook to the score, hop by hop."""
+"""Trace the lineage of customers, stage by stage, from the cells of a workbook to the score."""
 
 import json
 import math
@@ -36,12 +36,20 @@ RULE_FIELDS = ("rule", "figure", "threshold", "compared_with")
 def trace_customers(
     settings: Settings, customer_ids: Sequence[str], say: Say, run_id: str | None = None
 ) -> list[Lineage]:
-    """Where the customers' numbers come from, workbook row to score, one object a customer; now,
-    or as it was when a run had ended. JSON types only.
+    """Return the sources of the customers' numbers, from workbook row to score.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        customer_ids: Ids of the customers.
+        say: Callback for progress messages.
+        run_id: The run at whose end to trace; default: the current state.
+
+    Returns:
+        One object per customer, with JSON types only.
 
     Raises:
-        lakehouse.errors.InvalidInputError: no workbook that was loaded names a customer, or no such
-            run.
+        lakehouse.errors.InvalidInputError: No loaded workbook has one of the customers, or there is
+            no such run.
     """
     moment = moment_of(settings, run_id) if run_id is not None else None
     champion = moment.champion if moment else registry.champion_version(settings)
@@ -51,7 +59,7 @@ def trace_customers(
         try:
             found = read_stages(settings, spark, customers, champion or "", moment, say)
         except InvalidInputError:
-            # The loader composes ids, as earlier versions did not.
+            # The loader normalizes ids to NFC; earlier versions did not.
             composed = [unicodedata.normalize("NFC", each) for each in customers]
             if composed == customers:
                 raise
@@ -66,7 +74,7 @@ def trace_customers(
 
 
 class Tracing:
-    """Makes the lineage of each customer out of what was found of all."""
+    """Compose each customer's lineage from the rows that were read for all customers."""
 
     def __init__(
         self,
@@ -76,6 +84,15 @@ class Tracing:
         moment: RunEnd | None,
         online: Mapping[str, Online],
     ) -> None:
+        """Prepare the composition.
+
+        Args:
+            settings: The settings of this CHURN_HOME.
+            found: The rows of all stages.
+            champion: The champion's version; None if there was none.
+            moment: The end of the traced run; None for the current state.
+            online: The customers' values in the online store; empty for a past run.
+        """
         self._settings, self._found, self._champion = settings, found, champion
         self._moment, self._online = moment, online
         self._contract: Contract = read_contract()
@@ -86,7 +103,7 @@ class Tracing:
         self._features = [feature.name for feature in read_features()]
 
     def lineage(self, customer_id: str) -> Lineage:
-        """All hops of a customer."""
+        """Return all stages of a customer."""
         silver = list(self._silver(customer_id))
         gold = list(self._gold(customer_id))
         scores = list(self._scores(customer_id, gold))
@@ -134,7 +151,7 @@ class Tracing:
             }
 
     def _bronze_version(self, row: Mapping[str, Any]) -> int | None:
-        """The version that the load's commit made: the last one before the next load began."""
+        """Return the version of the load's commit: the last one before the next load began."""
         later = (
             load["loaded_at"] for load in self._found.loads if load["loaded_at"] > row["_loaded_at"]
         )
@@ -200,7 +217,7 @@ class Tracing:
             }
 
     def _silver_version(self, extract_date: date) -> int | None:
-        """The version that wrote the date's rows; None for what was rebuilt, which no table has."""
+        """Return the version that wrote the date's rows; None if the rows were rebuilt."""
         history = self._found.histories[SILVER]
         if self._moment is None:
             return history.wrote_extract(extract_date)
@@ -255,12 +272,12 @@ class Tracing:
     # --- online --------------------------------------------------------------
 
     def _latest(self, gold: Sequence[Hop]) -> Hop | None:
-        """The customer's row of the latest published extract, which is what goes online."""
+        """Return the customer's row of the latest published extract, which is the one online."""
         latest = max((row["extract_date"] for row in self._found.published), default=None)
         return next((row for row in gold if row["extract_date"] == latest), None)
 
     def _online_of(self, customer_id: str, gold: Sequence[Hop]) -> Online | None:
-        """What the store holds; of a past run, what that run found there when it read it back."""
+        """Return the customer's values online; for a past run, as that run verified them."""
         if self._moment is None:
             return self._online.get(customer_id)
         there = self._latest(gold)
@@ -293,7 +310,7 @@ class Tracing:
             "service": SERVICE,
             "redis_key": redis_key(customer_id).hex(),
             "event_timestamp": there["event_timestamp"] if there else None,
-            # Of a past run nobody knows what the store held, unless that run read it back.
+            # The store's content at a past run is only known if that run verified it.
             "equals_gold": not differences if proven else None,
             "differences": differences if proven else [],
         }
@@ -306,7 +323,7 @@ class Tracing:
         return self._records[version]
 
     def _model(self, scores: Sequence[Hop]) -> Hop | None:
-        """The model of the score that counts: what it is, and what it learned from."""
+        """Return the model of the first score, else the champion, with its training data."""
         version = scores[0]["model_version"] if scores else self._champion
         record = self._record(version) if version else None
         if record is None:
@@ -360,9 +377,9 @@ class Tracing:
             }
 
     def _scored_anew(self, gold: Hop) -> Iterator[Hop]:
-        """The score that a past run gave and the table has no more: by the model's own numbers.
+        """Recompute a past run's score, which the table no longer has, from the model's parameters.
 
-        The decile is not known: it would take the scores of everybody.
+        The decile is unknown, because it requires the scores of all customers.
         """
         scorer = self._scorer(self._champion, gold["features"])
         if self._champion and scorer:
@@ -381,8 +398,10 @@ class Tracing:
             }
 
     def _explained(self, version: str, features: Mapping[str, Any] | None) -> Hop | None:
-        """The score worked out anew from the model's numbers and gold's row: baseline and what
-        each reason adds are the log-odds; None where the model or the row is not there."""
+        """Recompute the score from the model's parameters and gold's row.
+
+        Baseline and contributions are log-odds; None if the model or the row is missing.
+        """
         scorer = self._scorer(version, features)
         if scorer is None or features is None:
             return None
@@ -396,7 +415,7 @@ class Tracing:
         }
 
     def _scorer(self, version: str | None, features: Mapping[str, Any] | None) -> Scorer | None:
-        """The model made ready for these features; None where it is not there, or asks for more."""
+        """Return the scorer for these features; None if the model or some feature is missing."""
         record = self._record(version) if version else None
         if record is None or features is None or not set(record.features) <= set(features):
             return None
@@ -412,10 +431,10 @@ class Tracing:
         gold: Sequence[Hop],
         scores: Sequence[Hop],
     ) -> Iterator[Hop]:
-        """Every extract that has the customer, the oldest first: when, and what had changed."""
+        """Yield every extract with the customer, oldest first: its times and the changes in it."""
         silver_of = {row["extract_date"]: row for row in silver}
         gold_of = {row["extract_date"]: row for row in gold}
-        # The first score of a date is the one that counts.
+        # The first score of a date is the relevant one.
         score_of = {row["extract_date"]: row for row in reversed(scores)}
         loaded = {load["batch_id"]: load["loaded_at"] for load in self._found.loads}
         before: tuple[Any, Any] = (None, None)
@@ -443,5 +462,5 @@ class Tracing:
 
 
 def _place(row: Mapping[str, Any]) -> tuple[str, int]:
-    """Where a row stands: its load, and its number in the sheet."""
+    """Return the key of a row: its load, and its number in the sheet."""
     return row["_batch_id"], row["_row_number"]

@@ -1,4 +1,4 @@
-"""Reads all hops of a trace from the tables, for several customers at once."""
+"""Read all stages of a trace from the tables, for several customers at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,11 +21,12 @@ BRONZE, SILVER, SCORES = "bronze.telco_customers", "silver.customers", "gold.chu
 
 @dataclass
 class TraceData:
-    """What the tables say of some customers, hop by hop: rows as the tables have them.
+    """Rows of some customers, stage by stage, as the tables have them.
 
-    `loads` and `published` (one an extract date) are those of all customers. `judgements` has a
-    row for every rule of the last judgement of a load. `histories` go by table, `cleanings` and
-    `verdicts` by load. `as_of` tells of a past moment what it is and how it was read; None is now.
+    `loads` and `published` (one per extract date) are those of all customers. `judgements` has a
+    row for every rule of a load's latest evaluation. `histories` is keyed by table, `cleanings` and
+    `verdicts` by load. `as_of` describes a past run and how its state was read; None is the current
+    state.
     """
 
     loads: Rows
@@ -43,7 +44,7 @@ class TraceData:
 
     @property
     def batches(self) -> list[str]:
-        """Loads with rows of the customers."""
+        """Return the loads with rows of the customers."""
         return sorted({row["_batch_id"] for row in self.source})
 
 
@@ -55,10 +56,18 @@ def read_stages(
     moment: RunEnd | None,
     say: Say,
 ) -> TraceData:
-    """All hops, as they stand now or stood at the moment.
+    """Read all stages, in their current state or as of the end of a run.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        spark: A Spark Connect session.
+        customers: Ids of the customers.
+        champion: The champion's version, whose scores come first.
+        moment: The end of the run; None for the current state.
+        say: Callback for progress messages.
 
     Raises:
-        InvalidInputError: no workbook that was loaded (by then) names one of the customers.
+        InvalidInputError: No workbook that was loaded (by then) has one of the customers.
     """
     found = _bronze(spark, customers, moment)
     if moment is None:
@@ -75,12 +84,12 @@ def _bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd | None
     if not loads:
         raise not_loaded_error()
     rows = query(spark, trace_sql.SOURCE_ROWS, customers=customers) if customers else []
-    # Trimmed as silver trims it: by Unicode's white space.
+    # Trim ids as silver does: Unicode white space.
     source = [row for row in rows if row["customerID"].strip() in customers]
     if moment is not None:
         loads = [row for row in loads if LOADS.has_reached(row, moment.numbers, moment.at)]
     place = {load["batch_id"]: number for number, load in enumerate(loads)}
-    # In the order of the loads; the rows of later ones are left out.
+    # Sort by load; rows of later loads are left out.
     source = [row for row in source if row["_batch_id"] in place]
     source.sort(key=lambda row: (place[row["_batch_id"]], row["_row_number"]))
     named = {row["customerID"].strip() for row in source}
@@ -151,6 +160,6 @@ def _gold_now(spark: SparkSession, customers: Sequence[str]) -> Rows:
 
 
 def _judgements(spark: SparkSession, batches: Sequence[str], reached: str) -> Rows:
-    """The last judgement of every load among those of the condition: a row for each rule."""
+    """Return the latest evaluation of each load within the condition: one row per rule."""
     sql = trace_sql.JUDGEMENTS.replace("{reached}", reached)
     return query_sequence(spark, VERDICTS, sql, batches=batches)

@@ -1,4 +1,4 @@
-"""Which rules made a value of silver of a cell, what became of it, what changed; as data."""
+"""Explain how cells became values of silver, why rows were rejected, and what changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from seeds_loader.contract import Column, Contract
 from seeds_loader.reject_messages import Reason, sentence
 
-# Rules of the contract that change a value. "coded" is what every flag needs; the others are worth
-# a look.
+# Rules of the contract that change a value. "coded" applies to every flag; the others deserve
+# attention.
 TRIMMED, SPELLED, CODED, NUMBER = "trimmed", "spelled", "coded", "number"
 BLANK_IS_ZERO = "blank_is_zero"
 
@@ -15,7 +15,7 @@ BLANK_IS_ZERO = "blank_is_zero"
 def standardised(
     cells: Mapping[str, str | None], silver: Mapping[str, Any], contract: Contract
 ) -> Iterator[dict[str, Any]]:
-    """The cells that silver holds otherwise than they were read, and by which rules."""
+    """Yield the cells whose value in silver differs from the sheet, with the applied rules."""
     for column in contract.columns:
         cell, value = cells.get(column.name), silver.get(column.silver)
         rules = _rules(column, cell, value)
@@ -46,7 +46,7 @@ def _rules(column: Column, cell: str | None, value: Any) -> list[str]:
 def why_rejected(
     reasons: Sequence[Mapping[str, Any]], contract: Contract, words: Mapping[str, str]
 ) -> list[str]:
-    """The reasons of a rejected row, each a sentence."""
+    """Return the reasons of a rejected row, one sentence each."""
     columns = {column.name: column for column in contract.columns}
     return [
         sentence(
@@ -61,7 +61,7 @@ def why_rejected(
 def changes(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> dict[str, dict[str, Any]]:
-    """What differs, by name: the value before and after; nothing where one is missing."""
+    """Return the values that differ, by name, before and after; empty if one side is missing."""
     if before is None or after is None:
         return {}
     return {

@@ -1,9 +1,9 @@
-"""What a trace asks of the tables, hop by hop, for several customers at once.
+"""Define the queries of a trace, stage by stage, for several customers at once.
 
-`:customers` are ids as silver has them, `:batches` loads, `:row_numbers` rows of their sheets.
+`:customers` are ids as in silver, `:batches` loads, `:row_numbers` rows of their sheets.
 """
 
-# The sheet's cell may have blanks around the id; whose row it is decides the caller.
+# The sheet's cell may have blanks around the id; the caller assigns the rows to customers.
 SOURCE_ROWS = """
     select * from bronze.telco_customers
     where
@@ -23,7 +23,7 @@ SILVER_ROWS = """
     select * from {customers}
     where customer_id in (:customers) order by extract_date
 """
-# By row, since a rejected row need not have an id that anybody could trim.
+# Selected by row, because a rejected row may lack a usable id.
 REJECTED_ROWS = """
     select _batch_id, _row_number, extract_date, reasons from {rejected_rows}
     where _batch_id in (:batches) and _row_number in (:row_numbers)
@@ -58,7 +58,7 @@ GOLD_ROWS = """
     where features.customer_id in (:customers)
     order by features.extract_date
 """
-# The champion's score of the latest extract comes first: it is the one that counts.
+# The champion's score of the latest extract comes first: it is the relevant one.
 SCORES = """
     select * from {scores}
     where customer_id in (:customers)

@@ -1,4 +1,4 @@
-"""A lineage in words: the lines of `churn trace`, and the phrases that its page shares."""
+"""Format a lineage as text: the lines of `churn trace`, and phrases that its web page shares."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,14 +14,14 @@ RULES = {
     BLANK_IS_ZERO: "a blank counts as 0 where tenure is 0",
 }
 CELLS_SHOWN = ("tenure", "Contract", "MonthlyCharges", "TotalCharges", "Churn")
-# Contributions to the log-odds that are told one by one; the others are summed.
+# Number of contributions to the log-odds that are listed; the others are summed.
 CONTRIBUTIONS_SHOWN = 5
 WIDTH = 11
 Lineage = Mapping[str, Any]
 
 
 def format_trace(lineage: Lineage) -> list[str]:
-    """The lineage for people, top to bottom: the latest extract in full, then what came before."""
+    """Format the lineage as lines of text: the latest extract in full, then the earlier ones."""
     lines = [" ".join([lineage["customer_id"], *as_of_words(lineage)]), ""]
     for name, texts in hops(lineage):
         for place, text in enumerate(texts):
@@ -30,7 +30,12 @@ def format_trace(lineage: Lineage) -> list[str]:
 
 
 def hops(lineage: Lineage, in_full: bool = True) -> Iterator[tuple[str, list[str]]]:
-    """Name and lines of every hop; not `in_full` without what the page draws beside them."""
+    """Yield the name and the lines of every stage.
+
+    Args:
+        lineage: The lineage of a customer.
+        in_full: Whether to include what the web page displays in another form.
+    """
     yield from _table_hops(lineage)
     yield "online", list(_online(lineage))
     if lineage["model"]:
@@ -42,7 +47,7 @@ def hops(lineage: Lineage, in_full: bool = True) -> Iterator[tuple[str, list[str
 
 
 def _table_hops(lineage: Lineage) -> Iterator[tuple[str, list[str]]]:
-    """What the tables have of the latest extract that names the customer."""
+    """Yield the stages in the tables for the latest extract with the customer."""
     latest = latest_extract(lineage)
     rows = _of(lineage["bronze"], latest)
     for row in rows:
@@ -66,7 +71,7 @@ def _table_hops(lineage: Lineage) -> Iterator[tuple[str, list[str]]]:
 
 
 def latest_extract(lineage: Lineage) -> str:
-    """The extract date that is told in full: the latest whose workbook names the customer."""
+    """Return the extract date to show in full: the latest one whose workbook has the customer."""
     return str(max(row["extract_date"] for row in lineage["bronze"]))
 
 
@@ -75,7 +80,7 @@ def _of(rows: Sequence[Lineage], extract_date: str) -> list[Lineage]:
 
 
 def as_of_words(lineage: Lineage) -> Iterator[str]:
-    """Of which run, and how the tables of then were read; nothing for now."""
+    """Yield the run of a past state and how it was read; nothing for the current state."""
     as_of = lineage["as_of"]
     if as_of is None:
         return
@@ -128,7 +133,7 @@ def _silver(row: Lineage) -> Iterator[str]:
 
 
 def _rule_words(row: Lineage) -> Iterator[str]:
-    """What rules did for a row of silver: values that they changed, rows that lost against it."""
+    """Yield the effects of rules on a row of silver: changed values, and rows that lost to it."""
     for each in row["standardised"]:
         if each["rules"] != [CODED]:
             why = rules_in_words(each["rules"])
@@ -147,12 +152,12 @@ def _gate(row: Lineage) -> Iterator[str]:
 
 
 def rules_in_words(rules: Sequence[str]) -> str:
-    """What the rules did to a value."""
+    """Describe what the rules did to a value."""
     return "; ".join(RULES[rule] for rule in rules)
 
 
 def _rule_figure(rule: Lineage) -> str:
-    """A rule that did not hold: its figure against its threshold."""
+    """Format a failed rule: its value and its threshold."""
     figure = "no figure" if rule["figure"] is None else f"{rule['figure']:.4g}"
     compared = rule["compared_with"]
     return f"{rule['rule']}: {figure} against {rule['threshold']:g}" + (
@@ -166,7 +171,7 @@ def _gold(row: Lineage) -> Iterator[str]:
 
 
 def _online(lineage: Lineage) -> Iterator[str]:
-    """What the feature store serves, and whether it is what gold says."""
+    """Yield what the feature store serves, and whether it equals gold."""
     feast, online = lineage["feast"], lineage["online"]
     yield f"view {feast['view']}, service {feast['service']}, project {feast['project']}"
     if feast["equals_gold"] is None:
@@ -193,7 +198,7 @@ def _model(model: Lineage) -> Iterator[str]:
 
 
 def _training_words(model: Lineage) -> Iterator[str]:
-    """What a model learned from."""
+    """Yield what the model was trained on."""
     training = model["training"]
     yield f"learned from {training['rows']:,} rows: {training['label']['reason']}"
     for each in training["loads"]:
@@ -217,7 +222,7 @@ def _score(score: Lineage, in_full: bool) -> Iterator[str]:
 
 
 def _contributions(explained: Lineage) -> Iterator[str]:
-    """What the log-odds are the sum of."""
+    """Yield the summands of the log-odds."""
     given = explained["contributions"]
     shown, rest = given[:CONTRIBUTIONS_SHOWN], given[CONTRIBUTIONS_SHOWN:]
     yield f"{explained['baseline']:+.2f} the average customer"
@@ -227,7 +232,7 @@ def _contributions(explained: Lineage) -> Iterator[str]:
 
 
 def _history(lineage: Lineage) -> Iterator[str]:
-    """Each extract: when, and what had changed since the one before."""
+    """Yield each extract: its times, and the changes since the previous one."""
     for each in lineage["history"]:
         score = "" if each["probability"] is None else f", risk {each['probability']:.1%}"
         published = f"published {minute(each['published_at'])}" if each["published_at"] else ""
@@ -238,21 +243,21 @@ def _history(lineage: Lineage) -> Iterator[str]:
 
 
 def change_words(changed: Mapping[str, Any]) -> Iterator[str]:
-    """What had changed, a line each."""
+    """Format changed values, one line each."""
     for name, each in changed.items():
         yield f"{name} {each['before']} → {each['after']}"
 
 
 def _at_version(row: Lineage) -> str:
-    """The version of the table, where its log still knows it."""
+    """Format the version of the table, if the table's log still has it."""
     return f"version {row['version']}" if row["version"] is not None else "(version unknown)"
 
 
 def quoted(cell: str | None) -> str:
-    """A cell as it was read; quotes make blanks seen."""
+    """Format a cell as it was read; quotes make surrounding blanks visible."""
     return "blank" if cell is None else f'"{cell}"' if cell != cell.strip() or not cell else cell
 
 
 def minute(moment: str | None) -> str:
-    """A time for people: to the minute, UTC."""
+    """Format a time in UTC, without seconds."""
     return f"{moment[:16].replace('T', ' ')} UTC" if moment else "–"

@@ -1,1 +1,1 @@
-"""What people read: HTML pages, the dbt docs site and workbooks."""
+"""Write what users read: HTML pages, the dbt docs site and workbooks."""

@@ -1,4 +1,4 @@
-"""What is drawn of a model."""
+"""Define the data for the plots of a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A kind of model: scores by name (`roc_auc`, …) out of fold and on the hold-out."""
+    """Scores of a model type by name (`roc_auc`, …), out of fold and on the hold-out."""
 
     kind: str
     out_of_fold: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""The plots of an evaluation's page. Importing this loads matplotlib, so import it late."""
+"""Draw the plots of an evaluation's page. Importing this loads matplotlib, so import it late."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from churn.reports.report import count, decimal, percent
 
 
 def plots(figures: dict[str, Any]) -> Iterator[Plot]:
-    """In the order in which they are read."""
+    """Yield the plots in reading order."""
     yield _against_rules(figures)
     yield _by_customers(figures)
     yield _calibration(figures)

@@ -1,7 +1,7 @@
-"""The front page of the site: the latest run, extracts and models over time, the way to the rest.
+"""Render the front page of the site: latest run, extracts and models over time, and links.
 
-One static page. What it links to in the site lies in the places that `DBT_DOCS`, `report_of` and
-`evaluation_of` name, so that Airflow's site can serve the same page (dags/web.py).
+The page is static. Its links refer to the paths `DBT_DOCS`, `report_of` and `evaluation_of`, so
+that Airflow's site can serve the same page (dags/web.py).
 """
 
 import base64
@@ -18,37 +18,39 @@ from churn.reports.report import ReportData, Tile, banner, count, decimal, page,
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
 
-# Below CHURN_HOME, and below that.
+# Folder below CHURN_HOME, and path below that folder.
 SITE, DBT_DOCS = "site", "dbt/index.html"
-# Where the dbt docs are entered; the lineage is that of the features, to both sides.
+# Entry point of the dbt docs: the lineage of the features, upstream and downstream.
 LINEAGE = (
     f"{DBT_DOCS}#!/model/model.telco_churn.customer_features?g_v=1&g_i=%2Bcustomer_features%2B"
 )
-# Beside a report or a model version, and in the site.
+# File names in the folder of a run or a model version, and in the site.
 REPORT, EVALUATION = "report.html", "evaluation.html"
-# A plot has room for more of them than a table that is read on a phone.
+# A plot can show more entries than a table that must be readable on a phone.
 DRAWN, LISTED, RECALLED = 24, 8, 4
 REALISED = "realised churn"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that came to its end; `summary` is its summary.json."""
+    """Completed run; `summary` is its summary.json."""
 
     summary: Mapping[str, Any]
     has_report: bool = True
 
     @property
     def run_id(self) -> str:
+        """Return the run's name."""
         return str(self.summary["run_id"])
 
     @property
     def extract_date(self) -> str:
+        """Return the run's extract date in ISO format; empty if it has none."""
         return str(self.summary.get("extract_date", ""))
 
     @property
     def began(self) -> str:
-        """As people write it; nothing where the run's id does not begin with a time."""
+        """Return the formatted start time; empty if the run's name does not begin with a time."""
         try:
             return f"{started_at(self.run_id):%Y-%m-%d %H:%M} UTC"
         except ValueError:
@@ -57,8 +59,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Extract:
-    """The latest load of an extract date that was cleaned. `published` is None where it was not,
-    `drift` (the largest index of a feature, `drifted`) where there is nothing to compare with."""
+    """Latest load of an extract date that dbt has cleaned.
+
+    `published` is None if the load was not published. `drift`, the largest stability index of a
+    feature (`drifted`), is None if there is no baseline.
+    """
 
     extract_date: date
     rows: int
@@ -74,13 +79,13 @@ class Extract:
 
     @property
     def state(self) -> str:
-        """The verdict; a load that passed with warnings is `warned`."""
+        """Return the verdict; a load that passed with warnings is `warned`."""
         return "warned" if self.verdict == "passed" and self.warned else self.verdict
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model version; figures out of fold, `promotion` as promotion.json holds it or empty."""
+    """Model version with out-of-fold metrics; `promotion` is its promotion.json, or empty."""
 
     version: str
     kind: str
@@ -94,7 +99,7 @@ class Model:
 
     @property
     def state(self) -> str:
-        """champion, was champion, candidate."""
+        """Return the version's state: champion, was champion or candidate."""
         if self.is_champion:
             return "champion"
         return "was champion" if self.promotion.get("promoted") else "candidate"
@@ -102,7 +107,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Service:
-    """A site that runs on this machine when it was started."""
+    """Site on this machine that is available after it has been started."""
 
     name: str
     port: int
@@ -111,9 +116,9 @@ class Service:
 
 @dataclass(frozen=True)
 class FrontPage:
-    """What the page tells. Everything is ordered by time, the earliest first, and may be empty.
+    """Content of the page. Every sequence is ordered by time, earliest first, and may be empty.
 
-    `drift_bounds`: the index from which a feature's drift is unusual, and refused.
+    `drift_bounds`: the indexes from which a feature's drift is unusual, and refused.
     """
 
     runs: tuple[Run, ...] = ()
@@ -125,7 +130,7 @@ class FrontPage:
 
     @property
     def reports(self) -> dict[str, str]:
-        """The run that reports on each extract date that the page lists."""
+        """Return the run whose report is linked, for each listed extract date."""
         latest = {run.extract_date: run.run_id for run in self.runs if run.has_report}
         listed = {each.extract_date.isoformat() for each in self.extracts[-LISTED:]}
         listed |= {run.extract_date for run in self.runs[-1:]}
@@ -133,23 +138,23 @@ class FrontPage:
 
     @property
     def evaluated(self) -> tuple[str, ...]:
-        """The listed model versions whose full evaluation is there."""
+        """Return the listed model versions with a full evaluation."""
         return tuple(each.version for each in self.models[-LISTED:] if each.has_evaluation)
 
 
 def report_of(run_id: str) -> str:
-    """Where the report of a run lies in the site."""
+    """Return the path of a run's report in the site."""
     return f"runs/{run_id}/{REPORT}"
 
 
 def evaluation_of(version: str) -> str:
-    """Where the evaluation of a model version lies in the site."""
+    """Return the path of a model version's evaluation in the site."""
     return f"models/{version}/{EVALUATION}"
 
 
 def front_page(data: FrontPage) -> str:
-    """The page; the same data gives the same text."""
-    # What to show where the page stands is told by its address alone: the only script there is.
+    """Return the page as HTML; the same data results in the same text."""
+    # The only script; it selects the parts to display by the page's address alone.
     script = Path(__file__).with_name("front_page.js").read_text().strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     latest = data.runs[-1] if data.runs else None
@@ -200,7 +205,7 @@ def _tiles(data: FrontPage) -> Iterator[Tile]:
 
 
 def _realised(runs: Sequence[Run]) -> list[tuple[str, str, bool]]:
-    """Who left of those foreseen, by extract date, the latest first: date, words, alert."""
+    """Return the checks of predictions against realised churn, latest first: date, text, alert."""
     found: dict[tuple[str, str], tuple[str, str, bool]] = {}
     for run in runs:
         watch = run.summary.get("watch") or {}
@@ -291,7 +296,7 @@ def _drift_plot(
 
 
 def _reject_share(extract: Extract) -> float:
-    """Rejected rows by rows, exact duplicates left out of both, as the gate counts."""
+    """Return rejected rows by rows, without exact duplicates, as the gate counts them."""
     rows = extract.rows - extract.exact_duplicates
     return extract.rejected / rows if rows else 0.0
 

@@ -1,4 +1,4 @@
-"""Gathers what the front page tells: the runs, the gate's log, the counts, the models' records."""
+"""Collect the front page's data: runs, the gate's log, the counts, and the models' records."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +35,7 @@ LOADS = """
     ) = 1
     order by extract_date
 """
-# Of every load its last judgement, in a line: what was broken, how far the features moved at most.
+# One line per load with its latest evaluation: the failed rules, and the features' largest drift.
 JUDGEMENTS = """
     select
         batch_id,
@@ -53,7 +53,7 @@ JUDGEMENTS = """
 
 
 def gather(settings: Settings, spark: SparkSession) -> FrontPage:
-    """What is known now; all of it may be empty."""
+    """Read the current data of the front page; all of it may be empty."""
     drift = read_variables()["drift"]
     return FrontPage(
         runs=_runs(settings.home / "runs"),
@@ -71,7 +71,7 @@ def gather(settings: Settings, spark: SparkSession) -> FrontPage:
 
 
 def _runs(folder: Path) -> tuple[Run, ...]:
-    """The runs that came to their end, refused ones included, the earliest first."""
+    """Return the completed runs, including refused ones, earliest first."""
     return tuple(
         Run(summary, has_report=(place.parent / REPORT).is_file())
         for place in sorted(folder.glob("*/summary.json"))
@@ -80,7 +80,7 @@ def _runs(folder: Path) -> tuple[Run, ...]:
 
 
 def _extracts(spark: SparkSession) -> tuple[Extract, ...]:
-    """The latest load of every extract date, the earliest date first."""
+    """Return the latest load of every extract date, earliest date first."""
     if not spark.catalog.tableExists("silver.load_counts"):
         return ()
     loads = query_sequence(spark, sequences.LOADS, LOADS)
@@ -119,7 +119,7 @@ def _extract(
 
 
 def _models(settings: Settings) -> tuple[Model, ...]:
-    """The model versions, the earliest first."""
+    """Return the model versions, earliest first."""
     champion = registry.champion_version(settings)
     records = [registry.stored(settings, version) for version in registry.versions(settings)]
     return tuple(

@@ -1,4 +1,4 @@
-"""A model version's page: figures and plots of both kinds, for MLflow and whoever it is sent to."""
+"""Render a model version's page: metrics and plots of both model types, for MLflow and sharing."""
 
 from churn.reports.report import SCORES, count, model_plots, page, score_columns
 from churn.reports.report_data import evaluations
@@ -6,7 +6,7 @@ from trainer.record import ModelRecord
 
 
 def model_page(record: ModelRecord) -> str:
-    """The page, self-contained."""
+    """Return the page as self-contained HTML."""
     kinds = evaluations(record)
     chosen = {"kind": record.kind}
     views = {

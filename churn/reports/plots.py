@@ -1,4 +1,4 @@
-"""The plots of the pages as inline SVG. Importing this loads matplotlib, so import it late."""
+"""Draw the plots of the pages as inline SVG. Importing this loads matplotlib, so import it late."""
 
 import io
 import math
@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from churn.reports.curves import Evaluation
 
-# Stand-ins that the page's style sheet gives their light or dark value.
+# Placeholder colours, which are replaced by the page's variables for light and dark mode.
 THEME = {
     "#a10001": "var(--ink)",
     "#a10002": "var(--muted)",
@@ -27,22 +27,22 @@ THEME = {
     "#a10006": "var(--series-3)",
 }
 INK, MUTED, TRACK, *SERIES = THEME
-# A second sign beside the colour, for print in grey and for the colour-blind.
+# Distinguish series without colour too, for greyscale print and colour-blind readers.
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)))
 MARKERS = ("o", "s", "^")
 
-# In points of 1/72 inch; the page shows a point as about one pixel.
+# In points of 1/72 inch; the page displays a point as about one pixel.
 WIDTH, HEIGHT, BAR_ROW = 324, 290, 38
 LONGEST_LABEL = 28
-# Dates that fit side by side below a plot.
+# Number of dates that fit next to each other below a plot.
 LABELS_ACROSS = 3
-# Places in time that a plot has room for, at least.
+# Minimum number of positions on a time axis.
 FEWEST = 4
 
 SETTINGS = {
-    # Text stays text: a small file, searchable, in the page's own font.
+    # Keep text as text: a small, searchable file in the page's own font.
     "svg.fonttype": "none",
-    # A category called `$x$` is a name and no formula.
+    # A category called `$x$` is a name, not a formula.
     "text.parse_math": False,
     "font.size": 11.5,
     "text.color": INK,
@@ -60,14 +60,14 @@ SETTINGS = {
     "legend.frameon": False,
     "legend.fontsize": 11,
     "lines.linewidth": 1.8,
-    # A curve has a point for every customer: leave out what moves it by less than this, in pixels.
+    # A curve has a point for every customer: omit points that move it by less than this, in pixels.
     "path.simplify_threshold": 0.4,
 }
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar with its name above its left end and its figure above the right one."""
+    """Bar with its name above its left end and its value above the right end."""
 
     label: str
     value: float
@@ -76,7 +76,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Line:
-    """A line through its points; no name, no legend. `marked` is a point that stands out."""
+    """Line through points; an empty name has no legend entry. `marked` is a highlighted point."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -86,8 +86,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Course:
-    """Figures over time, one for each label of the plot; None leaves a gap. `marked` are places
-    that stand out."""
+    """Values over time, one per label of the plot; None leaves a gap.
+
+    `marked` are the indexes of highlighted values.
+    """
 
     name: str
     values: Sequence[float | None]
@@ -96,7 +98,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawn plot: `svg` is safe to set into a page as it is."""
+    """Drawn plot; `svg` is safe to embed in a page without escaping."""
 
     title: str
     caption: str
@@ -104,11 +106,12 @@ class Plot:
 
 
 def readable_kind(kind: str) -> str:
+    """Return the name of a model type in readable form."""
     return kind.replace("_", " ")
 
 
 def _label(text: str, longest: int = LONGEST_LABEL) -> str:
-    """One line of printable characters; others are not allowed in XML."""
+    """Return one line of printable characters; other characters are not allowed in XML."""
     line = " ".join(text.split())
     line = "".join(char if char.isprintable() else "\ufffd" for char in line)
     return line if len(line) <= longest else line[: longest - 1] + "…"
@@ -116,7 +119,7 @@ def _label(text: str, longest: int = LONGEST_LABEL) -> str:
 
 @contextmanager
 def _figure(height: float = HEIGHT) -> Iterator[Figure]:
-    """A figure under this module's settings alone, whatever the user's matplotlibrc says."""
+    """Yield a figure with this module's settings only, independent of the user's matplotlibrc."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
@@ -124,7 +127,7 @@ def _figure(height: float = HEIGHT) -> Iterator[Figure]:
 
 
 def _save(figure: Figure, name: str, title: str, description: str) -> str:
-    # The salt makes the ids of the definitions stable, and different in every plot of a page.
+    # The salt makes the ids of definitions stable, and unique among the plots of a page.
     matplotlib.rcParams["svg.hashsalt"] = name
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -132,7 +135,7 @@ def _save(figure: Figure, name: str, title: str, description: str) -> str:
 
 
 def _inline(document: str, title: str, description: str) -> str:
-    """An SVG document as an element of an HTML page: no prolog, name spaces, sizes or metadata."""
+    """Convert an SVG document to an HTML element without prolog, namespaces, sizes or metadata."""
     root = ElementTree.fromstring(document)
     view_box = root.attrib["viewBox"]
     for element in root.iter():
@@ -149,7 +152,7 @@ def _inline(document: str, title: str, description: str) -> str:
 
 
 def _strip(element: ElementTree.Element) -> None:
-    """Local names only, themed colours, and no ids on groups: they would repeat in the page."""
+    """Use local names and themed colours, and drop group ids, which would repeat in the page."""
     tag = element.tag.rpartition("}")[2]
     element.tag = tag
     attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
@@ -159,7 +162,7 @@ def _strip(element: ElementTree.Element) -> None:
         style = re.sub(r"font-family: [^;]*;? ?", "", attributes["style"])
         attributes["style"] = re.sub(r"#a1000\d", lambda hit: THEME[hit[0]], style)
     if "d" in attributes:
-        # A hundredth of a point is finer than any screen or printer.
+        # A hundredth of a point is finer than any screen or printer can display.
         attributes["d"] = re.sub(r"\d+\.\d+", lambda hit: f"{float(hit[0]):.2f}", attributes["d"])
     element.attrib = attributes
 
@@ -167,7 +170,18 @@ def _strip(element: ElementTree.Element) -> None:
 def bars(
     name: str, title: str, rows: Sequence[Bar], limit: float, mark: float | None = None
 ) -> str:
-    """Horizontal bars on a track that ends at `limit`; `mark` draws a line across all of them."""
+    """Draw horizontal bars on a track that ends at `limit`.
+
+    Args:
+        name: Name of the plot, unique in its page.
+        title: Title, used as the accessible name.
+        rows: The bars, top to bottom.
+        limit: Value at the right end of the track.
+        mark: Value at which a line is drawn across every bar.
+
+    Returns:
+        The SVG element.
+    """
     height = BAR_ROW * len(rows) + 4
     with _figure(height) as figure:
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -193,7 +207,11 @@ def lines(
     labels: tuple[str, str],
     shares: tuple[bool, bool] = (False, False),
 ) -> str:
-    """Lines over their points; `shares` says which axis is written in per cent."""
+    """Draw lines through points, and return the SVG element.
+
+    `name` must be unique in a page. `labels` are those of the x and y axes; `shares` selects which
+    of the two axes are formatted in percent.
+    """
     with _figure() as figure:
         figure.set_layout_engine("constrained")
         axes = figure.add_subplot()
@@ -222,7 +240,17 @@ def lines(
 
 
 def columns(name: str, title: str, labels: Sequence[str], stacked: Sequence[Course]) -> str:
-    """Upright columns, one a label, of counts that stand on each other."""
+    """Draw stacked vertical columns of counts.
+
+    Args:
+        name: Name of the plot, unique in its page.
+        title: Title, used as the accessible name.
+        labels: One label per column.
+        stacked: The counts, bottom to top.
+
+    Returns:
+        The SVG element.
+    """
     with _over_time(labels) as (figure, axes):
         foot = [0.0] * len(labels)
         for course, color in zip(stacked, SERIES, strict=False):
@@ -243,7 +271,10 @@ def courses(
     drawn: Sequence[Course],
     bounds: Sequence[tuple[str, float]] = (),
 ) -> str:
-    """Lines over labels that follow each other in time; `bounds` are lines across, by name."""
+    """Draw series over labels in chronological order, and return the SVG element.
+
+    `name` must be unique in a page; `bounds` are names and values of horizontal lines.
+    """
     with _over_time(labels) as (figure, axes):
         for course, color, dash, marker in zip(drawn, SERIES, DASHES, MARKERS, strict=False):
             values = [math.nan if value is None else value for value in course.values]
@@ -276,22 +307,22 @@ def courses(
 
 @contextmanager
 def _over_time(labels: Sequence[str]) -> Iterator[tuple[Figure, Axes]]:
-    """A plot whose places across are named by labels, as many of them as can be read."""
+    """Yield a plot with a labelled time axis; only as many labels as are readable are drawn."""
     with _figure() as figure:
         figure.set_layout_engine("constrained")
         axes = figure.add_subplot()
         every = -(-len(labels) // LABELS_ACROSS)
-        # Counted from the end: the latest is always named.
+        # Count from the end, so that the latest position always has a label.
         places = list(range(len(labels) - 1, -1, -every))
         axes.set_xticks(places, [_label(labels[place]) for place in places])
-        # One extract alone stands at the beginning, not across the whole plot.
+        # A single extract is drawn at the left instead of across the whole plot.
         axes.set_xlim(-0.6, max(len(labels), FEWEST) - 0.4)
         axes.grid(visible=False, axis="x")
         yield figure, axes
 
 
 def _in_words(labels: Sequence[str], drawn: Sequence[Course], form: str) -> str:
-    """The figures for those who don't see the plot."""
+    """Describe the values in text, for screen readers."""
     return "; ".join(
         f"{label}: "
         + ", ".join(
@@ -310,7 +341,7 @@ def _curves(
     draw: Callable[[Axes], None],
     labels: tuple[str, str],
 ) -> str:
-    """A plot over shares of both axes."""
+    """Draw curves over axes from 0 to 100 percent."""
     with _figure() as figure:
         figure.set_layout_engine("constrained")
         axes = figure.add_subplot()
@@ -318,14 +349,14 @@ def _curves(
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         draw(axes)
-        # Outside, since no corner is free in every plot.
+        # Outside the axes, because no corner is free in every plot.
         figure.legend(loc="outside upper left")
         kinds = ", ".join(readable_kind(evaluation.kind) for evaluation in evaluations)
         return _save(figure, name, title, f"{labels[1]} over {labels[0]}, for {kinds}")
 
 
 def _named(evaluation: Evaluation, metric: str) -> str:
-    """The legend's entry: the kind and its out-of-fold figure."""
+    """Return the legend entry: the model type and its out-of-fold metric."""
     figure = evaluation.out_of_fold.get(metric)
     value = "" if figure is None else f" {figure:.3f}"
     return _label(readable_kind(evaluation.kind)) + value
@@ -341,6 +372,8 @@ def _styled(
 
 
 def roc(title: str, evaluations: Sequence[Evaluation]) -> str:
+    """Draw the ROC curve of each model type, with its ROC-AUC in the legend."""
+
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, label="by chance 0.500")
         for evaluation, style, _ in _styled(evaluations):
@@ -353,6 +386,8 @@ def roc(title: str, evaluations: Sequence[Evaluation]) -> str:
 
 
 def precision_recall(title: str, evaluations: Sequence[Evaluation], rate: float | None) -> str:
+    """Draw the precision-recall curve of each model type; `rate` is the level of chance."""
+
     def draw(axes: Axes) -> None:
         for evaluation, style, _ in _styled(evaluations):
             axes.plot(*_columns(evaluation.curves.pr), label=_named(evaluation, "pr_auc"), **style)
@@ -364,6 +399,8 @@ def precision_recall(title: str, evaluations: Sequence[Evaluation], rate: float 
 
 
 def calibration(title: str, evaluations: Sequence[Evaluation]) -> str:
+    """Draw the observed share over the predicted probability, by model type."""
+
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
         for evaluation, style, marker in _styled(evaluations):
@@ -376,7 +413,7 @@ def calibration(title: str, evaluations: Sequence[Evaluation]) -> str:
 
 
 def thresholds(title: str, evaluations: Sequence[Evaluation], metric: str) -> str:
-    """How `metric`, accuracy or f1, moves with the threshold; a marker at the one used."""
+    """Draw `metric`, accuracy or f1, over the threshold, with a marker at the threshold in use."""
     place = {"accuracy": 1, "f1": 2}[metric]
 
     def draw(axes: Axes) -> None:
@@ -392,7 +429,7 @@ def thresholds(title: str, evaluations: Sequence[Evaluation], metric: str) -> st
 
 
 def histogram(title: str, evaluation: Evaluation) -> str:
-    """Customers by probability, those who left stacked on those who stayed."""
+    """Draw customers by probability, with churned customers stacked on those who stayed."""
     rows = evaluation.curves.histogram
     with _figure() as figure:
         figure.set_layout_engine("constrained")
@@ -401,7 +438,7 @@ def histogram(title: str, evaluation: Evaluation) -> str:
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         left = [row[0] for row in rows]
-        # A hair's breadth between the bars, else they melt into one shape.
+        # A narrow gap between the bars, which otherwise merge into one shape.
         width = [(row[1] - row[0]) * 0.92 for row in rows]
         left_company, stayed = [row[2] for row in rows], [row[3] for row in rows]
         common: dict[str, Any] = {"width": width, "align": "edge"}

@@ -1,4 +1,4 @@
-"""Gives the rejected rows of a load back to people, as a workbook."""
+"""Write the rejected rows of a load to a workbook for correction."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,8 +28,8 @@ LATEST_LOAD = """
     order by load_number desc, _loaded_at desc, batch_id
     limit 1
 """
-# The further columns of the whole load: a map leaves blank cells out, so that no single row need
-# have them all.
+# The additional columns of the whole load: the map omits blank cells, so that a single row may not
+# have all of them.
 EXTRA_HEADERS = """
     select header
     from (
@@ -40,7 +40,7 @@ EXTRA_HEADERS = """
     group by header
     order by max(place), header
 """
-# Of a duplicate, the row that stands in silver in its place.
+# For a duplicate, also the row that silver has instead.
 REJECTED_ROWS = """
     select
         rejects._row_number, {columns}, rejects._extra, rejects.reasons,
@@ -58,14 +58,23 @@ REJECTED_ROWS = """
 
 
 def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) -> str:
-    """Write the rejected rows of a run's load, by default of the latest load, to `path`; returns
-    what there is to say. Nothing is written where no row was rejected.
+    """Write the rejected rows of a run's load, by default of the latest load, to a workbook.
 
-    A file that is there already is left alone: somebody may have begun to correct the rows in it.
+    If no row was rejected, nothing is written. An existing file is not overwritten, because it may
+    have corrections already.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        run_id: Name of the run; None for the latest load.
+        path: The .xlsx file to write.
+        say: Callback for progress messages.
+
+    Returns:
+        A message about the result.
 
     Raises:
-        InvalidInputError: no such run or load, its rejects are not (or no more) there, or the file
-            can't be written; nothing was written.
+        InvalidInputError: There is no such run or load, its rejects do not exist (any longer), or
+            the file can't be written; nothing was written.
     """
     hold_writable(path)
     batch_id = run_id and read_summary(settings, run_id, LATEST_OTHERWISE)["batch_id"]
@@ -91,7 +100,7 @@ def _load(spark: SparkSession, batch_id: str | None) -> RejectedLoad:
 
 
 def _expected_rejects(spark: SparkSession, load: RejectedLoad) -> int:
-    """How many rows were rejected when the load was cleaned, exact duplicates included."""
+    """Return the number of rows rejected in the load's cleaning, including exact duplicates."""
     counts = load_state.load_state(spark, load.batch_id).counts
     if counts is None:
         raise InvalidInputError(
@@ -114,7 +123,7 @@ def _write_whole(
 
 
 def _rejects(spark: SparkSession, load: RejectedLoad, names: Sequence[str]) -> Iterator[Reject]:
-    """The rows in the order of the sheet; they come over in batches, not all at once."""
+    """Yield the rows in the order of the sheet; they are fetched in batches, not all at once."""
     columns = ", ".join(f"rejects.`{name}`" for name in names)
     sql = REJECTED_ROWS.format(columns=columns)
     frame = statement(spark, sql, batch=load.batch_id, day=load.extract_date)
@@ -138,7 +147,7 @@ def _said(rejects: Iterator[Reject], total: int, say: Say) -> Iterator[Reject]:
 
 
 def _gone(load: RejectedLoad, found: int, expected: int) -> InvalidInputError:
-    """silver.rejected_rows has the rejects of a date's latest load only."""
+    """Return the error for missing rejects: silver only has those of a date's latest load."""
     return InvalidInputError(
         f"Of the {expected:,} rejects of {load.source_file}, {found:,} are there: its date was "
         "restated by another workbook",

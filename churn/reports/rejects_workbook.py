@@ -1,16 +1,16 @@
-"""Writes the rejected rows of a load as a workbook for people.
+r"""Write the rejected rows of a load to a workbook, in which they can be corrected.
 
-Texts stay as they were, and nothing runs. A text is written as a text whatever it begins with; one
-that begins like a formula also bears Excel's own mark for that (`quotePrefix`, the apostrophe that
-only the formula bar shows), so that it stays a text when somebody edits the cell. No apostrophe is
-put into the value itself: it would come back with the corrected row. A CSV file has no such mark,
-so whoever saves the sheet as one and opens that in Excel gets formulas again; the Summary warns of
-it, with the number of such cells, where there are any.
+Texts are unchanged, and none is executed. A text is written as a text regardless of its beginning.
+If it begins like a formula, the cell also has Excel's own mark for texts (`quotePrefix`, the
+apostrophe that only the formula bar shows), so that it remains a text when the cell is edited. No
+apostrophe is added to the value itself, because it would be read back with the corrected row. A CSV
+file has no such mark: if the sheet is saved as CSV and opened in Excel, the texts are formulas
+again. The Summary warns of this, with the number of such cells, if there are any.
 
-A text that is a plain number, written as Excel itself would write it, becomes a number again: it
-can't run, aligns and sorts as one, and is read again as the same text. `-5` is a number, `+5` and
-`-5+1` are texts. What a sheet can't hold is made visible: control characters as `\\x07`, and a text
-beyond Excel's limit is cut, with a note at its end.
+A text that is a plain number, in the form in which Excel would write it, is written as a number: it
+can't be executed, aligns and sorts as a number, and is read again as the same text. `-5` is a
+number, `+5` and `-5+1` are texts. Content that a sheet can't contain is made visible: control
+characters as `\x07`, and a text beyond Excel's limit is cut, with a note at its end.
 """
 
 import re
@@ -35,7 +35,7 @@ from openpyxl.writer.excel import ExcelWriter
 from seeds_loader.contract import Contract
 from seeds_loader.reject_messages import Reason, sentence
 
-# What an .xlsx sheet can hold: rows below the header, columns, UTF-16 units in a cell.
+# Limits of an .xlsx sheet: rows below the header, columns, UTF-16 units per cell.
 ROWS_A_SHEET = 1_048_575
 COLUMNS_A_SHEET = 16_384
 UNITS_A_CELL = 32_767
@@ -43,14 +43,14 @@ UNITS_A_CELL = 32_767
 ORIGIN = ("Row", "Source file", "Sheet", "What is wrong")
 REASONS_WIDTH = 72
 NARROWEST, WIDEST = 10, 34
-# Rows that are looked at for the widths of the columns, which stand before the rows in the file.
+# Number of rows that determine the column widths, which precede the rows in the file.
 ROWS_MEASURED = 200
 
-# Not allowed in XML, or lost on the way: a reader of XML makes a line feed of a carriage return.
+# Not allowed in XML, or not preserved: an XML reader converts a carriage return to a line feed.
 UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 # Excel's own escape for characters; a text that looks like one must be escaped itself.
 LIKE_AN_ESCAPE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
-# Written as Excel writes it, and not longer than Excel shows in full.
+# In the form in which Excel writes it, and not longer than Excel displays in full.
 PLAIN_NUMBER = re.compile(r"(?!-0$)(?=.{1,11}$)-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?")
 FORMULA_STARTS = frozenset("=+-@")
 
@@ -65,11 +65,11 @@ WRAPPED = Alignment(vertical="top", wrap_text=True)
 
 @dataclass(frozen=True)
 class Reject:
-    """A rejected row as it was read.
+    """Rejected row as it was read.
 
     cells     texts of the contract's columns, in the contract's order; None is a blank cell
-    extra     texts of the further columns, by header
-    kept_row  the number of the row that was kept for the customer instead, of a duplicate
+    extra     texts of the additional columns, by header
+    kept_row  for a duplicate, the number of the row that was kept for the customer instead
     """
 
     row_number: int
@@ -81,7 +81,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class RejectedLoad:
-    """The load that the rows come from; `extra` are the headers of its further columns."""
+    """Load of the rejected rows; `extra` are the headers of its additional columns."""
 
     batch_id: str
     source_file: str
@@ -100,17 +100,31 @@ def write_rejects_workbook(
     path: Path,
     rows_a_sheet: int = ROWS_A_SHEET,
 ) -> int:
-    """Write the rejects, a row each, and a summary; returns how many there were.
+    """Write the rejects, one row each, and a summary.
 
-    `words` says what a code means. The rows are taken one at a time, so that memory stays bounded;
-    what one sheet can't hold goes on to the next.
+    The rows are consumed one at a time, so that memory use is bounded. Rows beyond the limit of a
+    sheet go to the next sheet.
+
+    Args:
+        rejects: The rejected rows.
+        load: The load that they come from.
+        contract: The contract of the columns.
+        words: The message for each reason code.
+        path: The file to write.
+        rows_a_sheet: Maximum number of rows per sheet.
+
+    Returns:
+        The number of rejects.
     """
     return _RejectsWorkbook(load, contract, words).write(rejects, path, rows_a_sheet)
 
 
 def begins_like_a_formula(text: str) -> bool:
-    """Whether a spreadsheet might take the text for a formula: it begins with = + - @, also in
-    full width, or after characters that are blank or can't be seen."""
+    """Return whether a spreadsheet might interpret the text as a formula.
+
+    That is the case if it begins with = + - @, also in full width, or after blank or invisible
+    characters.
+    """
     for character in text:
         if not (character.isspace() or unicodedata.category(character) in ("Cc", "Cf")):
             return unicodedata.normalize("NFKC", character) in FORMULA_STARTS
@@ -118,7 +132,10 @@ def begins_like_a_formula(text: str) -> bool:
 
 
 def held_by_a_cell(text: str) -> str:
-    """The text as a cell can hold it: unwritable characters spelled out, cut at Excel's limit."""
+    """Return the text in a form that a cell can contain.
+
+    Unwritable characters are escaped visibly, and the text is cut at Excel's limit.
+    """
     visible = UNWRITABLE.sub(lambda found: _spelled(found.group()), text)
     # In UTF-16 each of Excel's units has two bytes.
     units = visible.encode("utf-16-le")
@@ -135,9 +152,10 @@ def _spelled(character: str) -> str:
 
 
 class _RejectsWorkbook:
-    """The workbook while it is written."""
+    """Workbook in progress."""
 
     def __init__(self, load: RejectedLoad, contract: Contract, words: Mapping[str, str]) -> None:
+        """Prepare an empty workbook for the rejects of a load."""
         self._load = load
         self._contract = contract
         self._columns = {column.name: column for column in contract.columns}
@@ -153,6 +171,7 @@ class _RejectsWorkbook:
         self._styles: dict[tuple[bool, bool, bool], Any] = {}
 
     def write(self, rejects: Iterable[Reject], path: Path, rows_a_sheet: int) -> int:
+        """Write all sheets to `path`; return the number of rejects."""
         try:
             count = self._write_rejects(rejects, rows_a_sheet)
             self._write_summary(count)
@@ -163,7 +182,7 @@ class _RejectsWorkbook:
         return count
 
     def _close(self) -> None:
-        """End the sheets' streams, which else complain on their own after a fault."""
+        """Close the sheets' streams, which otherwise report follow-up errors."""
         for sheet in self._workbook.worksheets:
             with suppress(OSError):
                 if not sheet.closed:
@@ -188,7 +207,7 @@ class _RejectsWorkbook:
         return (*ORIGIN, *self._contract.names, *self._extra)
 
     def _widths(self, rejects: Sequence[Reject]) -> list[int]:
-        """Widths of the columns, for headers with the filter's button and for values."""
+        """Return the column widths, for headers with the filter's button and for values."""
         widths = [max(len(header) + 5, NARROWEST) for header in self._headers()]
         origin = ("", self._load.source_file, self._load.sheet, "")
         for reject in rejects:
@@ -200,7 +219,7 @@ class _RejectsWorkbook:
 
     def _rejects_sheet(self, number: int, widths: Sequence[int]) -> Any:
         sheet = self._workbook.create_sheet("Rejects" if number == 1 else f"Rejects {number}")
-        # The header stays in sight, and so does the number of the row.
+        # Keep the header and the row number visible when scrolling.
         sheet.freeze_panes = "B2"
         _set_widths(sheet, widths)
         own = [self._header(sheet, each, OWN_HEADER) for each in ORIGIN]
@@ -230,7 +249,7 @@ class _RejectsWorkbook:
         ]
 
     def _source_cells(self, reject: Reject) -> list[tuple[str, str | None]]:
-        """Header and text of every cell of the source's row."""
+        """Return header and text of every cell of the source row."""
         own = zip(self._contract.names, reject.cells, strict=True)
         return [*own, *((header, reject.extra.get(header)) for header in self._extra)]
 
@@ -243,7 +262,7 @@ class _RejectsWorkbook:
     def _source_cell(self, sheet: Any, header: str, text: str | None, faulty: bool) -> Any:
         if text is None and not faulty:
             return None
-        # The contract's texts are keys: digits among them are no quantity.
+        # Texts in the contract are keys: digits in them are not a quantity.
         is_key = header in self._columns and self._columns[header].type == "text"
         if text is not None and not is_key and PLAIN_NUMBER.fullmatch(text):
             number = float(text) if "." in text else int(text)
@@ -258,17 +277,17 @@ class _RejectsWorkbook:
         return cell
 
     def _text(self, sheet: Any, text: str, faulty: bool = False, wrapped: bool = False) -> Any:
-        """A cell that is a text whatever stands in it; the only place where texts are written."""
+        """Return a cell that is a text regardless of its content; all texts are written here."""
         cell = WriteOnlyCell(sheet)
         if text:
-            # Past the setter, which makes formulas and error values of texts that look like them.
+            # Bypass the setter, which converts texts that look like formulas or error values.
             cell._value = LIKE_AN_ESCAPE.sub("_x005F_", held_by_a_cell(text))
             cell.data_type = "s"
         cell._style = self._style(sheet, faulty, begins_like_a_formula(text), wrapped)
         return cell
 
     def _style(self, sheet: Any, faulty: bool, quoted: bool, wrapped: bool) -> Any:
-        """Made once each: to set fill and border on every cell takes most of the time."""
+        """Return a cached style: setting fill and border on every cell takes most of the time."""
         key = (faulty, quoted, wrapped)
         if key not in self._styles:
             cell = WriteOnlyCell(sheet)
@@ -277,11 +296,11 @@ class _RejectsWorkbook:
             if faulty:
                 cell.fill, cell.border = FAULTY, FAULTY_EDGE
             self._styles[key] = cell._style
-        # A copy, since a header goes on to change its own.
+        # A copy, because a header modifies its own style.
         return copy(self._styles[key])
 
     def _tally(self, reject: Reject) -> None:
-        """Count rows, not cells: a code counts once in a row, and so does a column of it."""
+        """Count rows, not cells: each code, and each column of a code, counts once per row."""
         self._rows_by_code.update({reason.code for reason in reject.reasons})
         for code, column in {(reason.code, reason.column) for reason in reject.reasons}:
             self._columns_by_code.setdefault(code, Counter())[column] += 1
@@ -353,7 +372,7 @@ class _RejectsWorkbook:
 
 
 def _most_first(counter: Counter[str]) -> list[tuple[str, int]]:
-    """Names and counts; of equal counts by name, so that the order is the same every time."""
+    """Sort names by descending count, then by name, so that the order is reproducible."""
     return sorted(counter.items(), key=lambda item: (-item[1], item[0]))
 
 

@@ -1,4 +1,4 @@
-"""The run's report: one self-contained HTML page for the retention team and its analysts."""
+"""Render a run's report, a self-contained HTML page for the retention team and its analysts."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ UNKNOWN = "–"
 
 @dataclass(frozen=True)
 class GateResult:
-    """A rule's verdict on the load. `share`: figure and threshold are shares, shown in percent."""
+    """Verdict of a rule on the load; if `share`, value and threshold are displayed in percent."""
 
     rule: str
     severity: str  # error, warn
@@ -38,13 +38,13 @@ class GateResult:
     verdict: str  # passed, warned, failed, expected, not_applicable
     description: str = ""
     share: bool = False
-    compared_with: str = ""  # the extract date of the other extract
+    compared_with: str = ""  # extract date of the baseline
     drift_of: str = ""  # the feature, for a rule on drift
 
 
 @dataclass(frozen=True)
 class RejectReason:
-    """How many rows were refused for a reason; `column` is empty for reasons of the whole row."""
+    """Number of rows rejected for a reason; `column` is empty for reasons of the whole row."""
 
     code: str
     column: str
@@ -53,7 +53,7 @@ class RejectReason:
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """An example: the row as Excel numbers it, its reasons in words."""
+    """Example of a rejected row: its number in Excel, and its reasons as text."""
 
     row_number: int
     reasons: tuple[str, ...]
@@ -61,6 +61,8 @@ class RejectedRow:
 
 @dataclass(frozen=True)
 class ChurnGroup:
+    """Customers of a group, and how many of them churned."""
+
     label: str
     customers: int
     churned: int
@@ -68,6 +70,8 @@ class ChurnGroup:
 
 @dataclass(frozen=True)
 class CustomerAtRisk:
+    """Customer with a high risk; `tenure` in months, `reasons` as text, the strongest first."""
+
     customer_id: str
     probability: float
     decile: int
@@ -79,7 +83,7 @@ class CustomerAtRisk:
 
 @dataclass(frozen=True)
 class ReportData:
-    """What the report tells. `summary` is the run's summary.json; all else may be empty."""
+    """Content of the report. `summary` is the run's summary.json; all else may be empty."""
 
     summary: Mapping[str, Any]
     gate_results: tuple[GateResult, ...] = ()
@@ -93,6 +97,8 @@ class ReportData:
 
 @dataclass(frozen=True)
 class Tile:
+    """Key metric at the top of the page."""
+
     name: str
     value: str
     note: str = ""
@@ -100,17 +106,19 @@ class Tile:
 
 @dataclass(frozen=True)
 class Stage:
-    """A station of the rows; `state` is held, broken or empty (nothing to compare with)."""
+    """Row count of a stage; `state` is held, broken or empty (no stage to compare with)."""
 
     name: str
     rows: str
     note: str = ""
     state: str = ""
-    source: str = ""  # the station whose rows it should have
+    source: str = ""  # the stage whose row count it should have
 
 
 @dataclass(frozen=True)
 class ScoreColumn:
+    """Column of the score table: a model type and its scores by name."""
+
     kind: str
     badge: str
     out_of_fold: Mapping[str, float]
@@ -118,7 +126,7 @@ class ScoreColumn:
 
 
 def write_report(data: ReportData, path: Path) -> None:
-    """Writes the page; the same data gives the same bytes."""
+    """Write the page to `path`; the same data results in the same bytes."""
     path.write_bytes(_page(data).encode("utf-8"))
 
 
@@ -127,7 +135,15 @@ def _page(data: ReportData) -> str:
 
 
 def page(template: str, views: Mapping[str, Any]) -> str:
-    """A self-contained page of one of the templates beside this module."""
+    """Render one of the templates next to this module as a self-contained page.
+
+    Args:
+        template: File name of the template.
+        views: The template's variables.
+
+    Returns:
+        The HTML text.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -144,8 +160,8 @@ def page(template: str, views: Mapping[str, Any]) -> str:
 
 
 def _visible(value: Any) -> Any:
-    """Names from a workbook may hold characters that reorder the text around them."""
-    if type(value) is not str:  # numbers, and markup that is finished
+    """Replace unprintable characters: in names from a workbook they may reorder the text."""
+    if type(value) is not str:  # numbers and rendered markup
         return value
     return "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in value)
 
@@ -187,14 +203,14 @@ def _views(data: ReportData) -> dict[str, Any]:
 
 
 def _gate_results(results: Sequence[GateResult]) -> list[GateResult]:
-    """The worst first. Of the many rules on drift just those that found some: the plot has all."""
+    """Sort by severity; omit passed rules on drift, all of which are in the plot."""
     quiet = ("passed", "not_applicable")
     shown = [each for each in results if not (each.drift_of and each.verdict in quiet)]
     return sorted(shown, key=lambda each: WORST_FIRST.get(each.verdict, 0))
 
 
 def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
-    """How far the features moved, the furthest first, against the threshold that refuses."""
+    """Draw the drift of the features, largest first, with the threshold that refuses."""
     moved = [each for each in results if each.drift_of and each.severity == "error"]
     moved = [each for each in moved if each.figure is not None and each.threshold]
     if not moved:
@@ -217,22 +233,26 @@ def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
     yield Plot(title, caption, bars("drift", title, rows, limit, refused_above))
 
 
-# --- how figures are written ---------------------------------------------------------------------
+# --- number formats ------------------------------------------------------------------------------
 
 
 def count(value: float | None) -> str:
+    """Format a count; unknown values as a dash."""
     return UNKNOWN if value is None else f"{value:,.0f}"
 
 
 def decimal(value: float | None, places: int = 3) -> str:
+    """Format a number with `places` decimal places; unknown values as a dash."""
     return UNKNOWN if value is None else f"{value:,.{places}f}"
 
 
 def percent(share: float | None, places: int = 1) -> str:
+    """Format a share in percent with `places` decimal places; unknown values as a dash."""
     return UNKNOWN if share is None else f"{share * 100:.{places}f}\u00a0%"
 
 
 def duration(seconds: float | None) -> str:
+    """Format a duration in seconds or minutes; unknown values as a dash."""
     if seconds is None:
         return UNKNOWN
     if seconds < 59.95:
@@ -242,7 +262,7 @@ def duration(seconds: float | None) -> str:
 
 
 def gate_figure(value: float | None, share: bool) -> str:
-    """A rule's figure: in percent, or with as many digits as it needs."""
+    """Format a rule's value: in percent, or with as many digits as it needs."""
     if value is None or isnan(value):
         return "not known"
     if share:
@@ -251,12 +271,12 @@ def gate_figure(value: float | None, share: bool) -> str:
 
 
 def _numbers(mapping: Any) -> dict[str, float]:
-    """The numbers of a part of the summary; a part may be missing, or hold nulls."""
+    """Return the numbers in a part of the summary, which may be missing or have nulls."""
     return {str(k): v for k, v in (mapping or {}).items() if isinstance(v, int | float)}
 
 
 def _is_safe(href: str) -> bool:
-    """An http address or a relative one: no other scheme gets into a link."""
+    """Return whether an address is http, https or relative; other schemes are not linked."""
     return re.fullmatch(r"https?://\S+|[^\s:\\]+", href) is not None
 
 
@@ -264,7 +284,7 @@ def _is_safe(href: str) -> bool:
 
 
 def _workbook(summary: Mapping[str, Any]) -> dict[str, str]:
-    """The workbook by its file name: the folder is nobody's business in a page that travels."""
+    """Return the workbook by file name, because a page that is passed on must not show paths."""
     workbook = summary.get("workbook") or {}
     return {
         "name": re.split(r"[/\\]", str(workbook.get("path") or UNKNOWN))[-1],
@@ -276,7 +296,7 @@ def _workbook(summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def banner(data: ReportData) -> tuple[str, str, str]:
-    """State (refused, warned, passed, unknown), headline and what follows from it."""
+    """Return state (refused, warned, passed, unknown), headline and explanation."""
     gate = data.summary.get("gate") or {}
     failed = sum(result.verdict == "failed" for result in data.gate_results)
     if failed or gate.get("failed") or gate.get("verdict") in ("refused", "failed"):
@@ -336,11 +356,11 @@ def _tiles(data: ReportData) -> Iterator[Tile]:
         yield Tile("run time", duration(sum(seconds.values())))
 
 
-# --- the way of the rows -------------------------------------------------------------------------
+# --- row counts by stage -------------------------------------------------------------------------
 
 
 def stages(counts: Mapping[str, float]) -> list[Stage]:
-    """The stations from bronze to the scores; each says whether it kept what came in."""
+    """Return the stages from bronze to the scores, each compared with the stage before it."""
     left_out = (
         f"without {count(counts.get('exact_duplicates'))} exact duplicates"
         f" and {count(counts.get('rejected'))} rejected"
@@ -365,7 +385,7 @@ def _state(counts: Mapping[str, float], key: str, before: str) -> str:
 
 
 def balance(counts: Mapping[str, float]) -> tuple[str, str] | None:
-    """The identity of the rows in words, and held or broken; None where a figure is missing."""
+    """Return the balance of the rows as text, and held or broken; None if a count is missing."""
     names = ("bronze", "silver", "exact_duplicates", "rejected")
     if any(name not in counts for name in names):
         return None
@@ -387,7 +407,7 @@ def _churn_share(groups: Sequence[ChurnGroup]) -> float | None:
 
 
 def _churn_plots(churn_by: Mapping[str, Sequence[ChurnGroup]]) -> Iterator["Plot"]:
-    """One scale for all groupings, so that their bars compare."""
+    """Draw churn by group, with one scale for all groupings, so that bars are comparable."""
     shares = {
         (name, group.label): group.churned / group.customers if group.customers else 0.0
         for name, groups in churn_by.items()
@@ -421,7 +441,7 @@ def _churn_plot(name: str, groups: Sequence[ChurnGroup], limit: float) -> "Plot"
 
 
 def model_plots(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Iterator["Plot"]:
-    """The plot that belongs to each score; a curve that no model has is left out."""
+    """Yield the plots of the scores; a curve that no model has is omitted."""
     if not evaluations:
         return
     chosen = _chosen(evaluations, model)
@@ -491,7 +511,7 @@ def _probability_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) ->
 
 
 def _holdout(evaluations: Sequence[Evaluation], metric: str) -> str:
-    """The hold-out's figures in words, for under a plot that shows the folds."""
+    """Format the hold-out's metrics, for the caption of a plot of the folds."""
     figures = [
         f"{evaluation.kind.replace('_', ' ')} {evaluation.holdout[metric]:.3f}"
         for evaluation in evaluations
@@ -501,7 +521,7 @@ def _holdout(evaluations: Sequence[Evaluation], metric: str) -> str:
 
 
 def _base_rate(evaluations: Sequence[Evaluation]) -> float | None:
-    """The share that left, from the first histogram: every model saw the same customers."""
+    """Return the churn rate from the first histogram: all models use the same customers."""
     for evaluation in evaluations:
         churned = sum(row[2] for row in evaluation.curves.histogram)
         stayed = sum(row[3] for row in evaluation.curves.histogram)
@@ -526,7 +546,7 @@ def _seconds_plot(seconds: Mapping[str, float]) -> Iterator["Plot"]:
 
 
 def _chosen(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Evaluation:
-    """The evaluation of the run's model; the first one where the summary names none of them."""
+    """Return the evaluation of the run's model type; the first if the summary names none."""
     kind = model.get("kind")
     return next(
         (evaluation for evaluation in evaluations if evaluation.kind == kind), evaluations[0]
@@ -534,7 +554,7 @@ def _chosen(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Eval
 
 
 def _champion(model: Mapping[str, Any]) -> str:
-    """What became of the run's model, in a sentence; the summary holds a bool or the reason."""
+    """Describe whether the run's model became champion; the summary has a bool or the reason."""
     champion, promotion = model.get("champion"), model.get("promotion") or {}
     why = f" Why: {promotion['reason']}." if promotion.get("reason") else ""
     if champion is True:
@@ -549,7 +569,7 @@ def _champion(model: Mapping[str, Any]) -> str:
 def score_columns(
     evaluations: Sequence[Evaluation], model: Mapping[str, Any], chosen: str = "this run's choice"
 ) -> Iterator[ScoreColumn]:
-    """A column for every kind; without evaluations the summary's own figures."""
+    """Yield one column per model type; without evaluations, the metrics of the summary."""
     badge = "champion" if model.get("champion") is True else chosen
     for evaluation in evaluations:
         mark = badge if evaluation.kind == model.get("kind") else ""

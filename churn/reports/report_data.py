@@ -1,4 +1,4 @@
-"""Gathers what the report tells: from the tables, the gate's results and the model's record."""
+"""Collect a report's data from the tables, the gate's results and the model's record."""
 
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
 EXAMPLES = 12
-# Spark's maps hold one type, so the record has these as doubles.
+# Spark's maps have one value type, so that the record stores these as doubles.
 COUNTS = {"count", "churned", "stayed"}
-# Figures of the gate that people read in percent.
+# Metrics of the gate that are displayed in percent.
 SHARES = {
     *("reject_share", "churn_rate", "share_of_odd_totals"),
     *("change_of_rows", "retained_customer_share", "new_customer_share"),
@@ -47,7 +47,17 @@ def write_run_report(
     record: ModelRecord | None,
     folder: Path,
 ) -> Path:
-    """Write report.html of a run; what a refused run does not have stays out."""
+    """Write a run's report.html; parts that a refused run does not have are omitted.
+
+    Args:
+        spark: A Spark Connect session.
+        summary: The run's summary.
+        record: The model that the run trained; None if it trained none.
+        folder: The run's folder.
+
+    Returns:
+        The path of the report.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
     write_report(_gather(spark, summary, record), path)
@@ -58,10 +68,10 @@ def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | 
     batch_id, extract_date = summary["batch_id"], summary["extract_date"]
     published = "gold" in summary.get("counts", {})
     shown = summary
-    # Of the latest published extract; the model may have learned from earlier ones.
+    # Date of the latest published extract; the model may have been trained on earlier ones.
     scored = summary.get("scored_extract_date")
     if record and (scored or record.extract_date.isoformat()) != extract_date:
-        # A late, older extract changes nothing online: those figures speak of the latest one.
+        # A late, older extract changes nothing online: those counts belong to the latest extract.
         later = {"online_verified", "scored"}
         counts = {name: n for name, n in summary["counts"].items() if name not in later}
         shown = {**summary, "counts": counts}
@@ -85,7 +95,7 @@ def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
 
 
 def _gate_result(result: dict[str, Any], terms: dict[str, Any]) -> GateResult:
-    """A line of the gate's log with what its rule declares; a rule on drift declares nothing."""
+    """Combine a line of the gate's log with its rule's declaration; drift rules have none."""
     return GateResult(
         rule=result["rule"],
         severity=result["severity"],
@@ -158,7 +168,7 @@ def _churn_by(spark: SparkSession, column: str, extract_date: str) -> tuple[Chur
 
 
 def evaluations(record: ModelRecord) -> tuple[Evaluation, ...]:
-    """The figures and curves of both kinds, as the report draws them."""
+    """Return the metrics and curves of both model types in the form that the report uses."""
     return tuple(
         Evaluation(
             kind=kind,
@@ -194,7 +204,7 @@ def _curves(curves: dict[str, list[dict[str, Any]]]) -> Curves:
 def _top_customers(
     spark: SparkSession, summary: dict[str, Any], record: ModelRecord
 ) -> tuple[CustomerAtRisk, ...]:
-    """Those with the highest risk, as the champion sees it, who have not left yet."""
+    """Return the customers with the champion's highest risk who have not churned yet."""
     rows = query(
         spark,
         """

@@ -1,4 +1,4 @@
-"""The list that a retention team works through: who is worth approaching first, why, with what."""
+"""Write the retention team's list: customers most worth approaching, with reasons and offers."""
 
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from trainer.explain import log_odds_column
 from trainer.record import ModelRecord
 from trainer.retention_campaign import Campaign, Offer, read_campaign
 
-# Out of fold where the model learned from this very row, which it would be recognised by; a row
-# of an extract that came later was not learned from, and its score is as good.
+# Use the out-of-fold probability if the model was trained on the row, which it would recognise. A
+# row of a later extract was not used for training, so that its score is equally good.
 AT_RISK = """
 with
 
@@ -84,10 +84,19 @@ select * from final order by expected_value desc, customer_id limit :most
 
 
 def write_list(settings: Settings, most: int, path: Path, say: Say) -> str:
-    """Write the customers who are most worth approaching to `path`; returns what there is to say.
+    """Write the customers who are most worth approaching to a workbook.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        most: Maximum number of customers.
+        path: The .xlsx file to write.
+        say: Callback for progress messages.
+
+    Returns:
+        A message about the result.
 
     Raises:
-        InvalidInputError: nothing was published or scored yet, or the file can't be written.
+        InvalidInputError: Nothing was published or scored yet, or the file can't be written.
     """
     hold_writable(path)
     campaign = read_campaign()
@@ -169,9 +178,9 @@ def _listed(
 def _tried(
     customers: DataFrame, record: ModelRecord, offer: Offer, campaign: Campaign
 ) -> dict[str, dict[str, Any]]:
-    """Of each customer to whom it can be made: the probability with the offer, and what it gains.
+    """Return the probability with the offer and its gain, by eligible customer.
 
-    The offer moves the log-odds by what the model sees in it, from where the customer stands.
+    The offer changes the customer's current log-odds by the effect that the model attributes to it.
     """
     missing = [name for name in offer.sets if name not in record.features]
     if missing:

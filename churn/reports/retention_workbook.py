@@ -1,4 +1,4 @@
-"""Writes the list of customers at risk as a workbook: to filter, to print, to tick off."""
+"""Write the list of customers at risk as a workbook to filter, print and work through."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ WHITE = Font(name=FACE, bold=True, color="FFFFFFFF")
 BOLD = Font(name=FACE, bold=True)
 HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
 MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
-# Without `left` the indent counts for nothing, and a number touches the text beside it.
+# Without `left` the indent has no effect, and a number touches the adjacent text.
 WRAPPED = Alignment(horizontal="left", vertical="top", wrap_text=True, indent=1)
 TOP = Alignment(vertical="top")
-# How many characters of a note stand in a line, and how high a line is, in points.
+# Number of characters per line of a note, and height of a line in points.
 NOTE_LINE, LINE_HEIGHT = 100, 15
 
 
 @dataclass(frozen=True)
 class TriedOffer:
-    """An offer tried out on a customer: the probability with it, its cost, what it gains."""
+    """Effect of an offer on a customer: the probability with it, its cost, and its gain."""
 
     name: str
     probability: float
@@ -40,7 +40,7 @@ class TriedOffer:
 
 @dataclass(frozen=True)
 class Listed:
-    """A customer of the list; `reasons` in words, the strongest first, `tenure` in months."""
+    """Customer of the list; `reasons` as text, the strongest first, `tenure` in months."""
 
     customer_id: str
     probability: float
@@ -55,7 +55,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class RiskList:
-    """The list, the highest expected value first, and where it comes from."""
+    """Customers, the highest expected value first, and the list's sources."""
 
     extract_date: date
     customers: int
@@ -67,7 +67,7 @@ class RiskList:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the sheet: its header, width, number format, and its value of a customer."""
+    """Column of the sheet: header, width, number format, and a function for its values."""
 
     header: str
     width: float
@@ -76,7 +76,7 @@ class Column:
 
 
 def write_risk_workbook(risk_list: RiskList, path: Path) -> None:
-    """Write the list and a sheet that says how to read it."""
+    """Write the list, and a sheet that explains it."""
     workbook = Workbook()
     sheet = workbook.active
     assert isinstance(sheet, Worksheet)
@@ -148,7 +148,7 @@ def _write_rows(sheet: Worksheet, columns: Sequence[Column], listed: Sequence[Li
 
 
 def set_value(cell: Any, value: Any) -> None:
-    """Set a cell's value; a text stays a text, whatever it begins with."""
+    """Set a cell's value; a text is written as a text, regardless of its beginning."""
     if isinstance(value, str):
         cell.value = held_by_a_cell(value)
         cell.data_type = "s"
@@ -195,7 +195,7 @@ def _write_notes(sheet: Worksheet, risk_list: RiskList) -> None:
         sheet.cell(place, 1, name).font = BOLD
         sheet.cell(place, 1).alignment = TOP
         sheet.cell(place, 2, text).alignment = WRAPPED
-        # Nobody but Excel itself makes a row as high as its text.
+        # Set the height, because only Excel itself fits a row to its text.
         lines = -(-max(len(text), 1) // NOTE_LINE)
         sheet.row_dimensions[place].height = LINE_HEIGHT * lines + 3
     sheet.column_dimensions["A"].width = 40
@@ -206,7 +206,7 @@ def _write_notes(sheet: Worksheet, risk_list: RiskList) -> None:
 
 
 def _notes(risk_list: RiskList) -> list[tuple[str, str]]:
-    """What each number means, by its name."""
+    """Return the explanation of each number, by its name."""
     campaign = risk_list.campaign
     return [
         ("Extract", f"{risk_list.extract_date}, {risk_list.customers:,} customers"),

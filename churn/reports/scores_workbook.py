@@ -26,8 +26,10 @@ ABOUT = (("", 24), ("", 90))
 
 @dataclass(frozen=True)
 class ScoredCustomer:
-    """A customer of the file: probability of leaving, decile among the customers that the champion
-    scored last (10 is the highest risk; None without them), reasons in words, the strongest first.
+    """Scored customer of the file; `reasons` as text, the strongest first.
+
+    `decile` is relative to the customers that the champion scored last (10 is the highest risk);
+    None if there are none.
     """
 
     customer_id: str
@@ -38,7 +40,7 @@ class ScoredCustomer:
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A row that the row rules reject, by its number on the sheet, and why, in sentences."""
+    """Row that the row rules reject: its number on the sheet, and the reasons as sentences."""
 
     row_number: int
     customer_id: str | None
@@ -49,7 +51,7 @@ class RejectedRow:
 class ScoredFile:
     """Scores of a file, the highest risk first, and its rejected rows in the order of the sheet.
 
-    `rows` are the rows of the sheet, of which each is either scored or rejected.
+    `rows` is the number of rows of the sheet, each of which is either scored or rejected.
     """
 
     file: str
@@ -102,7 +104,7 @@ def _write_sheets(
     columns: Sequence[tuple[str, int]],
     rows: Sequence[Sequence[Any]],
 ) -> None:
-    """Write the rows to a sheet, and what exceeds Excel's limit to further sheets."""
+    """Write the rows to a sheet, and those beyond Excel's limit to further sheets."""
     for start in range(0, max(len(rows), 1), ROWS_A_SHEET):
         number = start // ROWS_A_SHEET
         sheet = workbook.create_sheet(f"{title} {number + 1}" if number else title)

@@ -1,4 +1,4 @@
-"""The site: front page, dbt docs, the reports they lead to, as static files."""
+"""Build the site as static files: front page, dbt docs, and the linked reports."""
 
 import shutil
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ from lakehouse.dbt_runner import run_dbt_command
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 
-# What dbt writes into the head of its page, and what this project's page has there.
+# Parts of the head of dbt's page, and their replacements in this project's page.
 BRANDING = {
     "<title>dbt Docs</title>": "<title>Telco churn: tables and lineage</title>",
-    # An address that dbt's own build has left unfilled.
+    # A placeholder that dbt's own build has not filled.
     "${require('./assets/favicons/favicon.ico')}": "data:,",
 }
 
 
 def build_site(settings: Settings, say: Say) -> Path:
-    """Build the site and return its folder; it needs no server to be read."""
+    """Build the site and return its folder; the pages work without a server."""
     spark_server.ensure(settings, say)
     say("building the dbt docs")
     run_dbt_command(settings, ["docs", "generate", "--static"])
@@ -44,9 +44,12 @@ def build_site(settings: Settings, say: Say) -> Path:
 
 
 def write_front_page(settings: Settings, spark: SparkSession) -> Path:
-    """The front page as things stand, and the pages of runs and models that it leads to.
+    """Write the front page with current data, and the pages of runs and models that it links to.
 
-    Cheap, so that every run leaves it up to date; the dbt docs stay as they were.
+    This is fast enough for every run to update the page; the dbt docs are not rebuilt.
+
+    Returns:
+        The path of the front page.
     """
     from churn.reports.front_page_data import gather
 
@@ -59,7 +62,7 @@ def write_front_page(settings: Settings, spark: SparkSession) -> Path:
 
 
 def _keep(site: Path, kept: Mapping[str, Path]) -> None:
-    """Have these pages below `runs` and `models`, by their place in the site, and no others."""
+    """Copy these pages, keyed by their path in the site, and remove all other runs and models."""
     for old in [*site.glob("runs/*"), *site.glob("models/*")]:
         if not any(place.startswith(f"{old.parent.name}/{old.name}/") for place in kept):
             shutil.rmtree(old, ignore_errors=True)

@@ -1,8 +1,9 @@
-"""What every request to a local site passes: its name, where it comes from, who sends it.
+"""Check every request to a local site: the host name, the origin and the login.
 
-A site listens on loopback, and loopback is shared: every user of the machine reaches the port, and
-so does every page that the owner's browser has open. Plain ASGI around an application, so all of
-them answer by the same rules, whatever their framework: docs/decisions/0030-sites-and-backups.md.
+A site listens on loopback, which is shared: every user of the machine reaches the port, and so does
+every page that is open in the owner's browser. The guard is plain ASGI around an application, so
+that the same rules apply to all sites, whatever their framework:
+docs/decisions/0030-sites-and-backups.md.
 """
 
 import base64
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 USER = "admin"
 LOOPBACK_NAMES = frozenset(("127.0.0.1", "localhost", "[::1]"))
 HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
-# A request that has one of these twice is taken otherwise by one of two readers.
+# If one of these headers occurs twice, two parsers may use different values.
 ONCE = (b"host", b"authorization", b"origin", b"sec-fetch-site", b"sec-fetch-mode")
 READING = frozenset(("GET", "HEAD"))
 HEADERS = {
@@ -41,19 +42,22 @@ NO_LOGIN = "Log in as {user}; the command that started this site says where the 
 
 
 class Refusal(Exception):
-    """A request that is not for the site: the answer to it."""
+    """Response to a request that is not permitted."""
 
     def __init__(self, status: int, text: str, headers: Collection[tuple[bytes, bytes]] = ()):
+        """Create the response.
+
+        Args:
+            status: The HTTP status.
+            text: The message, which becomes the body.
+            headers: Additional headers.
+        """
         super().__init__(text)
         self.status, self.text, self.headers = status, text, headers
 
 
 class SiteGuard:
-    """A site's application, and what stands in front of it.
-
-    `hosts`: names beside those of loopback that the site answers to. `password`: what HTTP Basic
-    has to bring; None for a site that has a login of its own. `read_only`: GET and HEAD alone.
-    """
+    """ASGI middleware that checks requests to a site's application and adds security headers."""
 
     def __init__(
         self,
@@ -62,16 +66,25 @@ class SiteGuard:
         hosts: Collection[str] = (),
         read_only: bool = False,
     ) -> None:
+        """Wrap an application.
+
+        Args:
+            app: The site's application.
+            password: The password for HTTP Basic; None for a site with its own login.
+            hosts: Names of the site in addition to those of loopback.
+            read_only: Whether to permit GET and HEAD only.
+        """
         self.app = app
         self._login = None if password is None else f"{USER}:{password}".encode()
         self._hosts = LOOPBACK_NAMES | {each.lower() for each in hosts}
         self._read_only = read_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI connection: check an HTTP request, then forward it."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if scope["type"] != "http":  # none of the sites has a WebSocket: the server refuses it
+        if scope["type"] != "http":  # no site has a WebSocket: refuse it
             await send({"type": "websocket.close", "code": 1008})
             return
         try:
@@ -91,10 +104,10 @@ class SiteGuard:
         await self.app(scope, receive, sending)
 
     def check(self, scope: Scope) -> None:
-        """See whether a request is for the site and from its user.
+        """Check that a request is permitted: addressed to the site and from its user.
 
         Raises:
-            Refusal: it is not.
+            Refusal: The request is not permitted.
         """
         names = [name for name, _ in scope["headers"]]
         if any(names.count(name) > 1 for name in ONCE):
@@ -112,7 +125,7 @@ class SiteGuard:
 
 
 async def answer(refusal: Refusal, method: str, send: Send) -> None:
-    """Send a refusal, as text."""
+    """Send a refusal as a plain-text response."""
     body = f"{refusal.text}\n".encode()
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
@@ -126,16 +139,17 @@ async def answer(refusal: Refusal, method: str, send: Send) -> None:
 
 
 def is_named(host: str, hosts: Collection[str]) -> bool:
-    """Whether a Host header calls a site by one of its names (DNS rebinding brings another)."""
+    """Return whether a Host header names the site; DNS rebinding sends another name."""
     match = HOST.fullmatch(host)
     return match is not None and match[1].lower() in hosts
 
 
 def is_from_here(headers: Mapping[bytes, str], method: str) -> bool:
-    """Whether no page of another site made the browser send this.
+    """Return whether the request was not sent by a page of another site.
 
-    Programs send neither header. Ports of one machine are the same site to a browser, and any of
-    its users can open one: of those only a link that is followed in the window itself counts.
+    Clients other than browsers send neither header. To a browser, all ports of a machine are the
+    same site, although any user of the machine can open one; from other ports only top-level
+    navigation by a link is accepted.
     """
     site = headers.get(b"sec-fetch-site")
     if site is None:
@@ -159,20 +173,28 @@ def _has_login(headers: Mapping[bytes, str], login: bytes) -> bool:
 
 
 def password_file(settings: Settings) -> Path:
-    """Where the password of the local sites' user is; mode 0600."""
+    """Return the path of the password of the local sites' user (file mode 0600)."""
     return settings.home / "secrets" / "site_password"
 
 
 def site_password(settings: Settings) -> str:
-    """The password of the local sites' user, generated where there is none yet."""
+    """Return the password of the local sites' user, generating one if none exists."""
     return generate_secret(password_file(settings))
 
 
 def serve(app: App, name: str, variable: str, port: int, say: Say, host: str = LOOPBACK) -> None:
     """Serve a guarded application until interrupted.
 
+    Args:
+        app: The guarded application.
+        name: Name of the site, for messages.
+        variable: The environment variable that sets the port, for messages.
+        port: The port.
+        say: Callback for progress messages.
+        host: The address to bind to.
+
     Raises:
-        lakehouse.errors.UnavailableError: the port is taken.
+        lakehouse.errors.UnavailableError: The port is in use.
     """
     import uvicorn
 
@@ -184,7 +206,7 @@ def serve(app: App, name: str, variable: str, port: int, say: Say, host: str = L
         port=port,
         ws="none",
         log_level="warning",
-        # Of a proxy's headers nothing is believed. An address may name a customer: no log has it.
+        # Ignore a proxy's headers. Log no addresses, because they may have a customer's id.
         proxy_headers=False,
         access_log=False,
         server_header=False,
@@ -192,5 +214,5 @@ def serve(app: App, name: str, variable: str, port: int, say: Say, host: str = L
 
 
 def say_login(settings: Settings, say: Say) -> None:
-    """Tell where the password is: never the password, which would stay in a terminal's memory."""
+    """Log where the password is stored; never the password itself, which a terminal would keep."""
     say(f"log in as {USER}; the password is in {password_file(settings)}")

@@ -1,4 +1,4 @@
-"""The trace as a page: a form, and the lineage of the customer that it asks for."""
+"""Render the trace page: a form, and the lineage of the requested customer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ TEMPLATE = "trace.html.j2"
 
 @dataclass(frozen=True)
 class Asked:
-    """What the form holds: the id and the run as they were typed, and the runs to choose from."""
+    """Content of the form: customer id and run as entered, and the available runs."""
 
     customer_id: str = ""
     run_id: str = ""
@@ -28,12 +28,12 @@ class Asked:
 
 
 def form_page(asked: Asked, fault: Sequence[str] = ()) -> str:
-    """The form; `fault` says why there is no answer to what it asked, a paragraph an entry."""
+    """Return the page with the form only; `fault` explains an error, one paragraph per entry."""
     return page(TEMPLATE, {"asked": asked, "fault": fault, "trace": None})
 
 
 def trace_page(asked: Asked, lineage: Mapping[str, Any]) -> str:
-    """The lineage, as `churn trace --json` prints it, below the form."""
+    """Return the page with the form and the lineage, as printed by `churn trace --json`."""
     scores = lineage["scores"]
     trace = {
         "customer_id": lineage["customer_id"],
@@ -48,8 +48,10 @@ def trace_page(asked: Asked, lineage: Mapping[str, Any]) -> str:
 
 
 def _cells(lineage: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every cell of the row that became the customer's, and what silver made of it; without such a
-    row, the cells of the last one."""
+    """Yield every cell of the customer's row in silver, with the value that silver has.
+
+    If silver has no row of the customer, the cells are those of the last row in bronze.
+    """
     latest = latest_extract(lineage)
     of_date = [row for row in lineage["bronze"] if row["extract_date"] == latest]
     row = next((row for row in of_date if row["became"] == "silver"), of_date[-1])
@@ -68,7 +70,7 @@ def _cells(lineage: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _bars(explanation: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """What each reason adds to the log-odds, with its length in percent of the longest."""
+    """Yield the contribution of each reason to the log-odds, and its length in percent."""
     contributions = explanation["contributions"] if explanation else []
     longest = max((abs(each["contribution"]) for each in contributions), default=0) or 1
     for each in contributions:

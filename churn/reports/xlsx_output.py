@@ -1,4 +1,4 @@
-"""Workbooks that a command writes for people: to a new .xlsx file, whole or not at all."""
+"""Check and protect the output of commands that write .xlsx files, complete or not at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,11 @@ from lakehouse.errors import InvalidInputError
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Tell what the system has against the file."""
+    """Translate a file system error into an error that names the file.
+
+    Raises:
+        InvalidInputError: The file can't be written.
+    """
     try:
         yield
     except OSError as fault:
@@ -22,10 +26,11 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def hold_writable(path: Path) -> None:
-    """Refuse a file that can't be made anew; one that is there may have been worked in.
+    """Raise unless the file can be created; an existing one may have been edited.
 
     Raises:
-        InvalidInputError: it is no .xlsx, its folder is not there, or it is there itself.
+        InvalidInputError: The name does not end in .xlsx, the folder does not exist, or the file
+            exists already.
     """
     with writing(path):
         _hold(path)

@@ -50,7 +50,7 @@ def test_a_backup_of_another_user_is_refused(settings: Settings, made: Path) -> 
     made.chmod(0o700)
     os.seteuid(65534)
     try:
-        with pytest.raises(Unusable, match="User 65534 may not read all of the backup"):
+        with pytest.raises(InvalidInputError, match="User 65534 may not read all of the backup"):
             restore(settings, str(made), Steps(1))
     finally:
         os.seteuid(0)
