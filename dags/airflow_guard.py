@@ -1,4 +1,4 @@
-"""The guard of local sites around Airflow's web server, and a login before every plugin's pages."""
+"""Protect Airflow's web server like a local site, and require a login for the plugins' pages."""
 
 from typing import Any
 
@@ -13,19 +13,26 @@ from serving.middleware import App, Receive, Scope, Send
 
 
 def guarded(app: App) -> SiteGuard:
-    """Airflow's application behind both; it answers to the name that its workers call it by too."""
+    """Wrap Airflow's application; the host name that its workers use is permitted too."""
     prefixes = tuple(each["url_prefix"] for each in get_fastapi_plugins()[0])
     return SiteGuard(PluginLogin(app, prefixes), None, [read_settings().airflow_host])
 
 
 class PluginLogin:
-    """Asks for Airflow's login before anything below the plugins' prefixes."""
+    """ASGI middleware that requires Airflow's login for all paths below the plugins' prefixes."""
 
     def __init__(self, app: App, prefixes: tuple[str, ...]) -> None:
+        """Wrap an application.
+
+        Args:
+            app: Airflow's application.
+            prefixes: The path prefixes of the plugins.
+        """
         self._app = app
         self._prefixes = prefixes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward an ASGI connection, after checking the login if it is for a plugin."""
         path = scope.get("path", "")
         if scope["type"] == "http" and any(
             path == prefix or path.startswith(f"{prefix}/") for prefix in self._prefixes

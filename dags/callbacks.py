@@ -1,4 +1,4 @@
-"""What happens beside a task's own work: a server for dbt before, an explanation after a fault."""
+"""Define task callbacks: start the server before a dbt call, explain a task's failure."""
 
 import logging
 from typing import Any
@@ -11,9 +11,9 @@ PRODUCER = "dbt_producer_watcher"
 
 
 def server_is_up(context: Any) -> None:
-    """Start the Spark server where it ended since the last task: dbt itself starts none.
+    """Start the Spark server if it has stopped since the last task; dbt does not start it.
 
-    A task that watches calls dbt itself only where the producer can't any more.
+    A task that watches calls dbt itself only if the producer no longer can.
     """
     if context["task"].task_id != PRODUCER and context["ti"].try_number == 1:
         return
@@ -23,9 +23,9 @@ def server_is_up(context: Any) -> None:
 
 
 def say_why(context: Any) -> None:
-    """Tell why a task failed: what, where, what to do; of a dbt test also the rows that it found.
+    """Log why a task failed: what, where, what to do; for a dbt test also the rows that it found.
 
-    For a refused workbook it writes the run's report too.
+    For a refused workbook, also write the run's report.
     """
     task, fault = context["task"], context.get("exception")
     tests = _tests_of(context)
@@ -40,7 +40,7 @@ def say_why(context: Any) -> None:
 
 
 def _tests_of(context: Any) -> list[str]:
-    """Names of the dbt tests that a task watches; none for other tasks."""
+    """Return the names of the dbt tests that a task watches; empty for other tasks."""
     task = context["task"]
     if not getattr(task, "is_test_sensor", False):
         return []

@@ -1,7 +1,7 @@
 """DAG `01_etl`: one workbook, from bronze to scores.
 
-Says what comes after what, how often a task is tried and for how long. What a task does is written
-in `churn.pipeline.airflow_steps`, which does it as `churn run` does; Cosmos renders dbt's part.
+This module defines the order, retries and timeouts of the tasks. Their work is implemented in
+`churn.pipeline.airflow_steps`, with the same steps as `churn run`; Cosmos renders the dbt tasks.
 """
 
 from datetime import timedelta
@@ -33,7 +33,7 @@ TRIED_AGAIN: dict[str, Any] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
 }
-# What a test has found it finds again.
+# A test that failed would fail again.
 TRIED_ONCE: dict[str, Any] = {"retries": 0}
 
 
@@ -41,7 +41,7 @@ with DAG(
     "01_etl",
     description="A telecom's customer workbook to governed tables, features online and scores",
     doc_md=DESCRIPTION,
-    # No start date, and none of the past: the first run is the next first of a month.
+    # No start date and no catch-up: the first run is on the first day of the next month.
     schedule=CronTriggerTimetable("0 6 1 * *", timezone="UTC", run_immediately=timedelta()),
     catchup=False,
     is_paused_upon_creation=True,
@@ -82,9 +82,9 @@ with DAG(
     apply = PythonOperator(
         task_id="feast_apply",
         python_callable=step("feast_apply"),
-        # It begins when gold is there, its tests are green and the run's load is in it.
+        # This starts when gold is built, its tests have passed and the run's load is in it.
         outlets=[GOLD],
-        # The producer is skipped where the tasks that watch it did its work themselves.
+        # The producer is skipped if the tasks that watch it did its work themselves.
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
     )
     materialize = PythonOperator(
@@ -94,12 +94,12 @@ with DAG(
     train = PythonOperator(task_id="train_model", python_callable=step("train_model"))
     score = PythonOperator(task_id="score", python_callable=step("score"), outlets=[SCORES])
 
-    # Skipped where the latest extract has nothing against the champion. Who wants to be told, by
-    # whatever way, schedules a DAG on the asset.
+    # Skipped if the latest extract raises no alert about the champion. To be notified through any
+    # channel, schedule a DAG on the asset.
     alert = PythonOperator(task_id="alert", python_callable=step("alert"), outlets=[ALERT])
 
-    # A leaf, since all that is in use is in place by then. Where MLflow does not answer it ends
-    # skipped, its log says why, and the next run's logs what is missing.
+    # A leaf, because everything in use is in place by then. If MLflow does not respond, the task is
+    # skipped, its log names the reason, and the next run's task logs what is missing.
     log_to_mlflow = PythonOperator(
         task_id="log_to_mlflow", python_callable=step("log_to_mlflow", optional=True)
     )

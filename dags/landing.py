@@ -1,7 +1,7 @@
-"""DAG `00_landing`: a run of `01_etl` for each workbook that arrived.
+"""DAG `00_landing`: start a run of `01_etl` for each new workbook.
 
-The run's id is made of the workbook, so that the same one is never asked for twice, however often
-this looks; what it misses this time it finds the next.
+The run's id is derived from the workbook, so that no workbook is requested twice, however often the
+DAG scans; what one scan misses, the next one finds.
 """
 
 from datetime import timedelta
@@ -17,7 +17,7 @@ LOOK_EVERY = timedelta(minutes=5)
 
 
 def look() -> list[dict[str, Any]]:
-    """A run to ask for, for each workbook that nobody has taken, oldest first."""
+    """Return one run request per unclaimed workbook, oldest first."""
     from churn.pipeline.airflow_steps import waiting
 
     return [
@@ -45,8 +45,8 @@ with DAG(
         task_id="run",
         trigger_dag_id="01_etl",
         skip_when_already_exists=True,
-        # Looking is no part of the run's lineage: the run is its root.
+        # The scan is not part of the run's lineage: the run is its root.
         openlineage_inject_parent_info=False,
-        # One after the other: runs wait in the order in which they were asked for.
+        # One at a time, so that runs wait in the order of their requests.
         max_active_tis_per_dagrun=1,
     ).expand_kwargs(found.output)

@@ -1,14 +1,14 @@
-"""Of which task a command is a part, told by the variables that OpenLineage has for it."""
+"""Describe the parent task of a command in OpenLineage's environment variables."""
 
 from typing import Any
 
-# What they are called in Airflow's templates.
+# Name of the function in Airflow's templates.
 PARENTS = "openlineage_parents"
 NAMES = ("OPENLINEAGE_PARENT_ID", "OPENLINEAGE_ROOT_PARENT_ID")
 
 
 def parents_of(task_instance: Any) -> dict[str, str]:
-    """The task's own run, and that of its DAG; both empty where Airflow tells no lineage."""
+    """Return the task's own run and its DAG's run; both empty if Airflow emits no lineage."""
     from airflow.providers.openlineage import conf
     from airflow.providers.openlineage.plugins.macros import (
         lineage_parent_id,

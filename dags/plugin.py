@@ -1,4 +1,4 @@
-"""Airflow's plugin of this project, named in pyproject.toml: its pages and its links."""
+"""Define this project's Airflow plugin, which pyproject.toml registers: pages and links."""
 
 from typing import Any, ClassVar
 
@@ -8,9 +8,9 @@ from dags.links import PREFIX, RunReport
 
 
 async def pages(scope: Any, receive: Any, send: Any) -> None:
-    """The project's pages, imported with the first request.
+    """Serve the project's pages, which are imported with the first request.
 
-    Every process of Airflow loads its plugins; only the web server has a use for the pages.
+    Every process of Airflow loads its plugins; only the web server uses the pages.
     """
     from dags.web import app
 
@@ -18,17 +18,24 @@ async def pages(scope: Any, receive: Any, send: Any) -> None:
 
 
 class AirflowGuard:
-    """What every request to Airflow passes: as any local site's, and a login before all plugins.
+    """ASGI middleware that guards Airflow like a local site and requires a login for all plugins.
 
-    Airflow logs its own pages and interfaces in; what a plugin brings, Cosmos' docs among it, is
-    served to anybody unless the plugin asks. Made with the first request, as the pages are.
+    Airflow requires a login for its own pages and interfaces. Pages of a plugin, including Cosmos'
+    docs, are public unless the plugin itself requires one. The guard is created with the first
+    request, like the pages.
     """
 
     def __init__(self, app: Any) -> None:
+        """Wrap Airflow's application.
+
+        Args:
+            app: The application.
+        """
         self._app = app
         self._guard: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Handle an ASGI connection; create the guard first if there is none."""
         if self._guard is None:
             from dags.airflow_guard import guarded
 
@@ -37,7 +44,7 @@ class AirflowGuard:
 
 
 class ChurnPlugin(AirflowPlugin):
-    """The front page and the dbt docs in the menu, the report of a run at its tasks."""
+    """Plugin with the front page and the dbt docs in the menu, and a report link at tasks."""
 
     name = "churn"
     fastapi_apps: ClassVar[list[Any]] = [{"name": "churn", "app": pages, "url_prefix": PREFIX}]

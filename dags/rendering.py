@@ -1,8 +1,8 @@
-"""dbt's models and tests as Airflow tasks, in the stages that the models declare.
+"""Render dbt's models and tests as Airflow tasks, in the stages that the models declare.
 
-Cosmos renders them from the manifest in its watcher mode: one task, the producer, runs one
+Cosmos renders them from the manifest in its watcher mode: one task, the producer, runs a single
 `dbt build` of everything, and each model and each test is a task that watches it. A task that is
-run again by itself calls dbt for its own node (docs/decisions/0009-one-dbt-call.md).
+rerun alone calls dbt for its own node (docs/decisions/0009-one-dbt-call.md).
 """
 
 import json
@@ -26,10 +26,10 @@ from dags.tasks import run_id_of
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 1
-# What the run's name is called in Airflow's templates.
+# Name of the function that returns the run's name, in Airflow's templates.
 RUN_ID = "churn_run_id"
-# Cosmos lets no producer run a second time: tried again it is skipped, and the tasks that watch it
-# do its work. By then those of them that wait have seen what it has said.
+# Cosmos lets no producer run twice: a retry is skipped, and the tasks that watch it do its work. By
+# then, those of them that wait have seen what the producer reported.
 PRODUCER: dict[str, Any] = {
     "retries": 1,
     "retry_delay": timedelta(seconds=30),
@@ -39,24 +39,24 @@ PRODUCER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Rendered:
-    """The producer and the stages' groups of tasks."""
+    """Producer task, and the task groups of the stages."""
 
     producer: BaseOperator
     groups: dict[str, TaskGroup]
 
 
 class OneTest(DbtTestWatcherOperator):  # type: ignore[misc]
-    """Watches one test that reads several models; run again by itself, it runs just that test."""
+    """Watcher of one test that reads several models; rerun alone, it runs just that test."""
 
     def _fallback_to_non_watcher_run(self, try_number: int, context: Any) -> bool:
-        # Cosmos would select by the unique id, which matches nothing, and nothing is green.
+        # Cosmos would select by the unique id, which matches no node; an empty selection passes.
         name = self.model_unique_id.split(".")[2]
         self.build_and_run_cmd(context, cmd_flags=["--select", name])
         return True
 
 
 class Stages:
-    """Puts each node into the group of its stage: a model's own, of a test's models the last."""
+    """Assignment of nodes to stages: a model to its own, a test to the last one of its models."""
 
     def __init__(
         self,
@@ -66,6 +66,15 @@ class Stages:
         models: Mapping[str, Any],
         tests: Mapping[str, Any],
     ) -> None:
+        """Create the task groups.
+
+        Args:
+            dag: The DAG to add the groups to.
+            names: Names of the stages, in order.
+            manifest: dbt's manifest.
+            models: Additional arguments of the models' tasks.
+            tests: Additional arguments of the tests' tasks.
+        """
         self.groups = {name: TaskGroup(group_id=name, dag=dag) for name in names}
         self.single_tests: list[str] = []
         nodes = manifest["nodes"].values()
@@ -79,7 +88,7 @@ class Stages:
         self._tests = tests
 
     def model(self, *, dag: DAG, node: DbtNode, **rendering: Any) -> TaskGroup | BaseOperator:
-        """Cosmos's own rendering of a model and its tests, in the group of the model's stage."""
+        """Render a model and its tests as Cosmos does, in the group of the model's stage."""
         stage = self._stages[node.unique_id]
         render_config = RenderConfig(
             test_behavior=rendering["test_behavior"], should_detach_multiple_parents_tests=True
@@ -103,8 +112,8 @@ class Stages:
     def test(
         self, *, dag: DAG, task_id: str, task_args: Mapping[str, Any], **_: Any
     ) -> BaseOperator:
-        """A test of several models, in the last of their stages."""
-        # Cosmos hands over the test's name with a suffix, and some other node.
+        """Render a test of several models in the last of their stages."""
+        # Cosmos passes the test's name with a suffix, and an unrelated node.
         test = self._test_nodes[task_id.removesuffix("_test")]
         self.single_tests.append(test["unique_id"])
         names = list(self.groups)
@@ -120,19 +129,27 @@ class Stages:
         )
 
 
-def render(  # long: one call, with all that Cosmos is told
+def render(  # long: one call, with all arguments of Cosmos
     dag: DAG,
     settings: Settings,
     names: Sequence[str],
     models: Mapping[str, Any],
     tests: Mapping[str, Any],
 ) -> Rendered:
-    """Put the dbt project into the DAG, a group of tasks for each stage of `names`, in order.
+    """Add the dbt project to the DAG, with one task group per stage, in order.
 
-    `models` and `tests` are further arguments of the tasks of either kind.
+    Args:
+        dag: The DAG.
+        settings: The settings of this CHURN_HOME.
+        names: Names of the stages, in order.
+        models: Additional arguments of the models' tasks.
+        tests: Additional arguments of the tests' tasks.
+
+    Returns:
+        The producer task and the task groups.
 
     Raises:
-        FileNotFoundError: the manifest was not made.
+        FileNotFoundError: The manifest does not exist.
     """
     stages = Stages(dag, names, json.loads(find_manifest(settings).read_text()), models, tests)
     macros = {RUN_ID: run_id_of, PARENTS: parents_of}
@@ -144,8 +161,8 @@ def render(  # long: one call, with all that Cosmos is told
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
             dbt_executable_path=Path(sys.executable).with_name("dbt"),
-            # A process of its own ends as dbt does anywhere: it clears up and gives the run lock
-            # back, which a task's process, ended without Python's leave, does not.
+            # A separate process terminates as dbt does elsewhere: it cleans up and releases the
+            # run lock, which a task's process does not do if it is killed.
             invocation_mode=InvocationMode.SUBPROCESS,
             setup_operator_args={**models, **PRODUCER},
         ),
@@ -155,7 +172,7 @@ def render(  # long: one call, with all that Cosmos is told
             should_detach_multiple_parents_tests=True,
             emit_datasets=False,
             node_conversion_by_task_group=True,
-            # Functions, since Cosmos makes a deep copy of this: of a method's object too.
+            # Functions, because Cosmos makes a deep copy of this, and would copy a method's object.
             node_converters={
                 DbtResourceType.MODEL: lambda **node: stages.model(**node),
                 DbtResourceType.TEST: lambda **node: stages.test(**node),
@@ -178,7 +195,7 @@ def render(  # long: one call, with all that Cosmos is told
 
 
 def project(settings: Settings) -> ProjectConfig:
-    """The dbt project, as Cosmos is told of it."""
+    """Return the configuration of the dbt project for Cosmos."""
     return ProjectConfig(
         dbt_project_path=settings.project,
         manifest_path=find_manifest(settings),
@@ -187,7 +204,7 @@ def project(settings: Settings) -> ProjectConfig:
 
 
 def profile(settings: Settings) -> ProfileConfig:
-    """How dbt reaches the Spark server."""
+    """Return the configuration with which dbt connects to the Spark server."""
     return ProfileConfig(
         profile_name="churn",
         target_name="server",
@@ -196,16 +213,16 @@ def profile(settings: Settings) -> ProfileConfig:
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Variables of every dbt call of a DAG."""
-    # A monthly run has no need of unit tests: they look at code, not at data.
+    """Return the environment variables of every dbt call of a DAG."""
+    # A monthly run does not need unit tests, which check code, not data.
     return {**settings.for_dbt(), "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test"}
 
 
 def find_manifest(settings: Settings) -> Path:
-    """The manifest that `churn airflow up` made, else the one of the last dbt call.
+    """Return the manifest that `churn airflow up` wrote, else the one of the last dbt call.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: There is no manifest.
     """
     places = [
         settings.home / "airflow" / "manifest.json",
@@ -219,7 +236,7 @@ def find_manifest(settings: Settings) -> Path:
 
 
 def _report_single_tests(producer: Any, single_tests: Sequence[str]) -> None:
-    """Let the producer report those tests by themselves, not with each model that they read."""
+    """Make the producer report these tests individually, not with each model that they read."""
     single = set(single_tests)
     alone = {test: [test] for test in single_tests}
     shared = {

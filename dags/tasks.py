@@ -1,4 +1,4 @@
-"""What is the same around every step: whose run it is, what it knows so far, how it may fail."""
+"""Wrap the steps as task functions: the run's name, its summary so far, and error handling."""
 
 import os
 from collections.abc import Callable
@@ -15,20 +15,22 @@ from lakehouse.settings import Settings, read_settings
 from seeds_loader.source_format import SourceFormat
 
 Summary = dict[str, Any]
-# Their parts of the run's summary are handed on.
+# Steps whose part of the run's summary is passed on.
 STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
 
 
 def run_id_of(dag_run: Any) -> str:
-    """The run's name under CHURN_HOME/runs: one for all tasks of a DAG run and all their tries."""
+    """Return the run's name under CHURN_HOME/runs: one per DAG run, for all tasks and tries."""
     tail = sha256(dag_run.run_id.encode()).hexdigest()[:6]
     return f"{dag_run.run_after:%Y%m%dT%H%M%SZ}-{tail}"
 
 
 def step(name: str, optional: bool = False) -> Callable[..., Summary]:
-    """Return what that step's task calls: the function of that name in `airflow_steps`.
+    """Return the task function of a step: it calls the function of that name in `airflow_steps`.
 
-    What is `optional` is tried as often as any, and ends skipped where it did not succeed.
+    Args:
+        name: Name of the step.
+        optional: Whether the task is skipped, instead of failed, if its last try does not succeed.
     """
 
     def call(**context: Any) -> Summary:
@@ -46,7 +48,11 @@ def step(name: str, optional: bool = False) -> Callable[..., Summary]:
 
 
 def ingest(**context: Any) -> Summary:
-    """The workbook that the run was given, else one that waits, else, by hand, the sample."""
+    """Load the given workbook, else a waiting one, else, in a manual run, the sample.
+
+    Raises:
+        AirflowSkipException: There is no workbook to load.
+    """
     from churn.pipeline import airflow_steps
     from churn.pipeline.context import Request
 
@@ -61,7 +67,7 @@ def ingest(**context: Any) -> Summary:
             settings, run_id, parameters["workbook"], parameters["arrival"], by_hand
         )
         if workbook is None:
-            # Airflow's own log names no reason.
+            # Airflow's own log does not name the reason.
             print(f"no new workbook in {settings.landing}")
             raise AirflowSkipException
         return airflow_steps.ingest(
@@ -79,10 +85,10 @@ def ingest(**context: Any) -> Summary:
 
 
 def summary_so_far(context: Any) -> Summary:
-    """The run's summary as the steps before this one left it.
+    """Return the run's summary as of the previous steps.
 
     Raises:
-        InvalidInputError: `ingest`, cleared and run again, came to nothing.
+        InvalidInputError: `ingest` was cleared and run again without a result.
     """
     from churn.pipeline.airflow_steps import merged
 
@@ -97,9 +103,18 @@ def summary_so_far(context: Any) -> Summary:
 
 
 def in_airflows_terms(work: Callable[[Settings], Summary], may_fail: bool = False) -> Summary:
-    """Do the work; a fault that would come again fails for good, another one is tried again.
+    """Run the work, and translate its errors into Airflow's exceptions.
 
-    With `may_fail` neither is a failure: the task is skipped, and its log says why.
+    Errors that would occur again fail the task permanently; others are retried.
+
+    Args:
+        work: The function to call with the settings.
+        may_fail: Whether to skip the task, and log the reason, instead of failing it.
+
+    Raises:
+        AirflowSkipException: There is nothing to do, or the work failed and `may_fail` is set.
+        AirflowFailException: The work failed; a retry would fail again.
+        AirflowException: The work failed; a retry may succeed.
     """
     from churn.pipeline.airflow_steps import NothingToDo
     from churn.pipeline.libraries import quiet_libraries
@@ -112,7 +127,7 @@ def in_airflows_terms(work: Callable[[Settings], Summary], may_fail: bool = Fals
         with translate_errors(settings):
             return work(settings)
     except NothingToDo as nothing:
-        # Airflow's own log names no reason.
+        # Airflow's own log does not name the reason.
         print(nothing)
         raise AirflowSkipException from None
     except ChurnError as fault:

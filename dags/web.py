@@ -1,6 +1,6 @@
-"""Pages of the project inside Airflow's own site, at the places that they have in `churn docs`.
+"""Serve the project's pages inside Airflow's own site, with the same paths as in `churn docs`.
 
-Served to those who are logged in, as Airflow's own pages are.
+They require a login, like Airflow's own pages.
 """
 
 from pathlib import Path
@@ -23,26 +23,26 @@ app = FastAPI(
 
 @app.get("/index.html")
 def front_page() -> FileResponse:
-    """The site's front page."""
+    """Return the site's front page."""
     return _page(read_settings().home / SITE / "index.html", "the first run writes it")
 
 
 @app.get(f"/{DBT_DOCS}")
 def dbt_docs() -> FileResponse:
-    """The dbt docs, one page."""
+    """Return the dbt docs, a single page."""
     return _page(read_settings().home / SITE / DBT_DOCS, "`churn docs` builds it")
 
 
 @app.get(f"/{report_of('{run_id}')}")
 def report(run_id: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
-    """The report of a run."""
+    """Return the report of a run."""
     path = read_settings().home / "runs" / run_id / "report.html"
     return _page(path, "the run has not come to its end yet")
 
 
 @app.get(f"/{evaluation_of('{version}')}")
 def evaluation(version: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
-    """The full evaluation of a model version."""
+    """Return the full evaluation of a model version."""
     return _page(
         read_settings().home / "models" / version / EVALUATION, "`churn evaluate` makes it"
     )
