@@ -1,8 +1,8 @@
-"""Plugin of dbt: the Spark server's password, and files for nobody else.
+"""dbt plugin that sets the Spark server's password and makes created files private to their owner.
 
-A profile can hold environment variables and text, and `dbt build` is to work from a checkout where
-no variable was exported. dbt starts its plugins when it has read the profile and before it
-connects.
+A dbt profile can only contain environment variables and literal text, but `dbt build` must work
+from a checkout in which no variable was exported. dbt starts its plugins after it has read the
+profile and before it connects.
 """
 
 import sys
@@ -18,16 +18,21 @@ from lakehouse.spark_credentials import find_password
 
 
 class Credentials(dbtPlugin):
-    """Fills in what the profile leaves empty."""
+    """Fill in the credentials that the profile leaves empty."""
 
     def initialize(self) -> None:
+        """Set the umask and the password of the profile's connection.
+
+        Raises:
+            DbtRuntimeError: If the settings are invalid or `CHURN_HOME` cannot be made private.
+        """
         credentials = click.get_current_context().obj["profile"].credentials
         try:
             settings = read_settings()
             protect(settings, lambda text: print(text, file=sys.stderr))
         except ChurnError as fault:
             raise DbtRuntimeError(str(fault)) from fault
-        # Commands that need no server, such as `dbt deps`, have credentials of another kind.
+        # Commands that need no server, such as `dbt deps`, have a different credentials class.
         if getattr(credentials, "password", None) == "":
             credentials.password = find_password(settings) or ""
 

@@ -1,7 +1,7 @@
-"""Plugin of dbt: a call of the command `dbt` that builds or tests tells its lineage at its end.
+"""dbt plugin that emits lineage when a `dbt` command that builds or tests exits.
 
-For who calls it from a shell, and for Airflow's task that does; `churn` tells its own, with what
-else it did (churn/pipeline/lineage.py).
+It applies to calls from a shell and to the Airflow task that calls dbt. `churn` emits its own
+lineage, together with its other steps (churn/pipeline/lineage.py).
 """
 
 import atexit
@@ -21,9 +21,10 @@ TOLD = {"build", "run", "test"}
 
 
 class Lineage(dbtPlugin):
-    """Remembers when the call began; what it did lies in its target folder when it ends."""
+    """Record when the call began and read its artifacts from the target folder at exit."""
 
     def initialize(self) -> None:
+        """Register the lineage emitter if this process is a `dbt` build, run or test command."""
         flags = get_flags()
         command = str(getattr(flags, "WHICH", ""))
         if Path(sys.argv[0]).name == "dbt" and command in TOLD:
@@ -34,7 +35,7 @@ class Lineage(dbtPlugin):
 def _tell(command: str, target: Path, begun: datetime) -> None:
     work = read_dbt(target)
     if work is None or work.results["metadata"]["generated_at"] < begun.isoformat():
-        return  # it ended before it came to anything
+        return  # the call ended before it wrote any results
     from lakehouse.lineage_events import Command, emit
 
     ended = datetime.now(UTC)

@@ -1,8 +1,9 @@
-"""Plugin of dbt: a call that builds, or tests for a run, takes the run lock, and clears up after.
+"""dbt plugin that acquires the run lock for building commands and for a run's tests.
 
-dbt imports top-level modules whose names begin with `dbt_` and starts the plugins that they list,
-before it reads the project. Jinja, where `on-run-start` lives, can't hold a lock that the kernel
-gives back when the process dies (docs/decisions/0002-run-lock.md), nor touch files.
+It also removes superseded files at exit. dbt imports top-level modules whose names begin with
+`dbt_` and starts the plugins that they list before it reads the project. Jinja, in which
+`on-run-start` hooks are written, can neither hold a lock that the kernel releases when the process
+dies (docs/decisions/0002-run-lock.md) nor access files.
 """
 
 import atexit
@@ -26,14 +27,20 @@ BUILDING = {"build", "run", "seed", "snapshot", "clone", "run-operation"}
 
 
 class RunLock(dbtPlugin):
-    """Holds the lock as long as the process lives."""
+    """Hold the run lock for the lifetime of the process."""
 
     held: IO[str] | None = None
 
     def initialize(self) -> None:
+        """Acquire the run lock if the command builds, or tests as part of a run.
+
+        Raises:
+            DbtRuntimeError: If the lock cannot be acquired or the settings are invalid. A `dbt`
+                process then exits with the exit code of the underlying `ChurnError`.
+        """
         command = str(getattr(get_flags(), "WHICH", ""))
-        # The tests of a run wait for their turn as well: after one that broke off, the next writer
-        # ends the server, with all that others have it do.
+        # The tests of a run wait for the lock as well: after an interrupted run, the next writer
+        # terminates the server, together with the statements of all other clients.
         is_turn_needed = command in BUILDING or (command == "test" and RUN in os.environ)
         if not is_turn_needed or RunLock.held is not None:
             return
@@ -42,21 +49,22 @@ class RunLock(dbtPlugin):
             RunLock.held = acquire_for_dbt(settings, f"dbt {command}")
         except ChurnError as fault:
             if Path(sys.argv[0]).name == "dbt":
-                # dbt ends with 2 on every fault of its own; as a command of its own it is to say
-                # "another run holds the lake" in the way that all commands do.
+                # dbt exits with 2 on every error of its own. As a standalone command it must use
+                # the exit codes of all other commands, for example if another run holds the lock.
                 atexit.register(os._exit, fault.exit_code)
             raise DbtRuntimeError(str(fault)) from fault
         if RunLock.held is not None:
-            # Its own clearing up is registered at its import: before ours, so that it comes after.
+            # pyarrow registers its exit handler on import. Exit handlers run in reverse order, so
+            # importing it before our handler is registered makes its handler run after ours.
             import pyarrow.fs  # noqa: F401
 
             atexit.register(_end, settings, RunLock.held)
 
 
 def _end(settings: Settings, lock: IO[str]) -> None:
-    """Remove what this dbt call superseded, then give the lock back."""
+    """Remove the files that this dbt call superseded, then release the lock."""
     if has_superseded_files(settings):
-        # A process that ends can't talk to the server any more.
+        # A process that is exiting can no longer communicate with the server.
         subprocess.run([sys.executable, "-m", "lakehouse.published_files"], check=False)
     release(lock)
 

@@ -1,0 +1,1 @@
+"""Lakehouse infrastructure: settings, storage, the Spark server, the online store and locks."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writes: a file is either complete or absent."""
 
 import os
 import secrets
@@ -9,11 +9,12 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to, which takes the place of `path` when the body is done.
+    """Yield a temporary path next to `path` that replaces `path` when the body completes.
 
-    In one step, so that nobody reads half a file. After a fault `path` is as it was.
+    The replacement is a single step, so readers never see a partial file. If the body raises,
+    `path` is unchanged.
     """
-    # Without the name of `path`, which may be as long as names can be.
+    # Does not include the name of `path`, which may already have the maximum length.
     draft = path.with_name(f".{os.getpid()}.part")
     try:
         yield draft
@@ -23,20 +24,23 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read; whole too, since half a secret fits nowhere."""
+    """Write a file that only its owner can read.
+
+    The write is atomic, since a partial secret is useless.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with atomic_write(path) as draft:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            # Also where a killed process of this number has left a draft, and under any umask.
+            # Needed if a killed process with the same PID left a draft, and for any umask.
             os.fchmod(descriptor, 0o600)
             file.write(text)
 
 
 def generate_secret(path: Path) -> str:
-    """Return the secret that the file holds; the first call generates it.
+    """Return the secret stored in the file; generate it on the first call.
 
-    Of two that begin at once, one generates it and the other reads it.
+    If two processes start at the same time, one generates the secret and the other reads it.
     """
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,7 +54,7 @@ def generate_secret(path: Path) -> str:
                 os.link(draft, path)
             except FileExistsError:
                 pass
-            except OSError:  # a file system without links
+            except OSError:  # a file system without hard links
                 os.replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)

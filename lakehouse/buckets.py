@@ -1,9 +1,9 @@
-"""The buckets of lake and landing place: made where they are missing, and tried.
+"""Create and verify the buckets of the lake and of the landing zone.
 
     python -m lakehouse.buckets
 
-For an object store of one's own that was just started. Ends with 0 when an object that was written
-to each bucket was read back.
+Use it for a self-hosted object store that was just started. Exits with 0 if an object could be
+written to and read back from each bucket.
 """
 
 import sys
@@ -17,11 +17,11 @@ OBJECT = "_is-kept"
 
 
 def make_buckets(settings: Settings) -> list[str]:
-    """Make what is missing and return the names of all of them.
+    """Create the missing buckets, verify all of them and return their names.
 
     Raises:
-        UnavailableError: the store does not answer, refuses, or does not give back what it was
-            given.
+        UnavailableError: If the store does not respond, refuses a request, or returns different
+            content from what was written.
     """
     places = [each for each in (settings.lake_uri, settings.landing) if not is_folder(each)]
     store = object_store(settings)
@@ -51,7 +51,7 @@ def make_buckets(settings: Settings) -> list[str]:
 
 
 def main() -> None:
-    """Make them."""
+    """Create and verify the buckets as a standalone command."""
     try:
         for bucket in make_buckets(read_settings()):
             print(f"the bucket {bucket} is there")

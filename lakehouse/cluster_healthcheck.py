@@ -1,9 +1,9 @@
-"""Whether a Spark cluster's master is at work and, if named, knows a worker.
+"""Health check of a Spark cluster's master and, optionally, of one worker.
 
     python -m lakehouse.cluster_healthcheck http://HOST:PORT [HOST of a worker]
 
-Asks at the master's web door. Ends with 0 or, with a word on why, with 1. It is called every few
-seconds in each container of the cluster, so it imports nothing that is not needed for that.
+Queries the master's HTTP endpoint. Exits with 0 if healthy, otherwise with 1 and a message. It is
+called every few seconds in each container of the cluster, so it imports only what it needs.
 """
 
 import json
@@ -14,7 +14,12 @@ ALIVE = "ALIVE"
 
 
 def main(address: str, worker: str | None = None) -> None:
-    """End with a word on why where the master, or that worker of it, is not at work."""
+    """Exit with an error message if the master or the given worker is not alive.
+
+    Args:
+        address: URL of the master's HTTP endpoint.
+        worker: Host of a worker that must be registered with the master and alive.
+    """
     try:
         with urllib.request.urlopen(f"{address}/json/", timeout=10) as answer:
             master = json.load(answer)

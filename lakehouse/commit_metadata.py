@@ -1,4 +1,4 @@
-"""Who and what run wrote a version of a Delta table: told in its commit, read from its history."""
+"""User and run that wrote a Delta table version, stored in its commit metadata."""
 
 import getpass
 import json
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
-# Where dbt works for a run, these variables tell macros/commits.sql the same.
+# If dbt is called by a run, these variables pass the same values to macros/commits.sql.
 RUN, USER = "CHURN_RUN_ID", "CHURN_USER"
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
 
 def user() -> str:
-    """Whose process this is, by the name that the machine has for the user."""
+    """Return the operating system's name of this process's user, or an empty string."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -21,12 +21,12 @@ def user() -> str:
 
 
 def set_commit_metadata(spark: "SparkSession", run_id: str) -> None:
-    """Let all commits of the session name the run and the user."""
+    """Add the run id and the user to all commits of the Spark session."""
     spark.conf.set(METADATA, json.dumps({"run_id": run_id, "user": user()}))
 
 
 def parse_commit_metadata(metadata: str | None) -> tuple[str | None, str | None]:
-    """Run and user that a commit names; None each where it names none."""
+    """Return the run id and the user of a commit, each None if not recorded."""
     try:
         told = json.loads(metadata or "{}")
         return told.get("run_id") or None, told.get("user") or None

@@ -1,4 +1,4 @@
-"""The dbt part: what analysts run as `dbt build`, called in this process."""
+"""Call dbt in this process; analysts run the same project with `dbt build`."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -12,19 +12,20 @@ from lakehouse.lineage import DbtArtifacts, read_dbt
 from lakehouse.process import ProcessInfo
 from lakehouse.settings import Settings
 
-# SQLSTATE's class of errors that lie in the statement: its syntax, or a name that is not there.
-# After any other the server itself may be broken, its metastore by a full disk for one.
+# SQLSTATE class of errors in the statement itself: its syntax, or an undefined name.
+# After any other error the server itself may be broken, for example its metastore by a full disk.
 STATEMENT_AT_FAULT = "SQLSTATE: 42"
-# Where dbt leaves its artifacts, below CHURN_HOME.
+# Folder of dbt's artifacts, below CHURN_HOME.
 TARGET = "dbt"
 OnNode = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What dbt reported. `failures` and `warnings` hold a line for every test that is not green.
+    """The test counts and messages that dbt reported.
 
-    `work` is what it left, for its lineage.
+    `failures` and `warnings` contain one line for each test that failed or warned. `work` contains
+    the artifacts of the call, from which its lineage is derived.
     """
 
     tests: int
@@ -34,7 +35,7 @@ class BuildResult:
     work: DbtArtifacts | None = None
 
     def after(self, earlier: "BuildResult") -> "BuildResult":
-        """Add the red tests of an earlier dbt call, which this one had no reason to repeat."""
+        """Return this result plus the failures and warnings of an earlier dbt call."""
         return replace(
             self,
             failures=list(dict.fromkeys([*earlier.failures, *self.failures])),
@@ -45,14 +46,13 @@ class BuildResult:
 def dbt_build(
     settings: Settings, arguments: Sequence[str], run_id: str, on_node: OnNode
 ) -> BuildResult:
-    """Run `dbt build` with the arguments; returns what the tests said.
+    """Run `dbt build` with the arguments and return the test results; a failed test does not raise.
 
     Raises:
-        ServerLostError: the server ended or hangs.
-        DiskFullError: a model could not be written.
-        InterruptedWorkError: a model failed, and not for its SQL.
-        ChurnError: a model's SQL is at fault, or dbt could not run; a red test is not a fault but
-            an outcome.
+        ServerLostError: If the server ended or does not respond.
+        DiskFullError: If a model could not be written.
+        InterruptedWorkError: If a model failed for a reason other than its SQL.
+        ChurnError: If a model's SQL is invalid, or dbt could not run.
     """
     os.environ.update(settings.for_dbt(), **{RUN: run_id, USER: user()})
     running = spark_server.ensure(settings, lambda _: None)
@@ -70,10 +70,10 @@ def dbt_build(
 
 
 def run_dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
-    """Run another dbt command, `docs generate` for one.
+    """Run another dbt command, for example `docs generate`.
 
     Raises:
-        ChurnError: it did not succeed.
+        ChurnError: If the command failed.
     """
     os.environ.update(settings.for_dbt())
     answer = _invoke(settings, list(arguments), lambda *_: None)
@@ -86,10 +86,10 @@ def run_dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
 
 
 def make_views(settings: Settings) -> list[str]:
-    """Make all views of the project; returns their names.
+    """Create all views of the project and return their names as `schema.view`.
 
     Raises:
-        ChurnError: dbt could not make one.
+        ChurnError: If dbt could not create a view.
     """
     os.environ.update(settings.for_dbt())
     answer = _invoke(settings, ["run", "--select", "config.materialized:view"], lambda *_: None)
@@ -104,13 +104,13 @@ def make_views(settings: Settings) -> list[str]:
 
 
 def compiled_models(settings: Settings, names: Sequence[str]) -> dict[str, str]:
-    """The SQL of models as a build of this checkout would run it, by name; nothing is built.
+    """Return the SQL of models by name, as a build of this checkout would run it, without building.
 
     Raises:
-        ChurnError: dbt could not compile them.
+        ChurnError: If dbt could not compile the models.
     """
     os.environ.update(settings.for_dbt())
-    # A place of its own: a build that is under way reads and writes the usual one.
+    # A separate target folder: a build in progress reads and writes the default one.
     answer = _invoke(settings, ["compile", "--select", *names], lambda *_: None, "dbt_compiled")
     if not answer.success:
         raise ChurnError(
@@ -125,7 +125,7 @@ def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: s
     from dbt.cli.main import dbtRunner
 
     def watch(event: Any) -> None:
-        # Models and tests name their total differently.
+        # Events of models and of tests use different names for the total.
         total = getattr(event.data, "total", 0) or getattr(event.data, "num_models", 0)
         if event.info.name in ("LogModelResult", "LogTestResult") and total:
             on_node(event.data.index, total, event.data.node_info.node_name)

@@ -1,4 +1,4 @@
-"""Faults of services and of the machine, as a person is to read them."""
+"""Translate errors of services and of the operating system into errors with a remedy."""
 
 import errno
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextmanager
 def translate_errors(settings: Settings) -> Iterator[None]:
-    """Raise what is known of a fault as a ChurnError; other faults go on as they are."""
+    """Re-raise known errors as ChurnError; other errors propagate unchanged."""
     try:
         yield
     except Exception as fault:
@@ -27,7 +27,7 @@ def translate_errors(settings: Settings) -> Iterator[None]:
 
 
 def translate(settings: Settings, fault: Exception) -> ChurnError | None:
-    """What, where and what to do; None where the fault is not a known one."""
+    """Return the ChurnError for a known error, or None if the error is unknown."""
     if isinstance(fault, ChurnError):
         return fault
     if isinstance(fault, redis.RedisError):
@@ -36,5 +36,5 @@ def translate(settings: Settings, fault: Exception) -> ChurnError | None:
         return disk_full(str(fault.filename or settings.home))
     if isinstance(fault, OSError) and (refused := refused_folder(settings, fault)):
         return refused
-    # Spark hands on what Java said.
+    # Spark passes on Java's error message.
     return named_breakdown(str(fault), f"the lake, {settings.lake_uri}")

@@ -1,59 +1,69 @@
-"""What can go wrong, by the exit code it ends with.
+"""Errors of the project, each with the exit code of the command that raises it.
 
-Every message to a person says what is wrong, where, and what to do about it.
+Every message states what is wrong, where, and what to do about it.
 """
 
 from typing import Any
 
-# How operating systems, Java and dbt's messages say that no more can be written.
+# Messages of operating systems, Java and dbt if a disk, a quota or a file size limit is reached.
 DISK_FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
-# How both endpoints of the Spark server say that a password is missing or wrong.
+# Messages of the Spark server's two endpoints if a password is missing or wrong.
 PASSWORD_REFUSED_WORDS = (
     "No authentication token provided",
     "Invalid authentication token",
     "Error validating the login",
 )
-# Derby, the metastore's database, gives up for good when it can't write; it says so in many ways.
+# Derby, the metastore's database, fails permanently if it cannot write, with various messages.
 METASTORE_BROKEN_WORDS = (
     "Failed to start database",
     "HIVE_METASTORE",
     "org.apache.derby",
     "read-only database",
 )
-# SQLSTATE's classes: a fault of the system beneath Spark, and one of the data.
+# SQLSTATE classes: an error of the system below Spark, and an error in the data.
 SYSTEM_AT_FAULT, DATA_AT_FAULT = "SQLSTATE: 58", "SQLSTATE: 22"
 
 
 class ChurnError(Exception):
-    """A fault with a place and a remedy; `exit_code` is what the command ends with.
+    """An error with a location and a remedy.
 
-    `shakes_server`: the Spark server may be harmed, or still at work on what was asked of it; the
-    next writer starts from a fresh one.
+    Attributes:
+        exit_code: Exit code of a command that fails with this error.
+        shakes_server: Whether the Spark server may be damaged, or may still be running the
+            statements of the failed command. The next writer then starts a fresh server.
     """
 
     exit_code = 1
     shakes_server = False
 
     def __init__(self, what: str, *, where: str, remedy: str) -> None:
+        """Create the error.
+
+        Args:
+            what: What is wrong.
+            where: The file, address or setting concerned.
+            remedy: What to do about it.
+        """
         super().__init__(what)
         self.what = what
         self.where = where
         self.remedy = remedy
 
     def __str__(self) -> str:
+        """Return the three parts of the message, one per line."""
         return f"{self.what}\n  where: {self.where}\n  what to do: {self.remedy}"
 
 
 class InvalidInputError(ChurnError):
-    """The request or the workbook can't be used; nothing was written."""
+    """The request or the workbook is invalid; nothing was written."""
 
     exit_code = 2
 
 
 class GateRefusedError(ChurnError):
-    """The gate refused a load; gold, Redis, model and scores are as before.
+    """The gate refused a load; gold, the online store, the champion and the scores are unchanged.
 
-    `summary` is the run's summary, where a run was on.
+    `summary` is the summary of the run, or None if the error was not raised within a run.
     """
 
     exit_code = 3
@@ -61,32 +71,34 @@ class GateRefusedError(ChurnError):
 
 
 class UnavailableError(ChurnError):
-    """A service that is needed does not answer, or another run holds the lake."""
+    """A required service does not respond, or another run holds the lock on the lake."""
 
     exit_code = 4
 
 
 class ServerLostError(UnavailableError):
-    """The Spark server went away or hangs while a command worked with it."""
+    """The Spark server ended or stopped responding while a command was using it."""
 
     shakes_server = True
 
 
 class InterruptedWorkError(ChurnError):
-    """Work on the server that broke off, and not for what it was asked to do."""
+    """Work on the server was interrupted for a reason other than the request itself."""
 
     shakes_server = True
 
 
 class DiskFullError(ChurnError):
-    """Nothing more can be written; what was complete before stays as it was."""
+    """The disk is full; data that was complete before is unchanged."""
 
     shakes_server = True
 
 
 def named_breakdown(message: str, where: str) -> ChurnError | None:
-    """The fault that the message of another one speaks of: a full disk, or what comes of it, or
-    a password that is not the server's."""
+    """Return the error that the message of another error indicates, or None if it indicates none.
+
+    Recognizes a full disk and its consequences, and a rejected Spark server password.
+    """
     if any(words in message for words in DISK_FULL_WORDS):
         return disk_full(where)
     if any(words in message for words in METASTORE_BROKEN_WORDS):
@@ -102,7 +114,7 @@ def named_breakdown(message: str, where: str) -> ChurnError | None:
             remedy="`churn down`, then repeat the command; for a server of another CHURN_HOME set "
             "CHURN_SPARK_PASSWORD to its password",
         )
-    # Spark says so too where a row could not be made into what is to be written.
+    # Spark also reports this class if a row could not be converted to the type to be written.
     if SYSTEM_AT_FAULT in message and DATA_AT_FAULT not in message:
         return InterruptedWorkError(
             f"The Spark server could not write or read a file: {_cause(message)}",
@@ -114,14 +126,14 @@ def named_breakdown(message: str, where: str) -> ChurnError | None:
 
 
 def _cause(message: str) -> str:
-    """What Java names as the last cause; else the message's first line."""
+    """Return the last cause that Java names, or the first line of the message."""
     first, *others = message.splitlines()
     causes = [each for each in others if each.startswith("Caused by: ")]
     return causes[-1].removeprefix("Caused by: ")[:400] if causes else first
 
 
 def disk_full(where: str) -> DiskFullError:
-    """The fault to raise where the disk is full."""
+    """Return the error for a full disk."""
     return DiskFullError(
         "The disk is full, or a limit on the size of files is reached",
         where=where,

@@ -1,4 +1,4 @@
-"""Files copied from one place to another, so that the copy can be held against the original."""
+"""Copy files between storages so that each copy can be compared with its original."""
 
 import hashlib
 import os
@@ -17,13 +17,17 @@ AT_ONCE = 8
 CHUNK = 1024 * 1024
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# How many are done, of how many, and at what.
+# Progress callback: items completed, total items, and what is being processed.
 Advance = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class FileCopy:
-    """A file of a set of copies: `path` in the set, bytes, time in ns since 1970, SHA-256."""
+    """A file in a set of copies.
+
+    `path` is relative to the set, `size` is in bytes, `mtime_ns` in nanoseconds since 1970;
+    `sha256` is the hexadecimal digest of the content.
+    """
 
     path: str
     size: int
@@ -32,7 +36,7 @@ class FileCopy:
 
 
 def copy_file(source: Storage, target: Storage) -> tuple[int, str]:
-    """Copy the file at one place to another; returns its bytes and their SHA-256."""
+    """Copy a file between storages; return its size in bytes and its SHA-256 in hexadecimal."""
     make_folder_of(target)
     digest, size = hashlib.sha256(), 0
     with (
@@ -47,18 +51,18 @@ def copy_file(source: Storage, target: Storage) -> tuple[int, str]:
 
 
 def set_mtime(place: Storage, mtime_ns: int) -> None:
-    """Give a file its original's time, where the file system lets it be set.
+    """Set a file's modification time to that of its original, if the file system supports it.
 
-    Delta's history and the landing place go by it.
+    Delta's history and the landing zone depend on it.
     """
     if _is_local(place):
         os.utime(place.root, ns=(mtime_ns, mtime_ns))
 
 
 def is_complete(found: "FileInfo", place: Storage, copy: FileCopy) -> bool:
-    """Whether what was found at a place is that copy, whole.
+    """Return whether the file found at a location is a complete copy.
 
-    The time is set when the last byte is written; an object is there whole or not at all.
+    The time is set after the last byte is written; objects of an object store are always complete.
     """
     same_time = found.mtime_ns == copy.mtime_ns or not _is_local(place)
     return found.is_file and found.size == copy.size and same_time
@@ -67,7 +71,10 @@ def is_complete(found: "FileInfo", place: Storage, copy: FileCopy) -> bool:
 def run_concurrently(
     work: Callable[[Item], Result], items: Sequence[Item], advance: Advance, what: str
 ) -> list[Result]:
-    """Do the same for many, several at once; the results in order. The first fault ends it."""
+    """Run `work` for each item, up to `AT_ONCE` at a time, and return the results in order.
+
+    Stops at the first error.
+    """
     results = []
     with ThreadPoolExecutor(AT_ONCE) as workers:
         for result in workers.map(work, items):
@@ -77,9 +84,9 @@ def run_concurrently(
 
 
 def make_folder_of(place: Storage) -> None:
-    """Make the folder that the file is to lie in, where there are such things.
+    """Create the parent folder of a file on a local file system.
 
-    An object store has no folders; to make one would leave an object of that name.
+    An object store has no folders; creating one would leave an object of that name.
     """
     if _is_local(place):
         Path(place.root).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Locks on files, which the kernel releases when their holder dies, however it dies."""
+"""File locks, which the kernel releases when the holding process dies for any reason."""
 
 import errno
 import fcntl
@@ -10,7 +10,7 @@ from typing import IO
 from lakehouse.errors import InvalidInputError
 
 POLL_SECONDS = 0.2
-# What file systems answer that have no locks, as some network file systems.
+# Error codes of file systems without locks, such as some network file systems.
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -18,7 +18,7 @@ def try_lock(file: IO[str], path: Path, mode: int = fcntl.LOCK_EX) -> bool:
     """Lock the open file of this path; return False if another process has locked it.
 
     Raises:
-        InvalidInputError: its file system has no locks.
+        InvalidInputError: If the file system does not support locks.
     """
     try:
         fcntl.flock(file, mode | fcntl.LOCK_NB)
@@ -41,7 +41,10 @@ def lock_within(
 ) -> bool:
     """Lock the open file of this path, waiting for another process; return False on time-out.
 
-    `on_wait` is called once, before the first wait. Raises what `try_lock` raises.
+    `on_wait` is called once, before the first wait.
+
+    Raises:
+        InvalidInputError: If the file system does not support locks.
     """
     deadline = time.monotonic() + seconds
     is_first = True

@@ -1,4 +1,4 @@
-"""The JARs of the Spark server, fetched once into `.tools/`, and the password check's class."""
+"""JARs of the Spark server, downloaded once to `.tools/`, and the password check's class."""
 
 import contextlib
 import hashlib
@@ -21,21 +21,22 @@ from lakehouse.java import find_java
 SPARK_HOME = Path(pyspark.__file__).parent
 LIST = Path(__file__).with_name("jars.toml")
 PASSWORD_CHECK = Path(__file__).with_name("ServerPassword.java")
-# Longer than fetching takes over a slow line.
+# Longer than the download takes on a slow connection.
 FETCH_WAIT_SECONDS = 900
-# An entry of the list.
+# An entry of jars.toml.
 Jar: TypeAlias = dict[str, Any]
 
 
 def spark_jars(
     project: Path, say: Callable[[str], None], purposes: Collection[str] | None = None
 ) -> list[Path]:
-    """The listed JARs in `.tools/jars` of the project; fetched where they are missing.
+    """Return the listed JARs in `.tools/jars` of the project; download missing ones.
 
-    `purposes`: of those that are for some purpose only, which to take; all of them without it.
+    `purposes` selects among the JARs that are needed only for some purpose; None selects all.
 
     Raises:
-        UnavailableError: Maven Central does not answer, or a file is not the one that was listed.
+        UnavailableError: If Maven Central does not respond, a file does not have the listed
+            SHA-256, or another process does not finish its download in time.
     """
     folder = project / ".tools" / "jars"
     listed = tomllib.loads(LIST.read_text())["jar"]
@@ -64,9 +65,9 @@ def spark_jars(
 
 
 def _make_public(folder: Path) -> None:
-    """Make a folder of the tools; who else may use the checkout may read them, whatever the umask.
+    """Create a folder of the tools that all users of the checkout can read, whatever the umask.
 
-    What is there by another user's command stays as it is.
+    A folder that another user's command created is left unchanged.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for each in (folder, folder.parent):
@@ -75,13 +76,13 @@ def _make_public(folder: Path) -> None:
 
 
 def password_check(project: Path) -> Path:
-    """Return the folder, for Java's class path, with the compiled check of the Thrift password.
+    """Return the class path folder with the compiled check of the Thrift password.
 
-    A Java runtime has no compiler. Janino, by which Spark compiles the code that it generates, is
-    among Spark's JARs and has a command line.
+    A Java runtime has no compiler. Janino, with which Spark compiles generated code, is among
+    Spark's JARs and has a command line.
 
     Raises:
-        UnavailableError: it does not compile.
+        UnavailableError: If the check does not compile.
     """
     source = PASSWORD_CHECK.read_bytes()
     folder = project / ".tools" / "classes" / hashlib.sha256(source).hexdigest()[:16]
@@ -104,14 +105,17 @@ def password_check(project: Path) -> Path:
             )
         for each in (compiled, *compiled.iterdir()):
             each.chmod(0o755)
-        # Whoever was first has compiled the same.
+        # If another process renamed its folder first, that folder has the same content.
         with contextlib.suppress(OSError):
             compiled.rename(folder)
     return folder
 
 
 def _run_java(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a program of Spark's JARs; Java names files by the locale, which may know ASCII alone."""
+    """Run a program from Spark's JARs.
+
+    Java encodes file names by the locale, which may support only ASCII, so it is set to UTF-8.
+    """
     return subprocess.run(
         [str(find_java()), "-cp", f"{SPARK_HOME}/jars/*", *arguments],
         env={**os.environ, "LC_ALL": "C.UTF-8"},
@@ -126,7 +130,7 @@ def _file_name(jar: Jar) -> str:
 
 
 def _fetch(wanted: list[Jar], folder: Path) -> None:
-    """The artifacts by Ivy, which Spark brings along; checked, then moved to their places."""
+    """Download the artifacts with Ivy, which Spark includes, verify them and move them in place."""
     for left_by_a_killed_one in folder.glob("fetch-*"):
         shutil.rmtree(left_by_a_killed_one, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as scratch:
@@ -160,7 +164,7 @@ def _fetch(wanted: list[Jar], folder: Path) -> None:
 
 
 def _with_services(bundle: Path, services: Collection[str]) -> Path:
-    """A copy of the AWS SDK's bundle with just those services in it."""
+    """Write a copy of the AWS SDK bundle that contains only the given services."""
     slim = bundle.with_suffix(".slim")
     with zipfile.ZipFile(bundle) as source, zipfile.ZipFile(slim, "w") as target:
         for entry in source.infolist():
@@ -188,7 +192,7 @@ def _end(text: str) -> str:
 
 
 def main() -> None:
-    """Fetch and compile all, for an image that is to do nothing of it later."""
+    """Download and compile everything, for an image that must not do so at run time."""
     project = Path(__file__).resolve().parent.parent
     spark_jars(project, print)
     password_check(project)

@@ -1,7 +1,7 @@
-"""What a step of the work reads and writes, by the names that OpenLineage gives to places.
+"""Data model of lineage: the inputs and outputs of a step, with OpenLineage dataset names.
 
-A part of the project says it of its own steps in these words; the command that did the work tells
-it, late and all at once (lakehouse/lineage_events.py).
+Each package describes its own steps with these classes. The command that ran the steps emits them
+together after it has completed (lakehouse/lineage_events.py).
 """
 
 import json
@@ -20,11 +20,14 @@ LOCAL = "file"
 
 @dataclass(frozen=True)
 class Dataset:
-    """A place that is read or written.
+    """A location that is read or written.
 
-    `namespace` and `name` together are its address, `table` is how the metastore calls it,
-    `columns` are those it is known to have. Of an output, `sources` has for a column the columns
-    it was made of, each with its dataset.
+    Attributes:
+        namespace: OpenLineage namespace; together with `name` it is the address.
+        name: OpenLineage name within the namespace.
+        table: Name of the table in the metastore, None if the dataset is not a table.
+        columns: Known columns of the dataset.
+        sources: For an output, the columns from which each column is derived, with their datasets.
     """
 
     namespace: str
@@ -36,7 +39,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class StepIO:
-    """What a step read, and what it wrote: nothing where all of it was there already."""
+    """The inputs and outputs of a step; there are no outputs if all of them already existed."""
 
     inputs: Sequence[Dataset]
     outputs: Sequence[Dataset] = ()
@@ -44,7 +47,7 @@ class StepIO:
 
 @dataclass(frozen=True)
 class DbtArtifacts:
-    """What dbt left of a call that built or tested: its manifest and its results, as JSON."""
+    """Artifacts of a dbt call that built or tested: its manifest and run results, as JSON."""
 
     manifest: dict[str, Any]
     results: dict[str, Any]
@@ -52,7 +55,7 @@ class DbtArtifacts:
 
 @dataclass(frozen=True)
 class StepRun:
-    """A step that has ended; the times have a zone."""
+    """A completed or failed step; its times are timezone-aware."""
 
     name: str
     begun: datetime
@@ -62,27 +65,30 @@ class StepRun:
 
 
 def lineage_file(settings: Settings) -> Path:
-    """Where the lineage of this CHURN_HOME is written: an event of OpenLineage a line."""
+    """Return the path of this CHURN_HOME's lineage file: one OpenLineage event per line."""
     return settings.home / "lineage" / "churn.openlineage.jsonl"
 
 
 def file(path: Path | str) -> Dataset:
-    """A file or folder of this machine."""
+    """Return the dataset of a local file or folder."""
     return Dataset(LOCAL, str(Path(path).absolute()))
 
 
 def table(settings: Settings, name: str) -> Dataset:
-    """A table of the lake, by the place of its files: what is true under any metastore."""
+    """Return the dataset of a table of the lake.
+
+    It is addressed by the location of its files, which does not depend on the metastore.
+    """
     path = f"{settings.lake_uri}/{name.replace('.', '/')}"
     if is_folder(path):
         return Dataset(LOCAL, path, table=name)
     place = urlsplit(path)
-    # Whatever a file system calls its driver (`s3a`), the store is the same.
+    # The store is the same, whatever scheme the file system driver uses (`s3a`).
     return Dataset(f"s3://{place.netloc}", place.path.lstrip("/"), table=name)
 
 
 def read_dbt(target: Path) -> DbtArtifacts | None:
-    """What the last dbt call left in its target folder; None where that is not readable."""
+    """Return the artifacts of the last dbt call in a target folder, or None if unreadable."""
     try:
         return DbtArtifacts(
             json.loads((target / "manifest.json").read_text()),

@@ -1,7 +1,7 @@
-"""Which columns a query's columns are made of, read from its SQL.
+"""Column-level lineage of a query, derived from its SQL.
 
-OpenLineage's own parser of SQL finds nothing in queries that begin with `select *`, as ours do:
-it is not told the tables' columns.
+OpenLineage's own SQL parser finds no sources in queries that begin with `select *`, as this
+project's queries do, because it does not receive the columns of the tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,15 @@ from sqlglot.optimizer.scope import build_scope
 Known: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
 # `schema.table` and column.
 Source: TypeAlias = tuple[str, str]
-# Names are told as they are written, though Spark does not mind their case.
+# Names are reported as written, although Spark is not case-sensitive.
 DIALECT = "spark, normalization_strategy=case_sensitive"
 
 
 def sources(sql: str, known: Known) -> dict[str, list[Source]]:
-    """The sources of each column of the query that has some; none where the SQL is beyond us."""
+    """Return the source columns of each column of a query.
+
+    Columns without sources are omitted. The result is empty if the SQL cannot be analyzed.
+    """
     schema: dict[str, object] = {
         name: {table: dict.fromkeys(columns, "string") for table, columns in tables.items()}
         for name, tables in known.items()
@@ -33,7 +36,7 @@ def sources(sql: str, known: Known) -> dict[str, list[Source]]:
         query: Any = qualify(
             parsed, schema=schema, dialect=DIALECT, identify=False, validate_qualify_columns=False
         )
-        # Else it copies the whole query for each column.
+        # Otherwise the whole query is copied for each column.
         once = {"scope": build_scope(query), "trim_selects": False, "copy": False}
         found = {
             name: _leaves(lineage(name, query, schema, dialect=DIALECT, **once))

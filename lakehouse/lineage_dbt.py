@@ -1,4 +1,4 @@
-"""OpenLineage events of a dbt call: dbt's own integration on what dbt left, in our names."""
+"""OpenLineage events of a dbt call, from dbt's own integration with the project's table names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +15,14 @@ from lakehouse.settings import Settings
 
 
 class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
-    """Reads what one dbt call left, and calls tables by the place of their files.
+    """Processor of one dbt call's artifacts that names tables by the location of their files.
 
-    By itself it would call them after the Thrift door, whose port is this machine's affair.
+    The base class would name them after the Thrift endpoint, whose port is specific to the
+    machine.
     """
 
     def __init__(self, settings: Settings, work: DbtArtifacts) -> None:
+        """Create the processor for the artifacts of one dbt call."""
         super().__init__(
             project_dir=str(settings.project), producer=PRODUCER, job_namespace=NAMESPACE
         )
@@ -28,6 +30,7 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
         self._work = work
 
     def get_dbt_metadata(self) -> tuple[Any, Any, Any, None]:
+        """Return the manifest, the run results, the profile's target and no catalog."""
         profile = self.load_yaml_with_jinja(str(self._settings.project / "profiles.yml"))
         target = profile[self.profile_name]
         return (
@@ -38,13 +41,15 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
         )
 
     def extract_dataset_data(self, node: Any, *arguments: Any, **options: Any) -> Any:
+        """Return namespace, name and facets of a node, addressed by its files' location."""
         _, name, facets, others = super().extract_dataset_data(node, *arguments, **options)
         dataset = table(self._settings, name)
         facets["symlinks"] = dataset_facets(self._settings, dataset)["symlinks"]
-        facets.pop("dataSource", None)  # would name the door as the place
+        facets.pop("dataSource", None)  # would give the Thrift endpoint as the location
         return dataset.namespace, dataset.name, facets, others
 
     def get_column_lineage(self, namespace: str, compiled_sql: str) -> Any:
+        """Return the column lineage facet of a model's SQL, or None if it has no sources."""
         found = sources(compiled_sql, self._known())
         if not found:
             return None
@@ -55,7 +60,7 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
         return column_facet(Dataset(namespace, "", sources=read))
 
     def _known(self) -> dict[str, dict[str, list[str]]]:
-        """The described columns of all that a model may read."""
+        """Return the documented columns of all models and sources, by schema and table."""
         known: dict[str, dict[str, list[str]]] = {}
         for node in (*self.manifest["nodes"].values(), *self.manifest["sources"].values()):
             if node["resource_type"] in ("model", "source"):
@@ -67,7 +72,10 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
 def dbt_events(
     settings: Settings, work: DbtArtifacts, parent: Named, root: Named
 ) -> Sequence[RunEvent]:
-    """Starts and ends of the models and tests, children of `parent`; none of other dbt calls."""
+    """Return the start and end events of the models and tests, as children of `parent`.
+
+    The list is empty for dbt commands that neither build nor test.
+    """
     artifacts = Artifacts(settings, work)
     artifacts.should_raise_on_unsupported_command = False
     artifacts.dbt_run_metadata = ParentRunMetadata(
@@ -79,6 +87,6 @@ def dbt_events(
         root_parent_run_id=root.run,
     )
     parsed = artifacts.parse()
-    # What a node reads and writes is told once, at its end.
+    # The inputs and outputs of a node are emitted once, with its end event.
     starts = [attr.evolve(each, inputs=[], outputs=[]) for each in parsed.starts]
     return sorted([*starts, *parsed.completes, *parsed.fails], key=lambda each: each.eventTime)

@@ -1,9 +1,9 @@
-"""Tells what was done as OpenLineage events: into the lineage file, and to the endpoint of
-the standard settings (`OPENLINEAGE_URL`, `openlineage.yml`, …) where there is one.
+"""Emit lineage as OpenLineage events to the lineage file and to a configured endpoint.
 
-A command is a run, each of its steps a child run of it. What started the command is its parent:
-`OPENLINEAGE_PARENT_ID` and `OPENLINEAGE_ROOT_PARENT_ID`, as dbt's and Spark's integrations read
-them.
+The endpoint is configured by OpenLineage's standard settings (`OPENLINEAGE_URL`,
+`openlineage.yml`, …). A command is a run, and each of its steps is a child run. The process that
+started the command is its parent: it is named by `OPENLINEAGE_PARENT_ID` and
+`OPENLINEAGE_ROOT_PARENT_ID`, the variables that dbt's and Spark's integrations also read.
 """
 
 import logging
@@ -46,15 +46,15 @@ from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import storage
 
-# An endpoint that is away costs a command no more than this.
+# The longest delay that an unreachable endpoint can cause for a command.
 ENDPOINT_SECONDS = 5
-# The address of the checkout's remote may hold a password.
+# The URL of the checkout's remote may contain a password.
 WITHOUT_REMOTE = {"facets": {"source_code_location": {"disabled": True}}}
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command that has ended; `run_id` is its run's, as $CHURN_HOME/runs has it."""
+    """A command that has ended; `run_id` is the id of its run in $CHURN_HOME/runs."""
 
     name: str
     run_id: str
@@ -64,7 +64,10 @@ class Command:
 
 
 def emit(settings: Settings, command: Command, steps: Sequence[StepRun], say: Say) -> None:
-    """Write the events, then send them where an endpoint is set; a fault is said, not raised."""
+    """Write the events to the lineage file and send them to the endpoint, if one is configured.
+
+    Errors are reported through `say`, not raised.
+    """
     if os.environ.get("OPENLINEAGE_DISABLED", "").lower() == "true":
         return
     logging.getLogger("openlineage").setLevel(logging.CRITICAL)
@@ -73,7 +76,7 @@ def emit(settings: Settings, command: Command, steps: Sequence[StepRun], say: Sa
         transport = LineageFile(FileConfig(str(lineage_file(settings))))
         _emit(OpenLineageClient(transport=transport, config=WITHOUT_REMOTE), told)
         client = OpenLineageClient(config=WITHOUT_REMOTE)
-    except Exception as fault:  # lineage is told of the work, and never stops it
+    except Exception as fault:  # lineage only describes the work and must never fail it
         say(f"warning: the lineage of {command.run_id} could not be told: {fault}")
         return
     if client.transport.kind not in ("console", "noop"):
@@ -94,7 +97,7 @@ def _send(settings: Settings, client: OpenLineageClient, told: list[RunEvent], s
     try:
         sender.start()
         sender.join(ENDPOINT_SECONDS)
-    except RuntimeError:  # dbt tells at the end of its process, where newer Pythons start none
+    except RuntimeError:  # dbt emits at process exit, where newer Pythons start no thread
         work()
     if sender.is_alive() or faults:
         why = type(faults[0]).__name__ if faults else f"no answer within {ENDPOINT_SECONDS} s"
@@ -110,7 +113,7 @@ def _emit(client: OpenLineageClient, told: Sequence[RunEvent]) -> None:
 
 
 def events(settings: Settings, command: Command, steps: Sequence[StepRun]) -> Iterator[RunEvent]:
-    """The command's events around those of its steps, each a start and an end."""
+    """Yield the start event of the command, the events of its steps and its end event."""
     set_producer(PRODUCER)
     started_by = _named_by("OPENLINEAGE_PARENT_ID")
     root = _named_by("OPENLINEAGE_ROOT_PARENT_ID") or started_by
@@ -145,7 +148,7 @@ def _of_step(
 def _of_dbt(
     settings: Settings, work: DbtArtifacts, parent: Named, root: Named
 ) -> Sequence[RunEvent]:
-    # Jinja and all that dbt's integration imports: for commands that called dbt.
+    # Imports Jinja and much else, so it is loaded only for commands that called dbt.
     from lakehouse.lineage_dbt import dbt_events
 
     return dbt_events(settings, work, parent, root)
@@ -188,7 +191,7 @@ def _facets(command: Command, parent: Named | None, root: Named | None) -> dict[
 
 
 def _named_by(variable: str) -> Named | None:
-    """The run that a variable names as `namespace/job/run`."""
+    """Return the run that a variable names as `namespace/job/run`, or None."""
     parts = os.environ.get(variable, "").rsplit("/", 2)
     return Named(*parts) if len(parts) == 3 else None
 
@@ -211,7 +214,7 @@ def _output(settings: Settings, dataset: Dataset) -> OutputDataset:
 
 
 def _delta_version(settings: Settings, dataset: Dataset) -> str | None:
-    """The version that a Delta table has now: the number of the last file of its log."""
+    """Return the current version of a Delta table: the number of its last log file."""
     if dataset.table is None:
         return None
     log = storage(settings, f"{settings.lake_uri}/{dataset.table.replace('.', '/')}/_delta_log")

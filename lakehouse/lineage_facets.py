@@ -1,4 +1,4 @@
-"""What OpenLineage's events say of a run and of a dataset, whoever tells them."""
+"""OpenLineage facets of runs and datasets, shared by all emitters."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +20,7 @@ PRODUCER = f"urn:telco-churn:{version('telco-churn')}"
 
 @dataclass(frozen=True)
 class Named:
-    """A run and its job, as children name them."""
+    """A run and its job, as child runs refer to them."""
 
     namespace: str
     job: str
@@ -28,7 +28,7 @@ class Named:
 
 
 def parent_facet(parent: Named, root: Named) -> parent_run.ParentRunFacet:
-    """What a child run says of its parent."""
+    """Return the facet with which a child run refers to its parent and root runs."""
     return parent_run.ParentRunFacet(
         run=parent_run.Run(runId=parent.run),
         job=parent_run.Job(parent.namespace, parent.job),
@@ -40,7 +40,10 @@ def parent_facet(parent: Named, root: Named) -> parent_run.ParentRunFacet:
 
 
 def dataset_facets(settings: Settings, dataset: Dataset) -> dict[str, Any]:
-    """What is said of a dataset besides its address: its name as a table, its columns."""
+    """Return the facets that describe a dataset: its table name and its columns.
+
+    The address of the dataset is not part of them.
+    """
     facets: dict[str, Any] = {}
     if dataset.table:
         server = f"spark://{settings.spark_host}:{settings.thrift_port}"
@@ -53,7 +56,7 @@ def dataset_facets(settings: Settings, dataset: Dataset) -> dict[str, Any]:
 
 
 def column_facet(dataset: Dataset) -> column_lineage_dataset.ColumnLineageDatasetFacet:
-    """Which columns each column of an output was made of."""
+    """Return the facet with the source columns of each column of an output."""
     return column_lineage_dataset.ColumnLineageDatasetFacet(
         fields={
             column: column_lineage_dataset.Fields(

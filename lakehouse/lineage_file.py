@@ -1,7 +1,7 @@
-"""Where OpenLineage events go by default: one file, a line an event.
+"""Default transport of OpenLineage events: one file, one event per line.
 
-A transport of the OpenLineage client, for ours and for Airflow's. The client's own writes a long
-line in pieces, and tasks that run beside each other would tear each other's.
+Both this project's events and Airflow's use it. The OpenLineage client's own file transport writes
+a long line in several pieces, so concurrent tasks would interleave their lines.
 """
 
 import os
@@ -14,15 +14,21 @@ from openlineage.client.transport.transport import Transport
 
 
 class LineageFile(Transport):  # type: ignore[misc]
-    """Appends each event as one write."""
+    """Append each event to the file with a single write."""
 
     kind = "churn_file"
     config_class = FileConfig
 
     def __init__(self, config: FileConfig) -> None:
+        """Create the transport for the file that `log_file_path` names."""
         self._path = Path(config.log_file_path)
 
     def emit(self, event: Any) -> None:
+        """Append the event as one line of JSON; create the file and its folder if missing.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         line = Serde.to_json(event).encode() + b"\n"
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -1,4 +1,4 @@
-"""Say what is wrong with a folder of local state that the system refuses."""
+"""Explain why the operating system refuses a folder of local state."""
 
 import errno
 from pathlib import Path
@@ -28,7 +28,7 @@ def refused_folder(settings: Settings, error: OSError) -> InvalidInputError | No
     if is_folder(settings.lake_uri):
         folders["CHURN_LAKE_URI"] = Path(settings.lake_uri)
     for name, folder in folders.items():
-        # Of a missing folder the refused path may be the parent.
+        # If the folder is missing, the refused path may be its parent.
         if path == folder or folder in path.parents or path in folder.parents:
             return InvalidInputError(
                 f"{name} can't be used: {cause}",

@@ -1,4 +1,4 @@
-"""The Hive metastore of the Spark server: Derby in its folder, or a PostgreSQL database."""
+"""Hive metastore of the Spark server: a Derby folder or a PostgreSQL database."""
 
 import subprocess
 import zipfile
@@ -15,16 +15,16 @@ from lakehouse.settings import Settings
 
 PURPOSE = "postgresql"
 SCHEMA_SECONDS = 180
-# Where Hive's metastore says what its tables are.
+# File in Hive's JAR that defines the tables of the metastore.
 TABLES = "package.jdo"
 
 
 def write_configuration(settings: Settings, folder: Path) -> Path:
-    """Write hive-site.xml, which holds the password, and return its folder, for the class path.
+    """Write hive-site.xml, which contains the password, and return its folder, for the class path.
 
     Raises:
-        lakehouse.errors.InvalidInputError: CHURN_METASTORE_URL is not an address of a PostgreSQL
-            database.
+        lakehouse.errors.InvalidInputError: If CHURN_METASTORE_URL is not the address of a
+            PostgreSQL database.
     """
     place = folder / "conf"
     properties = "".join(
@@ -36,13 +36,13 @@ def write_configuration(settings: Settings, folder: Path) -> Path:
 
 
 def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) -> None:
-    """Make the metastore's tables in PostgreSQL where they are missing, before the server starts.
+    """Create the metastore's missing tables in PostgreSQL before the server starts.
 
-    The server would make each when it first needs it, in a second connection, and wait there for
-    the locks of its own first one, for ever.
+    The server would create each table on first use in a second connection, which would wait forever
+    for the locks of the server's first connection.
 
     Raises:
-        lakehouse.errors.UnavailableError: the database does not answer, or refuses.
+        lakehouse.errors.UnavailableError: If the database does not respond or refuses a request.
     """
     if settings.metastore_url is None:
         return
@@ -51,7 +51,7 @@ def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) ->
     told = {
         name.replace("javax.jdo.option", "datanucleus"): value
         for name, value in _properties(settings, folder).items()
-    } | {"datanucleus.identifierFactory": "datanucleus1"}  # names as Hive has them
+    } | {"datanucleus.identifierFactory": "datanucleus1"}  # names as Hive defines them
     write_secret(properties, "".join(f"{name}={_escaped(value)}\n" for name, value in told.items()))
     hive = next((SPARK_HOME / "jars").glob("hive-metastore-*.jar"))
     with zipfile.ZipFile(hive) as archive:
@@ -76,8 +76,8 @@ def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) ->
 
 def _properties(settings: Settings, folder: Path) -> dict[str, str]:
     return {
-        # Delta tells the metastore a table's columns anew at every write; Hive would refuse, and
-        # log a stack, where their types are others than it had.
+        # Delta sends a table's columns to the metastore at every write. If a type has changed,
+        # Hive would refuse the update and log a stack trace.
         "hive.metastore.disallow.incompatible.col.type.changes": "false",
         **_database_of(settings, folder),
     }
@@ -102,5 +102,5 @@ def _database_of(settings: Settings, folder: Path) -> dict[str, str]:
 
 
 def _escaped(value: str) -> str:
-    """As a file of Java properties has it."""
+    """Escape a value for a Java properties file."""
     return value.replace("\\", "\\\\")

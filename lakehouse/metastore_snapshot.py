@@ -1,8 +1,8 @@
-"""What the metastore knows, told in words of its own, so that another one can be taught it.
+"""Portable snapshot of the metastore's contents, from which another metastore can be filled.
 
-A metastore is Derby's files or a PostgreSQL database, and holds absolute addresses; neither is
-copied. Places are told relative to the lake. No statement is kept: names, types and places are, and
-whoever makes the tables again writes the statements.
+A metastore consists of Derby's files or a PostgreSQL database and contains absolute addresses, so
+neither is copied. Locations are stored relative to the lake. The snapshot stores names, types and
+locations, not SQL statements; the code that recreates the tables writes the statements.
 """
 
 import json
@@ -17,15 +17,15 @@ from lakehouse.sql import literal, query
 from lakehouse.storage import Storage, path_from_describe, path_from_uri
 
 DELTA, VIEW = "delta", "view"
-# What `make` can write a statement for; others have options of their own.
+# Providers for which `make` can write a statement; others have options of their own.
 MADE = (DELTA, "parquet", "orc")
-# What `describe` says of a table follows its columns, below this heading.
+# `describe` prints the properties of a table below this heading, after the columns.
 DETAILS = "# Detailed Table Information"
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition: the values of its columns, and where its files lie in the lake."""
+    """A partition: the values of its columns, and the location of its files in the lake."""
 
     values: dict[str, str]
     place: str
@@ -33,7 +33,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table, by its name, its type as SQL writes it, and its comment."""
+    """A column of a table: its name, its type in SQL notation, and its comment."""
 
     name: str
     type: str
@@ -42,11 +42,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table or view, and its place in the lake; a view has none.
+    """A table or view; `place` is its location in the lake, None for a view.
 
-    `columns`, `partitioned_by` and `partitions` of a table that is not Delta's: its folders may
-    have any names, and only the metastore knows them. A Delta table's own log knows all of it.
-    `definition` of a view is for people alone.
+    `columns`, `partitioned_by` and `partitions` are set only for tables that are not Delta tables:
+    their folders may have any names, which only the metastore stores. A Delta table's own log
+    contains all of this. `definition` is the SQL of a view, for information only.
     """
 
     name: str
@@ -60,9 +60,9 @@ class Table:
 
 @dataclass(frozen=True)
 class MetastoreSnapshot:
-    """Schemas with their places in the lake; tables and views.
+    """Schemas with their locations in the lake, and the tables and views.
 
-    `elsewhere`: tables whose files lie outside of the lake.
+    `elsewhere` contains the names of tables whose files are stored outside the lake.
     """
 
     schemas: dict[str, str]
@@ -71,12 +71,16 @@ class MetastoreSnapshot:
 
     @property
     def with_rows(self) -> list[str]:
-        """Names of what has files of its own."""
+        """Return the names of the tables, which unlike views have files of their own."""
         return [each.name for each in self.tables if each.provider != VIEW]
 
 
 def read(spark: SparkSession, lake: Storage) -> MetastoreSnapshot:
-    """All that the metastore knows."""
+    """Return a snapshot of all schemas, tables and views of the metastore.
+
+    Raises:
+        ChurnError: If a partition of a table is stored outside the lake.
+    """
     places = {each: _schema_place(spark, each, lake) for each in _schemas(spark)}
     schemas = {name: place for name, place in places.items() if place is not None}
     names = known_tables(spark)
@@ -94,7 +98,7 @@ def read(spark: SparkSession, lake: Storage) -> MetastoreSnapshot:
 
 
 def known_tables(spark: SparkSession) -> list[str]:
-    """Names of all tables and views, each with its schema."""
+    """Return the names of all tables and views, each qualified with its schema."""
     return [
         f"{schema}.{table.name}"
         for schema in _schemas(spark)
@@ -104,13 +108,13 @@ def known_tables(spark: SparkSession) -> list[str]:
 
 
 def schemas_elsewhere(spark: SparkSession, lake: Storage) -> list[str]:
-    """Schemas that lie outside of the lake; Spark's own first one is nobody's."""
+    """Return the schemas located outside the lake, except Spark's schema `default`."""
     others = (each for each in _schemas(spark) if each != "default")
     return [each for each in others if _schema_place(spark, each, lake) is None]
 
 
 def delta_tables(spark: SparkSession, schemas: Sequence[str]) -> list[str]:
-    """Names of the Delta tables of some schemas."""
+    """Return the names of the Delta tables in the given schemas."""
     return [
         name
         for name in known_tables(spark)
@@ -119,10 +123,11 @@ def delta_tables(spark: SparkSession, schemas: Sequence[str]) -> list[str]:
 
 
 def make(spark: SparkSession, catalogue: MetastoreSnapshot, lake_uri: str) -> None:
-    """Teach the metastore the tables that it does not know yet, the files being there.
+    """Create missing schemas, tables and partitions in the metastore for existing files.
 
-    Tables are external, since a place is named: a drop keeps the files. Views are the project's to
-    make, and tables of providers with options of their own their owner's.
+    The tables are external because a location is given, so dropping one keeps its files. Views are
+    created by the dbt project. Tables of providers with options of their own are not created; their
+    owners must recreate them.
     """
     for schema, place in catalogue.schemas.items():
         spark.sql(f"create schema if not exists `{schema}` location {_address(lake_uri, place)}")
@@ -142,7 +147,7 @@ def _make_table(spark: SparkSession, table: Table, lake_uri: str, place: str) ->
 
 
 def creation(table: Table) -> str:
-    """The statement that makes a table, up to its place."""
+    """Return the `create table` statement of a table without its location clause."""
     columns = ", ".join(
         f"`{each.name}` {each.type}{f' comment {literal(each.comment)}' if each.comment else ''}"
         for each in table.columns
@@ -155,7 +160,7 @@ def creation(table: Table) -> str:
 
 
 def row_counts(spark: SparkSession, tables: Sequence[str]) -> dict[str, int]:
-    """Rows of each table."""
+    """Return the number of rows of each table."""
     if not tables:
         return {}
     counts = [f"select '{name}' as name, count(*) as n from {name}" for name in tables]
@@ -171,7 +176,10 @@ def _schema_place(spark: SparkSession, schema: str, lake: Storage) -> str | None
 
 
 def _details(spark: SparkSession, table: str) -> dict[str, str]:
-    """Type, Provider, Location and the like; Delta's tables don't tell them as JSON."""
+    """Return the properties of a table, such as Type, Provider and Location.
+
+    Delta tables do not provide them as JSON.
+    """
     described = query(spark, f"describe table extended {table}")
     rows = [(row["col_name"], row["data_type"]) for row in described]
     return dict(rows[rows.index((DETAILS, "")) :])
@@ -215,12 +223,12 @@ def _partitions(spark: SparkSession, table: str, lake: Storage) -> Iterator[Part
 
 
 def _which(values: dict[str, str]) -> str:
-    """A partition's values, as SQL names it."""
+    """Return the values of a partition as a SQL partition specification."""
     return ", ".join(f"`{name}` = {literal(value)}" for name, value in values.items())
 
 
 def _in_lake(path: str, lake: Storage) -> str | None:
-    """A place relative to the lake, which is "" itself; None for one outside of it."""
+    """Return a path relative to the lake ("" for the lake itself), None if outside the lake."""
     path = path.rstrip("/")
     if path == lake.root:
         return ""
@@ -228,5 +236,5 @@ def _in_lake(path: str, lake: Storage) -> str | None:
 
 
 def _address(lake_uri: str, place: str) -> str:
-    """A place of the lake as a SQL literal."""
+    """Return a location in the lake as a SQL literal."""
     return literal(f"{lake_uri}/{place}" if place else lake_uri)

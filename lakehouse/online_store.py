@@ -1,4 +1,4 @@
-"""The online store: the Redis server that the settings name, or an embedded one of its protocol."""
+"""Online store: an external Redis server from the settings, or an embedded compatible server."""
 
 import os
 import re
@@ -20,9 +20,10 @@ Client: TypeAlias = "redis.Redis"
 
 @dataclass(frozen=True)
 class Address:
-    """Where the online store answers.
+    """Address and credentials of the online store.
 
-    `tls`: with a certificate that the machine trusts, or that an authority of `ca_bundle` signed.
+    With `tls`, the server's certificate must be signed by an authority that the machine trusts or
+    that `ca_bundle` contains.
     """
 
     host: str
@@ -33,12 +34,12 @@ class Address:
     ca_bundle: str | None = None
 
     def client(self) -> Client:
-        """A client; connects with the first command."""
+        """Return a client, which connects on its first command."""
         return redis.Redis(**self.place, socket_connect_timeout=5, socket_timeout=30)
 
     @property
     def place(self) -> dict[str, Any]:
-        """Where and as whom to connect, in the words of Redis's clients."""
+        """Return the connection parameters as keyword arguments of Redis clients."""
         encrypted = {"ssl": True, "ssl_ca_certs": self.ca_bundle} if self.tls else {}
         return {
             "host": self.host,
@@ -50,15 +51,16 @@ class Address:
 
 
 def service(settings: Settings) -> Service:
-    """The embedded server of this CHURN_HOME."""
+    """Return the embedded server's service of this CHURN_HOME."""
     return Service("redis", settings.home / "redis")
 
 
 def ensure(settings: Settings, say: Say) -> Address:
-    """The online store's address; the embedded server is started where none is named.
+    """Return the online store's address; start the embedded server if none is configured.
 
     Raises:
-        UnavailableError: it does not answer, or refuses the password.
+        InvalidInputError: If CHURN_REDIS_URL is invalid.
+        UnavailableError: If the store does not respond or rejects the password.
     """
     address = _named(settings) if settings.redis_url else _embedded(settings, say)
     check(address)
@@ -66,7 +68,13 @@ def ensure(settings: Settings, say: Say) -> Address:
 
 
 def find(settings: Settings) -> Address | None:
-    """The online store's address, and nothing started; None where the embedded one is down."""
+    """Return the online store's address without starting a server.
+
+    Returns None if the embedded server is to be used and is not running.
+
+    Raises:
+        InvalidInputError: If CHURN_REDIS_URL is invalid.
+    """
     if settings.redis_url:
         return _named(settings)
     running = service(settings).find()
@@ -76,7 +84,7 @@ def find(settings: Settings) -> Address | None:
 
 
 def check(address: Address) -> None:
-    """Raise UnavailableError where the online store does not answer."""
+    """Raise UnavailableError if the online store does not respond."""
     try:
         with address.client() as client:
             client.ping()
@@ -85,7 +93,7 @@ def check(address: Address) -> None:
 
 
 def explained(fault: redis.RedisError, where: str) -> UnavailableError:
-    """The fault of a client, for people."""
+    """Return the user-facing error for an error of the Redis client."""
     if isinstance(fault, redis.AuthenticationError):
         return UnavailableError(
             "The online store refuses the password",
@@ -100,7 +108,7 @@ def explained(fault: redis.RedisError, where: str) -> UnavailableError:
 
 
 def place(settings: Settings) -> str:
-    """Where the online store is, in words."""
+    """Return a description of the online store's location for messages."""
     return settings.redis_url or f"the embedded server, {service(settings).log}"
 
 
@@ -149,7 +157,10 @@ def _pings(address: Address) -> bool:
 
 
 def _write_configuration(settings: Settings, port: int) -> str:
-    """The server's configuration file; the password stands there and not on a command line."""
+    """Write the server's configuration file and return its path.
+
+    The password is stored there because a command line is readable by other users.
+    """
     folder = service(settings).folder
     path = folder / "valkey.conf"
     lines = [
@@ -158,7 +169,8 @@ def _write_configuration(settings: Settings, port: int) -> str:
         "protected-mode yes",
         f"requirepass {embedded_password(settings)}",
         f'dir "{_quoted(str(folder))}"',
-        # Every second to disk: a killed machine loses a second, `churn features materialize` it.
+        # Synced every second: a machine crash loses one second of writes, which
+        # `churn features materialize` restores.
         "appendonly yes",
         "appendfsync everysec",
         "save 300 1",
@@ -168,19 +180,19 @@ def _write_configuration(settings: Settings, port: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return the text as the configuration has it between double quotes."""
+    """Return the text escaped for double quotes in the configuration file."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _as_pattern(path: str) -> str:
-    """Return the path as the server takes it: as a pattern if a character of patterns is in it.
+    """Return the path as the server's argument, escaped if it contains a glob character.
 
-    Of a pattern that matches no file the server reads no configuration at all: it would listen on
+    The server reads no configuration at all if a pattern matches no file: it would then listen on
     its default port, without a password.
     """
     return re.sub(r"([\\\[\]*?])", r"\\\1", path) if re.search(r"[*?\[]", path) else path
 
 
 def embedded_password(settings: Settings) -> str:
-    """The generated password of the embedded server."""
+    """Return the generated password of the embedded server."""
     return generate_secret(settings.home / "secrets" / "redis_password")

@@ -10,7 +10,7 @@ PORT = 5432
 
 @dataclass(frozen=True)
 class Database:
-    """A database and the user who owns it."""
+    """A database and the user that owns it."""
 
     user: str
     host: str
@@ -19,20 +19,24 @@ class Database:
 
     @property
     def for_java(self) -> str:
-        """The address as JDBC has it; user and password go beside it."""
+        """Return the JDBC URL; user and password are passed separately."""
         return f"jdbc:postgresql://{self.host}:{self.port}/{self.name}"
 
     @property
     def for_python(self) -> str:
-        """As SQLAlchemy has it; the password comes from the file that PGPASSFILE names."""
+        """Return the SQLAlchemy URL; the password is in the file that PGPASSFILE names."""
         return f"postgresql+psycopg://{self.user}@{self.host}:{self.port}/{self.name}"
 
 
 def database(url: str, variable: str) -> Database:
-    """Read an address.
+    """Parse an address.
+
+    Args:
+        url: The address to parse.
+        variable: The environment variable that contains it, for error messages.
 
     Raises:
-        InvalidInputError: it is none, or holds a password; `variable` is where it was given.
+        InvalidInputError: If the address is invalid or contains a password.
     """
     parts = urlsplit(url)
     name = parts.path.strip("/")

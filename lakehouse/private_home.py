@@ -1,4 +1,4 @@
-"""Privacy of local state: what commands write is for its owner alone, whatever the user's umask."""
+"""Privacy of local state: files are private to their owner, whatever the user's umask."""
 
 import os
 import stat
@@ -9,20 +9,18 @@ from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder
 
-# Of a file or folder, what others than its owner may not have.
+# Permission bits of a file or folder that users other than its owner must not have.
 OTHERS = 0o077
 
 
 def protect(settings: Settings, say: Say) -> None:
-    """Set this process's umask, and take from others what they may do with an existing home.
+    """Set this process's umask and remove other users' access to an existing CHURN_HOME and lake.
 
-    Homes of earlier versions, and lakes beside them, have the mode that the user's umask gave
-    them.
-
-    Of a lake that can't be closed a line is said.
+    A CHURN_HOME of an earlier version, and a lake outside CHURN_HOME, have the mode that the user's
+    umask produced. If a lake cannot be closed to other users, a line is reported through `say`.
 
     Raises:
-        InvalidInputError: the home belongs to another user, or its mode can't be changed.
+        InvalidInputError: If CHURN_HOME belongs to another user, or its mode cannot be changed.
     """
     os.umask(OTHERS)
     if (problem := _closed(settings.home, say)) is not None:
@@ -33,15 +31,16 @@ def protect(settings: Settings, say: Say) -> None:
         )
     lake = Path(settings.lake_uri)
     is_beside = is_folder(settings.lake_uri) and settings.home not in lake.parents
-    # It was somebody's decision to have it where others look after the modes.
+    # A lake outside CHURN_HOME was placed there deliberately, in a folder whose modes are
+    # managed separately, so a failure is only reported.
     if is_beside and (problem := _closed(lake, say)) is not None:
         say(f"CHURN_LAKE_URI: {problem}")
 
 
 def _closed(folder: Path, say: Say) -> str | None:
-    """Close an existing folder to others; what is in the way of that, if anything."""
+    """Remove other users' permissions from an existing folder; return the problem, if any."""
     if not folder.is_dir():
-        return None  # made later, by this umask
+        return None  # created later with this umask
     found = folder.stat()
     if found.st_uid != os.geteuid():
         return f"{folder} belongs to user {found.st_uid}, this command runs as user {os.geteuid()}"

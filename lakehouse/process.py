@@ -1,8 +1,9 @@
-"""A server process that commands start when they need it, share, and leave running.
+"""Server processes that commands start on demand, share, and leave running.
 
-A service has a folder with its state file, its log and a lock. Whoever starts it holds the lock,
-so two commands at the same moment start one server. A keeper process (`lakehouse.supervisor`) stays
-with the server and ends it when nobody was connected for a while.
+A service has a folder with its state file, its log and a lock. The process that starts the service
+holds the lock, so two commands at the same moment start only one server. A supervisor process
+(`lakehouse.supervisor`) runs beside the server and terminates it after an idle period without
+connected clients.
 """
 
 import json
@@ -27,19 +28,26 @@ from lakehouse.settings import LOOPBACK
 
 CONNECT_SECONDS = 10
 IDLE_SECONDS = 30 * 60
-# What its command line names; under the second, versions before 2026-12 started it.
+# Modules that a supervisor's command line names; versions before 2026-12 used the second.
 SUPERVISORS = {"lakehouse.supervisor", "lakehouse.keeper"}
 # Longer than any start takes.
 START_WAIT_SECONDS = 300
-# The system takes some seconds to take back what a killed process of some gigabytes had.
+# The system needs some seconds to reclaim the resources of a killed process of some gigabytes.
 PORT_SECONDS = 10.0
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class ProcessInfo:
-    """A server that runs: its process (with the time it was created, since process numbers are
-    used again), the keeper's process, its ports and its identity (what a client must agree with).
+    """A running server.
+
+    Attributes:
+        pid: Process id of the server.
+        created: Creation time of the process, since process ids are reused.
+        keeper: Process id of the server's supervisor.
+        ports: TCP ports on which the server listens.
+        identity: Settings that a client and the server must have in common.
+        log: Path of the log file.
     """
 
     pid: int
@@ -52,34 +60,39 @@ class ProcessInfo:
 
 @dataclass(frozen=True)
 class Service:
-    """A kind of server in a folder of its own under CHURN_HOME."""
+    """A type of server with a folder of its own under CHURN_HOME."""
 
     name: str
     folder: Path
-    # None: it stays up until it is stopped
+    # None: it runs until it is stopped
     idle_seconds: float | None = IDLE_SECONDS
     start_wait: float = START_WAIT_SECONDS
 
     @property
     def log(self) -> Path:
+        """Return the path of the log file."""
         return self.folder.parent / "logs" / f"{self.name}.log"
 
     @property
     def state_file(self) -> Path:
+        """Return the path of the state file, which describes the running server."""
         return self.folder / "state.json"
 
     @property
     def scratch(self) -> Path:
-        """Where the server has its temporary files, as long as it runs."""
+        """Return the folder of the server's temporary files, which exists while it runs."""
         return self.folder / "scratch"
 
     def find(self) -> ProcessInfo | None:
-        """The running server, or None; a state file that a dead server left counts as none."""
+        """Return the running server, or None.
+
+        A state file that a dead server left is ignored.
+        """
         running = self.known()
         return running if running and is_alive(running.pid, running.created) else None
 
     def known(self) -> ProcessInfo | None:
-        """What the state file says, whether that server lives or not."""
+        """Return the contents of the state file, whether or not that server is running."""
         try:
             return ProcessInfo(**json.loads(self.state_file.read_text()))
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
@@ -87,12 +100,12 @@ class Service:
 
     @contextmanager
     def starting(self) -> Iterator[IO[str]]:
-        """The right to start or stop this service, as the open lock file; others wait for it.
+        """Acquire the lock for starting or stopping this service, and yield the open lock file.
 
         Raises:
-            UnavailableError: another process has it and does not release it within `start_wait`.
+            UnavailableError: If another process does not release the lock within `start_wait`.
         """
-        # The home too, for a caller whose umask is not that of our commands.
+        # Private mode for CHURN_HOME as well, if a caller does not have the umask of our commands.
         self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.mkdir(exist_ok=True)
         path = self.folder / "start.lock"
@@ -121,19 +134,19 @@ class Service:
         environ: Mapping[str, str],
         lock: IO[str],
     ) -> ProcessInfo:
-        """Start the server with its keeper and return at once; `lock` is what `starting()` gave.
+        """Start the server and its supervisor without waiting for the server to respond.
 
-        The keeper holds the lock too until it has written the state file: whoever called may die,
-        and the next one must find the server, not start a second.
+        The supervisor also holds `lock`, as yielded by `starting()`, until it has written the state
+        file. If the caller dies, the next one finds the server instead of starting a second.
 
         Raises:
-            UnavailableError: a port is taken by another process, or the keeper did not come up.
+            UnavailableError: If a port is in use, or the supervisor did not start.
         """
         for port in ports:
             check_port_free(port, f"the {self.name} server", _port_variables(self.name))
         self.state_file.unlink(missing_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        empty(self.scratch)  # of a server that was killed
+        empty(self.scratch)  # left by a server that was killed
         self.scratch.mkdir()
         order = {
             "state_file": str(self.state_file),
@@ -172,10 +185,11 @@ class Service:
         return keeper
 
     def wait_until(self, answers: Callable[[], bool], seconds: float) -> None:
-        """Wait until the server answers.
+        """Wait until the server responds.
 
         Raises:
-            UnavailableError: it ended, or did not answer in time; the message shows the log's end.
+            UnavailableError: If the server ended, or did not respond in time. The message includes
+                the last lines of the log.
         """
         deadline = time.monotonic() + seconds
         while not answers():
@@ -186,7 +200,13 @@ class Service:
             time.sleep(0.1)
 
     def stop(self, patience: float = 30) -> bool:
-        """End the server and its keeper; False where none ran. Waits for both to be gone."""
+        """Stop the server and its supervisor; return False if no server was running.
+
+        Waits for both to exit. `patience` is the number of seconds to wait before both are killed.
+
+        Raises:
+            UnavailableError: If another process does not release the start lock in time.
+        """
         with self.starting():
             running = self.find()
             if running is None:
@@ -196,7 +216,7 @@ class Service:
             server = psutil.Process(running.pid)
             ending = [server, *_supervisor_of(running)]
             if server.status() == psutil.STATUS_STOPPED:
-                server.kill()  # it would hear nothing else
+                server.kill()  # a stopped process reacts to no other signal
             else:
                 server.terminate()
             for process in _still_there(ending, patience):
@@ -207,7 +227,7 @@ class Service:
             return True
 
     def did_not_start(self, why: str) -> UnavailableError:
-        """The fault to raise, with the last lines of the log."""
+        """Return the error for a failed start, with the last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         end = "\n    ".join(lines[-12:])
         return UnavailableError(
@@ -218,9 +238,10 @@ class Service:
 
 
 def _still_there(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait for the processes to end; those that have not.
+    """Wait for the processes to end and return those that have not ended in time.
 
-    A zombie has ended, though its parent may never ask for it: a keeper's is who started it.
+    A zombie counts as ended, because its parent may never reap it: the parent of a supervisor is
+    the process that started it.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -231,7 +252,10 @@ def _still_there(processes: list[psutil.Process], seconds: float) -> list[psutil
 
 
 def _supervisor_of(running: ProcessInfo) -> list[psutil.Process]:
-    """The server's keeper; none where it is gone and another process has its number."""
+    """Return the server's supervisor as a list of at most one process.
+
+    The list is empty if the supervisor has ended, even if another process has its process id.
+    """
     try:
         process = psutil.Process(running.keeper)
         return [process] if SUPERVISORS & set(process.cmdline()) else []
@@ -240,18 +264,18 @@ def _supervisor_of(running: ProcessInfo) -> list[psutil.Process]:
 
 
 def empty(scratch: Path) -> None:
-    """Remove a server's temporary files, which may hold rows of tables."""
+    """Remove a server's temporary files, which may contain rows of tables."""
     shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_state(path: Path, running: ProcessInfo) -> None:
-    """Write the state file."""
+    """Write the state file atomically."""
     with atomic_write(path) as draft:
         draft.write_text(json.dumps(asdict(running)))
 
 
 def is_alive(pid: int, created: float) -> bool:
-    """Whether that very process lives: same number, same time of birth, not a zombie."""
+    """Return whether the process with this id and creation time exists and is not a zombie."""
     try:
         process = psutil.Process(pid)
         return abs(process.create_time() - created) < 2 and process.status() != "zombie"
@@ -260,9 +284,10 @@ def is_alive(pid: int, created: float) -> bool:
 
 
 def port_is_open(port: int, host: str = LOOPBACK) -> bool:
-    """Whether something accepts connections on the port.
+    """Return whether a process accepts connections on the port.
 
-    Nobody there is told at once; a machine that is short of everything may take some seconds.
+    Connections to an unused port are refused at once; a machine under heavy load may take some
+    seconds to accept one.
     """
     try:
         with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
@@ -272,16 +297,24 @@ def port_is_open(port: int, host: str = LOOPBACK) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that is free at this moment."""
+    """Return a loopback port that is currently free."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def check_port_free(port: int, what: str, variables: str) -> None:
-    """Raise Unavailable where the port stays taken, naming who has it where that can be seen.
+    """Raise an error if the port stays in use.
 
-    `what` wants it, `variables` set it.
+    The message names the process that uses it, if that can be determined.
+
+    Args:
+        port: The loopback port.
+        what: The server that needs the port, for the message.
+        variables: The environment variables that set the port, for the message.
+
+    Raises:
+        UnavailableError: If the port is still in use after `PORT_SECONDS`.
     """
     deadline = time.monotonic() + PORT_SECONDS
     while not _is_free(port):

@@ -1,6 +1,6 @@
-"""Shows people how far a command is: a live bar on a terminal, plain lines elsewhere.
+"""Progress of a command: a live bar on a terminal, plain lines elsewhere.
 
-Everything goes to standard error; standard output belongs to results.
+All progress is written to standard error; standard output is reserved for results.
 """
 
 import sys
@@ -15,12 +15,12 @@ from rich.progress import TimeElapsedColumn as Elapsed
 
 from lakehouse.lineage import DbtArtifacts, StepIO, StepRun
 
-# Between two lines that say how far a step is.
+# Minimum time between two progress lines of a step.
 LINE_SECONDS = 10
 
 
 def format_bytes(size: int) -> str:
-    """A number of bytes, for people."""
+    """Format a number of bytes for messages, with decimal units."""
     amount, unit = float(size), "bytes"
     for larger in ("kB", "MB", "GB", "TB"):
         if amount < 1000:
@@ -30,18 +30,23 @@ def format_bytes(size: int) -> str:
 
 
 class Steps:
-    """The steps of a command, timed; `seconds` holds what each took, `done` what each did."""
+    """The steps of a command.
+
+    `seconds` maps the name of each step to its duration; `done` lists the completed and failed
+    steps.
+    """
 
     def __init__(self, total: int) -> None:
+        """Create the steps of a command that has `total` of them."""
         self.total = total
         self.seconds: dict[str, float] = {}
         self.done: list[StepRun] = []
-        # The stream of now: what is redirected for a guest's sake is not ours.
+        # The current stream, so that later redirections for other libraries do not affect it.
         self._console = Console(file=sys.stderr, highlight=False)
 
     @contextmanager
     def step(self, name: str) -> Iterator["Step"]:
-        """Run one step and keep its seconds, whether it ends well or not."""
+        """Run one step and record its duration, whether or not it succeeds."""
         number = len(self.seconds) + 1
         start, begun = time.monotonic(), datetime.now(UTC)
         step = Step(self, name, f"{number}/{self.total} {name}")
@@ -58,21 +63,23 @@ class Steps:
 
     @property
     def on_terminal(self) -> bool:
+        """Return whether standard error is a terminal."""
         return sys.stderr.isatty()
 
     def say(self, text: str) -> None:
-        """A remark for people."""
+        """Print an indented message for the user."""
         self.line(f"  {text}")
 
     def line(self, text: str) -> None:
-        """A line as it is: no markup, since file names may look like it, and no wrapping."""
+        """Print a line without wrapping and without markup, which file names may resemble."""
         self._console.print(text, markup=False, soft_wrap=True)
 
 
 class Step:
-    """One step while it runs; `works` is what it has read and written, for its lineage."""
+    """A running step; `works` lists its inputs and outputs, for its lineage."""
 
     def __init__(self, steps: Steps, name: str, title: str) -> None:
+        """Create a step of `steps`; `title` is its name with its number."""
         self.title = title
         self.name = name
         self.outcome = ""
@@ -83,7 +90,7 @@ class Step:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """The live bar, where there is a terminal to draw it on."""
+        """Display a live progress bar while the body runs, if there is a terminal."""
         if not self._steps.on_terminal:
             yield
             return
@@ -101,11 +108,14 @@ class Step:
             self._bar = None
 
     def say(self, text: str) -> None:
-        """A line about the step."""
+        """Print a message about the step."""
         self._steps.say(text)
 
     def advance(self, done: int, total: int, what: str) -> None:
-        """How far the step is: `done` of `total`, and at what; a line now and then, or the bar."""
+        """Report that `done` of `total` items are complete, and what is being processed.
+
+        Updates the bar, or prints a line at most every `LINE_SECONDS` if there is none.
+        """
         if self._bar is not None:
             self._bar.update(
                 self._task, completed=done, total=total, description=f"{self.title}: {what}"

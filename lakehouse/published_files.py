@@ -1,8 +1,8 @@
-"""Files of published tables: removes what no partition is made of any more.
+"""Removal of files of published tables that no longer belong to any partition.
 
-A publish writes a partition's files into a folder of their own and then tells the metastore
-(macros/publishing.sql). What it replaced, and what one that died half-way left, lies on until this
-has run: under the run lock, after the publish.
+A publish writes the files of a partition into a new folder and then updates the metastore
+(macros/publishing.sql). Replaced files, and files of an interrupted publish, remain until this
+module removes them, under the run lock, after the publish.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import Storage, path_from_uri, storage
 
-if TYPE_CHECKING:  # pyspark takes a second to import; dbt's plugin only looks at folders
+if TYPE_CHECKING:  # pyspark takes a second to import; dbt's plugin only lists folders
     from pyarrow.fs import FileInfo
     from pyspark.sql.connect.session import SparkSession
 
@@ -19,15 +19,18 @@ TABLES = ("gold.customer_features", "gold.churn_labels")
 
 
 def has_superseded_files(settings: Settings) -> bool:
-    """Whether a partition's folder holds more than the one folder of its last publish."""
+    """Return whether a partition's folder contains more than its last publish's folder."""
     lake = storage(settings, settings.lake_uri)
     return any(len(lake.below(partition)) > 1 for partition in _partitions(lake))
 
 
 def remove_superseded_files(settings: Settings, spark: "SparkSession") -> int:
-    """Leave just the published files in the folders of the published tables.
+    """Remove all but the published files from the folders of the published tables.
 
-    Returns how many folders or files were removed. Call it as the only writer.
+    Call it as the only writer.
+
+    Returns:
+        The number of folders or files that were removed.
     """
     published = {
         folder
@@ -50,7 +53,7 @@ def _published_folders(spark: "SparkSession", table: str) -> set[str]:
 
 def _remove(lake: Storage, partition: "FileInfo", published: set[str]) -> int:
     if partition.path in published:
-        # Files right in the partition's folder: how gold was written before publishes had folders.
+        # Files directly in the partition's folder: the layout before publishes had own folders.
         return 0
     superseded = [each for each in lake.below(partition) if each.path not in published]
     for each in superseded:
@@ -61,7 +64,7 @@ def _remove(lake: Storage, partition: "FileInfo", published: set[str]) -> int:
 
 
 def main() -> None:
-    """Remove them, as a command of its own for a caller that holds the run lock."""
+    """Remove superseded files as a standalone command, for a caller that holds the run lock."""
     from lakehouse import spark_server
 
     settings = read_settings()

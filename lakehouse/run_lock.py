@@ -1,10 +1,11 @@
-"""The run lock: one writer of a lake at a time.
+"""The run lock, which permits one writer of a lake at a time.
 
-A file lock in the lake's folder; in CHURN_HOME where the lake is in an object store. The kernel
-gives it back when its holder dies, however it dies, so a dead holder never blocks anyone. The
-file's text says who holds it. A holder whose work came to its end empties the text; a text left
-behind tells the next holder that the Spark server may still be at work for somebody who is gone,
-and a fresh server is started (docs/decisions/0006-after-a-fault.md).
+It is a file lock in the lake's folder, or in CHURN_HOME if the lake is in an object store. The
+kernel releases it when the holder dies for any reason, so a dead holder never blocks other
+processes. The content of the file describes the holder. A holder that completes its work empties
+the file. Content left behind indicates to the next holder that the Spark server may still be
+running statements of a process that has ended, and a fresh server is started
+(docs/decisions/0006-after-a-fault.md).
 """
 
 import fcntl
@@ -25,19 +26,19 @@ from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import is_folder, storage
 
-# A process that works for the holder (dbt below `churn run`) finds the lock's number here.
+# Set for child processes of the holder (dbt below `churn run`); contains the lock file's path.
 HELD = "CHURN_RUN_LOCK"
 
 
 @contextmanager
 def run_lock(settings: Settings, purpose: str, say: Say, restores: bool = False) -> Iterator[None]:
-    """Hold the lake for writing; a caller whose parent holds it goes on at once.
+    """Hold the lock on the lake for writing; do nothing if a parent process holds it.
 
-    `restores`: the caller may take a lake that a restore has left half done.
+    `restores`: whether the caller may lock a lake that an interrupted restore left incomplete.
 
     Raises:
-        UnavailableError: another process holds it and did not end within `lock_wait`.
-        InvalidInputError: a restore broke off here and has to come to its end first.
+        UnavailableError: If another process does not release the lock within `lock_wait`.
+        InvalidInputError: If an interrupted restore must be completed first.
     """
     if _held_by_family(settings):
         yield
@@ -60,10 +61,14 @@ def run_lock(settings: Settings, purpose: str, say: Say, restores: bool = False)
 
 
 def acquire(settings: Settings, purpose: str, say: Say, restores: bool = False) -> IO[str]:
-    """Take the lock and return the open file that holds it, to be given to `release`.
+    """Acquire the lock and return the open lock file, to be passed to `release`.
 
-    Closing the file gives the lock back as well, and says that the work broke off. Raises what
-    `run_lock` raises.
+    Closing the file instead also releases the lock, but marks the work as interrupted.
+
+    Raises:
+        UnavailableError: If another process does not release the lock within `lock_wait`.
+        InvalidInputError: If an interrupted restore must be completed first, or the folder of the
+            lock cannot be used.
     """
     path = lock_file(settings)
     try:
@@ -87,15 +92,16 @@ def acquire(settings: Settings, purpose: str, say: Say, restores: bool = False) 
 
 
 def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> None:
-    """Write the holder's name, and end what an earlier holder left running."""
+    """Write the holder's name, and end the work that an earlier holder left running."""
     left_behind = lock.read()
-    # Over the old text, then cut: the file is never empty in between, and a full disk has room.
+    # Overwrite the old text, then truncate: the file is never empty in between, and this works
+    # on a full disk.
     lock.seek(0)
     json.dump({"pid": os.getpid(), "purpose": purpose, "since": _now()}, lock)
     lock.truncate()
     lock.flush()
     if left_behind.strip():
-        # Imported here: `churn status` and most calls of dbt have no need of Spark's client.
+        # Imported here because `churn status` and most dbt calls do not need Spark's client.
         from lakehouse import spark_server
 
         spark_server.restart(settings, say)
@@ -103,12 +109,18 @@ def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> Non
 
 
 def restoring_file(settings: Settings) -> Path:
-    """Names the backup that is being restored; it is there until that has come to its end."""
+    """Return the path of the file that names the backup being restored.
+
+    It exists until the restore has completed.
+    """
     return settings.home / "restoring.json"
 
 
 def _refuse_half_restored(settings: Settings) -> None:
-    """Who built on a half of the tables would make the other half wrong as well."""
+    """Raise an error if a restore is incomplete.
+
+    A build on half of the tables would make the other half wrong as well.
+    """
     path = restoring_file(settings)
     if path.exists():
         backup = json.loads(path.read_text())["backup"]
@@ -121,20 +133,24 @@ def _refuse_half_restored(settings: Settings) -> None:
 
 
 def release(lock: IO[str]) -> None:
-    """Give the lock back after work that came to its end."""
+    """Release the lock after completed work."""
     lock.seek(0)
     lock.truncate()
     lock.close()
 
 
 def lock_file(settings: Settings) -> Path:
-    """Where the lock lies: beside the tables it protects, where that is a folder."""
+    """Return the path of the lock file.
+
+    It is in the lake's folder, beside the tables that it protects, or in CHURN_HOME if the lake is
+    in an object store.
+    """
     folder = Path(settings.lake_uri) if is_folder(settings.lake_uri) else settings.home
     return folder / "_run.lock"
 
 
 def holder(path: Path) -> str:
-    """Who holds the lock, in words."""
+    """Return a description of the lock's holder."""
     try:
         held = json.loads(path.read_text())
         return f"{held['purpose']} (process {held['pid']}, since {held['since']})"
@@ -143,7 +159,13 @@ def holder(path: Path) -> str:
 
 
 def acquire_for_dbt(settings: Settings, purpose: str) -> IO[str] | None:
-    """The lock for a dbt call; None where the process that called dbt holds it."""
+    """Acquire the lock for a dbt call; return None if the process that called dbt holds it.
+
+    Raises:
+        UnavailableError: If another process does not release the lock within `lock_wait`.
+        InvalidInputError: If an interrupted restore must be completed first, or the folder of the
+            lock cannot be used.
+    """
     if _held_by_family(settings):
         return None
     return acquire(settings, purpose, lambda text: print(text, file=sys.stderr))
@@ -170,7 +192,7 @@ def _now() -> str:
 
 
 def current_holder(settings: Settings) -> str | None:
-    """Who holds the lake at this moment, in words; None where nobody does."""
+    """Return a description of the current holder of the lock, or None if it is free."""
     path = lock_file(settings)
     if not path.exists():
         return None

@@ -1,8 +1,8 @@
-"""The order of loads, verdicts and publications: a number that their tables store.
+"""Order of loads, verdicts and publications by a number that is stored in their tables.
 
-A clock can be set back, so times do not order anything. The writer, of which there is one, gives
-new rows the next number of their table (docs/decisions/0027-stored-order.md). Rows that were
-written before the tables had numbers have none: they come first, in the order of their times.
+A clock can be set back, so timestamps do not define an order. The single writer assigns the next
+number of the table to new rows (docs/decisions/0027-stored-order.md). Rows written before the
+tables had numbers have none; they sort first, in the order of their timestamps.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sequence:
-    """A table whose rows are numbered, the column of the number, and the one of the time."""
+    """A table whose rows are numbered, with the columns of the number and of the timestamp."""
 
     table: str
     number: str
@@ -26,17 +26,20 @@ class Sequence:
 
     @property
     def position(self) -> str:
-        """SQL that sorts rows: the greatest is the latest. No number is less than any number."""
+        """Return the SQL sort key of a row; the greatest is the latest.
+
+        A missing number sorts before every number.
+        """
         return f"struct({self.number}, {self.time})"
 
     def next_number(self, relation: str) -> str:
-        """SQL of the number for new rows; `relation` is what `numbered` returned."""
+        """Return SQL of the number for new rows; `relation` is the result of `numbered`."""
         return f"(select coalesce(max({self.number}), 0) + 1 from {relation})"
 
     def reached(self, numbers: Mapping[str, int], moment: datetime) -> str:
-        """SQL condition for the rows that existed when `last_numbers` were these.
+        """Return a SQL condition for the rows that existed when `last_numbers` returned `numbers`.
 
-        Runs from before there were numbers have only the moment.
+        Runs from before numbers were introduced have only the timestamp `moment`.
         """
         if self.number in numbers:
             return f"coalesce({self.number}, 0) <= {numbers[self.number]}"
@@ -45,7 +48,10 @@ class Sequence:
     def has_reached(
         self, row: Mapping[str, Any], numbers: Mapping[str, int], moment: datetime
     ) -> bool:
-        """Evaluate `reached` for a row; its time may have been renamed to lack the underscore."""
+        """Evaluate the condition `reached` for a row.
+
+        The row's timestamp column may have been renamed to omit the leading underscore.
+        """
         if self.number in numbers:
             return (row[self.number] or 0) <= numbers[self.number]
         return bool(row[self.time if self.time in row else self.time.lstrip("_")] <= moment)
@@ -58,9 +64,9 @@ ALL = (LOADS, VERDICTS, PUBLICATIONS)
 
 
 def numbered(spark: "SparkSession", sequence: Sequence, relation: str = "") -> str:
-    """Return SQL of the table, or of `relation`, an earlier state of it, with the number column.
+    """Return SQL of the table, or of an earlier state `relation`, that includes the number column.
 
-    No build or load has added the column to a table of an earlier version yet.
+    A table of an earlier version has no such column until a build or load has added it.
     """
     relation = relation or sequence.table
     if sequence.number in spark.sql(f"select * from {relation}").columns:
@@ -69,21 +75,24 @@ def numbered(spark: "SparkSession", sequence: Sequence, relation: str = "") -> s
 
 
 def query_sequence(spark: "SparkSession", sequence: Sequence, sql: str, **values: Value) -> Rows:
-    """Return the rows of a query; `{rows}` stands for the table. No table, no rows."""
+    """Return the rows of a query in which `{rows}` is replaced by the table.
+
+    The result is empty if the table does not exist.
+    """
     if not spark.catalog.tableExists(sequence.table):
         return []
     return query(spark, sql.replace("{rows}", numbered(spark, sequence)), **values)
 
 
 def last_number(spark: "SparkSession", sequence: Sequence) -> int:
-    """Return the greatest number of a sequence, 0 where nothing is numbered yet."""
+    """Return the greatest number of a sequence, or 0 if there is none."""
     sql = f"select coalesce(max({sequence.number}), 0) as number from {{rows}}"
     rows = query_sequence(spark, sequence, sql)
     return int(rows[0]["number"]) if rows else 0
 
 
 def last_numbers(spark: "SparkSession") -> dict[str, int]:
-    """Return the greatest number of each sequence."""
+    """Return the greatest number of each sequence by the name of its column, 0 if there is none."""
     numbers = dict.fromkeys((each.number for each in ALL), 0)
     parts = [
         f"select '{each.number}' as name, max({each.number}) as number from {numbered(spark, each)}"

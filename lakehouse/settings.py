@@ -1,4 +1,4 @@
-"""Settings of this checkout: read once from the environment and `.env`, then handed down."""
+"""Settings of this checkout, read once from the environment and `.env` and passed to functions."""
 
 import os
 from collections.abc import Mapping
@@ -12,36 +12,61 @@ from lakehouse.errors import InvalidInputError
 PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 MASK = "********"
-# With this suffix a variable names the file that the secret stands in.
+# A variable with this suffix names a file that contains the secret.
 FILE = "_FILE"
 SECRETS = (
     *("CHURN_SPARK_PASSWORD", "CHURN_REDIS_PASSWORD", "CHURN_METASTORE_PASSWORD"),
     *("CHURN_AIRFLOW_PASSWORD", "CHURN_MLFLOW_PASSWORD"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 )
-# Of the variables AWS_*, those that are no secrets.
+# Variables AWS_* that are not secrets.
 AWS_SHOWN = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CA_BUNDLE")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a command needs to know of its surroundings.
+    """Settings of a command.
 
-    `lake_uri` and `landing` are absolute folders or `s3a://` prefixes. Ports are TCP ports, on
-    loopback where nothing else is said: `spark_host` is where clients and executors find the Spark
-    server, `spark_bind` the address that it listens on when it is started here; its
-    `spark_password` is generated where none is given. `redis_url` is None where the embedded online
-    store is used; `redis_ca_bundle` names a file of authorities that its certificate may be signed
-    by. `metastore_url`, `registry_url` and `airflow_database_url`, addresses
-    postgresql://user@host:port/database, where those are files. The passwords of the latter two
-    stand in the file that PGPASSFILE names. `airflow_host` and `airflow_bind` are to Airflow's API
-    server what the same are to Spark's; `airflow_password`, of the user admin, is generated where
-    none is given. `api_bind` is what the scoring API listens on, `api_rate` how many customers a
-    second each of its keys may ask for, `api_connections` how many connections each address may
-    have open. `mlflow_url` is where MLflow answers, None where it is a file here; `mlflow_bind` and
-    `mlflow_database_url` are for who serves it; `mlflow_password`, of the user admin, is that of
-    the local sites where none is given. `lock_wait` is in seconds: how long a writer waits for
-    another one. `aws`: the variables AWS_*, with the keys of the object store.
+    Ports are TCP ports, on loopback by default. Database addresses have the form
+    postgresql://user@host:port/database; they are None for local files.
+
+    Attributes:
+        project: Folder of the checkout.
+        home: CHURN_HOME, the folder of local state.
+        lake_uri: Absolute folder or `s3a://` prefix of the lake.
+        landing: Absolute folder or `s3a://` prefix of the landing zone.
+        spark_master: Spark's master URL.
+        spark_host: Host on which clients and executors reach the Spark server.
+        spark_bind: Address on which the Spark server listens if it is started here.
+        thrift_port: Port of the Thrift endpoint (SQL).
+        connect_port: Port of the Connect endpoint (DataFrames).
+        spark_password: Password of the Spark server; generated if None.
+        redis_url: Address of the online store; None for the embedded server.
+        redis_password: Password of the online store.
+        redis_ca_bundle: File of authorities that may have signed the online store's certificate.
+        airflow_host: Host on which clients reach Airflow's API server.
+        airflow_bind: Address on which Airflow's API server listens if it is started here.
+        airflow_port: Port of Airflow's API server.
+        airflow_database_url: Airflow's database; its password is in the file that PGPASSFILE names.
+        airflow_password: Password of the Airflow user admin; generated if None.
+        api_bind: Address on which the scoring API listens.
+        api_port: Port of the scoring API.
+        api_rate: Customers per second that each API key may request.
+        api_connections: Connections that each client address may have open.
+        docs_port: Port of the documentation site.
+        feast_ui_port: Port of Feast's UI.
+        mlflow_url: Address of the MLflow server; None for local files.
+        mlflow_password: Password of the MLflow user admin; None for the password of the local
+            sites.
+        mlflow_bind: Address on which the MLflow server listens if it is started here.
+        mlflow_port: Port of the MLflow server.
+        mlflow_database_url: Database of the MLflow server if it is started here.
+        lock_wait: Seconds that a writer waits for another writer.
+        metastore_url: Database of the Hive metastore.
+        metastore_password: Password of the metastore's database.
+        registry_url: Database of Feast's registry; its password is in the file that PGPASSFILE
+            names.
+        aws: The variables AWS_*, including the keys of the object store.
     """
 
     project: Path
@@ -81,16 +106,16 @@ class Settings:
 
     @property
     def connect_url(self) -> str:
-        """Address of the DataFrame door."""
+        """Return the address of the Connect endpoint."""
         return f"sc://{self.spark_host}:{self.connect_port}"
 
     @property
     def spark_is_elsewhere(self) -> bool:
-        """Whether the Spark server is kept up by somebody else, on another machine."""
+        """Return whether the Spark server is operated on another machine."""
         return self.spark_host != LOOPBACK and self.spark_bind == LOOPBACK
 
     def shown(self) -> dict[str, str | int | None]:
-        """Every setting by its variable's name, secrets masked, for people."""
+        """Return every setting by the name of its variable, with secrets masked."""
         names = {"project": "project", "home": "CHURN_HOME"}
         shown: dict[str, str | int | None] = {}
         for each in fields(self):
@@ -105,7 +130,7 @@ class Settings:
         return shown
 
     def for_dbt(self) -> dict[str, str]:
-        """The variables that `profiles.yml` and the project's macros read."""
+        """Return the variables that `profiles.yml` and the project's macros read."""
         return {
             "CHURN_HOME": str(self.home),
             "CHURN_LAKE_URI": self.lake_uri,
@@ -114,17 +139,18 @@ class Settings:
         }
 
 
-def read_settings(  # long: a list, a line a setting
+def read_settings(  # long: a list with one line per setting
     environ: Mapping[str, str] | None = None, project: Path = PROJECT
 ) -> Settings:
-    """Settings from the environment, then `.env` of the project, then the defaults.
+    """Read the settings from the environment, then the project's `.env`, then the defaults.
 
-    Relative paths are taken from the project's folder, so that every command, dbt's included,
-    finds the same place wherever it is called.
+    Relative paths are relative to the project's folder, so that every command, including dbt,
+    resolves them to the same location from any working directory.
 
     Raises:
-        InvalidInputError: a port is not a number between 1 and 65535, or the waiting time or the
-            rate not one; a file that is to hold a secret can't be read.
+        InvalidInputError: If a port is not a number between 1 and 65535, if the lock wait, the API
+            rate or the number of API connections is out of range, if a value is not valid UTF-8, or
+            if `.env` or a secret's file cannot be read.
     """
     values: dict[str, str | None] = {**_dotenv(project / ".env")}
     values.update(os.environ if environ is None else environ)
@@ -193,7 +219,7 @@ def _dotenv(path: Path) -> dict[str, str | None]:
 
 
 def _require_utf8(values: Mapping[str, str | None]) -> None:
-    """Refuse a value that Java, Spark's SQL and JSON could not be given."""
+    """Raise an error for a value that cannot be passed to Java, Spark SQL or JSON."""
     for name, text in values.items():
         if not (name.startswith("CHURN_") and text):
             continue
@@ -217,7 +243,7 @@ def _default_ports() -> dict[str, int]:
 
 
 def _from_files(values: Mapping[str, str | None]) -> dict[str, str]:
-    """Secrets that a variable with the suffix names a file for."""
+    """Return the secrets whose file is named by a variable with the suffix."""
     found = {}
     for name, path in values.items():
         secret = name.removesuffix(FILE)
@@ -238,12 +264,12 @@ def _masked(name: str, text: str) -> str:
 
 
 def _place(project: Path, text: str) -> str:
-    """A folder, made absolute, or a prefix of an object store."""
+    """Return the absolute path of a folder, or the unchanged prefix of an object store."""
     return text if "://" in text else str(_absolute(project, text))
 
 
 def _absolute(project: Path, path: str) -> Path:
-    # normpath, not resolve: dbt's macros build the same text without looking at the disk.
+    # normpath, not resolve: dbt's macros produce the same text without accessing the file system.
     return Path(os.path.normpath(project / Path(path).expanduser()))
 
 

@@ -1,4 +1,4 @@
-"""The Spark server's password; at its DataFrame endpoint it is the token."""
+"""The Spark server's password, which is also the token of its Connect endpoint."""
 
 from pathlib import Path
 
@@ -6,22 +6,22 @@ from lakehouse.atomic_write import generate_secret
 from lakehouse.errors import UnavailableError
 from lakehouse.settings import Settings
 
-# The Thrift endpoint takes any name with the password; clients have to say one.
+# The Thrift endpoint accepts any user name with the password, but clients must send one.
 USER = "churn"
 
 
 def password_file(settings: Settings) -> Path:
-    """Return where the generated password stands."""
+    """Return the path of the file that contains the generated password."""
     return settings.home / "secrets" / "spark_password"
 
 
 def generate_password(settings: Settings) -> str:
-    """Return the password for a server to start with; generated where none is given."""
+    """Return the password with which a server starts; generate it if none is configured."""
     return settings.spark_password or generate_secret(password_file(settings))
 
 
 def find_password(settings: Settings) -> str | None:
-    """Return the password, None where none is given and no server has generated one yet."""
+    """Return the password, or None if none is configured or generated yet."""
     path = password_file(settings)
     return settings.spark_password or (path.read_text().strip() if path.exists() else None)
 
@@ -30,7 +30,7 @@ def read_password(settings: Settings) -> str:
     """Return the password for a client.
 
     Raises:
-        UnavailableError: none is given, and there is no generated one.
+        UnavailableError: If no password is configured and none has been generated.
     """
     password = find_password(settings)
     if password is None:

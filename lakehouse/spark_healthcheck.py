@@ -1,9 +1,10 @@
-"""Whether the Spark server does its work: a statement through the SQL door.
+"""Health check of the Spark server: execute a statement through the Thrift endpoint.
 
     python -m lakehouse.spark_healthcheck
 
-Ends with 0 or, with a word on why, with 1: for a container's health check. Called every few
-seconds, it goes by Thrift, whose client costs a tenth of the DataFrame door's in time and memory.
+Exits with 0 if healthy, otherwise with 1 and a message, for the health check of a container. It is
+called every few seconds and uses Thrift because that client needs a tenth of the Connect client's
+time and memory.
 """
 
 import sys
@@ -13,12 +14,12 @@ from pyhive import hive
 from lakehouse.settings import read_settings
 from lakehouse.spark_credentials import USER, read_password
 
-# The last of the schemas that a starting server makes.
+# The last schema that a starting server creates.
 LAST_SCHEMA = "gold"
 
 
 def main() -> None:
-    """Ask for a schema, which the metastore has to answer."""
+    """Query a schema, which requires a response from the metastore; exit with 1 on any error."""
     settings = read_settings()
     try:
         with (
@@ -32,7 +33,7 @@ def main() -> None:
             door.cursor() as cursor,
         ):
             cursor.execute(f"describe schema {LAST_SCHEMA}")
-    except Exception as fault:  # whatever it is, the server is not well
+    except Exception as fault:  # any error means that the server is unhealthy
         sys.exit(f"{settings.spark_host}:{settings.thrift_port}: {fault}")
 
 

@@ -1,6 +1,7 @@
 """The Spark server: one driver process that serves SQL over Thrift and DataFrames over Connect.
 
-Nobody else starts a JVM, so Delta tables have one writing driver and the metastore one owner.
+No other process starts a JVM for Spark, so Delta tables have one writing driver and the metastore
+has one owner.
 """
 
 import atexit
@@ -31,29 +32,30 @@ from lakehouse.truststore import java_options
 SCHEMAS = ("bronze", "silver", "audit", "gold")
 START_SECONDS = 180
 STAY_SECONDS = 1
-# A server that lives answers in milliseconds; collecting garbage may take it some seconds.
+# A healthy server responds in milliseconds; garbage collection may delay it by some seconds.
 ANSWER_SECONDS = 15
-# The client's own policy tries for ten minutes to reach a server that is gone.
+# The client's default policy tries for ten minutes to reach a server that has ended.
 RETRIES = {"max_retries": 6, "max_backoff": 4000}
-# Of a container: in version 2 of the kernel's control groups and, where engines still use it, in 1.
+# Memory limits of a container: cgroup version 2 and, for engines that still use it, version 1.
 CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-# Where Spark's check of the DataFrame endpoint takes the token from, and ours of Thrift.
+# Variable from which Spark's check of the Connect endpoint reads the token, and ours of Thrift.
 TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"
-# A command that reads from Feast and Spark takes this.
+# Memory of a command that reads from Feast and Spark.
 COMMANDS_MEGABYTES = 256
-# Statements that the Thrift door has at work at one time; dbt sends four.
+# Statements that the Thrift endpoint executes concurrently; dbt sends four.
 STATEMENT_THREADS = 8
-# Spark's own launcher script opens these packages to the libraries it uses.
+# Packages that Spark's own launcher script opens to the libraries it uses.
 OPENED = [
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
     *("java.util", "java.util.concurrent", "java.util.concurrent.atomic", "jdk.internal.ref"),
     *("sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar"),
 ]
-# Statements are many, small and each new: on two cores half of a build's processor time went into
-# the optimising compiler. It is to wait until code is really hot; what stays is given room.
+# Statements are many, small and all different: on two cores, half of a build's processor time was
+# spent in the optimizing compiler. Higher thresholds delay it until code is really hot, and a
+# larger code cache keeps the compiled code.
 COMPILER = [
     "-XX:+IgnoreUnrecognizedVMOptions",
     "-XX:+UseParallelGC",
@@ -66,14 +68,17 @@ COMPILER = [
 
 
 def service(settings: Settings) -> Service:
-    """The Spark server of this CHURN_HOME."""
-    # One that serves others than this machine stays up without them.
+    """Return the Spark server's service of this CHURN_HOME."""
+    # A server for other machines keeps running without connected clients.
     idle = IDLE_SECONDS if settings.spark_bind == LOOPBACK else None
     return Service("spark", settings.home / "spark", idle)
 
 
 def find(settings: Settings) -> ProcessInfo | None:
-    """The running server; one that runs elsewhere is known by its state file and its doors."""
+    """Return the running server, or None.
+
+    A server on another machine is found by its state file and its open ports.
+    """
     if not settings.spark_is_elsewhere:
         return service(settings).find()
     running = service(settings).known()
@@ -85,10 +90,11 @@ def _doors_are_open(settings: Settings, running: ProcessInfo) -> bool:
 
 
 def ensure(settings: Settings, say: Say) -> ProcessInfo:
-    """The running server; started where there is none. Ready to take statements on return.
+    """Return the running server, ready to execute statements; start it if there is none.
 
     Raises:
-        UnavailableError: it can't be started, or the one that runs serves other settings, or hangs.
+        UnavailableError: If the server cannot be started, does not appear on its machine in time,
+            was started with other settings, or does not respond.
     """
     if settings.spark_is_elsewhere:
         return _found_elsewhere(settings, say)
@@ -110,7 +116,10 @@ def ensure(settings: Settings, say: Say) -> ProcessInfo:
 
 
 def _found_elsewhere(settings: Settings, say: Say, but: ProcessInfo | None = None) -> ProcessInfo:
-    """The server that somebody else keeps up; waited for. `but`: not that one any more."""
+    """Wait for the server that is operated on another machine and return it.
+
+    `but` is a server that is to be replaced and does not count.
+    """
     deadline = time.monotonic() + START_SECONDS
     said = False
     while (running := find(settings)) in (None, but):
@@ -131,10 +140,10 @@ def _found_elsewhere(settings: Settings, say: Say, but: ProcessInfo | None = Non
 
 
 def stay(settings: Settings, say: Say) -> NoReturn:
-    """Keep the server up for others, and start it anew when one of them asks for it.
+    """Keep the server running for other processes, and restart it when one of them requests it.
 
     Raises:
-        ServerLostError: it ended; whoever supervises this process starts both again.
+        ServerLostError: If the server ended; the supervisor of this process must restart both.
     """
     running = ensure(settings, say)
     request = _request(settings)
@@ -150,15 +159,18 @@ def stay(settings: Settings, say: Say) -> NoReturn:
 
 
 def _request(settings: Settings) -> Path:
-    """A file whose being there asks the server's keeper elsewhere for a fresh one."""
+    """Return the path of the restart request file.
+
+    Its existence asks the process that operates the server on another machine for a fresh server.
+    """
     return service(settings).folder / "restart"
 
 
 def restart(settings: Settings, say: Say) -> None:
-    """End the server with all that it is at, and start it anew; nothing where none runs.
+    """Terminate the server with all running statements and start it again; do nothing if none runs.
 
-    A client that dies leaves its statements running, and they would commit into the next one's
-    work. Nothing but the end of the process ends them for certain, whichever door they came by.
+    A client that dies leaves its statements running, which would commit during the next client's
+    work. Only ending the process is certain to end them, whichever endpoint received them.
     """
     running = find(settings)
     if running is None or running.identity != identity(settings):
@@ -169,14 +181,14 @@ def restart(settings: Settings, say: Say) -> None:
         _found_elsewhere(settings, say, but=running)
         return
     spark = service(settings)
-    spark.stop(patience=0)  # what it is at is not to come to its end
+    spark.stop(patience=0)  # running statements must not complete
     ensure(settings, say)
 
 
 def is_responsive(settings: Settings) -> bool:
-    """Whether the server answers a request; a process that hangs accepts connections only.
+    """Return whether the server responds to a request; a hung process only accepts connections.
 
-    Asks twice: a process of ours that was itself stopped for a while finds its time run out.
+    Tries twice, because a client process that was itself suspended for a while may time out.
     """
     return _answers(settings) or _answers(settings)
 
@@ -184,7 +196,7 @@ def is_responsive(settings: Settings) -> bool:
 def _answers(settings: Settings) -> bool:
     with grpc.insecure_channel(f"{settings.spark_host}:{settings.connect_port}") as channel:
         try:
-            # Asks nothing of Spark; that the server doesn't know the method is an answer as well.
+            # Does not involve Spark; the error for an unknown method is also a response.
             channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=ANSWER_SECONDS)
         except grpc.RpcError as answer:
             none = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -193,13 +205,13 @@ def _answers(settings: Settings) -> bool:
 
 
 def check(settings: Settings, running: ProcessInfo) -> None:
-    """Raise ServerLostError where that very server is gone or says nothing."""
+    """Raise ServerLostError if that server process has exited or does not respond."""
     if find(settings) != running or not is_responsive(settings):
         raise _lost(settings, running)
 
 
 def _lost(settings: Settings, running: ProcessInfo) -> ServerLostError:
-    """The fault to raise where the server that ran is gone, or says nothing."""
+    """Return the error for a server that has exited or does not respond."""
     if find(settings) != running:
         return ServerLostError(
             "The Spark server ended while it was at work",
@@ -219,16 +231,16 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Proce
     if is_folder(settings.lake_uri):
         Path(settings.lake_uri).mkdir(parents=True, exist_ok=True)
     else:
-        storage(settings, settings.lake_uri)  # says what is wrong with it before Spark does
+        storage(settings, settings.lake_uri)  # raises a clear error before Spark fails
     make_tables(settings, spark.folder, jars, say)
     say("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
-    # Secrets go by the environment: a command line is for all to see.
+    # Secrets are passed in the environment: a command line is readable by all users.
     places = {
         "SPARK_HOME": str(SPARK_HOME),
         "SPARK_LOCAL_IP": settings.spark_bind,
-        # It goes before Spark's setting; a user may have it for other servers.
+        # It takes precedence over Spark's setting; a user may have set it for other servers.
         "SPARK_LOCAL_DIRS": str(spark.scratch),
-        # Java names files by the locale's encoding, which `LC_ALL=C` would make ASCII.
+        # Java encodes file names by the locale, and `LC_ALL=C` would restrict them to ASCII.
         "LC_ALL": "C.UTF-8",
     }
     environ = {**os.environ, **settings.aws, **places, TOKEN: generate_password(settings)}
@@ -242,13 +254,16 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Proce
 
 
 def _purposes(settings: Settings) -> set[str]:
-    """What JARs are needed for that are not always."""
+    """Return the purposes whose additional JARs the settings require."""
     lake = set() if is_folder(settings.lake_uri) else {SCHEME}
     return lake | ({PURPOSE} if settings.metastore_url else set())
 
 
 def identity(settings: Settings) -> str:
-    """What a client and the server must agree on; a server of before passwords is another one."""
+    """Return the settings that a client and the server must have in common.
+
+    A server from before passwords were introduced has a different identity.
+    """
     return f"{settings.lake_uri} on {settings.spark_master}, with a password"
 
 
@@ -264,7 +279,7 @@ def _check_identity(running: ProcessInfo, settings: Settings) -> None:
 
 
 def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
-    """The command line of the server process."""
+    """Return the command line of the server process."""
     class_path = ":".join(
         [
             str(write_configuration(settings, folder)),
@@ -283,9 +298,9 @@ def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
         *module_options(),
         *_trust(settings, folder),
         f"-Dderby.stream.error.file={folder.parent}/logs/derby.log",
-        # Temporary files of all libraries, and no file for other tools of Java in /tmp.
+        # Temporary files of all libraries, and no performance data file of Java in /tmp.
         *(f"-Djava.io.tmpdir={folder}/scratch", "-XX:-UsePerfData"),
-        # Hive looks for it among Java's properties, not among its own.
+        # Hive reads this from Java's system properties, not from its own configuration.
         f"-Dhive.server2.custom.authentication.class={PASSWORD_CHECK.stem}",
         *("-cp", class_path, "org.apache.spark.deploy.SparkSubmit"),
         *("--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"),
@@ -300,16 +315,16 @@ def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
 
 
 def _thrift(settings: Settings) -> dict[str, str | int]:
-    """Settings of the SQL endpoint."""
+    """Return the settings of the Thrift endpoint."""
     return {
         "hive.server2.thrift.port": settings.thrift_port,
         "hive.server2.thrift.bind.host": settings.spark_bind,
         "hive.server2.authentication": "CUSTOM",
-        # By default every statement runs as its session's user, for whom Hive reads the
-        # configuration of Hadoop and opens the metastore anew; there is but one user.
+        # By default every statement runs as its session's user, for which Hive reads Hadoop's
+        # configuration and opens the metastore again; there is only one user.
         "hive.server2.enable.doAs": "false",
-        # And by default each of the first hundred statements gets a thread of its own, with what
-        # belongs to it, which is gone when it has idled for ten seconds.
+        # By default each of the first hundred statements gets a thread of its own with its own
+        # resources, which are discarded after ten idle seconds.
         "hive.server2.async.exec.threads": STATEMENT_THREADS,
         "hive.server2.async.exec.keepalive.time": f"{IDLE_SECONDS}s",
     }
@@ -321,7 +336,7 @@ def _trust(settings: Settings, folder: Path) -> list[str]:
 
 
 def module_options() -> list[str]:
-    """What Spark's launcher script tells Java."""
+    """Return the Java options that Spark's launcher script sets."""
     return [
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED),
         "--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
@@ -331,17 +346,20 @@ def module_options() -> list[str]:
 
 
 def heap_megabytes() -> int:
-    """Half of what a command leaves of the machine, or the container; from 0.75 to 4 GiB."""
+    """Return the size of the heap in MiB, from 768 to 4096.
+
+    It is half of the memory that a command leaves of the machine or of the container.
+    """
     told = (each.read_text().strip() for each in CONTAINER_LIMITS if each.exists())
-    limits = [int(limit) for limit in told if limit.isdecimal()]  # not "max"
+    limits = [int(limit) for limit in told if limit.isdecimal()]  # excludes "max"
     half = (min([psutil.virtual_memory().total, *limits]) // 2**20 - COMMANDS_MEGABYTES) // 2
     return max(768, min(4096, half))
 
 
-def configuration(  # long: a list, a line a setting
+def configuration(  # long: a list with one line per setting
     settings: Settings, folder: Path, jars: list[Path]
 ) -> dict[str, str | int]:
-    """Spark's settings."""
+    """Return Spark's settings."""
     cores = os.cpu_count() or 2
     return {
         "spark.master": settings.spark_master,
@@ -353,45 +371,45 @@ def configuration(  # long: a list, a line a setting
         "spark.driver.bindAddress": settings.spark_bind,
         "spark.ui.enabled": "false",
         "spark.log.level": "WARN",
-        # The ports by which the parts of Spark talk with each other.
+        # Authentication on the ports that Spark's components use among themselves.
         **_internal_authentication(settings),
-        # Hadoop sets the modes of files itself, by a umask of its own.
+        # Hadoop sets file modes itself, with its own umask.
         "spark.hadoop.fs.permissions.umask-mode": "077",
-        # `${env:NAME}` in a statement is text, not what this process was told.
+        # `${env:NAME}` in a statement is plain text and does not expose this process's environment.
         "spark.sql.variable.substitute": "false",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.warehouse.dir": settings.lake_uri,
         "spark.sql.session.timeZone": "UTC",
-        # What Feast and pyarrow read as UTC instants.
+        # Feast and pyarrow read this type as UTC instants.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        # A folder of published files holds nothing else.
+        # A folder of published files must contain nothing else.
         "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-        # A listing kept by one session is wrong after another session has published.
+        # A file listing cached by one session is wrong after another session has published.
         "spark.sql.hive.filesourcePartitionFileCacheSize": 0,
-        # Small data: more tasks than cores cost more than they bring.
+        # The data is small: more tasks than cores cost more than they save.
         "spark.sql.shuffle.partitions": cores,
         "spark.databricks.delta.snapshotPartitions": cores,
-        # Who wrote what is asked years later; Delta itself would forget after 30 days.
+        # The author of a version is queried years later; Delta's default retention is 30 days.
         "spark.databricks.delta.properties.defaults.logRetentionDuration": "interval 3650 days",
-        # A build has several hundred pieces of generated code; the default of 100 forgets them
+        # A build has several hundred pieces of generated code; the default of 100 evicts them
         # before the next build needs them again.
         "spark.sql.codegen.cache.maxEntries": 5000,
-        # Java compiles no method of more than 8000 bytes: a wide projection in one method, as Spark
-        # writes it by default, is interpreted, and takes twice as long as in pieces.
+        # Java compiles no method of more than 8000 bytes: a wide projection in one method, which
+        # Spark generates by default, is interpreted and takes twice as long as in pieces.
         "spark.sql.codegen.hugeMethodLimit": 8000,
-        # A task mostly writes one extract date: its rows need no sorting by date before that. Rows
-        # of another date are sorted, for each open file takes the memory of a row group.
+        # A task mostly writes one extract date, so its rows need no sorting by date first. Rows of
+        # another date are sorted, because each open file uses the memory of a row group.
         "spark.sql.maxConcurrentOutputFileWriters": 1,
-        # Most groups are one customer each: a small first-level map only adds a lookup a row.
+        # Most groups are one customer each: a small first-level map only adds a lookup per row.
         "spark.sql.codegen.aggregate.map.twolevel.enabled": "false",
-        # Statistics of columns by which nothing is sorted skip no file.
+        # Statistics of columns by which the data is not sorted skip no files.
         "spark.databricks.delta.properties.defaults.dataSkippingNumIndexedCols": 5,
         # Statements of dbt's threads share the cores instead of queueing.
         "spark.scheduler.mode": "FAIR",
-        # Planning of the wide one-hot projections takes longer with it than it saves.
+        # It makes planning of the wide one-hot projections slower by more than it saves.
         "spark.sql.constraintPropagation.enabled": "false",
-        # On the machines of a cluster the JARs lie at the same place, and Java has the same to do.
+        # On all machines of a cluster the JARs have the same paths, and Java has the same workload.
         "spark.executor.extraClassPath": ":".join(map(str, jars)),
         "spark.executor.extraJavaOptions": " ".join(COMPILER),
         **({} if is_folder(settings.lake_uri) else spark_configuration(settings)),
@@ -399,13 +417,17 @@ def configuration(  # long: a list, a line a setting
 
 
 def _internal_authentication(settings: Settings) -> dict[str, str]:
-    """Of one machine Spark generates the secret, in memory; a cluster would have to be told it."""
+    """Return the settings of authentication between Spark's components.
+
+    On a single machine Spark generates the secret in memory; a cluster would need a configured
+    secret.
+    """
     is_here = settings.spark_master.partition("[")[0] == "local"
     return {"spark.authenticate": "true"} if is_here else {}
 
 
 def _create_schemas(settings: Settings) -> None:
-    """The schemas, each in its folder of the lake."""
+    """Create the missing schemas, each in its folder of the lake."""
     with session(settings) as spark:
         for schema in SCHEMAS:
             spark.sql(
@@ -419,9 +441,10 @@ def _folder(settings: Settings, schema: str) -> str:
 
 
 class _Channels(DefaultChannelBuilder):  # type: ignore[misc]
-    """Connections with the token.
+    """Channel builder that sends the token with each request.
 
-    Spark's own client sends a token in clear to the name `localhost` only, else by TLS.
+    Spark's own client sends a token over plain text only to the host name `localhost`, otherwise
+    over TLS.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -429,38 +452,38 @@ class _Channels(DefaultChannelBuilder):  # type: ignore[misc]
         self._token = read_password(settings)
 
     def toChannel(self) -> grpc.Channel:
-        """Return a channel in clear, also where the user's environment has a token for others."""
+        """Return a plain-text channel, even if the environment has a token for other servers."""
         return self._insecure_channel(self.endpoint)
 
     def metadata(self) -> list[tuple[str, str]]:
-        """Return what is sent with each request."""
+        """Return the metadata that is sent with each request."""
         return [*super().metadata(), ("authorization", f"Bearer {self._token}")]
 
 
 def connect(settings: Settings) -> SparkSession:
-    """Open a DataFrame session, which becomes the active one; whoever opens it ends it.
+    """Open a DataFrame session, which becomes the active one; the caller must stop it.
 
     Raises:
-        UnavailableError: there is no password.
+        UnavailableError: If there is no password.
     """
-    # Spark ML looks at this variable, which `create` does not set, and starts a JVM without it.
+    # Spark ML checks this variable, which `create` does not set, and starts a JVM without it.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     spark = SparkSession.builder.channelBuilder(_Channels(settings)).create()
     spark.client.set_retry_policies([DefaultPolicy(**RETRIES)])
-    # Comes before the client's own last request, which a closed client does not send: a server that
-    # has ended by then would hold up the end of the process.
+    # Runs before the client's own last request, which a closed client does not send: if the server
+    # has ended by then, the request would delay the end of the process.
     atexit.register(spark.client.close)
     return spark
 
 
 @contextmanager
 def session(settings: Settings) -> Iterator[SparkSession]:
-    """A DataFrame session on the running server.
+    """Open a DataFrame session on the running server for the duration of the body.
 
     Raises:
-        UnavailableError: the server does not answer, or ended while the session was open.
+        UnavailableError: If the server does not respond, or ended while the session was open.
     """
-    # Asked first: the client itself tries for minutes to reach a server that is not there.
+    # Checked first because the client tries for minutes to reach a server that does not exist.
     if not port_is_open(settings.connect_port, settings.spark_host):
         raise UnavailableError(
             "The Spark server does not answer",

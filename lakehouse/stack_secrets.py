@@ -1,12 +1,13 @@
-"""The secrets of the stack: made once, each in a file in the volume of the one service reading it.
+"""Secrets of the stack, generated once and stored in one volume per service that reads them.
 
     python -m lakehouse.stack_secrets FOLDER [ENV_FILE [FORMER]]
     python -m lakehouse.stack_secrets ENV_FILE
 
-The first fills FOLDER/<reader>/<name>, files of mode 0600. What exists stays, so that a second
-start changes nothing, but what the ENV_FILE names goes before it. FORMER is the folder of a version
-that had one volume for all readers: what stands in it is moved. The second writes an ENV_FILE, of
-mode 0600, or adds what it lacks, for those who want the secrets in hand.
+The first form writes FOLDER/<reader>/<name>, files of mode 0600. Existing files are kept, so that
+a second start changes nothing, but the values in ENV_FILE take precedence. FORMER is the folder of
+a version that had one volume for all readers; its secrets are moved. The second form writes an
+ENV_FILE of mode 0600, or adds missing secrets to it, for operators that manage the secrets
+themselves.
 """
 
 import os
@@ -18,10 +19,10 @@ from dotenv import dotenv_values
 
 from lakehouse.atomic_write import write_secret
 
-# In an ENV_FILE the names have this before them, so that no run outside the stack takes them.
+# Prefix of the names in an ENV_FILE, so that no run outside the stack uses them.
 PREFIX = "STACK_"
-# The user numbers that the images run their services as. Each reader has a volume of its own, since
-# those of one image are one user.
+# User ids with which the images run their services. Each reader has a volume of its own, because
+# the services of one image share a user id.
 READERS = {
     **dict.fromkeys(("driver", "airflow", "api", "mlflow", "buckets"), 10001),
     **{"postgres": 999, "redis": 999, "s3": 1000},
@@ -39,13 +40,19 @@ NAMES = {
     "airflow_password": ["airflow"],
     "mlflow_password": ["mlflow", "driver", "airflow"],
 }
-# Databases whose clients read the password from a file of PostgreSQL's own format, by reader.
+# Databases, by reader, whose clients read the password from a PostgreSQL password file.
 PASSFILES = {"airflow": ["airflow", "registry"], "driver": ["registry"], "mlflow": ["mlflow"]}
 PASSFILE = "pgpass"
 
 
 def fill(folder: Path, given: dict[str, str | None], former: Path | None = None) -> None:
-    """Write what is missing or given otherwise; `given`: values by their names in an ENV_FILE."""
+    """Write the secrets that are missing or that `given` changes.
+
+    Args:
+        folder: Folder with one subfolder per reader.
+        given: Values by their names in an ENV_FILE.
+        former: Folder of a version that had one volume for all readers.
+    """
     values = {}
     for name, readers in NAMES.items():
         places = [folder / reader / name for reader in readers]
@@ -60,7 +67,7 @@ def fill(folder: Path, given: dict[str, str | None], former: Path | None = None)
             for database in databases
         )
         _write(folder / reader / PASSFILE, lines, READERS[reader])
-    # Moved: what stays there would come back after a rotation.
+    # Remove the moved secrets: a remaining one would be restored after a rotation.
     if former:
         for name in (*NAMES, PASSFILE):
             for each in former.glob(f"*/{name}"):
@@ -68,7 +75,7 @@ def fill(folder: Path, given: dict[str, str | None], former: Path | None = None)
 
 
 def complete(file: Path) -> list[str]:
-    """Add to an ENV_FILE what it lacks; returns the names that were added."""
+    """Add missing secrets to an ENV_FILE and return the names that were added."""
     before = file.read_text() if file.exists() else ""
     given = dotenv_values(file) if before else {}
     missing = [_variable(name) for name in NAMES if not given.get(_variable(name))]
@@ -99,7 +106,7 @@ def _write(place: Path, text: str, user: int) -> None:
 
 
 def main() -> None:
-    """Fill the folder, or complete the file."""
+    """Fill the folder of secrets, or complete the ENV_FILE."""
     place = Path(sys.argv[1])
     if place.is_dir():
         file = Path(sys.argv[2]) if len(sys.argv) > 2 else None

@@ -1,6 +1,6 @@
-"""Where files lie: below a folder of this machine, or below a prefix of an object store (S3).
+"""Files below a local folder or below a prefix of an object store (S3).
 
-An address is an absolute folder or `s3a://bucket/prefix`. The store is told by the standard
+An address is an absolute folder or `s3a://bucket/prefix`. The store is configured by the standard
 variables: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` and, for
 stores other than Amazon's, `AWS_ENDPOINT_URL`.
 """
@@ -13,41 +13,44 @@ from urllib.parse import unquote, urlsplit
 from lakehouse.errors import InvalidInputError, UnavailableError
 from lakehouse.settings import Settings
 
-if TYPE_CHECKING:  # takes a moment to import, and most calls of dbt have no need of it
+if TYPE_CHECKING:  # slow to import, and most dbt calls do not need it
     from pyarrow import fs
 
 SCHEME = "s3a"
-# Seconds. A store that is busy for a while is waited for.
+# Time-outs in seconds, and attempts: a store that is temporarily busy is waited for.
 CONNECT, ANSWER = 10, 60
 TRIES = 10
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A file system and the place in it; paths are the file system's own."""
+    """A file system and a location `root` in it; paths are those of the file system."""
 
     files: "fs.FileSystem"
     root: str
 
     def is_there(self) -> bool:
-        """Whether the place exists; a prefix of an object store does if something lies below."""
+        """Return whether the location exists.
+
+        A prefix of an object store exists if there is an object below it.
+        """
         from pyarrow import fs
 
         return bool(self.files.get_file_info(self.root).type != fs.FileType.NotFound)
 
     def at(self, *parts: str) -> "Storage":
-        """A place below."""
+        """Return the storage at a relative path below this location."""
         return Storage(self.files, "/".join([self.root, *parts]))
 
     def children(self, *parts: str) -> "list[fs.FileInfo]":
-        """What lies right below a place; nothing where it does not exist."""
+        """Return the direct children of a relative path, or none if it does not exist."""
         from pyarrow import fs
 
         selected = fs.FileSelector(self.at(*parts).root, allow_not_found=True)
         return sorted(self.files.get_file_info(selected), key=lambda each: each.path)
 
     def all_files(self) -> "list[fs.FileInfo]":
-        """Every file below, however deep; none where the place does not exist."""
+        """Return all files below at any depth, or none if the location does not exist."""
         from pyarrow import fs
 
         selected = fs.FileSelector(self.root, allow_not_found=True, recursive=True)
@@ -55,21 +58,21 @@ class Storage:
         return sorted(found, key=lambda each: each.path)
 
     def name(self, path: str) -> str:
-        """A path of the file system, as it is called from here."""
+        """Return a path of the file system relative to this location."""
         return path.removeprefix(f"{self.root}/")
 
     def folders(self, *parts: str) -> "list[fs.FileInfo]":
-        """The folders among them."""
+        """Return the direct children that are folders."""
         from pyarrow import fs
 
         return [each for each in self.children(*parts) if each.type == fs.FileType.Directory]
 
     def below(self, info: "fs.FileInfo", *parts: str) -> "list[fs.FileInfo]":
-        """What lies below a place that was found here."""
+        """Return the children of a file or folder that another method returned."""
         return Storage(self.files, info.path).children(*parts)
 
     def remove(self, info: "fs.FileInfo") -> None:
-        """Remove a file, or a folder with all that is in it."""
+        """Remove a file, or a folder with its contents."""
         if info.is_file:
             self.files.delete_file(info.path)
         else:
@@ -77,16 +80,16 @@ class Storage:
 
 
 def is_folder(address: str) -> bool:
-    """Whether the address is a folder of this machine."""
+    """Return whether the address is a local folder."""
     return "://" not in address
 
 
 def storage(settings: Settings, address: str) -> Storage:
-    """The storage at an address.
+    """Return the storage at an address.
 
     Raises:
-        InvalidInputError: the address is neither a folder nor an `s3a://` prefix.
-        UnavailableError: the object store does not answer, or has no such bucket.
+        InvalidInputError: If the address is neither a folder nor an `s3a://` prefix.
+        UnavailableError: If the object store does not respond, or has no such bucket.
     """
     from pyarrow import fs
 
@@ -119,34 +122,40 @@ def storage(settings: Settings, address: str) -> Storage:
 
 
 def path_from_uri(uri: str) -> str:
-    """The path, as a Storage has it, of a file that Spark names by its URI."""
+    """Return the file system path of a file that Spark names by its URI."""
     place = urlsplit(uri)
     bucket = place.netloc if place.scheme == SCHEME else ""
     return unquote(f"{bucket}{place.path}")
 
 
 def spark_uri(uri: str) -> str:
-    """The address of the same file with nothing escaped, as Spark takes it to read."""
+    """Return the unescaped address of the same file, which Spark accepts for reading."""
     return f"{urlsplit(uri).scheme}://{path_from_uri(uri)}"
 
 
 def escape_glob(address: str) -> str:
-    """Return the address as a pattern that only this place matches.
+    """Return the address as a pattern that matches only this location.
 
-    Spark takes what it is given to read for a pattern, in which brackets and the like have a
-    meaning of their own; what it is given to write it takes literally.
+    Spark interprets paths to read as patterns, in which brackets and similar characters have a
+    special meaning; paths to write are taken literally.
     """
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", address)
 
 
 def path_from_describe(location: str) -> str:
-    """The same of what `describe` and `vacuum` tell: like a URI, but nothing is escaped."""
+    """Return the file system path of a location that `describe` or `vacuum` reports.
+
+    These locations are like URIs, but nothing is escaped.
+    """
     scheme, _, path = location.partition(":")
     return path.removeprefix("//") if scheme == SCHEME else f"/{path.lstrip('/')}"
 
 
 def spark_configuration(settings: Settings) -> dict[str, str]:
-    """What Spark is told of the store; the keys it takes from the same variables itself."""
+    """Return Spark's settings for the object store.
+
+    Spark reads the access keys from the standard variables itself.
+    """
     endpoint = settings.aws.get("AWS_ENDPOINT_URL")
     told = {
         "endpoint.region": settings.aws.get("AWS_REGION", "us-east-1"),
@@ -161,15 +170,15 @@ def spark_configuration(settings: Settings) -> dict[str, str]:
             "connection.ssl.enabled": str(endpoint.startswith("https://")).lower(),
         }
     return {
-        # A folder that a publish writes is nobody's until the metastore is told; to write it file
-        # by file spares a copy of each.
+        # A folder that a publish writes is not visible until the metastore is updated, so files
+        # can be written directly to it, which saves a copy of each.
         "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
         **{f"spark.hadoop.fs.s3a.{name}": value for name, value in told.items()},
     }
 
 
 def object_store(settings: Settings) -> "fs.S3FileSystem":
-    """The object store of the settings, as a file system whose top folders are buckets."""
+    """Return the configured object store, as a file system whose top folders are buckets."""
     from pyarrow import fs
 
     told = {
@@ -182,7 +191,7 @@ def object_store(settings: Settings) -> "fs.S3FileSystem":
     if endpoint := settings.aws.get("AWS_ENDPOINT_URL"):
         told["scheme"], _, told["endpoint_override"] = endpoint.rstrip("/").partition("://")
     return fs.S3FileSystem(
-        allow_bucket_creation=True,  # the storage above makes none: it asks for its bucket first
+        allow_bucket_creation=True,  # unused by `storage`, which requires an existing bucket
         connect_timeout=CONNECT,
         request_timeout=ANSWER,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES // 2),

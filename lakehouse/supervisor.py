@@ -1,7 +1,7 @@
-"""Stays with one server process: starts it, and ends it when nobody was connected for long.
+"""Supervisor of one server process: start it, and terminate it when it has been idle for long.
 
-Run as `python -m lakehouse.supervisor` with its order as JSON on standard input: every user of the
-machine could read a command line. Started by `lakehouse.process` only.
+Run as `python -m lakehouse.supervisor` by `lakehouse.process` only. The order is passed as JSON on
+standard input, because a command line is readable by every user of the machine.
 """
 
 import ctypes
@@ -23,6 +23,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
+    """Start the server described on standard input, record its state and supervise it."""
     os.umask(OTHERS)
     order = json.load(sys.stdin)
     with Path(order["log"]).open("ab") as log:
@@ -52,7 +53,10 @@ def main() -> None:
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to end this process with its parent: no server is left that nobody keeps."""
+    """Ask the kernel to terminate this process when its parent dies.
+
+    No orphaned server remains.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -62,7 +66,10 @@ def supervise(
     ports: set[int],
     idle_seconds: float | None,
 ) -> None:
-    """Wait for the server's end; end it after `idle_seconds` without a connected client, if any."""
+    """Wait until the server ends.
+
+    Terminate it after `idle_seconds` without a connected client, unless that is None.
+    """
     last_used = time.monotonic()
     while True:
         try:
@@ -77,7 +84,7 @@ def supervise(
 
 
 def is_used(process: psutil.Process, ports: set[int]) -> bool:
-    """Whether a client is connected to one of the server's ports."""
+    """Return whether a client is connected to one of the server's ports."""
     try:
         return any(
             connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port in ports

@@ -1,4 +1,4 @@
-"""The commits of a Delta table: which version brought something, which one stood at a moment."""
+"""Commits of a Delta table: find versions by time, by run and by extract date."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ from lakehouse.sql import query_if_exists
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
-# What puts rows into a table; the others (vacuum, a delete of leftovers) do not.
+# Operations that write rows; the others (vacuum, a delete of leftovers) do not.
 WRITING = ("WRITE", "CREATE TABLE AS SELECT", "CREATE OR REPLACE TABLE AS SELECT", "MERGE")
-# How Spark says that a file is not there any more, and Delta that a version is not, or that it is
-# older than the table's retention of files, a week by default: then nobody vouches for them.
+# Error classes with which Spark reports that a file no longer exists, and Delta that a version no
+# longer exists or is older than the table's file retention, a week by default: its files are then
+# not guaranteed to exist.
 GONE = (
     "FILE_NOT_EXIST",
     "DELTA_FILE_NOT_FOUND",
@@ -30,8 +31,15 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Commit:
-    """A version of a table; `replaced` is the condition for the rows that it replaced, "" where it
-    names none, `run_id` the run that signed it, if one did."""
+    """A version of a table.
+
+    Attributes:
+        version: Number of the version.
+        moment: Time of the commit.
+        writes: Whether the commit wrote rows.
+        replaced: Condition for the rows that the commit replaced, "" if it has none.
+        run_id: Run that wrote the version, None if not recorded.
+    """
 
     version: int
     moment: datetime
@@ -42,9 +50,10 @@ class Commit:
 
 @dataclass(frozen=True)
 class TableHistory:
-    """The commits that the table's log still has, the oldest first.
+    """The commits that the table's log still contains, the oldest first.
 
-    The log of a table of ours keeps them for ten years; what nobody knows any more is None.
+    The logs of the project's tables keep them for ten years. Methods return None for what the log
+    no longer contains.
     """
 
     table: str
@@ -52,30 +61,38 @@ class TableHistory:
 
     @property
     def latest(self) -> int | None:
-        """The version that stands."""
+        """Return the current version."""
         return self.at(datetime.max.replace(tzinfo=UTC))
 
     def at(self, moment: datetime, run_id: str | None = None) -> int | None:
-        """The version that stood at the moment, at which that run had ended, if one is named.
+        """Return the version that was current at a time.
 
-        The last one that the run itself wrote, if it wrote one: clocks can be set back.
+        If `run_id` is given, `moment` is a time at which that run had ended. The last version
+        written by the run `run_id` takes precedence, if the run wrote one: clocks can be set back.
         """
         own = [each.version for each in self.commits if run_id and each.run_id == run_id]
         before = (each.version for each in self.commits if each.moment <= moment)
         return max(own or before, default=None)
 
     def stood(self, version: int) -> str:
-        """The table as of a version, for a query: plainly where it still stands, since Delta
-        travels for a week only, even to that one."""
+        """Return the table as of a version, for a query.
+
+        The current version is returned without a time travel clause, because Delta permits time
+        travel for a week only, even to the current version.
+        """
         return self.table if version == self.latest else f"{self.table} version as of {version}"
 
     def first_since(self, moment: datetime) -> int | None:
-        """The version that a write made which had begun at the moment: there is one writer."""
+        """Return the first version that wrote rows at or after a time.
+
+        There is a single writer, so it is the version of the write that was in progress at that
+        time.
+        """
         written = (each.version for each in self.commits if each.writes and each.moment >= moment)
         return min(written, default=None)
 
     def wrote_between(self, begin: datetime, end: datetime | None) -> int | None:
-        """The last version that wrote rows from `begin` on and before `end`."""
+        """Return the last version that wrote rows from `begin` on and before `end`."""
         written = (
             each.version
             for each in self.commits
@@ -84,7 +101,7 @@ class TableHistory:
         return max(written, default=None)
 
     def wrote_extract(self, extract_date: date, until: int | None = None) -> int | None:
-        """The last version, up to `until`, that wrote the rows of an extract date."""
+        """Return the last version, up to `until`, that wrote the rows of an extract date."""
         written = (
             each.version
             for each in self.commits
@@ -96,7 +113,7 @@ class TableHistory:
 
 
 def table_history(spark: "SparkSession", table: str) -> TableHistory:
-    """The commits of a Delta table; none where no build has made it yet."""
+    """Return the commits of a Delta table, or none if the table does not exist."""
     rows = query_if_exists(spark, table, f"describe history {table}")
     return TableHistory(
         table,
@@ -114,7 +131,7 @@ def table_history(spark: "SparkSession", table: str) -> TableHistory:
 
 
 def unless_gone(ask: Callable[[], Found]) -> Found | None:
-    """What a query of an earlier state answers; None where that state was tidied away."""
+    """Return the result of a query of an earlier state, or None if its files were vacuumed."""
     try:
         return ask()
     except PySparkException as fault:

@@ -1,7 +1,7 @@
-"""Whom Java trusts beside the public authorities of TLS: those of AWS_CA_BUNDLE.
+"""Java truststore with the authorities of AWS_CA_BUNDLE.
 
-Other clients of the object store read that file themselves. Java reads no PEM, so its content is
-written once more, in the format of Java's own stores.
+Other clients of the object store read that file themselves. Java does not read PEM, so its content
+is also written in a format of Java's truststores.
 """
 
 from pathlib import Path
@@ -18,12 +18,12 @@ from lakehouse.errors import InvalidInputError
 
 
 def java_options(bundle: str | None, folder: Path) -> list[str]:
-    """What a Java process is told, so that it trusts those in the file, and nobody else.
+    """Return the options with which a Java process trusts only the authorities in the file.
 
-    The store is written into the folder; without a file Java trusts whom it always does.
+    The truststore is written into the folder. Without a file, Java's default authorities apply.
 
     Raises:
-        InvalidInputError: the file is not there, or holds no certificates.
+        InvalidInputError: If the file does not exist or contains no certificates.
     """
     if not bundle:
         return []
