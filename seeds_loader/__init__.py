@@ -1,0 +1,1 @@
+"""Load customer workbooks into bronze, and generate sample workbooks."""

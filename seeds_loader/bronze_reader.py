@@ -1,4 +1,4 @@
-"""Extracts as bronze keeps them: what was read once can be loaded again without its workbook."""
+"""Read loads and their extracts back from bronze: reloading one needs no workbook."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -16,7 +16,7 @@ from seeds_loader.load import ROWS
 from seeds_loader.reader.extract import EXTRA, ROW_NUMBER, Extract
 from seeds_loader.source_format import SourceFormat
 
-# All columns: loads of earlier versions have fewer.
+# Select all columns: tables written by earlier versions have fewer.
 IN_ORDER = """
 select *, _loaded_at as loaded_at
 from {rows}
@@ -26,7 +26,7 @@ order by load_number, _loaded_at, batch_id
 
 @dataclass(frozen=True)
 class LoadRow:
-    """A line of bronze.loads; `loaded_at` has a zone."""
+    """A row of bronze.loads; `loaded_at` has a time zone."""
 
     batch_id: str
     source_file: str
@@ -41,19 +41,23 @@ class LoadRow:
 
     @property
     def chosen_date(self) -> ExtractDate:
-        """The extract date as it was chosen then."""
+        """Return the extract date and its source, as chosen when the extract was loaded."""
         return ExtractDate(self.extract_date, self.extract_date_source)  # type: ignore[arg-type]
 
 
 def read_loads(spark: SparkSession) -> Sequence[LoadRow]:
-    """All loads, in the order in which they came."""
+    """Return all rows of bronze.loads, oldest first."""
     names = {each.name for each in fields(LoadRow)}
     rows = query_sequence(spark, sequences.LOADS, IN_ORDER)
     return [LoadRow(**{name: row[name] for name in names & row.keys()}) for row in rows]
 
 
 def read_extract_from_bronze(spark: SparkSession, load: LoadRow) -> Extract:
-    """What the workbook of the load said, in its order; of the file itself the name is left."""
+    """Return the extract of a load as it was read, with its rows in workbook order.
+
+    The workbook itself is not read: `path` is only its name, `saved_at` is None and `header_row` is
+    1.
+    """
     columns = [*read_contract().names, EXTRA, ROW_NUMBER]
     named = ", ".join(f"`{name}`" for name in columns)
     rows = spark.sql(

@@ -1,6 +1,6 @@
-"""The source contract: which columns a workbook must have and what their values may be.
+"""Read the source contract: the columns a workbook must have and their permitted values.
 
-It is declared among the variables of the dbt project and nowhere else; this module only reads it.
+The contract is declared only among the variables of the dbt project; this module reads it.
 """
 
 import unicodedata
@@ -19,7 +19,10 @@ from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the contract; `name` is its name in bronze, `silver` from silver on."""
+    """A column of the contract.
+
+    `name` is its name in bronze, `silver` its name from silver on.
+    """
 
     name: str
     type: str
@@ -43,19 +46,20 @@ class Contract:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Return the bronze names of the columns, in order."""
         return tuple(column.name for column in self.columns)
 
     def without_label(self) -> "Contract":
-        """The contract of a file whose customers are to be scored: it need not have the label."""
+        """Return the contract for a workbook to be scored, which need not have the label column."""
         return Contract(tuple(column for column in self.columns if not column.is_label))
 
     def match(self, header: str) -> Column | None:
-        """The column that a header stands for; None for a header that the contract doesn't know."""
+        """Return the column that a header names, or None if the contract has no such header."""
         return self._by_header.get(normalise(header))
 
     @property
     def label(self) -> str | None:
-        """The column of what is predicted."""
+        """Return the name of the column to be predicted, or None."""
         return next((column.name for column in self.columns if column.is_label), None)
 
     @cached_property
@@ -68,10 +72,14 @@ class Contract:
 
 
 def read_contract(path: Path | None = None) -> Contract:
-    """Reads `vars.source_contract` of a dbt project file, by default of this checkout's.
+    """Return the contract from `vars.source_contract` of a dbt project file.
 
-    Raises ChurnError when the file is missing, is no YAML, or contradicts itself: that is a fault
-    of the project, not of anybody's workbook.
+    Args:
+        path: The dbt project file; by default that of this checkout.
+
+    Raises:
+        ChurnError: The file is missing, is not YAML, or contradicts itself. This is an error in the
+            project, not in a workbook.
     """
     place = path or DECLARED
     try:
@@ -86,10 +94,13 @@ def read_contract(path: Path | None = None) -> Contract:
 
 
 def read_source_format(path: Path | None = None) -> SourceFormat:
-    """Read `vars.source_format` of a dbt project file, by default of this checkout's.
+    """Return the source format from `vars.source_format` of a dbt project file.
+
+    Args:
+        path: The dbt project file; by default that of this checkout.
 
     Raises:
-        ChurnError: it is missing, or states no format.
+        ChurnError: The format is missing or invalid.
     """
     place = path or DECLARED
     try:
@@ -102,10 +113,11 @@ def read_source_format(path: Path | None = None) -> SourceFormat:
 
 
 def normalise(header: str) -> str:
-    """What is left of a header to compare: no case, white space, dots, underscores or invisibles.
+    """Return a header in the form in which headers are compared.
 
-    Category Cf holds the zero-width characters and the byte order mark, which `isspace` does not
-    know; a no-break space counts as white space.
+    Case is folded; white space, dots, underscores and invisible characters are removed. Unicode
+    category Cf contains the zero-width characters and the byte order mark, which `isspace` does not
+    cover; a no-break space counts as white space.
     """
     return "".join(
         character

@@ -1,4 +1,4 @@
-"""The day a workbook speaks of."""
+"""Determine the extract date of a workbook."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -7,15 +7,15 @@ from typing import Literal
 from lakehouse.errors import InvalidInputError
 from seeds_loader.reader.extract import Extract
 
-# Older saved dates are what programs write that don't know the time (1601, 1970, 1980).
+# Earlier saved dates come from programs that do not know the time (1601, 1970, 1980).
 EARLIEST = date(2000, 1, 1)
-# The user's day may be ahead of UTC's.
+# The user's local date may be ahead of UTC's.
 AHEAD = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class ExtractDate:
-    """The extract date, where it was taken from, and what a person should know about it."""
+    """An extract date, its source, and a warning for the user, if any."""
 
     date: date
     source: Literal["given", "workbook", "file"]
@@ -25,10 +25,14 @@ class ExtractDate:
 def choose_extract_date(
     given: date | None, extract: Extract, now: datetime | None = None
 ) -> ExtractDate:
-    """The date given, else the saved date inside the file, else the file's modification date.
+    """Return the given date, else the saved date in the file, else its modification date.
 
-    All in UTC. A saved date that can't be true (before 2000, or more than a day ahead of `now`) is
-    passed over. Raises InvalidInputError for a given date that can't be true.
+    All dates are in UTC. An implausible saved date (before 2000, or more than a day ahead of `now`)
+    is ignored.
+
+    Raises:
+        InvalidInputError: The given date is implausible, or the modification date is needed and the
+            file no longer exists.
     """
     latest = (now or datetime.now(UTC)).astimezone(UTC).date() + AHEAD
     if given is not None:

@@ -1,8 +1,8 @@
-"""The landing place: a folder, or a prefix of an object store, where workbooks arrive.
+"""Receive workbooks from the landing zone: a folder or a prefix of an object store.
 
-A workbook is received first, that is copied to this machine: what happens to it in the landing
-place afterwards loses nothing. Then it is taken, once: who takes it leaves a claim, a small file
-whose creation either succeeds or does not, so that two takers never share one.
+A workbook is first received, that is copied to this machine, so that later changes in the landing
+zone lose nothing. It is then claimed once: the claimant creates a claim file, and because its
+creation either succeeds or fails, two claimants never share a workbook.
 
 CHURN_HOME/landed/<key>/<name> is the copy, CHURN_HOME/landed/<key>.json the claim.
 """
@@ -23,15 +23,17 @@ from lakehouse.settings import Settings
 from lakehouse.storage import Storage, is_folder, storage
 
 SUFFIXES = (".xlsx", ".xls", ".csv")
-# A workbook that was written to this long ago is there whole.
+# A workbook that was last written this long ago is complete.
 SETTLES = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A workbook that was received. `path`: the copy, with the name and the time of the original.
+    """A received workbook.
 
-    `key` tells it from others: the same file changed later is another arrival.
+    Attributes:
+        key: Identifies the arrival; the same file changed later is another arrival.
+        path: The copy, with the name and the modification time of the original.
     """
 
     key: str
@@ -39,18 +41,18 @@ class Arrival:
 
 
 def receive(settings: Settings) -> list[str]:
-    """Copy what is new in the landing place; returns the names of what is still being written.
+    """Copy new workbooks from the landing zone; return the names of those still being written.
 
-    Folders below the landing place are not looked into.
+    Subfolders of the landing zone are not searched.
 
     Raises:
-        UnavailableError: the landing place is not there or does not answer.
+        UnavailableError: The landing zone does not exist or does not respond.
     """
     arriving = []
     try:
         place = _open(settings)
         for each in filter(_is_workbook, place.children()):
-            # A time to come is some other machine's fault, not a sign of writing.
+            # A modification time in the future is another machine's error, not a sign of writing.
             if timedelta() <= datetime.now(UTC) - each.mtime < SETTLES:
                 arriving.append(each.base_name)
             elif not _copies(settings, _key(each)).exists():
@@ -65,17 +67,17 @@ def receive(settings: Settings) -> list[str]:
 
 
 def untaken(settings: Settings) -> list[Arrival]:
-    """What was received and nobody has taken, oldest first."""
+    """Return the received workbooks without a claim, oldest first."""
     return [each for each in _received(settings) if _taker(settings, each.key) is None]
 
 
 def take(settings: Settings, taker: str, key: str | None = None) -> Arrival | None:
-    """Take the oldest arrival that waits, or the one of that key; None where there is none.
+    """Claim the oldest waiting arrival, or the one with the key; return None if there is none.
 
-    A taker that has one already is given the same again.
+    A claimant that already has a claim gets the same arrival again.
 
     Raises:
-        InvalidInputError: nothing of that key was received.
+        InvalidInputError: No workbook with the key was received.
     """
     there = [each for each in _received(settings) if key in (None, each.key)]
     if key is not None and not there:
@@ -89,14 +91,14 @@ def take(settings: Settings, taker: str, key: str | None = None) -> Arrival | No
 
 
 def take_file(settings: Settings, path: Path, taker: str) -> None:
-    """Take a workbook by its place, if that is the landing place: nobody need run it again."""
+    """Claim a workbook by its path if it is in the landing zone, so that it need not run again."""
     if str(path.absolute().parent) == settings.landing and path.exists():
         _claim(settings, _key(fs.LocalFileSystem().get_file_info(str(path.absolute()))), taker)
 
 
 def _received(settings: Settings) -> list[Arrival]:
-    """Oldest first."""
-    # Not by one pattern: a draft, whose name begins with a dot, may go while it is looked into.
+    """Return the received workbooks, oldest first."""
+    # Not by one pattern: a draft, whose name begins with a dot, may disappear during the scan.
     folders = [each for each in _landed(settings).glob("[!.]*") if each.is_dir()]
     copies = [copy for folder in folders for copy in folder.iterdir()]
     copies.sort(key=lambda path: (path.stat().st_mtime, path.name))
@@ -104,7 +106,7 @@ def _received(settings: Settings) -> list[Arrival]:
 
 
 def _copy(settings: Settings, place: fs.FileSystem, info: fs.FileInfo) -> None:
-    """Copy a workbook; nothing is kept where it changed meanwhile."""
+    """Copy a workbook; discard the copy if the workbook changed meanwhile."""
     landed = _landed(settings)
     landed.mkdir(parents=True, exist_ok=True)
     draft = Path(mkdtemp(prefix=".", dir=landed))
@@ -112,7 +114,7 @@ def _copy(settings: Settings, place: fs.FileSystem, info: fs.FileInfo) -> None:
         copy = draft / info.base_name
         with place.open_input_stream(info.path) as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target)
-        # Where a workbook has no date inside, the file's counts.
+        # If a workbook has no saved date inside, the file's modification date is used.
         os.utime(copy, ns=(info.mtime_ns, info.mtime_ns))
         after = place.get_file_info(info.path)
         if _is_workbook(after) and _key(after) == _key(info):
@@ -125,7 +127,7 @@ def _rename(draft: Path, folder: Path) -> None:
     try:
         draft.rename(folder)
     except OSError:
-        # Somebody else received it at the same moment.
+        # Another process received it at the same moment.
         if not folder.exists():
             raise
 
@@ -141,7 +143,7 @@ def _claim(settings: Settings, key: str, taker: str) -> bool:
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps({"taker": taker}))
     try:
-        # A link is there whole or not at all, and for one taker only.
+        # A link is created completely or not at all, and for one claimant only.
         os.link(draft, path)
     except FileExistsError:
         return _taker(settings, key) == taker
@@ -151,7 +153,7 @@ def _claim(settings: Settings, key: str, taker: str) -> bool:
 
 
 def _open(settings: Settings) -> Storage:
-    """The landing place; what nobody made yet is empty, unless it was named."""
+    """Return the landing zone; unless it was configured by name, it may not exist yet."""
     if is_folder(settings.landing):
         is_default = settings.landing == str(settings.home / "landing")
         if not (is_default or Path(settings.landing).is_dir()):
@@ -165,7 +167,7 @@ def _open(settings: Settings) -> Storage:
 
 def _is_workbook(found: fs.FileInfo) -> bool:
     name = found.base_name
-    # Names that begin so are of unfinished copies and open workbooks.
+    # Names with these prefixes are those of unfinished copies and open workbooks.
     hidden = name.startswith((".", "_", "~$"))
     return found.is_file and not hidden and name.lower().endswith(SUFFIXES)
 

@@ -1,4 +1,4 @@
-"""What a load reads and writes."""
+"""Describe the lineage of a load: the datasets it reads and writes."""
 
 from lakehouse.lineage import Dataset, StepIO, file, table
 from lakehouse.settings import Settings
@@ -7,7 +7,10 @@ from seeds_loader.reader.extract import ROW_NUMBER, Extract
 
 
 def ingest_io(settings: Settings, extract: Extract, loaded: Load) -> StepIO:
-    """Workbook to bronze: every column of the contract is kept as it was read."""
+    """Return the lineage of a load: bronze has every contract column as it was read.
+
+    A load that was already in bronze has no outputs.
+    """
     columns = [name for name in extract.table.column_names if not name.startswith("_")]
     place = file(extract.path)
     workbook = Dataset(place.namespace, place.name, columns=columns)

@@ -1,4 +1,4 @@
-"""Writes an extract to bronze: its rows, then the line in bronze.loads that makes them count."""
+"""Write an extract to bronze: its rows, then the load record that makes them valid."""
 
 import hashlib
 from dataclasses import dataclass
@@ -23,8 +23,9 @@ from seeds_loader.staging import staged
 
 ROWS = "bronze.telco_customers"
 LOADS = "bronze.loads"
-# Batches without a load record, and those whose rows differ from it; not where a later load of the
-# date replaced the latter, since nothing is made of their rows any more.
+# Batches without a load record, and batches whose number of rows differs from their record. The
+# latter are left out if a later load of the date replaced them, because their rows are no longer
+# used.
 BATCHES = f"""
 with there as (
     select coalesce(_batch_id, '') as batch_id, count(*) as there from {ROWS} group by all
@@ -41,13 +42,13 @@ where loads.row_count is null or (
 )
 order by loads.load_number, loads._loaded_at, batch_id
 """
-# A slice of this many rows at a time gets its origin, so that memory stays bounded.
+# The columns of origin are added to slices of this many rows, so that memory use stays bounded.
 ROWS_AT_ONCE = 200_000
 
 
 @dataclass(frozen=True)
 class Load:
-    """A load as bronze.loads has it; `is_new` says whether this call wrote it."""
+    """A load as recorded in bronze.loads; `is_new` is true if this call wrote it."""
 
     batch_id: str
     source_file: str
@@ -66,13 +67,23 @@ class Load:
 def load(
     settings: Settings, spark: SparkSession, extract: Extract, extract_date: ExtractDate, say: Say
 ) -> Load:
-    """Write the extract, unless it is the latest load of its date already.
+    """Write the extract to bronze, unless it already is the latest load of its date.
 
-    The rows are written before the load's own line: rows without a line count nowhere, and the
-    next try replaces them.
+    The rows are written before the load record: rows without a record are not used, and the next
+    attempt replaces them.
+
+    Args:
+        settings: The project's settings.
+        spark: The Spark session.
+        extract: The extract to write.
+        extract_date: Its extract date.
+        say: Called with each message for the user.
+
+    Returns:
+        The load that contains the extract, new or existing.
     """
     first = _new_load(extract, extract_date, [], 1)
-    # Readers take one load at a time; the date is what prunes its files.
+    # Readers read one load at a time; partitioning by its date prunes the files they scan.
     rows = _with_origin(extract.table.slice(0, 1), first)
     _make_table(spark, ROWS, rows, "partitioned by (_extract_date)")
     _make_table(spark, LOADS, _line(first))
@@ -92,12 +103,12 @@ def load(
 
 
 def _make_table(spark: SparkSession, table: str, example: pa.Table, layout: str = "") -> None:
-    """Make the table, like the example but without a row, where the metastore does not know it.
+    """Create the table, empty and with the example's columns, if the metastore does not know it.
 
-    The place is named although it is the usual one: of a creation that broke off, or under a new
-    metastore, the table may lie there already, and only so is it taken for what it is. It makes
-    the table external as well, which for the only copy of the source is right: a drop keeps the
-    files.
+    The location is given although it is the default: after an interrupted creation, or under a new
+    metastore, the table's files may already exist there, and only an explicit location makes Spark
+    adopt them. It also makes the table external, which is right for the only copy of the source:
+    dropping the table keeps its files.
     """
     if spark.catalog.tableExists(table):
         return
@@ -110,7 +121,7 @@ def _make_table(spark: SparkSession, table: str, example: pa.Table, layout: str 
 
 
 def _loads_of(spark: SparkSession, extract_date: date) -> list[Load]:
-    """Loads of a date, oldest first."""
+    """Return the loads of a date, oldest first."""
     rows = query_sequence(
         spark,
         sequences.LOADS,
@@ -128,7 +139,7 @@ def _loads_of(spark: SparkSession, extract_date: date) -> list[Load]:
 
 
 def _is_same(load: Load, extract: Extract) -> bool:
-    """Whether it is the same file, read in the same way: else its rows may be others."""
+    """Return whether the load is the same file, read in the same way; otherwise rows may differ."""
     stated = SourceFormat(load.decimal, load.encoding)
     return (load.source_sha256, load.sheet, stated) == (
         extract.sha256,
@@ -142,8 +153,9 @@ def _new_load(
 ) -> Load:
     loaded_at = datetime.now(UTC)
     if earlier:
-        # Gold's rows name their load by this time, and Feast takes the later row of two: also where
-        # the clock was set back, no two loads of a date have the same, and the last has the latest.
+        # Gold's rows identify their load by this time, and Feast uses the later row of two.
+        # Therefore no two loads of a date have the same time, and the last load has the latest,
+        # even if the clock was set back.
         latest = max(each.loaded_at for each in earlier)
         loaded_at = max(loaded_at, latest + timedelta(milliseconds=1))
     identity = f"{extract.sha256}|{extract.sheet}|{extract_date.date}|{len(earlier)}"
@@ -164,9 +176,10 @@ def _new_load(
 
 
 def _warn_of_lost_zeros(spark: SparkSession, extract: Extract, new: Load, say: Say) -> None:
-    """Warn where the ids are those of the extract before, but for zeros in front.
+    """Warn if the ids differ from those of the previous extract only by leading zeros.
 
-    Excel drops them when it takes an id for a number; the gate sees customers it does not know.
+    Excel drops leading zeros when it converts an id to a number; the gate then sees unknown
+    customers.
     """
     ids = customer_ids(extract.table)
     if not differ_by_zeros_at_most(ids):
@@ -201,12 +214,13 @@ def _write_rows(
 
 
 def _clean_up(spark: SparkSession, say: Say) -> set[str]:
-    """Remove rows without a load record; warn of loads whose rows differ from their record.
+    """Remove rows without a load record; warn of loads whose row count differs from their record.
 
-    Returns the batches of those loads. Their rows are left as they are: bronze is the only copy,
-    and the other loads do not depend on them.
+    Returns:
+        The batch ids of the loads with a warning. Their rows are left unchanged: bronze is the only
+        copy, and the other loads do not depend on them.
     """
-    # Delta answers counts from its log; only where they differ is the table scanned.
+    # Delta answers counts from its log; the table is scanned only if they differ.
     accounted = spark.sql(f"select coalesce(sum(row_count), 0) as n from {LOADS}").head()["n"]
     if spark.table(ROWS).count() == accounted:
         return set()
@@ -226,10 +240,10 @@ def _clean_up(spark: SparkSession, say: Say) -> set[str]:
 
 
 def _remove_leftovers(spark: SparkSession, leftovers: Rows, say: Say) -> None:
-    """Remove the rows of ingests that died before they wrote their load record."""
+    """Remove the rows of ingests that terminated before they wrote their load record."""
     count = sum(each["there"] for each in leftovers)
     say(f"removing {count:,} rows of an ingest that broke off")
-    # By literals: Delta refuses a DELETE with a subquery.
+    # As literals: Delta rejects a DELETE with a subquery.
     statement(
         spark,
         f"delete from {ROWS} where coalesce(_batch_id, '') in (:batches)",
@@ -238,7 +252,7 @@ def _remove_leftovers(spark: SparkSession, leftovers: Rows, say: Say) -> None:
 
 
 def _with_origin(rows: pa.Table, new: Load) -> pa.Table:
-    """The rows with the columns that say where they come from."""
+    """Return the rows with the columns that record their origin."""
     origin = {
         "_batch_id": new.batch_id,
         "_source_file": new.source_file,
@@ -272,5 +286,5 @@ def _line(new: Load) -> pa.Table:
 
 
 def _append(rows: DataFrame, table: str) -> None:
-    # A column that the contract has only now is added; the rows of before have none of it.
+    # A column that is new in the contract is added; earlier rows have no value in it.
     rows.write.format("delta").mode("append").option("mergeSchema", "true").saveAsTable(table)

@@ -1,4 +1,4 @@
-"""Why a row was rejected, as a sentence for people.
+"""Format why a row was rejected, as a readable sentence.
 
 The messages are declared among the variables of the dbt project, beside the source contract.
 """
@@ -13,7 +13,7 @@ from lakehouse.errors import ChurnError
 from lakehouse.variables import DECLARED, read_variables
 from seeds_loader.contract import Column
 
-# Longer values tell no more; the cell itself has the whole.
+# Longer values give no more information; the cell itself has the whole value.
 VALUE_SHOWN = 80
 
 
@@ -27,12 +27,13 @@ class Reason:
 
 
 def read_reject_messages(path: Path | None = None) -> Mapping[str, str]:
-    """Words by reject code, from a dbt project file, by default this checkout's.
+    """Return the messages by reject code, from a dbt project file, by default this checkout's.
 
-    `vars.reject_reasons` has those of single cells and of duplicates; a rule of `vars.row_rules`
-    has its own name for a code and its description for words.
+    `vars.reject_reasons` has those of single cells and of duplicates. For a rule of
+    `vars.row_rules`, the code is its name and the message its description.
 
-    Raises ChurnError when they can't be read: that is a fault of the project.
+    Raises:
+        ChurnError: The messages can't be read: this is an error in the project.
     """
     place = path or DECLARED
     try:
@@ -49,13 +50,13 @@ def read_reject_messages(path: Path | None = None) -> Mapping[str, str]:
 
 
 def sentence(reason: Reason, column: Column | None, words: Mapping[str, str]) -> str:
-    """A reason for people: column, value, what the rule says, and what it accepts."""
+    """Return the reason as a sentence: column, value, what the rule says, and what it accepts."""
     said = words.get(reason.code, reason.code.replace("_", " ")).rstrip(".")
     return f"{reason.column} is {_quoted(reason.value)}: {said}{_accepted(reason.code, column)}."
 
 
 def _quoted(value: str | None) -> str:
-    """The value in quotes, with whatever can't be seen in it spelled out."""
+    """Return the value in quotes, with invisible characters escaped."""
     if value is None or not value.strip(" "):
         return "blank"
     shown = value if len(value) <= VALUE_SHOWN else value[:VALUE_SHOWN] + "…"

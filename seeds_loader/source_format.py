@@ -1,25 +1,26 @@
-"""What can be stated of the way a file writes text."""
+"""Define what can be stated about how a file writes text."""
 
 from dataclasses import dataclass
 
 DECIMAL_SIGNS = (".", ",")
-# Where bronze's _extra keeps the text of a cell that bronze has in another spelling.
+# Name in bronze's _extra of the original text of a cell that bronze writes differently.
 AS_READ = "{column} as read"
 
 
 @dataclass(frozen=True)
 class SourceFormat:
-    """How text is written in the workbooks; None is found out, and refused where it is not certain.
+    """How workbooks write text; None is detected, and refused if that is not certain.
 
-    decimal  the decimal sign of numbers in text cells: "." or ","
-    encoding the encoding of a CSV file, by a name that Python knows
+    Attributes:
+        decimal: The decimal sign of numbers in text cells: "." or ",".
+        encoding: The encoding of a CSV file, by a name that Python knows.
     """
 
     decimal: str | None = None
     encoding: str | None = None
 
     def or_else(self, other: "SourceFormat") -> "SourceFormat":
-        """What this states, and of the rest what the other one does."""
+        """Return this format, with the values that it leaves open from the other one."""
         return SourceFormat(self.decimal or other.decimal, self.encoding or other.encoding)
 
 

@@ -1,7 +1,7 @@
-"""Rows on their way to the Spark server: as a Parquet file in the lake, which it reads by itself.
+"""Stage rows for the Spark server: as a Parquet file in the lake, which the server reads itself.
 
-Through Connect the same rows take seven times as long: every value becomes a Java object there, in
-one thread of the driver.
+Through Spark Connect the same rows take seven times as long: every value becomes a Java object
+there, in one thread of the driver.
 """
 
 import uuid
@@ -21,13 +21,15 @@ FOLDER = "_staged"
 
 @contextmanager
 def staged(settings: Settings, parts: Iterator[pa.Table]) -> Iterator[str]:
-    """The address of the rows, written part by part, for as long as the body runs.
+    """Write the rows part by part, and yield their address, valid until the body ends.
 
-    What a process left that died meanwhile is removed as well: the run lock lets in one at a time.
+    Files left by a process that died meanwhile are removed as well: the run lock admits one process
+    at a time.
     """
     folder = storage(settings, settings.lake_uri).at(FOLDER)
     _remove(folder)
-    # A name of its own: what the server still reads for a dead client must not become these rows.
+    # A unique name: a file that the server still reads for a dead client must not become these
+    # rows.
     name = f"{uuid.uuid4()}.parquet"
     file = folder.at(name)
     make_folder_of(file)

@@ -1,1 +1,1 @@
-"""Read a workbook or CSV file as text cells, in a bounded process of its own."""
+"""Read a workbook or CSV file as text cells, in a separate process with bounded resources."""

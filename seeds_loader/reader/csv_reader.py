@@ -1,10 +1,10 @@
-"""A CSV file as text, one row for each record.
+"""Read a CSV file as text, one row for each record.
 
-The encoding is found by `seeds_loader.reader.encodings`. The delimiter is the one under
-which the header names most of the contract's columns. An empty cell is null, quoted or not.
+`seeds_loader.reader.encodings` determines the encoding. The delimiter is the one with which the
+header names most of the contract's columns. An empty cell is null, quoted or not.
 
-A record may have fewer cells than the header in two cases. Excel leaves out the delimiters of blank
-cells at the end of a row; and below the customers there may be a footer.
+A record may have fewer cells than the header in two cases: Excel omits the delimiters of blank
+cells at the end of a row, and there may be a footer below the customers.
 """
 
 import csv
@@ -26,15 +26,15 @@ from seeds_loader.reader.sheet_text import Grid
 
 DELIMITERS = (",", ";", "\t")
 BATCH_ROWS = 50_000
-# A footer names a total or a source: so many cells at most.
+# A footer names a total or a source; it has at most this many cells.
 FOOTER_CELLS = 3
-# The ids that tell a footer from a customer whose row was cut off.
+# Number of rows whose ids are used to distinguish a footer from a truncated customer row.
 IDS_COMPARED = 1_000
 # Blank lines above the header count as lines, not as rows searched.
 LINES_SEARCHED = 1_000
-# The longest line break, in any encoding.
+# Length of the longest line break, in any encoding.
 TAIL_BYTES = 8
-# What Excel holds; csv itself stops at 131,072 characters of a cell.
+# Excel's limit on columns; the csv module itself limits a cell to 131,072 characters.
 MAX_COLUMNS = 16_384
 
 Record = list[str]
@@ -56,7 +56,7 @@ class _File:
 
     @cached_property
     def required(self) -> int:
-        """How many cells a row has at least: up to the last column that is never blank."""
+        """Return the minimum number of cells of a row: up to the last never-blank column."""
         never_blank = {
             column.name for column in self.contract.columns if not column.blank_is_zero_where
         }
@@ -78,12 +78,17 @@ class _File:
 
 
 def read_delimited(path: Path, contract: Contract, encoding: str | None = None) -> Grid:
-    """All records of the file, with the width of its header.
+    """Return all records of the file, each as wide as its header.
 
-    Raises InvalidInputError when no record meets the contract, when a record has more or fewer
-    cells than
-    the header (its values would stand in the wrong columns, or the file was cut off), or when the
-    bytes or quotes make no sense.
+    Args:
+        path: The CSV file.
+        contract: The columns that the header must name.
+        encoding: The stated encoding, or None to detect it.
+
+    Raises:
+        InvalidInputError: No record meets the contract, a record has more or fewer cells than the
+            header (its values would be in the wrong columns, or the file was truncated), or the
+            bytes or quotes are malformed.
     """
     encoding = find_encoding(path, encoding)
     delimiter, header = _delimiter(path, encoding, contract)
@@ -107,7 +112,7 @@ def _delimiter(path: Path, encoding: str, contract: Contract) -> tuple[str, Head
         try:
             header = find_header(_top(path, encoding, delimiter), contract)
         except InvalidInputError as fault:
-            # quotes that end before a semicolon make no sense to who looks for commas
+            # Quotes that end before a semicolon are malformed if the delimiter is a comma.
             faults.append(fault)
             continue
         if header is not None and header.fits:
@@ -125,7 +130,7 @@ def _top(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, Recor
 
 
 def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Record]:
-    """The file's records; an empty line is an empty one."""
+    """Yield the file's records; an empty line is an empty record."""
     with path.open(encoding=encoding, newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
@@ -158,7 +163,7 @@ def _batches(file: _File, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
 
 def _rows(file: _File) -> Iterator[Record]:
-    """The records, each as wide as the header."""
+    """Yield the records, each as wide as the header."""
     width = file.width
     footer: tuple[int, Record] | None = None
     short = index = -1
@@ -169,7 +174,7 @@ def _rows(file: _File) -> Iterator[Record]:
                 raise _ragged(file, *footer)
             yield record
             continue
-        # titles above the header have their own width, and nobody reads them further
+        # Titles above the header have their own width and are not read further.
         if index >= file.header.row and not _is_blank(record):
             if not footer and _lacks_blanks(file, record):
                 short = index
@@ -183,10 +188,10 @@ def _rows(file: _File) -> Iterator[Record]:
 
 
 def _lacks_blanks(file: _File, record: Record) -> bool:
-    """Whether a record lacks just cells at its end that may be blank, as Excel saves them.
+    """Return whether a record lacks only blank cells at its end, as Excel saves them.
 
-    The last cell that may not be blank shows it: where a delimiter was lost in the middle, there
-    stands the value of another column.
+    The last cell that may not be blank shows this: if a delimiter was lost in the middle, the cell
+    has the value of another column.
     """
     if not file.required <= len(record) < file.width:
         return False
@@ -204,7 +209,7 @@ def _is_accepted(column: Column, value: str) -> bool:
 
 
 def _is_footer(file: _File, record: Record) -> bool:
-    """Whether a short record is a note below the customers, and no customer who was cut off."""
+    """Return whether a short record is a note below the customers, not a truncated customer."""
     cells = [cell.strip() for cell in record if cell.strip()]
     if len(cells) > FOOTER_CELLS or len(record) > file.width:
         return False
@@ -213,7 +218,7 @@ def _is_footer(file: _File, record: Record) -> bool:
 
 
 def _shape(text: str) -> str:
-    """How a text is made up: runs of letters are one `a`, runs of digits one `9`."""
+    """Return the shape of a text: a run of letters is one `a`, a run of digits one `9`."""
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", text))
 
 

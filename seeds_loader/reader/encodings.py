@@ -1,9 +1,9 @@
-"""The encoding of a CSV file: stated, marked, or recognised with certainty; never a guess.
+"""Determine the encoding of a CSV file: stated, marked or certain from its text, never a guess.
 
 A file without a stated encoding is read as UTF-8, as UTF-16 or UTF-32 with a byte order mark, or as
-Windows-1252, Excel's plain 'CSV' in the west. Almost any bytes are some text in Windows-1252, so
-that one is taken only where every character beyond ASCII stands as Western languages write it
-(docs/decisions/0024-notation.md).
+Windows-1252, Excel's plain 'CSV' in Western countries. Almost any bytes can be decoded as
+Windows-1252, so that encoding is chosen only if every character beyond ASCII appears where Western
+languages use it (docs/decisions/0024-notation.md).
 """
 
 import codecs
@@ -24,9 +24,9 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 WESTERN = "cp1252"
-# What a sample for the hint takes.
+# Size of the sample for the hint.
 SAMPLE_BYTES = 64 * 1024
-# Codecs that the hint chooses from, with the names that people know.
+# Codecs that the hint chooses from, with their common names.
 NAMES = {
     "cp932": "Shift-JIS",
     "gb18030": "GBK",
@@ -47,8 +47,8 @@ NAMES = {
     "cp850": "DOS Western",
 }
 
-# The letters beyond ASCII of one language each. A word whose letters no single language has is
-# none: 'Dvoøák' is Czech read as Western.
+# The letters beyond ASCII of one language each. If no single language has all letters of a word, it
+# is not a Western word: 'Dvoøák' is Czech decoded as Western.
 ALPHABETS = (
     "äöüß",
     "àâæçéèêëîïôœûü",
@@ -61,8 +61,8 @@ ALPHABETS = (
 )
 # The only word without an ASCII letter.
 SINGLE = "à"
-# Where a letter stands in the languages that have it, tested on the folded word: elsewhere it is
-# another letter of another encoding ('Nìmec', 'Gyõr', 'Brãila').
+# Where a letter appears in the languages that have it, tested on the lower-case word. In other
+# positions it is another letter of another encoding ('Nìmec', 'Gyõr', 'Brãila').
 PLACES = {
     "ì": re.compile(r"ì$"),
     "ù": re.compile(r"ù$"),
@@ -76,7 +76,7 @@ PLACES = {
 }
 LETTER = "[A-Za-zÀ-ÖØ-öø-ÿŒœŠšŽžŸƒ]"
 WORD = re.compile(f"{LETTER}+")
-# Signs, and how each stands beside letters.
+# Signs, and the characters that each may have beside it.
 _NOT_BEFORE_LETTER = f"(?!{LETTER})"
 _BESIDE = r"[A-Za-z\u0080-\uffff]"
 SIGNS = re.compile(
@@ -93,14 +93,14 @@ SIGNS = re.compile(
             rf"(?<=\b{LETTER})’(?={LETTER})",
             rf"(?<={LETTER})’(?=s\b)",
             rf"(?<={LETTER})’{_NOT_BEFORE_LETTER}",
-            # in pairs
+            # In pairs.
             r"“[^“”]*”",
             r"„[^„“”]*[“”]",
             r"‘[^‘’]*’",
             r"«[^«»]*»",
             r"¿[^¿?]*\?",
             r"¡[^¡!]*!",
-            # 20 €, a no-break blank before a sign or between words
+            # 20 €, a no-break blank before a sign or between words.
             rf"(?<!\w)\u00a0|\u00a0(?!{LETTER})|(?<=\d)\u00a0(?=\w)|\u00a0(?=[A-Z])",
         )
     )
@@ -110,10 +110,15 @@ BEYOND_LETTERS = re.compile(r"[^\x00-\x7fÀ-ÖØ-öø-ÿŒœ]")
 
 
 def find_encoding(path: Path, stated: str | None) -> str:
-    """Return the codec in which the whole file is text.
+    """Return the codec that decodes the whole file as text.
+
+    Args:
+        path: The CSV file.
+        stated: The stated encoding, or None to detect it.
 
     Raises:
-        InvalidInputError: there is none, or none that is certain; the message names the likely one.
+        InvalidInputError: There is no such codec, or none that is certain; the message names the
+            likely one.
     """
     with path.open("rb") as file:
         head = file.read(SAMPLE_BYTES)
@@ -130,7 +135,7 @@ def find_encoding(path: Path, stated: str | None) -> str:
 def _stated(path: Path, head: bytes, stated: str) -> str:
     try:
         found = codecs.lookup(stated)
-        # also a LookupError for codecs of something else than text, as 'hex'
+        # Raises LookupError as well for codecs of something other than text, such as 'hex'.
         io.TextIOWrapper(io.BytesIO(), encoding=stated)
     except LookupError as fault:
         raise InvalidInputError(
@@ -156,14 +161,14 @@ def _is_text(path: Path, head: bytes, encoding: str) -> bool:
                     raise damaged_error(
                         path, f"it holds zero bytes, which text does not{_wide(head)}"
                     )
-    # a codec of several bytes raises the plain one
+    # Multi-byte codecs raise UnicodeError itself.
     except UnicodeError:
         return False
     return True
 
 
 def _wide(head: bytes) -> str:
-    """What zero bytes may come from: UTF-16 has one beside each ASCII letter."""
+    """Return a hint about zero bytes: UTF-16 has one beside each ASCII letter."""
     for name, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[0::2])):
         if len(zeros) > 8 and zeros.count(0) > 0.8 * len(zeros):
             return (
@@ -178,7 +183,7 @@ def _is_western(path: Path) -> bool:
 
 
 def _is_western_line(line: str) -> bool:
-    """Whether every character beyond ASCII stands where a Western language has it."""
+    """Return whether every character beyond ASCII appears where a Western language has it."""
     words = [word for word in WORD.findall(line) if not word.isascii()]
     if not all(map(_is_western_word, words)):
         return False
@@ -196,7 +201,7 @@ def _is_western_word(word: str) -> bool:
         2 * len(beyond) <= len(word) + 1
         and any(letters <= set(alphabet) for alphabet in ALPHABETS)
         and all(place.search(folded) for letter, place in PLACES.items() if letter in letters)
-        # 'dÉf': a capital amid small letters
+        # 'dÉf': a capital among lower-case letters.
         and (word.isupper() or not any(each.isupper() for each in word[1:] if not each.isascii()))
     )
 
@@ -230,11 +235,11 @@ def _oddity(path: Path) -> str:
 
 
 def _hint(head: bytes) -> str:
-    """What the bytes look like, as the end of a remedy; '' where they look like nothing known."""
-    # Only here: it takes a while to import.
+    """Return the likely encoding as the end of a remedy, or '' if no known one is likely."""
+    # Imported here only because the import is slow.
     from charset_normalizer import from_bytes
 
-    # whole lines: a character that is cut in two is none
+    # Whole lines only: a truncated character is invalid.
     sample = head[: head.rfind(b"\n") + 1] or head
     lines = b"\n".join(line for line in sample.splitlines() if not line.isascii())
     best = from_bytes(lines, cp_isolation=list(NAMES)).best() if lines else None

@@ -1,14 +1,14 @@
-"""Excel's sheets as text, through fastexcel.
+"""Read Excel sheets as text, through fastexcel.
 
-What a cell becomes:
-  text      as it stands, blanks around it included
-  number    1 for 1.0, else its shortest decimals; Excel itself keeps 15 digits of a number, so a
-            long id has to be text to survive in the workbook. Numbers that lie within 5e-10 of one
-            with fewer than seven decimals are read as that one
+How a cell is converted:
+  text      unchanged, including blanks around it
+  number    1 for 1.0, else its shortest decimals; Excel itself stores 15 digits of a number, so a
+            long id has to be text to survive in the workbook. Numbers within 5e-10 of one with
+            fewer than seven decimals are read as that one
   boolean   TRUE, FALSE
-  date      2024-03-01 00:00:00; its number where the calendar has no such day
+  date      2024-03-01 00:00:00; its number if the calendar has no such day
   error     its sign, such as #N/A
-  formula   the value that Excel stored with it; it is never computed here
+  formula   the value that Excel stored with it; formulas are never computed here
   blank     null
 """
 
@@ -45,22 +45,23 @@ ERROR_SIGNS = {
     "Error(GettingData)": "#GETTING_DATA",
 }
 
-# A sheet is looked through before the reader lays it out, which may end the process and leave
-# nobody to name the cell at fault. In a larger file that look takes seconds: it goes beside.
+# A sheet is scanned before fastexcel lays it out, because the layout may terminate the process
+# before the faulty cell can be named. In a larger file the scan takes seconds, so it runs in
+# parallel.
 LOOK_FIRST_BYTES = 8 * 1024**2
-# A small sheet is looked through first in any file: it takes no time, and no note beside the table
-# may end the process.
+# A small sheet is scanned first in a file of any size: the scan takes no time, and a note beside
+# the table then can't terminate the process.
 SMALL_SHEET_BYTES = 2 * 1024**2
 
-# fastexcel writes nine decimals and drops zeros at their end: what has this many of them, or is a
-# zero with a sign, may be a number cut off
+# fastexcel writes nine decimals and drops trailing zeros. A text with this many decimals, or a zero
+# with a sign, may be a truncated number.
 CUT_OFF = r"^(-?\d+\.\d{7,9}|-0)$"
 PLAIN_NUMBER = r"^-?\d+(\.\d{1,9})?$"
-# How far what fastexcel writes may be from the number.
+# Largest difference between fastexcel's text and the number.
 HALF_OF_NINTH_DECIMAL, RELATIVE_ERROR = 5.1e-10, 1e-15
-# Where no cell stands for long, openpyxl makes rows all the same.
+# openpyxl also returns rows of a long range without cells.
 ROWS_PEEKED = 1_000
-# What openpyxl runs into where a part of the workbook is broken.
+# The errors that openpyxl raises if a part of the workbook is broken.
 PEEK_FAULTS = (
     *(OSError, EOFError, SyntaxError, LookupError, ValueError, TypeError, AttributeError),
     *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
@@ -72,17 +73,25 @@ BOOLEAN = r"^(true|false)$"
 
 
 def open_workbook(path: Path, kind: Kind) -> fastexcel.ExcelReader:
-    """Opens a workbook whose content is of this kind."""
+    """Open a workbook whose content is of this kind.
+
+    Raises:
+        InvalidInputError: fastexcel can't open the workbook.
+    """
     with _faults(path, None):
-        # the reader goes by the name unless it gets the bytes
+        # fastexcel relies on the file name unless it gets the bytes.
         named_right = path.suffix.lower() == f".{kind}"
         return fastexcel.read_excel(path if named_right else path.read_bytes())
 
 
 def read_sheet(reader: fastexcel.ExcelReader, path: Path, kind: Kind, sheet: str) -> Grid:
-    """Read all cells of a sheet; an empty one has no columns. Raises InvalidInputError."""
+    """Read all cells of a sheet; an empty one has no columns.
+
+    Raises:
+        InvalidInputError: The sheet can't be read.
+    """
     if kind != "xlsx":
-        # of two sheets with one name the reader keeps the last
+        # If two sheets have one name, fastexcel keeps the last.
         number = len(reader.sheet_names) - 1 - reader.sheet_names[::-1].index(sheet)
         formulas = sheet_biff.look(path, number)
         return _with_formulas(_laid_out(reader, path, sheet, lambda: True), formulas)
@@ -93,7 +102,7 @@ def read_sheet(reader: fastexcel.ExcelReader, path: Path, kind: Kind, sheet: str
         try:
             grid = _laid_out(reader, path, sheet, lambda: look.result().nearly_whole)
         finally:
-            # Names the cell at fault, where the reader fails as well.
+            # Raises the error that names the faulty cell, even if fastexcel fails as well.
             seen = look.result()
     return _with_formulas(grid, seen)
 
@@ -103,14 +112,15 @@ def _with_formulas(grid: Grid, seen: sheet_xml.Sheet | sheet_biff.Formulas) -> G
 
 
 def peek(path: Path, kind: Kind, sheet: str) -> list[tuple[int, list[str | None]]]:
-    """The first used rows of a sheet that can't be read, as `Grid.top` has them, as far as they go.
+    """Return the first used rows of an unreadable sheet, in the form of `Grid.top`.
 
-    Slow and lenient: it only tells whether a header stands there.
+    This is slow and lenient: it only serves to detect a header. At an error it returns the rows
+    read so far; for an .xls file it returns none.
     """
     rows: list[tuple[int, list[str | None]]] = []
     if kind != "xlsx":
         return rows
-    # few workbooks need it, and it takes a while
+    # Imported here only because few workbooks need it and the import is slow.
     import openpyxl
 
     try:
@@ -118,7 +128,7 @@ def peek(path: Path, kind: Kind, sheet: str) -> list[tuple[int, list[str | None]
             warnings.simplefilter("ignore")
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         worksheet = book[sheet]
-        # what it claims about its size may be wrong
+        # The size that the sheet declares may be wrong.
         worksheet.reset_dimensions()
         for row, values in enumerate(worksheet.iter_rows(max_row=ROWS_PEEKED, values_only=True)):
             cells = [None if value is None else str(value) for value in values]
@@ -127,7 +137,7 @@ def peek(path: Path, kind: Kind, sheet: str) -> list[tuple[int, list[str | None]
             if len(rows) == ROWS_SEARCHED:
                 break
     except PEEK_FAULTS:
-        # what was seen so far counts
+        # Keep the rows read so far.
         pass
     return rows
 
@@ -139,10 +149,10 @@ def _is_small(path: Path, sheet: str) -> bool:
 def number_cells(
     reader: fastexcel.ExcelReader, path: Path, sheet: str, index: int
 ) -> npt.NDArray[np.bool_]:
-    """Which cells of a used column hold a number (or a date) and no text.
+    """Return which cells of a used column are numbers (or dates), not text.
 
-    As a float the reader takes the text '74.150' for a number as well; as a date it takes numbers
-    alone, and texts that are written as dates.
+    If read as floats, the text '74.150' would count as a number as well. If read as dates, only
+    numbers count, and texts that are written as dates.
     """
     with _faults(path, sheet):
         loaded = reader.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="datetime")
@@ -155,7 +165,11 @@ def number_cells(
 def _laid_out(
     reader: fastexcel.ExcelReader, path: Path, sheet: str, nearly_whole: Callable[[], bool]
 ) -> Grid:
-    """`nearly_whole`: whether what looks like a whole number may be none; asked late."""
+    """Return the cells of a sheet as a grid, with what fastexcel changes restored.
+
+    `nearly_whole` returns whether a value that looks like a whole number may not be one; it is
+    called late.
+    """
     with _faults(path, sheet):
         loaded = reader.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string")
         batch, faults = loaded.to_arrow_with_errors()
@@ -172,7 +186,7 @@ def _laid_out(
 
 
 def _restore_errors(columns: list[pa.Array], faults: fastexcel.CellErrors | None) -> None:
-    """Puts the signs of error cells where the reader left nulls."""
+    """Write the signs of error cells where fastexcel left nulls."""
     signs: dict[int, list[tuple[int, str]]] = {}
     for fault in faults.errors if faults else ():
         row, column = fault.offset_position
@@ -189,7 +203,7 @@ def _restore_errors(columns: list[pa.Array], faults: fastexcel.CellErrors | None
 
 
 def _restore_booleans(again: "_Again", columns: list[pa.Array]) -> None:
-    """Writes booleans as Excel shows them, and leaves the text 'true' alone."""
+    """Write booleans as Excel shows them, and leave the text 'true' unchanged."""
     for index, exact in again.read(columns, _matching(columns, BOOLEAN), "boolean"):
         lower = pc.match_substring_regex(columns[index], BOOLEAN)
         mask = pc.fill_null(pc.and_(lower, pc.is_valid(exact)), False)
@@ -198,11 +212,11 @@ def _restore_booleans(again: "_Again", columns: list[pa.Array]) -> None:
 
 
 def _restore_decimals(again: "_Again", columns: list[pa.Array], suspicious: str) -> None:
-    """Gives numbers with more than nine decimals the rest of their digits."""
+    """Restore the remaining digits of numbers with more than nine decimals."""
     for index, exact in again.read(columns, _matching(columns, suspicious), "float"):
         plain = pc.fill_null(pc.match_substring_regex(columns[index], PLAIN_NUMBER), False)
         seen = pc.cast(pc.if_else(plain, columns[index], None), pa.float64())
-        # a text that looks like a number stays null
+        # A text that looks like a number stays null.
         number = pc.and_(plain, pc.is_valid(exact))
         apart = pc.abs(pc.subtract(seen, exact))
         bound = pc.add(pc.multiply(pc.abs(exact), RELATIVE_ERROR), HALF_OF_NINTH_DECIMAL)
@@ -212,14 +226,14 @@ def _restore_decimals(again: "_Again", columns: list[pa.Array], suspicious: str)
 
 
 def _restore_dates(columns: list[pa.Array]) -> None:
-    """Gives numbers that no calendar holds back as numbers; the reader writes its own notation."""
+    """Replace dates outside the calendar by their numbers; fastexcel writes its own notation."""
     for index, column in enumerate(columns):
         if pc.any(pc.starts_with(column, NO_DATE)).as_py():
             columns[index] = pc.replace_substring_regex(column, NO_DATE_NUMBER, r"\1")
 
 
 def _blank_to_null(columns: list[pa.Array]) -> None:
-    """A formula may have stored an empty text; that is a blank cell to everybody who looks."""
+    """Replace empty texts, which formulas may store, by null: users see them as blank cells."""
     for index, column in enumerate(columns):
         empty = pc.equal(column, "")
         if pc.any(empty).as_py():
@@ -246,14 +260,15 @@ class _Again:
     def read(
         self, columns: list[pa.Array], which: list[int], dtype: fastexcel.DType
     ) -> Iterator[tuple[int, pa.Array]]:
-        """These columns as another type; what has no such value is null.
+        """Yield these columns as another type; a cell without such a value is null.
 
-        Raises InvalidInputError where the second reading has a value in a cell that was blank, or
-        is not of the columns that were asked for: then one of the two stands in the wrong place.
+        Raises:
+            InvalidInputError: The second reading has a value in a cell that was blank, or is not of
+                the requested columns; then one of the two has values in the wrong position.
         """
         if not which:
             return
-        # the reader counts from column A on, whatever the first used column is
+        # fastexcel counts from column A on, whatever the first used column is.
         wanted = [self.left + index for index in which]
         loaded = self.reader.load_sheet(
             self.sheet, header_row=None, skip_rows=0, dtypes=dtype, use_columns=wanted
@@ -268,7 +283,7 @@ class _Again:
             yield index, exact
 
     def hold_same(self, index: int, where: pa.Array, same: pa.Array) -> None:
-        """Raises InvalidInputError for the first cell of a column that is read in two ways."""
+        """Raise InvalidInputError for the first cell of a column whose two readings differ."""
         differs = pc.and_(where, pc.invert(pc.fill_null(same, False)))
         row = pc.index(differs, True).as_py()
         if row >= 0:
@@ -286,13 +301,13 @@ class _Again:
 
 @contextmanager
 def _faults(path: Path, sheet: str | None) -> Iterator[None]:
-    """Turns what the reader throws into a message with a place and a remedy."""
+    """Translate fastexcel's errors into InvalidInputError with a place and a remedy."""
     try:
         yield
     except (fastexcel.FastExcelError, pa.ArrowException, OSError) as fault:
         raise _told(path, sheet, str(fault)) from fault
     except BaseException as fault:
-        # a panic of the reader's Rust code is neither an Exception nor a class one can import
+        # A panic in fastexcel's Rust code is not an Exception, and its class can't be imported.
         if type(fault).__name__ != "PanicException":
             raise
         raise _told(path, sheet, str(fault)) from fault

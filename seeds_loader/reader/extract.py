@@ -1,4 +1,4 @@
-"""What a workbook says: the sheet that meets the contract as one table of text."""
+"""Read a workbook: the sheet that meets the contract, as one table of text."""
 
 import functools
 import hashlib
@@ -35,27 +35,28 @@ from seeds_loader.source_format import AS_READ, UNSTATED, SourceFormat
 
 EXTRA, ROW_NUMBER = "_extra", "_row_number"
 EXTRA_TYPE = pa.map_(pa.string(), pa.string())
-# Rows whose further columns are gathered at once; bounds the memory that takes.
+# Extra columns are collected for this many rows at once, which bounds memory use.
 EXTRA_BATCH_ROWS = 50_000
 SHEETS_LISTED = 10
-# What a cell of Excel holds.
+# Excel's limit on the characters of a cell.
 MAX_CHARACTERS = 32_767
 
 
 @dataclass(frozen=True)
 class Extract:
-    """What a workbook says, and where it stands.
+    """The content of a workbook and its origin.
 
-    path       the file as it was named
-    sha256     of the file's bytes, in hex
-    sheet      the sheet's name as the workbook writes it; empty for a CSV file, which has none
-    table      the contract's columns (string, its order and names; a blank cell is null), _extra
-               (map: header -> text of the further columns, nulls left out) and _row_number
-               (int32, as Excel numbers rows: below a header in row 1 the first is 2; for a CSV file
-               the record's number, counted the same way). Entirely blank rows are no rows.
-    saved_at   the saved date inside the file in UTC; None where it has none
-    header_row the header's row number
-    format     what was stated of the way the file writes text; it belongs to the load's identity
+    Attributes:
+        path: The file as it was named.
+        sha256: The hash of the file's bytes, in hexadecimal.
+        sheet: The sheet's name as the workbook writes it; empty for a CSV file, which has none.
+        table: The contract's columns (string, in its order and with its names; a blank cell is
+            null), _extra (map: header -> text of the extra columns, without nulls) and _row_number
+            (int32, as Excel numbers rows: below a header in row 1 the first is 2; for a CSV file
+            the record's number, counted the same way). Entirely blank rows are left out.
+        saved_at: The saved date inside the file in UTC; None if it has none.
+        header_row: The header's row number.
+        format: What was stated about how the file writes text; part of the load's identity.
     """
 
     path: Path
@@ -77,7 +78,7 @@ def read_extract(
 ) -> Extract:
     """Read a file in this process; `seeds_loader.reader.sandbox` limits its time and memory.
 
-    The arguments, and what it raises, are those of `seeds_loader.reader.sandbox.read_workbook`.
+    The arguments and errors are those of `seeds_loader.reader.sandbox.read_workbook`.
     """
     contract = read_contract() if labelled else read_contract().without_label()
     source_format = stated.or_else(read_source_format())
@@ -118,7 +119,7 @@ def _no_rows(path: Path, grid: Grid, header: Header) -> InvalidInputError:
 
 
 def _of_workbook(path: Path, stated: SourceFormat, source_format: SourceFormat) -> SourceFormat:
-    """The format without an encoding: a workbook says its own, and only a CSV file has another."""
+    """Return the format without an encoding: a workbook declares its own, unlike a CSV file."""
     if stated.encoding is not None:
         raise InvalidInputError(
             f"{path.name} is a workbook, which says its encoding itself",
@@ -129,11 +130,10 @@ def _of_workbook(path: Path, stated: SourceFormat, source_format: SourceFormat) 
 
 
 def _hold_stored(grid: Grid, header: Header, path: Path) -> None:
-    """Raises InvalidInputError when cells of the contract hold formulas that nobody has computed
-    yet.
+    """Raise InvalidInputError if cells of the contract have formulas that were never computed.
 
-    They would read as blanks or zeros, and a blank total of a new customer counts as 0. In columns
-    that go no further they do no harm.
+    They would be read as blanks or zeros, and a blank total of a new customer counts as 0. In
+    columns outside the contract they do no harm.
     """
     never = "a formula whose stored value is 0 or empty, in a workbook that was never computed"
     for cells, what in (
@@ -149,7 +149,7 @@ def _hold_stored(grid: Grid, header: Header, path: Path) -> None:
 
 
 def _under_header(cells: Sequence[tuple[int, int]], grid: Grid, header: Header) -> list[str]:
-    """The names of those cells that stand in columns of the contract, below the header."""
+    """Return the names of the cells below the header in columns of the contract."""
     return [
         cell_name(row, column)
         for row, column in cells
@@ -160,9 +160,9 @@ def _under_header(cells: Sequence[tuple[int, int]], grid: Grid, header: Header) 
 
 
 def _hold_short(grid: Grid, path: Path) -> None:
-    """Raises InvalidInputError for a cell that is longer than a cell can be."""
+    """Raise InvalidInputError for a cell that exceeds Excel's limit on characters."""
     for index, column in enumerate(grid.columns):
-        # bytes first, they cost nothing to count
+        # Bytes first: counting them costs nothing.
         if (pc.max(pc.binary_length(column)).as_py() or 0) <= MAX_CHARACTERS:
             continue
         lengths = pc.fill_null(pc.utf8_length(column), 0)
@@ -202,7 +202,7 @@ def _only_sheet(
     say(f"reading {path.name}")
     grid = csv_reader.read_delimited(path, contract, encoding)
     header = find_header(grid.top(), contract)
-    # read_delimited has held the file against the contract already
+    # read_delimited has already validated the file against the contract.
     assert header is not None
     return grid, header
 
@@ -215,10 +215,10 @@ def _find_sheet(
     contract: Contract,
     say: Callable[[str], None],
 ) -> tuple[Grid, Header]:
-    """The one sheet that meets the contract, among all or the one that was asked for.
+    """Return the one sheet that meets the contract, among all sheets or the requested one.
 
-    A sheet that can't be read is none of our business as long as another one fits, unless its
-    header meets the contract too: then the choice is not ours.
+    An unreadable sheet is ignored if another one fits, unless its header meets the contract too:
+    then the user has to choose.
     """
     names = reader.sheet_names if sheet is None else [_named(reader.sheet_names, sheet, path)]
     found: tuple[Grid, Header] | None = None
@@ -262,9 +262,10 @@ def _unread_but_fitting(
     unread: Mapping[str, InvalidInputError],
     is_found: bool,
 ) -> dict[str, str]:
-    """The sheets that can't be read whose header meets the contract, with the reason.
+    """Return the unreadable sheets whose header meets the contract, with the reason.
 
-    Raises the reason where no sheet was found that fits, and this may have been it.
+    Raises:
+        InvalidInputError: The reason, if no other sheet fits and this one may have been it.
     """
     fitting: dict[str, str] = {}
     for name, fault in unread.items():
@@ -277,7 +278,7 @@ def _unread_but_fitting(
 
 
 def _several_fit(path: Path, fitting: Mapping[str, str]) -> InvalidInputError:
-    """`fitting` has what is to be said of each sheet that meets the contract, mostly nothing."""
+    """Return the error for several fitting sheets; `fitting` maps each to a remark or ''."""
     plain = next((name for name, remark in fitting.items() if not remark), next(iter(fitting)))
     remarks = "".join(f"; '{name}' {remark}" for name, remark in fitting.items() if remark)
     return InvalidInputError(
@@ -288,7 +289,7 @@ def _several_fit(path: Path, fitting: Mapping[str, str]) -> InvalidInputError:
 
 
 def _named(names: Sequence[str], wanted: str, path: Path) -> str:
-    """The sheet that was asked for; Excel doesn't tell names apart by case either."""
+    """Return the requested sheet; like Excel, ignore the case of names."""
     for name in names:
         if name.strip().casefold() == wanted.strip().casefold():
             return name
@@ -328,9 +329,9 @@ def _quoted(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _Cells:
-    """The rows below the header; `reader` is None for a CSV file, all of whose cells are text.
+    """The rows below the header; `reader` is None for a CSV file, in which all cells are text.
 
-    `warn` is called for amounts that are not plain numbers, which are refused without it.
+    `warn` is called for amounts that are not plain numbers; without it they are refused.
     """
 
     grid: Grid
@@ -352,7 +353,7 @@ class _Cells:
         return _place(self.path, self.grid.sheet)
 
     def is_number(self, name: str) -> npt.NDArray[np.bool_]:
-        """Which cells of a column of the contract are numbers and no text."""
+        """Return which cells of a column of the contract are numbers, not text."""
         if self.reader is None:
             return np.zeros(len(self.rows), dtype=bool)
         index = self.header.places.index(name)
@@ -383,7 +384,7 @@ def _table(cells: _Cells, contract: Contract, decimal: str | None) -> pa.Table:
 def _in_one_notation(
     cells: _Cells, column: Column, as_read: pa.ChunkedArray, decimal: str | None
 ) -> pa.ChunkedArray:
-    """The column as bronze has it: the same array where nothing is written in another way."""
+    """Return the column as bronze stores it: the same array if its notation is unchanged."""
     if column.type == "text":
         return read_ids(column, as_read, cells.where)
     if column.type not in ("integer", "number"):
@@ -397,7 +398,7 @@ def _in_one_notation(
 def _changed(
     title: str, before: pa.ChunkedArray, after: pa.ChunkedArray, extras: Mapping[str, object]
 ) -> dict[str, pa.ChunkedArray]:
-    """A further column with the texts, as read, of the cells that bronze spells otherwise."""
+    """Return an extra column with the original texts of cells that bronze writes differently."""
     kept = pc.if_else(pc.fill_null(pc.not_equal(before, after), False), before, None)
     while title in extras:
         title += "_2"
@@ -405,19 +406,20 @@ def _changed(
 
 
 def _rows_of(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
-    # a slice copies nothing; only a sheet with gaps has to be picked together
+    # A slice copies nothing; only a sheet with gaps needs `take`.
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return column.slice(int(rows[0]), len(rows))
     return column.take(pa.array(rows))
 
 
 def _extra_titles(header: Header, columns: Sequence[pa.ChunkedArray], left: int) -> dict[int, str]:
-    """A name for each column that the contract doesn't know, by its index, each name once.
+    """Return a unique name for each column outside the contract, by column index.
 
-    A column without a header is named after its letter, and left out if it holds nothing.
+    A column without a header is named after its letter, or left out if it is empty.
     """
     titles: dict[int, str] = {}
-    # how often a title was wanted, so that a thousand alike don't count from one each
+    # How often a title was requested, so that numbering a thousand equal ones does not restart at
+    # one.
     numbers: dict[str, int] = {}
     taken: set[str] = set()
     for index, place in enumerate(header.places):
@@ -436,7 +438,7 @@ def _extra_titles(header: Header, columns: Sequence[pa.ChunkedArray], left: int)
 
 
 def _extra_maps(extras: dict[str, pa.ChunkedArray], height: int) -> pa.ChunkedArray:
-    """One map for each row, in the order of the columns; shape (height,)."""
+    """Return one map for each row, in the order of the columns; shape (height,)."""
     batches = [
         _extra_batch(
             list(extras),
@@ -456,7 +458,7 @@ def _extra_batch(names: list[str], columns: list[pa.ChunkedArray], height: int) 
         )
     texts = pa.concat_arrays([chunk for column in columns for chunk in column.chunks])
     present = np.stack([column.is_valid().to_numpy() for column in columns], axis=1)
-    # row by row: the cells lie column after column in `texts`
+    # Row by row, while `texts` has the cells column after column.
     rows, which = np.nonzero(present)
     offsets = np.concatenate([[0], present.sum(axis=1).cumsum()]).astype(np.int32)
     return pa.MapArray.from_arrays(

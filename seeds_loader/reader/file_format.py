@@ -1,4 +1,4 @@
-"""What a file really is, whatever its name says, and when it was saved."""
+"""Detect a file's format by its content, whatever its name, and when it was saved."""
 
 import codecs
 import re
@@ -24,22 +24,22 @@ ZIP = b"PK"
 OLE = bytes.fromhex("D0CF11E0A1B11AE1")
 ENCODINGS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-# A million customers unpack to 0.7 GB, sheets shrink to a tenth; blank rows to a fortieth.
+# A million customers unpack to 0.7 GB. Sheets compress to a tenth, blank rows to a fortieth.
 MAX_UNPACKED_BYTES = 4 * 1024**3
 MAX_RATIO = 100
 FREE_UNPACKED_BYTES = 128 * 1024**2
 CHUNK_BYTES = 1024**2
-# The parts that the reader keeps as it finds them, beside the sheets.
+# The parts, besides the sheets, that fastexcel uses as they are.
 XML_PARTS = ("workbook.xml", "workbook.xml.rels", "styles.xml", "sharedstrings.xml")
 MAX_PROPERTIES_BYTES = 1024**2
 
-# Records of the .xls stream: the one that an encrypted file has, a sheet's first, and cells.
+# Records of the .xls stream: the one of an encrypted file, a sheet's first one, and cells.
 BIFF_FILEPASS = 0x002F
 BIFF_SHEET = 0x0809
 BIFF_CELLS = frozenset(
     (0x0006, 0x00BD, 0x00BE, 0x00D6, 0x00FD, 0x0201, 0x0203, 0x0204, 0x0205, 0x027E)
 )
-# Of these each has its length; one that is longer hides what follows it.
+# Each of these has a fixed length; a longer one hides the records that follow it.
 BIFF_LENGTHS = {0x00FD: 10, 0x0203: 14, 0x0205: 8, 0x027E: 10}
 BIFF_DIMENSIONS = 0x0200
 XLS_ROWS, XLS_COLUMNS = 65_536, 256
@@ -48,10 +48,11 @@ _DCTERMS = "{http://purl.org/dc/terms/}"
 
 
 def detect_format(path: Path) -> Kind:
-    """The format by content, after checks that the file is whole and may be opened.
+    """Return the format by content, after checks that the file is complete and may be opened.
 
-    Raises InvalidInputError for what is no file, is empty, damaged, encrypted, or none of the
-    formats.
+    Raises:
+        InvalidInputError: The path is not a file, or the file is empty, damaged, encrypted, or in
+            none of the formats.
     """
     _hold_is_file(path)
     with path.open("rb") as file:
@@ -68,7 +69,7 @@ def detect_format(path: Path) -> Kind:
 
 
 def saved_at(path: Path, kind: Kind) -> datetime | None:
-    """When the file was last saved, in UTC, as it says itself; None where it doesn't."""
+    """Return when the file was last saved, in UTC, as stored inside it; None if it does not say."""
     if kind == "xlsx":
         return _saved_in_xlsx(path)
     if kind == "xls":
@@ -77,6 +78,7 @@ def saved_at(path: Path, kind: Kind) -> datetime | None:
 
 
 def damaged_error(path: Path, detail: object) -> InvalidInputError:
+    """Return the error for a file that is damaged or incomplete."""
     return InvalidInputError(
         f"{path.name} is damaged or incomplete: {detail}",
         where=str(path),
@@ -103,7 +105,11 @@ def _hold_is_file(path: Path) -> None:
 
 @contextmanager
 def in_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The file as an archive; what is broken in it is InvalidInputError."""
+    """Open the file as a zip archive.
+
+    Raises:
+        InvalidInputError: The archive is broken, also if the body of the `with` block finds it so.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
@@ -116,10 +122,13 @@ def in_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 def part(
     path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, is_xml: bool
 ) -> Iterator[bytes]:
-    """The bytes of a part, held against its checksum and, if it is XML, against XML's grammar.
+    """Yield the bytes of a part; validate its checksum and, if it is XML, its grammar.
 
-    The reader is lenient: it would lose cells in silence. A document type, which is where entities
-    are declared, belongs in no part.
+    fastexcel is lenient: it would silently lose cells. A document type, which is where entities are
+    declared, is not allowed in any part.
+
+    Raises:
+        InvalidInputError: The part is broken or declares a document type.
     """
     parser = expat.ParserCreate() if is_xml else None
     if parser:
@@ -139,7 +148,7 @@ def part(
 
 
 def _is_sheet(name: str) -> bool:
-    # by the folder that all programs use
+    # By the folder that all programs use.
     return "worksheets/" in name.replace("\\", "/").lower() and name.lower().endswith(".xml")
 
 
@@ -153,7 +162,7 @@ def _hold_xlsx(path: Path) -> None:
         _hold_bounded(path, entries)
         _hold_workbook(path, entries)
         for entry in entries:
-            # a sheet is looked through when it is its turn
+            # A sheet is scanned later, when it is read.
             if not _is_sheet(entry.filename):
                 is_xml = entry.filename.lower().endswith(XML_PARTS)
                 for chunk in part(path, archive, entry, is_xml):
@@ -161,7 +170,10 @@ def _hold_xlsx(path: Path) -> None:
 
 
 def _hold_count(path: Path, entry: zipfile.ZipInfo, chunk: bytes) -> None:
-    """The reader makes room for all the shared texts that are claimed; the shortest is <si/>."""
+    """Raise InvalidInputError if a part declares more shared texts than it can contain.
+
+    fastexcel allocates memory for all declared texts; the shortest is <si/>.
+    """
     if not entry.filename.lower().endswith("sharedstrings.xml"):
         return
     claimed = re.search(rb"uniqueCount\s*=\s*[\"'](\d+)", chunk)
@@ -206,15 +218,19 @@ def _hold_xls(path: Path) -> None:
 
 
 def xls_stream(path: Path) -> bytes:
-    """Return the stream of records of an .xls file; InvalidInputError if it is broken."""
+    """Return the stream of records of an .xls file.
+
+    Raises:
+        InvalidInputError: The file is broken, encrypted or not a workbook.
+    """
     try:
         with olefile.OleFileIO(path, raise_defects=olefile.DEFECT_INCORRECT) as ole:
             if ole.exists("EncryptedPackage"):
                 raise _protected(path)
             name = next((name for name in ("Workbook", "Book") if ole.exists(name)), None)
-            # read to its end: a stream that is cut off fails here instead of losing rows
+            # Read to its end: a truncated stream fails here instead of losing rows.
             stream: bytes | None = ole.openstream(name).read() if name else None
-    # olefile meets broken structures with whatever its own code runs into
+    # On broken structures olefile raises the errors that its own code encounters.
     except (OSError, IndexError, ValueError, TypeError, AttributeError) as fault:
         raise damaged_error(path, fault) from fault
     if stream is None:
@@ -227,11 +243,11 @@ def xls_stream(path: Path) -> bytes:
 
 
 def _hold_records(path: Path, stream: bytes) -> None:
-    """Raises InvalidInputError for an encrypted stream and for cells out of order or outside of any
-    sheet.
+    """Raise InvalidInputError for an encrypted stream and for misplaced cells.
 
-    The reader lays out all sheets at once, each from its first row to its last, and skips in
-    silence what lies elsewhere. After the FILEPASS record everything is scrambled.
+    Misplaced cells are out of order or outside any sheet. fastexcel lays out all sheets at once,
+    each from its first row to its last, and silently skips cells elsewhere. After the FILEPASS
+    record everything is encrypted.
     """
     place = last_row = 0
     while place + 8 <= len(stream):
@@ -241,7 +257,8 @@ def _hold_records(path: Path, stream: bytes) -> None:
         if record == BIFF_SHEET:
             last_row = 0
         elif record == BIFF_DIMENSIONS and length == 14 and place + 18 <= len(stream):
-            # the reader makes room for all that is claimed here; older files have a shorter one
+            # fastexcel allocates memory for the size declared here; older files have a shorter
+            # record.
             first, rows, columns = struct.unpack_from("<II2xH", stream, place + 4)
             if not first <= rows <= XLS_ROWS or columns > XLS_COLUMNS:
                 raise damaged_error(path, f"a sheet of {rows:,} rows and {columns:,} columns")
@@ -296,7 +313,7 @@ def _saved_in_xlsx(path: Path) -> datetime | None:
         content = archive.read(part)
     try:
         text = content.decode("utf-8-sig")
-        # Properties need no document type; without one there are no entities to blow up.
+        # Properties need no document type; without one there are no entities to expand.
         if "<!DOCTYPE" in text:
             return None
         root = ElementTree.fromstring(text)
@@ -317,7 +334,7 @@ def _saved_in_xls(path: Path) -> datetime | None:
     try:
         with olefile.OleFileIO(path) as ole:
             properties = ole.get_metadata()
-    # a broken summary is no reason to refuse the rows
+    # A broken summary is not a reason to refuse the rows.
     except (OSError, IndexError, ValueError, TypeError, AttributeError, OverflowError):
         return None
     for saved in (properties.last_saved_time, properties.create_time):
@@ -327,5 +344,5 @@ def _saved_in_xls(path: Path) -> datetime | None:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    # both formats keep UTC; a time without a zone is one that says so nowhere
+    # Both formats store UTC; a time without a zone merely does not state it.
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

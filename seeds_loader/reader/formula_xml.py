@@ -1,8 +1,8 @@
-"""Which formulas of an .xlsx sheet came without a value, or with one that nobody computed.
+"""Find formulas of an .xlsx sheet with no stored value, or with one that was never computed.
 
 Excel stores with each formula the value that it computed. Libraries that write workbooks compute
 nothing: some store no value, some 0 or an empty text, and ask Excel to compute everything when it
-opens the file. What is spelled as usual is settled by numpy, other cells are taken apart singly.
+opens the file. Cells in the usual spelling are processed by numpy, others are parsed one by one.
 """
 
 import re
@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_COLUMNS = 16_384
-# Cells that array formulas may cover, together: as many as a sheet may be blank (sheet_xml).
+# Limit on the cells that array formulas may cover together: as many as may be blank in a sheet
+# (sheet_xml).
 MAX_COVERED = 12_000_000
 
 Indices = npt.NDArray[np.int64]
@@ -30,11 +31,16 @@ _PLAIN_ZERO_STARTS = b" \t\r\n0+-."
 
 
 class Cells(NamedTuple):
-    """The cells of a piece of a sheet, each with what stands in it.
+    """The cells of a piece of a sheet, in parallel arrays.
 
-    xml     the piece; a cell reaches from its start to the next one's
-    rows, columns where they stand; -1 where that is not known
-    content where in `xml` the text of the cell's value begins, -1 where it has none
+    Attributes:
+        xml: The XML of the piece.
+        starts: Where each cell begins in `xml`; it ends where the next one begins.
+        rows: The row of each cell; -1 if unknown.
+        columns: The column of each cell; -1 if unknown.
+        known: Whether the cell names its position.
+        has_formula: Whether the cell has a formula.
+        content: Where in `xml` the text of the cell's value begins; -1 if it has none.
     """
 
     xml: bytes
@@ -48,11 +54,12 @@ class Cells(NamedTuple):
 
 @dataclass
 class Formulas:
-    """What was seen of a sheet's formulas; cells as keys, row * MAX_COLUMNS + column.
+    """The formulas found in a sheet; cells are keys, row * MAX_COLUMNS + column.
 
-    unstored    cells of a formula without any value
-    zeros       cells of a formula that store 0 or an empty text: right, or never computed
-    nameless    whether such a cell names no place
+    Attributes:
+        unstored: Cells of a formula without any value.
+        zeros: Cells of a formula that store 0 or an empty text: correct, or never computed.
+        nameless: Whether such a cell does not name its position.
     """
 
     unstored: list[Indices] = field(default_factory=list)
@@ -63,10 +70,11 @@ class Formulas:
     _settled: list[Indices] = field(default_factory=list)
 
     def concern(self, has_formula: Flags) -> bool:
-        """Whether a piece with such cells has to be looked at."""
+        """Return whether a piece with such cells has to be scanned."""
         return bool(self._covered) or bool(has_formula.any())
 
     def take(self, cells: Cells) -> None:
+        """Record the formulas of a piece of the sheet, and the values of cells they cover."""
         keys = cells.rows * MAX_COLUMNS + cells.columns
         which = np.flatnonzero(cells.has_formula)
         if which.size:
@@ -87,7 +95,7 @@ class Formulas:
             self.zeros.append(covered_zeros[np.isin(covered_zeros, np.concatenate(self._covered))])
 
     def lacking(self, last_row: int) -> Indices:
-        """The cells without a value, those that an array formula covers included, ascending.
+        """Return the cells without a value, ascending; includes those that an array formula covers.
 
         Below the last row that has any value nothing is missing.
         """
@@ -99,10 +107,11 @@ class Formulas:
         return np.unique(np.concatenate([np.zeros(0, np.int64), *lacking]))
 
     def uncomputed(self) -> Indices:
+        """Return the cells of a formula that store 0 or an empty text, ascending."""
         return np.unique(np.concatenate([np.zeros(0, np.int64), *self.zeros]))
 
     def _cover(self, xml: bytes) -> None:
-        """Marks the cells that array formulas and data tables fill beside their own."""
+        """Record the cells that array formulas and data tables fill besides their own."""
         for tag in _COVERING.findall(xml):
             kind, reference = _TYPE.search(tag), _REFERENCE.search(tag)
             if not kind or not reference or kind[1] not in (b"array", b"dataTable"):
@@ -111,14 +120,14 @@ class Formulas:
             top, bottom = sorted((int(reference[2]) - 1, int(reference[4]) - 1))
             rows, columns = np.arange(top, bottom + 1), np.arange(left, right + 1)
             room = MAX_COVERED - sum(map(len, self._covered))
-            # what lies beyond was never laid out by any program
+            # Cells beyond the limit were never laid out by any program.
             rows = rows[: max(0, room // len(columns))]
             self._covered.append((rows[:, None] * MAX_COLUMNS + columns[None, :]).ravel())
             self._covered_columns[left : right + 1] = True
 
 
 def _states(cells: Cells, which: Indices) -> tuple[Flags, Flags]:
-    """Of these cells: whether they store a value, and whether that is 0 or an empty text."""
+    """Return for these cells whether they store a value, and whether it is 0 or an empty text."""
     content = cells.content[which]
     text = np.frombuffer(cells.xml, np.uint8)
     stored, zero = content >= 0, np.zeros(len(which), dtype=bool)
@@ -142,7 +151,7 @@ def _state(cell: bytes) -> tuple[bool, bool]:
     value = _VALUE.search(cell)
     text = value[1] if value else b""
     if kind == b"str":
-        # an empty text is a value that a formula can have
+        # An empty text is a valid value of a formula.
         return b"<v" in cell, not text
     if kind != b"n":
         return bool(text.strip()), False

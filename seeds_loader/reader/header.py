@@ -1,4 +1,4 @@
-"""Finding the header of a sheet: the first row that names every column of the contract."""
+"""Find the header of a sheet: the first row that names every column of the contract."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,22 +6,23 @@ from dataclasses import dataclass
 from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Contract
 
-# Titles, dates and notes stand above a header, not pages of them.
+# Titles, dates and notes may precede a header, but not pages of them.
 ROWS_SEARCHED = 20
 NAMES_LISTED = 8
 TITLE_CHARACTERS = 60
-# Two names alike are chance ('gender', 'Contract'), more is a header with something missing.
+# Two matching names are chance ('gender', 'Contract'); more are a header with missing columns.
 FEWEST_NAMES = 3
 
 
 @dataclass(frozen=True)
 class Header:
-    """A row held against the contract.
+    """A row compared with the contract.
 
-    row     its index on the sheet, from 0
-    titles  the texts of its cells, from the leftmost used column on
-    places  for each title the name of the contract's column, or None
-    missing the contract's columns that no title stands for
+    Attributes:
+        row: Its index on the sheet, from 0.
+        titles: The texts of its cells, from the leftmost used column on.
+        places: For each title the name of the contract's column, or None.
+        missing: The contract's columns that no title names.
     """
 
     row: int
@@ -31,17 +32,22 @@ class Header:
 
     @property
     def fits(self) -> bool:
+        """Return whether the row names every column of the contract."""
         return not self.missing
 
     @property
     def matched(self) -> int:
+        """Return how many titles name a column of the contract."""
         return sum(place is not None for place in self.places)
 
 
 def find_header(
     rows: Iterable[tuple[int, Sequence[str | None]]], contract: Contract
 ) -> Header | None:
-    """The first of the rows (index, cells) that fits, else the nearest miss, None without rows."""
+    """Return the first of the rows (index, cells) that fits, else the one with the most matches.
+
+    Without rows it returns None.
+    """
     best: Header | None = None
     for row, cells in rows:
         header = _held(row, cells, contract)
@@ -53,10 +59,14 @@ def find_header(
 
 
 def hold_single(header: Header, left: int, where: str) -> None:
-    """Raises InvalidInputError when two columns stand for one of the contract; `left` is the
-    first's index.
+    """Raise InvalidInputError if two columns name one column of the contract.
 
-    Taking either would be a guess about what the customer is billed.
+    Choosing either would be a guess at what the customer is billed.
+
+    Args:
+        header: The header to validate.
+        left: The sheet's index of the first column.
+        where: The place for the message.
     """
     for name in filter(None, dict.fromkeys(header.places)):
         twins = [index for index, place in enumerate(header.places) if place == name]
@@ -70,7 +80,12 @@ def hold_single(header: Header, left: int, where: str) -> None:
 
 
 def describe_miss(header: Header | None, below: Header | None = None) -> str:
-    """Why a sheet is not taken, in a few words; `below` is the best row under those searched."""
+    """Return in a few words why a sheet does not fit.
+
+    Args:
+        header: The nearest of the rows searched, or None if there are none.
+        below: The nearest row below those searched.
+    """
     if header is None:
         return "empty"
     limit = f"the header has to be within the first {ROWS_SEARCHED} used rows"
@@ -85,7 +100,10 @@ def describe_miss(header: Header | None, below: Header | None = None) -> str:
 def unlabelled(
     header: Header | None, contract: Contract, name: str, where: str
 ) -> InvalidInputError | None:
-    """What to say of a file that lacks the label alone: it is of use all the same."""
+    """Return the error for a file that lacks only the label, else None.
+
+    Such a file is still useful: its customers can be scored.
+    """
     if header is None or header.missing != (contract.label,):
         return None
     return InvalidInputError(
@@ -97,14 +115,14 @@ def unlabelled(
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names for a message, cut where nobody would read on."""
+    """Return names for a message, shortened to a readable length."""
     shown = ", ".join(names[:NAMES_LISTED])
     rest = len(names) - NAMES_LISTED
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def column_letter(index: int) -> str:
-    """The letters that Excel shows above the column with this index, from 0: 27 is AB."""
+    """Return the letters that Excel shows above the column with this index, from 0: 27 is AB."""
     letters = ""
     index += 1
     while index:
@@ -114,7 +132,7 @@ def column_letter(index: int) -> str:
 
 
 def cell_name(row: int, column: int) -> str:
-    """A cell as Excel names it; both indices from 0."""
+    """Return Excel's name of a cell; both indices are from 0."""
     return f"{column_letter(column)}{row + 1}"
 
 
@@ -132,5 +150,5 @@ def _title_place(header: Header, index: int, left: int) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text from a file, cut to what a message can bear."""
+    """Return a text from a file, truncated to a length that suits a message."""
     return text if len(text) <= TITLE_CHARACTERS else f"{text[:TITLE_CHARACTERS]}…"

@@ -1,9 +1,9 @@
-"""How text cells write numbers: read as stated, refused where they may say another number.
+"""Read numbers in text cells as stated; refuse texts that may mean another number.
 
 Bronze has one notation, that of number cells: 1234.5. A text cell may write the same as '1.234,50',
 and '74.150' may be 74.15 or 74,150. With a stated decimal sign such texts are rewritten by a strict
-grammar. Without one nothing is rewritten: a whole column of them refuses the workbook, a few are
-rejects. Number cells are never ambiguous (docs/decisions/0024-notation.md).
+grammar. Without one nothing is rewritten: a whole column of them causes the workbook to be refused,
+a few become rejects. Number cells are never ambiguous (docs/decisions/0024-notation.md).
 """
 
 import re
@@ -21,25 +21,26 @@ from seeds_loader.source_format import DECIMAL_SIGNS
 
 Mask = npt.NDArray[np.bool_]
 
-# What silver takes for a number: the same as in macros/contract.sql.
+# What silver accepts as a number: the same pattern as in macros/contract.sql.
 PLAIN = r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$"
 WHOLE = r"^[+-]?[0-9]+$"
 # 74.150: three decimals, or thousands.
 THREE_DECIMALS = r"^[+-]?[1-9][0-9]{0,2}[.][0-9]{3}$"
-# The share of three decimals among values with a point above which thousands may be meant. Where
-# only the zeros at the end were dropped, it is 90 %.
+# The share of values with three decimals, among those with a point, above which thousands may be
+# meant. If only trailing zeros were dropped, it is 90 %.
 ALL_THREE = 0.98
-# Up to this share they are odd ones among values that are rounded to cents.
+# Up to this share they are exceptions among values that are rounded to cents.
 MOST_OF_FEW = 0.5
-# A column is written so, not a few cells of it. The gate refuses at half of that share.
+# Above these limits the column is written this way, not just a few cells of it. The gate refuses at
+# half of that share.
 WIDESPREAD_SHARE, WIDESPREAD_COUNT = 0.1, 20
 EXAMPLES = 3
 
-# Anything like an amount: digits of any script, separators, and a sign or unit around them.
+# Any text like an amount: digits of any script, separators, and a sign or unit around them.
 AMOUNT = re.compile(
     r"^[^\w\d]{0,2}[^\W\d]{0,3}[^\w\d]{0,3}\d[\d.,'’\s\u066b\u066c]*([eE][+-]?\d+)?\D{0,5}$"
 )
-# No other word: '5 k€' and '5 Mio' are other amounts than 5.
+# No other text is accepted: '5 k€' and '5 Mio' are other amounts than 5.
 CURRENCY = (
     r"(?:US\$|R\$|A\$|C\$|S/|[$€£¥₹₽₺₩₴₫₪฿₡₲₦₱]|kr\.?|Kč|zł|Ft|Fr\.?|lei|TL|руб\.?|CHF|EUR|USD|GBP|BRL"
     r"|CLP|MXN|ARS|COP|PEN|SEK|NOK|DKK|PLN|CZK|HUF|RON|BGN|TRY|RUB|UAH|INR|JPY|CNY|KRW|ZAR|AUD|CAD"
@@ -53,12 +54,13 @@ NAMES = {",": "comma", ".": "point"}
 class NumberColumn:
     """A column of numbers, as read.
 
-    name      the contract's name of it
-    cells     its texts; a blank cell is null
-    rows      the row number of each cell
-    is_number which cells are numbers and no text; asked only where that matters, since the sheet
-              is read once more for it
-    where     the file, and its sheet
+    Attributes:
+        name: Its name in the contract.
+        cells: Its texts; a blank cell is null.
+        rows: The row number of each cell.
+        is_number: Returns which cells are numbers, not text; called only if that matters, since it
+            reads the sheet once more.
+        where: The file, and its sheet.
     """
 
     name: str
@@ -68,6 +70,7 @@ class NumberColumn:
     where: str
 
     def refusal(self, what: str, rows: Iterable[int], remedy: str) -> InvalidInputError:
+        """Return the error `what`, located at the first of the rows."""
         first = next(iter(rows))
         place = f"{self.where}, column {self.name}, row {first}"
         return InvalidInputError(what, where=place, remedy=remedy)
@@ -78,11 +81,15 @@ def read_numbers(
 ) -> pa.ChunkedArray:
     """Return the cells in bronze's notation.
 
-    With `warn` a column of amounts that are not plain numbers is warned of and stays as it is: no
-    text of it is read as a number, so that the gate refuses the load.
+    Args:
+        column: The column to read.
+        decimal: The stated decimal sign, or None.
+        warn: If given, it is called for a column of amounts that are not plain numbers, and the
+            column stays as it is: none of its texts is read as a number, so the gate refuses the
+            load.
 
     Raises:
-        InvalidInputError: the texts may say other numbers than they seem to, or contradict the
+        InvalidInputError: The texts may mean other numbers than they seem to, or contradict the
             decimal sign that was stated.
     """
     texts = pc.utf8_trim_whitespace(column.cells)
@@ -93,19 +100,19 @@ def read_numbers(
 
 
 def is_widespread(count: int, total: int) -> bool:
-    """Whether so many of a column's cells are odd that it is the column which is."""
+    """Return whether so many cells of a column are unusual that the whole column is."""
     if count >= WIDESPREAD_COUNT:
         return count > WIDESPREAD_SHARE * total
     return 2 * count > total
 
 
 def examples(values: Sequence[str]) -> str:
-    """Some different values for a message."""
+    """Return some distinct values for a message."""
     return ", ".join(repr(shortened(value)) for value in list(dict.fromkeys(values))[:EXAMPLES])
 
 
 def matches(texts: pa.ChunkedArray, pattern: str) -> Mask:
-    """Which of the texts match; a null does not."""
+    """Return which of the texts match; a null does not."""
     found: Mask = pc.fill_null(pc.match_substring_regex(texts, pattern), False).to_numpy()
     return found
 
@@ -125,7 +132,8 @@ def _refuse_other_notations(
     if three.any() or scientific.any():
         is_text = ~column.is_number()
         _refuse_three(column, texts, three & is_text, plain & is_text)
-        # Excel writes whole columns so: one such text beside number cells is a cell, as it stands.
+        # Excel writes whole columns in powers of ten; a single such text beside number cells is
+        # left as it is.
         _refuse_scientific(column, texts, scientific & is_text, plain)
 
 
@@ -173,7 +181,7 @@ def _advice(values: Sequence[str]) -> str:
 
 
 def _decimal_of(values: Sequence[str]) -> str | None:
-    """The decimal sign that the values have; None where they don't agree or none tells."""
+    """Return the decimal sign of the values; None if they disagree or none of them shows it."""
     found = {_decimal_sign(value) for value in values} - {None}
     return found.pop() if len(found) == 1 else None
 
@@ -186,16 +194,16 @@ def _decimal_sign(value: str) -> str | None:
     if len(others) == 2:
         return str(last)
     if len(signs) > 1:
-        # thousands
+        # A repeated sign separates thousands.
         return "," if last == "." else "."
     return None if re.search(r"[.,]\d{3}(?!\d)", value) else str(last)
 
 
 def _refuse_three(column: NumberColumn, texts: pa.ChunkedArray, three: Mask, plain: Mask) -> None:
-    """Raise InvalidInputError where points may separate thousands: '74.150' of pesos is 74,150.
+    """Raise InvalidInputError if points may separate thousands: '74.150' of pesos is 74,150.
 
-    They may where all values with a point have three digits behind it, and where some have among
-    others with fewer; not where others have more, or 1234.560 shows that thousands have no point.
+    They may if all values with a point have three digits behind it, or if some have among others
+    with fewer. They may not if others have more, or if 1234.560 shows that thousands have no point.
     """
     count = int(three.sum())
     pointed = int((plain & matches(texts, "[.]")).sum())
@@ -217,7 +225,7 @@ def _refuse_three(column: NumberColumn, texts: pa.ChunkedArray, three: Mask, pla
 def _refuse_scientific(
     column: NumberColumn, texts: pa.ChunkedArray, found: Mask, plain: Mask
 ) -> None:
-    """Raise InvalidInputError for a text column in powers of ten: Excel cuts digits off so."""
+    """Raise InvalidInputError for a text column in powers of ten: Excel drops digits that way."""
     count, total = int(found.sum()), int(plain.sum())
     if is_widespread(count, total):
         raise column.refusal(
@@ -230,7 +238,7 @@ def _refuse_scientific(
 
 
 def _rewritten(column: NumberColumn, texts: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
-    """The cells with every text that the grammar of the decimal sign reads, in plain notation."""
+    """Return the cells, with each text that the decimal sign's grammar accepts rewritten."""
     other = ~matches(texts, PLAIN if decimal == "." else WHOLE)
     other &= pc.fill_null(pc.not_equal(texts, ""), False).to_numpy()
     if decimal == "," and other.any():
@@ -277,7 +285,7 @@ def _refuse_contradictions(
     read: Sequence[re.Match[str] | None],
 ) -> None:
     rows = column.rows[other].tolist()
-    # silver would take these for numbers with a decimal point
+    # Silver would read these as numbers with a decimal point.
     against = [
         (row, value)
         for row, value, each in zip(rows, values, read, strict=True)

@@ -1,8 +1,8 @@
-"""The door to the loader: a workbook is read in a process of its own, which has bounds.
+"""Read a workbook in a separate process with bounded resources: the loader's entry point.
 
-Reading is native code that trusts the file: one cell at the end of a sheet, one wrong length, and
-it asks for all memory, aborts, or never ends. In a process of its own that costs the workbook, not
-the command (docs/decisions/0005-reader-process.md).
+Reading runs native code that trusts the file: one cell at the end of a sheet, or one wrong length,
+can make it request all memory, abort, or never finish. In a separate process this fails the
+workbook, not the command (docs/decisions/0005-reader-process.md).
 """
 
 import json
@@ -28,14 +28,15 @@ from seeds_loader.source_format import UNSTATED, SourceFormat
 
 __all__ = ["Extract", "read_workbook"]
 
-# A million customers, 90 MB on disk, take 1.6 GB. A small file has no business with that.
+# A million customers, 90 MB on disk, need 1.6 GB. A small file has no reason to need that.
 MEMORY_BYTES = 700 * 1024**2
 MEMORY_PER_BYTE = 24
 CPU_SECONDS = 40
 CPU_SECONDS_PER_BYTE = 1 / 1024**2
 
 MESSAGE_CHARACTERS = 1_000
-# Control, format (also those that turn the direction of writing), surrogate, line separators.
+# Control, format (including those that change the direction of writing), surrogate, line
+# separators.
 UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
@@ -47,18 +48,25 @@ def read_workbook(  # long: its arguments, each with a line
     labelled: bool = True,
     tolerant: bool = False,
 ) -> Extract:
-    """Reads the sheet that meets the contract from an .xlsx, .xls or .csv file.
+    """Read the sheet that meets the contract from an .xlsx, .xls or .csv file.
 
-    Unless `labelled`, the contract is the one without the label: a column of that name is then a
-    further column. If `tolerant`, amounts that are not plain numbers are warned of instead of
-    refused: their texts stay as they are, and the gate rejects them. `progress` gets a line of text
-    for each step that may take seconds; what `source_format` leaves open is as the contract
-    declares it. Raises InvalidInputError, with the
-    place and the remedy, for anything that keeps the file from being read whole and right; also
-    when reading takes far more memory or time than a file of this size has a reason to.
+    Args:
+        path: The file.
+        sheet: The sheet's name; None to search all sheets.
+        progress: Called with a line of text for each step that may take seconds.
+        source_format: How the file writes text; what it leaves open is as the contract declares it.
+        labelled: If false, the contract is the one without the label: a column of that name is then
+            an extra column.
+        tolerant: If true, amounts that are not plain numbers cause a warning instead of a refusal:
+            their texts stay as they are, and the gate rejects them.
+
+    Raises:
+        InvalidInputError: Anything prevents the file from being read completely and correctly, or
+            reading needs far more memory or time than is plausible for a file of this size. The
+            error has the place and the remedy.
     """
     _hold_utf8(path)
-    # -P: a folder that is worked in must not bring modules of its own
+    # -P: modules in the working directory must not be imported.
     options = {
         "sheet": sheet,
         "source_format": asdict(source_format),
@@ -81,7 +89,7 @@ def read_workbook(  # long: its arguments, each with a line
                     continue
                 raise _fault(kind, content)
         except (EOFError, json.JSONDecodeError):
-            # the process ended in the middle of its answer
+            # The process exited in the middle of its answer.
             pass
         finally:
             child.kill()
@@ -89,7 +97,7 @@ def read_workbook(  # long: its arguments, each with a line
 
 
 def printable(text: str) -> str:
-    """Text from a file, fit for a terminal: one line, of bounded length, nothing that acts."""
+    """Return text from a file, safe for a terminal: one bounded line, no control characters."""
     if len(text) > MESSAGE_CHARACTERS:
         half = MESSAGE_CHARACTERS // 2
         text = f"{text[:half]} … {text[-half:]}"
@@ -141,7 +149,7 @@ def _fault(kind: str, content: list[str]) -> Exception:
 
 
 def _ended(path: Path, code: int) -> InvalidInputError:
-    """What to say of a reader that broke off; it can't say itself."""
+    """Return the error for a reader process that exited without a result or an error."""
     if code == -signal.SIGXCPU:
         why = "reading it takes longer than any workbook of its size should"
     else:
@@ -155,11 +163,10 @@ def _ended(path: Path, code: int) -> InvalidInputError:
 
 
 def _answer(path: Path, asked: str, out: IO[bytes]) -> None:
-    """Reads the file and writes lines of JSON, each [kind, content], and behind `extract` the rows.
+    """Read the file and write lines of JSON, each [kind, content]; the rows follow `extract`.
 
-    `asked` is a JSON object of the further arguments of `read_extract`.
-
-    This is the process that reads; its limits are its own.
+    `asked` is a JSON object of the further arguments of `read_extract`. This runs in the reader
+    process, whose limits are its own.
     """
 
     def tell(kind: str, content: object) -> None:
@@ -175,7 +182,7 @@ def _answer(path: Path, asked: str, out: IO[bytes]) -> None:
     except ChurnError as fault:
         tell("fault", [fault.what, fault.where, fault.remedy])
     except (MemoryError, pa.ArrowMemoryError):
-        # as native code does that gets no memory
+        # Abort, as native code does when an allocation fails.
         os.abort()
     except Exception:
         tell("bug", [traceback.format_exc()])
@@ -196,7 +203,7 @@ def _answer(path: Path, asked: str, out: IO[bytes]) -> None:
 
 
 class _WithoutPandas(MetaPathFinder):
-    """Hides pandas: pyarrow imports it where it can, which takes longer than reading does."""
+    """Hide pandas: pyarrow imports it if it is installed, which takes longer than reading does."""
 
     def find_spec(self, name: str, *_: object) -> None:
         if name == "pandas":
@@ -204,7 +211,7 @@ class _WithoutPandas(MetaPathFinder):
 
 
 def _limit(path: Path) -> None:
-    """Bounds what this process may take, by the size of the file; nobody reads a core file."""
+    """Limit the resources of this process by the size of the file; core files are not used."""
     size = path.stat().st_size if path.is_file() else 0
     seconds = int(CPU_SECONDS + size * CPU_SECONDS_PER_BYTE)
     for what, bound in (

@@ -1,7 +1,7 @@
-"""Which formulas of an .xls sheet came without a value, or with one that nobody computed.
+"""Find formulas of an .xls sheet with no stored value, or with one that was never computed.
 
-As in an .xlsx sheet (`formula_xml`), only that an .xls file does not ask to be computed: Excel does
-it unasked where the file does not say which engine computed it.
+As in an .xlsx sheet (`formula_xml`), except that an .xls file does not ask to be computed: Excel
+computes it unasked if the file does not state which engine computed it.
 """
 
 import struct
@@ -18,7 +18,7 @@ BIFF_SHEET_NAME, BIFF_ENGINE, BIFF_UNCALCULATED = 0x0085, 0x01C1, 0x005E
 OF_INTEREST = frozenset(
     (BIFF_SHEET, BIFF_EOF, BIFF_FORMULA, BIFF_STRING, BIFF_RICH_TEXT, BIFF_UNCALCULATED)
 )
-# The first byte of a result that is no number, which two bytes of ones at its end tell.
+# The first byte of a result that is not a number, which is marked by two bytes of ones at its end.
 TEXT, EMPTY_TEXT = 0, 3
 
 
@@ -32,16 +32,26 @@ class Record(NamedTuple):
 
 @dataclass
 class Formulas:
-    """Cells (row, column), from 0, whose formula stores no value, or 0 or nothing uncomputed."""
+    """Cells (row, column), from 0, with a formula that has no computed value.
+
+    Attributes:
+        unstored: The formula stores no value.
+        uncomputed: The formula stores 0 or nothing and was never computed.
+    """
 
     unstored: list[tuple[int, int]] = field(default_factory=list)
     uncomputed: list[tuple[int, int]] = field(default_factory=list)
 
 
 def look(path: Path, number: int) -> Formulas:
-    """Looks through the sheet with this number, from 0, of an .xls file.
+    """Scan a sheet of an .xls file for formulas without a computed value.
 
-    Raises InvalidInputError for cells that the reader skips.
+    Args:
+        path: The file.
+        number: The sheet's number, from 0.
+
+    Raises:
+        InvalidInputError: The sheet is missing, or has cells that fastexcel skips.
     """
     stream = xls_stream(path)
     starts, is_computed = _globals(stream)
@@ -79,9 +89,10 @@ def look(path: Path, number: int) -> Formulas:
 
 
 def _globals(stream: bytes) -> tuple[list[int], bool]:
-    """Where the sheets start, and whether what wrote the formulas says which engine computed them.
+    """Return where the sheets start, and whether the file states which engine computed formulas.
 
-    Excel and LibreOffice do; where that is missing, or 0, Excel computes all on opening the file.
+    Excel and LibreOffice state it; if it is missing or 0, Excel computes all formulas on opening
+    the file.
     """
     starts: list[int] = []
     is_computed = False
@@ -96,7 +107,7 @@ def _globals(stream: bytes) -> tuple[list[int], bool]:
 
 
 def _sheet(path: Path, stream: bytes, start: int) -> Iterator[Record]:
-    """What matters of a sheet's records, without those of the charts inside it."""
+    """Yield the relevant records of a sheet, without those of the charts inside it."""
     if struct.unpack_from("<H", stream.ljust(start + 2, b"\0"), start)[0] != BIFF_SHEET:
         raise damaged_error(path, "a sheet does not start where the workbook says")
     depth, wanted = 0, set(OF_INTEREST)
@@ -107,7 +118,7 @@ def _sheet(path: Path, stream: bytes, start: int) -> Iterator[Record]:
             depth -= 1
             if not depth:
                 return
-            # the reader stops at the first end, be it a chart's
+            # fastexcel stops at the first end record, even if it is a chart's.
             wanted |= BIFF_CELLS
         elif depth == 1:
             if len(wanted) > len(OF_INTEREST) and record.kind in BIFF_CELLS:
@@ -116,7 +127,7 @@ def _sheet(path: Path, stream: bytes, start: int) -> Iterator[Record]:
 
 
 def _records(stream: bytes, place: int, wanted: Set[int]) -> Iterator[Record]:
-    """The records of these types, from a place on; the others are passed over as fast as may be."""
+    """Yield the records of these types from a place on; skip the others as fast as possible."""
     header, end = struct.Struct("<2H").unpack_from, len(stream) - 4
     while place <= end:
         kind, length = header(stream, place)

@@ -1,4 +1,4 @@
-"""A sheet as text: what the readers of Excel files and of CSV files both hand on."""
+"""Represent a sheet as text: the common result of the readers of Excel and CSV files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,20 +11,21 @@ import pyarrow.compute as pc
 
 from seeds_loader.reader.header import ROWS_SEARCHED
 
-# Below the rows where a header may stand one is looked for only to say where it is.
+# Cells searched below the rows where a header may be, only to report where it is.
 CELLS_LOOKED_BELOW = 20_000
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of a sheet from its first row on, blank rows included, so index + 1 is Excel's.
+    """The cells of a sheet from its first row on, including blank rows: index + 1 is Excel's.
 
-    sheet   the sheet's name, empty for a CSV file
-    columns the used columns as string arrays of one length; a blank cell is null
-    left    the index of the first of them on the sheet, from 0
-    unstored cells (row, column), from 0, whose formula came without a value; they are null
-    uncomputed cells whose formula stores 0 or nothing while the workbook asks to be computed
-    hidden  how Excel hides the sheet, 'hidden' or 'very hidden'; empty if it shows it
+    Attributes:
+        sheet: The sheet's name, empty for a CSV file.
+        columns: The used columns as string arrays of one length; a blank cell is null.
+        left: The index of the first of them on the sheet, from 0.
+        unstored: Cells (row, column), from 0, whose formula has no stored value; they are null.
+        uncomputed: Cells whose formula stores 0 or nothing while the workbook asks to be computed.
+        hidden: How Excel hides the sheet, 'hidden' or 'very hidden'; empty if it shows it.
     """
 
     sheet: str
@@ -36,22 +37,22 @@ class Grid:
 
     @cached_property
     def used_rows(self) -> npt.NDArray[np.int64]:
-        """Indices of the rows that hold more than white space, ascending."""
+        """Return the indices of the rows with more than white space, ascending."""
         height = len(self.columns[0]) if self.columns else 0
         used = np.zeros(height, dtype=bool)
         for column in self.columns:
             used |= _filled(column)
-            # most sheets are settled by their first column
+            # For most sheets the first column is sufficient.
             if used.all():
                 break
         return np.flatnonzero(used)
 
     def top(self) -> Iterator[tuple[int, list[str | None]]]:
-        """The first used rows, as (index, cells): where a header may stand."""
+        """Yield the first used rows, as (index, cells): where a header may be."""
         yield from self._cells_of(self.used_rows[:ROWS_SEARCHED])
 
     def below_top(self) -> Iterator[tuple[int, list[str | None]]]:
-        """Some used rows below those, where a header stands too low."""
+        """Yield some used rows below those, to find a header that is too low."""
         height = CELLS_LOOKED_BELOW // max(1, len(self.columns))
         yield from self._cells_of(self.used_rows[ROWS_SEARCHED:][:height])
 
@@ -61,6 +62,7 @@ class Grid:
 
 
 def has_text(column: pa.ChunkedArray) -> bool:
+    """Return whether the column has a cell with more than white space."""
     return bool(_filled(column).any())
 
 

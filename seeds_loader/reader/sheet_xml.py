@@ -1,8 +1,9 @@
-"""What the XML of an .xlsx sheet holds, seen before the reader lays it out.
+"""Scan the XML of an .xlsx sheet before fastexcel lays it out.
 
-The reader makes the whole rectangle from the first cell to the furthest, skips in silence what
-stands out of order, and shows a formula without a stored value as a blank. This sees it. A
-million rows pass here in seconds: grammar by expat, cells by numpy, nothing cell by cell.
+fastexcel creates the whole rectangle from the first cell to the furthest, silently skips cells that
+are out of order, and shows a formula without a stored value as a blank. This scan detects all
+three. A million rows take seconds: expat validates the grammar, numpy processes the cells, and
+nothing runs cell by cell.
 """
 
 import codecs
@@ -24,15 +25,16 @@ from seeds_loader.reader.formula_xml import MAX_COLUMNS, Cells, Formulas, Indice
 from seeds_loader.reader.header import cell_name
 
 MAX_ROWS = 1_048_576
-# A rectangle is fine while it is small (32 bytes a cell), or not much emptier than real sheets are.
+# A rectangle is accepted if it is small (32 bytes a cell), or not much emptier than real sheets
+# are.
 FREE_AREA = 12_000_000
 MAX_AREA_PER_CELL = 8
-# Cells are looked at in pieces; one that is longer than a piece may grow to this.
+# Cells are scanned in pieces; one that is longer than a piece may grow to this.
 MAX_PIECE = 8 * 1024**2
 
 _REFERENCE = re.compile(rb"""<[^<>]*?\sr\s*=\s*["']""")
 _RELATIONSHIP_ID = re.compile(r"\{.*\}id$")
-# What is no element: comments, sections of bare text, processing instructions.
+# Not elements: comments, CDATA sections, processing instructions.
 _ASIDE = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
 _EMPTIED = {b"<!-": b"<!---->", b"<![": b"<![CDATA[]]>"}
 _UNCLOSED = re.compile(rb"<!--(?!-->)|<!\[CDATA\[(?!\]\]>)|<\?")
@@ -40,13 +42,13 @@ _PREFIX = re.compile(rb"<(/?)[\w.-]+:(?=(?:c|v|f|is|t|row|sheetData|sheetCalcPr)
 _SHEET_RECOMPUTES = re.compile(
     rb"""<sheetCalcPr\s[^<>]*fullCalcOnLoad\s*=\s*["'](?:1|true|on)["']"""
 )
-# How numbers are written that nine decimals would show as whole: 1E-10, 11.9999999999.
+# Notations of numbers that nine decimals would show as whole: 1E-10, 11.9999999999.
 _NEARLY_WHOLE = (b"E-", b"e-", b".000000000", b".999999999")
 _TEXT_TYPE = re.compile(rb"""\st\s*=\s*["'](?:str|d)["']""")
 
 
 class Cell(NamedTuple):
-    """A place on a sheet, both indices from 0."""
+    """A position on a sheet, both indices from 0."""
 
     row: int
     column: int
@@ -54,14 +56,17 @@ class Cell(NamedTuple):
 
 @dataclass
 class Sheet:
-    """What was seen of a sheet.
+    """The result of scanning a sheet.
 
-    filled      cells that hold a value
-    first       where the rectangle begins that they span; None without cells
-    lowest, rightmost the cells that set its end
-    unstored    formulas that have no stored value
-    uncomputed  formulas that store 0 or an empty text where the workbook asks to be computed
-    nearly_whole whether a number may be so near to a whole one that nine decimals do not tell
+    Attributes:
+        filled: The number of cells with a value.
+        first: Where the rectangle begins that they span; None without cells.
+        lowest: The cell that sets its last row.
+        rightmost: The cell that sets its last column.
+        unstored: Formulas that have no stored value.
+        uncomputed: Formulas that store 0 or an empty text where the workbook asks to be computed.
+        nearly_whole: Whether a number may be so near to a whole one that nine decimals do not show
+            the difference.
     """
 
     filled: int = 0
@@ -76,11 +81,15 @@ class Sheet:
 
 
 def look(path: Path, name: str) -> Sheet:
-    """Looks through a sheet of an .xlsx file.
+    """Scan a sheet of an .xlsx file.
 
-    Raises InvalidInputError for XML that is broken, cells that are out of order, outside of any
-    sheet or
-    there twice, and cells so far from the others that laying the sheet out is not possible.
+    Args:
+        path: The file.
+        name: The sheet's name.
+
+    Raises:
+        InvalidInputError: The XML is broken, cells are out of order, outside any sheet or
+            duplicated, or cells are so far from the others that the sheet can't be laid out.
     """
     with in_archive(path) as archive:
         book = _book(path, archive)
@@ -117,14 +126,14 @@ def _cells(keys: Indices) -> list[Cell]:
 
 
 def packed_bytes(path: Path, name: str) -> int:
-    """How large a sheet is inside the archive."""
+    """Return the compressed size of a sheet in the archive, in bytes; 0 if it is missing."""
     with in_archive(path) as archive:
         place = _book(path, archive).places.get(name)
         return place.compress_size if place else 0
 
 
 class _Book(NamedTuple):
-    """The part of each sheet, by the sheet's name; whether opening it computes all formulas."""
+    """The part of each sheet, by sheet name, and whether opening it computes all formulas."""
 
     places: dict[str, zipfile.ZipInfo]
     recomputes: bool
@@ -158,15 +167,15 @@ def _book(path: Path, archive: zipfile.ZipFile) -> _Book:
         link_id = next((v for k, v in element.items() if _RELATIONSHIP_ID.match(k)), None)
         entry = entries.get(targets.get(link_id, ""))
         if entry is not None:
-            # of two sheets with one name the reader takes the first
+            # If two sheets have one name, fastexcel uses the first.
             places.setdefault(element.get("name", ""), entry)
     return _Book(places, recomputes)
 
 
 def _recomputes(properties: ElementTree.Element) -> bool:
-    """Whether what is stored was not computed last: Excel computes it on opening the file.
+    """Return whether stored values are outdated, so that Excel computes the file on opening it.
 
-    `forceFullCalc` is no such sign: Excel stores it with values that it has computed.
+    `forceFullCalc` is not a sign of this: Excel stores it with values that it has computed.
     """
     asks = properties.get("fullCalcOnLoad", "0").strip() in ("1", "true", "on")
     unfinished = properties.get("calcCompleted", "1").strip() in ("0", "false", "off")
@@ -187,7 +196,7 @@ def _spelled(name: str) -> str:
 
 
 def _in_utf8(path: Path, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks, unless they are UTF-16: XML allows that, the reader does not."""
+    """Yield the chunks; raise for UTF-16, which XML allows but fastexcel does not read."""
     for chunk in chunks:
         if b"\0" in chunk[:4] or chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise damaged_error(path, f"its text is not UTF-8 (sheet '{name}')")
@@ -195,9 +204,9 @@ def _in_utf8(path: Path, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _pieces(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """The XML, cut before a cell, so that a cell lies in one piece; and whether it holds cells.
+    """Yield the XML, cut before a cell so that each is in one piece, and whether it has cells.
 
-    What cells end with is the end of the sheet's data; what follows has names like theirs.
+    The cells end with the sheet's data; the elements after it have similar names.
     """
     rest, holds_cells = b"", True
     for chunk in chunks:
@@ -217,7 +226,7 @@ def _pieces(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 def _plain(xml: bytes) -> bytes:
-    """Without prefixes before names, and with nothing in comments and sections of bare text."""
+    """Return the XML without prefixes of names, and with comments and CDATA sections emptied."""
     if _may_have_asides(xml):
         xml = _ASIDE.sub(lambda aside: _EMPTIED.get(aside[0][:3], b""), xml)
     if b":" in xml and b":c" in xml:
@@ -226,12 +235,12 @@ def _plain(xml: bytes) -> bytes:
 
 
 def _may_have_asides(xml: bytes) -> bool:
-    # single bytes are found ten times as fast as the two that open an aside
+    # Single bytes are found ten times as fast as the two that open such a section.
     return b"!" in xml or b"?" in xml
 
 
 def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
-    # room to look ahead from the last tag
+    # Padding for the lookahead from the last tag.
     text = np.frombuffer(piece + b" " * 32, np.uint8)
     tags = np.flatnonzero(text == ord("<"))
     letter = text[tags + 1]
@@ -271,7 +280,7 @@ def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
 
 
 def _names_shared_text(text: npt.NDArray[np.uint8], starts: Indices) -> npt.NDArray[np.bool_]:
-    """Whether the last attribute of a cell is t="s", by its bytes before the last quote."""
+    """Return whether the last attribute of a cell is t="s", by its bytes before the last quote."""
     end = _tag_ends(text, starts)
     before = [text[end - back] for back in range(1, 6)]
     return (before[0] == ord('"')) & _spells(before[1:5], b's"=t')
@@ -285,7 +294,7 @@ def _tag_ends(text: npt.NDArray[np.uint8], starts: Indices) -> Indices:
 def _contents(
     text: npt.NDArray[np.uint8], tags: Indices, is_value: npt.NDArray[np.bool_]
 ) -> Indices:
-    """For each value where its text begins, -1 where there is none: <v/>, <v a="b"></v>."""
+    """Return for each value where its text begins, -1 if it has none: <v/>, <v a="b"></v>."""
     starts = tags[is_value]
     ends = starts + 2
     odd = text[ends] != ord(">")
@@ -308,7 +317,7 @@ def _hold_plain_values(
     tags: Indices,
     is_value: npt.NDArray[np.bool_],
 ) -> None:
-    """A value is one text: the reader takes one with a CDATA section or a comment for a blank."""
+    """Raise for a value with a CDATA section or a comment, which fastexcel reads as a blank."""
     following = tags[np.minimum(np.flatnonzero(is_value) + 1, len(tags) - 1)]
     if (text[following + 1] == ord("!")).any():
         raise damaged_error(path, f"a value that is not plain text (sheet '{name}')")
@@ -322,13 +331,14 @@ def _hold_values_last(
     is_value: npt.NDArray[np.bool_],
     is_formula: npt.NDArray[np.bool_],
 ) -> None:
-    """A formula comes before its value: the reader takes the last element of a cell for its value.
+    """Raise if a value is not last in its cell: fastexcel reads the last element as the value.
 
-    Formulas begin a cell; values follow the cell's start or a formula's end, and end the cell.
+    A formula precedes its value. Formulas begin a cell; values follow the cell's start or a
+    formula's end, and end the cell.
     """
-    # nothing comes before the first tag
+    # No tag precedes the first one.
     formulas, values = np.flatnonzero(is_formula[1:]) + 1, np.flatnonzero(is_value[1:]) + 1
-    # what a value does not end with </v> has ended in its own tag
+    # A value without </v> ends in its own tag.
     ends = np.minimum(values + 1 + (text[tags[values] + 2] == ord(">")), len(tags) - 1)
     is_good = (
         _letters(text, tags[formulas - 1], b"c!").all()
@@ -336,7 +346,7 @@ def _hold_values_last(
         and _letters(text, tags[ends], b"/!").all()
     )
     if is_good and formulas.size:
-        # an end before a value is a formula's
+        # A closing tag before a value is a formula's.
         before = tags[values - 1]
         is_good = ((text[before + 1] != ord("/")) | (text[before + 2] == ord("f"))).all()
     elif is_good:
@@ -358,7 +368,7 @@ def _hold_no_entities(
     is_value: npt.NDArray[np.bool_],
     starts: Indices,
 ) -> None:
-    """A number is written in digits: the reader takes one with an entity for its first part."""
+    """Raise for a number that is not all digits: fastexcel reads it only up to an entity."""
     if b"&" not in piece:
         return
     places = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("&"))
@@ -377,7 +387,7 @@ def _hold_indices(
     at: Indices,
     shared: npt.NDArray[np.bool_],
 ) -> None:
-    """The reader takes a number of a shared text that it can't read for 0."""
+    """Raise if the number of a shared text can't be read: fastexcel reads it as 0."""
     following = tags[np.minimum(at[shared] + 1, len(tags) - 1)]
     following = following[(text[following + 1] == ord("v")) & (text[following + 2] == ord(">"))]
     place = following + 3
@@ -390,7 +400,7 @@ def _hold_indices(
 def _references(
     piece: bytes, text: npt.NDArray[np.uint8], starts: Indices
 ) -> tuple[Indices, Indices, npt.NDArray[np.bool_]]:
-    """Rows and columns of the cells, and whether they name a place; -1 where it makes no sense."""
+    """Return rows and columns of the cells, -1 if invalid, and whether they name a position."""
     place = starts + 6
     plain = _spells([text[starts + back] for back in (3, 4, 5)], b'r="')
     known = plain.copy()
@@ -414,7 +424,7 @@ def _references(
 
 
 def _hold_order(path: Path, name: str, rows: Indices, columns: Indices, seen: Sheet) -> None:
-    """Cells come row by row, from left to right, as Excel demands it too."""
+    """Raise if cells are not ordered row by row, from left to right, as Excel also requires."""
     keys = np.concatenate([[seen._last], rows * MAX_COLUMNS + columns])
     back = np.flatnonzero(np.diff(keys) <= 0)
     if back.size:
@@ -455,7 +465,7 @@ def _hold_compact(path: Path, name: str, seen: Sheet) -> None:
 
 
 def _within(flags: npt.NDArray[np.bool_], at: Indices) -> npt.NDArray[np.bool_]:
-    """Whether a flag is up between a place in the row of tags and the next place."""
+    """Return whether a flag is set between an index in the array of tags and the next index."""
     counts = np.concatenate([[0], np.cumsum(flags)])
     return counts[np.append(at[1:], len(flags))] > counts[at]
 

@@ -1,6 +1,6 @@
-"""Realistic monthly workbooks of a fictional telecom, seeded: the same seed, the same bytes.
+"""Generate realistic monthly workbooks of a fictional telecom: the same seed, the same bytes.
 
-`simulate` makes the months as frames, `write_samples` writes each as a workbook.
+`simulate` yields the months as data frames, `write_samples` writes each as a workbook.
 """
 
 from seeds_loader.sample.data_faults import Dirt

@@ -1,4 +1,4 @@
-"""The faults that real workbooks have, in known small numbers and at known places."""
+"""Add the errors that real workbooks have, in known small numbers and at known places."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
-# What becomes of a row: it loads as if it were clean, or is rejected, for one of three causes.
+# The expected outcome of a row: it loads as if it were clean, or is rejected, for one of three
+# causes.
 Fate = Literal["loads", "fault", "exact_duplicate", "conflicting_duplicate"]
 
 # The header is row 1, as Excel numbers it.
@@ -16,10 +17,14 @@ FIRST_ROW_NUMBER = 2
 
 @dataclass(frozen=True)
 class Dirt:
-    """A faulty row. `row_number` is Excel's; `column` is the contract's header.
+    """A row with an error that was added.
 
-    Of two rows of one customer, it is the one that is to be rejected; its column is customerID
-    for an exact copy, else the one that decides.
+    Of two rows of one customer, it is the one to be rejected.
+
+    Attributes:
+        row_number: Excel's row number.
+        kind: The kind of error, a key of `KINDS`.
+        column: The contract's header: customerID for an exact copy, else the column that decides.
     """
 
     row_number: int
@@ -28,12 +33,13 @@ class Dirt:
 
     @property
     def fate(self) -> Fate:
+        """Return the expected outcome of the row."""
         return KINDS[self.kind].fate
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault: its share of the rows, and what it does to which column, in turn."""
+    """A kind of error: its share of the rows, its outcome, and its changes of columns, in turn."""
 
     share: float
     fate: Fate
@@ -52,8 +58,8 @@ def _nine_tenths(value: Any) -> Any:
     return round(value * 0.9, 2)
 
 
-# About 1.2 % of the rows are rejected for a fault or a conflict: above the gate's warning at
-# 0.5 %, well below its bound of 5 %. With copies and harmless oddities it is 2 %.
+# About 1.2 % of the rows are rejected for an error or a conflict: above the gate's warning at 0.5
+# %, well below its limit of 5 %. With copies and harmless irregularities it is 2 %.
 KINDS: Final[dict[str, Kind]] = {
     "exact_duplicate": Kind(0.002, "exact_duplicate", (("customerID", lambda value: value),)),
     "conflicting_duplicate": Kind(
@@ -104,20 +110,20 @@ COPIES: Final = ("exact_duplicate", "conflicting_duplicate")
 
 
 def dirt_counts(rows: int) -> dict[str, int]:
-    """How many faults of each kind a workbook of so many customers gets: at least one."""
+    """Return the number of errors of each kind in a workbook of so many customers, at least one."""
     return {name: max(1, round(kind.share * rows)) for name, kind in KINDS.items()}
 
 
 def extra_rows(rows: int) -> int:
-    """How many rows the copies add to a workbook of so many customers."""
+    """Return how many rows the copies add to a workbook of so many customers."""
     counts = dirt_counts(rows)
     return sum(counts[name] for name in COPIES)
 
 
 def add_dirt(rng: np.random.Generator, sheet: pd.DataFrame) -> tuple[pd.DataFrame, list[Dirt]]:
-    """A sheet with faults, and their list in the order of the rows; `sheet` is left as it is.
+    """Return a copy of the sheet with errors, and their list in the order of the rows.
 
-    A customer has one fault at most. Copies stand at the end of the sheet, as if appended.
+    A customer has at most one error. Copies are at the end of the sheet, as if appended.
     """
     places = _choose_places(rng, sheet)
     copied = rng.permutation(np.concatenate([places[name] for name in COPIES]))
@@ -134,8 +140,8 @@ def add_dirt(rng: np.random.Generator, sheet: pd.DataFrame) -> tuple[pd.DataFram
 
 
 def _choose_places(rng: np.random.Generator, sheet: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Places (from 0) of the customers that get each kind of fault, none of them twice."""
-    # Two bills or more: a blank total is a fault there, and a copy can be a month behind.
+    """Return the places (from 0) of the customers for each kind of error, without repetition."""
+    # Two bills or more: a blank total is an error there, and a copy can be a month behind.
     fit = np.flatnonzero(sheet["tenure"].to_numpy() >= 2)
     counts = dirt_counts(len(sheet))
     chosen = rng.permutation(fit)[: sum(counts.values())]
@@ -144,8 +150,10 @@ def _choose_places(rng: np.random.Generator, sheet: pd.DataFrame) -> dict[str, n
 
 
 def _faulty_row(fate: Fate, place: int, copy_of: dict[int, int], turn: int) -> int:
-    """The place of the row to change. Of a conflicting pair it is now the first, now the last,
-    as the place of a row must not decide which one is kept; of equal ones it is the last.
+    """Return the place of the row to change.
+
+    In conflicting pairs it is the first or the last in turn, because the place of a row must not
+    decide which one is kept; of equal rows it is the last.
     """
     if fate == "exact_duplicate":
         return copy_of[place]
@@ -157,9 +165,9 @@ def _faulty_row(fate: Fate, place: int, copy_of: dict[int, int], turn: int) -> i
 def _change_row(
     sheet: pd.DataFrame, row: int, kind: str, column: str, change: Callable[[Any], Any]
 ) -> None:
-    """Change one cell in place; a conflicting row that is a month behind was billed less too."""
+    """Change one cell in place; a conflicting row that is a month behind was also billed less."""
     if kind == "conflicting_duplicate" and column == "tenure":
-        # Less the month's share, not less the present bill, which may be more than the total.
+        # Subtract the month's share, not the present bill, which may be more than the total.
         tenure = sheet.at[row, "tenure"]
         total = sheet.at[row, "TotalCharges"] * (tenure - 1) / tenure
         sheet.at[row, "TotalCharges"] = round(total, 2)

@@ -1,12 +1,12 @@
-"""The months of a sample: a base that turns over and stays as it is.
+"""Simulate the months of a sample: a base that turns over and keeps its composition.
 
-26.5 % of the base is labelled as leaving in every month, so a quarter of it is new in the next
-one. Were all of those new to the operator, the base would be young within a few months and look
-like no other. So joiners come in two ways: new customers with a tenure of 0 or 1 month, about a
-third of them, and customers taken over from another brand, who keep the tenure they had there.
-Places are given out so that each contract, tenure band and internet service keeps its share of
-the base, and each goes to one of a few candidates with odds of their probability to leave: who
-joins is then like who left, and no feature drifts.
+26.5 % of the base is labelled as leaving in every month, so a quarter of it is new in the next one.
+If all of those were new to the operator, the base would be young within a few months and resemble
+no other. So there are two kinds of joiners: new customers with a tenure of 0 or 1 month, about a
+third of them, and customers acquired from another brand, who keep the tenure they had there. Places
+are assigned so that each contract, tenure band and internet service keeps its share of the base,
+and each goes to one of a few candidates with odds of their probability to leave: joiners are then
+like the leavers, and no feature drifts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ from seeds_loader.sample.population import (
     live_a_month,
 )
 
-# First month of the tenure bands that keep their share. The last is open: who stays grows old.
+# First month of the tenure bands that keep their share. The last is open, since stayers grow older.
 BAND_STARTS = np.array([0, 1, 2, 6, 12, 24, 36, 48])
 
 CANDIDATES_A_PLACE = 4
@@ -41,7 +41,7 @@ IDS = 10_000 * LETTERS
 
 @dataclass(frozen=True)
 class Base:
-    """The customers of a month, who of them leaves in it, and all id numbers issued so far."""
+    """The customers of a month, which of them leave in it, and all id numbers issued so far."""
 
     people: pd.DataFrame
     ids: np.ndarray
@@ -53,10 +53,14 @@ class Base:
 class Month:
     """One month's workbook.
 
-    customers: the truth, a row a customer, the columns of the contract in its order; text as
-        str, SeniorCitizen and tenure as int, amounts as float, TotalCharges NaN where tenure is 0.
-    sheet: the same as the workbook says it: one space for that NaN, and the faults, if asked for.
-    dirt: the faults in `sheet`, by row number.
+    Attributes:
+        extract_date: The extract date.
+        customers: The true values, one row per customer, the columns of the contract in its order;
+            text as str, SeniorCitizen and tenure as int, amounts as float, TotalCharges NaN where
+            tenure is 0.
+        sheet: The same values as the workbook has them: one space for that NaN, and the errors, if
+            requested.
+        dirt: The errors in `sheet`, by row number.
     """
 
     extract_date: date
@@ -66,10 +70,10 @@ class Month:
 
 
 def simulate(parameters: SampleParameters) -> Iterator[Month]:
-    """The months in order; one month at a time is held in memory.
+    """Yield the months in order; only one month at a time is in memory.
 
-    The customers of a month depend on rows, seed and the months before it, not on `dirt`, which
-    has random numbers of its own.
+    The customers of a month depend on rows, seed and the months before it, not on `dirt`, which has
+    random numbers of its own.
     """
     columns = read_contract().columns
     rng = np.random.default_rng([parameters.seed, 0])
@@ -101,11 +105,12 @@ def _next_base(rng: np.random.Generator, base: Base) -> Base:
 
 
 def draw_joiners(rng: np.random.Generator, stayers: pd.DataFrame, rows: int) -> pd.DataFrame:
-    """As many joiners as bring the base back to `rows` customers and its usual make-up."""
+    """Draw as many joiners as restore the base to `rows` customers and its usual composition."""
     places = rows - len(stayers)
     terms = draw_terms(rng, places, _missing_terms(stayers, rows))
     candidates = draw_customers(rng, *(np.repeat(term, CANDIDATES_A_PLACE) for term in terms))
-    # Adding Gumbel noise to log weights and taking the largest draws in proportion to the weights.
+    # Adding Gumbel noise to log weights and choosing the largest draws in proportion to the
+    # weights.
     weights = np.maximum(churn_probabilities(candidates), 1e-12)
     keys = (np.log(weights) + rng.gumbel(size=len(weights))).reshape(places, CANDIDATES_A_PLACE)
     taken = np.arange(places) * CANDIDATES_A_PLACE + keys.argmax(axis=1)
@@ -113,7 +118,7 @@ def draw_joiners(rng: np.random.Generator, stayers: pd.DataFrame, rows: int) -> 
 
 
 def new_ids(rng: np.random.Generator, count: int, issued: np.ndarray) -> np.ndarray:
-    """`count` id numbers that differ from each other and from the issued ones."""
+    """Return `count` id numbers that differ from each other and from the issued ones."""
     fresh = np.empty(0, dtype=np.int64)
     while len(fresh) < count:
         drawn = np.concatenate([fresh, rng.integers(IDS, size=count - len(fresh))])
@@ -124,7 +129,7 @@ def new_ids(rng: np.random.Generator, count: int, issued: np.ndarray) -> np.ndar
 
 
 def _missing_terms(stayers: pd.DataFrame, rows: int) -> np.ndarray:
-    """What the base lacks, as weights of the shape of `shares.TERMS`."""
+    """Return what the base lacks, as weights of the shape of `shares.TERMS`."""
     band_of_tenure = np.searchsorted(BAND_STARTS, np.arange(s.TERMS.shape[1]), side="right") - 1
     expected = np.add.reduceat(s.TERMS, BAND_STARTS, axis=1)
     tenure = stayers["tenure"].to_numpy().clip(max=s.LONGEST_TENURE)
@@ -138,7 +143,7 @@ def _missing_terms(stayers: pd.DataFrame, rows: int) -> np.ndarray:
 
 
 def _id_text(numbers: np.ndarray) -> np.ndarray:
-    """Customer ids like 7590-VHVEG: four digits, a dash, five capitals."""
+    """Return customer ids like 7590-VHVEG: four digits, a dash, five capitals."""
     digits, letters = np.divmod(numbers, LETTERS)
     text = np.empty((len(numbers), 10), dtype=np.uint8)
     for place in range(4):
@@ -171,8 +176,8 @@ def _as_customers(base: Base, columns: Sequence[Column]) -> pd.DataFrame:
 
 
 def drawn(column: Column, ids: np.ndarray) -> np.ndarray:
-    """A column that nothing is known of here: evenly what the contract accepts, by customer."""
-    # From the id alone: a customer keeps the value, and the other columns keep theirs.
+    """Return values of a column unknown here: evenly what the contract accepts, by customer."""
+    # From the id alone, so that a customer keeps the value and the other columns keep theirs.
     bits = hash_array(ids.astype(np.uint64) + np.uint64(crc32(column.name.encode())))
     shares = bits / 2**64
     if column.type == "text":

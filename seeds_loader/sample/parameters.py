@@ -1,14 +1,14 @@
-"""What a sample is made from."""
+"""Define the parameters of a sample."""
 
 from dataclasses import dataclass
 from datetime import date
 
 from lakehouse.errors import InvalidInputError
 
-# Fewer rows can't hold one fault of each kind and stay below the gate's bound for rejects.
+# With fewer rows, one error of each kind would exceed the gate's limit for rejects.
 SMALLEST_DIRTY_SAMPLE = 200
 
-# The zip format, which a workbook is, knows no earlier year.
+# The zip format, which a workbook is in, has no earlier year.
 FIRST_YEAR = 1980
 
 
@@ -16,8 +16,15 @@ FIRST_YEAR = 1980
 class SampleParameters:
     """Size, span and seed of a sample.
 
-    `rows` counts customers a month, `start` is the first extract date. Raises `InvalidInputError`
-    for values that no sample can be made from.
+    Attributes:
+        rows: Customers per month.
+        months: The number of months.
+        seed: The seed of the random numbers.
+        start: The first extract date, which is the first day of a month.
+        dirt: Whether to add errors.
+
+    Raises:
+        InvalidInputError: No sample can be made from the values.
     """
 
     rows: int = 7043
@@ -27,6 +34,7 @@ class SampleParameters:
     dirt: bool = False
 
     def __post_init__(self) -> None:
+        """Validate the values."""
         _at_least(1, self.rows, "rows")
         _at_least(1, self.months, "months")
         _at_least(0, self.seed, "seed")
@@ -55,7 +63,7 @@ class SampleParameters:
 
     @property
     def extract_dates(self) -> list[date]:
-        """The first of each month, `months` of them."""
+        """Return the first day of each of the `months` months."""
         first = self.start.year * 12 + self.start.month - 1
         return [date(m // 12, m % 12 + 1, 1) for m in range(first, first + self.months)]
 

@@ -1,8 +1,8 @@
-"""A population of customers: drawing it, who leaves it, and a month in its life.
+"""Simulate a population of customers: draw it, draw its leavers, and advance it by a month.
 
-A population is a frame with a row a customer: the contract's columns with categories as codes
-(see `shares.LABELS`), `tenure` in months, and the amounts in cents as `monthly` and `total`.
-Customer ids are kept beside it, as they play no part.
+A population is a data frame with one row per customer: the contract's columns with categories as
+codes (see `shares.LABELS`), `tenure` in months, and the amounts in cents as `monthly` and `total`.
+Customer ids are stored separately, as they have no influence.
 """
 
 import numpy as np
@@ -12,18 +12,18 @@ from seeds_loader.sample import shares as s
 
 
 def sigmoid(log_odds: np.ndarray) -> np.ndarray:
-    """Probabilities of log-odds, element by element."""
+    """Return the probabilities for log-odds, element by element."""
     return np.asarray(1.0 / (1.0 + np.exp(-log_odds)))
 
 
 def draw_terms(
     rng: np.random.Generator, count: int, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Contract, months of tenure and internet service of `count` customers.
+    """Draw contract, months of tenure and internet service of `count` customers.
 
-    `weights` are of the shape of `shares.TERMS`: (3 contracts, 73 months, 3 services).
-    The draw is systematic (evenly spaced over the weights), so that a small base has its due
-    share of each too.
+    `weights` have the shape of `shares.TERMS`: (3 contracts, 73 months, 3 services). The draw is
+    systematic (evenly spaced over the weights), so that a small base also has its due share of
+    each.
     """
     steps = np.cumsum(weights.ravel())
     points = (np.arange(count) + rng.random()) / count * steps[-1]
@@ -35,7 +35,7 @@ def draw_terms(
 def draw_customers(
     rng: np.random.Generator, contract: np.ndarray, tenure: np.ndarray, internet: np.ndarray
 ) -> pd.DataFrame:
-    """Customers of the given contracts, months of tenure and internet services, all else drawn."""
+    """Draw customers with the given contracts, months of tenure and internet services."""
     years = tenure / 12
     senior = _flip(rng, s.SENIOR_SHARES[internet])
     partner = _flip(
@@ -64,9 +64,10 @@ def draw_customers(
 
 
 def churn_probabilities(people: pd.DataFrame) -> np.ndarray:
-    """Probability that each customer leaves this month; their mean is `CHURN_SHARE`.
+    """Return the probability that each customer leaves this month.
 
-    Nobody leaves before the first bill: the probability is 0 where tenure is 0.
+    The mean over the customers with a bill is `CHURN_SHARE`. No customer leaves before the first
+    bill: the probability is 0 where tenure is 0.
     """
     billed = (people["tenure"] > 0).to_numpy()
     probabilities = np.zeros(len(people))
@@ -77,10 +78,10 @@ def churn_probabilities(people: pd.DataFrame) -> np.ndarray:
 
 
 def draw_leavers(rng: np.random.Generator, probabilities: np.ndarray) -> np.ndarray:
-    """Who leaves, as booleans: as many as the probabilities sum up to, to within one.
+    """Draw which customers leave, as booleans: as many as the probabilities sum to, within one.
 
-    Walks over the customers in random order and takes one whenever the running sum of the
-    probabilities passes a whole number: small bases have the share of large ones.
+    The customers are processed in random order; one leaves whenever the running sum of the
+    probabilities passes a whole number. Small bases therefore have the share of large ones.
     """
     order = rng.permutation(len(probabilities))
     passed = np.floor(np.cumsum(probabilities[order]) + rng.random())
@@ -90,7 +91,7 @@ def draw_leavers(rng: np.random.Generator, probabilities: np.ndarray) -> np.ndar
 
 
 def live_a_month(rng: np.random.Generator, people: pd.DataFrame) -> pd.DataFrame:
-    """Who stayed, a month later: some changes, some dearer, tenure and total grown by a month."""
+    """Return the stayers a month later: add-ons, contracts, prices, tenure and total updated."""
     older = people.copy()
     contract = older["Contract"].to_numpy()
     older["Contract"] = _choose(rng, s.CONTRACT_MOVES[contract])
@@ -102,19 +103,19 @@ def live_a_month(rng: np.random.Generator, people: pd.DataFrame) -> pd.DataFrame
 
 
 def _flip(rng: np.random.Generator, probabilities: np.ndarray) -> np.ndarray:
-    """Codes 0 or 1."""
+    """Draw codes 0 or 1."""
     return np.asarray(rng.random(len(probabilities)) < probabilities).astype(np.int8)
 
 
 def _choose(rng: np.random.Generator, weights: np.ndarray) -> np.ndarray:
-    """A code for each row of weights, shape (customers, categories)."""
+    """Draw a code for each row of weights, shape (customers, categories)."""
     steps = np.cumsum(weights, axis=1)
     points = rng.random(len(weights)) * steps[:, -1]
     return np.asarray((points[:, None] >= steps[:, :-1]).sum(axis=1, dtype=np.int8))
 
 
 def _by_contract(contract: np.ndarray) -> np.ndarray:
-    """Columns for an intercept, one year and two year: shape (customers, 3)."""
+    """Return columns for an intercept, one year and two year: shape (customers, 3)."""
     return np.column_stack([np.ones(len(contract)), contract == s.ONE_YEAR, contract == s.TWO_YEAR])
 
 
@@ -143,7 +144,7 @@ def _draw_add_ons(
             + fiber * (internet == s.FIBER)
             + per_year * years
         )
-        # A hidden taste flattens the effects over the whole base; this widens them again.
+        # A latent taste flattens the effects over the whole base; this widens them again.
         log_odds = log_odds * np.sqrt(1 + 0.346 * pull**2) + pull * taste
         taken = _flip(rng, sigmoid(log_odds))
         add_ons[name] = np.where(internet == s.NO_INTERNET, np.int8(s.NOT_AVAILABLE), taken)
@@ -155,7 +156,7 @@ def _to_price_step(cents: np.ndarray) -> np.ndarray:
 
 
 def _draw_prices(rng: np.random.Generator, people: pd.DataFrame) -> np.ndarray:
-    """Monthly bills in cents: the list price of the services and a little beside it."""
+    """Draw monthly bills in cents: the list price of the services and a small deviation."""
     listed = (
         s.INTERNET_PRICES[people["InternetService"]]
         + s.PHONE_PRICE * (people["PhoneService"] == s.YES).to_numpy()
@@ -167,7 +168,7 @@ def _draw_prices(rng: np.random.Generator, people: pd.DataFrame) -> np.ndarray:
 
 
 def _draw_totals(rng: np.random.Generator, people: pd.DataFrame) -> np.ndarray:
-    """What was billed so far, in cents: tenure x bill and what earlier bills differed."""
+    """Draw the amounts billed so far, in cents: tenure x bill and deviations of earlier bills."""
     tenure, monthly = people["tenure"].to_numpy(), people["monthly"].to_numpy()
     spread = s.HISTORY_SPREAD * rng.standard_normal(len(people))
     stray = spread.clip(-s.HISTORY_LIMIT, s.HISTORY_LIMIT) / np.sqrt(np.maximum(tenure, 1))
@@ -175,7 +176,7 @@ def _draw_totals(rng: np.random.Generator, people: pd.DataFrame) -> np.ndarray:
 
 
 def _pulls(people: pd.DataFrame) -> np.ndarray:
-    """Log-odds of leaving, short of the intercept that all share."""
+    """Return the log-odds of leaving, without the intercept that all share."""
     return np.asarray(
         s.CONTRACT_PULLS[people["Contract"]]
         + s.INTERNET_PULLS[people["InternetService"]]
@@ -191,8 +192,8 @@ def _pulls(people: pd.DataFrame) -> np.ndarray:
 
 
 def _intercept(pulls: np.ndarray) -> float:
-    """The intercept with which `CHURN_SHARE` of them leave, by Newton's method."""
-    # Below the solution of so gentle a curve the steps don't overshoot far; 25 are plenty.
+    """Return the intercept with which `CHURN_SHARE` of them leave, by Newton's method."""
+    # Below the solution of so flat a curve the steps don't overshoot far; 25 are sufficient.
     intercept = 0.0
     for _ in range(25):
         probabilities = sigmoid(pulls + intercept)
@@ -205,7 +206,7 @@ def _intercept(pulls: np.ndarray) -> float:
 
 
 def _change_add_ons(rng: np.random.Generator, people: pd.DataFrame) -> None:
-    """Some take or give up an add-on, in place, at its price.
+    """Add or drop an add-on for some customers, in place, at its price.
 
     A change that would leave the total too far from tenure x bill is not made.
     """
@@ -225,7 +226,7 @@ def _change_add_ons(rng: np.random.Generator, people: pd.DataFrame) -> None:
 
 
 def _raise_prices(rng: np.random.Generator, people: pd.DataFrame) -> None:
-    """Some pay a little more from an anniversary of their contract on, in place."""
+    """Raise some bills a little from an anniversary of the contract on, in place."""
     anniversary = (people["tenure"] % 12 == 11).to_numpy()
     dearer = anniversary & (rng.random(len(people)) < s.PRICE_RISE_SHARE)
     monthly = people["monthly"].to_numpy()
@@ -234,10 +235,10 @@ def _raise_prices(rng: np.random.Generator, people: pd.DataFrame) -> None:
 
 
 def _may_pay(people: pd.DataFrame, monthly: np.ndarray) -> np.ndarray:
-    """Whether a bill lies in the price range and fits what was billed so far.
+    """Return whether a bill is in the price range and fits the amount billed so far.
 
-    The total is to stay within 40 % or four bills of tenure x bill. A month that is billed adds
-    the same to both, so it is enough to hold to it, with a little room, when a bill changes.
+    The total has to stay within 40 % or four bills of tenure x bill. A month that is billed adds
+    the same to both, so it is sufficient to enforce this, with a small margin, when a bill changes.
     """
     total = people["total"].to_numpy()
     expected = people["tenure"].to_numpy() * monthly

@@ -1,8 +1,8 @@
-"""Declared shares, prices and effects of the simulated customer base.
+"""Declare shares, prices and effects of the simulated customer base.
 
-Rounded marginal shares and effects of the published sample of a fictional operator (Telco
-Customer Churn): nothing here is a row of it. Categories are held as codes, a code being the
-place in `LABELS`.
+They are rounded marginal shares and effects of the published sample of a fictional operator (Telco
+Customer Churn): nothing here is a row of it. Categories are stored as codes, a code being the index
+in `LABELS`.
 """
 
 from typing import Final
@@ -49,10 +49,10 @@ CHURN_SHARE = 0.265
 
 CONTRACT_SHARES = np.array([0.550, 0.209, 0.241])
 
-# Tenure is drawn from 0 to 72 months: the operator is six years old. Who stays grows older.
+# Tenure is drawn from 0 to 72 months: the operator is six years old. Stayers grow older.
 LONGEST_TENURE = 72
 
-# First month of each band, and the share of a contract's customers in it (a row a contract).
+# First month of each band, and the share of a contract's customers in it (one row per contract).
 _BAND_STARTS = (0, 1, 2, 6, 12, 24, 36, 48, 60, 67, 72)
 _BAND_SHARES = np.array(
     [
@@ -62,13 +62,13 @@ _BAND_SHARES = np.array(
     ]
 )
 
-# DSL, fiber, none, by contract; and how a year of tenure above the contract's mean tilts it.
+# DSL, fiber, none, by contract; and how a year of tenure above the contract's mean shifts it.
 _INTERNET_SHARES = np.array([[0.316, 0.549, 0.135], [0.387, 0.366, 0.247], [0.371, 0.253, 0.376]])
 _INTERNET_TILT_PER_YEAR = np.array([0.0, 0.25, -0.30])
 
 
 def _terms() -> np.ndarray:
-    """Share of the base with each contract, month of tenure and internet service: (3, 73, 3)."""
+    """Return the share of each contract, month of tenure and internet service: (3, 73, 3)."""
     widths = np.diff([*_BAND_STARTS, LONGEST_TENURE + 1])
     tenures = np.repeat(_BAND_SHARES / widths, widths, axis=1)
     tenures /= tenures.sum(axis=1, keepdims=True)
@@ -86,7 +86,7 @@ TERMS: Final = _terms()
 
 # --- services -------------------------------------------------------------------------------
 
-# By internet service: without phone only on DSL; seniors buy fiber.
+# By internet service: only DSL comes without phone; seniors buy fiber.
 PHONE_SHARES = np.array([0.718, 1.0, 1.0])
 SENIOR_SHARES = np.array([0.107, 0.268, 0.034])
 
@@ -107,8 +107,8 @@ DEPENDENTS_SHARES = np.array([[0.115, 0.014], [0.589, 0.145]])
 PARTNER_EFFECTS = np.array([-1.15, 0.19, 0.40, 0.35])
 # Log-odds: intercept, fiber, no internet, a year of tenure.
 MULTIPLE_LINES_EFFECTS = np.array([-1.65, 1.11, -0.85, 0.42])
-# Log-odds: intercept, fiber, one year, two year, a year of tenure; then the pull of a taste for
-# entertainment that makes who streams films stream television too.
+# Log-odds: intercept, fiber, one year, two year, a year of tenure; then the effect of a taste for
+# entertainment, which makes customers who stream films stream television too.
 ADD_ON_EFFECTS: Final = {
     "OnlineSecurity": np.array([-1.23, -0.94, 0.62, 1.13, 0.28, 0.0]),
     "OnlineBackup": np.array([-1.49, -0.04, 0.13, 0.22, 0.43, 0.3]),
@@ -125,11 +125,12 @@ PHONE_PRICE = 2000
 MULTIPLE_LINES_PRICE = 500
 ADD_ON_PRICES = np.array([500, 500, 500, 500, 1000, 1000])
 PRICE_STEP = 5
-PRICE_SPREAD = 100  # standard deviation of what a customer pays beside the list
+PRICE_SPREAD = 100  # standard deviation of a bill from the list price
 LOWEST_PRICE, HIGHEST_PRICE = 1825, 11875
 
-# A total strays from tenure x bill by this share over the root of the tenure, at most by the
-# second: old bills differ from the present one, and the longer the history the less it shows.
+# A total deviates from tenure x bill by this share over the root of the tenure; the second value
+# limits that share. Old bills differ from the present one, and the longer the history the less it
+# shows.
 HISTORY_SPREAD, HISTORY_LIMIT = 0.2, 0.5
 
 # --- leaving --------------------------------------------------------------------------------
@@ -146,12 +147,12 @@ NO_PHONE_PULL = 0.55
 MULTIPLE_LINES_PULL = 0.37
 ADD_ON_PULLS = np.array([-0.32, -0.13, 0.02, -0.28, 0.31, 0.32])
 
-# --- a month in the life of who stays -------------------------------------------------------
+# --- a month of a stayer --------------------------------------------------------------------
 
 # From contract (row) to contract (column).
 CONTRACT_MOVES = np.array([[0.982, 0.013, 0.005], [0.010, 0.980, 0.010], [0.003, 0.002, 0.995]])
 ADD_ON_CHANGE_SHARE = 0.025
-# An add-on that was thought of is taken always, but given up only this often.
+# An add-on that is considered is always added, but dropped only this often.
 ADD_ON_DROP_SHARE = 0.5
-PRICE_RISE_SHARE = 0.4  # of those at an anniversary
+PRICE_RISE_SHARE = 0.4  # of the customers at an anniversary
 PRICE_RISE = (0.01, 0.03)

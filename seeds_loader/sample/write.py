@@ -1,4 +1,4 @@
-"""Months as workbooks whose bytes depend on nothing but the parameters."""
+"""Write months as workbooks whose bytes depend only on the parameters."""
 
 import shutil
 from collections.abc import Callable
@@ -19,18 +19,26 @@ from seeds_loader.sample.parameters import SampleParameters
 SHEET = "Customers"
 CREATOR = "telco-churn sample"
 
-# The most that an .xlsx sheet can hold, its header included.
+# Maximum number of rows of an .xlsx sheet, including its header.
 MOST_SHEET_ROWS = 1_048_576
 
 
 def write_samples(
     parameters: SampleParameters, out: Path, progress: Callable[[str], None] | None = None
 ) -> list[Path]:
-    """Write a workbook a month into the folder `out`, made if missing; their paths in order.
+    """Write one workbook per month into the folder `out`, and return their paths in order.
 
-    A workbook appears under its name when it is complete, and replaces an older one. `progress`
-    gets a line for each. Raises `InvalidInputError` when `out` can't be a folder, or a sheet can't
-    hold the rows; nothing is written then.
+    The folder is created if missing. A workbook appears under its name when it is complete, and
+    replaces an older one.
+
+    Args:
+        parameters: Size, span and seed of the sample.
+        out: The folder for the workbooks.
+        progress: Called with a line of text for each workbook.
+
+    Raises:
+        InvalidInputError: `out` can't be a folder, or a sheet can't contain the rows; nothing is
+            written then.
     """
     _check_size(parameters)
     _make_folder(out)
@@ -73,16 +81,16 @@ def _write_workbook(month: Month, path: Path) -> None:
     workbook.properties.created = workbook.properties.modified = saved
     sheet = workbook.create_sheet(SHEET)
     sheet.append(list(month.sheet.columns))
-    # As lists the cells are Python's own numbers and text, which openpyxl takes fastest.
+    # In lists the cells are Python's own numbers and text, which openpyxl writes fastest.
     for row in zip(*(month.sheet[column].tolist() for column in month.sheet), strict=True):
         sheet.append(row)
-    # Workbook.save would put the present time into the properties and the archive.
+    # Workbook.save would write the present time into the properties and the archive.
     with _DatedZip(path, month.extract_date) as archive:
         ExcelWriter(workbook, archive).save()
 
 
 class _DatedZip(ZipFile):
-    """A new zip archive whose entries all bear one date, whenever they are written."""
+    """A new zip archive whose entries all have one date, whenever they are written."""
 
     def __init__(self, path: Path, day: date) -> None:
         super().__init__(path, "w", compression=ZIP_DEFLATED, allowZip64=True)
