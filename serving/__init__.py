@@ -1,4 +1,5 @@
-"""The scoring API: who is about to leave, and why, from the features online and the champion.
+"""Serve churn scores over HTTP: which customers are about to leave, and why.
 
-Entry: `serving.server.serve`. No Spark, and no Java.
+The API uses the features in the online store and the champion. Entry point: `serving.server.serve`.
+No Spark, and no Java.
 """

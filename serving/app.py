@@ -1,4 +1,4 @@
-"""The application: its routes, and how it says what it can't answer."""
+"""Build the application: its routes, and the errors for requests that it can't answer."""
 
 import asyncio
 import json
@@ -41,19 +41,25 @@ makes one. Faults come as `application/problem+json` and say what, where, and wh
 
 
 class Service:
-    """What the routes work with: one online store, one model at a time."""
+    """The state that the routes use: one online store, one model at a time."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Create the service; `clock` returns the current time, to compute the age of features."""
         self.models = Models(settings)
         self.online = OnlineStore(settings)
         self.metrics = Metrics()
-        # A full bucket holds two whole batches.
+        # A full bucket contains two whole batches.
         self.limits = Limits(settings.api_rate, 2 * MOST_CUSTOMERS)
         self.contract = what_if.read_contract()
         self._clock = clock
 
     async def score(self, customer_id: str) -> schemas.Score:
-        """One customer's risk."""
+        """Return one customer's risk.
+
+        Raises:
+            Problem: The customer is unknown or expired, there is no model, or the online store is
+                down or does not have the features of the model.
+        """
         model = self.models.required()
         row = await self._row(customer_id, model.scorer.features)
         return {
@@ -63,7 +69,12 @@ class Service:
         }
 
     async def batch(self, ids: Sequence[str]) -> schemas.BatchScores:
-        """The risk of many customers, by one model."""
+        """Return the risk of many customers, by one model, in the order of `ids`.
+
+        Raises:
+            Problem: There is no model, or the online store is down or does not have the features of
+                the model.
+        """
         model = self.models.required()
         answers: list[schemas.Found | schemas.NotFound] = []
         for start in range(0, len(ids), AT_ONCE):
@@ -71,12 +82,16 @@ class Service:
             stored = await self.online.customers(part)
             rows = await self._read(stored, model.scorer.features)
             answers += [self._answer(model, *each) for each in zip(part, rows, strict=True)]
-            # Others are answered in between: a thousand customers take a while.
+            # Other requests are answered in between, because a thousand customers take a while.
             await asyncio.sleep(0)
         return {"model_version": model.version, "customers": answers}
 
     async def changed(self, customer_id: str, changes: what_if.Changes) -> schemas.WhatIf:
-        """One customer's risk as it is, and with other source values."""
+        """Return one customer's risk as it is, and with other source values.
+
+        Raises:
+            Problem: As in `score`; or the changes do not apply to the customer.
+        """
         model = self.models.required()
         row = await self._row(customer_id, (*model.scorer.features, *what_if.NEEDED))
         features = _complete(row)
@@ -90,17 +105,19 @@ class Service:
         }
 
     async def ready(self) -> schemas.Health:
-        """That a customer could be answered for now.
+        """Return the health status if a customer could be scored now.
 
         Raises:
-            Problem: the store is down, empty, or without features of the model; there is no model.
+            Problem: The store is down, empty, or without features of the model; or there is no
+                model.
         """
-        # First of all, so that who waits for a first model hears of a store that is down.
+        # First of all, so that a store that is down is reported even if there is no first model
+        # yet.
         keys, marker = await self.online.state()
         model = self.models.required()
         if not keys:
             raise errors.empty_store()
-        # While an extract is brought online there is no marker, and customers are answered for.
+        # While an extract is being materialized there is no marker, and customers are still scored.
         if marker is not None:
             there = _marked(marker)
             missing = [name for name in model.scorer.features if name not in there]
@@ -155,7 +172,7 @@ class Service:
 
 
 def _marked(marker: bytes) -> set[str]:
-    """The features that the marker says are online."""
+    """Return the features that are online according to the marker."""
     try:
         return set(json.loads(marker)["features"])
     except (ValueError, KeyError, TypeError) as fault:
@@ -163,7 +180,7 @@ def _marked(marker: bytes) -> set[str]:
 
 
 def _complete(row: OnlineRow) -> Mapping[str, Value]:
-    """The features; raises where one is missing: a number without it would be a wrong one."""
+    """Return the features; raise Problem if one is missing, because the score would be wrong."""
     missing = [name for name, value in row.features.items() if value is None]
     if missing:
         raise errors.features_missing(", ".join(missing))
@@ -186,14 +203,15 @@ def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> sche
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """Return the current time, in UTC."""
     return datetime.now(UTC)
 
 
 def application(settings: Settings, clock: Clock = now) -> RequestGuard:
-    """The application behind its gate; reads models and keys, and connects, when it is asked.
+    """Return the application wrapped in its request guard.
 
-    Its `state.service` is what the routes work with.
+    It reads models and keys, and connects to the online store, only when a request needs them. The
+    routes use the application's `state.service`.
     """
     service = Service(settings, clock)
 
@@ -206,7 +224,7 @@ def application(settings: Settings, clock: Clock = now) -> RequestGuard:
         title="Telco churn",
         version="1",
         description=DESCRIPTION,
-        # They take their scripts from elsewhere; `page` needs nothing.
+        # The built-in pages load their scripts from other sites; `docs_page.page` needs none.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -217,7 +235,7 @@ def application(settings: Settings, clock: Clock = now) -> RequestGuard:
     _add_plain_routes(app, service)
     app.exception_handler(HTTPException)(_http_problem)
     app.exception_handler(RequestValidationError)(_validation_problem)
-    # The gate, which it comes to next, writes it down.
+    # The request guard, which gets the exception next, logs it.
     app.exception_handler(Exception)(lambda *_: broken().response())
     _describe_key(app)
     return RequestGuard(app, Keys(settings), service.limits, service.metrics)
@@ -228,7 +246,7 @@ def _json(value: Any) -> Response:
 
 
 def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What the page says of faults; 401 and 429 come with every request below /v1."""
+    """Return the API description of errors; any request below /v1 may also get 401 and 429."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     words = {
         400: "The body is no JSON",
@@ -273,7 +291,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
     )
     async def batch(request: Request, body: Annotated[schemas.Batch, Body()]) -> Response:
         ids = body["customer_ids"]
-        # One was paid for at the gate.
+        # The request guard has already charged for one customer.
         wait = service.limits.take(request.scope["churn.key"], len(ids) - 1)
         if wait:
             raise errors.too_many(wait)
@@ -342,7 +360,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
 
 
 def _describe_key(app: FastAPI) -> None:
-    """Tell the page of the key, which the gate asks for and no route does."""
+    """Add the API key to the API description: the request guard requires it, no route does."""
     describe = app.openapi
 
     def described() -> dict[str, Any]:
@@ -364,7 +382,7 @@ def _describe_key(app: FastAPI) -> None:
 
 
 def _http_problem(_: Request, fault: Exception) -> Response:
-    """Every fault in the one shape; those of the framework itself have few words."""
+    """Return any HTTP error in the one JSON format, including the framework's own terse ones."""
     if isinstance(fault, Problem):
         return fault.response()
     assert isinstance(fault, HTTPException)
@@ -381,7 +399,7 @@ def _http_problem(_: Request, fault: Exception) -> Response:
 
 
 def _validation_problem(_: Request, fault: Exception) -> Response:
-    """What does not fit the description; the first fault, without the value that was sent."""
+    """Return the first mismatch with the API description, without the value that was sent."""
     assert isinstance(fault, RequestValidationError)
     first = fault.errors()[0]
     return Problem(

@@ -1,6 +1,6 @@
-"""The page that shows what there is: the OpenAPI description as plain HTML.
+"""Render the documentation page: the OpenAPI description as plain HTML.
 
-The usual pages take scripts from elsewhere; this one needs no script, no network, and no trust.
+The usual pages load scripts from other sites; this one needs no script, no network, and no trust.
 """
 
 import json
@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 
 def page(openapi: dict[str, Any]) -> str:
-    """The page of an OpenAPI description."""
+    """Return the HTML page of an OpenAPI description."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(default=True),

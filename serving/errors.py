@@ -1,4 +1,4 @@
-"""Faults of a request in one JSON shape, as RFC 9457 has it: what, where, what to do."""
+"""Define request errors in one JSON format, that of RFC 9457: what, where, what to do."""
 
 from collections.abc import Mapping
 
@@ -22,9 +22,10 @@ class ProblemDetails(TypedDict):
 
 
 class Problem(HTTPException):
-    """A request that can't be answered; `kind` stays the same where words change.
+    """A request that can't be answered; `kind` stays the same if messages change.
 
-    An HTTPException, since FastAPI takes any other one for a fault of the body that it reads.
+    It is an HTTPException because FastAPI treats any other one as an error of the body that it
+    reads.
     """
 
     def __init__(
@@ -37,13 +38,14 @@ class Problem(HTTPException):
         remedy: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        """Create the error from its parts; `kind` is appended to `KIND` to form the type."""
         super().__init__(status, what, dict(headers or {}))
         self.details = ProblemDetails(
             type=KIND + kind, title=what, status=status, where=where, what_to_do=remedy
         )
 
     def response(self) -> Response:
-        """The answer to send."""
+        """Return the HTTP response to send."""
         return Response(
             msgspec.json.encode(self.details),
             self.status_code,
@@ -53,7 +55,7 @@ class Problem(HTTPException):
 
 
 def no_key() -> Problem:
-    """No key, or one that is not known; which of both is nobody's business."""
+    """Return the error for a missing or unknown key, without revealing which of the two."""
     return Problem(
         401,
         "no-key",
@@ -65,7 +67,7 @@ def no_key() -> Problem:
 
 
 def too_many(seconds: int) -> Problem:
-    """The key has used up what it may ask for."""
+    """Return the error for a key that has used up its rate limit."""
     return Problem(
         429,
         "too-many-requests",
@@ -77,7 +79,7 @@ def too_many(seconds: int) -> Problem:
 
 
 def too_many_connections(limit: int) -> Problem:
-    """The client's address has as many connections open as it may."""
+    """Return the error for a client address that has reached its limit of open connections."""
     return Problem(
         429,
         "too-many-connections",
@@ -89,20 +91,20 @@ def too_many_connections(limit: int) -> Problem:
 
 
 def too_big(limit: int) -> Problem:
-    """The body has more bytes than any request needs."""
+    """Return the error for a body with more bytes than any request needs."""
     return Problem(
         413,
         "body-too-big",
         f"The body is larger than {limit:,} bytes",
         where="body",
         remedy="send fewer customers a request; 1,000 at most",
-        # the rest of it is not read
+        # The rest of the body is not read.
         headers={"Connection": "close"},
     )
 
 
 def too_slow(seconds: float) -> Problem:
-    """The body did not come in time."""
+    """Return the error for a body that did not arrive in time."""
     return Problem(
         408,
         "body-too-slow",
@@ -114,7 +116,7 @@ def too_slow(seconds: float) -> Problem:
 
 
 def unknown(customer_id: str) -> Problem:
-    """Nobody of that id is online."""
+    """Return the error for a customer id that is not online."""
     return Problem(
         404,
         "unknown-customer",
@@ -126,7 +128,7 @@ def unknown(customer_id: str) -> Problem:
 
 
 def expired(customer_id: str, extract_date: str, days: int) -> Problem:
-    """What is known of the customer is too old to speak of today."""
+    """Return the error for a customer whose features are too old to score."""
     return Problem(
         404,
         "expired-customer",
@@ -137,7 +139,7 @@ def expired(customer_id: str, extract_date: str, days: int) -> Problem:
 
 
 def no_model() -> Problem:
-    """There is no model that was trained and scored with."""
+    """Return the error for a missing model: none was both trained and used to score."""
     return _unavailable(
         "no-model",
         "No model is at work yet",
@@ -147,7 +149,7 @@ def no_model() -> Problem:
 
 
 def store_down(why: str) -> Problem:
-    """The online store does not answer."""
+    """Return the error for an online store that does not respond."""
     return _unavailable(
         "online-store-down",
         f"The online store does not answer: {why}",
@@ -158,7 +160,7 @@ def store_down(why: str) -> Problem:
 
 
 def empty_store() -> Problem:
-    """The online store answers, and holds nothing."""
+    """Return the error for an online store that responds and is empty."""
     return _unavailable(
         "online-store-empty",
         "The online store holds no customers",
@@ -168,7 +170,7 @@ def empty_store() -> Problem:
 
 
 def features_missing(names: str) -> Problem:
-    """The features online are not those that the model was trained on."""
+    """Return the error for features online that are not those that the model was trained on."""
     return _unavailable(
         "features-missing",
         f"The online store lacks features of the model, or holds what can't be read: {names}",

@@ -1,6 +1,6 @@
-"""Whether the API is well, for who supervises it: python -m serving.healthcheck
+"""Check whether the API is healthy, for its supervisor: `python -m serving.healthcheck`.
 
-Well is what is ready, and what only waits for a first run: starting it anew would not help that.
+Healthy means ready, or only waiting for a first run: a restart would not help that.
 """
 
 import http.client
@@ -15,7 +15,7 @@ WAITING = ("no-model", "online-store-empty")
 
 
 def main() -> int:
-    """0 where the API on this machine is well; else 1. Says on stderr what it lacks."""
+    """Return 0 if the API on this machine is healthy, else 1; write what it lacks to stderr."""
     settings = read_settings()
     host = LOOPBACK if settings.api_bind in EVERY_ADDRESS else settings.api_bind
     try:

@@ -1,8 +1,9 @@
-"""API keys: made here, handed out once, and kept as hashes.
+"""Manage API keys: created here, handed out once, and stored as hashes.
 
-A key is 256 random bits, so a plain SHA-256 of it can't be guessed back, and needs no salt; a slow
-hash, which passwords want, would cost every request its time. Each lies in a file of its own below
-`$CHURN_HOME/secrets/api-keys`, so that making and revoking one never touches another.
+A key is 256 random bits, so a plain SHA-256 of it can't be reversed by guessing, and needs no salt;
+a slow hash, which passwords need, would cost every request its time. Each hash is stored in a file
+of its own below `$CHURN_HOME/secrets/api-keys`, so that creating or revoking one key never affects
+another.
 """
 
 import hashlib
@@ -19,22 +20,22 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 
 PREFIX = "churn_"
-# Nanoseconds; a file system's clock may tick this slowly.
+# Nanoseconds; a file system's clock may have ticks as long as this.
 TICK = 50_000_000
 UNSETTLED = -1
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 def folder(settings: Settings) -> Path:
-    """Where the hashes lie."""
+    """Return the folder of the hashes."""
     return settings.home / "secrets" / "api-keys"
 
 
 def new(settings: Settings, name: str) -> str:
-    """Make a key for `name` and return it; nobody can read it afterwards.
+    """Create a key for `name` and return it; it can't be read afterwards.
 
     Raises:
-        InvalidInputError: the name is no name, or has a key.
+        InvalidInputError: The name is not valid, or has a key.
     """
     if not NAME.fullmatch(name):
         raise InvalidInputError(
@@ -55,7 +56,7 @@ def new(settings: Settings, name: str) -> str:
 
 
 def names(settings: Settings) -> list[str]:
-    """Who has a key."""
+    """Return the names of all API-key holders."""
     return sorted(each.stem for each in folder(settings).glob("*.json"))
 
 
@@ -63,7 +64,7 @@ def revoke(settings: Settings, name: str) -> None:
     """Remove the key of `name`; the API refuses it from then on.
 
     Raises:
-        InvalidInputError: there is no such key.
+        InvalidInputError: There is no such key.
     """
     if name not in names(settings):
         raise InvalidInputError(
@@ -75,7 +76,7 @@ def revoke(settings: Settings, name: str) -> None:
 
 
 def hashed(key: str) -> str:
-    """What is kept of a key, in hexadecimal."""
+    """Return the hash that is stored for a key, in hexadecimal."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -84,17 +85,18 @@ def _file(settings: Settings, name: str) -> Path:
 
 
 class Keys:
-    """The keys that are good now: read again when one was made or revoked."""
+    """The currently valid keys: read again when one was created or revoked."""
 
     def __init__(self, settings: Settings) -> None:
+        """Create the collection; the first lookup reads the keys."""
         self._folder = folder(settings)
         self._seen: int | None = None
         self._hashes: dict[bytes, str] = {}
 
     def owner(self, key: bytes) -> str | None:
-        """Whose key it is; None where it is nobody's.
+        """Return the name that a key belongs to, or None if it is not valid.
 
-        Compares with all of them, each in constant time: how long it takes says nothing.
+        It is compared with all keys, each in constant time: the duration reveals nothing.
         """
         self._look()
         given = hashlib.sha256(key).hexdigest().encode()
@@ -111,13 +113,14 @@ class Keys:
             seen = None
         if seen != self._seen:
             self._hashes = dict(_read(self._folder))
-            # What changes again within a tick looks as before: what is fresh is read again.
+            # A second change within a tick leaves the time unchanged, so a recent change is read
+            # again.
             settled = seen is None or time.time_ns() - seen > TICK
             self._seen = seen if settled else UNSETTLED
 
 
 def _read(place: Path) -> list[tuple[bytes, str]]:
-    """Hashes and names; a file that can't be read is a key that is not good."""
+    """Return hashes and names; a file that can't be read is a key that is not valid."""
     found = []
     for file in place.glob("*.json"):
         try:

@@ -1,7 +1,7 @@
-"""What Prometheus reads at /metrics. No customer and no key is in it.
+"""Collect the metrics that Prometheus reads at /metrics. They contain no customer and no key.
 
-Counted by hand, in one thread, and written by Prometheus's own library. Its counters take locks
-that nobody here needs, and Feast sets them up to share their numbers through files.
+They are counted by hand, in one thread, and written by Prometheus's own library. Its counters use
+locks that are not needed here, and Feast configures them to share their values through files.
 """
 
 from bisect import bisect_left
@@ -24,7 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Seconds. Most answers take about a millisecond, a full batch a few hundred.
+# Seconds. Most responses need about a millisecond, a full batch a few hundred.
 BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 BOUND_NAMES = (*(str(each) for each in BOUNDS), "+Inf")
 
@@ -33,9 +33,10 @@ class Metrics(Collector):
     """Counters of one process."""
 
     def __init__(self) -> None:
+        """Create the counters, and a registry with them and metrics of process and platform."""
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._customers: Counter[str] = Counter()
-        # By route: how many answers up to each bound, and the seconds of all.
+        # By route: the number of responses in each bucket, and the seconds of all.
         self._times: dict[str, list[int]] = {}
         self._seconds: dict[str, float] = {}
         self._version: str | None = None
@@ -45,7 +46,7 @@ class Metrics(Collector):
         self._registry.register(self)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
+        """Count a request that was answered, and the seconds that it needed."""
         self._requests[route, method, status] += 1
         times = self._times.get(route)
         if times is None:
@@ -55,16 +56,16 @@ class Metrics(Collector):
         self._seconds[route] += seconds
 
     def customer(self, outcome: str) -> None:
-        """Count a customer: found, unknown or expired."""
+        """Count a customer by outcome: found, unknown or expired."""
         self._customers[outcome] += 1
 
     def text(self, model_version: str | None) -> bytes:
-        """All of them, with the model at work."""
+        """Return all metrics in Prometheus's text format, with the version of the model in use."""
         self._version = model_version
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """The counters as Prometheus's library wants them."""
+        """Yield the counters in the form that Prometheus's library requires."""
         requests = CounterMetricFamily(
             "churn_api_requests",
             "Requests by route, method and status",

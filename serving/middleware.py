@@ -1,7 +1,7 @@
-"""What every request passes: its id, its key, its limits; it is counted and has a line in the log.
+"""Guard every request: request id, API key and limits; count it and log it in one line.
 
-Plain ASGI around the application. Starlette's own base class for this would cost each request a
-task and two queues.
+This is plain ASGI around the application. Starlette's own base class for this would cost each
+request a task and two queues.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 GUARDED = "/v1/"
 KEY_HEADER, ID_HEADER = b"x-api-key", b"x-request-id"
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-# A thousand ids of a hundred characters, each up to four bytes, and what JSON needs around them.
+# A thousand ids of a hundred characters, each up to four bytes, and the JSON syntax around them.
 LARGEST_BODY = 512 * 1024
 BODY_SECONDS = 10.0
-# Of methods that nobody serves there may be as many as callers think of.
+# Other methods are counted as one, because clients may send any number of unsupported ones.
 METHODS = frozenset(("GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"))
-# Where a request meets no route, its path is not told: it may be anything.
+# If a request matches no route, its path is not logged: it may be anything.
 NO_ROUTE = "(none)"
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -44,15 +44,17 @@ HEADERS = [
 
 
 class RequestGuard:
-    """The application, and what stands in front of it."""
+    """The application, and the checks that precede it."""
 
     def __init__(self, app: App, keys: Keys, limits: Limits, metrics: Metrics) -> None:
+        """Wrap the application `app`."""
         self.app = app
         self._keys = keys
         self._limits = limits
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Process an ASGI scope; only HTTP requests are checked, counted and logged."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -71,12 +73,12 @@ class RequestGuard:
         try:
             await self._pass(scope, headers, receive, sending)
         except Exception:
-            # What went wrong stands in the log, by the id that the caller has, and nowhere else.
+            # The cause is in the log, under the id that the client has, and nowhere else.
             log.exception("request %s failed", request_id.decode())
             if not status:
                 await broken().response()(scope, receive, sending)
         seconds = time.perf_counter() - begun
-        # The route, not the path: a customer's id is nobody's business here.
+        # The route, not the path: a customer's id must not appear in metrics or the log.
         route = getattr(scope.get("route"), "path", NO_ROUTE)
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.request(route, method, status, seconds)
@@ -109,7 +111,7 @@ class RequestGuard:
 
 
 def broken() -> Problem:
-    """A fault of the service's own; what it was stands in its log."""
+    """Return the error for an internal failure; its cause is in the log."""
     return Problem(
         500,
         "fault",
@@ -120,16 +122,17 @@ def broken() -> Problem:
 
 
 def _request_id(headers: dict[bytes, bytes]) -> bytes:
-    """The caller's own where it is one, so that logs of both sides can be laid together."""
+    """Return the client's id if valid, so that both sides' logs can be compared, else a new one."""
     given = headers.get(ID_HEADER, b"")
     return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
 
 
 def _bounded(headers: dict[bytes, bytes], receive: Receive) -> Receive:
-    """`receive` for a body that is neither too big nor too slow.
+    """Return a `receive` for a body that is neither too big nor too slow.
 
     Raises:
-        Problem: it says of itself that it is too big; `receive` raises where it turns out to be.
+        Problem: The declared length is too big; `receive` raises if the body is too big or too
+            slow.
     """
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > LARGEST_BODY:
@@ -140,7 +143,7 @@ def _bounded(headers: dict[bytes, bytes], receive: Receive) -> Receive:
 
     async def receiving() -> Message:
         nonlocal left, done
-        if done:  # waits for the end of the connection, however long
+        if done:  # waits for the end of the connection, without a limit
             return await receive()
         try:
             async with asyncio.timeout(max(0, deadline - time.monotonic())):

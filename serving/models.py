@@ -1,4 +1,4 @@
-"""The model at work: the champion, as soon as the published extract was scored with it."""
+"""Provide the model in use: the champion, once the published extract was scored with it."""
 
 import logging
 from collections.abc import Sequence
@@ -14,29 +14,32 @@ from trainer.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
-# What tells whether a file is another one than before.
+# Identifies a state of a file, to detect that it has changed: time, inode and size.
 Mark = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A version and the bounds of its deciles; never of two versions."""
+    """A model version with the bounds of its deciles; both are always of the same version."""
 
     scorer: Scorer
     deciles: Deciles
 
     @property
     def version(self) -> str:
+        """Return the model's version."""
         return self.scorer.version
 
 
 class Models:
-    """Looks at three files on each call, some microseconds, and reads them when they changed.
+    """The model in use; each call checks three files, some microseconds, and reads them if changed.
 
-    What is damaged, half there or not scored with yet leaves the model before at work.
+    If they are damaged, incomplete or of a model not yet used to score, the previous model stays in
+    use.
     """
 
     def __init__(self, settings: Settings) -> None:
+        """Read the declared reasons; the first call reads the model."""
         self._settings = settings
         self._declared: Sequence[Reason] = read_reasons()
         self._named = ""
@@ -44,16 +47,16 @@ class Models:
         self._model: Model | None = None
 
     def current(self) -> Model | None:
-        """The model at work; None before the first one. A request calls it once."""
+        """Return the model in use, or None before the first one; a request calls this once."""
         if self._marks() != self._seen:
             self._look()
         return self._model
 
     def required(self) -> Model:
-        """The model at work.
+        """Return the model in use.
 
         Raises:
-            serving.errors.Problem: there is none.
+            serving.errors.Problem: There is none.
         """
         model = self.current()
         if model is None:
@@ -69,7 +72,7 @@ class Models:
         return version / registry.RECORD, version / deciles.FILE
 
     def _look(self) -> None:
-        """Take up the champion. What changes while it is read is seen by the next call."""
+        """Read the champion; the next call detects a change that happens while it is read."""
         try:
             self._named = registry.champion_version(self._settings) or ""
         except (OSError, ValueError, KeyError, TypeError) as fault:

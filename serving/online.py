@@ -1,4 +1,4 @@
-"""Customers' hashes from the online store, without waiting for anything else."""
+"""Read customers' hashes from the online store, without waiting for anything else."""
 
 import asyncio
 import time
@@ -16,29 +16,31 @@ from lakehouse.errors import ChurnError
 from lakehouse.settings import Settings
 from serving import errors
 
-# Seconds: a store that is slower than this counts as down.
+# Seconds: a store that is slower than this is considered down.
 CONNECT, ANSWER = 1.0, 1.0
 CONNECTIONS = 32
-# Hashes in one go: what else waits is answered in between.
+# Hashes per request to the store: other waiting requests are answered in between.
 AT_ONCE = 100
 
-# Seconds that readers may lag behind when an extract confirms customers whose features it left.
+# Seconds that reads may lag behind when an extract confirms customers whose features it left
+# unchanged.
 CONFIRMED = 1.0
 
 Hash = dict[bytes, bytes]
-# Its commands are typed for both clients, the blocking one and this.
+# Its commands are typed for both clients, the blocking and the asynchronous one.
 Client: TypeAlias = Any
 Found = TypeVar("Found")
 FAULTS = (RedisError, OSError, asyncio.TimeoutError)
 
 
 class OnlineStore:
-    """Reads customers; connects when it is asked, and anew when the store was away.
+    """A client that connects on first use, and reconnects if the store was unavailable.
 
-    The embedded server comes back on another port: after a fault its place is looked up again.
+    The embedded server restarts on another port: after an error its address is looked up again.
     """
 
     def __init__(self, settings: Settings) -> None:
+        """Create the client without connecting."""
         self._settings = settings
         self._address: online_store.Address | None = None
         self._client: Client | None = None
@@ -46,16 +48,20 @@ class OnlineStore:
         self._asked_at = -CONFIRMED
 
     async def customer(self, customer_id: str) -> Hash:
-        """The customer's hash; empty where there is none.
+        """Return the customer's hash; empty if there is none.
 
         Raises:
-            serving.errors.Problem: the store does not answer.
+            serving.errors.Problem: The store does not respond.
         """
         key = redis_key(customer_id)
         return await self._asked(lambda client: client.hgetall(key))
 
     async def customers(self, ids: Sequence[str]) -> list[Hash]:
-        """The hashes of at most AT_ONCE customers, in their order; see `customer`."""
+        """Return the hashes of at most AT_ONCE customers, in the order of `ids`.
+
+        Raises:
+            serving.errors.Problem: The store does not respond.
+        """
         keys = [redis_key(each) for each in ids]
 
         async def work(client: Client) -> list[Hash]:
@@ -67,7 +73,14 @@ class OnlineStore:
         return await self._asked(work)
 
     async def as_of(self) -> bytes | None:
-        """Of which extract the store was whole last, as `layout.read_row` takes it; see above."""
+        """Return the timestamp of the extract with which the store was last complete, or None.
+
+        It is encoded as `redis_layout.read_row` requires it, and may lag behind by CONFIRMED
+        seconds.
+
+        Raises:
+            serving.errors.Problem: The store does not respond.
+        """
         now = time.monotonic()
         if now - self._asked_at >= CONFIRMED:
             self._as_of = await self._asked(lambda client: client.hget(LEDGER, AS_OF))
@@ -75,7 +88,11 @@ class OnlineStore:
         return self._as_of
 
     async def state(self) -> tuple[int, bytes | None]:
-        """How many keys the store holds, and what its marker says; see `customer`."""
+        """Return the number of keys in the store, and the content of its marker.
+
+        Raises:
+            serving.errors.Problem: The store does not respond.
+        """
 
         async def work(client: Client) -> tuple[int, bytes | None]:
             return await client.dbsize(), await client.get(MARKER)
@@ -83,7 +100,7 @@ class OnlineStore:
         return await self._asked(work)
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -102,9 +119,9 @@ class OnlineStore:
             raise errors.store_down(_why(fault)) from fault
 
     async def _connected(self, failed: Client | None) -> Client:
-        """The client for where the store is now; the same one where that is the same place."""
+        """Return a client for the store's current address; `failed` if the address is unchanged."""
         if self._client is not failed and self._client is not None:
-            return self._client  # another request was here first
+            return self._client  # another request has reconnected already
         try:
             address = online_store.find(self._settings)
         except ChurnError as fault:
@@ -129,7 +146,7 @@ def _client(address: online_store.Address) -> Client:
         timeout=ANSWER,
         socket_connect_timeout=CONNECT,
         socket_timeout=ANSWER,
-        # Once more, on a new connection: the store was restarted since the last request.
+        # Retry once, on a new connection: the store may have restarted since the last request.
         retry=Retry(NoBackoff(), 1),
         **options,
     )
@@ -137,5 +154,5 @@ def _client(address: online_store.Address) -> Client:
 
 
 def _why(fault: BaseException) -> str:
-    """The kind of fault; its words may name hosts and ports, which are nobody's business."""
+    """Return the type of an error; its message may contain hosts and ports, which stay private."""
     return type(fault).__name__

@@ -1,4 +1,4 @@
-"""What the API answers, as types: of the code, and of the OpenAPI page."""
+"""Define the bodies of API requests and responses as types, for the code and the OpenAPI page."""
 
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,7 @@ CustomerId = Annotated[
 
 
 class Reason(TypedDict):
-    """What raises the risk: its words, and what it adds to the model's log-odds."""
+    """What raises the risk: its text, and what it adds to the model's log-odds."""
 
     feature: str
     text: Annotated[str, Field(examples=["month-to-month contract"])]
@@ -24,10 +24,10 @@ class Reason(TypedDict):
 
 
 class Risk(TypedDict):
-    """How likely the customer leaves, and why.
+    """How likely the customer is to leave, and why.
 
     `decile`: 10 is the tenth of the scored customers with the highest risk. `reasons`: at most
-    three, the strongest first; none where nothing raises the risk by much.
+    three, the strongest first; none if nothing raises the risk by much.
     """
 
     probability: Annotated[float, Field(ge=0, le=1)]
@@ -36,7 +36,7 @@ class Risk(TypedDict):
 
 
 class Known(TypedDict):
-    """Of which customer, and how old what is known of them is.
+    """The customer, and how old the customer's data is.
 
     `event_timestamp`: the extract's date at 00:00 UTC. `age_days`: whole days since then.
     """
@@ -47,19 +47,19 @@ class Known(TypedDict):
 
 
 class Score(Known, Risk):
-    """A customer's risk, by which model."""
+    """A customer's risk, and the version of the model that it is from."""
 
     model_version: str
 
 
 class Found(Known, Risk):
-    """A customer of a batch."""
+    """A customer of a batch, with the risk."""
 
     found: Literal[True]
 
 
 class NotFound(TypedDict):
-    """A customer of a batch who is not online, or of whom nothing recent is known."""
+    """A customer of a batch without a score: not online, or with data that is too old."""
 
     customer_id: str
     found: Literal[False]
@@ -67,7 +67,7 @@ class NotFound(TypedDict):
 
 
 class Batch(TypedDict):
-    """Customers to answer for; each is answered once for each time that it is named."""
+    """Customers to score; each is scored once for each time that it is named."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
 
@@ -75,14 +75,14 @@ class Batch(TypedDict):
 
 
 class BatchScores(TypedDict):
-    """All of a batch, in the order asked for, by one model."""
+    """All customers of a batch, in the order requested, scored by one model."""
 
     model_version: str
     customers: list[Found | NotFound]
 
 
 class WhatIf(Known):
-    """The risk as it is, and as it would be."""
+    """The risk as it is, and as it would be with the changes."""
 
     changes: dict[str, Any]
     before: Risk
@@ -91,7 +91,7 @@ class WhatIf(Known):
 
 
 class Health(TypedDict):
-    """That the service is well, and with which model."""
+    """The health of the service, and the version of the model in use; null before the first one."""
 
     status: Literal["ok"]
     model_version: str | None

@@ -1,4 +1,4 @@
-"""The server: one process, one worker, until it is told to end."""
+"""Run the API server: one process, one worker, until it receives a signal to end."""
 
 import asyncio
 import ipaddress
@@ -18,12 +18,12 @@ from serving import errors
 from serving.app import Clock, application, now
 from serving.middleware import RequestGuard
 
-# Bytes of a request's line and headers. The server itself would take in any number of them.
+# Bytes of a request's line and headers. The server itself would accept any number of them.
 LARGEST_HEAD = 64 * 1024
-# Until a request's head is here, from the connection or its first byte on; then until all of it is.
-# The gate waits less long for a body.
+# Seconds until a request's head has arrived, from the connection or its first byte on; then until
+# all of it has. The request guard waits for a shorter time for a body.
 HEAD_SECONDS, REQUEST_SECONDS = 10.0, 20.0
-# Of an IPv6 address this much is one client's: it may take any of those below.
+# Bits of an IPv6 address that identify a client, which may use any of the addresses below them.
 CLIENT_PREFIX = 64
 # Connections that wait to be accepted, and those that are open at once.
 BACKLOG, CONNECTIONS = 512, 1000
@@ -31,16 +31,16 @@ KEEP_ALIVE_SECONDS, LAST_SECONDS = 30, 10
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP with requests that are neither endless nor without hurry, and clients that leave room.
+    """HTTP with limits on the size and the time of requests, and on the connections of a client.
 
     `per_client` and `open_connections` are those of a server, see `protocol`.
     """
 
     per_client = CONNECTIONS
-    open_connections: Counter[str] = Counter()  # noqa: RUF012 a server has a class of its own
+    open_connections: Counter[str] = Counter()  # noqa: RUF012 each server has a class of its own
 
-    # Bytes since the last that were a body's or ended a request: a head, what stands around chunks,
-    # or trailers, which may come after an answer and without a key.
+    # Bytes since the last that were part of a body or ended a request: a head, the framing of
+    # chunks, or trailers, which may follow a response and carry no key.
     _unused = 0
     _begun = False
     _head_is_here = False
@@ -48,6 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _client = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the connection and start the timer for the head; refuse one too many."""
         super().connection_made(transport)
         self._client = client_of(transport.get_extra_info("peername"))
         self.open_connections[self._client] += 1
@@ -58,6 +59,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._late = self.loop.call_later(HEAD_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timer and uncount the connection."""
         self._in_time()
         self.open_connections[self._client] -= 1
         if not self.open_connections[self._client]:
@@ -65,6 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Process data; refuse too large a head, and start the timer of an incomplete request."""
         if self.transport.is_closing():
             return
         self._unused += len(data)
@@ -72,24 +75,28 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._unused > LARGEST_HEAD:
             self.send_400_response("The head of the request is too large.")
         elif self._begun and self._late is None:
-            # Most requests are here at once, and cost no timer.
+            # Most requests arrive at once, and need no timer.
             seconds = REQUEST_SECONDS if self._head_is_here else HEAD_SECONDS
             self._late = self.loop.call_later(seconds, self.transport.close)
 
     def on_message_begin(self) -> None:
+        """Record that a request has begun."""
         self._begun = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        """Record that the head has arrived, and stop its timer."""
         self._head_is_here = True
         self._in_time()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """Reset the count of bytes: a body's are not limited here."""
         self._unused = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """Reset the state for the next request, and stop the timer."""
         self._unused, self._begun, self._head_is_here = 0, False, False
         self._in_time()
         super().on_message_complete()
@@ -101,7 +108,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def client_of(peer: Any) -> str:
-    """Whose connection it is, by the address that it comes from."""
+    """Return the client of a connection, identified by the address that it comes from.
+
+    An IPv6 address is reduced to its network of CLIENT_PREFIX bits; without an IP address it is ''.
+    """
     try:
         address = ipaddress.ip_address(peer[0].partition("%")[0])
     except (TypeError, ValueError, IndexError):
@@ -113,13 +123,13 @@ def client_of(peer: Any) -> str:
 
 
 def protocol(per_client: int) -> type[BoundedProtocol]:
-    """The protocol of one server, which counts its connections."""
+    """Return a protocol class for one server, which counts its connections."""
     counted = {"per_client": per_client, "open_connections": Counter()}
     return type("CountedProtocol", (BoundedProtocol,), counted)
 
 
 def _too_many(limit: int) -> bytes:
-    """The answer to a connection too many, before anything is read of it."""
+    """Return the response to a connection beyond the limit, sent before reading from it."""
     response = errors.too_many_connections(limit).response()
     headers = [*response.raw_headers, (b"connection", b"close")]
     lines = [b"HTTP/1.1 429 Too Many Requests", *(b": ".join(pair) for pair in headers)]
@@ -127,12 +137,14 @@ def _too_many(limit: int) -> bytes:
 
 
 def serve(settings: Settings, say: Say, clock: Clock = now) -> None:
-    """Serve until SIGTERM or SIGINT; requests that are under way are answered first.
+    """Serve until SIGTERM or SIGINT; requests in progress are answered first.
 
-    Starts the embedded online store where none is named. `clock` tells how old features are.
+    Starts the embedded online store if no other one is configured. `clock` determines the age of
+    features.
 
     Raises:
-        lakehouse.errors.UnavailableError: the port is taken.
+        lakehouse.errors.UnavailableError: The API can't listen, for example because the port is in
+            use.
     """
     if not settings.redis_url:
         online_store.ensure(settings, say)
@@ -149,7 +161,7 @@ def run(app: RequestGuard, settings: Settings, say: Say) -> None:
         loop="uvloop",
         ws="none",
         lifespan="on",
-        # Of a proxy's headers nothing is believed, and our own say no more than they must.
+        # A proxy's headers are not trusted, and our own headers reveal only what they must.
         proxy_headers=False,
         server_header=False,
         access_log=False,
@@ -181,7 +193,7 @@ def _listening(settings: Settings) -> socket.socket:
 
 
 def log_to_stderr() -> None:
-    """One line a request and an event; nothing of a request's headers or its path."""
+    """Log one line per request and per event to stderr; nothing of a request's headers or path."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

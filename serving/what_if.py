@@ -1,8 +1,8 @@
-"""A customer as they would be: source values changed, and all features that follow from them.
+"""Compute a customer's features with other source values, and all features that follow from them.
 
-Which values there are, the source contract of `dbt_project.yml` says. What follows from them is
-SQL in `models/audit/audit_customer_features.sql`; `derived` is that again for one customer, and a
-test holds it against what the SQL makes of the same values.
+The source contract of `dbt_project.yml` declares which values exist. The SQL in
+`models/audit/audit_customer_features.sql` computes what follows from them; `derived` repeats it for
+one customer, and a test compares it with the result of the SQL for the same values.
 """
 
 import re
@@ -26,14 +26,14 @@ ADD_ONS = (
     "streaming_tv",
     "streaming_movies",
 )
-# What a retention team can offer or ask for. Phone lines and the kind of internet access are other
+# What a retention team can offer or request. Phone lines and the kind of internet access are other
 # products, with prices of their own.
 CHOSEN = ("contract", "payment_method", *ADD_ONS)
 SWITCHED = ("paperless_billing",)
 PRICE = "monthly_charges"
-# An add-on is not had with this.
+# A customer with this feature has no add-ons.
 NO_INTERNET = "internet_service_no"
-# What `derived` asks for.
+# The features that `derived` requires.
 NEEDED = (
     "tenure",
     PRICE,
@@ -50,7 +50,12 @@ Changes = Mapping[str, str | float]
 
 @dataclass(frozen=True)
 class Contract:
-    """Of the source contract: a category's one-hot features by value, and the price's range."""
+    """The part of the source contract that is used here.
+
+    Attributes:
+        groups: For each category, its one-hot features by value.
+        price: The range of the price.
+    """
 
     groups: dict[str, dict[str, str]]
     price: tuple[float, float]
@@ -58,7 +63,7 @@ class Contract:
 
 @cache
 def read_contract(path: Path = DECLARED) -> Contract:
-    """The contract, by silver's names."""
+    """Return the contract, by silver's names."""
     declared = read_variables(path)["source_contract"].values()
     rules = {rule["silver"]: rule for rule in declared}
     groups = {
@@ -71,14 +76,15 @@ def read_contract(path: Path = DECLARED) -> Contract:
 
 
 def _snake_case(text: str) -> str:
-    """As the macro of that name does it."""
+    """Return the text in snake case, as the macro of that name does."""
     return re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
 def changes_type(contract: Contract) -> Any:
-    """The body of a what-if request: any of the values that may be changed, as the source has them.
+    """Return the type of a what-if request's body: the values that may change, as in the source.
 
-    "No internet service" is none of an add-on's values: it comes with another product.
+    All of them are optional. "No internet service" is not an add-on's value: it belongs to another
+    product.
     """
     fields: dict[str, Any] = {
         name: Literal[tuple(v for v in contract.groups[name] if v != "No internet service")]
@@ -98,10 +104,10 @@ def changes_type(contract: Contract) -> Any:
 def changed(
     features: Mapping[str, Value], changes: Changes, contract: Contract
 ) -> dict[str, Value]:
-    """The features after the changes; those that neither change nor follow stay as they are.
+    """Return the features after the changes; those that neither change nor follow stay as they are.
 
     Raises:
-        Problem: there is nothing to change, or an add-on for who has no internet access.
+        Problem: There is nothing to change, or an add-on for a customer without internet access.
     """
     if not changes:
         raise Problem(
@@ -133,7 +139,7 @@ def changed(
 
 
 def derived(features: Mapping[str, Value]) -> dict[str, Value]:
-    """The features that follow from others and that a change can touch."""
+    """Return the features that follow from others and that a change can affect."""
     tenure, monthly = features["tenure"], features[PRICE]
     average = monthly if tenure == 0 else features["total_charges"] / tenure
     counted = ("phone_service", "multiple_lines_yes", *(f"{name}_yes" for name in ADD_ONS))
