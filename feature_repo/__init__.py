@@ -1,4 +1,4 @@
-"""Feast: entity, source, view and service; apply, materialize, verify, training sets."""
+"""Define, apply, materialize and verify the Feast features, and build training sets."""
 
 from feature_repo.store import store
 

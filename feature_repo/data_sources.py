@@ -1,4 +1,4 @@
-"""Where features come from: the published table, read by the Spark server."""
+"""Define the Feast data source: the published table, read through the Spark server."""
 
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 

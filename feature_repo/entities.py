@@ -1,4 +1,4 @@
-"""The entity: whom the features describe."""
+"""Define the Feast entity `customer`, which the features describe."""
 
 from feast import Entity, ValueType
 

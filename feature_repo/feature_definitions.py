@@ -1,4 +1,4 @@
-"""The features as the dbt contract of gold.customer_features declares them."""
+"""Read the features that the dbt contract of gold.customer_features declares."""
 
 import json
 import re
@@ -18,10 +18,11 @@ from lakehouse.variables import read_variables
 
 CONTRACT = PROJECT / "models" / "gold" / "customer_features.yml"
 BLOCK = re.compile(r"{% docs (\w+) %}(.*?){% enddocs %}", re.DOTALL)
-# The name of the feature view, here and not with it: who only reads from Redis needs no more.
+# Name of the feature view. It is defined here, not beside the view, because code that only reads
+# from Redis needs nothing else of it.
 VIEW = "customer_features"
-# How old a feature may be for a training row, and for an answer. Extracts come monthly; a customer
-# who was absent for longer than a year has no features rather than stale ones.
+# Maximum age of a feature for a training row and for an online answer. Extracts come monthly; a
+# customer who was absent for longer than a year has no features rather than stale ones.
 TTL = timedelta(days=366)
 
 
@@ -35,10 +36,10 @@ class Feature:
 
 
 def read_features(path: Path = CONTRACT) -> list[Feature]:
-    """The columns that the contract marks with `meta.feature`, in its order.
+    """Return the columns that the contract marks with `meta.feature`, in the contract's order.
 
     Raises:
-        ChurnError: the file declares no feature, or a column lacks its type.
+        ChurnError: The file declares no feature, or a feature has no `data_type`.
     """
     declared = declared_columns(yaml.safe_load(path.read_text())["models"][0])
     features = [_feature(column) for column in declared if _is_feature(column)]
@@ -54,10 +55,10 @@ def read_features(path: Path = CONTRACT) -> list[Feature]:
 def declared_columns(
     table: Mapping[str, Any], variables: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """The columns of a model or source as its YAML declares them: one by one, or as a template.
+    """Return the columns that the YAML of a model or source declares, as a list or a template.
 
-    A template goes over the source contract, which is among the `variables` of the dbt project, by
-    default those of this checkout. dbt renders it as this does.
+    A template iterates over the source contract, which is one of the `variables` of the dbt project
+    (by default those of this checkout). dbt renders the template in the same way.
     """
     columns: str | list[dict[str, Any]] = table.get("columns", [])
     if isinstance(columns, list):
@@ -85,12 +86,12 @@ def _feature(column: dict[str, Any]) -> Feature:
 
 
 def _in_words(description: str) -> str:
-    """A description with the blocks that it names put in, as dbt does it."""
+    """Return the description with its references to doc blocks expanded, as dbt does it."""
     return " ".join(Template(description).render(doc=_blocks().__getitem__).split())
 
 
 @cache
 def _blocks() -> dict[str, str]:
-    """The texts that descriptions share, by name."""
+    """Return the texts that descriptions share, by name."""
     pages = [page.read_text() for page in (PROJECT / "models").rglob("*.md")]
     return dict(BLOCK.findall("".join(pages)))

@@ -1,4 +1,4 @@
-"""The feature service: the churn model's input contract."""
+"""Define the feature service, which is the churn model's input contract."""
 
 from feast import FeatureService
 

@@ -1,4 +1,4 @@
-"""The feature view, made from the dbt contract of gold.customer_features."""
+"""Define the feature view from the dbt contract of gold.customer_features."""
 
 from feast import FeatureView, Field
 from feast.types import Float64, Int32
@@ -7,7 +7,7 @@ from feature_repo.data_sources import customer_features_source
 from feature_repo.entities import customer
 from feature_repo.feature_definitions import TTL, VIEW, Feature, read_features
 
-# The contract's SQL types; the gold tables hold no others.
+# SQL types of the contract; the gold tables use no others.
 FEAST_TYPES = {"int": Int32, "double": Float64}
 
 

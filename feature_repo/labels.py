@@ -1,9 +1,13 @@
-"""What the label of a training row means, and the rows that have one.
+"""Choose the label of a training set, and select the rows that have one.
 
-Observed: of two extracts that follow each other, the customers of the first one who are not marked
-as churned there; the label is whether the second one has them marked, or no more. Each pair has to
-be plausible by itself. Workbook: every customer of the latest extract, with the mark that stands in
-the same row as the features.
+There are two kinds of label:
+
+- `observed`: The rows are those customers of the first of two consecutive extracts who are not
+  marked as churned there. The label is whether the second extract marks the customer as churned or
+  no longer contains the customer. Each pair of extracts must be plausible independently of the
+  others.
+- `workbook`: The rows are all customers of the latest extract. The label is the mark in the same
+  row as the features.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,22 +28,28 @@ from lakehouse.variables import read_variables
 
 OBSERVED, WORKBOOK = "observed", "workbook"
 DECLARED = Path(__file__).with_name("labels.yml")
-# The gate's rules on whose extract it is: the customers who stay, and those who are new.
+# Gate rules that check whether an extract covers the same customer base: the retained customers and
+# the new ones.
 RETAINED, NEW = "customers_retained", "new_customers_bounded"
-# Fewer customers who left, or who stayed, teach and prove nothing: twenty for each of five folds.
+# Minimum number of churned and of retained customers; fewer are too few to train and evaluate on.
+# It is twenty for each of five folds.
 FEWEST = 100
-# More than these are counted, not named.
+# Maximum number of exclusions that are listed; the others are only counted.
 NAMED = 3
 OLDER = "from before a feature was declared"
 
 
 @dataclass(frozen=True)
 class PairRules:
-    """What two extracts must be to each other, lowest and highest figure each.
+    """Bounds that two consecutive extracts must satisfy to be a plausible pair.
 
-    `retained` is the share of the first one's customers who are in the second one too, `new` the
-    share of the second one's who are not in the first, `days` what lies between them, `churn_rate`
-    the share of those not marked in the first who are marked in the second, or gone.
+    Attributes:
+        retained_at_least: Minimum share of the first extract's customers who are also in the
+            second.
+        new_at_most: Maximum share of the second extract's customers who are not in the first.
+        days: Minimum and maximum number of days between the two extract dates.
+        churn_rate: Minimum and maximum share of the customers not marked in the first extract who
+            are marked in the second or missing from it.
     """
 
     retained_at_least: float
@@ -50,8 +60,16 @@ class PairRules:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two extracts that follow each other: `retained` customers are in both, `rows` are those not
-    marked as churned in the first, of whom `positives` are marked in the second, or gone."""
+    """Two consecutive extracts with their customer counts.
+
+    Attributes:
+        first: The earlier extract.
+        second: The later extract.
+        retained: Number of customers who are in both extracts.
+        rows: Number of customers who are not marked as churned in the first extract.
+        positives: Number of those customers who are marked in the second extract or missing from
+            it.
+    """
 
     first: Publication
     second: Publication
@@ -61,27 +79,35 @@ class Pair:
 
     @property
     def days(self) -> int:
+        """Return the number of days between the two extract dates."""
         return (self.second.extract_date - self.first.extract_date).days
 
     @property
     def dates(self) -> list[str]:
+        """Return both extract dates in ISO format."""
         return [self.first.extract_date.isoformat(), self.second.extract_date.isoformat()]
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A published extract (one date) or a pair of them (two) that is not learned from, and why."""
+    """A published extract or pair of extracts that is excluded from training, with the reason.
+
+    Attributes:
+        extracts: One extract date, or the two dates of a pair.
+        why: The reason.
+    """
 
     extracts: list[str]
     why: str
 
     def in_words(self) -> str:
+        """Return the dates and the reason as text."""
         return f"{' to '.join(self.extracts)}, {self.why}"
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Labelled rows, and how many of them are leavers."""
+    """Number of labelled rows, and how many of them are positive (churned)."""
 
     rows: int
     positives: int
@@ -89,12 +115,16 @@ class Counts:
 
 @dataclass(frozen=True)
 class Label:
-    """The label of a training set, and how it came to be chosen.
+    """The label of a training set, and the reason for choosing it.
 
-    `kind` is `observed` or `workbook`, `reason` says why in words for people. `extracts` counts the
-    published extracts that could take part, `days_between` has the days of each pair of them that
-    is plausible, `left_out` what else is published. `rows` and `positives` are those of the
-    training set.
+    Attributes:
+        kind: `observed` or `workbook`.
+        reason: Human-readable reason for the choice.
+        extracts: Number of published extracts that were eligible.
+        days_between: Days between the extracts of each plausible pair of them.
+        rows: Number of rows in the training set.
+        positives: Number of churned customers among these rows.
+        left_out: The other published extracts and pairs, which are excluded.
     """
 
     kind: str
@@ -107,10 +137,10 @@ class Label:
 
 
 def read_pair_rules(path: Path = DECLARED, project: Path = PROJECT_FILE) -> PairRules:
-    """The declared rules: those of the file, and of the gate those on the customers' identity.
+    """Return the declared rules of the file, and the gate's rules on the customers' identity.
 
     Raises:
-        ChurnError: a rule is missing, or is none.
+        ChurnError: A rule is missing or invalid.
     """
     try:
         declared: Mapping[str, Any] = yaml.safe_load(path.read_text())
@@ -137,7 +167,7 @@ def _range(declared: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def objection(pair: Pair, rules: PairRules) -> str | None:
-    """Why churn can't be observed in the pair; None where it can."""
+    """Return why churn can't be observed in the pair, or None if it can."""
     retained = pair.retained / pair.first.customers
     new = 1 - pair.retained / pair.second.customers
     rate = pair.positives / pair.rows if pair.rows else 0.0
@@ -160,7 +190,10 @@ def objection(pair: Pair, rules: PairRules) -> str | None:
 
 
 def plausible(pairs: Sequence[Pair], rules: PairRules) -> tuple[list[Pair], list[LeftOut]]:
-    """The pairs that churn can be observed in, and the others: each is judged by itself."""
+    """Split the pairs into those that churn can be observed in, and the excluded others.
+
+    Each pair is evaluated independently of the others.
+    """
     objections = [(pair, objection(pair, rules)) for pair in pairs]
     return (
         [pair for pair, why in objections if why is None],
@@ -171,9 +204,13 @@ def plausible(pairs: Sequence[Pair], rules: PairRules) -> tuple[list[Pair], list
 def label_of(
     pairs: Sequence[Pair], workbook: Counts, extracts: int, left_out: Sequence[LeftOut] = ()
 ) -> Label:
-    """Which label the plausible pairs of `extracts` published ones allow.
+    """Return the label that the plausible pairs of published extracts allow.
 
-    `left_out` is what else is published.
+    Args:
+        pairs: The plausible pairs.
+        workbook: Row counts of the workbook's own label, the fallback.
+        extracts: Number of eligible published extracts.
+        left_out: The other published extracts and pairs.
     """
     days = [pair.days for pair in pairs]
     rows, positives = sum(pair.rows for pair in pairs), sum(pair.positives for pair in pairs)
@@ -221,7 +258,8 @@ def _pairs(days: list[int]) -> str:
     return f"{number} of extracts {apart} {'day' if apart == '1' else 'days'} apart"
 
 
-# A customer without a row in the next extract is gone, whether or not a later one has them again.
+# A customer without a row in the next extract counts as gone, even if a later extract contains the
+# customer again.
 FOLLOWED = """
 with
 
@@ -301,7 +339,7 @@ select * from final
 def read_pairs(
     labels: DataFrame, extracts: Sequence[tuple[Publication, Publication]]
 ) -> list[Pair]:
-    """What the two of each pair have in common, in the order given."""
+    """Return the pairs with their customer counts, in the given order."""
     if not extracts:
         return []
     found = _followed(labels, extracts, PAIR_COUNTS).toArrow().to_pylist()
@@ -314,7 +352,7 @@ def read_pairs(
 
 
 def observed_rows(labels: DataFrame, pairs: Sequence[Pair]) -> DataFrame:
-    """Rows of `customer_id, event_timestamp, churned` of one pair or more."""
+    """Return the rows `customer_id, event_timestamp, churned` of one or more pairs."""
     return _followed(labels, [(pair.first, pair.second) for pair in pairs], OBSERVED_ROWS)
 
 
@@ -330,23 +368,27 @@ def _followed(
 
 
 def workbook_rows(labels: DataFrame, publication: Publication) -> DataFrame:
-    """The same of one extract, as its workbook has them."""
+    """Return the rows `customer_id, event_timestamp, churned` of one extract.
+
+    `churned` is the mark in the extract's own workbook.
+    """
     of_extract = f"event_timestamp = cast({literal(publication.extract_date)} as timestamp)"
     return labels.where(of_extract).select("customer_id", "event_timestamp", "churned")
 
 
 def count(rows: DataFrame) -> Counts:
-    """How many labelled rows there are."""
+    """Return the number of labelled rows and of churned customers among them."""
     counted = rows.selectExpr("count(*) as row_count", "count_if(churned = 1) as positives")
     found = counted.toArrow().to_pylist()[0]
     return Counts(found["row_count"], found["positives"])
 
 
 def of_other_customers(spark: SparkSession) -> dict[str, str]:
-    """The loads whose last verdict on whose extract it is was not that it passed, and that verdict.
+    """Return the loads that did not pass the rules on the customers' identity, by batch id.
 
-    Published ones among them were declared in `expected_changes`; what was published first and
-    failed when judged anew is still in gold, and learned from as little.
+    The value is the last verdict, `expected` or `failed`. Published loads among these were declared
+    in `expected_changes`. A load that was published first and failed a later evaluation is still in
+    gold, but is excluded from training as well.
     """
     rows = query_sequence(
         spark,
@@ -369,10 +411,10 @@ def of_other_customers(spark: SparkSession) -> dict[str, str]:
 def taking_part(
     history: Sequence[Publication], older: Collection[Publication], others: Collection[str]
 ) -> tuple[list[Publication], list[LeftOut]]:
-    """The extracts that may be learned from, and the others with the reason.
+    """Split the published extracts into those to train on, and the excluded others with reasons.
 
-    `older` are from before a feature was declared; `others` are loads of other customers. Where
-    nothing is left, the latest one stands for itself: its own marks need no other extract.
+    `older` are extracts from before a feature was declared; `others` are loads of other customers.
+    If no extract remains, the latest one is used alone: its own marks need no other extract.
     """
     left_out = [LeftOut([each.extract_date.isoformat()], OLDER) for each in older]
     newer = [each for each in history if each not in older]

@@ -1,4 +1,4 @@
-"""What bringing an extract online reads and writes."""
+"""Describe what a materialization reads and writes, for lineage."""
 
 from feature_repo.feature_definitions import VIEW, read_features
 from feature_repo.project import PROJECT_NAME
@@ -11,7 +11,7 @@ KEY = "customer_id"
 
 
 def materialize_io(settings: Settings, written: bool) -> StepIO:
-    """Gold to the online store: every feature as it stands there."""
+    """Return the lineage from gold to the online store; each feature is copied unchanged."""
     gold = table(settings, GOLD)
     inputs = [gold, table(settings, PUBLICATIONS)]
     if not written or (online := _online(settings)) is None:
@@ -26,6 +26,7 @@ def _online(settings: Settings) -> tuple[str, str] | None:
     if address is None:
         return None
     scheme = "rediss" if address.tls else "redis"
-    # OpenLineage has no rule for Redis: the address of the server, then database, project and view.
+    # OpenLineage has no naming rule for Redis: the address of the server, then database, project
+    # and view.
     name = f"{address.database}/{PROJECT_NAME}/{VIEW}"
     return f"{scheme}://{address.host}:{address.port}", name

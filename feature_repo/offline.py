@@ -1,13 +1,13 @@
-"""The offline store: Feast's own for Spark, with one state of a table for the whole of a query.
+"""Extend Feast's Spark offline store to read one state of a table for a whole query.
 
-Feast's point-in-time query reads a table several times, and each time Spark looks for the table's
-files anew. With a publish in between, the rows of a date were of one extract here and of another
-there; the query joins such rows to none and answered with the features of the date before. Here
-the files are looked up once, and the query reads those.
+Feast's point-in-time query reads a table several times, and Spark resolves the table's files again
+for each read. With a publish in between, the rows of a date belonged to one extract in one read and
+to another extract in the next; the query did not join such rows and returned the features of the
+date before. This store resolves the files once, and the query reads those.
 
-Feast also asks for the first and the last time of the rows, to read no features from beyond. Its
-answer is a time of this machine's zone that it takes for one in UTC: west of Greenwich the features
-of the last date were left out. Here it is in UTC.
+Feast also queries the first and the last timestamp of the rows, so that it reads no features
+outside that range. It returns a time in this machine's time zone but interprets it as UTC: west of
+Greenwich, the features of the last date were left out. This store returns UTC.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,16 +38,16 @@ from lakehouse import spark_server
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import escape_glob, path_from_uri, spark_uri, storage
 
-# Stands in the folders' names, not in the files.
+# Part of the folders' names; the files do not contain it.
 PARTITION = "extract_date"
 COLUMNS = ["customer_id", "event_timestamp"]
-# Rows in memory at a time, some 60 MB of them on their way to the online store.
+# Rows in memory at a time: about 60 MB on their way to the online store.
 BATCH = 1 << 16
 
 
 @dataclass(frozen=True)
 class PublishedExtract:
-    """The rows of a published extract, from its files; nothing is read yet."""
+    """The rows of a published extract, which are read from its files on demand."""
 
     settings: Settings
     files: Sequence[str]
@@ -55,7 +55,7 @@ class PublishedExtract:
     event_timestamp: datetime
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """customer_id, event_timestamp and the features, BATCH rows at a time, in a fixed order.
+        """Yield customer_id, event_timestamp and features, BATCH rows at a time, in a fixed order.
 
         A feature that was declared after the extract was published is null.
         """
@@ -72,10 +72,14 @@ class PublishedExtract:
 
 
 class SnapshotOfflineStoreConfig(SparkOfflineStoreConfig):
-    """As Feast's for Spark; Feast finds the store by the name of this class.
+    """Configuration of SnapshotOfflineStore, which extends Feast's for Spark.
 
-    `states`: tables that are to be read in an earlier state, with the names that `pinned` gave.
-    `settings`: of the checkout, to read published files with.
+    Feast finds the store by the name of this class.
+
+    Attributes:
+        type: Import path of the store.
+        states: Tables to read in an earlier state, with the names that `pinned` returned.
+        settings: Settings of the checkout, for reading published files.
     """
 
     type: Literal["feature_repo.offline.SnapshotOfflineStore"] = (
@@ -86,12 +90,13 @@ class SnapshotOfflineStoreConfig(SparkOfflineStoreConfig):
 
 
 class SnapshotOfflineStore(SparkOfflineStore):
-    """Reads training sets from the files that a table has at the start of the query."""
+    """Offline store that reads training sets from a table's files at the start of the query."""
 
     @staticmethod
     def get_historical_features(
         config: RepoConfig, feature_views: list[FeatureView], *arguments: Any, **options: Any
     ) -> RetrievalJob:
+        """Return Feast's retrieval job over a pinned state of each view's table."""
         spark = _session(config.offline_store)
         states = config.offline_store.states
         views = []
@@ -104,12 +109,12 @@ class SnapshotOfflineStore(SparkOfflineStore):
     def latest_extract(
         config: RepoConfig, view: FeatureView, start: datetime, end: datetime
     ) -> PublishedExtract:
-        """The latest extract from `start` to `end`, as it is published now.
+        """Return the latest extract from `start` to `end`, as it is published now.
 
-        The gate has seen that no customer is in it twice: nothing is left to deduplicate.
+        The gate has verified that no customer is in it twice, so no deduplication is needed.
 
         Raises:
-            InvalidInputError: none is published in this time.
+            InvalidInputError: No extract is published in this period.
         """
         spark = _session(config.offline_store)
         table = view.batch_source.table
@@ -129,28 +134,29 @@ class SnapshotOfflineStore(SparkOfflineStore):
 
 
 def _date_of(file: str) -> str:
-    """The extract date that stands in a published file's path."""
+    """Return the extract date in a published file's path."""
     return file.partition(f"/{PARTITION}=")[2].partition("/")[0]
 
 
 def pinned(spark: SparkSession, table: str) -> str:
-    """A name, in this session, for the table as its files are now; without the partition column.
+    """Create a view over the table's current files, and return its name in this session.
 
-    An empty table has no files and is what it is.
+    The view lacks the partition column. For an empty table, which has no files, return the table's
+    own name.
     """
     current = spark.table(table)
     files = [escape_glob(spark_uri(each)) for each in current.inputFiles()]
     if not files:
         return table
     name = f"{table.replace('.', '_')}_{uuid4().hex}"
-    # The table's columns: files of before a column was added lack it.
+    # Use the table's columns: files written before a column was added lack it.
     columns = [field for field in current.schema if field.name != PARTITION]
     spark.read.schema(StructType(columns)).parquet(*files).createOrReplaceTempView(name)
     return name
 
 
 def _over(view: FeatureView, table: str) -> FeatureView:
-    """The feature view over another table."""
+    """Return the feature view with another table as its source."""
     source = view.batch_source
     moved = copy(view)
     moved.batch_source = SparkSource(
@@ -166,7 +172,7 @@ _feasts_session = feast_spark.get_spark_session_or_start_new_with_repoconfig
 
 
 def _session(store_config: SparkOfflineStoreConfig) -> SparkSession:
-    """The active session, else one with the password, which Feast's own would lack."""
+    """Return the active session, or one with the password, which Feast's own session would lack."""
     if SparkSession.getActiveSession() is None:
         spark_server.connect(getattr(store_config, "settings", None) or read_settings())
     return _feasts_session(store_config)
@@ -177,7 +183,10 @@ _feasts_own = feast_spark._get_entity_df_event_timestamp_range
 
 
 def _asked_between(rows: Any, column: str, spark: SparkSession) -> tuple[datetime, datetime]:
-    """The first and the last time that is asked for, in UTC; as Feast's function of that place."""
+    """Return the first and the last requested time in UTC.
+
+    Replaces Feast's function of the same purpose.
+    """
     if not isinstance(rows, DataFrame):
         return _feasts_own(rows, column, spark)
     found = rows.selectExpr(f"min({column}) as first", f"max({column}) as last").toArrow()

@@ -1,4 +1,4 @@
-"""What gold holds for the feature store: the published extracts."""
+"""Read the published extracts, which gold provides for the feature store."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,8 +11,15 @@ from lakehouse.sequences import PUBLICATIONS, query_sequence
 
 @dataclass(frozen=True)
 class Publication:
-    """A published extract; `created` is its load's time in UTC, `place` its own among all
-    publications, in the order in which they were made."""
+    """A published extract.
+
+    Attributes:
+        batch_id: Batch id of the published load.
+        extract_date: The extract date.
+        created: Time of the load in UTC.
+        customers: Number of customers in the extract.
+        place: Position among all publications, in the order in which they were made.
+    """
 
     batch_id: str
     extract_date: date
@@ -22,21 +29,24 @@ class Publication:
 
     @property
     def event_timestamp(self) -> datetime:
-        """The extract date at 00:00 UTC."""
+        """Return the extract date at 00:00 UTC."""
         return datetime.combine(self.extract_date, datetime.min.time(), UTC)
 
 
 def latest_publication(spark: SparkSession) -> Publication | None:
-    """The publication with the latest extract date; of a restated date the last one."""
+    """Return the publication with the latest extract date, or None if there is none.
+
+    If the date was restated, it is the last publication of that date.
+    """
     published = publications(spark)
     return published[-1] if published else None
 
 
 def latest_publication_or_error(spark: SparkSession) -> Publication:
-    """The latest publication.
+    """Return the latest publication.
 
     Raises:
-        InvalidInputError: nothing was published yet.
+        InvalidInputError: Nothing has been published yet.
     """
     publication = latest_publication(spark)
     if publication is None:
@@ -45,7 +55,10 @@ def latest_publication_or_error(spark: SparkSession) -> Publication:
 
 
 def not_published_error(when: str = "yet", where: str = "gold.publications") -> InvalidInputError:
-    """The fault of who asks for an extract where none is published, by now or `when`."""
+    """Return the error for a request of an extract when none is published.
+
+    `when` is the period that the request is for, by default up to now.
+    """
     return InvalidInputError(
         f"No extract has been published {when}",
         where=where,
@@ -54,7 +67,10 @@ def not_published_error(when: str = "yet", where: str = "gold.publications") -> 
 
 
 def publications(spark: SparkSession) -> list[Publication]:
-    """The publication of each extract date, the oldest date first; of a restated one the last."""
+    """Return the publication of each extract date, the oldest date first.
+
+    If a date was restated, only its last publication is returned.
+    """
     rows = query_sequence(
         spark,
         PUBLICATIONS,
@@ -65,7 +81,7 @@ def publications(spark: SparkSession) -> list[Publication]:
         order by extract_date, {PUBLICATIONS.position}
         """,
     )
-    # A later publication of the same date takes the place of the earlier one.
+    # A later publication of the same date replaces the earlier one.
     of_date = {row["extract_date"]: row for row in rows}
     return [
         Publication(

@@ -1,4 +1,4 @@
-"""What Feast's registry holds, as Feast's own message, wherever it is kept."""
+"""Read Feast's registry as Feast's own message, from a file or from a database."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from feature_repo.store import configuration, registry_file
 from lakehouse.online_store import Address
 from lakehouse.settings import LOOPBACK, Settings
 
-# Feast's configuration names an online store, which reading the registry asks nothing of.
+# Feast's configuration requires an online store; reading the registry does not access it.
 NOWHERE = Address(LOOPBACK, 0, None)
 
 
 def read_registry(settings: Settings) -> bytes:
-    """The registry; empty where nothing was registered yet."""
+    """Return the serialized registry; empty if nothing has been registered yet."""
     if settings.registry_url is None:
         file = registry_file(settings)
         return file.read_bytes() if file.exists() else b""
@@ -24,7 +24,11 @@ def read_registry(settings: Settings) -> bytes:
 
 
 def diff_registries(left: bytes, right: bytes) -> list[str]:
-    """What is declared in one registry and not, or otherwise, in another; times left aside."""
+    """Return the names of declarations that differ between two registries.
+
+    A difference is a declaration that is missing from one of them or has other contents; times are
+    ignored.
+    """
     one, other = dict(_declared(left)), dict(_declared(right))
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
@@ -38,7 +42,7 @@ def _declared(registry: bytes) -> Iterator[tuple[str, Any]]:
 
 
 def _clear_times(message: Any) -> None:
-    """Clear what says when a thing was registered, here and in all that is within."""
+    """Clear the registration times of the message and of all nested messages."""
     for field, value in message.ListFields():
         if field.name == "meta":
             message.ClearField(field.name)

@@ -1,4 +1,4 @@
-"""The feature store with the settings of this checkout."""
+"""Create the Feast feature store with the settings of this checkout."""
 
 import os
 import shutil
@@ -19,12 +19,12 @@ REGISTRY_CACHE_SECONDS = 60
 
 
 def store(settings: Settings | None = None, say: Say = lambda text: None) -> FeatureStore:
-    """The FeatureStore; starts the embedded online store where it is not running.
+    """Return the FeatureStore; start the embedded online store if it is not running.
 
-    Offline reads go through the Spark server over Connect, online ones to Redis.
+    Offline reads use the Spark server through Spark Connect, online reads use Redis.
 
     Raises:
-        lakehouse.errors.UnavailableError: the online store does not answer.
+        lakehouse.errors.UnavailableError: The online store does not respond.
     """
     settings = settings or read_settings()
     return FeatureStore(config=configuration(settings, online_store.ensure(settings, say)))
@@ -32,11 +32,12 @@ def store(settings: Settings | None = None, say: Say = lambda text: None) -> Fea
 
 @contextmanager
 def writing_store(settings: Settings, say: Say, anew: bool = False) -> Iterator[FeatureStore]:
-    """A FeatureStore whose registry takes its place, in one step, when the body is done.
+    """Yield a FeatureStore whose registry file is replaced atomically after the body completes.
 
-    Feast writes the registry's file in place: a process that dies meanwhile leaves half of it. In
-    a database each object is written by itself, whole or not at all, and calls after this repair.
-    `anew` starts a file without what was registered before; a database keeps it, for its readers.
+    Feast writes the registry's file in place: a process that dies during the write leaves a partial
+    file. In a database, each object is written separately and atomically, and later calls repair an
+    incomplete set. `anew` starts a file without the previously registered objects; a database keeps
+    them for its readers.
     """
     address = online_store.ensure(settings, say)
     if settings.registry_url is not None:
@@ -52,15 +53,15 @@ def writing_store(settings: Settings, say: Say, anew: bool = False) -> Iterator[
 
 
 def registry_file(settings: Settings) -> Path:
-    """Where Feast keeps what is registered."""
+    """Return the path of Feast's registry file."""
     return settings.home / "registry" / "registry.db"
 
 
 def configuration(
     settings: Settings, address: online_store.Address, registry: Path | None = None
 ) -> RepoConfig:
-    """Feast's configuration; it holds the password, so it stays in memory."""
-    from feature_repo.offline import SnapshotOfflineStoreConfig  # Spark, which the API does without
+    """Return Feast's configuration; it contains the password, so it stays in memory."""
+    from feature_repo.offline import SnapshotOfflineStoreConfig  # imports Spark, unused by the API
 
     return RepoConfig(
         project=PROJECT_NAME,
@@ -72,8 +73,8 @@ def configuration(
         online_store={
             "type": "feature_repo.online.store.StreamedRedisOnlineStore",
             "connection_string": _connection_string(address),
-            # A restatement keeps its event time; the store would skip it as old. Safe because
-            # materialize runs under the run lock, so there is one writer.
+            # A restatement keeps its event time, so the store would skip it as old. Writing it is
+            # safe because materialize runs under the run lock, so there is one writer.
             "skip_dedup": True,
         },
         batch_engine={"type": "feature_repo.online.engine.StreamingEngine"},
@@ -82,17 +83,20 @@ def configuration(
 
 
 def _registry(settings: Settings, file: Path | None) -> RegistryConfig:
-    """Where it is kept: the database of the settings, else a file, the usual one or another."""
+    """Return the registry's configuration: the database of the settings, else a file.
+
+    `file` defaults to the usual registry file.
+    """
     if settings.registry_url is not None:
-        from feast.infra.registry.sql import SqlRegistryConfig  # takes its time, for few
+        from feast.infra.registry.sql import SqlRegistryConfig  # slow, rarely used
 
         place = database(settings.registry_url, "CHURN_REGISTRY_URL")
         return SqlRegistryConfig(
             path=place.for_python,
             cache_ttl_seconds=REGISTRY_CACHE_SECONDS,
-            # Else every reader is refused while an extract is brought online, and after a
-            # materialization that was killed. A customer's features are written all at once. In a
-            # file nobody sees that state: it takes its place when the work is done.
+            # Otherwise every reader is refused while an extract is materialized, and after a
+            # materialization that was killed. A customer's features are written in one command. In
+            # a file, readers never see that state: the file is replaced when the work is complete.
             serve_features_while_materializing=True,
         )
     file = file or registry_file(settings)
@@ -107,6 +111,6 @@ def _connection_string(address: online_store.Address) -> str:
         if address.ca_bundle:
             parts.append(f"ssl_ca_certs={address.ca_bundle}")
     if address.password:
-        # Feast reads the value as JSON where it can: quoted, a password of digits stays text.
+        # Feast parses the value as JSON if it can: in quotes, a password of digits stays text.
         parts.append(f'password="{address.password}"')
     return ",".join(parts)

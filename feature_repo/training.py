@@ -1,4 +1,4 @@
-"""Training sets: labels joined, point in time, with the features the model was to know then."""
+"""Build training sets: labels joined, point-in-time, with the features known at that date."""
 
 import hashlib
 import json
@@ -40,12 +40,17 @@ FEATURES, LABELS = "gold.customer_features", "gold.churn_labels"
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Labelled rows, not read yet.
+    """Labelled rows that are read on demand.
 
-    `retrieve` computes them: customer_id, event_timestamp, the features and `churned`; `label` says
-    what that is. `extract_date` is the latest one that takes part. `signature` changes with the
-    loads that take part, the features and the kind of label. `batches` are the loads that take
-    part, `published` all that are in gold.
+    Attributes:
+        retrieve: Function that computes the rows: customer_id, event_timestamp, the features and
+            `churned`.
+        features: Names of the features.
+        extract_date: Latest extract date in use.
+        signature: Hash that changes with the loads in use, the features and the kind of label.
+        label: Meaning of `churned`.
+        batches: Batch ids of the loads in use.
+        published: Batch ids of all loads in gold.
     """
 
     retrieve: Callable[[], DataFrame]
@@ -58,24 +63,24 @@ class TrainingSet:
 
     @property
     def kept_together(self) -> list[str]:
-        """Columns; rows that are equal in all of them are never to be split over folds.
+        """Return the columns that keep rows in one fold: rows equal in all of them are never split.
 
-        Over several extracts that is the customer, who is in many rows: to be judged by a model
-        that learned from one's own next month is to be recognised. Within one extract it is the
-        features. Both at once would need groups of groups, and equal rows of two customers are
-        then few: docs/decisions/0013-observed-churn.md.
+        Over several extracts this is the customer, who is in many rows: a model that was trained on
+        a customer's next month would recognise the customer in the evaluation. Within one extract
+        it is the features. Both at once would need groups of groups, and equal rows of two
+        customers are then few: docs/decisions/0013-observed-churn.md.
         """
         return ["customer_id"] if self.label.kind == OBSERVED else self.features
 
 
 def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingSet:
-    """The labels that the published extracts allow, with features to be retrieved by Feast.
+    """Return the labels that the published extracts allow, with features that Feast retrieves.
 
-    All of it is read from the files that gold has now.
+    All data is read from the files that gold has at the time of the call.
 
     Raises:
-        lakehouse.errors.InvalidInputError: nothing was published yet.
-        lakehouse.errors.ChurnError: an extract is published by half.
+        lakehouse.errors.InvalidInputError: Nothing has been published yet.
+        lakehouse.errors.ChurnError: An extract is only partially published.
     """
     latest_publication_or_error(spark)
     history = publications(spark)
@@ -105,7 +110,7 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
 
 
 def _runs(pairs: Sequence[Pair]) -> list[list[Publication]]:
-    """The extracts of the pairs, in unbroken sequences."""
+    """Return the extracts of the pairs, in unbroken sequences."""
     runs: list[list[Publication]] = []
     for pair in pairs:
         if runs and runs[-1][-1] == pair.first:
@@ -116,14 +121,15 @@ def _runs(pairs: Sequence[Pair]) -> list[list[Publication]]:
 
 
 def signature(kind: str, runs: Sequence[Sequence[Publication]], features: list[str]) -> str:
-    """What identifies a training set: the loads that take part, the features, the kind of label.
+    """Return the hash that identifies a training set: loads, features and kind of label.
 
-    `runs` are the extracts in sequences without a gap: across one nothing is observed.
+    `runs` are the extracts in sequences without a gap: no churn is observed across a gap.
     """
     loads = [[each.batch_id for each in run] for run in runs]
     identity = (
-        # Of one sequence as it was before pairs were left out, and of the workbook's label as it
-        # was before labels were observed: models of that time need no training again.
+        # A single sequence keeps the identity from before pairs could be excluded, and the
+        # workbook's label the identity from before labels were observed: models of that time need
+        # not be trained again.
         [OBSERVED, loads[0] if len(loads) == 1 else loads, features]
         if kind == OBSERVED
         else [loads[-1][-1], features]
@@ -137,9 +143,13 @@ def _check(
     history: Sequence[Publication],
     features: Sequence[str],
 ) -> set[datetime]:
-    """Features and labels of each published date are those of its publication, all of them.
+    """Verify that gold has all features and labels of each published extract.
 
-    Returns the event timestamps of extracts in which a feature has no value at all.
+    Returns:
+        The event timestamps of extracts in which a feature has no value at all.
+
+    Raises:
+        ChurnError: Features or labels of a publication are missing or belong to another load.
     """
     columns = {FEATURES: features, LABELS: ["churned"]}
     empty: set[datetime] = set()
@@ -168,8 +178,11 @@ def _check(
 def _until_the_last_of(
     empty: Collection[datetime], history: Sequence[Publication]
 ) -> Sequence[Publication]:
-    """The extracts up to the last one that is from before a feature was declared; never the latest
-    one, which takes part in any case, and whoever trains says what it lacks."""
+    """Return the extracts up to the last one from before a feature was declared.
+
+    The latest extract is never among them: it is used in any case, and the training step reports
+    what it lacks.
+    """
     places = [place for place, each in enumerate(history, 1) if each.event_timestamp in empty]
     return history[: min(max(places, default=0), len(history) - 1)]
 
@@ -177,9 +190,9 @@ def _until_the_last_of(
 def _labelled(
     labels: DataFrame, history: Sequence[Publication], left_out: Sequence[LeftOut]
 ) -> tuple[DataFrame, Label, list[Pair]]:
-    """The rows to train on, with the label that there is enough of, and the plausible pairs.
+    """Return the rows to train on, the label that there is enough data for, and plausible pairs.
 
-    Both kinds are kept on the server: Feast asks for the rows of its query several times.
+    The rows of both kinds are checkpointed on the server, because Feast queries them several times.
     """
     workbook = workbook_rows(labels, history[-1]).localCheckpoint()
     pairs, implausible = plausible(read_pairs(labels, list(pairwise(history))), read_pair_rules())

@@ -1,1 +1,1 @@
-"""The online store: materialize, verify, and the Redis protocol and layout beneath."""
+"""Materialize and verify the online store, through the Redis protocol and layout."""

@@ -1,4 +1,4 @@
-"""Brings an extract online: Feast's materialization, as a stream from the published files."""
+"""Materialize an extract with Feast, as a stream from the published files."""
 
 import hashlib
 import json
@@ -20,9 +20,12 @@ from feature_repo.project import KEY_VERSION
 
 @dataclass
 class Order:
-    """What Feast's interface has no words for: how to materialize, and what came of it.
+    """Request for a materialization and its result, which Feast's interface can't express.
 
-    `anew` and `told` as StreamedRedisOnlineStore.replace takes them.
+    Attributes:
+        anew: Passed to StreamedRedisOnlineStore.replace.
+        told: Passed to StreamedRedisOnlineStore.replace.
+        done: The result, which the engine sets.
     """
 
     anew: bool = False
@@ -31,7 +34,7 @@ class Order:
 
 
 class StreamingEngineConfig(FeastConfigBaseModel):
-    """Feast finds it by the engine's name."""
+    """Configuration of StreamingEngine; Feast finds it by the engine's name."""
 
     type: Literal["feature_repo.online.engine.StreamingEngine"] = (
         "feature_repo.online.engine.StreamingEngine"
@@ -40,9 +43,13 @@ class StreamingEngineConfig(FeastConfigBaseModel):
 
 
 class StreamingEngine(ComputeEngine):  # type: ignore[misc]
-    """From the files of OneStateOfflineStore into StreamedRedisOnlineStore; no other stores."""
+    """Engine from the files of SnapshotOfflineStore into StreamedRedisOnlineStore.
+
+    It supports no other stores.
+    """
 
     def __init__(self, *, order: Order | None = None, **options: Any) -> None:
+        """Create the engine; the default request writes only the changed customers."""
         super().__init__(**options)
         self._order = order or Order()
 
@@ -54,12 +61,12 @@ class StreamingEngine(ComputeEngine):  # type: ignore[misc]
         entities_to_delete: Sequence[Entity],
         entities_to_keep: Sequence[Entity],
     ) -> None:
-        """Nothing to prepare."""
+        """Do nothing: the engine needs no preparation."""
 
     def teardown_infra(
         self, project: str, fvs: Sequence[FeatureView], entities: Sequence[Entity]
     ) -> None:
-        """Nothing to take down."""
+        """Do nothing: the engine has no infrastructure to remove."""
 
     def _materialize_one(
         self, registry: BaseRegistry, task: MaterializationTask, **_: Any
@@ -81,6 +88,9 @@ class StreamingEngine(ComputeEngine):  # type: ignore[misc]
 
 
 def _identity(published: PublishedExtract) -> bytes:
-    """What tells these rows from others: each publish writes files of its own."""
+    """Return a hash that distinguishes these rows from others.
+
+    Each publish writes files of its own, so the file names distinguish its rows.
+    """
     told = [*published.files, *published.features, BATCH, KEY_VERSION]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest().encode()

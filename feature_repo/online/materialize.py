@@ -1,4 +1,4 @@
-"""Apply the declarations, and bring the latest published extract online."""
+"""Apply the declarations, and materialize the latest published extract."""
 
 import json
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from lakehouse.settings import Settings
 
 
 def apply(settings: Settings, say: Say) -> None:
-    """Register entity, view and service, and nothing that was declared once and is no more."""
+    """Register entity, view and service, and unregister objects that are no longer declared."""
     declared = [customer, customer_features, churn]
     with writing_store(settings, say, anew=True) as feature_store, suppress_feast_output():
         feature_store.apply(declared)
@@ -34,7 +34,10 @@ def apply(settings: Settings, say: Say) -> None:
 
 
 def _unregister_others(registry: BaseRegistry, declared: set[str]) -> None:
-    """After the declared ones are there, so that a reader meanwhile finds them."""
+    """Unregister objects that are not declared.
+
+    Call it after the declared ones are registered, so that a concurrent reader finds those.
+    """
     kinds = (
         (registry.list_feature_services, registry.delete_feature_service),
         (registry.list_feature_views, registry.delete_feature_view),
@@ -42,7 +45,7 @@ def _unregister_others(registry: BaseRegistry, declared: set[str]) -> None:
     )
     for registered, delete in kinds:
         for each in registered(PROJECT_NAME):
-            # Feast's own entity, of views that have none
+            # Feast's own entity, for views without an entity
             if each.name not in declared | {DUMMY_ENTITY_NAME}:
                 delete(each.name, PROJECT_NAME)
 
@@ -52,7 +55,7 @@ Write = Literal["new", "changed", "all"]
 
 @dataclass(frozen=True)
 class Online:
-    """What the online store holds now; `written` says whether this call had it written."""
+    """Contents of the online store; `written` states whether this call wrote them."""
 
     customers: int
     written: bool
@@ -65,17 +68,21 @@ def materialize(
     write: Write = "new",
     advance: Advance = lambda done, total, what: None,
 ) -> Online:
-    """Make the online store hold exactly the customers of the latest published extract.
+    """Make the online store contain exactly the customers of the latest published extract.
 
-    An older extract that was published late changes nothing online.
+    An older extract that is published late changes nothing online.
 
     Args:
-        write: `new` writes nothing where the store says that it holds this extract; `changed`
-            writes customers whose features differ from what was written last, and all of them where
-            that is not known for certain; `all` writes all of them.
+        settings: Settings of the checkout.
+        spark: Session on the Spark server.
+        say: Callback for progress messages.
+        write: `new` writes nothing if the store contains this extract according to its marker;
+            `changed` writes the customers whose features differ from what was written last, and all
+            of them if that is not known for certain; `all` writes all of them.
+        advance: Callback for the number of customers done.
 
     Raises:
-        InvalidInputError: nothing was published yet.
+        InvalidInputError: Nothing has been published yet.
     """
     publication = latest_publication_or_error(spark)
     address = online_store.ensure(settings, say)
@@ -124,7 +131,7 @@ def _in_words(done: Replaced) -> str:
 
 
 def marker(publication: Publication) -> bytes:
-    """What the marker says of an extract: which load, and which features."""
+    """Return the marker of an extract, which identifies its load and features."""
     return json.dumps(
         {
             "batch_id": publication.batch_id,

@@ -1,7 +1,7 @@
-"""How a customer lies in the online store: a hash, laid out as Feast's own Redis store does it.
+"""Encode a customer in the online store as a hash, in the layout of Feast's own Redis store.
 
-The key is Feast's entity key and the project's name; a field is the hash of view and feature, its
-value Feast's message `Value`; one more field holds the event timestamp.
+The key consists of Feast's entity key and the project's name. The name of a field is the hash of
+view and feature, its value is Feast's message `Value`. One more field contains the event timestamp.
 """
 
 import math
@@ -20,39 +20,41 @@ from feature_repo.feature_definitions import VIEW
 from feature_repo.project import KEY_VERSION, PROJECT_NAME
 
 TIMESTAMP_FIELD = f"_ts:{VIEW}".encode()
-# What the online store holds: written last, deleted first, so that it never says more than is
-# there. Ends otherwise than entity keys do, so that no scan takes it for a customer.
+# Identifies the extract in the online store. Written last and deleted first, so that it never
+# claims more than the store contains. Its end differs from that of entity keys, so that no scan
+# mistakes it for a customer.
 MARKER = b"churn:published-online"
-# Of which the store was whole last: stays while the next extract is written. A hash, see ledger.py.
+# Digests of the extract for which the store was last complete; stays while the next extract is
+# written. A hash, see row_digests.py.
 LEDGER = b"churn:online-ledger"
-# Its field that holds the extract's event timestamp, in the same form as a customer's.
+# Field of that hash with the extract's event timestamp, in the same encoding as a customer's.
 AS_OF = b"as of"
-# Values that come again and again: flags, counts, prices.
+# Cache size for values that repeat: flags, counts, prices.
 KNOWN_VALUES = 1 << 16
 
 
 @dataclass(frozen=True)
 class OnlineRow:
-    """What the online store holds of a customer; the event timestamp is in UTC."""
+    """A customer's values in the online store; the event timestamp is in UTC."""
 
     event_timestamp: datetime
     features: dict[str, int | float | None]
 
 
 def redis_key(customer_id: str) -> bytes:
-    """The key of a customer's hash."""
+    """Return the key of a customer's hash."""
     entity = EntityKey(join_keys=[customer.join_key], entity_values=[Value(string_val=customer_id)])
     return bytes(_redis_key(PROJECT_NAME, entity, entity_key_serialization_version=KEY_VERSION))
 
 
 @cache
 def field(feature: str) -> bytes:
-    """The field of the hash that a feature lies in."""
+    """Return the field of the hash that contains a feature."""
     return bytes(_mmh3(f"{VIEW}:{feature}"))
 
 
 def encode_timestamp(moment: datetime) -> bytes:
-    """An event timestamp as it stands in the store."""
+    """Return an event timestamp in the store's encoding."""
     stamp = Timestamp()
     stamp.FromDatetime(moment)
     return bytes(stamp.SerializeToString())
@@ -60,25 +62,29 @@ def encode_timestamp(moment: datetime) -> bytes:
 
 @lru_cache(KNOWN_VALUES)
 def decode_timestamp(stamp: bytes) -> datetime:
-    """The event timestamp, in UTC, that stands in the store so."""
+    """Return the event timestamp, in UTC, of the store's encoding."""
     moment: datetime = Timestamp.FromString(stamp).ToDatetime(UTC)
     return moment
 
 
 def latest_timestamp(stamp: bytes, as_of: bytes | None) -> bytes:
-    """A customer's event timestamp: its own, or a later one of an extract that confirmed it all."""
+    """Return a customer's event timestamp in the store's encoding.
+
+    It is the customer's own, or the later one (`as_of`) of an extract that confirmed all customers.
+    """
     return stamp if as_of is None or decode_timestamp(stamp) > decode_timestamp(as_of) else as_of
 
 
 def read_row(
     names: Sequence[str], stored: Mapping[bytes, bytes], as_of: bytes | None
 ) -> OnlineRow | None:
-    """The features `names` of a customer's hash; None where there is no such customer.
+    """Return the features `names` of a customer's hash, or None if there is no such customer.
 
-    A feature that the hash lacks, or that is null, is None. `as_of` is the ledger's field AS_OF.
+    A feature that is null or missing from the hash is None. `as_of` is the field AS_OF of the
+    digest hash.
 
     Raises:
-        DecodeError, TypeError: a value is none of Feast's, or no number that can be computed with.
+        DecodeError, TypeError: A value is not one of Feast's messages, or not a finite number.
     """
     stamp = stored.get(TIMESTAMP_FIELD)
     if stamp is None:

@@ -1,8 +1,8 @@
-"""Rows of features as bytes of the Redis protocol, many rows at a time.
+"""Encode rows of features as bytes of the Redis protocol, many rows at a time.
 
-What lies in the store afterwards is what Feast's own Redis store would have put there, byte for
-byte: each distinct value is serialised by Feast's own messages, and numpy lays the bytes of all
-rows side by side. Rows whose values have the same lengths make a block, a matrix of bytes.
+The stored bytes are identical to those that Feast's own Redis store would write: Feast's own
+messages serialise each distinct value, and numpy arranges the bytes of all rows side by side. Rows
+whose values have the same lengths form a block, a matrix of bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,9 +26,9 @@ from feature_repo.online.redis_layout import (
 )
 from lakehouse.errors import ChurnError
 
-# Rows of a matrix: as many as the processor's cache holds of it.
+# Rows of a matrix: as many as fit into the processor's cache.
 BLOCK = 2048
-# Whole numbers that lie this close together are looked up by their distance from the least.
+# Integers within a range of this size are indexed by their distance from the smallest.
 NEAR = 4096
 MICROSECONDS = 1_000_000
 
@@ -37,8 +37,10 @@ MICROSECONDS = 1_000_000
 class Column:
     """The serialised values of a column: row i is `table[codes[i], : lengths[codes[i]]]`.
 
-    `table`: distinct values x bytes, filled up with zeros; `codes` and `lengths` go by row and by
-    distinct value.
+    Attributes:
+        table: Distinct values × bytes, padded with zeros.
+        codes: Index of the distinct value, by row.
+        lengths: Length in bytes, by distinct value.
     """
 
     table: NDArray[np.uint8]
@@ -50,14 +52,21 @@ def _counted(text: bytes) -> bytes:
     return len(text).to_bytes(4, "little") + text
 
 
-# What stands before and after the id and its length is the same in every key.
+# The bytes before and after the id and its length are the same in every key.
 PROBE = "any customer at all"
 BEFORE, _, AFTER = redis_key(PROBE).partition(_counted(PROBE.encode()))
 
 
 @dataclass(frozen=True)
 class ReadBatch:
-    """A block of rows that the store is asked for; in its answer a timestamp begins at `stamp`."""
+    """A block of rows to read from the store, with the expected answer.
+
+    Attributes:
+        rows: The rows.
+        commands: The commands that read them.
+        answer: The expected replies.
+        stamp: Offset of the timestamp in the reply for each row.
+    """
 
     rows: pa.RecordBatch
     commands: bytes
@@ -65,7 +74,10 @@ class ReadBatch:
     stamp: int
 
     def is_answered_by(self, replies: bytes, as_of: datetime) -> bool:
-        """Whether the replies are the rows, to the byte, with no timestamp after `as_of`."""
+        """Return whether the replies equal the rows.
+
+        Every byte must be equal, except that a timestamp may be any that is not after `as_of`.
+        """
         if len(replies) != len(self.answer):
             return False
         ours, theirs = (
@@ -83,16 +95,17 @@ class ReadBatch:
 
 
 class RespEncoder:
-    """The commands that write rows, and those that read them with the replies they must get."""
+    """Encoder of the commands that write rows, and of those that read them and their replies."""
 
     def __init__(self, features: Sequence[str]) -> None:
+        """Create an encoder for rows with these features."""
         self.features = list(features)
         self._fields = [TIMESTAMP_FIELD, *map(field, features)]
 
     def written(self, rows: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
-        """Commands that write the rows, in blocks: how many, and their bytes.
+        """Return the commands that write the rows, in blocks: the row count and the bytes.
 
-        `rows`: customer_id, event_timestamp and the features.
+        `rows` contains customer_id, event_timestamp and the features.
         """
         columns = self._columns(rows)
         count = 2 + 2 * len(self._fields)
@@ -102,7 +115,7 @@ class RespEncoder:
         return _blocks(pieces, rows.num_rows)
 
     def read_back(self, rows: pa.RecordBatch) -> Iterator["ReadBatch"]:
-        """Commands that read the rows, in blocks, with what is to be answered."""
+        """Yield the commands that read the rows, in blocks, with the expected answers."""
         columns = self._columns(rows)
         head = _array(2 * len(self._fields))
         answer: list[bytes | Column] = [head]
@@ -124,7 +137,7 @@ class RespEncoder:
 
 
 def keys(customer_ids: pa.Array) -> list[bytes]:
-    """The keys of customers; as `layout.redis_key` makes them, for many at once."""
+    """Return the keys of many customers at once; they equal those of `redis_layout.redis_key`."""
     if len(customer_ids) == 0:
         return []
     texts = [each.encode() for each in customer_ids.to_pylist()]
@@ -134,7 +147,7 @@ def keys(customer_ids: pa.Array) -> list[bytes]:
 
 
 def customer_id(key: bytes) -> str:
-    """The customer whose key it is."""
+    """Return the id of the customer with this key."""
     return key[len(BEFORE) + 4 : len(key) - len(AFTER)].decode()
 
 
@@ -165,7 +178,10 @@ def _values(values: pa.Array) -> Column:
 
 
 def _whole_numbers(values: pa.Array) -> Column:
-    """Few distinct ones as a rule; null, which Feast writes as nothing, is one more."""
+    """Encode integers, which usually have few distinct values.
+
+    Null, which Feast writes as nothing, is one more distinct value.
+    """
     there = values.is_valid().to_numpy(zero_copy_only=False)
     numbers = pc.fill_null(values, 0).to_numpy().astype(np.int64)
     least = int(numbers.min(initial=0))
@@ -184,7 +200,7 @@ def _whole_number(number: int) -> bytes:
 
 
 def _doubles(values: pa.Array) -> Column:
-    """All of the same length: the message's tag and eight bytes."""
+    """Encode doubles, which all have the same length: the message's tag and eight bytes."""
     tag = Value(double_val=1.0).SerializeToString()[:-8]
     numbers = pc.fill_null(values, 0.0).to_numpy().astype("<f8")
     table = np.zeros((len(numbers) + 1, len(tag) + 8), np.uint8)
@@ -225,7 +241,7 @@ def _blocks(pieces: Sequence[bytes | Column], rows: int) -> Iterator[tuple[int, 
 
 
 def _chosen(columns: Sequence[Column], rows: int) -> Iterator[NDArray[np.int64]]:
-    """The rows in blocks, within each of which every column's values are equally long."""
+    """Yield the rows in blocks; within a block, a column's values all have the same length."""
     shape = np.zeros(rows, np.int64)
     for column in columns:
         if column.lengths.min(initial=0) != column.lengths.max(initial=0):
@@ -239,7 +255,7 @@ def _chosen(columns: Sequence[Column], rows: int) -> Iterator[NDArray[np.int64]]
 
 
 def _matrix(pieces: Sequence[bytes | Column], chosen: NDArray[np.int64]) -> bytes:
-    """The pieces of each chosen row, one row after the other."""
+    """Return the bytes of the chosen rows, one row after another."""
     template = b""
     places: list[tuple[int, int, Column]] = []
     for piece in pieces:
@@ -262,7 +278,7 @@ def _matrix(pieces: Sequence[bytes | Column], chosen: NDArray[np.int64]) -> byte
 
 
 def _row_type(places: Sequence[tuple[int, int, Column]], width: int) -> np.dtype[np.void]:
-    """A row with a field wherever a value stands: numpy copies a field of all rows in one go."""
+    """Return a row type with a field for each value; numpy copies a field of all rows at once."""
     filled = [(start, length) for start, length, _ in places if length]
     return np.dtype(
         {

@@ -1,10 +1,10 @@
-"""What was written online: a digest of each customer, kept in the online store itself.
+"""Store a digest of each customer that was written online, in the online store itself.
 
-It lies beside what it describes, so that both are lost, restored and moved together. A ledger is a
-hash: which rows it was written for, their event timestamp, and a chunk of digests for every batch,
-in the order of the rows. The ledger of the extract that is being written grows beside that of the
-extract before and takes its place at the end; the chunks that it has already are the batches that
-need not be written again after an interruption.
+The digests are stored beside the data that they describe, so that both are lost, restored and moved
+together. A digest hash is a Redis hash: an identity of the rows that it was written for, their
+event timestamp, and a serialised DigestBatch for every batch, in the order of the rows. The digest
+hash of the extract that is being written grows beside that of the extract before and replaces it at
+the end; the batches that it already contains need not be written again after an interruption.
 """
 
 import io
@@ -25,17 +25,23 @@ from lakehouse.online_store import Client
 NEXT = LEDGER + b":next"
 TARGET, OTHER_KEYS = b"written for", b"other keys"
 Words = NDArray[np.uint64]
-# Odd, with its bits well spread: Fibonacci hashing's (Knuth, TAOCP 3, 6.4).
+# An odd factor whose bits are well spread: Fibonacci hashing's (Knuth, TAOCP 3, 6.4).
 FACTOR, SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(29)
-# Stands for null, which is not zero.
+# Represents null, which is distinct from zero.
 NULL = np.uint64(0xA5A5A5A5A5A5A5A5)
 
 
 @dataclass(frozen=True)
 class DigestBatch:
-    """A batch of customers: `identities` are digests of the ids, `digests` of ids and features.
+    """Digests of a batch of customers.
 
-    Of 64 bits each: that two of a million customers share one is a matter of 1 in 37 million.
+    A digest has 64 bits: the probability that two of a million customers share one is 1 in 37
+    million.
+
+    Attributes:
+        customer_ids: The customers' ids.
+        identities: Digests of the ids.
+        digests: Digests of ids and features.
     """
 
     customer_ids: pa.Array
@@ -43,11 +49,11 @@ class DigestBatch:
     digests: Words
 
     def equals(self, other: "DigestBatch") -> bool:
-        """Whether both are of the same rows in the same order."""
+        """Return whether both batches are of the same rows in the same order."""
         return np.array_equal(self.digests, other.digests)
 
     def serialised(self) -> bytes:
-        """The chunk as an Arrow stream."""
+        """Return the batch as an Arrow stream."""
         batch = pa.record_batch(
             [self.customer_ids, pa.array(self.identities), pa.array(self.digests)],
             names=["customer_id", "identity", "digest"],
@@ -59,7 +65,7 @@ class DigestBatch:
 
     @staticmethod
     def read(serialised: bytes) -> "DigestBatch":
-        """The chunk that was serialised so."""
+        """Return the batch that `serialised` encoded."""
         batch = pa.ipc.open_stream(serialised).read_next_batch()
         identities, digests = batch["identity"].to_numpy(), batch["digest"].to_numpy()
         return DigestBatch(batch["customer_id"], identities, digests)
@@ -68,9 +74,9 @@ class DigestBatch:
 def chunk(
     rows: pa.RecordBatch, features: Sequence[str], alike: DigestBatch | None = None
 ) -> DigestBatch:
-    """The digests of rows: customer_id and `features`, whatever else there is.
+    """Return the digests of rows, from customer_id and `features`; other columns are ignored.
 
-    `alike`: a chunk that may well be of the same customers in the same order; if it is, the two
+    `alike` is a batch that probably has the same customers in the same order; if it does, the two
     share their `identities`.
     """
     customer_ids = rows["customer_id"]
@@ -87,7 +93,7 @@ def chunk(
 
 
 def identified(customer_ids: pa.Array) -> Words:
-    """Digests of ids."""
+    """Return the digests of ids."""
     texts = np.array(customer_ids.to_pylist(), object)
     hashed: Words = pd.util.hash_array(texts, categorize=False)
     return hashed
@@ -103,18 +109,22 @@ def _words(values: pa.Array) -> Words:
 
 
 class DigestIndex:
-    """The digests of an extract's customers, to be asked for many at a time."""
+    """Index of the digests of an extract's customers, for bulk lookups."""
 
     def __init__(self, chunks: Sequence[DigestBatch]) -> None:
+        """Create the index over all batches of an extract."""
         self.chunks = chunks
         self.customers = sum(len(each.digests) for each in chunks)
 
     def alike(self, number: int) -> DigestBatch | None:
-        """The chunk of that number: as a rule an extract has its customers in the same order."""
+        """Return the batch with this number, or None if there is none.
+
+        An extract usually has its customers in the same order as the extract before.
+        """
         return self.chunks[number] if number < len(self.chunks) else None
 
     def hold(self, identities: Words) -> NDArray[np.bool_]:
-        """For each, whether there is such a customer."""
+        """Return, for each identity, whether there is such a customer."""
         index, _ = self._by_identity
         places: NDArray[np.intp] = index.get_indexer(identities)
         return places >= 0
@@ -122,7 +132,11 @@ class DigestIndex:
     def look_up(
         self, asked: DigestBatch, alike: DigestBatch | None
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """For each customer, whether it is there, and whether with the same features."""
+        """Return, for each customer, whether it exists, and whether it has the same features.
+
+        `alike` is the batch whose `identities` may be shared with `asked`; if they are, no index is
+        needed.
+        """
         if alike is not None and alike.identities is asked.identities:
             return np.ones(len(asked.digests), np.bool_), alike.digests == asked.digests
         index, digests = self._by_identity
@@ -139,24 +153,32 @@ class DigestIndex:
         digests = np.concatenate([each.digests for each in self.chunks] or [none])
         if index.is_unique:
             return index, digests
-        # Who shares an identity is taken for changed, and written each time.
+        # Customers who share an identity are treated as changed, and written each time.
         kept = ~index.duplicated()
         return index[kept], digests[kept]
 
 
 class DigestStore:
-    """The two ledgers of an online store, see above; for one writer at a time."""
+    """The two digest hashes of an online store (see the module), for one writer at a time."""
 
     def __init__(self, client: Client) -> None:
-        # Redis-py's commands on hashes are typed for text alone.
+        """Create the digest store on a Redis client."""
+        # redis-py's commands on hashes are typed for text only.
         self._client: Any = client
 
     def begin(self, target: bytes, as_of: bytes, anew: bool) -> list[DigestBatch]:
-        """Start an extract's ledger; returns what an interrupted start of the same has finished.
+        """Start the digest hash of an extract.
 
-        `target` tells these rows and their order from others, `as_of` is their event timestamp.
-        Where others were interrupted, or all is to be written `anew`, nobody knows any more what
-        the store holds: the ledger of the extract before is void.
+        If the writing of another extract was interrupted, or all rows are to be written, the
+        contents of the store are unknown: the digests of the extract before are invalidated.
+
+        Args:
+            target: Distinguishes these rows and their order from others.
+            as_of: Event timestamp of the rows.
+            anew: Whether all rows are to be written.
+
+        Returns:
+            The batches that an interrupted call for the same rows has finished.
         """
         interrupted = self._client.hget(NEXT, TARGET)
         if interrupted == target and not anew:
@@ -165,33 +187,37 @@ class DigestStore:
             self.void()
         confirmed = self._client.hget(LEDGER, AS_OF)
         if confirmed is not None and decode_timestamp(confirmed) > decode_timestamp(as_of):
-            # A restored lake of before: what takes the place of what is there is no fresher.
+            # A lake restored to an earlier state: the replacement is not newer than the stored
+            # data.
             self._client.hset(LEDGER, AS_OF, as_of)
         self._client.unlink(NEXT)
         self._client.hset(NEXT, mapping={TARGET: target, AS_OF: as_of})
         return []
 
     def is_intact(self) -> bool:
-        """Whether the database has as many keys as when the last extract had been written."""
+        """Return whether the database has as many keys as after the last complete extract."""
         return self._client.hget(LEDGER, OTHER_KEYS) == self._other_keys()
 
     def void(self) -> None:
-        """Say that nobody knows what the store holds: the next extract is written whole."""
+        """Mark the contents of the store as unknown: the next extract is written completely."""
         self._client.hdel(LEDGER, TARGET)
 
     def digests(self) -> DigestIndex | None:
-        """Of the extract that was written last; None where nobody knows what the store holds."""
+        """Return the digests of the extract that was written last.
+
+        Return None if the contents of the store are unknown.
+        """
         if not self._client.hexists(LEDGER, TARGET):
             return None
         return DigestIndex(list(self._chunks(LEDGER)))
 
     def finish(self) -> None:
-        """The extract is online; its ledger takes the place of the other."""
+        """Replace the previous digest hash with that of the extract that is now online."""
         self._client.hset(NEXT, OTHER_KEYS, self._other_keys())
         self._client.rename(NEXT, LEDGER)
 
     def _other_keys(self) -> bytes:
-        """How many keys there are, customers among them, beside those that come and go here."""
+        """Count the keys, customers among them, except the temporary ones of this package."""
         return b"%d" % (self._client.dbsize() - self._client.exists(MARKER, LEDGER, NEXT))
 
     def _chunks(self, ledger: bytes) -> Iterator[DigestBatch]:

@@ -1,12 +1,13 @@
-"""The online store: Feast's own for Redis, which also takes a whole extract as a stream.
+"""Extend Feast's Redis online store to accept a whole extract as a stream.
 
 Feast writes an extract as lists of messages, one Python object for each value. Here the rows stay
-columns until they are bytes (wire.py), and a row that is there as it should be is not written at
-all (ledger.py). Each customer lies there as Feast would have written it, and Feast reads it.
+columns until they are encoded as bytes (redis_protocol.py), and a row that is already stored with
+the same values is not written (row_digests.py). Each customer is stored as Feast would have written
+it, and Feast reads it.
 
-A customer's own timestamp is that of the extract which brought its features: to confirm them month
-by month would be a write for each customer. The extract that confirmed them all stands in the
-ledger, and readers are told the later of the two.
+A customer's own timestamp is that of the extract which introduced its features: confirming them
+every month would need a write for each customer. The extract that confirmed all of them is stored
+in the digest hash, and readers get the later of the two timestamps.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,7 +41,10 @@ Item = TypeVar("Item")
 
 
 class StreamedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
-    """As Feast's for Redis, one server; Feast finds the store by the name of this class."""
+    """Configuration of StreamedRedisOnlineStore, which extends Feast's for one Redis server.
+
+    Feast finds the store by the name of this class.
+    """
 
     type: Literal["feature_repo.online.store.StreamedRedisOnlineStore"] = (  # type: ignore[assignment]
         "feature_repo.online.store.StreamedRedisOnlineStore"
@@ -49,10 +53,13 @@ class StreamedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 
 @dataclass(frozen=True)
 class Extract:
-    """All rows that the online store is to hold.
+    """All rows that the online store is to contain.
 
-    `batches`: customer_id, event_timestamp and the `features`, in an order that is the same each
-    time; `identity` tells them from other rows and from other orders.
+    Attributes:
+        identity: Distinguishes the rows and their order from others.
+        event_timestamp: Event timestamp of the rows.
+        features: Names of the features.
+        batches: customer_id, event_timestamp and the `features`, in the same order each time.
     """
 
     identity: bytes
@@ -63,10 +70,13 @@ class Extract:
 
 @dataclass(frozen=True)
 class Replaced:
-    """Customers who are online now, and what that took.
+    """Result of a replacement.
 
-    `written`: rows that the store did not hold so, `removed`: customers who are not in the extract,
-    `resumed`: rows that an interrupted call had done already.
+    Attributes:
+        customers: Number of customers who are online now.
+        written: Number of rows that were missing from the store or different there.
+        removed: Number of customers removed because they are not in the extract.
+        resumed: Number of rows that an interrupted call had already written.
     """
 
     customers: int
@@ -75,36 +85,47 @@ class Replaced:
     resumed: int
 
 
-# Hears how many rows are done.
+# Callback that receives the number of rows done.
 Told = Callable[[int], None]
 
 
 class StreamedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
-    """Takes an extract as a stream; reads and single writes are Feast's own."""
+    """Online store that accepts an extract as a stream; reads and single writes are Feast's."""
 
     def replace(self, config: RepoConfig, extract: Extract, anew: bool, told: Told) -> Replaced:
-        """Make the store hold exactly these rows, and write those only that differ.
+        """Make the store contain exactly these rows, and write only those that differ.
 
-        Interrupted, it goes on where it was when it is called again for the same rows. In memory: a
-        batch or two, and some 100 bytes for each customer. One caller at a time.
+        After an interruption, a call for the same rows continues where the previous one stopped.
+        Memory: one or two batches, and about 100 bytes for each customer. Only one caller at a
+        time.
 
         Args:
-            anew: write all of them, whatever is known of the store.
+            config: Feast's configuration.
+            extract: The rows.
+            anew: Whether to write all of them, whatever is known of the store.
+            told: Callback for the number of rows done.
 
         Raises:
-            redis.RedisError: the store refuses a command, or does not answer.
+            redis.RedisError: The store refuses a command or does not respond.
         """
         return _Replacement(self._get_client(config.online_store), extract, anew).run(told)
 
     def online_write_batch(self, config: RepoConfig, *arguments: Any, **options: Any) -> None:
-        """Feast's own; the ledger knows nothing of it, so the next extract is written whole."""
+        """Write rows as Feast does, and invalidate the digests.
+
+        The digests do not cover these rows, so the next extract is written completely.
+        """
         DigestStore(self._get_client(config.online_store)).void()
         super().online_write_batch(config, *arguments, **options)
 
     def _read_hash_fields(
         self, config: RepoConfig, commands: list[tuple[bytes, list[str | bytes]]]
     ) -> list[list[Any]]:
-        """Feast's reading of fields, the timestamp last in each row: the later one, see above."""
+        """Read fields as Feast does.
+
+        The timestamp, which is last in each row, is the later one of the two that the module
+        describes.
+        """
         *rows, (as_of,) = super()._read_hash_fields(config, [*commands, (LEDGER, [AS_OF])])
         for row in rows:
             if row[-1] is not None:
@@ -113,7 +134,7 @@ class StreamedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
 
 
 class _Replacement:
-    """An extract on its way into the store."""
+    """Replacement of the store's contents by an extract."""
 
     def __init__(self, client: Client, extract: Extract, anew: bool) -> None:
         self._client, self._extract = client, extract
@@ -138,7 +159,8 @@ class _Replacement:
                 else:
                     self._write(stream, changed)
                     written += changed.num_rows
-                    # After the rows: a chunk that is there says that they are.
+                    # Sent after the rows: a stored batch of digests implies that its rows are
+                    # stored.
                     stream.send(command(b"HSET", NEXT, b"%d" % number, made.serialised()))
                 now.append(made)
                 done += rows.num_rows
@@ -150,7 +172,7 @@ class _Replacement:
         return Replaced(done, written, removed, resumed)
 
     def _digested(self) -> Iterator[tuple[pa.RecordBatch, DigestBatch, DigestBatch | None]]:
-        """Batches with their digests, and with what the store may hold of the same customers."""
+        """Yield batches, their digests, and the stored digests of probably the same customers."""
         for number, rows in enumerate(self._extract.batches):
             alike = None if self._before is None else self._before.alike(number)
             yield rows, chunk(rows, self._extract.features, alike), alike
@@ -175,7 +197,7 @@ class _Replacement:
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The items; the next one is made while one is used."""
+    """Yield the items; a thread computes the next item while the caller uses one."""
     left = iter(items)
     with ThreadPoolExecutor(1) as maker:
         upcoming = maker.submit(next, left, None)
@@ -185,9 +207,9 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def customers_there(client: Client) -> Iterator[tuple[pa.Array, Words]]:
-    """Ids, and their digests, of all customers that the store holds, some at a time.
+    """Yield the ids of all customers in the store with their digests, in batches.
 
-    One may come twice.
+    A customer may occur twice.
     """
     found = client.scan_iter(match=b"*" + PROJECT_NAME.encode(), count=SCAN_COUNT)
     while some := [customer_id(key) for key in islice(found, SCAN_COUNT)]:

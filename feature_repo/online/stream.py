@@ -1,4 +1,4 @@
-"""A connection to the online store that takes commands in the protocol's form, many at a time."""
+"""Stream encoded commands to the online store on a separate connection, many at a time."""
 
 import secrets
 from collections.abc import Iterator
@@ -9,34 +9,35 @@ import redis
 
 from lakehouse.online_store import Client
 
-# Seconds; a server that saves its data answers later.
+# Timeout in seconds; a server that is saving its data responds later.
 ANSWER = 60
 RECEIVED = 1 << 18
 
 
 def command(*words: bytes) -> bytes:
-    """A command in the protocol's form."""
+    """Return a command in the encoding of the Redis protocol."""
     counted = [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
     return b"*%d\r\n%b" % (len(words), b"".join(counted))
 
 
 class Stream:
-    """Sends blocks of commands. Each block is under way while the next one is made.
+    """Connection that sends blocks of commands; each is in transit while the next one is encoded.
 
-    The client's own way makes an object of each command and each reply, which takes longer than the
-    server takes to write a customer.
+    The client's own methods create an object for each command and each reply, which takes longer
+    than the server needs to write a customer.
     """
 
     def __init__(self, connection: Any) -> None:
+        """Create a stream on a connection of the client's pool."""
         self._socket = connection._sock
-        # Replies that have not come yet
+        # Number of replies that have not been received yet
         self._missing = 0
 
     def send(self, commands: bytes, replies: int = 1) -> None:
-        """Send commands whose `replies` are whole numbers, and wait for those sent before.
+        """Send commands whose `replies` are integers, and wait for the replies to earlier commands.
 
         Raises:
-            redis.RedisError: the server refused one, or does not answer.
+            redis.RedisError: The server refused a command or does not respond.
         """
         with _faults_of_redis():
             self._socket.sendall(commands)
@@ -44,11 +45,19 @@ class Stream:
         self._receive_until(replies)
 
     def wait(self) -> None:
-        """Wait until everything that was sent has been done; raises as `send`."""
+        """Wait until the server has executed everything that was sent.
+
+        Raises:
+            redis.RedisError: The server refused a command or does not respond.
+        """
         self._receive_until(0)
 
     def ask(self, commands: bytes) -> bytes:
-        """The replies to commands, of whatever kind and as they come; raises as `send`."""
+        """Return the unparsed replies to commands, of any type.
+
+        Raises:
+            redis.RedisError: The server does not respond.
+        """
         token = secrets.token_hex(16).encode()
         end, replies = b"$%d\r\n%b\r\n" % (len(token), token), bytearray()
         with _faults_of_redis():
@@ -77,7 +86,10 @@ class Stream:
 
 @contextmanager
 def streaming(client: Client) -> Iterator[Stream]:
-    """A stream on a connection of its own; at the end all that was sent is done."""
+    """Yield a stream on a separate connection.
+
+    When the context ends without an error, the server has executed everything that was sent.
+    """
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:
@@ -86,14 +98,14 @@ def streaming(client: Client) -> Iterator[Stream]:
         yield stream
         stream.wait()
     finally:
-        # What may still be under way after a fault is nobody's reply.
+        # After an error, outstanding replies may still arrive; no later caller must read them.
         connection.disconnect()
         pool.release(connection)
 
 
 @contextmanager
 def _faults_of_redis() -> Iterator[None]:
-    """The socket's faults, as the client would tell them."""
+    """Translate the socket's errors into those of the Redis client."""
     try:
         yield
     except OSError as fault:

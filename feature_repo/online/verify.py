@@ -25,13 +25,13 @@ from lakehouse.file_copy import Advance
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 
-# Enough to see the pattern; a whole extract of differences helps nobody.
+# Enough to see the pattern; a list of an extract's every difference would not help.
 MOST_DIFFERENCES = 20
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What the comparison found; `differences` holds the first ones only."""
+    """Result of the comparison; `differences` contains only the first ones."""
 
     customers: int
     features: int
@@ -46,9 +46,9 @@ def verify(
 ) -> Verification:
     """Compare the online store with the latest published extract, value by value.
 
-    Values must be equal in type and to the last bit. Customers online who are not in gold are
-    differences too. Where there are any, the next materialization writes all customers. In memory:
-    a batch of rows or two, and some 100 bytes for each customer.
+    Values must be equal in type and to the last bit. Customers who are online and not in gold are
+    differences too. If there are any, the next materialization writes all customers. Memory: one or
+    two batches of rows, and about 100 bytes for each customer.
     """
     publication = latest_publication_or_error(spark)
     features = [feature.name for feature in read_features()]
@@ -71,7 +71,7 @@ def verify(
             advance(done, publication.customers, "customers")
         found += islice(_strangers(client, DigestIndex(gold)), MOST_DIFFERENCES)
         if done != publication.customers:
-            # The files against what was counted when they were published.
+            # Compare the files with the count that was recorded when they were published.
             found.insert(0, _difference("(all)", "customers", publication.customers, done))
         if found:
             DigestStore(client).void()
@@ -79,10 +79,10 @@ def verify(
 
 
 class _Comparison:
-    """Rows of gold against what the online store answers.
+    """Comparison of rows in gold with the answers of the online store.
 
-    The answers are compared as bytes; what is not the same to the byte, and the first rows of all,
-    is asked for again as a user of Feast would ask.
+    The answers are compared as bytes. Rows that differ in a byte, and the first rows of all, are
+    read again through Feast's own interface.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class _Comparison:
         self._is_first = True
 
     def differences(self, rows: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-        """How the store differs from the rows, value by value."""
+        """Yield the differences between the store and the rows, value by value."""
         for block in self._wire.read_back(rows):
             is_same = block.is_answered_by(self._stream.ask(block.commands), self._as_of)
             if self._is_first or not is_same:
@@ -133,7 +133,7 @@ class _Comparison:
 
 
 def _strangers(client: online_store.Client, gold: DigestIndex) -> Iterator[dict[str, Any]]:
-    """Customers who are online and not in gold."""
+    """Yield the customers who are online and not in gold."""
     for customer_ids, theirs in customers_there(client):
         for each in customer_ids.filter(pa.array(~gold.hold(theirs))).to_pylist():
             yield _difference(each, "customer_id", None, each)
