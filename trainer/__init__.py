@@ -1,4 +1,4 @@
-"""The churn model: trained on what Feast retrieves, evaluated honestly, scored with reasons.
+"""Train the churn model on Feast features, evaluate it on unseen rows, and score with reasons.
 
-Entries: `trainer.train.train`, `trainer.score.score`, `trainer.registry.champion`.
+Entry points: `trainer.train.train`, `trainer.score.score`, `trainer.registry.champion`.
 """

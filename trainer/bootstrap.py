@@ -1,9 +1,9 @@
-"""Intervals by bootstrap, from counts: no row leaves Spark.
+"""Compute intervals by bootstrap from counts, so that no row leaves Spark.
 
 Predictions are counted by block (`trainer.splits.bootstrap_block`) and by step of log-odds. A
-replicate draws
-as many blocks as there are, with replacement, and computes the figures of the rows in them: rows
-that belong together are drawn together. Figures that are compared are of the same draws.
+replicate draws as many blocks as there are, with replacement, and computes the metrics of the rows
+in them: rows that belong together are drawn together. Metrics that are compared with each other use
+the same draws.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from trainer.splits import BLOCKS
 
-if TYPE_CHECKING:  # counts are numbers; who draws from them has no Spark
+if TYPE_CHECKING:  # a caller that only draws from counts has no Spark
     from pyspark.sql.connect.dataframe import DataFrame
 
 Floats = NDArray[np.float64]
-# Steps to a unit of log-odds, and where the outermost steps lie. A step is narrower than what a
-# score is known to; within it pairs count as ties, which moves ROC-AUC by some 1e-4.
+# Steps per unit of log-odds, and the limit of the outermost steps. A step is narrower than the
+# precision of a score; within it, pairs count as ties, which changes ROC-AUC by about 1e-4.
 STEPS, LIMIT = 20, 10
 REPLICATES = 1000
 INTERVAL = (2.5, 97.5)
-# The one draw that has each block once.
+# The single draw that contains each block once.
 EVERYTHING: Floats = np.ones((1, BLOCKS))
 
 COUNTED = """
@@ -62,7 +62,7 @@ select * from final
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and where it lies with 95 % confidence."""
+    """A metric with its 95 % confidence interval."""
 
     mean: float
     low: float
@@ -71,9 +71,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Counts:
-    """Predictions of one kind: blocks × steps of negatives and positives; blocks × sums.
+    """Counts of the predictions of one kind.
 
-    The sums are rows, leavers, squared errors, leavers called so, and all called so.
+    Attributes:
+        negative: Number of negatives, blocks × steps.
+        positive: Number of positives, blocks × steps.
+        sums: Blocks × sums: rows, churned customers, squared errors, churned customers predicted to
+            churn, and all customers predicted to churn.
     """
 
     negative: Floats
@@ -81,11 +85,14 @@ class Counts:
     sums: Floats
 
     def figures(self, draws: Floats) -> dict[str, Floats]:
-        """Each figure of each draw; `draws` is draws × blocks: how often a block is in it."""
+        """Return each metric, with one value for each draw.
+
+        `draws` has the shape draws × blocks and contains how often a block is in a draw.
+        """
         negative, positive = draws @ self.negative, draws @ self.positive
         rows, leavers, squared, found, called = (draws @ self.sums).T
         with np.errstate(divide="ignore", invalid="ignore"):
-            # From the highest step down.
+            # Order the steps from the highest to the lowest.
             negative, positive = negative[:, ::-1], positive[:, ::-1]
             above = np.cumsum(positive, axis=1)
             everyone = np.cumsum(positive + negative, axis=1)
@@ -102,14 +109,14 @@ class Counts:
 
 
 def counts(predictions: "DataFrame", threshold: float) -> dict[str, Counts]:
-    """Kind to its counts, of rows of `kind, block, churned, probability`."""
+    """Return the counts, by kind, of rows of `kind, block, churned, probability`."""
     query = (
         COUNTED.replace("{steps}", str(STEPS))
         .replace("{limit}", str(LIMIT))
         .replace("{threshold}", f"{threshold}D")
     )
     rows = predictions.sparkSession.sql(query, predictions=predictions).toArrow().to_pylist()
-    # In one order, so that sums of doubles are the same to the last bit.
+    # Sort the rows, so that sums of doubles are the same to the last bit.
     rows.sort(key=lambda row: (row["kind"], row["block"], row["step"]))
     found: dict[str, Counts] = {}
     width = 2 * STEPS * LIMIT + 1
@@ -127,25 +134,31 @@ def counts(predictions: "DataFrame", threshold: float) -> dict[str, Counts]:
 
 
 def draws(seed: int, replicates: int = REPLICATES) -> Floats:
-    """How often each block is in each replicate; the same for everything that is compared."""
+    """Return how often each block is in each replicate, as replicates × blocks.
+
+    The result is the same for all models that are compared.
+    """
     generator = np.random.default_rng(seed)
     return generator.multinomial(BLOCKS, np.full(BLOCKS, 1 / BLOCKS), replicates).astype(float)
 
 
 def interval(values: Floats, mean: float) -> Interval:
-    """The interval of a figure whose value over all rows is `mean`."""
+    """Return the interval of a metric whose value over all rows is `mean`."""
     low, high = np.nanpercentile(values, INTERVAL)
     return Interval(mean, min(float(low), mean), max(float(high), mean))
 
 
 def averaged(parts: list[Counts], drawn: Floats) -> dict[str, Floats]:
-    """Each figure of each draw, the mean over the parts (the repeats of a cross-validation)."""
+    """Return each metric of each draw, as the mean over the parts.
+
+    The parts are the repeats of a cross-validation.
+    """
     each = [part.figures(drawn) for part in parts]
     return {name: np.mean([figures[name] for figures in each], axis=0) for name in each[0]}
 
 
 def gains(challenger: Counts, champion: Counts, drawn: Floats) -> dict[str, Interval]:
-    """By how much the challenger's figures exceed the champion's, on the same rows."""
+    """Return by how much the challenger's metrics exceed the champion's, on the same rows."""
     return {
         name: interval(replicates, float(whole[0]))
         for (name, replicates), whole in zip(

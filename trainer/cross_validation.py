@@ -1,4 +1,4 @@
-"""Predictions of rows by models that did not see them."""
+"""Predict rows by models that were not trained on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,16 +12,25 @@ from trainer.parameters import Parameters
 from trainer.pipeline import INPUTS, LABEL, estimator, run_in_threads
 from trainer.training_data import WHOSE
 
-# What a prediction keeps of its row: whose it is, and what the bootstrap and the next model ask.
+# Columns that a prediction keeps of its row: its key, and what the bootstrap and the comparison
+# with the next model need.
 KEPT = (*WHOSE, "is_holdout", "block")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A training with `parameters`, and the rows that it judges.
+    """A training with `parameters`, and the rows to predict.
 
-    `name` is the prediction's `kind`: that of the model, or what sets this training apart. `judged`
-    and `trained` are SQL conditions; trained on is whatever is not judged, unless said otherwise.
+    Attributes:
+        kind: Model type.
+        part: The prediction's `part`.
+        judged: SQL condition of the rows to predict.
+        title: Name of the training in progress messages.
+        parameters: Parameters of the training.
+        name: The prediction's `kind`: by default the model type, otherwise a name that
+            distinguishes this training.
+        trained: SQL condition of the rows to train on; by default all rows that are not predicted.
+        kept: Columns that the predictions keep of their rows.
     """
 
     kind: str
@@ -35,7 +44,7 @@ class Fit:
 
 
 def folds_of(kind: str, parameters: Parameters) -> list[Fit]:
-    """A training for each fold."""
+    """Return a training for each fold."""
     return [
         Fit(kind, f"fold_{k}", f"fold = {k}", f"fold {k + 1} of {parameters.folds}", parameters)
         for k in range(parameters.folds)
@@ -43,8 +52,8 @@ def folds_of(kind: str, parameters: Parameters) -> list[Fit]:
 
 
 def fits(parameters: Parameters) -> list[Fit]:
-    """Every training of a run's cross-validation, those of the slow kind first."""
-    # A long fit that begins last would leave the other thread idle; the challenger is the slow one.
+    """Return every training of a run's cross-validation, those of the slow model type first."""
+    # A long fit that starts last would leave the other thread idle; the challenger is the slow one.
     slow_first = list(reversed(parameters.rivals))
     return [fit for kind in slow_first for fit in folds_of(kind, parameters)] + [
         Fit(kind, HOLDOUT, "is_holdout", "hold-out", parameters) for kind in slow_first
@@ -52,7 +61,10 @@ def fits(parameters: Parameters) -> list[Fit]:
 
 
 def predict(rows: DataFrame, trainings: Sequence[Fit], say: Say) -> DataFrame:
-    """Rows of `kind, part, churned, probability`, as `evaluate` takes them, and what is kept."""
+    """Return rows of `kind, part, churned, probability`, and the columns to keep.
+
+    The rows have the form that `trainer.metrics.steps` expects.
+    """
 
     def judge(fit: Fit) -> DataFrame:
         say(f"{fit.title}, {fit.kind.replace('_', ' ')}")
@@ -71,7 +83,10 @@ def predict(rows: DataFrame, trainings: Sequence[Fit], say: Say) -> DataFrame:
 
 
 def together(parts: Sequence[DataFrame]) -> DataFrame:
-    """The union of all; by halves, since a plan that is a hundred unions deep can't be sent."""
+    """Return the union of all frames.
+
+    It is built by halves, since a plan that is a hundred unions deep can't be sent.
+    """
     if len(parts) == 1:
         return parts[0]
     half = len(parts) // 2

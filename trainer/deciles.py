@@ -1,6 +1,6 @@
-"""Where the deciles of the scored customers begin and end: what places one more probability.
+"""Store the boundaries of the scored customers' deciles, which classify one more probability.
 
-The scoring step leaves `deciles.json` beside the record of the version that it scored with.
+The scoring step writes `deciles.json` beside the record of the version that it scored with.
 """
 
 import json
@@ -11,8 +11,8 @@ from lakehouse.atomic_write import atomic_write
 
 FILE = "deciles.json"
 LOWEST, HIGHEST = 1, 10
-# Spark and Python may differ in a probability's last bits, some 1e-16. Customers who are closer
-# than this are taken for equal, and go by their ids as those of one probability do.
+# Spark and Python may differ in the last bits of a probability, by about 1e-16. Customers who are
+# closer than this are treated as equal and ordered by id, like customers of the same probability.
 EQUAL = 1e-12
 
 
@@ -27,7 +27,7 @@ class Last:
 
 @dataclass(frozen=True)
 class Deciles:
-    """Of which load they are, and the last customer of each decile, the lowest decile first."""
+    """The load that was scored, and the last customer of each decile, the lowest decile first."""
 
     extract_date: str
     batch_id: str
@@ -35,7 +35,10 @@ class Deciles:
     lasts: tuple[Last, ...]
 
     def decile(self, probability: float, customer_id: str) -> int:
-        """1 to 10 (the highest risk): where the customer would stand among those scored."""
+        """Return the decile, from 1 to 10 (the highest risk), of a probability.
+
+        It is the decile that the customer would have among those scored.
+        """
         for last in self.lasts[:-1]:
             distance = probability - last.probability
             after = customer_id > last.customer_id if abs(distance) <= EQUAL else distance > 0
@@ -45,9 +48,9 @@ class Deciles:
 
 
 def read(folder: Path) -> Deciles | None:
-    """The deciles of the version whose folder this is; None where they are not there, or damaged.
+    """Return the deciles in a version's folder, or None if they are missing or damaged.
 
-    Not there until the version was scored with.
+    They are missing until the version has been used for scoring.
     """
     try:
         stored = json.loads((folder / FILE).read_text())
@@ -61,6 +64,6 @@ def read(folder: Path) -> Deciles | None:
 
 
 def write(folder: Path, deciles: Deciles) -> None:
-    """Leave the deciles beside the version's record, whole."""
+    """Write the deciles atomically, beside the version's record."""
     with atomic_write(folder / FILE) as draft:
         draft.write_text(json.dumps(asdict(deciles), indent=1))

@@ -1,7 +1,7 @@
-"""What was decided about a version: whether it took over, why, and who said so.
+"""Store the decision on a version: whether it became champion, why, and by which user.
 
-Beside the version's record. Read by pages and commands that need neither Spark nor Feast; how it is
-decided: `trainer.promotion`.
+The decision is stored beside the version's record. It is read by pages and commands that need
+neither Spark nor Feast. `trainer.promotion` makes the decision.
 """
 
 import json
@@ -19,10 +19,17 @@ FILE = "promotion.json"
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the version took over from `champion` (None: there was none), and why.
+    """Whether a version replaced the champion, and why.
 
-    `waits`: only a person can promote it. `decided` is when that was (UTC), `user` the person who
-    promoted it by hand; both are empty in decisions of before.
+    Attributes:
+        version: The version.
+        champion: The champion at that time; None if there was none.
+        promoted: Whether the version replaced the champion.
+        reason: The reason.
+        comparison: Metrics of the comparison with the champion.
+        waits: Whether the version can be promoted only by hand.
+        decided: Time of the decision (UTC); empty in decisions from before it was recorded.
+        user: User who promoted the version by hand; empty in decisions from before it was recorded.
     """
 
     version: str
@@ -36,13 +43,13 @@ class Decision:
 
 
 def write(folder: Path, decision: Decision) -> None:
-    """Leave the decision beside the version's record."""
+    """Write the decision beside the version's record."""
     with atomic_write(folder / FILE) as draft:
         draft.write_text(json.dumps(asdict(decision), indent=1))
 
 
 def read(folder: Path) -> Decision | None:
-    """The decision beside the version's record; None where there is none, or a damaged one."""
+    """Return the decision beside the version's record, or None if it is missing or damaged."""
     try:
         return Decision(**json.loads((folder / FILE).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -50,7 +57,10 @@ def read(folder: Path) -> Decision | None:
 
 
 def waiting(settings: Settings) -> Decision | None:
-    """The latest decision, where it is that a person has to decide; None where none waits."""
+    """Return the latest decision if it waits for a promotion by hand, else None.
+
+    A decision stops waiting when the champion has changed.
+    """
     found = [read(registry.folder(settings) / each) for each in registry.versions(settings)]
     latest = max((each for each in found if each), key=lambda each: each.decided, default=None)
     if latest is None or not latest.waits or latest.champion != registry.champion_version(settings):
@@ -59,5 +69,5 @@ def waiting(settings: Settings) -> Decision | None:
 
 
 def now() -> str:
-    """The time, as a decision and a change of the champion have it."""
+    """Return the time in the format of a decision and of a change of the champion."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

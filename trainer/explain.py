@@ -1,8 +1,8 @@
-"""Why a customer is at risk, as SQL: what each reason adds to the model's log-odds.
+"""Explain a customer's risk in SQL: what each reason adds to the model's log-odds.
 
-Logistic regression: coefficient * (value - mean of the training rows). Trees: along the path of
-each tree, what a split changes in the mean of the rows that go its way. Both are additive:
-baseline + all contributions = log-odds.
+Logistic regression: coefficient * (value - mean of the training rows). Trees: along the path
+through each tree, the change that a split makes to the mean of the rows on its branch. Both are
+additive: baseline + all contributions = log-odds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,22 +12,23 @@ from trainer.portable_model import Form, LinearModel, Node
 from trainer.reason_texts import Reason
 
 TOP = 3
-# In log-odds; what moves the probability by little more than a point is no reason to act on.
+# In log-odds; a contribution that changes the probability by little more than one percentage point
+# is no reason to act.
 SMALLEST = 0.05
 
 
 def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, str]) -> str:
-    """The top three reasons that raise the risk, the strongest first.
+    """Return a SQL expression for the top three reasons that raise the risk, the strongest first.
 
-    array<struct<feature: string, text: string, contribution: double>>; fewer where fewer raise it
-    by SMALLEST or more.
+    Its type is array<struct<feature: string, text: string, contribution: double>>. There are fewer
+    than three if fewer raise the risk by SMALLEST or more.
     """
     structs = ", ".join(
         f"named_struct('feature', {literal(reason.feature)}, 'text', {reason.words.sql()}, "
         f"'contribution', {contribution(form, reason, derived)})"
         for reason in reasons
     )
-    # Equal contributions in the order of names: a score written again is the same score.
+    # Equal contributions are ordered by name, so that scoring again gives the same result.
     order = (
         "(a, b) -> case when a.contribution > b.contribution then -1 "
         "when a.contribution < b.contribution then 1 "
@@ -38,7 +39,7 @@ def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, 
 
 
 def contribution(form: Form, reason: Reason, derived: Mapping[str, str]) -> str:
-    """What the reason's inputs add to the log-odds, as an expression over the features."""
+    """Return a SQL expression for what the reason's inputs add to the log-odds."""
     return _sum(form, reason.inputs, derived)
 
 
@@ -59,12 +60,12 @@ def _sum(form: Form, inputs: Sequence[str], derived: Mapping[str, str]) -> str:
 
 
 def log_odds_column(form: Form, derived: Mapping[str, str]) -> str:
-    """The model's log-odds, as an expression over the features."""
+    """Return the model's log-odds, as a SQL expression over the features."""
     return f"({number(form.baseline)} + {_sum(form, form.inputs, derived)})"
 
 
 def number(value: float) -> str:
-    """The number as a SQL literal that reads back as the same double."""
+    """Return the number as a SQL literal that is parsed to the same double."""
     return f"({value!r}D)"
 
 
@@ -79,7 +80,10 @@ def _path(
     inputs: Sequence[str],
     derived: Mapping[str, str],
 ) -> str:
-    """What the path below `node` adds for the inputs, on top of the steps above it."""
+    """Return a SQL expression for what the path below `node` adds for the inputs.
+
+    It includes `sum_above`, the steps above the node.
+    """
     if node.input is None:
         return number(sum_above)
     branches = []

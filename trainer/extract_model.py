@@ -1,4 +1,4 @@
-"""The form of a model that Spark fitted."""
+"""Extract the portable model from a model that Spark fitted."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,19 @@ def extract_model(
     inputs: Sequence[str],
     means: Mapping[str, float],
 ) -> Form:
-    """The form of a fitted model of that kind whose pipeline was saved to `saved`."""
+    """Return the portable model of a fitted model whose pipeline was saved to `saved`.
+
+    Args:
+        spark: Session on the Spark server.
+        kind: Model type.
+        fitted: The fitted model.
+        saved: Path of the saved pipeline.
+        inputs: Names of the inputs, in the model's order.
+        means: Mean of each input over the training rows.
+
+    Raises:
+        ChurnError: A tree splits a feature by categories.
+    """
     if KINDS[kind].form == "linear":
         coefficients = [float(each) for each in fitted.coefficients.toArray()]
         return LinearModel(
@@ -34,7 +46,7 @@ def extract_model(
 def _read_trees(
     spark: SparkSession, fitted: GBTClassificationModel, saved: str, inputs: Sequence[str]
 ) -> TreeEnsemble:
-    """The trees with the values of their inner nodes, which only the saved data holds."""
+    """Return the trees with the values of their inner nodes, which only the saved data contains."""
     nodes = spark.read.parquet(f"{escape_glob(saved)}/stages/*_GBTClassifi*/data").selectExpr(
         "treeID as tree",
         "nodeData.id as id",

@@ -1,7 +1,8 @@
-"""The full evaluation of a model version, once: what `churn evaluate` shows.
+"""Evaluate a model version in full, for `churn evaluate`.
 
-Every probability in it is of a model that did not see the row. It is kept beside the version's
-record, and made again when the declared protocol or the costs have changed.
+Every probability in the evaluation is from a model that was not trained on the row. The evaluation
+is stored beside the version's record, and repeated when the declared protocol or the costs have
+changed.
 """
 
 import hashlib
@@ -42,7 +43,7 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """How a version is judged; the file's comments say what each is."""
+    """Protocol of an evaluation; the comments of `full_evaluation.yml` explain the fields."""
 
     repeats: int
     shares: tuple[float, ...]
@@ -54,7 +55,7 @@ class EvaluationConfig:
 
 
 def read_config(path: Path = DECLARED) -> EvaluationConfig:
-    """The declared protocol."""
+    """Return the declared protocol."""
     declared = yaml.safe_load(path.read_text())
     return EvaluationConfig(
         shares=tuple(declared.pop("shares")), baseline=tuple(declared.pop("baseline")), **declared
@@ -62,13 +63,16 @@ def read_config(path: Path = DECLARED) -> EvaluationConfig:
 
 
 def config_hash(parameters: Parameters, protocol: EvaluationConfig, campaign: Campaign) -> str:
-    """What an evaluation was made by; another stamp needs another evaluation."""
+    """Return the hash of everything that determines an evaluation.
+
+    If the stored hash differs, the evaluation must be repeated.
+    """
     parts = [asdict(parameters), asdict(protocol), asdict(campaign)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def read(settings: Settings, version: str) -> dict[str, Any] | None:
-    """The evaluation beside the version's record; None where there is none, or a damaged one."""
+    """Return the evaluation beside the version's record, or None if it is missing or damaged."""
     try:
         found: dict[str, Any] = json.loads((registry.folder(settings) / version / FILE).read_text())
         return found
@@ -77,7 +81,7 @@ def read(settings: Settings, version: str) -> dict[str, Any] | None:
 
 
 def write(settings: Settings, version: str, evaluation: Mapping[str, Any]) -> None:
-    """Leave the evaluation beside the version's record."""
+    """Write the evaluation beside the version's record."""
     with atomic_write(registry.folder(settings) / version / FILE) as draft:
         draft.write_text(json.dumps(evaluation, indent=1))
 
@@ -91,7 +95,7 @@ def assess(  # long: names all parts of an evaluation
     say: Say,
     advance: Callable[[int, int, str], None],
 ) -> dict[str, Any]:
-    """The evaluation of the record's recipe on the training set, as JSON types."""
+    """Return the evaluation of the record's recipe on the training set, as JSON types."""
     rows = prepare(training, parameters)
     kept = _with_slices(rows, training, parameters, protocol)
     trainings = _fits(kept, record.kind, parameters, protocol)
@@ -146,7 +150,7 @@ def _leaks(
 def _with_slices(
     rows: TrainingRows, training: "TrainingSet", parameters: Parameters, protocol: EvaluationConfig
 ) -> DataFrame:
-    """The rows with a fold for each repeat, the share of the learning curve, and the slices."""
+    """Return the rows with a fold for each repeat, the learning curve's share, and the slices."""
     together = training.kept_together
     repeated = [
         f"{splits.fold(together, parameters.seed + repeat, parameters.folds)} as fold_{repeat}"
@@ -194,7 +198,7 @@ def _fits(
 
 
 def _baselines(rows: DataFrame, parameters: Parameters, protocol: EvaluationConfig) -> DataFrame:
-    """What the share of leavers says, in the other folds, of all and of the same contract."""
+    """Predict the share of churned customers in the other folds: overall, and by contract."""
     predictions = None
     for name, groups in ((PRIOR, []), (CONTRACT, list(protocol.baseline))):
         by = ", ".join(["1", *(f"`{group}`" for group in groups)])
@@ -215,7 +219,7 @@ def _baselines(rows: DataFrame, parameters: Parameters, protocol: EvaluationConf
     return predictions
 
 
-# --- figures -------------------------------------------------------------------------------------
+# --- metrics -------------------------------------------------------------------------------------
 
 Measured = Mapping[str, Mapping[str, Metrics]]
 
@@ -231,7 +235,7 @@ def _pooled(figures: Measured, kinds: Sequence[str]) -> dict[str, dict[str, floa
 def _cross_validated(
     repeats: DataFrame, figures: Measured, parameters: Parameters, protocol: EvaluationConfig
 ) -> dict[str, Any]:
-    """Each figure: its mean over the rounds, its interval, its deviation from fold to fold."""
+    """Return each metric's mean over the rounds, its interval, and its deviation across folds."""
     names = [f"repeat_{repeat}" for repeat in range(protocol.repeats)]
     counted = bootstrap.counts(repeats, parameters.threshold)
     drawn = bootstrap.averaged([counted[name] for name in names], bootstrap.draws(parameters.seed))
@@ -266,7 +270,7 @@ def _learning_curve(
 
 
 def _grid(figures: Measured, kind: str, protocol: EvaluationConfig) -> list[dict[str, Any]]:
-    """The declared parameters, and the others by ROC-AUC against them, on the same folds."""
+    """Return the metrics of the declared parameters and of the others, on the same folds."""
     tried: list[tuple[dict[str, Any], str]] = [({}, "repeat_0")] + [
         (others, f"grid_{number}") for number, others in enumerate(protocol.grid.get(kind, []))
     ]
@@ -288,9 +292,9 @@ def _rows(frame: DataFrame, sql: str) -> list[dict[str, Any]]:
 def _calibration(
     repeats: DataFrame, parameters: Parameters, cross_validated: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Ten equal parts by probability; and whether stretching the log-odds would help.
+    """Return ten equal parts by probability, and whether rescaling the log-odds would help.
 
-    The stretch (Platt) is learned on the other folds. It helps where the Brier score falls by more
+    The scaling (Platt) is trained on the other folds. It helps if it lowers the Brier score by more
     than a thousandth.
     """
     first = (
@@ -328,7 +332,7 @@ def _calibration(
 
 
 def _stretched(predictions: DataFrame, parameters: Parameters) -> tuple[float, list[float]]:
-    """The Brier score after stretching, and the slope of each fold."""
+    """Return the Brier score after Platt scaling, and the slope of each fold."""
     from pyspark.ml.classification import LogisticRegression
     from pyspark.ml.feature import VectorAssembler
 
@@ -352,9 +356,10 @@ def _stretched(predictions: DataFrame, parameters: Parameters) -> tuple[float, l
 
 
 def _by_cost(repeats: DataFrame, campaign: Campaign) -> dict[str, Any]:
-    """What a campaign brings that approaches everybody from a probability on, per 1,000 customers.
+    """Return the gain of a campaign per 1,000 customers, for each threshold.
 
-    Costs a contact for each, saves the declared share of the revenue that leavers take along.
+    The campaign contacts every customer from the threshold on. It costs one contact for each of
+    them, and saves the declared share of the revenue lost with churned customers.
     """
     points = _rows(
         repeats,
@@ -376,7 +381,10 @@ def _by_cost(repeats: DataFrame, campaign: Campaign) -> dict[str, Any]:
 
 
 def _deciles(repeats: DataFrame) -> list[dict[str, float]]:
-    """The first decile has the highest risk: its leavers, their lift, and the gain up to it."""
+    """Return the churned customers of each decile, their lift, and the gain up to it.
+
+    The first decile has the highest risk.
+    """
     return _rows(
         repeats.where("kind = 'repeat_0'"),
         f"""
@@ -401,7 +409,10 @@ def _deciles(repeats: DataFrame) -> list[dict[str, float]]:
 def behaviour(
     record: ModelRecord, rows: DataFrame, protocol: EvaluationConfig
 ) -> list[dict[str, Any]]:
-    """How the model's probabilities move when one thing changes; `rows` holds the features."""
+    """Return how the model's probabilities change when one thing changes.
+
+    `rows` contains the features.
+    """
     odds = log_odds_column(record.form, record.derived)
     found = []
     for name, declared in protocol.behaviour.items():
@@ -434,7 +445,10 @@ def behaviour(
 def _slices(
     repeats: DataFrame, parameters: Parameters, protocol: EvaluationConfig
 ) -> list[dict[str, Any]]:
-    """Each slice's figures; flagged where the probability is off what happened, beyond noise."""
+    """Return each slice's metrics.
+
+    A slice is flagged if predicted and observed churn differ by more than noise.
+    """
     first = repeats.where("kind = 'repeat_0'").selectExpr(
         "explode(slices) as kind", "'slice' as part", LABEL, "probability"
     )

@@ -1,7 +1,10 @@
-"""Features that know the label, found by their figures: names can be forbidden, but also chosen.
+"""Detect features that reveal the label, by their metrics.
 
-Honest features of this data are far from it: tenure alone ranks with .74, all of them together
-with .85. What ranks nearly without a fault by itself was written after the customer had left.
+Forbidding names is not sufficient, because names can be chosen.
+
+Legitimate features of this data are far from such values: tenure alone ranks with .74, all features
+together with .85. A feature that alone ranks nearly perfectly was recorded after the customer had
+left.
 """
 
 from collections.abc import Sequence
@@ -15,7 +18,7 @@ from trainer.parameters import LeakRule
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame
 
-# Sampled by customer above this: a leak shows in a part as well.
+# Above this number of rows, customers are sampled: a leak is visible in a part as well.
 ROWS = 100_000
 
 ALONE = """
@@ -67,9 +70,12 @@ select * from final order by feature
 
 @dataclass(frozen=True)
 class Leak:
-    """A feature that knows too much; `roc_auc` is its own, without any model, at least .5.
+    """A feature that may reveal the label.
 
-    `purest` is the highest share of leavers at one of its values.
+    Attributes:
+        feature: Name of the feature.
+        roc_auc: ROC-AUC of the feature alone, without a model; at least .5.
+        purest: Highest share of churned customers at one of the feature's values.
     """
 
     feature: str
@@ -80,7 +86,11 @@ class Leak:
 def univariate_scores(
     rows: "DataFrame", count: int, features: Sequence[str], fewest: int
 ) -> list[Leak]:
-    """How well each feature ranks the customers by itself; rows hold features and `churned`."""
+    """Return how well each feature alone ranks the customers.
+
+    `rows` contains the features and `churned`; `count` is their number. `fewest` is the number of
+    rows that a value needs to count for `purest`.
+    """
     taken = (
         rows
         if count <= ROWS
@@ -100,16 +110,16 @@ def univariate_scores(
 
 
 def leaks(known: Sequence[Leak], rule: LeakRule) -> list[Leak]:
-    """Those that break the rule, the worst first."""
+    """Return the features that break the rule, the worst first."""
     broken = [each for each in known if each.roc_auc >= rule.roc_auc or each.purest >= rule.purest]
     return sorted(broken, key=lambda each: (-each.roc_auc, each.feature))
 
 
 def raise_on_leakage(found: Sequence[Leak], rule: LeakRule) -> None:
-    """Refuse to train on leaks.
+    """Raise an error if there are leaks.
 
     Raises:
-        InvalidInputError: there are some.
+        InvalidInputError: There are some.
     """
     if found:
         named = "; ".join(

@@ -1,4 +1,4 @@
-"""What training and scoring read and write."""
+"""Describe what training and scoring read and write, for lineage."""
 
 from lakehouse.lineage import Dataset, StepIO, file, table
 from lakehouse.settings import Settings
@@ -10,13 +10,16 @@ SCORES = "gold.churn_scores"
 
 
 def train_io(settings: Settings, record: ModelRecord, is_new: bool) -> StepIO:
-    """Features and labels to a version of the model."""
+    """Return the lineage from features and labels to a version of the model."""
     inputs = [table(settings, each) for each in (GOLD, LABELS, PUBLICATIONS)]
     return StepIO(inputs, [model(settings, record.version)] if is_new else [])
 
 
 def score_io(settings: Settings, record: ModelRecord, written: bool) -> StepIO:
-    """Features and the champion to scores; each probability comes of all the model's features."""
+    """Return the lineage from features and the champion to scores.
+
+    Each probability depends on all of the model's features.
+    """
     gold = table(settings, GOLD)
     inputs = [gold, table(settings, PUBLICATIONS), model(settings, record.version)]
     if not written:
@@ -32,5 +35,5 @@ def score_io(settings: Settings, record: ModelRecord, written: bool) -> StepIO:
 
 
 def model(settings: Settings, version: str) -> Dataset:
-    """A version of the model: its folder, record and pipeline."""
+    """Return a version of the model as a dataset: its folder, with record and pipeline."""
     return file(registry.folder(settings) / version)

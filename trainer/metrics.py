@@ -1,4 +1,4 @@
-"""Metrics and curves of predictions, computed in Spark; only aggregates leave it.
+"""Compute metrics and curves of predictions in Spark; only aggregates leave it.
 
 A prediction is a row of `kind, part, churned, probability`; part is `fold_<k>`, `holdout` or
 another. An evaluation is one part, or `out_of_fold`: the folds pooled.
@@ -8,24 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the scoring API reads figures, and has no Spark
+if TYPE_CHECKING:  # the scoring API reads metrics, and has no Spark
     from pyspark.sql.connect.dataframe import DataFrame
 
 OUT_OF_FOLD = "out_of_fold"
 HOLDOUT = "holdout"
 CURVE_POINTS = 200
-# A point of a plot or a bin, by the names of its figures.
+# A point of a plot or a bin: name to value.
 Point = dict[str, float]
-# Curve to its points.
+# Name of a curve to its points.
 Curves = dict[str, list[Point]]
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one kind in one evaluation; `pr_auc` is the average precision.
+    """Metrics of one kind in one evaluation.
 
-    `accuracy` and `f1` hold at the declared threshold, `brier` is the mean squared error of the
-    probability.
+    `pr_auc` is the average precision. `accuracy` and `f1` are those at the declared threshold.
+    `brier` is the mean squared error of the probability.
     """
 
     rows: int
@@ -37,8 +37,8 @@ class Metrics:
     brier: float
 
 
-# Rows of equal probability are one step of the curves: they can't be told apart. Counts are whole
-# numbers, so these sums don't depend on any order.
+# Rows of equal probability are one step of the curves, because they can't be distinguished. Counts
+# are integers, so these sums do not depend on the order.
 STEPS = """
 with
 
@@ -83,7 +83,7 @@ final as (
 select * from final
 """
 
-# ROC-AUC: the share of (leaver, stayer) pairs in the right order, ties counting half.
+# ROC-AUC: the share of (churned, retained) pairs in the right order, with ties counting half.
 METRICS = """
 select
     kind,
@@ -108,7 +108,7 @@ from {steps}
 group by kind, evaluation
 """
 
-# About evenly spaced in the number of customers above, the last step among them.
+# Points are about evenly spaced in the number of customers above; the last step is among them.
 RANKING = """
 select
     kind,
@@ -147,7 +147,7 @@ where evaluation in ('out_of_fold', 'holdout')
 group by kind, evaluation, ceil(above * 10 / total)
 """
 
-# 0.05 to 0.95; the counts of a threshold are those of the steps at or above it.
+# Thresholds from 0.05 to 0.95; the counts of a threshold are those of the steps at or above it.
 THRESHOLDS = """
 select
     kind,
@@ -192,12 +192,15 @@ CURVES = " union all ".join((RANKING, CALIBRATION, THRESHOLDS, HISTOGRAM))
 
 
 def steps(predictions: "DataFrame") -> "DataFrame":
-    """What `metrics` and `curves` are made of: a row for each probability of an evaluation."""
+    """Return a row for each probability of an evaluation.
+
+    `metrics` and `curves` are computed from these rows.
+    """
     return predictions.sparkSession.sql(STEPS, predictions=predictions)
 
 
 def metrics(steps: "DataFrame", threshold: float) -> dict[str, dict[str, Metrics]]:
-    """Kind to evaluation to its figures, in one query for all of them."""
+    """Return the metrics by kind and evaluation, from one query for all of them."""
     figures: dict[str, dict[str, Metrics]] = {}
     for row in _rows(steps, METRICS.replace("{threshold}", f"{threshold}D")):
         kind, evaluation = row.pop("kind"), row.pop("evaluation")
@@ -206,10 +209,10 @@ def metrics(steps: "DataFrame", threshold: float) -> dict[str, dict[str, Metrics
 
 
 def curves(steps: "DataFrame") -> dict[str, dict[str, Curves]]:
-    """Kind to evaluation (out of fold, hold-out) to the points that plots need.
+    """Return the points that plots need, by kind and evaluation (out of fold, hold-out).
 
-    `roc` and `pr` have at most 200 points, `calibration` ten quantile bins, `thresholds`
-    accuracy and F1 from .05 to .95, `histogram` the customers by probability and label.
+    `roc` and `pr` have at most 200 points, `calibration` ten quantile bins, `thresholds` accuracy
+    and F1 from .05 to .95, `histogram` the customers by probability and label.
     """
     drawn: dict[str, dict[str, Curves]] = {}
     for row in _rows(steps, CURVES.replace("{points}", str(CURVE_POINTS - 1))):

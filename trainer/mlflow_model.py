@@ -1,6 +1,6 @@
-"""A logged version, loaded by MLflow: `mlflow.pyfunc.load_model("models:/churn@champion")`.
+"""Load a logged version by MLflow: `mlflow.pyfunc.load_model("models:/churn@champion")`.
 
-It is computed from the numbers of its record, without Spark, as the scoring API does.
+The predictions are computed from the numbers of its record, without Spark, as in the scoring API.
 """
 
 from pathlib import Path
@@ -14,18 +14,25 @@ from trainer.scorer import Scorer
 
 
 class ChurnModel:
-    """Features to the probability of leaving."""
+    """Model that maps features to the churn probability."""
 
     def __init__(self, scorer: Scorer) -> None:
+        """Create the model on a scorer."""
         self._scorer = scorer
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """A frame of `probability`, row by row; `rows` holds the features."""
+        """Return a frame of `probability`, with a row for each row of `rows`.
+
+        `rows` contains the features.
+        """
         answers = [self._scorer.answer(row) for row in rows.to_dict("records")]
         return pd.DataFrame({"probability": [each.probability for each in answers]}, rows.index)
 
 
 def _load_pyfunc(data_path: str) -> ChurnModel:
-    """What MLflow calls, by this name, with the folder that holds the record."""
+    """Return the model in a folder that contains the record.
+
+    MLflow calls this function by its name.
+    """
     record = records.read((Path(data_path) / RECORD).read_text())
     return ChurnModel(Scorer(record, read_reasons()))

@@ -1,11 +1,12 @@
-"""What MLflow shows of the model versions: made from the registry, and from nothing else.
+"""Synchronize MLflow with the model versions, from the registry and from nothing else.
 
-The registry under `$CHURN_HOME/models` is where versions are published and champions named. MLflow
-follows it: each version is a finished run of the experiment `churn` and a version of the registered
-model `churn`, known by the tag `churn.version`; the alias `champion` is where the registry says. So
-what MLflow lacks or has lost is made again by the same call, and nothing is asked of it.
+Versions are published and champions named in the registry under `$CHURN_HOME/models`. MLflow
+mirrors it: each version is a finished run of the experiment `churn` and a version of the registered
+model `churn`, identified by the tag `churn.version`; the alias `champion` points to the registry's
+champion. Anything that MLflow lacks or has lost is therefore created again by the same call, and
+nothing else depends on MLflow's contents.
 
-Importing this module imports MLflow, which takes seconds.
+Importing this module imports MLflow, which needs seconds.
 """
 
 import hashlib
@@ -20,9 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-# MLflow reads these when it is imported. It reports nothing about its use to anybody, and says
-# only what went wrong; a server that is away is given up within seconds, one that hangs after two
-# minutes.
+# MLflow reads these variables when it is imported. It sends no telemetry, and logs only errors. A
+# request fails within seconds if the server is unreachable, and after two minutes if it hangs.
 os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -48,29 +48,29 @@ from trainer import decisions, full_evaluation, registry
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
-# Of the experiment, and of the registered model.
+# Name of the experiment, and of the registered model.
 NAME = "churn"
 USER = "admin"
 CHAMPION = "champion"
-# Tags: what kind of experiment its site is to show; which version of the registry something is;
-# of a registered one, which evaluation it shows.
+# Tags: the kind of experiment that MLflow's pages are to show; the version in the registry; for a
+# registered version, the evaluation that it shows.
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 VERSION, EVALUATION = "churn.version", "churn.evaluation"
-# Where in a run the model lies, and its page.
+# Paths in a run: the model, and its page.
 MODEL, PAGE = "model", "model.html"
-# In what `trainer.mlflow_model` is given.
+# Folder in the data that `trainer.mlflow_model` receives.
 PIPELINE = "pipeline"
-# What of a pipeline's place is the pipeline; the rest was kept to judge it.
+# The parts of a pipeline's folder that are the pipeline; the others are stored for its evaluation.
 OF_PIPELINE = ("metadata", "stages")
 WHOLE_NUMBERS = ("int", "bigint", "smallint", "tinyint")
 
-# A version's page with its plots.
+# Callback that renders a version's page with its plots.
 Draw = Callable[[ModelRecord], str]
 
 
 @dataclass(frozen=True)
 class Store:
-    """An MLflow that answers, and the experiment in it."""
+    """An MLflow that responds, and the id of the experiment in it."""
 
     client: MlflowClient
     experiment: str
@@ -78,14 +78,14 @@ class Store:
 
 @dataclass(frozen=True)
 class SyncResult:
-    """The versions that were logged and removed, and which one has the alias `champion` now."""
+    """The versions that were logged and removed, and the one with the alias `champion` now."""
 
     logged: list[str]
     removed: list[str]
     champion: str | None
 
     def in_words(self) -> str:
-        """The outcome in a line."""
+        """Return the outcome as one line."""
         done = [
             *([f"{', '.join(self.logged)} logged"] if self.logged else []),
             *([f"{', '.join(self.removed)} removed"] if self.removed else []),
@@ -94,26 +94,26 @@ class SyncResult:
 
 
 def folder(settings: Settings) -> Path:
-    """Where MLflow's file and what belongs to it lie, where no server is named."""
+    """Return the folder of MLflow's file and artifacts, for use without a server."""
     return settings.home / "mlflow"
 
 
 def address(settings: Settings) -> str:
-    """Where MLflow is: a server, or a file."""
+    """Return MLflow's address: a server, or a file."""
     return settings.mlflow_url or f"sqlite:///{folder(settings) / 'mlflow.db'}"
 
 
 def artifacts(settings: Settings) -> str:
-    """Where it keeps files, where no server is named."""
+    """Return the address of the artifacts, for use without a server."""
     return (folder(settings) / "artifacts").as_uri()
 
 
 def open_store(settings: Settings) -> Store:
-    """Open MLflow; its file is made where there is none.
+    """Open MLflow, and create its file if there is none.
 
     Raises:
-        UnavailableError: the server does not answer, or lets nobody in.
-        ChurnError: the file can't be used.
+        UnavailableError: The server does not respond, or refuses the login.
+        ChurnError: The file can't be used.
     """
     with _translate_errors(settings):
         if settings.mlflow_url is None:
@@ -129,10 +129,13 @@ def open_store(settings: Settings) -> Store:
 
 
 def sync(settings: Settings, store: Store, draw: Draw, say: Say) -> SyncResult:
-    """Bring MLflow to what the registry says; what it has is left as it is. Under the run lock.
+    """Update MLflow from the registry; versions that it already has are not logged again.
+
+    Call it under the run lock.
 
     Raises:
-        Unavailable, ChurnError: as `open_store`.
+        UnavailableError: The server does not respond, or refuses the login.
+        ChurnError: The file can't be used.
     """
     with _translate_errors(settings):
         held = _registered_versions(store)
@@ -151,13 +154,13 @@ def sync(settings: Settings, store: Store, draw: Draw, say: Say) -> SyncResult:
     return SyncResult([each.version for each in lacking], gone, champion)
 
 
-# --- what MLflow holds ---------------------------------------------------------------------------
+# --- contents of MLflow --------------------------------------------------------------------------
 
 
 def _registered_versions(store: Store) -> dict[str, ModelVersion]:
-    """The versions that are there whole: registered, which comes last, and the run not deleted.
+    """Return the complete versions, and remove the incomplete ones.
 
-    Others are cleared away.
+    A version is complete if it is registered, which happens last, and its run is not deleted.
     """
     client = store.client
     if not client.search_registered_models(f"name = '{NAME}'"):
@@ -169,7 +172,7 @@ def _registered_versions(store: Store) -> dict[str, ModelVersion]:
     for each in _all(client.search_model_versions, f"name = '{NAME}'"):
         version = each.tags.get(VERSION)
         if version is None:
-            continue  # somebody's own
+            continue  # not created by this module
         if version in held or each.run_id not in runs:
             client.delete_model_version(NAME, each.version)
         else:
@@ -178,7 +181,7 @@ def _registered_versions(store: Store) -> dict[str, ModelVersion]:
 
 
 def _all(search: Callable[..., Any], what: Any) -> Iterator[Any]:
-    """What a search finds, page after page."""
+    """Yield what a search finds, page after page."""
     token = None
     while True:
         page = search(what, page_token=token)
@@ -194,7 +197,10 @@ def _remove(store: Store, version: str, registered: ModelVersion) -> None:
 
 
 def _remove_runs(store: Store, version: str) -> None:
-    """Remove a version's runs; a row of each stays in MLflow's bin, its files do not."""
+    """Remove a version's runs with their files.
+
+    MLflow marks a run as deleted and keeps its row; the files are deleted.
+    """
     tagged = f"tags.`{VERSION}` = '{version}'"
     for run in store.client.search_runs([store.experiment], tagged):
         files = get_artifact_repository(run.info.artifact_uri, store.client.tracking_uri)
@@ -206,9 +212,9 @@ def _remove_runs(store: Store, version: str) -> None:
 
 
 def _log(settings: Settings, store: Store, record: ModelRecord, draw: Draw) -> ModelVersion:
-    """Log a version as a run and register it, in this order: what is registered is whole."""
+    """Log a version as a run, then register it: a registered version is complete."""
     client = store.client
-    _remove_runs(store, record.version)  # what one that was killed has left
+    _remove_runs(store, record.version)  # left by a process that was killed
     moment = _milliseconds(record.created)
     run = client.create_run(store.experiment, moment, tags(record), record.version).info
     client.log_batch(
@@ -229,7 +235,7 @@ def _log(settings: Settings, store: Store, record: ModelRecord, draw: Draw) -> M
 
 
 def parameters(record: ModelRecord) -> dict[str, str]:
-    """What the version was trained by; nested names have dots."""
+    """Return the parameters that the version was trained with; nested names have dots."""
     return {
         "kind": record.kind,
         "label": record.label["kind"],
@@ -249,8 +255,11 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
 
 
 def metrics(record: ModelRecord) -> Iterator[tuple[str, int, float]]:
-    """Name, step and value. The chosen kind's figures have plain names, out of fold; the fold is
-    the step of those of a fold. The other kind's stand below its name."""
+    """Yield the name, step and value of each metric.
+
+    The out-of-fold metrics of the chosen model type have plain names; the metrics of a fold have
+    the fold as their step. The names of the other model type's metrics are prefixed with its name.
+    """
     for kind, evaluations in record.evaluations.items():
         above = "" if kind == record.kind else f"{kind}/"
         for evaluation, figures in evaluations.items():
@@ -265,7 +274,10 @@ def metrics(record: ModelRecord) -> Iterator[tuple[str, int, float]]:
 
 
 def tags(record: ModelRecord) -> dict[str, str]:
-    """What the version is, and its lineage; of several loads in the order of their dates."""
+    """Return the tags for the version's identity and its lineage.
+
+    If there are several loads, they are in the order of their dates.
+    """
     loads = record.lineage.get("loads", [])
     code = record.lineage.get("code", {})
     columns = {
@@ -284,7 +296,7 @@ def tags(record: ModelRecord) -> dict[str, str]:
         "lineage.training_set": record.signature,
         "lineage.feature_service": record.lineage.get("feature_service"),
         "lineage.code_version": code.get("version"),
-        # By these names MLflow shows it as the source.
+        # MLflow shows these tags as the source.
         "mlflow.source.name": "churn train",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": code.get("commit"),
@@ -294,7 +306,10 @@ def tags(record: ModelRecord) -> dict[str, str]:
 
 
 def signature(record: ModelRecord) -> ModelSignature:
-    """The features, whole numbers where they are declared so, and what comes of them."""
+    """Return the signature of the model.
+
+    The inputs are the features, as integers if they are declared so; the output is the probability.
+    """
     types = {each.name: each.data_type for each in read_features()}
     columns = [
         ColSpec("long" if types.get(name) in WHOLE_NUMBERS else "double", name)
@@ -304,7 +319,10 @@ def signature(record: ModelRecord) -> ModelSignature:
 
 
 def _lay_out_model(settings: Settings, record: ModelRecord, run_id: str, place: Path) -> None:
-    """Write the model as MLflow has it: its record, which it is computed from, and the pipeline."""
+    """Write the model in MLflow's layout.
+
+    It consists of the record, which predictions are computed from, and the pipeline.
+    """
     data = place / "data"
     data.mkdir(parents=True)
     stored = registry.folder(settings) / record.version / registry.RECORD
@@ -321,11 +339,14 @@ def _lay_out_model(settings: Settings, record: ModelRecord, run_id: str, place: 
     model.save(str(place / "MLmodel"))
 
 
-# --- what changes of a version -------------------------------------------------------------------
+# --- mutable parts of a version ------------------------------------------------------------------
 
 
 def _keep_current(settings: Settings, store: Store, version: str, registered: ModelVersion) -> None:
-    """The decision on promotion, as its description; the full evaluation, once there is one."""
+    """Update what can change after a version was logged.
+
+    That is the decision on promotion, as its description, and the full evaluation, if there is one.
+    """
     place = registry.folder(settings) / version
     decision = decisions.read(place)
     if decision is not None and decision.reason != registered.description:
@@ -350,7 +371,7 @@ def _keep_current(settings: Settings, store: Store, version: str, registered: Mo
 def _name_champion(
     store: Store, held: Mapping[str, ModelVersion], champion: str | None
 ) -> str | None:
-    """Move the alias to where the registry says; returns the version that has it then."""
+    """Move the alias to the registry's champion, and return the version that has it then."""
     named = store.client.get_registered_model(NAME).aliases.get(CHAMPION)
     registered = held.get(champion) if champion else None
     if registered is None:
@@ -366,17 +387,17 @@ def _milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-# --- faults --------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------
 
 
 @contextmanager
 def _translate_errors(settings: Settings) -> Iterator[None]:
-    """Let MLflow's client in, and say of its faults what to do."""
+    """Log MLflow's client in, and translate its errors into errors with a remedy."""
     try:
         with _logged_in(settings):
             yield
-    # OSErrors: those of this machine, and those of the library that sends files to a server, which
-    # come as they are. What answers in MLflow's place may answer no JSON.
+    # OSErrors are those of this machine, and those of the library that sends files to a server,
+    # which MLflow does not wrap. A server that is not MLflow may not respond with JSON.
     except (MlflowException, SQLAlchemyError, OSError, JSONDecodeError) as fault:
         first = (str(fault).splitlines() or [type(fault).__name__])[0]
         if settings.mlflow_url is None:
@@ -396,7 +417,10 @@ def _translate_errors(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _logged_in(settings: Settings) -> Iterator[None]:
-    """The login where MLflow's client looks for it, for no longer than it is needed."""
+    """Set the login in the environment, where MLflow's client reads it.
+
+    It is removed as soon as it is not needed.
+    """
     names = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": settings.mlflow_password}
     if settings.mlflow_url is None or settings.mlflow_password is None:
         yield

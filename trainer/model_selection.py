@@ -1,4 +1,4 @@
-"""The rule by which the champion's kind is chosen."""
+"""Choose the champion's model type by the declared rule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,21 @@ from trainer.parameters import ChampionRule
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen kind, with the reason in a sentence."""
+    """The chosen model type, with the reason in one sentence."""
 
     kind: str
     reason: str
 
 
 def select_model(fold_auc: Mapping[str, Sequence[float]], rule: ChampionRule) -> Selection:
-    """The champion's kind; `fold_auc` has the ROC-AUC of each kind, fold by fold in one order.
+    """Return the champion's model type.
 
-    The folds are paired: both kinds were judged on the same rows, so the spread of the
+    The folds are paired: both model types were evaluated on the same rows, so the spread of the
     differences is the noise that a gain must exceed.
+
+    Args:
+        fold_auc: The ROC-AUC of each model type, fold by fold in the same order.
+        rule: The declared rule.
     """
     gains = [
         challenger - default

@@ -1,6 +1,7 @@
-"""The kinds of model: what Spark calls each, how it is read once it is fitted, what it is set by.
+"""Define the model types: Spark's name, the form once fitted, and the settings of each.
 
-The settings' values are in `parameters.yml`. Here is no Spark: who reads parameters needs none.
+The values of the settings are in `parameters.yml`. This module does not import Spark, which is not
+needed for reading parameters.
 """
 
 from dataclasses import dataclass
@@ -9,9 +10,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ModelType:
-    """`estimator` is a class of pyspark.ml.classification, `form` what it computes once fitted.
+    """A type of model.
 
-    `settings` are its parameters that `parameters.yml` has to give, in snake case.
+    Attributes:
+        estimator: Name of a class of pyspark.ml.classification.
+        form: Form of what the model computes once fitted.
+        settings: The estimator's parameters that `parameters.yml` must contain, in snake case.
     """
 
     estimator: str

@@ -1,10 +1,12 @@
-"""Watches the champion: do the customers still look as those that it learned from, and did those
-leave of whom it said so? Also what waits for a person: an extract that is not learned from, a new
-version that may not take over by itself.
+"""Monitor the champion for drift, and compare its predictions with realised churn.
 
-All but the latter is computed from what is kept for ever: `audit.extract_profiles`,
-`audit.gate_results`, `gold.churn_scores`, `gold.churn_labels`. So the same extract gives the same
-alerts, whenever it is asked for.
+The module checks whether the customers still resemble those that the champion was trained on, and
+whether the predicted churn occurred. It also reports what waits for an operator: an extract that is
+excluded from training, and a new version that may not be promoted automatically.
+
+Everything but the waiting version is computed from data that is kept permanently:
+`audit.extract_profiles`, `audit.gate_results`, `gold.churn_scores`, `gold.churn_labels`. The same
+extract therefore gives the same alerts at any time.
 """
 
 import math
@@ -35,7 +37,7 @@ from lakehouse.sql import bind, literal, query_if_exists
 from trainer import decisions, registry
 
 DECLARED = Path(__file__).with_name("monitoring.yml")
-# A band that is empty on one side would make the index infinite: half a customer stands for none.
+# A band that is empty on one side would make the index infinite: half a customer represents none.
 LEAST = 0.5
 
 PROFILES = """
@@ -49,7 +51,7 @@ from gold.churn_scores
 where model_version = :version and _batch_id in ({batches})
 group by batch_id, band
 """
-# The scores that stood when the next extract was published: of the version that scored last.
+# The scores at the time when the next extract was published: those of the version that scored last.
 FORESEEN = """
 with
 
@@ -83,7 +85,7 @@ select * from final
 
 @dataclass(frozen=True)
 class Rules:
-    """The declared bounds; the file's comments say what each is."""
+    """The declared bounds; the comments of `monitoring.yml` explain each."""
 
     feature_drift: float
     score_drift: float
@@ -93,9 +95,15 @@ class Rules:
 
 @dataclass(frozen=True)
 class Figure:
-    """Something watched, against what, how far it is off, the bound, whether it alerts.
+    """A monitored metric.
 
-    Without a bound it is a matter of yes or no.
+    Attributes:
+        watched: What is monitored.
+        against: What it is compared with.
+        figure: Size of the deviation.
+        bound: The bound; None if the condition is a matter of yes or no.
+        alert: Whether the metric raises an alert.
+        words: Description of the deviation.
     """
 
     watched: str
@@ -108,7 +116,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class MonitoringResult:
-    """What the latest extract says of the champion; `proposal` is None where all is well."""
+    """The latest extract's monitoring result for the champion.
+
+    Attributes:
+        extract_date: Date of the extract.
+        champion: Version of the champion.
+        figures: All metrics.
+    """
 
     extract_date: date
     champion: str | None
@@ -116,11 +130,12 @@ class MonitoringResult:
 
     @property
     def alerts(self) -> tuple[Figure, ...]:
+        """Return the metrics that raise an alert."""
         return tuple(each for each in self.figures if each.alert)
 
     @property
     def proposal(self) -> str | None:
-        """What to do, in a sentence."""
+        """Return the proposed action in one sentence, or None if there is no alert."""
         if not self.alerts:
             return None
         named = "; ".join(each.words for each in self.alerts)
@@ -132,7 +147,7 @@ class MonitoringResult:
         )
 
     def shown(self) -> dict[str, Any]:
-        """As JSON types: all alerts, and of each kind of figure the worst."""
+        """Return all alerts, and the worst metric of each kind, as JSON types."""
         worst: dict[tuple[str, str], Figure] = {}
         for each in self.figures:
             key = (each.watched.partition(":")[0], each.against)
@@ -148,7 +163,7 @@ class MonitoringResult:
 
 
 def read_rules(path: Path = DECLARED) -> Rules:
-    """The declared rules."""
+    """Return the declared rules."""
     declared = yaml.safe_load(path.read_text())
     return Rules(**declared.pop("realised"), **declared)
 
@@ -159,9 +174,9 @@ def monitor(
     rules: Rules,
     history: Sequence[Publication] | None = None,
 ) -> MonitoringResult | None:
-    """What the latest published extract says of the champion; None where there is none.
+    """Return the monitoring result of the latest published extract, or None if there is none.
 
-    `history`: the extracts that there were at an earlier time, where that is asked for.
+    `history` contains the extracts of an earlier time, for monitoring as of then.
     """
     history = publications(spark) if history is None else history
     if not history:
@@ -190,7 +205,7 @@ def monitor(
 
 
 def stability_index(now: dict[Any, int], before: dict[Any, int]) -> float:
-    """The population stability index of two counts by band."""
+    """Return the population stability index of two counts by band."""
     total_now, total_before = sum(now.values()), sum(before.values())
     index = 0.0
     for band in sorted({*now, *before}, key=str):
@@ -222,7 +237,7 @@ def _feature_drift(
 
 
 def profiles(spark: SparkSession, batches: Sequence[str]) -> dict[str, Profile]:
-    """Load to feature to bin to customers, of the loads of that name."""
+    """Return the number of customers by load, feature and bin, of the given loads."""
     found: dict[str, Profile] = {}
     sql = PROFILES.replace("{batches}", ", ".join(map(literal, batches)))
     for row in query_if_exists(spark, "audit.extract_profiles", sql):
@@ -234,7 +249,7 @@ def profiles(spark: SparkSession, batches: Sequence[str]) -> dict[str, Profile]:
 def _score_drift(
     spark: SparkSession, history: Sequence[Publication], version: str, rules: Rules
 ) -> list[Figure]:
-    """Of the latest extract against the first one that the champion scored."""
+    """Compare the latest extract with the first one that the champion scored."""
     bands: dict[str, dict[int, int]] = {}
     sql = BANDS.replace("{batches}", _batches(history))
     for row in query_if_exists(spark, "gold.churn_scores", sql, version=version):
@@ -255,8 +270,11 @@ def _batches(extracts: Sequence[Publication]) -> str:
 def _observable(
     spark: SparkSession, history: Sequence[Publication]
 ) -> tuple[list[Pair], list[LeftOut]]:
-    """Of the last two extracts, and of the one published last with its neighbours: the pairs
-    that churn can be observed in, and what is not learned from."""
+    """Return the pairs that churn can be observed in, and what is excluded from training.
+
+    The pairs are those of the last two extracts, and of the most recently published one with its
+    neighbours.
+    """
     usable, left_out = taking_part(history, [], of_other_customers(spark))
     newest = max(history, key=lambda each: each.place)
     looked_at = [
@@ -272,8 +290,10 @@ def _observable(
 def _not_learned_from(
     history: Sequence[Publication], left_out: Sequence[LeftOut]
 ) -> Iterator[Figure]:
-    """What the load that came last has brought that is not learned from; of earlier ones a model's
-    record tells, and who has seen the alert is not told for ever."""
+    """Yield an alert for what the most recent load added that is excluded from training.
+
+    For earlier loads, a model's record contains this; an alert is not repeated permanently.
+    """
     newest = max(history, key=lambda each: each.place).extract_date.isoformat()
     for each in left_out:
         if newest in each.extracts:
@@ -291,7 +311,10 @@ def _waiting(settings: Settings) -> Iterator[Figure]:
 def _realised(
     settings: Settings, spark: SparkSession, pairs: Sequence[Pair], rules: Rules
 ) -> list[Figure]:
-    """The scores of the extract before, held against who is gone or marked in the latest one."""
+    """Compare the scores of the extract before with the churn in the latest one.
+
+    A customer churned if the latest extract marks the customer or does not contain the customer.
+    """
     if not pairs or not spark.catalog.tableExists("gold.churn_scores"):
         return []
     before = pairs[-1].first
@@ -301,7 +324,8 @@ def _realised(
     rows = spark.sql(sql, labels=labels).toArrow().to_pylist()
     for row in sorted(rows, key=lambda each: str(each["model_version"])):
         record = registry.stored(settings, row["model_version"])
-        # A model of the workbook's own marks says who looks like a leaver, not who leaves next.
+        # A model of the workbook's own marks predicts which customers resemble churned ones, not
+        # which customers churn next.
         if record is None or record.label["kind"] != OBSERVED:
             continue
         missed = abs(row["realised"] - row["foreseen"])

@@ -1,4 +1,4 @@
-"""The declared parameters of training, read from `parameters.yml`."""
+"""Read the declared parameters of training from `parameters.yml`."""
 
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
@@ -15,7 +15,7 @@ DECLARED = Path(__file__).with_name("parameters.yml")
 
 @dataclass(frozen=True)
 class ChampionRule:
-    """What the challenger's mean gain in ROC-AUC over the folds must exceed."""
+    """Bounds that the challenger's mean gain in ROC-AUC over the folds must exceed."""
 
     default: str
     challenger: str
@@ -25,7 +25,7 @@ class ChampionRule:
 
 @dataclass(frozen=True)
 class LeakRule:
-    """From where on a feature by itself is a leak; see `trainer.leakage`."""
+    """Bounds from which a feature alone is a leak; see `trainer.leakage`."""
 
     roc_auc: float
     purest: float
@@ -34,7 +34,7 @@ class LeakRule:
 
 @dataclass(frozen=True)
 class PromotionRule:
-    """What a newly trained model must be to take over; see `trainer.promotion`."""
+    """Conditions for promoting a newly trained model; see `trainer.promotion`."""
 
     minimum_gain: float
     worst_slice: float
@@ -46,7 +46,7 @@ class PromotionRule:
 
 @dataclass(frozen=True)
 class Parameters:
-    """All that decides what a model is, but for the data."""
+    """Everything that determines a model, except the data."""
 
     seed: int
     folds: int
@@ -62,17 +62,18 @@ class Parameters:
 
     @property
     def rivals(self) -> tuple[str, str]:
-        """The kinds that a run compares."""
+        """Return the model types that a run compares."""
         return self.champion.default, self.champion.challenger
 
     def with_settings(self, kind: str, **settings: float) -> "Parameters":
-        """The same but for some settings of one kind."""
+        """Return a copy in which some settings of one model type are replaced."""
         return replace(self, kinds={**self.kinds, kind: {**self.kinds[kind], **settings}})
 
     def shown(self) -> dict[str, Any]:
-        """As JSON types, for the record and the version's hash.
+        """Return the parameters as JSON types, for the record and the version's hash.
 
-        Rules of who may take over, and which slices are looked at, don't decide what a model is.
+        The rules on leaks and promotion, and the slices, are omitted: they do not determine a
+        model.
         """
         shown = asdict(self)
         shown |= shown.pop("kinds")
@@ -84,10 +85,10 @@ class Parameters:
 
 
 def read_parameters(path: Path = DECLARED) -> Parameters:
-    """The parameters of the file.
+    """Return the parameters of the file.
 
     Raises:
-        ChurnError: a parameter is missing, unknown, or out of its range.
+        ChurnError: A parameter is missing, unknown, or out of its range.
     """
     declared = yaml.safe_load(path.read_text())
     try:
@@ -107,10 +108,10 @@ def read_parameters(path: Path = DECLARED) -> Parameters:
 
 
 def recipe(shown: dict[str, Any], declared: Parameters) -> Parameters:
-    """The parameters that a version was trained with, of its record; rules are the declared ones.
+    """Return the parameters of a version's record, with the rules that are declared now.
 
     Raises:
-        KeyError, TypeError: the record is of other parameters than there are now.
+        KeyError, TypeError: The record has other parameters than there are now.
     """
     return replace(
         declared,
@@ -125,10 +126,10 @@ def recipe(shown: dict[str, Any], declared: Parameters) -> Parameters:
 
 
 def _settings(kinds: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """The kinds' settings, which are those that the kinds have.
+    """Return the settings of the model types, after validating their names.
 
     Raises:
-        KeyError: a kind or a setting is missing, or is none.
+        KeyError: A model type or a setting is missing or unknown.
     """
     if kinds.keys() != KINDS.keys():
         raise KeyError(f"the kinds are {', '.join(KINDS)}")
@@ -158,11 +159,10 @@ def _wrong(path: Path, why: str) -> ChurnError:
 
 
 def check_features(features: list[str], parameters: Parameters) -> None:
-    """Refuse a feature list that knows the label.
+    """Raise an error if the features reveal the label or are incomplete.
 
     Raises:
-        InvalidInputError: a name is forbidden, or a feature that an input derives from is not
-            there.
+        InvalidInputError: A name is forbidden, or a feature that an input derives from is missing.
     """
     leaks = [
         name

@@ -1,4 +1,4 @@
-"""Estimators over one vector of inputs, and the pipeline around them."""
+"""Build estimators over one vector of inputs, and the pipeline around them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def estimator(kind: str, parameters: Parameters) -> Any:
-    """The untrained model of that kind."""
+    """Return the untrained model of a model type."""
     settings = {_camel_case(name): value for name, value in parameters.kinds[kind].items()}
     made = getattr(classification, KINDS[kind].estimator)(
         featuresCol=INPUTS, labelCol=LABEL, **settings
@@ -30,20 +30,20 @@ def estimator(kind: str, parameters: Parameters) -> Any:
 
 
 def _camel_case(name: str) -> str:
-    """As Spark writes its parameters."""
+    """Return the name in the spelling of Spark's parameters."""
     first, *others = name.split("_")
     return first + "".join(each.title() for each in others)
 
 
 def derived(parameters: Parameters) -> dict[str, str]:
-    """Inputs that the pipeline adds to the features: name to SQL expression."""
+    """Return the inputs that the pipeline adds to the features, as name to SQL expression."""
     return {f"log1p_{name}": f"log1p(`{name}`)" for name in parameters.log1p}
 
 
 def assembly(
     features: Sequence[str], added: dict[str, str]
 ) -> tuple[SQLTransformer, VectorAssembler]:
-    """The stages in front of the classifier: derive inputs, put all of them into one vector."""
+    """Return the stages before the classifier, which derive inputs and assemble the vector."""
     columns = ["*", *(f"{expression} as `{name}`" for name, expression in added.items())]
     return (
         SQLTransformer(statement=f"select {', '.join(columns)} from __THIS__"),
@@ -52,7 +52,7 @@ def assembly(
 
 
 def pipeline(features: Sequence[str], added: dict[str, str], fitted: Any) -> PipelineModel:
-    """What takes a frame of features to probabilities, in one piece."""
+    """Return the complete pipeline from a frame of features to probabilities."""
     return PipelineModel([*assembly(features, added), fitted])
 
 
@@ -62,11 +62,11 @@ def run_in_threads(
     items: Iterable[Item],
     threads: int = THREADS,
 ) -> list[Result]:
-    """`work` on every item, two at a time, results in the items' order.
+    """Apply `work` to every item, two at a time, and return the results in the items' order.
 
-    Fits of small data leave a core idle between their many short jobs; a second one fills it.
-    Spark ML asks for the session of the thread it runs in, and would take another one that this
-    process has open: all ML work goes through here, in threads that know just this session.
+    Fits of small data leave a core idle between their many short jobs; a second fit uses it. Spark
+    ML uses the session of the thread that it runs in, and could pick another session that is open
+    in this process: all ML work therefore runs here, in threads that have only this session.
     """
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(inheritable_thread_target(spark)(work), items))

@@ -1,4 +1,4 @@
-"""What a fitted model computes, as numbers: enough for its log-odds, and nothing of Spark.
+"""Represent a fitted model as numbers: sufficient for its log-odds, and independent of Spark.
 
 The log-odds are split additively: a baseline, and a contribution of each input.
 """
@@ -11,7 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LinearModel:
-    """log-odds = intercept + sum of coefficient * input; `means` are the training rows'."""
+    """Linear model: log-odds = intercept + sum of coefficient * input.
+
+    `means` are the means of the inputs over the training rows.
+    """
 
     intercept: float
     coefficients: dict[str, float]
@@ -19,18 +22,18 @@ class LinearModel:
 
     @property
     def inputs(self) -> list[str]:
-        """What the model looks at."""
+        """Return the names of the model's inputs."""
         return list(self.coefficients)
 
     @property
     def baseline(self) -> float:
-        """The log-odds of the average training row."""
+        """Return the log-odds of the average training row."""
         return self.intercept + math.fsum(
             coefficient * self.means[name] for name, coefficient in self.coefficients.items()
         )
 
     def contributions(self, inputs: Mapping[str, float]) -> dict[str, float]:
-        """How far each input moves the log-odds away from the baseline."""
+        """Return how far each input moves the log-odds away from the baseline."""
         return {
             name: coefficient * (inputs[name] - self.means[name])
             for name, coefficient in self.coefficients.items()
@@ -53,22 +56,28 @@ class Node:
 
 @dataclass(frozen=True)
 class TreeEnsemble:
-    """log-odds = sum of the leaves reached, one a tree; node 0 is a tree's root."""
+    """Trees: log-odds = sum of the leaves reached, one for each tree.
+
+    Node 0 is the root of a tree.
+    """
 
     trees: list[list[Node]]
 
     @property
     def inputs(self) -> list[str]:
-        """What the model looks at."""
+        """Return the names of the model's inputs."""
         return sorted({node.input for tree in self.trees for node in tree if node.input})
 
     @property
     def baseline(self) -> float:
-        """What the trees say before they ask anything: the sum of their roots."""
+        """Return the log-odds before any split: the sum of the roots."""
         return math.fsum(tree[0].value for tree in self.trees)
 
     def contributions(self, inputs: Mapping[str, float]) -> dict[str, float]:
-        """How far each input moves the log-odds: the sum of the steps that it decided."""
+        """Return how far each input moves the log-odds.
+
+        It is the sum of the steps at the splits on this input.
+        """
         moved: dict[str, float] = {}
         for tree in self.trees:
             node = tree[0]
@@ -84,22 +93,25 @@ Form = LinearModel | TreeEnsemble
 
 
 def log_odds(form: Form, inputs: Mapping[str, float]) -> float:
-    """The model's log-odds; `inputs` are the features and what the pipeline derives from them."""
+    """Return the model's log-odds.
+
+    `inputs` are the features and what the pipeline derives from them.
+    """
     return form.baseline + math.fsum(form.contributions(inputs).values())
 
 
 def with_derived(features: Mapping[str, float], log1p: Sequence[str]) -> dict[str, float]:
-    """The features of one customer with the inputs that the pipeline derives."""
+    """Return the features of one customer with the inputs that the pipeline derives."""
     return {**features, **{f"log1p_{name}": math.log1p(features[name]) for name in log1p}}
 
 
 def to_json(form: Form) -> dict[str, Any]:
-    """The form as JSON types."""
+    """Return the model as JSON types."""
     return {"type": "linear" if isinstance(form, LinearModel) else "trees", **asdict(form)}
 
 
 def from_json(stored: Mapping[str, Any]) -> Form:
-    """The form that `to_json` wrote."""
+    """Return the model that `to_json` wrote."""
     if stored["type"] == "linear":
         return LinearModel(stored["intercept"], stored["coefficients"], stored["means"])
     return TreeEnsemble([[Node(**node) for node in tree] for tree in stored["trees"]])

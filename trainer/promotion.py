@@ -1,11 +1,12 @@
-"""Whether a newly trained model takes over from the champion: a gate of its own.
+"""Decide whether a newly trained model replaces the champion: a gate of its own.
 
-Both are judged on customers whom neither has seen: held out by the new one, and not among those
-that the champion's own held-out form learned from. Each answers by the form that was fitted without
-its hold-out. The new one takes over when it is better beyond the noise of those rows and no slice
-gets worse than the declared bound; a champion whose data were withdrawn goes unless it is better.
-What can't be compared, or is below what a model has to be, waits for a person: `by_hand`. Nothing
-else makes a version the champion but `carry_out` here and `trainer.registry.roll_back`.
+Both are evaluated on customers that neither was trained on: held out by the challenger, and not
+among the training customers of the champion's own held-out form. Each predicts with the form that
+was fitted without its hold-out. The challenger replaces the champion if it is better beyond the
+noise of those rows and no slice gets worse than the declared bound; a champion whose data was
+withdrawn is replaced unless it is better. A model that can't be compared, or is below the required
+quality, waits for a promotion by hand: `by_hand`. Apart from that, only `carry_out` here and
+`trainer.registry.roll_back` make a version the champion.
 """
 
 from collections.abc import Mapping
@@ -47,12 +48,21 @@ class Slice:
 
     @property
     def worsening(self) -> float:
+        """Return by how much the challenger's Brier score exceeds the champion's."""
         return self.challenger - self.champion
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on rows that neither has seen; `gains`: figure to challenger - champion."""
+    """Two models on rows that neither was trained on.
+
+    Attributes:
+        rows: Number of rows.
+        leavers: Number of churned customers among them.
+        roc_auc: ROC-AUC of each model.
+        gains: Metric to challenger - champion.
+        slices: Brier scores by slice.
+    """
 
     rows: int
     leavers: int
@@ -68,7 +78,7 @@ def decide(
     parameters: Parameters,
     challenger: ModelRecord,
 ) -> Decision:
-    """The decision, with its figures; nothing is promoted yet."""
+    """Return the decision, with its metrics; nothing is promoted yet."""
     now = registry.read_champion_history(settings)
     champion = registry.find(settings, now.version) if now else None
 
@@ -108,8 +118,10 @@ def _weigh(
     challenger: ModelRecord,
     outdated: bool,
 ) -> tuple[bool, str, bool]:
-    """Whether it takes over from a champion that it was compared with, why, and whether that is
-    for a person to decide; `outdated`: the champion learned from a load that was replaced since."""
+    """Return whether the challenger replaces the champion, why, and whether an operator decides.
+
+    `outdated` means that the champion was trained on a load that has been replaced since.
+    """
     suspect = _far_below(champion, challenger, rule)
     if suspect:
         return False, suspect, True
@@ -118,17 +130,17 @@ def _weigh(
 
 
 def carry_out(settings: Settings, decision: Decision) -> None:
-    """Leave the decision beside the version, and make it champion where that was decided."""
+    """Write the decision beside the version, and make it the champion if that was decided."""
     decisions.write(registry.folder(settings) / decision.version, decision)
     if decision.promoted:
         registry.promote(settings, decision.version, reason=decision.reason)
 
 
 def hold_promotable(settings: Settings, version: str, reason: str) -> ModelRecord:
-    """The record of a version that a person may promote.
+    """Return the record of a version that may be promoted by hand.
 
     Raises:
-        InvalidInputError: no reason is given, there is no such version, or it is the champion
+        InvalidInputError: No reason is given, there is no such version, or it is the champion
             already.
     """
     place = str(registry.folder(settings))
@@ -156,11 +168,13 @@ def hold_promotable(settings: Settings, version: str, reason: str) -> ModelRecor
 
 
 def by_hand(settings: Settings, version: str, reason: str) -> Decision:
-    """Make the version champion because a person says so; their name, the time and the reason are
-    kept. Call it under the run lock.
+    """Make the version the champion at the request of an operator.
+
+    The operator's name, the time and the reason are recorded. Call it under the run lock.
 
     Raises:
-        InvalidInputError: as `hold_promotable`.
+        InvalidInputError: No reason is given, there is no such version, or it is the champion
+            already.
     """
     hold_promotable(settings, version, reason)
     before = decisions.read(registry.folder(settings) / version)
@@ -190,8 +204,11 @@ def _too_poor(challenger: ModelRecord, rule: PromotionRule) -> str | None:
 
 
 def _far_below(champion: ModelRecord, challenger: ModelRecord, rule: PromotionRule) -> str | None:
-    """What is wrong with a model of the same question that is so much worse on its own customers
-    than the champion was on its: rather its data than chance."""
+    """Return what is wrong with a model that is far below the champion, or None.
+
+    Both models answer the same question. If one is so much worse on its own customers than the
+    champion was on its own, the cause is its data rather than chance.
+    """
     mine, theirs = challenger.metrics["roc_auc"], champion.metrics["roc_auc"]
     if mine >= theirs - rule.worst_drop:
         return None
@@ -204,7 +221,7 @@ def _far_below(champion: ModelRecord, challenger: ModelRecord, rule: PromotionRu
 def _incomparable(
     settings: Settings, rule: PromotionRule, champion: ModelRecord, challenger: ModelRecord
 ) -> str | None:
-    """Why the champion can't be held against the challenger's rows; None where it can."""
+    """Return why the champion can't predict the challenger's rows, or None if it can."""
     changed = _redefined(champion.label, challenger.label, rule)
     if changed:
         return (
@@ -223,10 +240,10 @@ def _incomparable(
 def _redefined(
     before: Mapping[str, Any], now: Mapping[str, Any], rule: PromotionRule
 ) -> str | None:
-    """How two labels differ in what they ask; None where they ask the same."""
+    """Return how two labels differ in their definition, or None if they do not."""
     if before["kind"] != now["kind"]:
         return f"from {before['kind']} to {now['kind']}"
-    # The marks of a workbook look at no next extract.
+    # The marks of a workbook do not depend on a next extract.
     if now["kind"] != OBSERVED:
         return None
     earlier, later = (round(fmean(each["days_between"])) for each in (before, now))
@@ -242,7 +259,10 @@ def compare(
     champion: ModelRecord,
     challenger: ModelRecord,
 ) -> Comparison:
-    """Both models on the challenger's held-out rows of customers whom the champion has not seen."""
+    """Compare both models on the challenger's held-out rows.
+
+    Customers that the champion was trained on are excluded.
+    """
     spark = rows.frame.sparkSession
     learned = f"{registry.pipeline(settings, champion.version)}/{registry.OUT_OF_FOLD}"
     seen = (
@@ -273,7 +293,7 @@ def compare(
 def _answers(
     rows: DataFrame, parameters: Parameters, champion: ModelRecord, challenger: ModelRecord
 ) -> DataFrame:
-    """A row for each model and customer: `kind, block, churned, probability`, and the slices."""
+    """Return `kind, block, churned, probability` and slices, for each model and customer."""
     answers = []
     for kind, record in ((CHAMPION, champion), (CHALLENGER, challenger)):
         assert record.held_out_form is not None
@@ -291,7 +311,7 @@ def _answers(
 
 
 def slices_column(slices: Mapping[str, Mapping[str, str]]) -> str:
-    """The slices that a row is in, as array<string> of `name: group`."""
+    """Return a SQL expression for a row's slices, as array<string> of `name: group`."""
     cases = ", ".join(
         f"if({condition}, {literal(f'{name}: {group}')}, null)"
         for name, groups in slices.items()
@@ -322,7 +342,10 @@ def _slices(both: DataFrame, slices: Mapping[str, Mapping[str, str]]) -> list[Sl
 def judge(
     compared: Comparison, rule: PromotionRule, champion: str, withdrawn: bool
 ) -> tuple[bool, str]:
-    """Whether the challenger takes over, and why in a sentence with the numbers."""
+    """Return whether the challenger replaces the champion, and why.
+
+    The reason is a sentence with the numbers.
+    """
     outdated = f"{champion} learned from a load that was replaced since"
     few = _too_few(compared, rule)
     if few:

@@ -1,7 +1,7 @@
-"""What a model's inputs mean to people: the reasons that `reasons.yml` declares.
+"""Render the reasons that `reasons.yml` declares, which describe a model's inputs to people.
 
-The batch says them in SQL and the scoring API in Python. Both come from the one declaration; that
-Spark's numbers in words and Python's are the same letters is tested for every customer.
+The batch renders them in SQL and the scoring API in Python. Both use the same declaration; a test
+verifies for every customer that Spark and Python format numbers identically.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,36 +16,38 @@ from lakehouse.errors import ChurnError
 from lakehouse.sql import literal
 
 DECLARED = Path(__file__).with_name("reasons.yml")
-# Where the number stands in a sentence.
+# Placeholder of the number in a sentence.
 PLACE = "{}"
 
 Features = Mapping[str, int | float]
 
 
 class ReasonText(Protocol):
-    """Words for a customer, from the features."""
+    """Text for a customer, rendered from the features."""
 
     def sql(self) -> str:
-        """The words as a SQL expression over the features."""
+        """Return the text as a SQL expression over the features."""
 
     def say(self, features: Features) -> str:
-        """The words for these features."""
+        """Return the text for these features."""
 
 
 @dataclass(frozen=True)
 class FlagTemplate:
-    """The words of the flag that is 1, the first where several are; `otherwise` where none is."""
+    """Text of the first flag that is 1; `otherwise` if none is."""
 
     words: dict[str, str]
     otherwise: str
 
     def sql(self) -> str:
+        """Return the text as a SQL expression over the features."""
         cases = " ".join(
             f"when `{name}` = 1 then {literal(text)}" for name, text in self.words.items()
         )
         return f"case {cases} else {literal(self.otherwise)} end"
 
     def say(self, features: Features) -> str:
+        """Return the text for these features."""
         for name, text in self.words.items():
             if features[name] == 1:
                 return text
@@ -54,51 +56,64 @@ class FlagTemplate:
 
 @dataclass(frozen=True)
 class NumberTemplate:
-    """How a number is written.
+    """Format of a number, in SQL and in Python.
 
-    `value` and `text` are SQL: what is written of `{feature}`, and how `{value}` is written.
-    `read` and `write` are the same in Python.
+    `read` and `write` are the Python equivalents of `value` and `text`.
+
+    Attributes:
+        value: SQL expression for the number to format, from `{feature}`.
+        text: SQL expression for the formatted number, from `{value}`.
     """
 
     value: str
     text: str
 
     def read(self, value: float) -> float:
+        """Return the number to format."""
         return value
 
     def write(self, value: float) -> str:
+        """Return the formatted number."""
         raise NotImplementedError
 
 
 class Whole(NumberTemplate):
-    """A count."""
+    """Format of a count."""
 
     def write(self, value: float) -> str:
+        """Return the number as an integer."""
         return str(int(value))
 
 
 class Amount(NumberTemplate):
-    """Two decimals, thousands apart; a half goes to the even digit, in Spark as in Python."""
+    """Format with two decimals and separated thousands.
+
+    A half is rounded to the even digit, in Spark as in Python.
+    """
 
     def write(self, value: float) -> str:
+        """Return the number with two decimals and separated thousands."""
         return f"{value:,.2f}"
 
 
 class Percent(NumberTemplate):
-    """By how many per cent a ratio is above or below 1, without the sign."""
+    """Format of the percentage by which a ratio is above or below 1, without the sign."""
 
     def read(self, value: float) -> float:
-        # As Spark's round: the decimal number that is printed decides, a half goes away from zero.
+        """Return the rounded percentage by which a ratio is above or below 1."""
+        # As in Spark's round: the printed decimal number is rounded, and a half away from zero.
         return float(Decimal(repr((value - 1) * 100)).quantize(Decimal(1), ROUND_HALF_UP))
 
     def write(self, value: float) -> str:
+        """Return the percentage without the sign."""
         return str(int(abs(value)))
 
 
 class Plain(NumberTemplate):
-    """As it is, with six decimals at most."""
+    """Format of an unchanged number, with at most six decimals."""
 
     def write(self, value: float) -> str:
+        """Return the number with at most six decimals."""
         return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
@@ -108,7 +123,7 @@ NUMBERS: dict[str, NumberTemplate] = {
     "percent": Percent("round((`{feature}` - 1) * 100)", "cast(abs({value}) as int)"),
     "plain": Plain("`{feature}`", "format_number({value}, '0.######')"),
 }
-# The cases of a sentence with a number: what stands there is said where the condition holds.
+# The cases of a sentence with a number: a case applies if its condition is true.
 CASES: dict[str, tuple[str, Callable[[float], bool]]] = {
     "one": ("= 1", lambda value: value == 1),
     "above": ("> 0", lambda value: value > 0),
@@ -118,7 +133,10 @@ CASES: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A sentence with a number of a feature in it; `cases` go before `otherwise`, in order."""
+    """Sentence with a number of a feature in it.
+
+    `cases` are checked in order before `otherwise`.
+    """
 
     feature: str
     number: NumberTemplate
@@ -126,6 +144,7 @@ class Figure:
     otherwise: str
 
     def sql(self) -> str:
+        """Return the text as a SQL expression over the features."""
         value = self.number.value.replace("{feature}", self.feature)
         cases = " ".join(
             f"when {value} {CASES[case][0]} then {self._sentence(sentence, value)}"
@@ -140,6 +159,7 @@ class Figure:
         return f"concat({', '.join([literal(before), *number, literal(after)])})"
 
     def say(self, features: Features) -> str:
+        """Return the text for these features."""
         value = self.number.read(features[self.feature])
         holding = (text for case, text in self.cases.items() if CASES[case][1](value))
         sentence = next(holding, self.otherwise)
@@ -148,7 +168,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Reason:
-    """Inputs that people see as one thing, and the words for it."""
+    """Inputs that are presented as one thing, and the text for it."""
 
     feature: str
     inputs: tuple[str, ...]
@@ -156,17 +176,20 @@ class Reason:
 
 
 def read_reasons(path: Path = DECLARED) -> list[Reason]:
-    """The declared reasons.
+    """Return the declared reasons.
 
     Raises:
-        ChurnError: a number is to be written in a way, or a case is named, that is not known.
+        ChurnError: The format of a number, or a case, is unknown.
     """
     declared: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text())
     return [_reason(feature, entry, path) for feature, entry in declared.items()]
 
 
 def reasons_for(inputs: Sequence[str], declared: Sequence[Reason]) -> list[Reason]:
-    """Reasons that cover each input once; an undeclared input is a reason of its own."""
+    """Return reasons that cover each input once.
+
+    An undeclared input is a reason of its own.
+    """
     known = {name for reason in declared for name in reason.inputs}
     covering = [
         replace(reason, inputs=tuple(name for name in reason.inputs if name in inputs))

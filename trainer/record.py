@@ -1,4 +1,4 @@
-"""The record of a model version: what it is, how good it is, and where it came from."""
+"""Define the record of a model version: its identity, its quality and its origin."""
 
 import json
 from collections.abc import Mapping
@@ -14,13 +14,26 @@ from trainer.portable_model import Form, from_json, to_json
 class ModelRecord:
     """A model version.
 
-    `evaluations` and `curves` go by kind, then by evaluation (`out_of_fold`, `holdout`,
-    `fold_<k>`; curves without the folds). `features` are in the model's order, `signature`
-    identifies the training set, `label` says what `churned` means in it (the fields of
-    `feature_repo.labels.Label`), `form` is the model in numbers, `held_out_form` that of the same
-    recipe which has not seen the hold-out: what two models are compared by. `batches` are the loads
-    that it learned from, `lineage` where those came from (`trainer.training_provenance`; empty in
-    records of before), `seconds` goes by step, `created` is in UTC.
+    Attributes:
+        version: Name of the version.
+        kind: Chosen model type.
+        champion_reason: Why this model type was chosen.
+        evaluations: Metrics by model type and evaluation (`out_of_fold`, `holdout`, `fold_<k>`).
+        curves: Curves by model type and evaluation, without the folds.
+        parameters: Parameters of the training.
+        features: Names of the features, in the model's order.
+        derived: Inputs that the pipeline adds, as name to SQL expression.
+        form: The model in numbers.
+        extract_date: Latest extract date in the training set.
+        signature: Identifies the training set.
+        label: Meaning of `churned` in it (the fields of `feature_repo.labels.Label`).
+        rows: Number of training rows.
+        seconds: Duration by step.
+        created: Time of creation in UTC.
+        held_out_form: The model in numbers of the same recipe without the hold-out, which two
+            models are compared by.
+        batches: Batch ids of the loads that the model was trained on.
+        lineage: Origin of the loads (`trainer.training_provenance`); empty in older records.
     """
 
     version: str
@@ -44,16 +57,19 @@ class ModelRecord:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The champion's figures over all rows, each judged by a model that did not see it."""
+        """Return the metrics of the chosen model type over all rows.
+
+        Each row was predicted by a model that was not trained on it.
+        """
         return asdict(self.evaluations[self.kind][OUT_OF_FOLD])
 
     @property
     def holdout(self) -> dict[str, float]:
-        """The champion's figures on the hold-out, trained on the rest."""
+        """Return the metrics of the chosen model type on the hold-out, trained on the rest."""
         return asdict(self.evaluations[self.kind][HOLDOUT])
 
     def summary(self) -> dict[str, Any]:
-        """What is said of the model wherever it is spoken of."""
+        """Return the fields that are reported wherever the model is mentioned."""
         return {
             "version": self.version,
             "kind": self.kind,
@@ -65,7 +81,7 @@ class ModelRecord:
 
 
 def write(record: ModelRecord) -> str:
-    """The record as JSON text."""
+    """Return the record as JSON text."""
     fields = {
         **asdict(replace(record, curves={})),
         "curves": record.curves,
@@ -78,10 +94,10 @@ def write(record: ModelRecord) -> str:
 
 
 def read(text: str) -> ModelRecord:
-    """The record of the text.
+    """Return the record in the JSON text.
 
     Raises:
-        ValueError, KeyError, TypeError: the text is not a record.
+        ValueError, KeyError, TypeError: The text is not a record.
     """
     fields: Mapping[str, Any] = json.loads(text)
     evaluations = {
@@ -106,9 +122,9 @@ def _form(stored: Mapping[str, Any] | None) -> Form | None:
 
 
 def _label(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The record's label; what records of before do not say of it is what it was then.
+    """Return the record's label; fields that older records lack have their values of that time.
 
-    There was one kind first, of one extract; then nothing that was published was left out.
+    At first there was one kind of label, of one extract; later, no published extract was excluded.
     """
     return {
         "kind": "workbook",

@@ -1,9 +1,10 @@
-"""The model versions under `$CHURN_HOME/models`, and which of them is the champion.
+"""Manage the model versions under `$CHURN_HOME/models`, and which of them is the champion.
 
-`<version>/` holds `record.json` and, in `model/`, the Spark pipeline; how it stood against the
-champion of then; once it was scored with, the bounds of the deciles. `champion.json` names a
-version, those before it, those that were rolled back, and who changed it when and why. A version is
-written under a hidden name and renamed: who sees it sees all of it.
+`<version>/` contains `record.json` and, in `model/`, the Spark pipeline; the comparison with the
+champion of that time; and, after the version was used for scoring, the boundaries of the deciles.
+`champion.json` contains the champion's version, the previous champions, the versions that were
+rolled back, and the user, time and reason of each change. A version is written under a hidden name
+and renamed, so that readers see only complete versions.
 """
 
 import hashlib
@@ -26,14 +27,21 @@ from trainer.parameters import Parameters
 from trainer.record import ModelRecord
 
 RECORD, CHAMPION = "record.json", "champion.json"
-# Below the pipeline's place: the rows that the model was judged on, with its answers.
+# Folder below the pipeline: the rows that the model was evaluated on, with its predictions.
 OUT_OF_FOLD = "out_of_fold"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A version that became champion: when (UTC), by whose process, how (`train`, `promote`,
-    `rollback`), and why."""
+    """A change of the champion.
+
+    Attributes:
+        version: The version that became champion.
+        time: Time of the change (UTC).
+        user: User of the process that made the change.
+        how: `train`, `promote` or `rollback`.
+        reason: The reason.
+    """
 
     version: str
     time: str
@@ -44,10 +52,14 @@ class Change:
 
 @dataclass(frozen=True)
 class ChampionHistory:
-    """Who is champion: the version, those it took over from (the last one last), and those that
-    were rolled back, which only a person makes champion again.
+    """The champion, and how it changed.
 
-    `changes` are all there were, the latest last; those from before they were kept are missing.
+    Attributes:
+        version: Version of the champion.
+        before: Previous champions, the most recent one last.
+        withdrawn: Versions that were rolled back, which can be promoted again only by hand.
+        changes: All changes, the most recent one last; those from before they were recorded are
+            missing.
     """
 
     version: str
@@ -57,15 +69,16 @@ class ChampionHistory:
 
 
 def folder(settings: Settings) -> Path:
-    """Where the versions lie."""
+    """Return the folder of the versions."""
     return settings.home / "models"
 
 
 def pipeline(settings: Settings, version: str, drafted: Path | None = None) -> str:
-    """Where Spark finds the pipeline of a version, or keeps that of a drafted one.
+    """Return the path of a version's pipeline, or the path for that of a draft.
 
-    Executors of a cluster reach the lake and nothing else, so beside a lake in an object store it
-    lies there, below `_models`; nobody looks before the record is published.
+    The executors of a cluster can access only the lake. If the lake is in an object store, the
+    pipeline is therefore stored there, below `_models`; readers do not access it before the record
+    is published.
     """
     if is_folder(settings.lake_uri):
         return str((drafted or folder(settings) / version) / "model")
@@ -75,25 +88,31 @@ def pipeline(settings: Settings, version: str, drafted: Path | None = None) -> s
 def version_of(
     extract_date: date, signature: str, parameters: Parameters, features: Sequence[str]
 ) -> str:
-    """The version that this training set and these parameters make: `20251203-1a2b3c4d`."""
+    """Return the version that this training set and these parameters result in.
+
+    An example is `20251203-1a2b3c4d`.
+    """
     identity = json.dumps([signature, parameters.shown(), list(features)], sort_keys=True)
     return f"{extract_date:%Y%m%d}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
 def versions(settings: Settings) -> list[str]:
-    """The versions that there are, by name; no drafts."""
+    """Return the names of all versions in order, without drafts."""
     return sorted(each.parent.name for each in folder(settings).glob(f"[!.]*/{RECORD}"))
 
 
 def find(settings: Settings, version: str) -> ModelRecord | None:
-    """The version's record; None where there is none, or a damaged one."""
+    """Return the version's record, or None if the version is missing or damaged."""
     if not storage(settings, pipeline(settings, version)).is_there():
         return None
     return stored(settings, version)
 
 
 def stored(settings: Settings, version: str) -> ModelRecord | None:
-    """As `find`, for who has no use for the pipeline and doesn't ask whether it is there."""
+    """Return the version's record, or None if it is missing or damaged.
+
+    Unlike `find`, do not check that the pipeline exists.
+    """
     try:
         return records.read((folder(settings) / version / RECORD).read_text())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -101,15 +120,15 @@ def stored(settings: Settings, version: str) -> ModelRecord | None:
 
 
 def has_out_of_fold(settings: Settings, version: str) -> bool:
-    """Whether the rows that the version was judged on were kept."""
+    """Return whether the rows that the version was evaluated on are stored."""
     return storage(settings, pipeline(settings, version)).at(OUT_OF_FOLD).is_there()
 
 
 @contextmanager
 def draft(settings: Settings, version: str) -> Iterator[Path]:
-    """A folder for a version in the making; it is gone afterwards unless `publish`ed.
+    """Yield a folder for a version in preparation; it is deleted afterwards unless published.
 
-    Call it under the run lock: what others were making is taken for left behind.
+    Call it under the run lock: other drafts are treated as left behind, and deleted.
     """
     place = folder(settings) / f".{version}.{os.getpid()}.new"
     for left_by_a_killed_one in folder(settings).glob(".*.new"):
@@ -133,13 +152,13 @@ def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:
 
 
 def promote(settings: Settings, version: str, how: str = "train", reason: str = "") -> None:
-    """Make the version the champion; nothing is written where it is.
+    """Make the version the champion; write nothing if it already is.
 
-    Whether it may become that is for `trainer.promotion` to say, whose functions call this.
+    The caller is in `trainer.promotion`, which decides whether the version may become the champion.
     """
     try:
         now = read_champion_history(settings)
-    except (ValueError, KeyError, TypeError):  # a damaged file is no reason to have no champion
+    except (ValueError, KeyError, TypeError):  # a damaged file must not prevent a promotion
         now = None
     change = _change(version, how, reason)
     if now is None:
@@ -157,10 +176,11 @@ def _change(version: str, how: str, reason: str) -> Change:
 
 
 def champion_or_error(settings: Settings) -> ModelRecord:
-    """The champion's record.
+    """Return the champion's record.
 
     Raises:
-        InvalidInputError: no model was trained yet.
+        InvalidInputError: There is no champion yet.
+        ChurnError: The champion's version is missing or damaged.
     """
     record = champion(settings)
     if record is None:
@@ -177,12 +197,12 @@ def champion_or_error(settings: Settings) -> ModelRecord:
 
 
 def roll_back(settings: Settings, version: str | None = None) -> str:
-    """Make an earlier champion the champion again, the last one unless one is named; returns it.
+    """Make an earlier champion the champion again, by default the last one, and return it.
 
-    The one that it replaces is withdrawn: no run promotes it again. Call it under the run lock.
+    The replaced champion is withdrawn: no run promotes it again. Call it under the run lock.
 
     Raises:
-        InvalidInputError: there is no earlier champion, or the named version is not there.
+        InvalidInputError: There is no earlier champion, or the named version does not exist.
     """
     now = read_champion_history(settings)
     earlier = [each for each in now.before if find(settings, each)] if now else []
@@ -206,7 +226,7 @@ def roll_back(settings: Settings, version: str | None = None) -> str:
 
 
 def read_champion_history(settings: Settings) -> ChampionHistory | None:
-    """Who is champion, and was; None before the first training."""
+    """Return the champion and its predecessors, or None before the first training."""
     place = folder(settings) / CHAMPION
     if not place.exists():
         return None
@@ -227,7 +247,7 @@ def _reign(settings: Settings, new: ChampionHistory) -> None:
 def remove(settings: Settings, version: str) -> None:
     """Remove a version. Call it under the run lock."""
     place = folder(settings) / version
-    # First of all, since without its record nobody takes a half for a version.
+    # Removed first: without its record, a partly removed folder is not a version.
     (place / RECORD).unlink(missing_ok=True)
     model = storage(settings, pipeline(settings, version))
     for each in model.children():
@@ -236,16 +256,16 @@ def remove(settings: Settings, version: str) -> None:
 
 
 def champion_version(settings: Settings) -> str | None:
-    """Which version is the champion; None before the first training."""
+    """Return the champion's version, or None before the first training."""
     now = read_champion_history(settings)
     return now.version if now else None
 
 
 def champion(settings: Settings) -> ModelRecord | None:
-    """The champion's record; None before the first training.
+    """Return the champion's record, or None before the first training.
 
     Raises:
-        ChurnError: the champion is named, and its version is missing or damaged.
+        ChurnError: The champion is named, and its version is missing or damaged.
     """
     version = champion_version(settings)
     if version is None:

@@ -1,4 +1,4 @@
-"""The declared costs and offers of a retention campaign, read from `retention_campaign.yml`."""
+"""Read the declared costs and offers of a retention campaign from `retention_campaign.yml`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,15 @@ DECLARED = Path(__file__).with_name("retention_campaign.yml")
 
 @dataclass(frozen=True)
 class Offer:
-    """To whom it can be made (in words, and as a condition), what it sets, what it costs.
+    """An offer of a retention campaign.
 
-    `sets` is feature to expression; so is `costs` one, over the features.
+    Attributes:
+        name: Name of the offer.
+        whom: Description of the eligible customers.
+        condition: SQL condition of the eligible customers.
+        sets: Feature to the SQL expression that the offer sets it to.
+        costs: Cost of the offer, as a SQL expression over the features.
+        costs_in_words: Description of the cost.
     """
 
     name: str
@@ -28,7 +34,14 @@ class Offer:
 
 @dataclass(frozen=True)
 class Campaign:
-    """Months of revenue that count as saved, the cost of a contact, the share kept, the offers."""
+    """Costs and offers of a retention campaign.
+
+    Attributes:
+        months: Months of revenue that count as saved.
+        contact: Cost of one contact.
+        kept: Share of the contacted customers about to churn who are retained.
+        offers: The offers.
+    """
 
     months: int
     contact: float
@@ -37,15 +50,15 @@ class Campaign:
 
     @property
     def revenue(self) -> str:
-        """What a leaver takes along, as an expression over the features."""
+        """Return the revenue lost with a churned customer, as SQL over the features."""
         return f"({self.months} * monthly_charges)"
 
 
 def read_campaign(path: Path = DECLARED) -> Campaign:
-    """The campaign of the file.
+    """Return the campaign of the file.
 
     Raises:
-        ChurnError: a figure is missing, unknown, or out of its range.
+        ChurnError: A value is missing, unknown, or out of its range.
     """
     declared: dict[str, Any] = yaml.safe_load(path.read_text())
     try:

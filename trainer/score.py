@@ -41,8 +41,14 @@ comment 'Churn risk of a customer at an extract date, by model version'
 
 @dataclass(frozen=True)
 class Scores:
-    """How many customers of which extract have a score, of the model of the record; `written`
-    unless all of them were there already."""
+    """Result of scoring an extract.
+
+    Attributes:
+        customers: Number of customers who have a score.
+        written: Whether this call wrote the scores; False if all of them existed already.
+        record: Record of the model.
+        extract_date: Date of the extract.
+    """
 
     customers: int
     written: bool
@@ -55,13 +61,13 @@ def score(
 ) -> Scores:
     """Score the latest published extract, or that of the publication, with the champion.
 
-    Replaces the rows of that extract date and model version in one commit, and writes nothing
-    where they are complete; then leaves the bounds of the deciles beside the model. Call it under
-    the run lock.
+    Replace the rows of that extract date and model version in one commit, and write nothing if they
+    are complete; then write the boundaries of the deciles beside the model. Call it under the run
+    lock.
 
     Raises:
-        InvalidInputError: nothing was published yet, there is no model, or gold lacks a feature of
-            it.
+        InvalidInputError: Nothing has been published yet, there is no model, or gold lacks one of
+            its features.
     """
     publication = publication or latest_publication_or_error(spark)
     record = registry.champion_or_error(settings)
@@ -79,7 +85,7 @@ def score(
 
 
 def _is_complete(spark: SparkSession, version: str, publication: Publication) -> bool:
-    """Whether every customer has its score, from this batch and none other."""
+    """Return whether every customer has one score, from this batch and no other."""
     there = spark.table(TABLE).where(_replaced(version, publication))
     counted = there.selectExpr(
         "count(distinct customer_id) as customers",
@@ -93,7 +99,7 @@ def _is_complete(spark: SparkSession, version: str, publication: Publication) ->
 def _leave_deciles(
     settings: Settings, spark: SparkSession, version: str, publication: Publication
 ) -> None:
-    """After the scores: who sees the bounds finds the scores that they are of."""
+    """Write the boundaries after the scores: a reader of the boundaries finds their scores."""
     place = registry.folder(settings) / version
     there = deciles.read(place)
     if there is not None and there.batch_id == publication.batch_id:
@@ -134,7 +140,7 @@ def _features(spark: SparkSession, record: ModelRecord, publication: Publication
 
 
 def scored(model: PipelineModel, record: ModelRecord, features: DataFrame) -> DataFrame:
-    """Rows of `customer_id, probability, decile, reasons` for rows of id and features."""
+    """Return rows of `customer_id, probability, decile, reasons` for rows of id and features."""
     inputs = [*record.features, *record.derived]
     reasons = reasons_column(record.form, reasons_for(inputs, read_reasons()), record.derived)
     predicted = model.transform(features).withColumn("chance", vector_to_array("probability")[1])

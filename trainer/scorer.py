@@ -1,6 +1,6 @@
-"""The model's answer for one customer, without Spark: what the batch says of the same features.
+"""Score one customer without Spark, with the same result as the batch for the same features.
 
-Terms are added up in the batch's order, so that what is equal there is equal here.
+Terms are summed in the batch's order, so that values which are equal there are equal here.
 """
 
 import math
@@ -17,7 +17,7 @@ Features = Mapping[str, int | float]
 
 @dataclass(frozen=True)
 class Given:
-    """A reason as it is given: its words, and what it adds to the log-odds."""
+    """A rendered reason: its text, and what it adds to the log-odds."""
 
     feature: str
     text: str
@@ -26,20 +26,21 @@ class Given:
 
 @dataclass(frozen=True)
 class Answer:
-    """The probability of leaving, and what raises it most, the strongest first."""
+    """The churn probability, and the reasons that raise it most, the strongest first."""
 
     probability: float
     reasons: tuple[Given, ...]
 
 
 class Scorer:
-    """A model version, made ready to answer; `features` are those that it asks for.
-
-    Raises:
-        ValueError, KeyError, TypeError: the record's numbers can't be computed with.
-    """
+    """Scorer of a model version; `features` are those that the model requires."""
 
     def __init__(self, record: ModelRecord, declared: Sequence[Reason]) -> None:
+        """Prepare a model version for scoring.
+
+        Raises:
+            ValueError, KeyError, TypeError: The record's numbers can't be used for computing.
+        """
         self.version = record.version
         self.features = tuple(record.features)
         self._log1p: tuple[str, ...] = tuple(record.parameters["log1p"])
@@ -51,10 +52,10 @@ class Scorer:
             raise ValueError(f"the numbers of model {record.version} are not finite")
 
     def answer(self, features: Features) -> Answer:
-        """Probability and reasons; `features` may hold more than the model asks for.
+        """Return probability and reasons; `features` may contain more than the model requires.
 
         Raises:
-            ValueError, ArithmeticError: the features are beyond what can be computed with.
+            ValueError, ArithmeticError: The result for these features can't be computed.
         """
         contributions = self._parts.contributions(with_derived(features, self._log1p))
         raising = [
@@ -62,7 +63,7 @@ class Scorer:
             for contribution, reason in zip(contributions, self._reasons, strict=True)
             if contribution >= SMALLEST
         ]
-        # Equal contributions in the order of names, as the batch does it; names differ.
+        # Equal contributions are ordered by name, as in the batch; names differ.
         raising.sort(key=lambda each: each[:2])
         given = (
             Given(feature, reason.words.say(features), -lowered)
@@ -74,8 +75,10 @@ class Scorer:
         return Answer(probability(log_odds), tuple(given))
 
     def contributions(self, features: Features) -> tuple[Given, ...]:
-        """What every reason adds to the log-odds, or takes from them, the strongest first; with
-        `baseline` they are the log-odds."""
+        """Return what every reason adds to the log-odds or subtracts, the strongest first.
+
+        Together with `baseline` they sum to the log-odds.
+        """
         found = self._parts.contributions(with_derived(features, self._log1p))
         given = (
             Given(reason.feature, reason.words.say(features), moved)
@@ -85,7 +88,7 @@ class Scorer:
 
 
 def probability(log_odds: float) -> float:
-    """The logistic function; any finite number will do."""
+    """Return the logistic function of any finite number."""
     if log_odds >= 0:
         return 1 / (1 + math.exp(-log_odds))
     odds = math.exp(log_odds)
@@ -115,7 +118,7 @@ class _Linear:
 
 
 class _Trees:
-    """The trees, and which reason each input belongs to."""
+    """The trees, and the reason that each input belongs to."""
 
     def __init__(self, form: TreeEnsemble, reasons: Sequence[Reason]) -> None:
         self._trees: list[list[Node]] = form.trees

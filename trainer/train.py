@@ -1,4 +1,7 @@
-"""Train both kinds of model, judge them honestly, hold the better one against the champion."""
+"""Train both model types, evaluate them, and compare the better one with the champion.
+
+The evaluation uses only rows that the evaluated model was not trained on.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -31,17 +34,20 @@ if TYPE_CHECKING:
 Judged = tuple[DataFrame, dict[str, dict[str, Metrics]], dict[str, dict[str, Curves]]]
 
 
-# Below the pipeline's place.
+# Folder below the pipeline.
 HELD_OUT = "held_out"
 
 
 @dataclass(frozen=True)
 class Training:
-    """The record of what was trained, `is_new` unless it was there already, and whether it took
-    over from the champion.
+    """Result of a training.
 
-    `left_out` is what was published and not learned from this time; a version that was there
-    already has in its record what that was then.
+    Attributes:
+        record: Record of the trained version.
+        is_new: Whether the version did not exist before.
+        decision: Whether it replaced the champion.
+        left_out: Published extracts and pairs that were not trained on this time; the record of an
+            existing version contains those of its own training.
     """
 
     record: ModelRecord
@@ -50,7 +56,7 @@ class Training:
     left_out: "Sequence[LeftOut]" = ()
 
     def in_words(self) -> str:
-        """The outcome in a line."""
+        """Return the outcome as one line."""
         record, decision = self.record, self.decision
         became = "champion" if decision.promoted else stays(decision.champion)
         if decision.waits:
@@ -58,7 +64,7 @@ class Training:
         return f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold; {became}"
 
     def summary(self) -> dict[str, Any]:
-        """What a run's summary says of its model."""
+        """Return the model's part of a run's summary."""
         return {
             **self.record.summary(),
             "left_out": [asdict(each) for each in self.left_out],
@@ -75,19 +81,19 @@ class Training:
 
 
 def stays(champion: str | None) -> str:
-    """What becomes of the champion where nobody takes over."""
+    """Return the text for a champion that is not replaced."""
     return f"{champion} stays the champion" if champion else "there is no champion yet"
 
 
 def train(settings: Settings, spark: SparkSession, say: Say) -> Training:
-    """Train on what is published; the result becomes the champion where it passes that gate.
+    """Train on what is published; the result becomes the champion if it passes the promotion gate.
 
-    A version with the same training set and parameters is not trained again. Call it under the
-    run lock.
+    A version with the same training set and parameters is not trained again. Call it under the run
+    lock.
 
     Raises:
-        lakehouse.errors.InvalidInputError: nothing was published yet.
-        lakehouse.errors.InvalidInputError: the features leak, or the rows can't train a model.
+        lakehouse.errors.InvalidInputError: Nothing has been published yet, the features leak, or
+            the rows are unsuitable for training.
     """
     # Imported here: Feast takes seconds to import, and scoring does not need it.
     from feature_repo.training import training_set
@@ -112,7 +118,7 @@ def train_on(
             if decision is None or not decision.promoted:
                 decision = Decision(version, None, True, "it was made champion by hand")
             return Training(record, False, decision, training.label.left_out)
-        # Against the same champion the same rows say the same again.
+        # The same rows and the same champion give the same decision again.
         if decision is not None and not decision.promoted and decision.champion == now:
             return Training(record, False, decision, training.label.left_out)
     seconds: dict[str, float] = {}
@@ -145,7 +151,7 @@ def _train_version(  # long: names all that a model is made of
         place = registry.pipeline(settings, version, drafted)
         with _timed(seconds, "final"):
             form, held_out_form = fit_final(rows, training, parameters, choice.kind, place)
-            # Below the pipeline's place, which it would be overwritten with, so after it.
+            # Written after the pipeline, which overwrites everything below its path.
             out_of_fold = predictions.where(f"kind = '{choice.kind}' and part like 'fold%'")
             out_of_fold.drop("kind", "block").write.parquet(f"{place}/{registry.OUT_OF_FOLD}")
         record = ModelRecord(
@@ -182,7 +188,7 @@ def _refuse_leaks(rows: TrainingRows, training: "TrainingSet", parameters: Param
 def _judge(
     rows: TrainingRows, parameters: Parameters, say: Say, seconds: dict[str, float]
 ) -> Judged:
-    """Predictions of both kinds on rows that their models did not see, figures and curves."""
+    """Return predictions of both model types on unseen rows, metrics and curves."""
     with _timed(seconds, "cross_validate"):
         predictions = predict(rows.frame, fits(parameters), say).localCheckpoint()
     say("measuring both kinds")
@@ -204,9 +210,10 @@ def _choose(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) 
 def fit_final(
     rows: TrainingRows, training: "TrainingSet", parameters: Parameters, kind: str, place: str
 ) -> tuple[Form, Form]:
-    """Fit on all rows and save the pipeline to `place`; returns what it computes.
+    """Fit on all rows, save the pipeline to `place`, and return two portable models.
 
-    And what the same recipe computes that has not seen the hold-out; its pipeline is kept below.
+    The first is the saved one. The second is of the same recipe without the hold-out; its pipeline
+    is saved below `place`.
     """
     spark = rows.frame.sparkSession
     added = pipeline.derived(parameters)
@@ -219,7 +226,7 @@ def fit_final(
         pipeline.pipeline(training.features, added, fitted).write().overwrite().save(to)
         return extract_model(spark, kind, fitted, to, [*training.features, *added], rows.means)
 
-    # One after the other: the first one overwrites what lies below its place.
+    # One after the other: the first one overwrites everything below its path.
     whole = pipeline.run_in_threads(spark, fit, [(rows.frame, place)])[0]
     held_out = rows.frame.where("not is_holdout")
     return whole, pipeline.run_in_threads(spark, fit, [(held_out, f"{place}/{HELD_OUT}")])[0]

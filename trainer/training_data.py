@@ -1,4 +1,4 @@
-"""The training rows: checked, put in a fixed order, with their folds and their input vector."""
+"""Prepare the training rows: validated, in a fixed order, with their folds and input vector."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -14,19 +14,22 @@ from trainer.pipeline import LABEL, assembly, derived
 if TYPE_CHECKING:
     from feature_repo.training import TrainingSet
 
-# Doubles are added up in the order in which partitions finish. With one partition, or two, that
-# order can't matter: up to twice as many rows, equal data give equal figures to the last bit.
+# Doubles are summed in the order in which partitions finish. With one or two partitions, that order
+# can't matter: up to twice this number of rows, equal data gives equal metrics to the last bit.
 ROWS_PER_PARTITION = 100_000
-# What a row is known by.
+# Columns that identify a row.
 WHOSE = ("customer_id", "event_timestamp")
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Materialised rows of `customer_id, event_timestamp, churned, fold, is_holdout, block`,
-    the inputs, and all of these in one vector, `inputs`.
+    """Materialised training rows.
 
-    `means` goes by input.
+    Attributes:
+        frame: Rows of `customer_id, event_timestamp, churned, fold, is_holdout, block`, the inputs,
+            and all inputs in one vector, `inputs`.
+        count: Number of rows.
+        means: Mean by input.
     """
 
     frame: DataFrame
@@ -35,13 +38,13 @@ class TrainingRows:
 
 
 def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
-    """The rows to train on; the same in whatever order and partitions they come.
+    """Return the rows to train on; their original order and partitions do not matter.
 
     Raises:
-        InvalidInputError: a feature or a label is missing or not finite somewhere, or the labels
+        InvalidInputError: A feature or a label is missing or not finite somewhere, or the labels
             are all equal.
     """
-    # Not cache(): each of the many statements that follow would plan the retrieval anew.
+    # Not cache(): each of the many statements that follow would plan the retrieval again.
     retrieved = training.retrieve()
     count = _check(retrieved, training.features)
     _raise_on_endless(retrieved, training.features, derived(parameters))
@@ -77,9 +80,13 @@ def _arranged(
 def _raise_on_endless(
     retrieved: DataFrame, features: list[str], derived_inputs: dict[str, str]
 ) -> None:
-    """Refuse NaN and infinities: an estimator fails on them late, or learns nonsense."""
+    """Raise InvalidInputError for NaN and infinities.
+
+    An estimator fails on them late, or learns nonsense.
+    """
     inputs = {**{name: f"`{name}`" for name in features}, **derived_inputs}
-    # Spark orders NaN above everything else; null is none, for the features have no gaps here.
+    # Spark orders NaN above everything else. Null counts as not finite, because the features have
+    # no gaps here.
     endless = (
         f"count_if(not coalesce(abs(cast({expression} as double)) < double('infinity'), false)) "
         f"as `{name}`"
@@ -96,7 +103,7 @@ def _raise_on_endless(
 
 
 def _check(retrieved: DataFrame, features: list[str]) -> int:
-    """The number of rows; raises where they can't train a model."""
+    """Return the number of rows; raise InvalidInputError if they are unsuitable for training."""
     gaps = (f"count_if(`{name}` is null) as `{name}`" for name in [*features, LABEL])
     figures = retrieved.selectExpr("count(*) as row_count", f"sum({LABEL}) as positives", *gaps)
     found = figures.toArrow().to_pylist()[0]

@@ -1,4 +1,4 @@
-"""Where a version's training rows came from: loads and workbooks, states of tables, the code."""
+"""Describe where a version's training rows came from: loads, workbooks, table versions, code."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -27,12 +27,12 @@ PUBLICATIONS = """
 
 
 def lineage(spark: SparkSession, batches: Sequence[str]) -> dict[str, Any]:
-    """What a record keeps of it, as JSON types.
+    """Return the provenance that a record stores, as JSON types.
 
-    `feature_service`; `code` {version, commit, modified}; and, for each of the loads, `loads`: what
-    it was published as (extract_date, created_timestamp, customers, run_id, published_at), by which
-    call of dbt, from which workbook, and the versions of the Delta tables that it was published
-    from. None stands for what is not known any more.
+    The keys are `feature_service`; `code` {version, commit, modified}; and `loads`, with an entry
+    for each load: its publication (extract_date, created_timestamp, customers, run_id,
+    published_at), the call of dbt, the workbook, and the versions of the Delta tables that it was
+    published from. None represents an unknown value.
     """
     from feature_repo.feature_services import churn  # Feast, which takes seconds to import
 
@@ -48,7 +48,10 @@ def lineage(spark: SparkSession, batches: Sequence[str]) -> dict[str, Any]:
 
 
 def code(project: Path) -> dict[str, Any]:
-    """The project's version; its commit, and whether files differ from it, where git knows."""
+    """Return the project's version, its commit, and whether files differ from the commit.
+
+    The last two are None if git does not know them.
+    """
     commit = _git(project, "rev-parse", "HEAD")
     return {
         "version": version("telco-churn"),
@@ -76,7 +79,7 @@ def _load(
             "sha256": row["source_sha256"],
             "sheet": row["sheet"],
         },
-        # One writer at a time makes that the state that was read.
+        # Since there is one writer at a time, this is the state that was read.
         "table_versions": {
             table: history.at(row["published_at"], row["run_id"])
             for table, history in histories.items()
@@ -89,17 +92,20 @@ def _in_utc(moment: datetime) -> str:
 
 
 def _invocations(spark: SparkSession) -> dict[str, str]:
-    """Extract date to the call of dbt that published it: the name of the partition's folder."""
+    """Return the call of dbt that published each extract date.
+
+    It is the name of the partition's folder.
+    """
     found = {}
     for file in spark.table(FEATURES).inputFiles():
         place = file.partition("/extract_date=")[2].split("/")
-        if len(place) == 3:  # else written before publishes had folders of their own
+        if len(place) == 3:  # else written before publishes had separate folders
             found[place[0]] = place[1]
     return found
 
 
 def _git(project: Path, *arguments: str) -> str | None:
-    """What git answers; None where there is no git, or no checkout."""
+    """Return the output of git, or None if there is no git or no checkout."""
     if not (project / ".git").exists():
         return None
     try:
