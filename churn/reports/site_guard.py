@@ -25,7 +25,10 @@ USER = "admin"
 LOOPBACK_NAMES = frozenset(("127.0.0.1", "localhost", "[::1]"))
 HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
 # If one of these headers occurs twice, two parsers may use different values.
-ONCE = (b"host", b"authorization", b"origin", b"sec-fetch-site", b"sec-fetch-mode")
+ONCE = (
+    *(b"host", b"authorization", b"origin"),
+    *(b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"),
+)
 READING = frozenset(("GET", "HEAD"))
 HEADERS = {
     b"x-content-type-options": b"nosniff",

@@ -124,7 +124,10 @@ def test_no_page_of_another_site_gets_an_answer(
     assert ask([*GOOD, *headers], method).status_code == (200 if passes else 403)
 
 
-@pytest.mark.parametrize("name", ["host", "authorization", "origin", "sec-fetch-site"])
+@pytest.mark.parametrize(
+    "name",
+    ["host", "authorization", "origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"],
+)
 def test_a_header_that_comes_twice_is_refused(name: str) -> None:
     given = dict(GOOD).get(name, "same-origin")
     assert ask([*with_header(name, given), (name, given)]).status_code == 400
