@@ -15,6 +15,7 @@ from lakehouse.process import Say, Service, free_port
 from lakehouse.settings import LOOPBACK, Settings
 
 START_SECONDS = 20
+PORT = 6379
 Client: TypeAlias = "redis.Redis"
 
 
@@ -113,7 +114,11 @@ def place(settings: Settings) -> str:
 
 
 def _named(settings: Settings) -> Address:
-    url = urlsplit(settings.redis_url or "")
+    try:
+        url = urlsplit(settings.redis_url or "")
+        port, database = url.port or PORT, int(url.path.strip("/") or 0)
+    except ValueError:  # of the port, the database, or brackets of an IPv6 address
+        url, port, database = urlsplit(""), PORT, 0
     if url.scheme not in ("redis", "rediss") or not url.hostname or url.password:
         raise InvalidInputError(
             "CHURN_REDIS_URL must look like redis://host:6379/0, or rediss:// for TLS, without a "
@@ -121,11 +126,8 @@ def _named(settings: Settings) -> Address:
             where="the environment or .env, CHURN_REDIS_URL",
             remedy="put the password into CHURN_REDIS_PASSWORD",
         )
-    database = int(url.path.strip("/") or 0)
     password, tls = settings.redis_password, url.scheme == "rediss"
-    return Address(
-        url.hostname, url.port or 6379, password, database, tls, settings.redis_ca_bundle
-    )
+    return Address(url.hostname, port, password, database, tls, settings.redis_ca_bundle)
 
 
 def _embedded(settings: Settings, say: Say) -> Address:

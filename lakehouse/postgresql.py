@@ -38,7 +38,11 @@ def database(url: str, variable: str) -> Database:
     Raises:
         InvalidInputError: If the address is invalid or contains a password.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORT
+    except ValueError:  # of the port, or brackets of an IPv6 address
+        parts, port = urlsplit(""), PORT
     name = parts.path.strip("/")
     if parts.scheme != "postgresql" or not (parts.hostname and parts.username and name):
         raise InvalidInputError(
@@ -52,4 +56,4 @@ def database(url: str, variable: str) -> Database:
             where=f"the environment or .env, {variable}",
             remedy="take it out; it belongs into a file (docs/stack.md, Secrets)",
         )
-    return Database(parts.username, parts.hostname, parts.port or PORT, name)
+    return Database(parts.username, parts.hostname, port, name)
