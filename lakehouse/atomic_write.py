@@ -7,6 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def _draft_of(path: Path) -> Path:
+    # Unique, since threads may write files of the same folder at once. It does not include the name
+    # of `path`, which may already have the maximum length.
+    return path.with_name(f".{secrets.token_hex(8)}.part")
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to `path` that replaces `path` when the body completes.
@@ -14,8 +20,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     The replacement is a single step, so readers never see a partial file. If the body raises,
     `path` is unchanged.
     """
-    # Does not include the name of `path`, which may already have the maximum length.
-    draft = path.with_name(f".{os.getpid()}.part")
+    draft = _draft_of(path)
     try:
         yield draft
         os.replace(draft, path)
@@ -30,9 +35,9 @@ def write_secret(path: Path, text: str) -> None:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with atomic_write(path) as draft:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            # Needed if a killed process with the same PID left a draft, and for any umask.
+            # For any umask.
             os.fchmod(descriptor, 0o600)
             file.write(text)
 
@@ -44,7 +49,7 @@ def generate_secret(path: Path) -> str:
     """
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{secrets.token_hex(8)}.part")
+        draft = _draft_of(path)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse import online_store, spark_server
-from lakehouse.atomic_write import generate_secret, write_secret
+from lakehouse.atomic_write import atomic_write, generate_secret, write_secret
 from lakehouse.errors import InvalidInputError, UnavailableError, named_breakdown
 from lakehouse.jars import SPARK_HOME, password_check
 from lakehouse.java import find_java
@@ -111,14 +111,19 @@ def test_a_home_of_another_user_is_refused(tmp_path: Path) -> None:
 def test_secrets_keep_their_mode_under_any_umask(tmp_path: Path, umask: int) -> None:
     folder = tmp_path / "secrets"
     folder.mkdir(mode=0o700)
-    # what a killed process of this number has left
-    (folder / f".{os.getpid()}.part").touch(mode=0o666)
     os.umask(umask)
     write_secret(folder / "given", "text")
     assert mode(folder / "given") == 0o600
     generated = generate_secret(folder / "generated")
     assert mode(folder / "generated") == 0o600
     assert len(generated) >= 32 and generate_secret(folder / "generated") == generated
+
+
+def test_two_files_of_a_folder_are_written_at_once(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "a") as first, atomic_write(tmp_path / "b") as second:
+        first.write_text("a")
+        second.write_text("b")
+    assert [path.read_text() for path in sorted(tmp_path.iterdir())] == ["a", "b"]
 
 
 def test_a_servers_files_are_closed_and_its_scratch_goes_with_it(tmp_path: Path) -> None:
