@@ -147,7 +147,7 @@ def apply(run: RunContext) -> None:
         register(run.settings, step.say)
 
 
-def materialize(run: RunContext, spark: SparkSession, write: "Write" = "changed") -> "Online":
+def materialize(run: RunContext, spark: SparkSession, write: "Write" = "new") -> "Online":
     """Write the latest published extract to the online store."""
     with run.steps.step("materialize") as step:
         from feature_repo.lineage import materialize_io
