@@ -44,11 +44,7 @@ class Formulas:
 
 
 def look(path: Path, number: int) -> Formulas:
-    """Scan a sheet of an .xls file for formulas without a computed value.
-
-    Args:
-        path: The file.
-        number: The sheet's number, from 0.
+    """Scan a sheet of an .xls file, by its number from 0, for formulas without a computed value.
 
     Raises:
         InvalidInputError: The sheet is missing, or has cells that fastexcel skips.
