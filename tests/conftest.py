@@ -1,4 +1,6 @@
+import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +8,15 @@ import pytest
 
 # Files that took less are not told by name.
 TOLD_SECONDS = 20
+
+
+@pytest.fixture(autouse=True)
+def _same_umask() -> Iterator[None]:
+    """Commands that are called in this process make the umask strict, for all that follows."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, str]]]:
     """What queries find, by table."""
     found: dict[str, list[dict[str, str]]] = {}
-    monkeypatch.setattr(cleanup, "query_table", lambda _, table, sql: found.get(table, []))
+    monkeypatch.setattr(cleanup, "query_if_exists", lambda _, table, sql: found.get(table, []))
     return found
 
 
