@@ -10,14 +10,14 @@ from lakehouse.postgresql import database
 from lakehouse.settings import read_settings
 
 INVALID = [
-    *("host", "http://host/0", "{scheme}://", "{scheme}://user:word@host/0"),
+    *("host", "http://host/0", "{scheme}://", "{scheme}://user:{word}@host/0"),
     *("{scheme}://user@host:port/0", "{scheme}://user@host:99999/0", "{scheme}://user@[::1/0"),
 ]
 
 
 @pytest.mark.parametrize("address", [*INVALID, "redis://host/name", "redis://host/0/1"])
 def test_an_invalid_address_of_redis_is_named(address: str) -> None:
-    settings = replace(read_settings({}), redis_url=address.format(scheme="redis"))
+    settings = replace(read_settings({}), redis_url=address.format(scheme="redis", word="word"))
     with pytest.raises(InvalidInputError, match="CHURN_REDIS_URL must look like"):
         online_store.find(settings)
 
@@ -25,7 +25,7 @@ def test_an_invalid_address_of_redis_is_named(address: str) -> None:
 @pytest.mark.parametrize("address", [*INVALID, "postgresql://host/name", "postgresql://user@host"])
 def test_an_invalid_address_of_postgresql_is_named(address: str) -> None:
     with pytest.raises(InvalidInputError, match="CHURN_METASTORE_URL"):
-        database(address.format(scheme="postgresql"), "CHURN_METASTORE_URL")
+        database(address.format(scheme="postgresql", word="word"), "CHURN_METASTORE_URL")
 
 
 @pytest.mark.parametrize(
