@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`; each does all its set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run airflow secrets test test-long bench lint lock clean
+.PHONY: help setup run airflow secrets test test-rest test-all test-long bench lint lock clean
 
 PYTHON ?= python3
 # uv where the machine has it, else one of our own below .tools.
@@ -29,9 +29,17 @@ airflow: .venv/.ready ## Airflow on loopback, with the DAG 01_etl
 secrets: .venv/.ready ## The stack's secrets in .env, for those who want them in hand
 	@.venv/bin/python -m lakehouse.stack_secrets .env
 
-test: .venv/.ready ## Lint, types and all tests but the long ones
+# One process for each core; the tests of one home, which share its server, stay in one process.
+PYTEST := .venv/bin/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+
+test: .venv/.ready ## Lint, types, unit and component tests: whether a change is correct
 	@$(MAKE) --no-print-directory lint
-	@.venv/bin/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) tests/unit tests/component $(ARGS)
+
+test-rest: .venv/.ready ## Fuzzing and whole systems: command line, Airflow, cluster, faults, browser
+	@$(PYTEST) tests/fuzz tests/e2e $(ARGS)
+
+test-all: test test-rest ## Everything that CI runs
 
 test-long: .venv/.ready ## The long tests: many seeds, load
 	@.venv/bin/python -m pytest -m long $(ARGS)
@@ -39,7 +47,7 @@ test-long: .venv/.ready ## The long tests: many seeds, load
 bench: .venv/.ready ## Ours beside what people would use instead: an hour, on a machine that does nothing else
 	@"$(UV)" sync --frozen --quiet --group bench
 	@# The servers that it starts beside ours are those of the tests.
-	@PYTHONPATH=tests/integration .venv/bin/python -m benchmarks $(ARGS)
+	@PYTHONPATH=tests/support .venv/bin/python -m benchmarks $(ARGS)
 
 LINTERS := lint-python lint-types lint-imports lint-dependencies lint-sql lint-docker lint-secrets
 .PHONY: $(LINTERS)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from homes import quiet_port
+from environments import quiet_port
 
 from benchmarks.measure import call
 from lakehouse import online_store, spark_server
@@ -20,7 +20,7 @@ SERVICES = (spark_server.service, online_store.service)
 
 
 @dataclass(frozen=True)
-class Home:
+class ChurnHome:
     """A CHURN_HOME that nobody else uses."""
 
     settings: Settings
@@ -87,7 +87,7 @@ group by _batch_id, _extract_date, _loaded_at
 
 
 @contextmanager
-def home(folder: Path, **settings: str) -> Iterator[Home]:
+def home(folder: Path, **settings: str) -> Iterator[ChurnHome]:
     """A fresh home in the folder, which is removed with all in it at the end."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -96,7 +96,7 @@ def home(folder: Path, **settings: str) -> Iterator[Home]:
     environ |= {"DBT_LOG_PATH": str(folder), "DBT_TARGET_PATH": str(folder / "target")}
     environ |= {f"CHURN_{name}_PORT": str(quiet_port()) for name in PORTS}
     environ |= settings
-    made = Home(read_settings(environ), environ)
+    made = ChurnHome(read_settings(environ), environ)
     try:
         yield made
     finally:

@@ -40,6 +40,6 @@ def cluster(folder: Path, customers: int) -> dict[str, Measured]:
     return found
 
 
-def _fill(home: ours.Home, folder: Path, customers: int) -> None:
+def _fill(home: ours.ChurnHome, folder: Path, customers: int) -> None:
     home.churn("up")
     home.give(sorted(bronze_rows(folder, customers).glob("*.parquet")))

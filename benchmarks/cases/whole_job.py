@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from faults import OwnRedis
-from homes import quiet_port
+from environments import quiet_port
 
 from benchmarks import ours
 from benchmarks.measure import Measured, call, in_turns, measuring
@@ -40,7 +40,7 @@ def _days() -> Iterator[date]:
         day += timedelta(days=30)
 
 
-def _warm(home: ours.Home, workbook: Path, day: date, into: Measured) -> None:
+def _warm(home: ours.ChurnHome, workbook: Path, day: date, into: Measured) -> None:
     with measuring(into, home.processes):
         home.churn("run", workbook, "--extract-date", str(day))
 

@@ -14,7 +14,7 @@ from typing import Any
 import xlwt
 from openpyxl import Workbook
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from workbooks import HEADER, customer
 
 NUMBER_FORMATS = (

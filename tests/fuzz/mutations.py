@@ -18,7 +18,7 @@ import olefile
 import xlwt
 from openpyxl import Workbook
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from workbooks import HEADER, customer, text_row, write_raw_xlsx
 
 ROWS = 200

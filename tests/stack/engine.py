@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from homes import called
+from environments import called
 
 from lakehouse.settings import PROJECT
 

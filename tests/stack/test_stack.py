@@ -17,7 +17,7 @@ import pytest
 import yaml
 from airflow_api import ENDED, Airflow
 from engine import IMAGE, Engine, engine
-from homes import BIN, quiet_port
+from environments import BIN, quiet_port
 
 from lakehouse.settings import PROJECT
 from lakehouse.stack_secrets import NAMES, PASSFILE, PASSFILES

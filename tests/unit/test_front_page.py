@@ -1,4 +1,4 @@
-"""The site's front page from made-up histories; tests/integration/test_site.py has a real one."""
+"""The site's front page from made-up histories; tests/e2e/test_site.py has a real one."""
 
 import json
 import re

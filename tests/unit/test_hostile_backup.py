@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hostile_backups import Change, changed_json, mutations, seal_again, snapshot, with_log
-from test_backup_parts import DATA, SEAL, TABLE, made, settings  # noqa: F401  fixtures
+from test_backup_units import DATA, SEAL, TABLE, made, settings  # noqa: F401  fixtures
 
 from churn.operations import backup_reader
 from churn.operations.backup_format import Signature, as_json

@@ -1,0 +1,427 @@
+"""The DAG in a real Airflow: API server, scheduler, dag-processor and triggerer, over REST."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from airflow_api import Airflow
+from browser import chromium
+from environments import BIN, ChurnHome, CompletedRun, Environments, called
+from lineage_graph import Graph, leads, place
+from monthly import cut_off
+from PIL import Image
+from playwright.sync_api import expect
+
+from churn.operations import airflow_server
+from lakehouse.lineage import lineage_file
+
+DAG = "01_etl"
+STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
+STAGES = ["clean", "engineer", "validate", "publish"]
+LINEAGE = "#!/model/model.telco_churn.customer_features?g_v=1&g_i=%2Bcustomer_features%2B"
+# Tests may run as root, and on machines that reach no network.
+
+
+@dataclass
+class Scheduled:
+    """A home with Airflow in it."""
+
+    home: ChurnHome
+    airflow: Airflow
+
+
+@pytest.fixture(scope="module")
+def scheduled(environments: Environments) -> Iterator[Scheduled]:
+    home = environments.new("airflow")
+    try:
+        # As in the README.
+        path = f"{BIN}:{home.environ['PATH']}"
+        home.call(["make", "airflow"], 0, PATH=path)
+        password = home.call(["churn", "airflow", "password"], 0, PATH=path).stdout.strip()
+        airflow = Airflow(airflow_server.address(home.settings), password)
+        airflow.switch_on(DAG)
+        yield Scheduled(home, airflow)
+    finally:
+        home.churn("airflow", "down")
+
+
+@pytest.fixture(scope="module")
+def green(scheduled: Scheduled, shared_data: Path) -> str:
+    """The id of a run that came to its end.
+
+    The real workbook landed for it.
+    """
+    airflow, home = scheduled.airflow, scheduled.home
+    landing = Path(home.settings.landing)
+    landing.mkdir()
+    workbook = landing / "customers.xlsx"
+    shutil.copy(shared_data / "Telco-Customer-Churn.xlsx", workbook)
+    # one that was changed just now may still be being written
+    hour_ago = time.time() - 3600
+    os.utime(workbook, (hour_ago, hour_ago))
+    airflow.switch_on("00_landing")
+    airflow.trigger("00_landing", "first-look")
+    assert airflow.wait("00_landing", "first-look") == "success"
+    (run_id,) = landed(airflow)
+    workbook.unlink()
+    wait_for(airflow, run_id, "clean.open_loads.run")
+    # dbt is at the next model and holds the lake
+    rival = home.churn("build", code=4, CHURN_LOCK_WAIT="0").stderr
+    assert "held by dbt build" in rival
+    assert airflow.wait(DAG, run_id, seconds=800) == "success", airflow.states(DAG, run_id)
+    return run_id
+
+
+def test_a_run_does_what_churn_run_does(
+    scheduled: Scheduled, green: str, completed_run: CompletedRun
+) -> None:
+    states = scheduled.airflow.states(DAG, green)
+    # nothing is wrong with a first model
+    assert states.pop("alert") == "skipped"
+    assert set(states.values()) == {"success"}, states
+    summary = scheduled.airflow.result(DAG, green, "score")
+    assert summary["counts"] == completed_run.summary["counts"]
+    assert summary["gate"] == completed_run.summary["gate"]
+    assert summary["model"] == completed_run.summary["model"]
+    assert scheduled.home.gold() == completed_run.home.gold()
+    folder = scheduled.home.path / "runs" / summary["run_id"]
+    assert json.loads((folder / "summary.json").read_text()) == summary
+    assert (folder / "report.html").exists()
+    log = scheduled.airflow.log(DAG, green, "train_model")
+    assert f'"roc_auc": {summary["model"]["roc_auc"]}' in log
+    links = scheduled.airflow.links(DAG, green, "score")
+    assert links == {"Report of the run": f"/churn/runs/{summary['run_id']}/report.html"}
+
+
+def test_the_lineage_has_the_run_of_the_dag_for_its_root(scheduled: Scheduled, green: str) -> None:
+    """Airflow tells its own runs, each command the rest; together they are one."""
+    told = [json.loads(line) for line in lineage_file(scheduled.home.settings).open()]
+    (trained,) = (each for each in told if ended(each, "churn train"))
+    root = trained["run"]["facets"]["parent"]["root"]
+    assert root["job"] == {"namespace": "airflow", "name": DAG, "facets": {}}
+    of_run = [each for each in told if of_root(each) == root["run"]["runId"]]
+    states = {(each["job"]["name"], each["eventType"]) for each in of_run}
+    telling = ("ingest", "dbt_producer_watcher", "feast_materialize", "train_model", "score")
+    names = (DAG, *(f"{DAG}.{task}" for task in telling), "dbt build", "churn score")
+    assert states >= {(name, state) for name in names for state in ("START", "COMPLETE")}
+    runs = {each["run"]["runId"] for each in of_run}
+    parents = [each["run"]["facets"]["parent"] for each in of_run if is_child(each)]
+    assert {each["run"]["runId"] for each in parents} <= runs
+    graph = Graph()
+    for each in of_run:
+        graph.add(each)
+    (loaded,) = (each for each in of_run if ended(each, "churn ingest.ingest"))
+    (scored,) = (each for each in of_run if ended(each, "churn score.score"))
+    assert leads(graph.datasets, place(loaded["inputs"][0]), place(scored["outputs"][0]))
+
+
+def ended(event: Any, name: str) -> bool:
+    return event["eventType"] == "COMPLETE" and event["job"]["name"] == name
+
+
+def is_child(event: Any) -> bool:
+    return "parent" in event["run"]["facets"]
+
+
+def of_root(event: Any) -> str:
+    """The first of the runs above an event's own; itself where there is none."""
+    run = event["run"]
+    return str(run["facets"]["parent"]["root"]["run"]["runId"] if is_child(event) else run["runId"])
+
+
+def test_a_task_by_itself_ends_as_before(scheduled: Scheduled, green: str) -> None:
+    again(scheduled, green, "publish.customer_features.run", scheduled.home.gold())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_any_task_by_itself_ends_as_before(scheduled: Scheduled, green: str) -> None:
+    """Each one, the producer of dbt's results too."""
+    before = scheduled.home.gold()
+    for task in sorted(scheduled.airflow.states(DAG, green)):
+        again(scheduled, green, task, before)
+
+
+def again(scheduled: Scheduled, run_id: str, task: str, before: Any) -> None:
+    """Run one task of a run by itself; its first try succeeds, and nothing is different."""
+    tried = scheduled.airflow.tries(DAG, run_id, task)
+    scheduled.airflow.clear(DAG, run_id, task)
+    assert scheduled.airflow.wait(DAG, run_id) == "success", task
+    # A run is green whose last task is, whatever became of the others.
+    states = scheduled.airflow.states(DAG, run_id)
+    # The producer is left out the second time: the tasks that watch it have their results.
+    assert states.pop("dbt_producer_watcher") in ("success", "skipped"), task
+    assert states.pop("alert") == "skipped", task
+    assert set(states.values()) == {"success"}, (task, states)
+    assert scheduled.airflow.tries(DAG, run_id, task) == tried + 1, task
+    assert scheduled.home.gold() == before, task
+    assert scheduled.home.churn_json("features", "verify")["differences"] == [], task
+
+
+def test_a_scheduled_run_without_a_workbook_is_skipped(scheduled: Scheduled, green: str) -> None:
+    """A run of the schedule's own, of a month gone by; by itself it makes none of those."""
+    airflow = scheduled.airflow
+    assert airflow.run_ids(DAG, "scheduled") == []
+    airflow.backfill(DAG, "2026-01-01")
+    (run_id,) = airflow.run_ids(DAG, "backfill")
+    assert airflow.wait(DAG, run_id) == "success"
+    assert set(airflow.states(DAG, run_id).values()) == {"skipped"}
+    assert "no new workbook" in airflow.log(DAG, run_id, "ingest", 1)
+
+
+@pytest.mark.long
+def test_a_refused_workbook_stops_at_validate(
+    scheduled: Scheduled, green: str, shared_data: Path, tmp_path: Path
+) -> None:
+    airflow, home = scheduled.airflow, scheduled.home
+    before = home.gold()
+    cut = cut_off(shared_data / "Telco-Customer-Churn.xlsx", tmp_path, rows=498)
+    workbook = cut.rename(tmp_path / "few.xlsx")
+    airflow.trigger(DAG, "refused", workbook=str(workbook), extract_date="2026-01-05")
+    assert airflow.wait(DAG, "refused") == "failed"
+    states = airflow.states(DAG, "refused")
+    stage = {name: {v for k, v in states.items() if k.startswith(f"{name}.")} for name in STAGES}
+    assert stage["clean"] == stage["engineer"] == {"success"}, states
+    assert states["validate.assert_pending_loads_passed"] == "failed"
+    assert stage["publish"] == {"upstream_failed"}, states
+    assert {states[each] for each in STEPS[1:]} == {"upstream_failed"}, states
+    said = airflow.log(DAG, "refused", "validate.assert_pending_loads_passed")
+    assert "assert_pending_loads_passed found" in said
+    assert "enough_customers" in said
+    assert "silver.rejected_rows" in said
+    assert home.gold() == before
+    # Whoever calls the red tests green and has `publish` run gets nothing out either.
+    call_green(airflow, "refused", but="publish.")
+    airflow.clear(DAG, "refused", *(each for each in states if each.startswith("publish.")))
+    assert airflow.wait(DAG, "refused") == "failed"
+    states = airflow.states(DAG, "refused")
+    assert states["publish.customer_features.run"] == "success", states
+    assert home.gold() == before
+    # nor does the rest of the run go on, which Airflow tries as soon as all before is green
+    while states["feast_apply"] == "upstream_failed":
+        call_green(airflow, "refused", but="none")
+        assert airflow.wait(DAG, "refused") == "failed"
+        states = airflow.states(DAG, "refused")
+    assert states["feast_apply"] == "failed", states
+    assert {states[each] for each in STEPS[2:]} == {"upstream_failed"}, states
+    assert "The gate refused few.xlsx" in airflow.log(DAG, "refused", "feast_apply", 1)
+    assert home.churn_json("features", "verify")["differences"] == []
+
+
+def call_green(airflow: Airflow, run_id: str, but: str) -> None:
+    """Mark what is not green before the Feast tasks, one group left out, as an operator may."""
+    for task, state in airflow.states(DAG, run_id).items():
+        if state != "success" and task not in STEPS and not task.startswith(but):
+            airflow.mark_success(DAG, run_id, task)
+
+
+def test_a_workbook_that_landed_is_run_once(scheduled: Scheduled, green: str) -> None:
+    airflow = scheduled.airflow
+    airflow.trigger("00_landing", "second-look")
+    assert airflow.wait("00_landing", "second-look") == "success"
+    assert landed(airflow) == [green]
+
+
+@pytest.mark.long
+def test_an_outage_of_mlflow_turns_nothing_red_and_is_made_up_for(
+    scheduled: Scheduled, green: str
+) -> None:
+    """Its file, embedded, is damaged: the task is tried as often as any, then skipped."""
+    airflow, folder = scheduled.airflow, scheduled.home.path / "mlflow"
+    before = airflow.tries(DAG, green, "log_to_mlflow")
+    away = folder.rename(folder.with_name("mlflow_away"))
+    folder.mkdir()
+    (folder / "mlflow.db").write_text("no database, but text long enough" * 50)
+    airflow.clear(DAG, green, "log_to_mlflow")
+    assert airflow.wait(DAG, green, seconds=400) == "success"
+    states = airflow.states(DAG, green)
+    assert states["log_to_mlflow"] == "skipped"
+    assert states["score"] == "success"
+    tries = airflow.tries(DAG, green, "log_to_mlflow")
+    assert tries == before + 3
+    assert "remove that folder" in airflow.log(DAG, green, "log_to_mlflow", tries)
+    shutil.rmtree(folder)
+    away.rename(folder)
+    airflow.clear(DAG, green, "log_to_mlflow")
+    assert airflow.wait(DAG, green) == "success"
+    assert airflow.states(DAG, green)["log_to_mlflow"] == "success"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_the_scheduler_is_killed_at_any_step(
+    scheduled: Scheduled, green: str, shared_data: Path
+) -> None:
+    moments = [None, "clean.open_loads.run", "validate.load_figures.run", *STEPS[:-1]]
+    for number, task in enumerate(moments):
+        day = f"2026-04-{number + 1:02}"
+        workbook = str(shared_data / "Telco-Customer-Churn.xlsx")
+        scheduled.airflow.trigger(DAG, f"killed-{day}", workbook=workbook, extract_date=day)
+        killed_after(scheduled, f"killed-{day}", task, day)
+
+
+def killed_after(scheduled: Scheduled, run_id: str, task: str | None, day: str) -> None:
+    """The scheduler and what it runs killed after that task (None: with the first one at work)."""
+    airflow, home = scheduled.airflow, scheduled.home
+    wait_for(airflow, run_id, task or "ingest", "success" if task else "running")
+    running = airflow_server.services(home.settings)["scheduler"].find()
+    assert running is not None
+    scheduler = psutil.Process(running.pid)
+    for each in [*scheduler.children(recursive=True), scheduler]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(each.pid, signal.SIGKILL)
+    home.churn("airflow", "up")
+    assert airflow.wait(DAG, run_id, seconds=900) == "success", airflow.states(DAG, run_id)
+    summary = airflow.result(DAG, run_id, "score")
+    assert summary["extract_date"] == day
+    assert summary["counts"]["scored"] == 7043
+    bronze = "select count(*) from bronze.telco_customers where _extract_date = '{}'"
+    assert home.value(bronze.format(day)) == summary["counts"]["bronze"]
+    for table in ("customer_features", "churn_labels"):
+        rows = f"select count(*) from gold.{table} where extract_date = '{day}'"
+        assert home.value(rows) == 7043, table
+    doubled = "select 1 from gold.churn_scores group by {} having count(*) > 1"
+    assert home.sql(doubled.format("customer_id, extract_date, model_version")) == []
+    features, _ = home.gold()
+    assert features == distinct(features)
+
+
+def landed(airflow: Airflow) -> list[str]:
+    """The runs that `00_landing` asked for."""
+    return [each for each in airflow.run_ids(DAG) if each.startswith("landing__")]
+
+
+def distinct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each customer and date."""
+    return list({(row["customer_id"], row["extract_date"]): row for row in rows}.values())
+
+
+def wait_for(airflow: Airflow, run_id: str, task: str, state: str = "success") -> None:
+    deadline = time.monotonic() + 240
+    while airflow.states(DAG, run_id).get(task) != state:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+@pytest.fixture
+def page(scheduled: Scheduled) -> Iterator[Any]:
+    """A browser's page at Airflow, nobody logged in."""
+    with chromium() as browser:
+        yield browser.new_page(
+            base_url=scheduled.airflow.address, viewport={"width": 1600, "height": 1000}
+        )
+
+
+def test_the_pages_in_a_browser(
+    scheduled: Scheduled, green: str, page: Any, tmp_path: Path
+) -> None:
+    for path in (
+        "/churn/index.html",
+        "/churn/dbt/index.html",
+        f"/churn/runs/{scheduled.airflow.result(DAG, green, 'score')['run_id']}/report.html",
+    ):
+        assert httpx.get(scheduled.airflow.address + path).status_code == 401
+    page.goto("/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(scheduled.airflow.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/auth/" not in url)
+    page.wait_for_load_state()
+    page.goto(f"/dags/{DAG}/runs/{green}")
+    page.get_by_role("button", name="Show Graph").click()
+    graph = page.locator(".react-flow")
+    for stage in [*STEPS, *STAGES]:
+        expect(graph.get_by_text(stage, exact=True).first).to_be_visible()
+    page.screenshot(path=tmp_path / "graph.png")
+    page.get_by_role("button", name="Browse").click()
+    page.get_by_text("dbt docs").click()
+    docs = page.frame_locator("iframe")
+    expect(docs.get_by_text("Where to look.").locator("visible=true").first).to_be_visible()
+    page.screenshot(path=tmp_path / "docs.png")
+    page.goto(f"/churn/dbt/index.html{LINEAGE}")
+    expect(page.locator("canvas").first).to_be_visible()
+    # The graph is drawn bit by bit, after a plain ground.
+    deadline = time.monotonic() + 30
+    while drawn(page.screenshot(path=tmp_path / "lineage.png")) < 0.005:
+        assert time.monotonic() < deadline, "no lineage was drawn"
+        page.wait_for_timeout(500)
+
+
+# Asks every route of Airflow's application, and those that Cosmos adds where docs are named,
+# without a login: as a stranger, by another name, and from another site.
+ROUTES = """
+import asyncio, json, re
+import httpx
+from airflow.api_fastapi.app import create_app
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+def routes(app, prefix=""):
+    for route in app.routes:
+        path, inner = prefix + getattr(route, "path", ""), getattr(route, "app", None)
+        if hasattr(inner, "routes") and not hasattr(route, "methods"):
+            yield from routes(inner, path)
+        else:
+            for method in getattr(route, "methods", None) or METHODS:
+                yield method, re.sub(r"\\{[^}]*\\}", "x", path) or "/"
+
+async def ask(app):
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    strangers = ({}, {"Host": "elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"})
+    found = []
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        pages = {(method, "/churn/index.html") for method in METHODS}
+        for method, path in sorted(pages.union(routes(app))):
+            asked = [(await client.request(method, path, headers=each)) for each in strangers]
+            found.append([method, path, *(each.status_code for each in asked)])
+    print(json.dumps(found))
+
+asyncio.run(ask(create_app()))
+"""
+# Nothing of customers: the login, health, version, the interface's own description, and the shell
+# of Airflow's pages, which asks the interface for what it shows.
+WITHOUT_LOGIN = re.compile(
+    r"(/auth|/execution)?(/(docs|redoc|openapi\.json)(/.*)?|/static|/x|/changelog)?"
+    r"|/auth/token(/.*)?|/api/v2/(auth/.*|monitor/health|version)|/(api/|api/v1/)x|/health"
+    r"|/execution/(health.*|docs)"
+)
+
+
+def test_no_route_tells_another_user_anything(scheduled: Scheduled) -> None:
+    home = scheduled.home
+    environ = airflow_server.environment(home.settings, home.settings.project / "dags")
+    docs = {"docs": {"dir": str(home.path / "site" / "dbt"), "index": "index.html"}}
+    environ |= {"AIRFLOW__COSMOS__DBT_DOCS_PROJECTS": json.dumps(docs)}
+    answer = called([sys.executable, "-c", ROUTES], {**home.environ, **environ}, 180)
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout.splitlines()[-1])
+    asked = {(method, path) for method, path, *_ in found}
+    assert {("GET", "/cosmos/docs/dbt_docs_index.html"), ("GET", "/churn/index.html")} <= asked
+    assert len(found) > 200
+    for method, path, stranger, by_other_name, from_other_site in found:
+        assert (by_other_name, from_other_site) == (421, 403), (method, path)
+        assert stranger == 401 or WITHOUT_LOGIN.fullmatch(path), (method, path, stranger)
+        assert not path.startswith(("/cosmos", "/churn")) or stranger == 401, (method, path)
+
+
+def drawn(picture: bytes) -> float:
+    """Share of the middle of a picture that is not its ground."""
+    image = Image.open(BytesIO(picture)).convert("RGB")
+    width, height = image.size
+    middle = image.crop((width // 20, height // 8, width * 19 // 20, height * 7 // 8))
+    colours = middle.getcolors(maxcolors=middle.width * middle.height)
+    assert colours is not None
+    return 1 - max(count for count, _ in colours) / (middle.width * middle.height)

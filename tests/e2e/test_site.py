@@ -1,0 +1,234 @@
+"""The site of `churn docs` in a browser: front page, dbt docs, lineage, search, on any screen."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser import chromium
+from environments import BIN, CompletedRun, quiet_port
+from front_pages import history
+from playwright.sync_api import Page, expect
+
+from churn.reports.front_page import FrontPage, front_page
+from churn.reports.site_guard import USER, site_password
+from feature_repo.feature_definitions import read_features
+from lakehouse.process import port_is_open
+from lakehouse.settings import PROJECT
+
+PHONE, DESK = 390, 1280
+# The project's pages answer to WCAG 2, levels A and AA.
+WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+# By name, what people read.
+EXPOSURES = {
+    "churn_feature_service": "Feature service churn",
+    "churn_model": "Churn model",
+    "churn_watch": "Watch on the model",
+    "scoring_api": "Scoring API",
+    "risk_list": "List of customers to approach",
+    "rejects_workbook": "Rejected rows, given back",
+    "run_report": "Report of a run",
+}
+# The names in the drawn graph; it is drawn on a canvas, which has no text to find.
+DRAWN = """() => {
+    const drawn = [...document.querySelectorAll("*")].find((each) => each._cyreg?.cy);
+    return drawn ? drawn._cyreg.cy.nodes().map((node) => node.data("label")) : [];
+}"""
+EDGES = """() => {
+    const drawn = [...document.querySelectorAll("*")].find((each) => each._cyreg?.cy);
+    return drawn._cyreg.cy.edges().map((edge) => [edge.data("source"), edge.data("target")]);
+}"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The site where `churn docs` serves it, and as it lies in its folder."""
+
+    address: str
+    folder: Path
+    login: tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def site(completed_run: CompletedRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    port, log = quiet_port(), tmp_path_factory.mktemp("site") / "docs.log"
+    _ = completed_run.home.settings  # its server is up again if it had made room
+    with log.open("w") as out:
+        served = subprocess.Popen(
+            [BIN / "churn", "docs"],
+            cwd=PROJECT,
+            env={**completed_run.home.environ, "CHURN_DOCS_PORT": str(port)},
+            stdout=out,
+            stderr=out,
+        )
+        try:
+            deadline = time.monotonic() + 240
+            while not port_is_open(port):
+                assert served.poll() is None and time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+            login = (USER, site_password(completed_run.home.settings))
+            yield Site(f"http://127.0.0.1:{port}", completed_run.home.path / "site", login)
+        finally:
+            served.terminate()
+            served.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture
+def opened(browser: Any, completed_run: CompletedRun) -> Iterator[Callable[..., Page]]:
+    """Opens pages; at the end, that none of them asked anybody but loopback."""
+    asked: list[str] = []
+    contexts = []
+    login = {"username": USER, "password": site_password(completed_run.home.settings)}
+
+    def open_page(url: str, width: int = DESK, scheme: str = "light") -> Page:
+        contexts.append(
+            browser.new_context(
+                viewport={"width": width, "height": 900},
+                color_scheme=scheme,
+                http_credentials=login,
+            )
+        )
+        page: Page = contexts[-1].new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    hosts = {urlsplit(url).hostname for url in asked if url.startswith("http")}
+    assert hosts <= {"127.0.0.1"}
+
+
+def is_fine(page: Page, picture: Path) -> None:
+    """Nothing wider than the screen, nothing that axe objects to; the picture is for people."""
+    page.screenshot(path=picture, full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), picture
+    found = Axe().run(page, options=WCAG)
+    assert found.response["passes"], "axe has looked at nothing"
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_the_front_page(
+    site: Site,
+    completed_run: CompletedRun,
+    opened: Callable[..., Page],
+    tmp_path: Path,
+    width: int,
+    scheme: str,
+) -> None:
+    page = opened(site.address, width, scheme)
+    # other tests may have run it again, which changes nothing
+    latest = max((completed_run.home.path / "runs").iterdir()).name
+    expect(page.get_by_text(latest)).to_be_visible()
+    expect(page.get_by_text("7,043").first).to_be_visible()
+    expect(page.get_by_text(completed_run.summary["model"]["version"]).first).to_be_visible()
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, ground[4:-1].split(","))) < 3 * 128) == (scheme == "dark")
+    is_fine(page, tmp_path / f"front-{width}-{scheme}.png")
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("extracts", [0, 30])
+def test_the_front_page_of_no_and_of_many_extracts(
+    opened: Callable[..., Page], tmp_path: Path, width: int, extracts: int
+) -> None:
+    data = history(extracts) if extracts else FrontPage()
+    (tmp_path / "index.html").write_text(front_page(data))
+    is_fine(opened((tmp_path / "index.html").as_uri(), width), tmp_path / f"{width}.png")
+
+
+def test_the_links_of_the_front_page_resolve(site: Site, opened: Callable[..., Page]) -> None:
+    page = opened(site.address)
+    links = [each.get_attribute("href") or "" for each in page.get_by_role("link").all()]
+    inside = [link for link in links if not link.startswith("http")]
+    assert {"dbt/index.html"} < set(inside)
+    for link in inside:
+        answer = httpx.get(urljoin(site.address + "/", link), auth=site.login)
+        assert answer.status_code == 200 and answer.text.startswith("<!"), link
+    # The others are servers of this machine, which may be up or not.
+    outside = {urlsplit(link).hostname for link in links if link.startswith("http")}
+    assert outside == {"127.0.0.1"}
+    page.get_by_role("link", name="Report of the latest run").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Churn report, extract of")
+
+
+def test_the_trace_form_is_there_where_it_is_answered(
+    site: Site, opened: Callable[..., Page]
+) -> None:
+    form = opened(site.address).locator("form")
+    expect(form).to_be_visible()
+    assert (form.get_attribute("action"), form.locator("input").get_attribute("name")) == (
+        "/trace",
+        "id",
+    )
+    elsewhere = opened((site.folder / "index.html").as_uri())
+    expect(elsewhere.locator("form")).to_be_hidden()
+    expect(elsewhere.get_by_text("churn trace ID")).to_be_visible()
+
+
+def test_the_lineage_goes_from_the_workbooks_rows_to_the_people(
+    site: Site, opened: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = opened(f"{site.address}/dbt/index.html")
+    expect(page.get_by_text("Where to look.").locator("visible=true").first).to_be_visible()
+    assert page.title() == "Telco churn: tables and lineage"
+    page.locator(".launcher-btn a").click()
+    deadline = time.monotonic() + 60
+    while not (names := set(page.evaluate(DRAWN))) and time.monotonic() < deadline:
+        page.wait_for_timeout(200)
+    page.wait_for_timeout(1000)  # it is drawn bit by bit
+    page.screenshot(path=tmp_path / "lineage.png")
+    assert {"bronze.telco_customers", "customers", "customer_features"} <= names
+    assert names >= set(EXPOSURES.values())
+    reached, edges = {"source.telco_churn.bronze.telco_customers"}, page.evaluate(EDGES)
+    for _ in edges:
+        reached |= {target for source, target in edges if source in reached}
+    assert {f"exposure.telco_churn.{name}" for name in EXPOSURES} <= reached
+
+
+def test_a_column_is_found_by_its_name(
+    site: Site, opened: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = opened(f"{site.address}/dbt/index.html")
+    page.get_by_placeholder("Search for models...").locator("visible=true").fill("billing_ratio")
+    found = page.locator(".search-result").get_by_text("customer_features")
+    expect(found.locator("visible=true").first).to_be_visible(timeout=30_000)
+    page.screenshot(path=tmp_path / "search.png")
+
+
+def test_every_column_of_a_real_lake_is_described(site: Site, completed_run: CompletedRun) -> None:
+    """dbt-bouncer on the catalog: what the tables have, not what the YAML knows."""
+    artifacts = completed_run.home.path / "dbt"
+    catalog = json.loads((artifacts / "catalog.json").read_text())
+    gold = catalog["nodes"]["model.telco_churn.customer_features"]["columns"]
+    assert len(gold) == len(read_features()) + 4
+    # It looks for them in the folder `target` of a project.
+    (completed_run.home.path / "artifacts").mkdir()
+    (completed_run.home.path / "artifacts" / "target").symlink_to(artifacts)
+    answer = subprocess.run(
+        [Path(sys.executable).with_name("dbt-bouncer"), "run", "--only", "catalog_checks"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DBT_PROJECT_DIR": str(completed_run.home.path / "artifacts")},
+        cwd=PROJECT,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "SUCCESS=" in answer.stdout

@@ -1,0 +1,37 @@
+"""A browser for tests, and the command of the site that it opens."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+# A test's pages are the only addresses that it may request.
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+SERVE_SITE = """
+import sys
+from pathlib import Path
+from churn.operations.site_server import serve_site
+from lakehouse.settings import read_settings
+serve_site(read_settings(), Path(sys.argv[1]), print)
+"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the system's Chromium; skip the test if there is none."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.skip("there is no Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def serve_site(folder: Path) -> list[str | Path]:
+    """The command that serves a folder as `churn docs` does."""
+    return [sys.executable, "-c", SERVE_SITE, folder]

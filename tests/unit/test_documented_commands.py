@@ -1,0 +1,59 @@
+"""Every documented command can be parsed; tests/e2e/test_documented_commands_run.py runs them."""
+
+import re
+import shlex
+
+import click
+import pytest
+from documented_commands import ELSEWHERE, ITSELF, PAGES, README, STACK, shell_lines
+
+from churn.cli.main import main
+from lakehouse.settings import PROJECT
+
+MAKEFILE = (PROJECT / "Makefile").read_text()
+CHURN = [line for line in shell_lines(*PAGES) if line.startswith("churn ")]
+MAKE = [line for line in shell_lines(*PAGES) if line.startswith("make ")]
+
+
+@pytest.mark.parametrize("line", CHURN)
+def test_the_command_line_takes_it(line: str) -> None:
+    command: click.Command = main
+    context = click.Context(main)
+    arguments = shlex.split(line)[1:]
+    while isinstance(command, click.Group):
+        name, found, arguments = command.resolve_command(context, arguments)
+        assert found is not None
+        command, context = found, click.Context(found, parent=context, info_name=name)
+    command.make_context(context.info_name, arguments, parent=context.parent)
+
+
+@pytest.mark.parametrize("line", MAKE)
+def test_make_has_the_target(line: str) -> None:
+    assert re.search(rf"^{line.split()[1]}:", MAKEFILE, re.M)
+
+
+def test_an_unknown_option_is_noticed() -> None:
+    with pytest.raises(click.UsageError):
+        test_the_command_line_takes_it("churn status --unknown")
+
+
+def test_the_commands_run_elsewhere_are_written_down() -> None:
+    assert set(shell_lines(*PAGES)) >= ELSEWHERE
+    assert len(STACK) == 3
+
+
+def test_the_test_command_sets_up_and_lints_first() -> None:
+    rules = re.findall(r"^(\w+): \.venv/\.ready .*\n((?:\t.*\n)+)", MAKEFILE, re.M)
+    body = dict(rules)["test"]
+    assert body.index("lint") < body.index("PYTEST")
+
+
+def test_ci_calls_the_test_command_of_the_readme_and_then_the_rest() -> None:
+    stages = re.findall(r"^stage (.*)$", (PROJECT / ".ci" / "run").read_text(), re.M)
+    assert stages == [ITSELF, "make test-rest"]
+    assert re.search(r"^test-all: test test-rest\b", MAKEFILE, re.M)
+
+
+def test_the_table_names_every_command() -> None:
+    for name in main.commands:
+        assert f"`churn {name}" in README.read_text(), name
