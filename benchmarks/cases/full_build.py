@@ -13,7 +13,6 @@ from benchmarks.measure import Measured, call, in_turns, measuring
 PEERS = {
     "PySpark, one session": "spark_steps",
     "dbt on DuckDB": "dbt_duckdb_run",
-    "Polars": "polars_steps",
 }
 
 

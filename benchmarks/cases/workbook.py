@@ -11,7 +11,6 @@ from seeds_loader.sample import SampleParameters, write_samples
 READERS = {
     "fastexcel, text": "import fastexcel; fastexcel.read_excel({path!r}).load_sheet(0, "
     "dtypes='string').to_arrow()",
-    "polars": "import polars; polars.read_excel({path!r}, engine='calamine')",
 }
 
 

@@ -10,7 +10,7 @@ CUSTOMERS = 7043
 @pytest.mark.long
 def test_every_side_comes_to_our_gold(tmp_path: Path) -> None:
     """The case itself compares each peer's gold with ours, and fails where they differ."""
-    pytest.importorskip("polars", reason="the peers are of the group `bench`")
+    pytest.importorskip("dbt.adapters.duckdb", reason="the peers are of the group `bench`")
     from benchmarks.cases import full_build
 
     sides = full_build.run(tmp_path, CUSTOMERS, rounds=1)
