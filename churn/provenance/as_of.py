@@ -5,7 +5,6 @@ which dbt builds silver and the features, compiled by dbt, over the requested ro
 rule is duplicated here.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,14 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import trace_sql
-from churn.provenance.compiled_sql import COMPOSED, FEATURES, LABELS, compose, replace_relations
+from churn.provenance.compiled_sql import (
+    COMPOSED,
+    FEATURES,
+    LABELS,
+    compose,
+    read_constant,
+    replace_relations,
+)
 from churn.provenance.run_history import ended_at, read_summary
 from lakehouse.dbt_runner import compiled_models
 from lakehouse.process import Say
@@ -25,7 +31,6 @@ from lakehouse.sql import Rows, bind, query
 from lakehouse.table_history import TableHistory, table_history, unless_gone
 
 COUNTS = "load_counts"
-RULES_VERSION = re.compile(r"'([0-9a-f]{32})' as rules_version")
 TIME_TRAVEL, FROM_BRONZE, AS_NOW = "time travel", "rebuilt from bronze", "unchanged since"
 
 
@@ -190,8 +195,7 @@ class AsOfReader:
         """
         if FROM_BRONZE not in self.read.values():
             return None
-        found = RULES_VERSION.search(self._models[COUNTS])
-        return found is not None and set(versions) == {found.group(1)}
+        return set(versions) == {read_constant(self._models[COUNTS], "rules_version")}
 
     def _rows(self) -> dict[str, Any]:
         return {

@@ -4,8 +4,9 @@ The models from bronze to the candidates are compiled by dbt and combined into o
 row rules and features are the same as in a build: no rule is duplicated here.
 """
 
-import re
 from collections.abc import Mapping
+
+from sqlglot import exp, parse_one
 
 CLEANED = ("faulty_rows", "customers", "rejected_rows")
 FEATURES, LABELS = "audit_customer_features", "audit_churn_labels"
@@ -40,7 +41,18 @@ def compose(models: Mapping[str, str], last: str, rows: str, loads: str) -> str:
 
 
 def replace_relations(sql: str, relations: Mapping[str, str]) -> str:
-    """Return the SQL with its tables replaced by other relations; bare column names are kept."""
-    for table, relation in relations.items():
-        sql = re.sub(rf"\b{re.escape(table)}\b", relation, sql)
+    """Return the SQL with its tables replaced by other relations; all other text is unchanged."""
+    found = [
+        (table.args["db"].meta["start"], table.this.meta["end"] + 1, relations[name])
+        for table in parse_one(sql, dialect="spark").find_all(exp.Table)
+        if (name := f"{table.db}.{table.name}") in relations
+    ]
+    for start, end, relation in sorted(found, reverse=True):
+        sql = f"{sql[:start]}{relation}{sql[end:]}"
     return sql
+
+
+def read_constant(sql: str, column: str) -> str | None:
+    """Return the text that a query selects as a column; None if it selects none."""
+    aliases = parse_one(sql, dialect="spark").find_all(exp.Alias)
+    return next((each.this.name for each in aliases if each.alias == column), None)

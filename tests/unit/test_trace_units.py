@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from churn.provenance.as_of import compose_traced
+from churn.provenance.compiled_sql import read_constant
 from churn.provenance.trace_rules import changes, standardised
 from lakehouse import sequences
 from lakehouse.table_history import Commit, TableHistory
@@ -114,11 +115,13 @@ def test_changes_are_told_from_one_extract_to_the_next() -> None:
 
 def test_the_models_are_chained_with_their_tables_replaced() -> None:
     models = {
-        "faulty_rows": "select * from bronze.telco_customers join silver.open_loads",
+        "faulty_rows": "select * from bronze.telco_customers join silver.open_loads "
+        "where note = '\u00a0 silver.customers'  -- of silver.customers",
         "customers": "select customers.id from silver.faulty_rows as customers",
     }
     sql = compose_traced(models, "customers", {"batches": ["it's"], "row_numbers": [2, 3]})
     assert "select * from composed_rows join composed_loads" in sql
     assert "select customers.id from composed_faulty_rows as customers" in sql
     assert r"_batch_id in ('it\'s') and _row_number in (2, 3)" in sql
-    assert "silver." not in sql
+    assert "'\u00a0 silver.customers'  -- of silver.customers" in sql, "neither texts nor comments"
+    assert read_constant("select 'a' as version, now() as b from silver.t", "version") == "a"
