@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
-from faults import OwnRedis
 from environments import quiet_port
+from faults import OwnRedis
 
 from benchmarks import ours
 from benchmarks.measure import Measured, call, in_turns, measuring
