@@ -7,91 +7,18 @@ import sys
 import time
 from pathlib import Path
 
-import openpyxl
 import psutil
 import pytest
 from environments import BIN, ChurnHome, Environments, quiet_port
 
 from lakehouse import spark_server
 from lakehouse.run_lock import acquire, release
-from seeds_loader.contract import read_contract
 
 
 @pytest.fixture(scope="module")
 def bare(environments: Environments) -> ChurnHome:
     """A home in which nothing was started."""
     return environments.new("bare")
-
-
-def nothing_written(home: ChurnHome) -> bool:
-    return not any(home.path.iterdir())
-
-
-def test_an_unusable_workbook_is_refused_before_anything_starts(
-    bare: ChurnHome, tmp_path: Path
-) -> None:
-    book = openpyxl.Workbook()
-    book.active.title = "People"
-    names = [name for name in read_contract().names if name != "TotalCharges"]
-    book.active.append(names)
-    book.active.append(["1"] * len(names))
-    path = tmp_path / "half.xlsx"
-    book.save(path)
-    said = bare.churn("run", path, code=2).stderr
-    assert "half.xlsx" in said
-    assert "People" in said
-    assert "TotalCharges" in said
-    assert "what to do" in said
-    assert nothing_written(bare)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "word"),
-    [
-        ("text.xlsx", b"customerID,gender\n1,Male\n", "text.xlsx"),
-        ("empty.xlsx", b"", "empty"),
-        ("cut.xlsx", b"PK\x03\x04 cut", "cut.xlsx"),
-        ("notes.docx", b"x", ".docx"),
-    ],
-)
-def test_a_broken_file_is_explained(
-    bare: ChurnHome, tmp_path: Path, name: str, content: bytes, word: str
-) -> None:
-    (tmp_path / name).write_bytes(content)
-    said = bare.churn("run", tmp_path / name, code=2).stderr
-    assert word in said
-    assert "what to do" in said
-    assert "Traceback" not in said
-    assert nothing_written(bare)
-
-
-def test_a_missing_file_is_named(bare: ChurnHome, tmp_path: Path) -> None:
-    said = bare.churn("run", tmp_path / "gone.xlsx", code=2).stderr
-    assert "gone.xlsx" in said
-
-
-def test_two_fitting_sheets_are_listed(bare: ChurnHome, shared_data: Path, tmp_path: Path) -> None:
-    book = openpyxl.load_workbook(shared_data / "Telco-Customer-Churn.xlsx")
-    book.copy_worksheet(book.active).title = "Copy"
-    path = tmp_path / "two.xlsx"
-    book.save(path)
-    said = bare.churn("run", path, code=2).stderr
-    assert "Copy" in said
-    assert "Telco-Customer-Churn" in said
-    assert "--sheet" in said
-    assert nothing_written(bare)
-
-
-def test_settings_that_make_no_sense_are_named(bare: ChurnHome) -> None:
-    said = bare.churn("config", code=2, CHURN_THRIFT_PORT="many").stderr
-    assert "CHURN_THRIFT_PORT=many" in said
-
-
-def test_config_prints_json(bare: ChurnHome) -> None:
-    printed = bare.churn_json("config")
-    assert printed["CHURN_HOME"] == str(bare.path)
-    masked = bare.churn("config", "--json", CHURN_REDIS_PASSWORD="s3cret").stdout
-    assert "s3cret" not in masked
 
 
 def test_a_taken_port_is_explained(environments: Environments) -> None:

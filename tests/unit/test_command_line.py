@@ -1,0 +1,101 @@
+"""What the command line refuses before it starts anything, and says of its settings."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import openpyxl
+import pytest
+from click.testing import CliRunner, Result
+from workbooks import sheet_rows, write_xlsx
+
+from churn.cli.main import main
+from seeds_loader.contract import read_contract
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A home in which nothing was started."""
+
+    path: Path
+
+    def call(self, *arguments: str | Path, **environ: str) -> Result:
+        """Call the command line in this process, with no setting but the home's path and these."""
+        unset = {name: None for name in os.environ if name.startswith("CHURN_")}
+        env = {**unset, "CHURN_HOME": str(self.path), **environ}
+        return CliRunner().invoke(main, [str(argument) for argument in arguments], env=env)
+
+    def refuse(self, *arguments: str | Path, **environ: str) -> str:
+        """The error message of a command that must exit with 2."""
+        result = self.call(*arguments, **environ)
+        assert result.exit_code == 2, result.output
+        return result.stderr
+
+    def is_empty(self) -> bool:
+        return not any(self.path.iterdir())
+
+
+@pytest.fixture
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Bare:
+    return Bare(tmp_path_factory.mktemp("bare"))
+
+
+def test_an_unusable_workbook_is_refused_before_anything_starts(bare: Bare, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "People"
+    names = [name for name in read_contract().names if name != "TotalCharges"]
+    book.active.append(names)
+    book.active.append(["1"] * len(names))
+    path = tmp_path / "half.xlsx"
+    book.save(path)
+    said = bare.refuse("run", path)
+    assert "half.xlsx" in said
+    assert "People" in said
+    assert "TotalCharges" in said
+    assert "what to do" in said
+    assert bare.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("text.xlsx", b"customerID,gender\n1,Male\n", "text.xlsx"),
+        ("empty.xlsx", b"", "empty"),
+        ("cut.xlsx", b"PK\x03\x04 cut", "cut.xlsx"),
+        ("notes.docx", b"x", ".docx"),
+    ],
+)
+def test_a_broken_file_is_explained(
+    bare: Bare, tmp_path: Path, name: str, content: bytes, word: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    said = bare.refuse("run", tmp_path / name)
+    assert word in said
+    assert "what to do" in said
+    assert "Traceback" not in said
+    assert bare.is_empty()
+
+
+def test_a_missing_file_is_named(bare: Bare, tmp_path: Path) -> None:
+    said = bare.refuse("run", tmp_path / "gone.xlsx")
+    assert "gone.xlsx" in said
+
+
+def test_two_fitting_sheets_are_listed(bare: Bare, tmp_path: Path) -> None:
+    sheets = {"Customers": sheet_rows(2), "Copy": sheet_rows(2)}
+    said = bare.refuse("run", write_xlsx(tmp_path / "two.xlsx", sheets))
+    assert "Copy" in said
+    assert "Customers" in said
+    assert "--sheet" in said
+    assert bare.is_empty()
+
+
+def test_settings_that_make_no_sense_are_named(bare: Bare) -> None:
+    said = bare.refuse("config", CHURN_THRIFT_PORT="many")
+    assert "CHURN_THRIFT_PORT=many" in said
+
+
+def test_config_prints_json(bare: Bare) -> None:
+    assert json.loads(bare.call("config", "--json").stdout)["CHURN_HOME"] == str(bare.path)
+    assert "s3cret" not in bare.call("config", "--json", CHURN_REDIS_PASSWORD="s3cret").output
