@@ -1,6 +1,7 @@
 """Call dbt in this process; analysts run the same project with `dbt build`."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,9 +13,10 @@ from lakehouse.lineage import DbtArtifacts, read_dbt
 from lakehouse.process import ProcessInfo
 from lakehouse.settings import Settings
 
-# SQLSTATE class of errors in the statement itself: its syntax, or an undefined name.
+# SQLSTATE class of errors in the statement itself: its syntax, or an undefined column or function.
 # After any other error the server itself may be broken, for example its metastore by a full disk.
-STATEMENT_AT_FAULT = "SQLSTATE: 42"
+# A broken metastore also reports tables and schemas as missing, or as existing already.
+STATEMENT_AT_FAULT = re.compile(r"SQLSTATE: 42(?!P01|P06|P07|704|710)")
 # Folder of dbt's artifacts, below CHURN_HOME.
 TARGET = "dbt"
 OnNode = Callable[[int, int, str], None]
@@ -149,7 +151,8 @@ def _raise_on_failed_model(
             place = f"the lake, {settings.lake_uri}, at {result.node.name}"
             if (breakdown := named_breakdown(message, place)) is not None:
                 raise breakdown
-            kind = ChurnError if STATEMENT_AT_FAULT in message else InterruptedWorkError
+            is_own_fault = STATEMENT_AT_FAULT.search(message)
+            kind = ChurnError if is_own_fault else InterruptedWorkError
             raise kind(
                 f"dbt could not build {result.node.name}: {_first_lines(result.message)}",
                 where=result.node.original_file_path,

@@ -88,7 +88,10 @@ def _database_of(settings: Settings, folder: Path) -> dict[str, str]:
         return {
             "javax.jdo.option.ConnectionURL": (
                 f"jdbc:derby:;databaseName={folder}/metastore;create=true"
-            )
+            ),
+            # Derby waits 20 s for a lock. A transaction that a full disk interrupted keeps its
+            # locks until the server restarts; by default, Hive would wait ten times for each call.
+            "hive.hmshandler.retry.attempts": "1",
         }
     place = database(settings.metastore_url, "CHURN_METASTORE_URL")
     return {

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lakehouse.dbt_runner import STATEMENT_AT_FAULT
 from lakehouse.errors import ChurnError, DiskFullError, InterruptedWorkError, named_breakdown
 
 WRITE_FAILED = "[TASK_WRITE_FAILED] Task failed while writing rows to file:/lake. SQLSTATE: 58030"
@@ -44,3 +45,25 @@ def test_a_fault_of_the_machine_is_named(message: str, kind: type[ChurnError], s
 @pytest.mark.parametrize("message", [f"{WRITE_FAILED}\nCaused by: {BAD_CAST}", BAD_CAST, "other"])
 def test_a_fault_of_the_data_is_not_the_machines(message: str) -> None:
     assert named_breakdown(message, "the lake") is None
+
+
+@pytest.mark.parametrize(
+    ("message", "is_own_fault"),
+    [
+        ("[PARSE_SYNTAX_ERROR] Syntax error at or near 'selec'. SQLSTATE: 42601", True),
+        ("[UNRESOLVED_COLUMN.WITH_SUGGESTION] `tenur` cannot be resolved. SQLSTATE: 42703", True),
+        # After a full disk, Derby keeps the locks of an interrupted transaction: Hive then reports
+        # a view as missing that the same statement creates.
+        (
+            "[TABLE_OR_VIEW_NOT_FOUND] `audit`.`load_verdicts` cannot be found. SQLSTATE: 42P01",
+            False,
+        ),
+        ("[TABLE_OR_VIEW_ALREADY_EXISTS] `audit`.`x` already exists. SQLSTATE: 42P07", False),
+        ("[SCHEMA_NOT_FOUND] The schema `audit` cannot be found. SQLSTATE: 42704", False),
+        ("org.apache.thrift.TException: no SQLSTATE at all", False),
+    ],
+)
+def test_only_an_error_in_the_statement_itself_leaves_the_server_running(
+    message: str, is_own_fault: bool
+) -> None:
+    assert bool(STATEMENT_AT_FAULT.search(message)) is is_own_fault
