@@ -1,9 +1,9 @@
-{# The row rules, made from vars.source_contract and vars.row_rules. One place decides which row
-   becomes a customer. #}
+{# The row rules, generated from vars.source_contract and vars.row_rules: the only place that
+   decides which row becomes a customer. #}
 
 
 {% macro blanks() -%}
-    {#- All white space of Unicode, as the loader knows it too. -#}
+    {#- All white space of Unicode; the loader uses the same set. -#}
     ' \t\n\u000b\u000c\r\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009'
     '\u200a\u2028\u2029\u202f\u205f\u3000'
 {%- endmacro %}
@@ -20,9 +20,9 @@
 
 
 {% macro typed_value(column, contract) %}
-    {#- The cell as silver holds it; null where the contract does not accept it. Nearly every cell is
-        written just as the contract says, and that is asked first: trimming takes longer than all
-        else that is done to a row. -#}
+    {#- The typed value of a cell in silver; null if the contract does not accept it. Nearly every
+        cell is spelled exactly as the contract says, so that is checked first: trimming takes
+        longer than everything else that is done to a row. -#}
     {%- set rule = contract[column] -%}
     {%- set cell = adapter.quote(column) -%}
     {%- if rule.type == 'text' -%}
@@ -58,7 +58,7 @@
 
 
 {% macro number(cell, pattern='^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$') -%}
-    {#- A cast alone would take '12d', 'NaN' and 'Infinity' for numbers. -#}
+    {#- A cast alone would accept '12d', 'NaN' and 'Infinity' as numbers. -#}
     coalesce(
         case when {{ cell }} rlike '{{ pattern }}' then try_cast({{ cell }} as double) end,
         case when {{ looks_like(cell, pattern) }} then try_cast({{ trimmed(cell) }} as double) end
@@ -77,7 +77,7 @@
 
 
 {% macro cell_of(column) -%}
-    {#- The workbook's cell, which is set apart: some bear the name that silver gives to the value. -#}
+    {#- The workbook's cell, in a struct because some cells have the name of silver's value. -#}
     cells.{{ column }}
 {%- endmacro %}
 
@@ -90,7 +90,7 @@
 
 
 {% macro rules_version() %}
-    {#- Changes with the rules of rows and of the gate; a refused load is judged again then. -#}
+    {#- Changes with the row rules and the gate's rules; a refused load is then evaluated again. -#}
     {%- set names = [
         'source_contract', 'row_rules', 'derived_features', 'gate_rules', 'drift', 'expected_changes',
     ] -%}

@@ -1,8 +1,8 @@
-{# What the gate's rules, its tests and the published tables share. #}
+{# SQL that the gate's rules, its tests and the published tables share. #}
 
 
 {% macro passed_candidates(candidates) %}
-{#- What is published: the candidates of the loads that passed, as the verdict saw them. -#}
+{#- The rows to publish: the candidates of the passed loads that the verdict evaluated. -#}
 
 with
 
@@ -25,7 +25,7 @@ final as (
 
     from candidates
 
-    -- a verdict on earlier candidates says nothing about these
+    -- a verdict on earlier candidates does not apply to rebuilt ones
     inner join passed_loads
         on
             candidates.batch_id = passed_loads.batch_id
@@ -39,7 +39,7 @@ select * from final
 
 
 {% macro judgements_of_pending_loads(severity, verdict) %}
-{#- The judgements of that severity and verdict in the last judging of every open load. -#}
+{#- The rules with that severity and verdict in the latest evaluation of every pending load. -#}
 
 with
 
@@ -72,7 +72,7 @@ final as (
 
     from open_loads
 
-    -- the last judgement of the load, not those before
+    -- the latest evaluation of the load, not earlier ones
     inner join load_verdicts
         on open_loads.batch_id = load_verdicts.batch_id
 

@@ -1,5 +1,6 @@
-{# What earlier builds left, for models upstream of those that keep it. A `ref` would be a circle:
-   whether a load is open depends on what was cleaned, judged and published before. #}
+{# Results of earlier builds, for models upstream of the tables that store them. A `ref` would
+   create a cycle: whether a load is pending depends on what was cleaned, evaluated and published
+   before. #}
 
 
 {% macro cleaned_before() -%}
@@ -31,7 +32,7 @@
 
 
 {% macro in_gold_before() -%}
-    {#- The load that gold holds of a date; of a restated one that which was published last. -#}
+    {#- The load that gold contains for each date: the last one that was published. -#}
     (
         select
             extract_date,
@@ -43,21 +44,21 @@
 
 
 {% macro published_customers_before() -%}
-    {#- Who was in which published extract; `customer_id` and `extract_date` of every label. -#}
+    {#- The customers of each published extract: customer_id and extract_date of every label. -#}
     {{ earlier('gold', 'churn_labels', {'customer_id': 'string', 'extract_date': 'date'}) }}
 {%- endmacro %}
 
 
 {% macro next_number(column, relation) -%}
-    {#- The number of the rows that this build adds to a table. Numbers order them, times do not:
-        docs/decisions/0027-stored-order.md. -#}
+    {#- The number of the rows that this build adds to a table. Rows are ordered by numbers, not by
+        times: docs/decisions/0027-stored-order.md. -#}
     (select coalesce(max({{ relation }}.{{ column }}), 0) + 1 from {{ relation }})
 {%- endmacro %}
 
 
 {% macro candidates_time() -%}
-    {#- The time of candidates that are built now: later than that of all that were judged, also
-        where the clock was set back. -#}
+    {#- The time of the candidates of this build: later than that of all evaluated ones, even if the
+        clock was set back. -#}
     greatest(
         current_timestamp(),
         (
@@ -69,11 +70,11 @@
 
 
 {% macro add_number_columns() %}
-    {#- Tables of an earlier version get the columns that order their rows; the rows of before stay
-        without a number, and sort before the others by their times. -#}
+    {#- Add the ordering columns to tables of earlier versions. Existing rows have no number, and
+        sort before the others by their times. -#}
     {%- if execute and invocation_args_dict.which in ('build', 'run') -%}
-        {#- Other writers add the column to their own table. This adds it to the last one after all
-            others: where that one has it, nothing is left to do. -#}
+        {#- Other writers add the column to their own table. The last table of this list is changed
+            after all others: if it has the column, nothing is left to do. -#}
         {%- set tables = [
             ('bronze', 'loads', 'load_number'),
             ('audit', 'gate_results', 'verdict_number'),
@@ -94,7 +95,7 @@
 
 
 {% macro has_column(schema, identifier, column) -%}
-    {#- Whether the table is there and has the column. -#}
+    {#- Whether the table exists and has the column. -#}
     {%- set relation = adapter.get_relation(target.database, schema, identifier) -%}
     {{ return(
         relation is not none
@@ -104,7 +105,7 @@
 
 
 {% macro earlier(schema, identifier, columns) %}
-    {#- The table as it stands, or no rows of its shape where no build has made it yet. -#}
+    {#- The existing table, or an empty relation with its columns before its first build. -#}
     {%- set relation = adapter.get_relation(target.database, schema, identifier)
         if execute else none -%}
     {%- if relation is not none -%}

@@ -1,18 +1,18 @@
-{# What a build is about: the rows of the loads that are open, and nothing of other months. #}
+{# The input of a build: the rows of the pending loads, without those of other extract dates. #}
 
 
 {% macro has_date_of(loads, column='extract_date') -%}
-    {#- Whether a row is of an extract date of the loads, as a condition by which the partitions of
-        other dates are not read; a join or an `in` alone does not tell Spark so. -#}
+    {#- Whether a row has an extract date of the loads, as a condition with which Spark prunes the
+        partitions of other dates; with a join or an `in` alone it does not. -#}
     array_contains((select collect_set({{ loads }}.extract_date) from {{ loads }}), {{ column }})
 {%- endmacro %}
 
 
 {% macro typed_open_rows() %}
-{#- The rows of the loads that are to be cleaned, where every model of silver begins: by row its keys,
-    every column as silver has it (null where the contract does not accept it), and what the workbook
-    says: `cells`, a struct by column, `_extra`, the further columns, and where it lies. A macro and no
-    table: written down they would be half of the bytes of a build. -#}
+{#- The rows of the loads to clean, the input of every model of silver: a row's keys, every typed
+    column (null if the contract does not accept the cell), the workbook's cells (`cells`, a struct
+    by column, and `_extra`, the additional columns), and their location. It is a macro because a
+    table would be half of the bytes that a build writes. -#}
 {%- set contract = var('source_contract') -%}
 
 with
@@ -42,7 +42,7 @@ open_rows as (
 
 ),
 
--- the workbook's cells are set apart: some bear the name that silver gives to the typed value
+-- the workbook's cells are in a struct because some have the same name as silver's typed value
 final as (
 
     select

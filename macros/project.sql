@@ -1,14 +1,14 @@
-{# How this project departs from dbt's defaults. #}
+{# Overrides of dbt's defaults. #}
 
 
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {#- The layers are the schemas; no prefix of the target's. -#}
+    {#- The layers are the schemas, without the target's schema as a prefix. -#}
     {{ custom_schema_name or target.schema }}
 {%- endmacro %}
 
 
 {% macro stop_at_another_lake() %}
-    {#- A server left over from other settings would take the writes of this checkout. -#}
+    {#- Otherwise a server with other settings would receive this checkout's writes. -#}
     {%- if execute -%}
         {%- set wanted = lake_of_this_checkout() -%}
         {%- set answer = run_query('set spark.sql.warehouse.dir') -%}
@@ -36,8 +36,8 @@
 
 
 {% macro get_insert_overwrite_sql(source_relation, target_relation, existing_relation) %}
-    {#- The dates of the loads to clean are replaced in one commit, also by no rows at all; a
-        dynamic overwrite would leave a date alone that has become empty. -#}
+    {#- Replace the dates of the loads to clean in one commit, also with no rows; a dynamic
+        overwrite would not clear a date that has become empty. -#}
     {%- set columns = adapter.get_columns_in_relation(target_relation)
         | map(attribute='quoted') | join(', ') -%}
     {%- set dates = run_query(

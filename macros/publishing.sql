@@ -1,7 +1,7 @@
-{# How gold is written: the files of a publish lie in a folder of their own until the metastore is
-   told, in one call a partition, that they are the partition. A reader sees the old files or the
-   new ones, never a mixture and never none. What was superseded is removed when dbt has ended
-   (lakehouse/published_files.py), so that readers under way can finish. #}
+{# How gold is written: a publish writes its files to a separate folder, and then one metastore call
+   per partition makes that folder the partition. A reader sees the old files or the new ones, never
+   a mixture and never none. Superseded files are removed after dbt has ended
+   (lakehouse/published_files.py), so that running readers can finish. #}
 
 
 {% materialization published_partitions, adapter='spark' %}
@@ -58,7 +58,7 @@
 
 
 {% macro create_partitioned_table(relation, partition) -%}
-    {#- Empty, of the columns that the model's contract declares, the partition's last. -#}
+    {#- Create an empty table with the columns of the model's contract, the partition's last. -#}
     create table {{ relation }} (
         {%- for column in model.columns.values() if column.name != partition %}
         {{ adapter.quote(column.name) }} {{ column.data_type }},

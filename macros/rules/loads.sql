@@ -1,9 +1,9 @@
-{# The declared rules of loads, in SQL that any engine reads. #}
+{# The declared rules of loads, in SQL that any engine understands. #}
 
 
 {% macro gate_rules_table() -%}
-    {#- The declared rules, and those that the declared drift makes, as rows: rule, severity,
-        figure, lowest and highest figure with which it holds. -#}
+    {#- The declared rules, and those generated from the declared drift, as rows: rule, severity,
+        metric, lowest and highest permitted value. -#}
     {%- set drift = var('drift') -%}
     values
     {%- for feature in drift.bands.keys() | list + drift.categories %}

@@ -1,5 +1,5 @@
-{# The declared rules of rows, in SQL that any engine reads; how a cell is read is the engine's own:
-   cell_of, is_blank, looks_like and matches. #}
+{# The declared rules of rows, in SQL that any engine understands. Each engine defines how a cell is
+   read: cell_of, is_blank, looks_like and matches. #}
 
 
 {% macro whole_number() -%}
@@ -13,7 +13,7 @@
 
 
 {% macro fault_of(column, contract) %}
-    {#- The code of what is wrong with a cell, null where nothing is. -#}
+    {#- The error code of a cell; null if it is valid. -#}
     {%- set rule = contract[column] -%}
     {%- set refusal = {
         'flag': 'not_accepted',
@@ -27,7 +27,7 @@
         when {{ each.condition }} then '{{ each.code }}'
         {%- endfor %}
         {%- if rule.type == 'integer' %}
-        -- a whole number that no integer holds
+        -- a whole number beyond the range of an integer
         when {{ rule.silver }} is null and {{ looks_like(cell_of(column), whole_number()) }}
             then 'out_of_range'
         {%- endif %}
@@ -43,7 +43,7 @@
 
 
 {% macro text_faults(rule) %}
-    {#- What may be wrong with a text, as code and condition on silver's column. -#}
+    {#- The possible errors of a text, as code and condition on silver's column. -#}
     {%- set faults = [] -%}
     {%- if rule.longest -%}
         {%- do faults.append({
@@ -59,7 +59,7 @@
 
 
 {% macro row_rule_terms(contract) %}
-    {#- A term for every cell that a row rule can find at fault: code, column, condition. -#}
+    {#- A term for every cell that a row rule can find invalid: code, column, condition. -#}
     {%- set terms = [] -%}
     {%- for code, rule in var('row_rules').items() -%}
         {%- for column in rule.columns -%}
@@ -70,7 +70,7 @@
             }) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {#- Cells that are accepted by themselves and make a feature that is not plausible. -#}
+    {#- Cells that are valid on their own but result in an implausible feature. -#}
     {%- set accepted = [] -%}
     {%- for rule in contract.values() if rule.range -%}
         {%- do accepted.append(in_range(rule.silver, rule.range)) -%}
@@ -95,7 +95,7 @@
 
 
 {% macro derived_number(feature) -%}
-    {#- A derived feature that a cell can put out of its range, on silver's columns. -#}
+    {#- A derived feature that a cell can move out of its range, computed from silver's columns. -#}
     {%- set average -%}
         case when tenure = 0 then monthly_charges else total_charges / tenure end
     {%- endset -%}
@@ -128,13 +128,13 @@
 
 
 {% macro in_range(expression, range) -%}
-    {#- False for NaN and for both infinities, which lie beyond any range. -#}
+    {#- False for NaN and for both infinities, which are outside any range. -#}
     ({{ expression }}) between {{ range[0] }} and {{ range[1] }}
 {%- endmacro %}
 
 
 {% macro features_out_of_range() -%}
-    {#- Whether one of the features is missing or outside of its range, as a condition. -#}
+    {#- Whether a feature is missing or outside its range, as a condition. -#}
     {%- set conditions = [] -%}
     {%- for each in feature_ranges(var('source_contract')) if each.feature -%}
         {%- do conditions.append(in_range(each.feature, each.range)) -%}
@@ -144,13 +144,13 @@
 
 
 {% macro fault_by(term) -%}
-    {#- The code of a row rule's fault; null where the rule holds or can't be judged. -#}
+    {#- The error code of a row rule; null if the rule is met or can't be evaluated. -#}
     case when not ({{ term.condition }}) then '{{ term.code }}' end
 {%- endmacro %}
 
 
 {% macro silver_conditions(contract) %}
-    {#- What holds for every row of silver: the contract and the row rules, on silver's columns. -#}
+    {#- The conditions of every row of silver, on silver's columns: contract and row rules. -#}
     {%- set conditions = [] -%}
     {%- for rule in contract.values() -%}
         {%- if rule.type == 'text' -%}
@@ -177,7 +177,7 @@
 
 
 {% macro plain_features(contract, types) %}
-    {#- The columns of silver of those types, which are features as they are: all but the label. -#}
+    {#- The columns of silver of those types that are features as they are; not the label. -#}
     {%- set names = [] -%}
     {%- for rule in contract.values() if rule.type in types and not rule.is_label -%}
         {%- do names.append(rule.silver) -%}
@@ -187,7 +187,7 @@
 
 
 {% macro one_hot_columns(contract) %}
-    {#- Pairs of one-hot column and the condition it stands for, over the declared categories. -#}
+    {#- Each one-hot column with its condition, over the declared categories. -#}
     {%- set columns = [] -%}
     {%- for rule in contract.values() if rule.type == 'category' -%}
         {%- for category in rule.categories -%}

@@ -1,6 +1,6 @@
 {% test holds(model, expressions, after=none, of=none) %}
-{#- Rows for which one of the expressions is not true (a null is not true), with the first that is
-    not; many rules in one scan. -#}
+{#- Rows for which an expression is not true (null is not true), with the first such expression;
+    many rules in one scan. -#}
 {{ '/* after ' ~ after ~ ' */' if after }}
 
 select

@@ -1,9 +1,9 @@
 {% test one_row_per(model, columns, complete=none, also_in=none, after=none, of=none) %}
-{#- Values of the key columns that more than one row has; nulls count as a value.
-    `complete` names columns that must hold no null, `all` means every column: keys of rows with
-    a gap are failures too. `also_in` is another table that has to have one row of each key as well.
-    All in one scan: every test is a statement on the server.
-    `of: open_loads` looks at the extracts alone that the build is about. -#}
+{#- Key values that more than one row has; nulls count as a value.
+    `complete` names columns without nulls, and `all` means every column: keys of rows with a null
+    there are failures too. `also_in` is another table that must have one row per key as well.
+    One scan does all of it, because every test is a statement on the server.
+    `of: open_loads` restricts the test to the extracts of this build. -#}
 {{ '/* after ' ~ after ~ ' */' if after }}
 
 select

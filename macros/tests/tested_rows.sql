@@ -1,9 +1,9 @@
 {% macro tested_rows(table, of) -%}
-    {#- The rows that a test looks at: all of the table or, of a table that keeps every extract, those
-        that the build is about (`of: open_loads`), so that its cost grows with what is new and not
-        with what has piled up. `--vars 'tested: everything'` looks at all of it even so.
-        Named without a ref: every such table was built from it, and with a second parent the test
-        would be no part of its model's task. -#}
+    {#- The rows to test: the whole table or, for a table that keeps every extract, the extracts of
+        this build (`of: open_loads`), so that the cost depends on new data and not on accumulated
+        data. `--vars 'tested: everything'` tests all rows in any case. open_loads is named without
+        a ref: every such table was built from it, and a test with a second parent would not be part
+        of its model's task. -#}
     {%- if of == 'open_loads' and var('tested') != 'everything' -%}
         (select * from {{ table }} where {{ has_date_of('silver.open_loads') }})
     {%- else -%}

@@ -81,7 +81,7 @@ final as (
         cast({{ column.condition }} as int) as {{ column.name }},
         {%- endfor %}
 
-        -- what a verdict speaks of: candidates that were built again want a new one
+        -- identifies the candidates that a verdict applies to: rebuilt ones need a new verdict
         {{ candidates_time() }} as built_at,
         extract_date
 

@@ -49,7 +49,7 @@ own as (
 
 ),
 
--- of one date the pending load sorts after the published one, which it replaces if it has passed
+-- on the same date, the pending load sorts after the published one, which it replaces if it passes
 comparable as (
 
     select
@@ -88,8 +88,8 @@ pending as (
 
 ),
 
--- oldest date first, since what a load is compared with depends on which earlier ones have passed:
--- the nearest extract before it, else the nearest published one after it
+-- oldest date first, because a load's baseline depends on which earlier loads have passed: it is
+-- the nearest extract before it, otherwise the nearest published one after it
 -- noqa: disable=LT02,LT03,AL03
 judged_in_order as (
 

@@ -51,7 +51,7 @@ gate_rules as (
 
 ),
 
--- every rule on every load: by itself, or against the extract chosen to compare it with
+-- every rule on every load: on its own, or against its baseline
 ruled as (
 
     select
@@ -112,8 +112,8 @@ states as (
 
 ),
 
--- a later load of the date replaces this one: at once where this one is not in gold, else when the
--- later one has passed
+-- a later load of the date supersedes this one: at once if this one is not in gold, otherwise when
+-- the later one has passed
 superseded as (
 
     select distinct

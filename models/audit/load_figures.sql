@@ -41,7 +41,7 @@ labels as (
 
 ),
 
--- held against the declared rules once more, whoever wrote them into silver
+-- silver's rows are validated against the declared rules again, whichever process wrote them
 customer_figures as (
 
     select
@@ -80,7 +80,7 @@ feature_figures as (
 
 ),
 
--- no row, where the rows of silver hold their rules
+-- no row if all rows of silver meet their rules
 out_of_range as (
 
     select

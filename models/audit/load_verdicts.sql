@@ -8,7 +8,7 @@ gate_results as (
 
 ),
 
--- only the last judgement of a load counts
+-- only the latest evaluation of a load counts
 last_judgements as (
 
     select

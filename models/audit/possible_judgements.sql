@@ -9,7 +9,7 @@
 {%- set floor = var('drift').floor %}
 {%- for rule, terms in var('gate_rules').items()
     if terms.figure not in own_figures + compared_figures %}
-{#- without its figure a rule would never be judged #}
+{#- a rule without its metric would never be evaluated #}
 {{ exceptions.raise_compiler_error(
     'The gate rule ' ~ rule ~ ' names the figure ' ~ terms.figure ~ ', which nothing computes; '
     ~ 'figures are the columns of audit.load_figures, and ' ~ compared_figures | join(', ') ~ '.'
@@ -77,7 +77,7 @@ expected_changes as (
 
 ),
 
--- the one extract in gold that a load can be compared with: the nearest before its date, else the
+-- the one extract in gold that can be a load's baseline: the nearest before its date, otherwise the
 -- nearest after it; never the one that it replaces
 neighbours as (
 
@@ -97,8 +97,8 @@ neighbours as (
 
 ),
 
--- what a load may have to be compared with: its neighbour in gold, and each earlier pending load
--- that would be nearer to it once that one has passed
+-- the possible baselines of a load: its neighbour in gold, and each earlier pending load that would
+-- be nearer if it passes
 pairs as (
 
     select
@@ -136,7 +136,7 @@ pairs as (
     where
         neighbours.extract_date is null
         or neighbours.extract_date > open_loads.extract_date
-        -- of one date the pending load replaces the published one
+        -- on the same date, the pending load replaces the published one
         or neighbours.extract_date <= earlier_loads.extract_date
 
 ),
@@ -192,7 +192,8 @@ drifts as (
 
 ),
 
--- customers of rejected rows are in neither: gold lacks them too, and observed churn compares gold
+-- customers of rejected rows are in neither set: they are not in gold, which observed churn
+-- compares
 customers_of_others as (
 
     select
@@ -266,7 +267,7 @@ compared_customers as (
         pairs.other_batch_id,
         pairs.other_is_open,
         load_figures.customers,
-        -- null for an extract that gold should have and has not: nothing can be computed
+        -- null if gold should have the extract but does not: nothing can be computed
         coalesce(sizes.customers, if(pairs.other_is_open, 0, null)) as other_customers,
         coalesce(customers_in_both.customers, if(other_customers is null, null, 0))
             as customers_in_both,
@@ -290,8 +291,8 @@ compared_customers as (
 
 ),
 
--- by date and not by which of the two is the load: one that arrives late is older than what it is
--- compared with, and lacks the customers who joined in between
+-- by date, not by which of the two is the load: a late load is older than its baseline and lacks
+-- the customers who joined in between
 by_date as (
 
     select
@@ -312,7 +313,7 @@ shares_of_customers as (
         inline(array( -- noqa: AL03
             named_struct(
                 'figure', 'retained_customer_share',
-                -- nobody is missing of an extract without customers, and nobody new in one
+                -- an extract without customers has no missing customers and no new ones
                 'finding', if(earlier_customers = 0, 1, customers_in_both / earlier_customers)
             ),
             named_struct(
@@ -354,7 +355,7 @@ own_figures as (
 
 ),
 
--- every rule on the figures of a load alone, and on those of each comparison
+-- every rule on the metrics of a load alone, and on those of each comparison
 figures as (
 
     select
@@ -416,7 +417,7 @@ final as (
         figures.severity,
         figures.finding as figure,
         coalesce(figures.lowest, figures.highest) as threshold,
-        -- a figure that could not be computed is not a figure that holds
+        -- a metric that could not be computed does not meet its rule
         case
             when
                 coalesce(

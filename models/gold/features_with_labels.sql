@@ -22,7 +22,7 @@ final as (
 
     from features
 
-    -- the load's time is its name here: of one date no two loads have the same
+    -- the load's time identifies it here: no two loads of one date have the same
     inner join labels
         on
             features.customer_id = labels.customer_id

@@ -75,7 +75,7 @@ published_labels as (
 
 ),
 
--- published is what both tables hold, with one number of customers
+-- a load is published if both tables contain it with the same number of customers
 final as (
 
     select

@@ -31,8 +31,8 @@ judged as (
 
 ),
 
--- by a number, which is counted faster than two texts; that other customers may share it does no
--- harm, for a row is only compared with rows of its own customer
+-- counted by a number, which is faster than by two texts; a collision with another customer does no
+-- harm, because a row is only compared with rows of its own customer
 repeated_keys as (
 
     select xxhash64(_batch_id, customer_id) as customer_key
@@ -45,8 +45,8 @@ repeated_keys as (
 
 ),
 
--- few rows have a fault or share their customer with another row: what is wrong is listed, and
--- rows are compared with each other, for those alone
+-- few rows have an error or share their customer with another row: only for these are errors listed
+-- and rows compared with each other
 suspects as (
 
     select /*+ broadcast(repeated_keys) */ judged.*
@@ -80,7 +80,7 @@ examined as (
 
 ),
 
--- of exact copies the lowest row stays; rows with a fault of their own are out already
+-- of exact copies the lowest row is kept; rows with an error of their own are excluded already
 copies as (
 
     select
@@ -94,8 +94,8 @@ copies as (
 
 ),
 
--- of rows that differ, the one that has seen most of the customer's history stays; the hash
--- decides the rest, so that the order of the rows never does
+-- of differing rows, the one with the longest history of the customer is kept; a hash decides ties,
+-- so that the order of the rows never does
 contenders as (
 
     select

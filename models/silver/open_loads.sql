@@ -52,7 +52,7 @@ positions as (
 
 ),
 
--- only the last judgement of a load counts
+-- only the latest evaluation of a load counts
 states as (
 
     select
@@ -98,7 +98,7 @@ final as (
             coalesce(states.is_requeued, false)
             or (
                 published.batch_id is null
-                -- a refused load waits for other rules or another workbook
+                -- a refused load stays refused until the rules change or another workbook is loaded
                 and not (
                     coalesce(states.is_refused, false)
                     and states.rules_version = '{{ rules_version() }}'

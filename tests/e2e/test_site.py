@@ -32,10 +32,10 @@ WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "w
 EXPOSURES = {
     "churn_feature_service": "Feature service churn",
     "churn_model": "Churn model",
-    "churn_watch": "Watch on the model",
+    "churn_watch": "Monitoring of the model",
     "scoring_api": "Scoring API",
-    "risk_list": "List of customers to approach",
-    "rejects_workbook": "Rejected rows, given back",
+    "risk_list": "List of customers to contact",
+    "rejects_workbook": "Workbook of rejected rows",
     "run_report": "Report of a run",
 }
 # The names in the drawn graph; it is drawn on a canvas, which has no text to find.

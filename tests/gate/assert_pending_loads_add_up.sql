@@ -1,12 +1,12 @@
--- Every row of a pending load is in silver or among the rejects, once.
+-- Every row of a pending load is in silver or among the rejects, exactly once.
 --
--- A row is a load whose counts differ: rows were lost or multiplied between the sheet and silver.
--- That is a fault of the cleaning models or of the loader, not of the workbook; compare
+-- A failure is a load whose counts differ: rows were lost or duplicated between the sheet and
+-- silver. The error is in the cleaning models or in the loader, not in the workbook; compare
 -- bronze.telco_customers with silver.customers and silver.rejected_rows by _batch_id and
--- _row_number. Gold is as it was before.
+-- _row_number. Gold is unchanged.
 --
--- Names the verdicts so that it runs after them: the gate must have recorded its own finding
--- before this one stops the build.
+-- The test depends on the verdicts so that it runs after them: the gate must have recorded its own
+-- result before this test stops the build.
 --
 -- depends_on: {{ ref('load_verdicts') }}
 

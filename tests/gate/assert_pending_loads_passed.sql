@@ -1,11 +1,11 @@
--- The gate: no load that waits for publication was refused.
+-- The gate: no pending load was refused.
 --
--- A row is an error rule that a pending load failed: the load, its extract date, the rule, the
--- figure found and the threshold. Gold is as it was before. Look at silver.rejected_rows of that
--- load, correct the workbook and load it again, or change the rule in dbt_project.yml if it is the
--- rule that is wrong. The load waits for either and holds up no other: the next build is green.
+-- A failure is an error rule that a pending load broke: the load, its extract date, the rule, the
+-- value and the threshold. Gold is unchanged. Check silver.rejected_rows of that load, correct the
+-- workbook and load it again, or change the rule in dbt_project.yml if the rule is wrong. The load
+-- waits for either and blocks no other load: the next build is green.
 --
--- Reads only what gold itself is built from; a test that read anything else would hold back
--- nothing.
+-- The test reads only tables that gold itself is built from; a test that reads anything else would
+-- not block gold.
 
 {{ judgements_of_pending_loads(severity='error', verdict='failed') }}

@@ -1,7 +1,7 @@
--- No pending load was out of the ordinary.
+-- No pending load was unusual.
 --
--- A row is a warn rule that a pending load did not meet: the load, its extract date, the rule, the
--- figure found and the threshold. The load is published all the same. Read silver.rejected_rows of
+-- A failure is a warn rule that a pending load did not meet: the load, its extract date, the rule,
+-- the value and the threshold. The load is published nevertheless. Check silver.rejected_rows of
 -- that load: more rejects than usual are the first sign of a changed export.
 
 {{ config(severity='warn') }}
