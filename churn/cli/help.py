@@ -4,12 +4,12 @@ import click
 
 SECTIONS = {
     "The job": ("run", "status", "up", "down", "docs", "airflow", "sample", "config"),
-    "Its steps, one by one": ("ingest", "build", "features", "train", "score"),
+    "Single steps": ("ingest", "build", "features", "train", "score"),
     "For the retention team": ("list", "rejects", "show", "watch"),
     "The model": ("evaluate", "promote", "rollback", "mlflow"),
     "Scores for other programs": ("serve", "api-key"),
-    "Where a number comes from": ("trace", "history", "diff", "reproduce"),
-    "Keeping it": ("backup", "restore", "tidy"),
+    "Provenance": ("trace", "history", "diff", "reproduce"),
+    "Backup and clean-up": ("backup", "restore", "tidy"),
 }
 # Maximum length of a command's summary; click's own limit, the line width, would cut it off.
 LONGEST = 200

@@ -26,19 +26,20 @@ from lakehouse.settings import Settings, read_settings
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-SHEET = click.option("--sheet", help="Sheet to read; needed where more than one fits.")
+SHEET = click.option("--sheet", help="Sheet to read; required if several meet the contract.")
 DATE = click.option(
     "--extract-date",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The day the workbook speaks of; default: the saved date inside the file.",
+    help="Date that the workbook describes; default: the saved date inside the file.",
 )
 DECIMAL = click.option(
     "--decimal",
     type=click.Choice(DECIMAL_SIGNS),
-    help="Decimal sign of numbers in text cells; default: the point, where that is certain.",
+    help="Decimal sign of numbers in text cells; default: a point, if unambiguous.",
 )
 ENCODING = click.option(
-    "--encoding", help="Encoding of a CSV file, such as shift_jis; default: found, where certain."
+    "--encoding",
+    help="Encoding of a CSV file, such as shift_jis; default: detected, if unambiguous.",
 )
 
 
@@ -68,7 +69,7 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
             click.echo(f"{fault}", err=True)
             sys.exit(fault.exit_code)
         except KeyboardInterrupt:
-            click.echo("interrupted; repeat the command, it goes on where it stopped", err=True)
+            click.echo("interrupted; repeat the command to continue where it stopped", err=True)
             sys.exit(1)
         except Exception as fault:
             known = _explanation(settings, fault)
@@ -76,9 +77,11 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
                 click.echo(f"{known}", err=True)
                 sys.exit(known.exit_code)
             traceback.print_exc()
-            click.echo(f"Unexpected fault: {str(fault).splitlines()[0]}", err=True)
+            click.echo(f"Unexpected error: {str(fault).splitlines()[0]}", err=True)
             click.echo("  where: the lines above; logs under CHURN_HOME/logs", err=True)
-            click.echo("  what to do: repeat the command; if it stays, report it", err=True)
+            click.echo(
+                "  what to do: repeat the command; report the error if it persists", err=True
+            )
             sys.exit(1)
 
     return call
@@ -98,7 +101,7 @@ def _explanation(settings: Settings | None, fault: Exception) -> ChurnError | No
 )
 @click.version_option(package_name="telco-churn")
 def main() -> None:
-    """From a telecom's customer workbook to governed tables, features and a churn model."""
+    """Turn a telecom's customer workbook into governed tables, features and a churn model."""
 
 
 @main.command()
@@ -118,13 +121,13 @@ def run(
     encoding: str | None,
     as_json: bool,
 ) -> None:
-    """Run the whole job on WORKBOOK (.xlsx, .xls or .csv); without one, on a sample it makes."""
+    """Run the whole job on WORKBOOK (.xlsx, .xls or .csv), or on a generated sample."""
     from churn.pipeline import run as job
     from churn.pipeline.context import Request
     from churn.pipeline.summary import format_summary
 
     if workbook is None:
-        click.echo("no workbook given: making the sample", err=True)
+        click.echo("no workbook given: generating the sample", err=True)
         workbook = job.write_sample_workbook(settings)
     source_format = SourceFormat(decimal, encoding)
     request = Request(workbook, sheet, _day(extract_date), source_format)
@@ -142,7 +145,7 @@ def run(
 
 
 @main.command()
-@click.option("--stay", is_flag=True, help="Keep them up, in the foreground: for a supervisor.")
+@click.option("--stay", is_flag=True, help="Run in the foreground, for a supervisor.")
 @command
 def up(settings: Settings, stay: bool) -> None:
     """Start the Spark server and the embedded online store."""
@@ -159,7 +162,7 @@ def up(settings: Settings, stay: bool) -> None:
 @main.command()
 @command
 def down(settings: Settings) -> None:
-    """Stop the Spark server and the embedded online store, and Airflow where it runs."""
+    """Stop the Spark server, the embedded online store and Airflow."""
     from churn.operations import airflow_server
     from lakehouse import online_store, spark_server
 
@@ -173,7 +176,7 @@ def down(settings: Settings) -> None:
 @JSON
 @command
 def status(settings: Settings, as_json: bool) -> None:
-    """Show what runs, and where."""
+    """Show which services run, and where."""
     from churn.operations.status import status as read_status
 
     if as_json:
@@ -217,11 +220,11 @@ def ingest(
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
-@click.option("--rebuild", is_flag=True, help="Judge and publish all passed loads again.")
+@click.option("--rebuild", is_flag=True, help="Evaluate and publish all passed loads again.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @command
 def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None:
-    """Run the dbt part with its gate; ARGUMENTS go to `dbt build` as they are."""
+    """Run dbt with its gate; ARGUMENTS are passed to `dbt build` unchanged."""
     from churn.pipeline import commands
 
     outcome = commands.build(settings, arguments, rebuild, Steps(2))
@@ -231,13 +234,15 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
 
 
 @main.command()
-@click.option("--run", "run_id", metavar="RUN", help="Whose rejects; default: the latest load's.")
+@click.option(
+    "--run", "run_id", metavar="RUN", help="Run with the rejects; default: that of the latest load."
+)
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
 )
 @command
 def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
-    """Give the rejected rows back as a workbook, with what is wrong with each."""
+    """Write the rejected rows to a workbook, with the errors of each row."""
     from churn.reports.rejects import write_rejects
 
     click.echo(write_rejects(settings, run_id, out, _say))
@@ -245,13 +250,13 @@ def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
 
 @main.group()
 def features() -> None:
-    """The feature store: apply, materialize, verify, look at it."""
+    """Manage the feature store: apply, materialize, verify, browse."""
 
 
 @features.command()
 @command
 def apply(settings: Settings) -> None:
-    """Register entity, view and service."""
+    """Register entity, view and service with Feast."""
     from feature_repo.online.materialize import apply as apply_declarations
 
     apply_declarations(settings, _say)
@@ -259,10 +264,12 @@ def apply(settings: Settings) -> None:
 
 
 @features.command()
-@click.option("--all", "whole", is_flag=True, help="Write all customers, whatever is there.")
+@click.option(
+    "--all", "whole", is_flag=True, help="Write all customers, not only the changed ones."
+)
 @command
 def materialize(settings: Settings, whole: bool) -> None:
-    """Bring the latest published extract online: the customers who differ."""
+    """Write the changed customers of the latest published extract to the online store."""
     from churn.pipeline import commands
 
     online = commands.materialize(settings, whole, Steps(3))
@@ -272,7 +279,7 @@ def materialize(settings: Settings, whole: bool) -> None:
 @features.command("ui")
 @command
 def feast_ui(settings: Settings) -> None:
-    """Feast's own site on the feature store, on loopback."""
+    """Serve Feast's own site on the feature store, on loopback."""
     from churn.operations.feast_ui import serve_feast_ui
 
     serve_feast_ui(settings, _say)
@@ -282,7 +289,7 @@ def feast_ui(settings: Settings) -> None:
 @JSON
 @command
 def verify(settings: Settings, as_json: bool) -> None:
-    """Read every customer back and compare every value with gold."""
+    """Read every customer back from the online store and compare every value with gold."""
     from feature_repo.online.verify import verify as verify_online
     from lakehouse import spark_server
 
@@ -305,7 +312,7 @@ def verify(settings: Settings, as_json: bool) -> None:
 @main.command()
 @command
 def train(settings: Settings) -> None:
-    """Train on the published extracts; the champion goes only if the new model is better."""
+    """Train on the published extracts; promote the new model only if it is better."""
     from churn.pipeline import commands
 
     training = commands.train(settings, Steps(3))
@@ -317,7 +324,7 @@ def train(settings: Settings) -> None:
 @click.argument("version", required=False)
 @command
 def rollback(settings: Settings, version: str | None) -> None:
-    """Make the last champion, or VERSION, the champion again; what it replaces stays withdrawn."""
+    """Make the previous champion, or VERSION, champion again; withdraw the replaced version."""
     from churn.pipeline import commands
 
     click.echo(f"{commands.roll_back(settings, version, Steps(4))} is the champion")
@@ -325,10 +332,10 @@ def rollback(settings: Settings, version: str | None) -> None:
 
 @main.command()
 @click.argument("version")
-@click.option("--reason", required=True, help="Why; kept with your name and the time.")
+@click.option("--reason", required=True, help="Reason; stored with your user name and the time.")
 @command
 def promote(settings: Settings, version: str, reason: str) -> None:
-    """Make VERSION the champion, which a run left to a person to decide."""
+    """Make VERSION the champion by a person's decision."""
     from churn.pipeline import commands
 
     promoted = commands.promote(settings, version, reason, Steps(4))
@@ -336,11 +343,11 @@ def promote(settings: Settings, version: str, reason: str) -> None:
 
 
 @main.command()
-@click.option("--again", is_flag=True, help="Evaluate anew, on what is published now.")
+@click.option("--again", is_flag=True, help="Evaluate again, on the data published now.")
 @JSON
 @command
 def evaluate(settings: Settings, again: bool, as_json: bool) -> None:
-    """Judge the champion in full, once a version: intervals, slices, costs; and as a page."""
+    """Evaluate the champion in full, once per version: intervals, slices, costs; write a page."""
     from churn.pipeline.evaluation_report import evaluation, evaluation_lines
 
     figures = evaluation(settings, Steps(3), again)
@@ -355,7 +362,9 @@ def evaluate(settings: Settings, again: bool, as_json: bool) -> None:
 @SHEET
 @DECIMAL
 @ENCODING
-@click.option("--out", type=click.Path(path_type=Path), help="With FILE: the .xlsx file to write.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The .xlsx file to write; only with FILE."
+)
 @JSON
 @command
 def score(
@@ -369,8 +378,8 @@ def score(
 ) -> None:
     """Score the latest published extract, or the customers of FILE, with the champion.
 
-    FILE (.xlsx, .xls or .csv) need not have the label column. Its rows pass the same rules as those
-    of a workbook and get the same features, scores and reasons; nothing is published.
+    FILE (.xlsx, .xls or .csv) does not need the label column. Its rows pass the same rules as those
+    of a workbook and get the same features, scores and reasons. Nothing is published.
     """
     if file is not None:
         from churn.pipeline import score_file as files
@@ -384,7 +393,7 @@ def score(
         return
     if as_json or any(option is not None for option in (sheet, decimal, encoding, out)):
         raise InvalidInputError(
-            "the options of `churn score` belong to the scores of a file",
+            "the options of `churn score` apply only to the scores of a file",
             where="churn score",
             remedy="name the file: `churn score FILE`; without one, call `churn score` alone",
         )
@@ -398,7 +407,7 @@ def score(
 @JSON
 @command
 def watch_champion(settings: Settings, as_json: bool) -> None:
-    """Hold the latest extract against the champion: drift, and who left of those foreseen."""
+    """Monitor the champion on the latest extract: drift, and predicted against actual churn."""
     from churn.pipeline.champion_monitoring import check_champion, format_check
 
     found = check_champion(settings, _say)
@@ -415,14 +424,14 @@ def watch_champion(settings: Settings, as_json: bool) -> None:
     default=100,
     show_default=True,
     type=click.IntRange(1, 1_000_000),
-    help="How many customers.",
+    help="Number of customers.",
 )
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
 )
 @command
 def list_customers(settings: Settings, most: int, out: Path) -> None:
-    """Write the customers most worth approaching, with reasons and offers, as a workbook."""
+    """Write the customers most worth contacting to a workbook, with reasons and offers."""
     from churn.reports.retention_list import write_list
 
     click.echo(write_list(settings, most, out, _say))
@@ -433,7 +442,7 @@ def list_customers(settings: Settings, most: int, out: Path) -> None:
 @JSON
 @command
 def show(settings: Settings, customer_id: str, as_json: bool) -> None:
-    """Show what the online store holds for a customer, and the score."""
+    """Show a customer's features in the online store, and the score."""
     from churn.provenance.customer import format_customer, show_customer
 
     customer = show_customer(settings, customer_id, _say)
@@ -445,15 +454,15 @@ def show(settings: Settings, customer_id: str, as_json: bool) -> None:
 
 @main.command()
 @click.argument("customer_ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--run", "run_id", metavar="RUN", help="As it was when that run had ended.")
+@click.option("--run", "run_id", metavar="RUN", help="Show the state at the end of that run.")
 @JSON
 @command
 def trace(
     settings: Settings, customer_ids: tuple[str, ...], run_id: str | None, as_json: bool
 ) -> None:
-    """Show where a customer's numbers come from: workbook row to score.
+    """Trace a customer's numbers from the workbook row to the score.
 
-    With --json one ID prints one object, several print a list.
+    With --json, one ID prints one object and several print a list.
     """
     from churn.provenance.trace import trace_customers
     from churn.provenance.trace_text import format_trace
@@ -470,9 +479,9 @@ def trace(
 @JSON
 @command
 def show_history(settings: Settings, table: str, as_json: bool) -> None:
-    """Show who wrote what into TABLE (as gold.churn_scores), when, and in which run.
+    """List the writes to TABLE (such as gold.churn_scores), with time, user and run.
 
-    The TABLE `champion` is none: it shows which model became champion when, by whom, and why.
+    With `champion` as TABLE, list which model became champion when, why and by which user.
     """
     from churn.provenance.history import history, history_lines
 
@@ -489,7 +498,7 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
 @JSON
 @command
 def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> None:
-    """Show what RUN2 has otherwise than RUN1: rows, features, verdicts, metrics."""
+    """Compare RUN2 with RUN1: rows, features, verdicts, metrics."""
     from churn.provenance.diff import diff, diff_lines
 
     found = diff(settings, first, second, _say)
@@ -504,9 +513,9 @@ def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> Non
 @JSON
 @command
 def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
-    """Rebuild gold and model of a past RUN from bronze, apart from this lake, and compare.
+    """Rebuild gold and the model of a past RUN from bronze in a separate lake, and compare.
 
-    Ends with 0 where both are identical, else with 1.
+    The exit code is 0 if both are identical, otherwise 1.
     """
     from churn.provenance import reproduce as rebuilding
 
@@ -538,14 +547,14 @@ def serve_mlflow(settings: Settings) -> None:
 
 @main.group("api-key")
 def api_key() -> None:
-    """The scoring API's keys: new, list, revoke."""
+    """Manage the scoring API's keys: new, list, revoke."""
 
 
 @api_key.command("new")
 @click.argument("name")
 @command
 def api_key_new(settings: Settings, name: str) -> None:
-    """Make a key for NAME and print it, this once; only its hash is kept."""
+    """Create a key for NAME and print it once; only its hash is stored."""
     from serving import keys
 
     click.echo(keys.new(settings, name))
@@ -554,29 +563,29 @@ def api_key_new(settings: Settings, name: str) -> None:
 @api_key.command("list")
 @command
 def api_key_list(settings: Settings) -> None:
-    """Print who has a key."""
+    """Print the names of all key holders."""
     from serving import keys
 
     names = keys.names(settings)
     for name in names:
         click.echo(name)
     if not names:
-        click.echo("nobody has a key yet: `churn api-key new NAME` makes one", err=True)
+        click.echo("no key exists yet: `churn api-key new NAME` creates one", err=True)
 
 
 @api_key.command("revoke")
 @click.argument("name")
 @command
 def api_key_revoke(settings: Settings, name: str) -> None:
-    """Make the key of NAME good for nothing, at once."""
+    """Revoke the key of NAME at once."""
     from serving import keys
 
     keys.revoke(settings, name)
-    click.echo(f"{name} has no key any more")
+    click.echo(f"revoked the key of {name}")
 
 
 @main.command()
-@click.option("--no-serve", is_flag=True, help="Build the site and end.")
+@click.option("--no-serve", is_flag=True, help="Build the site without serving it.")
 @command
 def docs(settings: Settings, no_serve: bool) -> None:
     """Build the site (front page, dbt docs, reports) and serve it, with traces, on loopback."""
@@ -584,7 +593,7 @@ def docs(settings: Settings, no_serve: bool) -> None:
     from churn.reports.site import build_site
 
     folder = build_site(settings, _say)
-    click.echo(f"the site lies in {folder}")
+    click.echo(f"the site is in {folder}")
     if not no_serve:
         serve_site(settings, folder, _say)
 
@@ -593,7 +602,7 @@ def docs(settings: Settings, no_serve: bool) -> None:
 @click.argument("target")
 @command
 def backup(settings: Settings, target: str) -> None:
-    """Copy lake, models, runs and what the metastore knows to a new folder below TARGET.
+    """Copy lake, models, runs and the metastore's contents to a new folder below TARGET.
 
     TARGET is a folder or s3a://bucket/prefix.
     """
@@ -612,13 +621,13 @@ def backup(settings: Settings, target: str) -> None:
 @click.option(
     "--require-signature",
     is_flag=True,
-    help="End with 2 unless the key of this CHURN_HOME has signed BACKUP.",
+    help="Exit with 2 unless BACKUP is signed with the key of this CHURN_HOME.",
 )
 @command
 def restore(settings: Settings, source: str, require_signature: bool) -> None:
-    """Put BACKUP back, onto an empty lake and CHURN_HOME.
+    """Restore BACKUP to an empty lake and CHURN_HOME.
 
-    The lake may lie elsewhere than before.
+    The lake may be at another location than before.
     """
     from churn.operations import restore as restores
 
@@ -633,14 +642,14 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
     default=90,
     show_default=True,
     type=click.IntRange(min=1),
-    help="What is older may go; what the tables' history needs is kept 7 days at least.",
+    help="Minimum age in days; the tables' history is kept for at least 7 days.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")
 @command
 def tidy(settings: Settings, days: int, dry_run: bool) -> None:
-    """Remove what is old and nobody refers to: superseded files of tables, logs, runs, models.
+    """Remove old data that nothing refers to: superseded table files, logs, runs, models.
 
-    Bronze is never touched.
+    Bronze is never removed.
     """
     from churn.operations import cleanup as tidying
 
@@ -650,16 +659,16 @@ def tidy(settings: Settings, days: int, dry_run: bool) -> None:
 
 @main.group()
 def airflow() -> None:
-    """Airflow on this machine, with the DAG `01_etl`: up, down, password.
+    """Run Airflow on this machine, with the DAG `01_etl`: up, down, password.
 
-    A supervisor, as the containers', uses prepare, part and check instead.
+    A supervisor, such as the containers' one, uses prepare, part and check instead.
     """
 
 
 @airflow.command("up")
 @command
 def airflow_up(settings: Settings) -> None:
-    """Start Airflow on loopback; the DAG is paused until you switch it on."""
+    """Start Airflow on loopback; its DAGs are paused until you switch them on."""
     from churn.operations import airflow_server
 
     address = airflow_server.up(settings, _say)
@@ -670,7 +679,7 @@ def airflow_up(settings: Settings) -> None:
 @airflow.command("down")
 @command
 def airflow_down(settings: Settings) -> None:
-    """End Airflow and the tasks that it runs."""
+    """Stop Airflow and its running tasks."""
     from churn.operations import airflow_server
 
     ended = airflow_server.down(settings)
@@ -689,7 +698,7 @@ def airflow_password(settings: Settings) -> None:
 @airflow.command("prepare")
 @command
 def airflow_prepare(settings: Settings) -> None:
-    """Make what Airflow's parts need, once before they start."""
+    """Prepare what Airflow's components need, once before they start."""
     from churn.operations import airflow_server
 
     airflow_server.prepare(settings, _say)
@@ -699,7 +708,7 @@ def airflow_prepare(settings: Settings) -> None:
 @click.argument("part")
 @command
 def airflow_part(settings: Settings, part: str) -> None:
-    """Be api-server, scheduler, dag-processor or triggerer, in the foreground."""
+    """Run the api-server, scheduler, dag-processor or triggerer in the foreground."""
     from churn.operations import airflow_server
 
     airflow_server.become(settings, part)
@@ -709,18 +718,18 @@ def airflow_part(settings: Settings, part: str) -> None:
 @click.argument("part")
 @command
 def airflow_check(settings: Settings, part: str) -> None:
-    """End with 0 if that part reports to be well."""
+    """Exit with 0 if that component is healthy."""
     from churn.operations import airflow_server
 
     airflow_server.check(settings, part)
 
 
 @main.command()
-@click.option("--rows", default=7043, show_default=True, help="Customers in each workbook.")
-@click.option("--months", default=1, show_default=True, help="Workbooks, one a month.")
+@click.option("--rows", default=7043, show_default=True, help="Number of customers per workbook.")
+@click.option("--months", default=1, show_default=True, help="Number of workbooks, one per month.")
 @click.option("--seed", default=42, show_default=True, help="Same seed, same bytes.")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First extract date.")
-@click.option("--dirt", is_flag=True, help="Add the faults that real workbooks have.")
+@click.option("--dirt", is_flag=True, help="Add the errors that real workbooks have.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @command
 def sample(
@@ -732,7 +741,7 @@ def sample(
     dirt: bool,
     out: Path,
 ) -> None:
-    """Write realistic workbooks, one a month."""
+    """Generate realistic workbooks, one per month."""
     from seeds_loader.sample import SampleParameters, write_samples
 
     given = {"start": start.date()} if start else {}
@@ -745,7 +754,7 @@ def sample(
 @JSON
 @command
 def config(settings: Settings, as_json: bool) -> None:
-    """Print the settings, secrets masked."""
+    """Print the settings, with secrets masked."""
     shown_settings = settings.shown()
     if as_json:
         _print_json(shown_settings)
