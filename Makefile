@@ -1,58 +1,58 @@
-# The two commands are `make run` and `make test`; each does all its set-up.
+# The main commands are `make run` and `make test`; each does all its set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup run airflow secrets test test-rest test-all test-long bench lint lock clean
 
 PYTHON ?= python3
-# uv where the machine has it, else one of our own below .tools.
+# The machine's uv if it exists, otherwise one installed below .tools.
 UV := $(shell command -v uv || echo .tools/uv/bin/uv)
 WORKBOOK ?=
 ARGS ?=
 
-help: ## Show what there is
+help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.ready ## Make the environment in .venv
+setup: .venv/.ready ## Create the environment in .venv
 
 .venv/.ready: pyproject.toml uv.lock
 	@[ -x "$(UV)" ] || $(PYTHON) -m pip install --quiet --target .tools/uv "uv>=0.9,<1"
-	@# Compiled once here, every command starts seconds sooner.
+	@# Compile once here, so that every command starts seconds sooner.
 	@"$(UV)" sync --frozen --quiet --compile-bytecode
 	@touch $@
 
-run: .venv/.ready ## The whole job: make run [WORKBOOK=file.xlsx] [ARGS="--extract-date 2025-01-01"]
+run: .venv/.ready ## Run the whole job: make run [WORKBOOK=file.xlsx] [ARGS="--extract-date 2025-01-01"]
 	@.venv/bin/churn run $(if $(WORKBOOK),"$(WORKBOOK)") $(ARGS)
 
-airflow: .venv/.ready ## Airflow on loopback, with the DAG 01_etl
+airflow: .venv/.ready ## Start Airflow on loopback, with the DAG 01_etl
 	@.venv/bin/churn airflow up
 
-secrets: .venv/.ready ## The stack's secrets in .env, for those who want them in hand
+secrets: .venv/.ready ## Write the stack's secrets to .env, to manage them yourself
 	@.venv/bin/python -m lakehouse.stack_secrets .env
 
-# One process for each core; the tests of one home, which share its server, stay in one process.
+# One process per core; tests that share a home and its server stay in one process.
 PYTEST := .venv/bin/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-test: .venv/.ready ## Lint, types, unit and component tests: whether a change is correct
+test: .venv/.ready ## Run lint, types, unit and component tests: is a change correct?
 	@$(MAKE) --no-print-directory lint
 	@$(PYTEST) tests/unit tests/component $(ARGS)
 
-test-rest: .venv/.ready ## Fuzzing and whole systems: command line, Airflow, cluster, faults, browser
+test-rest: .venv/.ready ## Run fuzzing and end-to-end tests: command line, Airflow, cluster, faults, browser
 	@$(PYTEST) tests/fuzz tests/e2e $(ARGS)
 
-test-all: test test-rest ## Everything that CI runs
+test-all: test test-rest ## Run everything that CI runs
 
-test-long: .venv/.ready ## The long tests: many seeds, load
+test-long: .venv/.ready ## Run the long tests: many seeds, load
 	@.venv/bin/python -m pytest -m long $(ARGS)
 
-bench: .venv/.ready ## Ours beside what people would use instead: an hour, on a machine that does nothing else
+bench: .venv/.ready ## Compare with alternatives: takes an hour, on an otherwise idle machine
 	@"$(UV)" sync --frozen --quiet --group bench
-	@# The servers that it starts beside ours are those of the tests.
+	@# Additional servers are started with the tests' code.
 	@PYTHONPATH=tests/support .venv/bin/python -m benchmarks $(ARGS)
 
 LINTERS := lint-python lint-types lint-imports lint-dependencies lint-sql lint-docker lint-secrets
 .PHONY: $(LINTERS)
 
-lint: .venv/.ready ## ruff, mypy, import rules, sqlfluff, Dockerfile and compose file, secrets
+lint: .venv/.ready ## Check code, types, imports, SQL, Dockerfile, compose file and secrets
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(LINTERS)
 
 lint-python:
@@ -78,9 +78,9 @@ lint-docker:
 lint-secrets:
 	@.venv/bin/detect-secrets-hook --exclude-files '^(uv.lock|lakehouse/jars.toml)$$' $$(git ls-files)
 
-lock: ## Refresh uv.lock
+lock: ## Upgrade uv.lock
 	@"$(UV)" lock --upgrade
 
-clean: ## Remove what commands made, CHURN_HOME included
+clean: ## Remove everything that commands created, CHURN_HOME included
 	@[ ! -x .venv/bin/churn ] || .venv/bin/churn down
 	@rm -rf .venv .tools .churn target logs

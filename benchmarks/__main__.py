@@ -54,7 +54,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=CASES, metavar="CASE")
     parser.add_argument("--customers", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workbook", type=Path, help="else a sample of 7,043 customers")
+    parser.add_argument("--workbook", type=Path, help="default: a sample of 7,043 customers")
     parser.add_argument("--folder", type=Path, default=Path(".churn/benchmarks"))
     return parser
 

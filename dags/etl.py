@@ -21,10 +21,10 @@ GOLD = Asset("churn_gold")
 SCORES = Asset("churn_scores")
 ALERT = Asset("churn_alert")
 DESCRIPTION = """
-One workbook, from bronze to scores. Triggered without parameters it takes the oldest workbook that
-waits in the landing place (`CHURN_LANDING`), else the sample; a scheduled run with none is skipped.
-A refused workbook turns `validate` red and changes nothing that is in use: the log of the red test
-says what was found, in which rows, and where the rejected rows lie.
+Process one workbook, from bronze to scores. A run without parameters uses the oldest workbook that
+waits in the landing zone (`CHURN_LANDING`), otherwise the sample; a scheduled run is then skipped.
+A refused workbook turns `validate` red and leaves gold, Redis, model and scores unchanged: the log
+of the red test names the rule, its rows and the location of the rejected rows.
 """
 
 TRIED_AGAIN: dict[str, Any] = {
@@ -39,7 +39,7 @@ TRIED_ONCE: dict[str, Any] = {"retries": 0}
 
 with DAG(
     "01_etl",
-    description="A telecom's customer workbook to governed tables, features online and scores",
+    description="Turn a telecom's customer workbook into governed tables, features and scores",
     doc_md=DESCRIPTION,
     # No start date and no catch-up: the first run is on the first day of the next month.
     schedule=CronTriggerTimetable("0 6 1 * *", timezone="UTC", run_immediately=timedelta()),
@@ -54,7 +54,11 @@ with DAG(
     },
     params={
         "workbook": Param(None, type=["null", "string"], description="The file to load"),
-        "sheet": Param(None, type=["null", "string"], description="Where more than one fits"),
+        "sheet": Param(
+            None,
+            type=["null", "string"],
+            description="Required if several sheets meet the contract",
+        ),
         "decimal": Param(
             None, enum=[None, *DECIMAL_SIGNS], description="The decimal sign of text cells"
         ),
@@ -63,10 +67,10 @@ with DAG(
             None,
             type=["null", "string"],
             format="date",
-            description="The day that the workbook speaks of; else the saved date inside it",
+            description="Date that the workbook describes; default: its saved date",
         ),
         "arrival": Param(
-            None, type=["null", "string"], description="Set by 00_landing: which workbook it is"
+            None, type=["null", "string"], description="Set by 00_landing: identifies the workbook"
         ),
     },
     tags=["churn"],

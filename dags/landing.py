@@ -28,7 +28,7 @@ def look() -> list[dict[str, Any]]:
 
 with DAG(
     "00_landing",
-    description="Looks for new workbooks in the landing place",
+    description="Start a run for each new workbook in the landing zone",
     schedule=LOOK_EVERY,
     catchup=False,
     is_paused_upon_creation=True,

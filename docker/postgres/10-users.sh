@@ -1,6 +1,6 @@
 #!/bin/sh
-# At the first start: a user and a database for each who keeps something here, and nothing shared.
-# Called again (docs/stack.md), it makes those that are missing.
+# At the first start: create one user and one database per client, with nothing shared.
+# Called again (docs/stack.md), it creates those that are missing.
 set -eu
 for name in airflow metastore registry mlflow; do
     known=$(psql -U postgres -tAc "select 1 from pg_database where datname = '$name'")

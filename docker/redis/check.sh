@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes and reads, by the password: a server that is loading or full answers otherwise.
+# Writes and reads with the password: a server that is loading or full gives another answer.
 set -eu
 REDISCLI_AUTH=$(cat /run/secrets-of-churn/redis/redis_password)
 export REDISCLI_AUTH

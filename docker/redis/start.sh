@@ -1,5 +1,5 @@
 #!/bin/sh
-# The password goes into a file that only this user reads; then the server takes this process.
+# Write the password to a file that only this user can read; the server then replaces this process.
 set -eu
 umask 077
 {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Whether it takes requests. That it keeps what it is given, by the keys, the service `buckets` has seen.
+# Check that the server accepts requests. The service `buckets` has checked writing with the keys.
 set -eu
 if command -v weed >/dev/null; then path=healthz; else path=minio/health/ready; fi
 if command -v wget >/dev/null; then

@@ -1,5 +1,5 @@
 #!/bin/sh
-# SeaweedFS or MinIO, whichever the image brings; the keys go by the environment of this one process.
+# Start SeaweedFS or MinIO, whichever the image has; the keys are in the environment of this process only.
 set -eu
 keys=/run/secrets-of-churn/s3
 if command -v weed >/dev/null; then
