@@ -1,4 +1,4 @@
-"""Compute intervals by bootstrap from counts, so that no row leaves Spark.
+"""Compute intervals by bootstrap from counts.
 
 Predictions are counted by block (`trainer.splits.bootstrap_block`) and by step of log-odds. A
 replicate draws as many blocks as there are, with replacement, and computes the metrics of the rows
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.metrics import fetch
 from trainer.splits import BLOCKS
 
 if TYPE_CHECKING:  # a caller that only draws from counts has no Spark
+    import pandas as pd
     from pyspark.sql.connect.dataframe import DataFrame
 
 Floats = NDArray[np.float64]
@@ -26,38 +28,6 @@ REPLICATES = 1000
 INTERVAL = (2.5, 97.5)
 # The single draw that contains each block once.
 EVERYTHING: Floats = np.ones((1, BLOCKS))
-
-COUNTED = """
-with
-
-placed as (
-
-    select kind, block, churned, probability,
-        cast(round({steps} * least({limit}, greatest(-{limit},
-            ln(greatest(probability, 1e-15) / greatest(1 - probability, 1e-15))
-        ))) as int) as step
-
-    from {predictions}
-
-),
-
-final as (
-
-    select kind, block, step,
-        count(*) as n,
-        sum(churned) as positive,
-        sum(pow(churned - probability, 2)) as squared,
-        count_if(probability >= {threshold} and churned = 1) as found,
-        count_if(probability >= {threshold}) as called
-
-    from placed
-
-    group by kind, block, step
-
-)
-
-select * from final
-"""
 
 
 @dataclass(frozen=True)
@@ -110,27 +80,25 @@ class Counts:
 
 def counts(predictions: "DataFrame", threshold: float) -> dict[str, Counts]:
     """Return the counts, by kind, of rows of `kind, block, churned, probability`."""
-    query = (
-        COUNTED.replace("{steps}", str(STEPS))
-        .replace("{limit}", str(LIMIT))
-        .replace("{threshold}", f"{threshold}D")
-    )
-    rows = predictions.sparkSession.sql(query, predictions=predictions).toArrow().to_pylist()
-    # Sort the rows, so that sums of doubles are the same to the last bit.
-    rows.sort(key=lambda row: (row["kind"], row["block"], row["step"]))
-    found: dict[str, Counts] = {}
+    return {kind: count(rows, threshold) for kind, rows in fetch(predictions, "block")}
+
+
+def count(rows: "pd.DataFrame", threshold: float) -> Counts:
+    """Return the counts of predictions with their block."""
     width = 2 * STEPS * LIMIT + 1
-    for row in rows:
-        if row["kind"] not in found:
-            shape = (BLOCKS, width)
-            found[row["kind"]] = Counts(np.zeros(shape), np.zeros(shape), np.zeros((BLOCKS, 5)))
-        of_kind, block, step = found[row["kind"]], row["block"], row["step"] + STEPS * LIMIT
-        of_kind.negative[block, step] = row["n"] - row["positive"]
-        of_kind.positive[block, step] = row["positive"]
-        of_kind.sums[block] += [
-            row[name] for name in ("n", "positive", "squared", "found", "called")
-        ]
-    return found
+    churned, block = rows["churned"].to_numpy(), rows["block"].to_numpy()
+    chance = rows["probability"].to_numpy()
+    odds = np.log(np.maximum(chance, 1e-15) / np.maximum(1 - chance, 1e-15))
+    step = np.rint(STEPS * np.clip(odds, -LIMIT, LIMIT)).astype(int) + STEPS * LIMIT
+    cell, shape = block * width + step, (BLOCKS, width)
+    everyone, positive = (
+        np.bincount(cell, weights, BLOCKS * width).reshape(shape).astype(float)
+        for weights in (np.ones(len(rows)), churned)
+    )
+    called = chance >= threshold
+    summed = (np.ones(len(rows)), churned, (churned - chance) ** 2, churned * called, called)
+    sums = [np.bincount(block, weights, BLOCKS) for weights in summed]
+    return Counts(everyone - positive, positive, np.stack(sums, axis=1).astype(float))
 
 
 def draws(seed: int, replicates: int = REPLICATES) -> Floats:

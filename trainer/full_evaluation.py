@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import yaml
 from pyspark.sql.connect.dataframe import DataFrame
 
@@ -25,7 +27,7 @@ from trainer.cross_validation import KEPT, Fit, folds_of, predict
 from trainer.explain import log_odds_column
 from trainer.metrics import OUT_OF_FOLD, Metrics
 from trainer.parameters import Parameters
-from trainer.pipeline import LABEL, run_in_threads
+from trainer.pipeline import LABEL
 from trainer.promotion import slices_column
 from trainer.record import ModelRecord
 from trainer.retention_campaign import Campaign
@@ -103,9 +105,11 @@ def assess(  # long: names all parts of an evaluation
     predicted = predict(kept, trainings, lambda title: advance(next(begun), len(trainings), title))
     predictions = predicted.union(_baselines(kept, parameters, protocol)).localCheckpoint()
     say("measuring")
-    steps = metrics.steps(predictions).localCheckpoint()
-    figures = metrics.metrics(steps, parameters.threshold)
+    figures = metrics.metrics(metrics.fetch(predictions, "part"), parameters.threshold)
     repeats = predictions.where("kind like 'repeat%'")
+    ((_, first),) = metrics.fetch(
+        repeats.where("kind = 'repeat_0'"), "part", "customer_id", "slices"
+    )
     cross_validated = _cross_validated(repeats, figures, parameters, protocol)
     return {
         "stamp": config_hash(parameters, protocol, campaign),
@@ -119,10 +123,10 @@ def assess(  # long: names all parts of an evaluation
         "learning_curve": _learning_curve(figures, rows.count, parameters, protocol),
         "grid": _grid(figures, record.kind, protocol),
         "temporal": _figures(figures[LATEST]["latest"]) if LATEST in figures else None,
-        "calibration": _calibration(repeats, parameters, cross_validated),
+        "calibration": _calibration(first, parameters, cross_validated),
         "threshold": _by_cost(repeats, campaign),
-        "deciles": _deciles(repeats),
-        "slices": _slices(repeats, parameters, protocol),
+        "deciles": _deciles(first),
+        "slices": _slices(first, parameters, protocol),
         "behaviour": behaviour(record, rows.frame, protocol),
         "leaks": {
             **_leaks(rows, training, parameters),
@@ -284,43 +288,24 @@ def _in_words(others: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in others.items())
 
 
-def _rows(frame: DataFrame, sql: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = frame.sparkSession.sql(sql, rows=frame).toArrow().to_pylist()
-    return found
-
-
 def _calibration(
-    repeats: DataFrame, parameters: Parameters, cross_validated: Mapping[str, Any]
+    first: pd.DataFrame, parameters: Parameters, cross_validated: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return ten equal parts by probability, and whether rescaling the log-odds would help.
 
     The scaling (Platt) is trained on the other folds. It helps if it lowers the Brier score by more
     than a thousandth.
     """
-    first = (
-        repeats.where("kind = 'repeat_0'")
-        .selectExpr(
-            LABEL,
-            "part",
-            "probability",
-            "ln(greatest(probability, 1e-15) / greatest(1 - probability, 1e-15)) as odds",
-        )
-        .localCheckpoint()
-    )
-    bins = _rows(
-        first,
-        f"""
-        with ranked as (
-            select {LABEL}, probability, ntile(10) over (order by probability) as tenth
-            from {{rows}}
-        )
-        select avg(probability) as predicted, avg({LABEL}) as observed, count(*) as customers
-        from ranked group by tenth order by tenth
-        """,
-    )
+    bins = [
+        {
+            **{name: each[name] for name in ("predicted", "observed")},
+            "customers": int(each["count"]),
+        }
+        for each in metrics.calibration(first, 10)
+    ]
     error = math.fsum(
         abs(each["predicted"] - each["observed"]) * each["customers"] for each in bins
-    ) / sum(each["customers"] for each in bins)
+    ) / len(first)
     stretched, slopes = _stretched(first, parameters)
     return {
         "bins": bins,
@@ -331,28 +316,20 @@ def _calibration(
     }
 
 
-def _stretched(predictions: DataFrame, parameters: Parameters) -> tuple[float, list[float]]:
+def _stretched(rows: pd.DataFrame, parameters: Parameters) -> tuple[float, list[float]]:
     """Return the Brier score after Platt scaling, and the slope of each fold."""
-    from pyspark.ml.classification import LogisticRegression
-    from pyspark.ml.feature import VectorAssembler
+    from sklearn.linear_model import LogisticRegression
 
-    def fit(k: int) -> tuple[float, int, float]:
-        vector = VectorAssembler(inputCols=["odds"], outputCol="inputs").transform(predictions)
-        fitted = LogisticRegression(featuresCol="inputs", labelCol=LABEL).fit(
-            vector.where(f"part != 'fold_{k}'").select("inputs", LABEL)
-        )
-        slope, intercept = float(fitted.coefficients[0]), float(fitted.intercept)
-        stretched = f"1 / (1 + exp(-({slope!r}D * odds + {intercept!r}D)))"
-        judged = predictions.where(f"part = 'fold_{k}'").selectExpr(
-            f"sum(pow({LABEL} - {stretched}, 2)) as squared",
-            "count(*) as n",
-        )
-        found = judged.toArrow().to_pylist()[0]
-        return found["squared"], found["n"], slope
-
-    parts = run_in_threads(predictions.sparkSession, fit, range(parameters.folds))
-    squared = math.fsum(part[0] for part in parts) / sum(part[1] for part in parts)
-    return squared, [part[2] for part in parts]
+    chance, churned = rows["probability"].to_numpy(), rows["churned"].to_numpy()
+    odds = np.log(np.maximum(chance, 1e-15) / np.maximum(1 - chance, 1e-15)).reshape(-1, 1)
+    squared, slopes = 0.0, []
+    for k in range(parameters.folds):
+        judged = (rows["part"] == f"fold_{k}").to_numpy()
+        fitted = LogisticRegression(C=np.inf).fit(odds[~judged], churned[~judged])
+        slopes.append(float(fitted.coef_[0, 0]))
+        stretched = fitted.predict_proba(odds[judged])[:, 1]
+        squared += float(((churned[judged] - stretched) ** 2).sum())
+    return squared / len(rows), slopes
 
 
 def _by_cost(repeats: DataFrame, campaign: Campaign) -> dict[str, Any]:
@@ -361,49 +338,35 @@ def _by_cost(repeats: DataFrame, campaign: Campaign) -> dict[str, Any]:
     The campaign contacts every customer from the threshold on. It costs one contact for each of
     them, and saves the declared share of the revenue lost with churned customers.
     """
-    points = _rows(
-        repeats,
-        f"""
-        select mark / 50 as threshold, count(*) as customers,
-            sum(if(probability >= mark / 50,
-                churned * {campaign.kept}D * {campaign.revenue} - {campaign.contact}D, 0D))
-                / count(*) * 1000 as gain,
-            avg(if(probability >= mark / 50, 1, 0)) as approached
-        from {{rows}} cross join (select explode(sequence(0, 49)) as mark)
-        group by mark order by mark
-        """,
-    )
-    curve = [
-        {name: point[name] for name in ("threshold", "gain", "approached")} for point in points
-    ]
+    rows = pd.concat(part for _, part in metrics.fetch(repeats, "monthly_charges"))
+    saved = campaign.kept * campaign.months * rows["churned"] * rows["monthly_charges"]
+    curve = []
+    for mark in range(50):
+        called = rows["probability"] >= mark / 50
+        gain = float((saved[called] - campaign.contact).sum()) / len(rows) * 1000
+        approached = float(called.mean())
+        curve.append({"threshold": mark / 50, "gain": gain, "approached": approached})
     best = max(curve, key=lambda point: point["gain"])
     return {"curve": curve, "best": best, "contact": campaign.contact, "kept": campaign.kept}
 
 
-def _deciles(repeats: DataFrame) -> list[dict[str, float]]:
+def _deciles(first: pd.DataFrame) -> list[dict[str, float]]:
     """Return the churned customers of each decile, their lift, and the gain up to it.
 
     The first decile has the highest risk.
     """
-    return _rows(
-        repeats.where("kind = 'repeat_0'"),
-        f"""
-        with ranked as (
-            select {LABEL}, ntile(10) over (order by probability desc, customer_id) as decile
-            from {{rows}}
-        ),
-
-        counted as (
-            select decile, count(*) as customers, sum({LABEL}) as leavers
-            from ranked group by decile
+    ranked = first.sort_values(["probability", "customer_id"], ascending=[False, True])["churned"]
+    leavers, found, deciles = int(ranked.sum()), 0, []
+    for number, part in enumerate(np.array_split(ranked.to_numpy(), 10), 1):
+        found += int(part.sum())
+        lift = float(part.mean()) / (leavers / len(ranked))
+        deciles.append(
+            {
+                **{"decile": number, "customers": len(part), "leavers": int(part.sum())},
+                **{"lift": lift, "gain": found / leavers},
+            }
         )
-
-        select decile, customers, leavers,
-            leavers / customers / (sum(leavers) over () / sum(customers) over ()) as lift,
-            sum(leavers) over (order by decile) / sum(leavers) over () as gain
-        from counted order by decile
-        """,
-    )
+    return deciles
 
 
 def behaviour(
@@ -443,47 +406,37 @@ def behaviour(
 
 
 def _slices(
-    repeats: DataFrame, parameters: Parameters, protocol: EvaluationConfig
+    first: pd.DataFrame, parameters: Parameters, protocol: EvaluationConfig
 ) -> list[dict[str, Any]]:
     """Return each slice's metrics.
 
     A slice is flagged if predicted and observed churn differ by more than noise.
     """
-    first = repeats.where("kind = 'repeat_0'").selectExpr(
-        "explode(slices) as kind", "'slice' as part", LABEL, "probability"
-    )
-    figures = metrics.metrics(metrics.steps(first), parameters.threshold)
-    means = {
-        row["kind"]: row
-        for row in _rows(
-            first,
-            f"""
-            select kind, avg(probability) as predicted,
-                count_if({LABEL} = 1 and probability >= {parameters.threshold}D)
-                    / nullif(sum({LABEL}), 0) as found,
-                sqrt(sum(probability * (1 - probability))) / count(*) as error
-            from {{rows}} group by kind
-            """,
-        )
-    }
+    rows = first[["slices", "probability", "churned"]].explode("slices")
+    by_slice = {str(name): part for name, part in rows.groupby("slices", sort=False)}
     return [
-        {"slice": name, "group": group} | _slice(figures[known]["slice"], means[known], protocol)
+        {"slice": name, "group": group} | _slice(by_slice[known], parameters, protocol)
         for name, groups in parameters.slices.items()
         for group in groups
-        if "slice" in figures.get(known := f"{name}: {group}", {})
+        if (known := f"{name}: {group}") in by_slice
     ]
 
 
-def _slice(of_slice: Metrics, mean: dict[str, Any], protocol: EvaluationConfig) -> dict[str, Any]:
-    observed = of_slice.positives / of_slice.rows
-    gap = mean["predicted"] - observed
+def _slice(
+    rows: pd.DataFrame, parameters: Parameters, protocol: EvaluationConfig
+) -> dict[str, Any]:
+    figures = metrics.measure(rows, parameters.threshold)
+    chance, leavers = rows["probability"], rows[rows["churned"] == 1]
+    observed, predicted = figures.positives / figures.rows, float(chance.mean())
+    noise = math.sqrt((chance * (1 - chance)).sum()) / figures.rows
+    called = leavers["probability"] >= parameters.threshold
     return {
-        "rows": of_slice.rows,
+        "rows": figures.rows,
         "observed": observed,
-        "predicted": mean["predicted"],
-        "gap": gap,
-        "flagged": abs(gap) > max(protocol.gap, 2 * mean["error"]),
-        "found": mean["found"],
-        "roc_auc": of_slice.roc_auc,
-        "brier": of_slice.brier,
+        "predicted": predicted,
+        "gap": predicted - observed,
+        "flagged": abs(predicted - observed) > max(protocol.gap, 2 * noise),
+        "found": float(called.mean()) if len(leavers) else None,
+        "roc_auc": figures.roc_auc,
+        "brier": figures.brier,
     }

@@ -9,10 +9,10 @@ left.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.sql import literal
 from trainer.parameters import LeakRule
 
 if TYPE_CHECKING:
@@ -20,52 +20,6 @@ if TYPE_CHECKING:
 
 # Above this number of rows, customers are sampled: a leak is visible in a part as well.
 ROWS = 100_000
-
-ALONE = """
-with
-
-valued as (
-
-    select churned, stack({count}, {pairs}) as (feature, value) from {rows}
-
-),
-
-counted as (
-
-    select feature, value, count(*) as n, sum(churned) as positive
-
-    from valued
-
-    group by feature, value
-
-),
-
-ranked as (
-
-    select *,
-        n - positive as negative,
-        sum(positive) over (partition by feature order by value desc) as positives_above
-
-    from counted
-
-),
-
-final as (
-
-    select
-        feature,
-        sum(negative * (positives_above - positive / 2))
-            / (sum(positive) * sum(negative)) as roc_auc,
-        max(if(n >= {fewest}, positive / n, 0)) as purest
-
-    from ranked
-
-    group by feature
-
-)
-
-select * from final order by feature
-"""
 
 
 @dataclass(frozen=True)
@@ -91,22 +45,18 @@ def univariate_scores(
     `rows` contains the features and `churned`; `count` is their number. `fewest` is the number of
     rows that a value needs to count for `purest`.
     """
-    taken = (
-        rows
-        if count <= ROWS
-        else rows.where(f"pmod(xxhash64('leaks', customer_id), {count}) < {ROWS}")
-    )
-    pairs = ", ".join(f"{literal(name)}, cast(`{name}` as double)" for name in features)
-    query = (
-        ALONE.replace("{count}", str(len(features)))
-        .replace("{pairs}", pairs)
-        .replace("{fewest}", str(fewest))
-    )
-    found = rows.sparkSession.sql(query, rows=taken).toArrow().to_pylist()
-    return [
-        Leak(row["feature"], max(row["roc_auc"], 1 - row["roc_auc"]), row["purest"])
-        for row in found
-    ]
+    from sklearn.metrics import roc_auc_score
+
+    sampled = f"pmod(xxhash64('leaks', customer_id), {count}) < {ROWS}" if count > ROWS else "true"
+    table = rows.where(sampled).select("churned", *(f"`{name}`" for name in features)).toArrow()
+    frame = table.to_pandas()
+    found = []
+    for name in sorted(features):
+        ranked = float(roc_auc_score(frame["churned"], frame[name]))
+        by_value = frame.groupby(name)["churned"].agg(["size", "mean"])
+        purest = by_value["mean"][by_value["size"] >= fewest].max()
+        found.append(Leak(name, max(ranked, 1 - ranked), 0.0 if isnan(purest) else float(purest)))
+    return found
 
 
 def leaks(known: Sequence[Leak], rule: LeakRule) -> list[Leak]:

@@ -1,28 +1,35 @@
-"""Compute metrics and curves of predictions in Spark; only aggregates leave it.
+"""Compute metrics and curves of predictions with scikit-learn.
 
 A prediction is a row of `kind, part, churned, probability`; part is `fold_<k>`, `holdout` or
-another. An evaluation is one part, or `out_of_fold`: the folds pooled.
+another. An evaluation is one part, or `out_of_fold`: the folds pooled. The predictions of one kind
+at a time are fetched from Spark: some 20 bytes for each training row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-if TYPE_CHECKING:  # the scoring API reads metrics, and has no Spark
+from lakehouse.sql import literal
+
+if TYPE_CHECKING:  # the scoring API reads metrics, and has none of these libraries
+    import pandas as pd
     from pyspark.sql.connect.dataframe import DataFrame
 
 OUT_OF_FOLD = "out_of_fold"
 HOLDOUT = "holdout"
 CURVE_POINTS = 200
+BINS = 10
 # A point of a plot or a bin: name to value.
 Point = dict[str, float]
 # Name of a curve to its points.
 Curves = dict[str, list[Point]]
+# Kinds with their predictions, ordered by probability.
+Fetched: TypeAlias = "Iterable[tuple[str, pd.DataFrame]]"
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics of one kind in one evaluation.
+    """Metrics of one kind in one evaluation; those that the labels do not define are None.
 
     `pr_auc` is the average precision. `accuracy` and `f1` are those at the declared threshold.
     `brier` is the mean squared error of the probability.
@@ -37,216 +44,136 @@ class Metrics:
     brier: float
 
 
-# Rows of equal probability are one step of the curves, because they can't be distinguished. Counts
-# are integers, so these sums do not depend on the order.
-STEPS = """
-with
+def fetch(predictions: "DataFrame", *columns: str) -> Iterator[tuple[str, "pd.DataFrame"]]:
+    """Yield each kind with its predictions: `churned`, `probability` and the columns.
 
-evaluated as (
-
-    select kind, churned, probability,
-        explode(
-            if(part like 'fold%', array(part, 'out_of_fold'), array(part))
-        ) as evaluation
-
-    from {predictions}
-
-),
-
-probabilities as (
-
-    select kind, evaluation, probability, count(*) as n, sum(churned) as positive
-
-    from evaluated
-
-    group by kind, evaluation, probability
-
-),
-
-final as (
-
-    select *,
-        n - positive as negative,
-        sum(positive) over by_risk as positives_above,
-        sum(n) over by_risk as above,
-        sum(positive) over everyone as positives,
-        sum(n) over everyone as total
-
-    from probabilities
-
-    window
-        everyone as (partition by kind, evaluation),
-        by_risk as (partition by kind, evaluation order by probability desc)
-
-)
-
-select * from final
-"""
-
-# ROC-AUC: the share of (churned, retained) pairs in the right order, with ties counting half.
-METRICS = """
-select
-    kind,
-    evaluation,
-    max(total) as `rows`,
-    max(positives) as positives,
-    try_divide(
-        sum(negative * (positives_above - positive / 2)),
-        max(positives) * (max(total) - max(positives))
-    ) as roc_auc,
-    try_divide(sum(positive * positives_above / above), max(positives)) as pr_auc,
-    sum(if(probability >= {threshold}, positive, negative)) / max(total) as accuracy,
-    try_divide(
-        2 * sum(if(probability >= {threshold}, positive, 0)),
-        sum(if(probability >= {threshold}, n, 0)) + max(positives)
-    ) as f1,
-    sum(positive * pow(1 - probability, 2) + negative * pow(probability, 2))
-        / max(total) as brier
-
-from {steps}
-
-group by kind, evaluation
-"""
-
-# Points are about evenly spaced in the number of customers above; the last step is among them.
-RANKING = """
-select
-    kind,
-    evaluation,
-    'ranking' as curve,
-    map(
-        'threshold', min(probability),
-        'false_positive_rate',
-        max(above - positives_above) / (max(total) - max(positives)),
-        'true_positive_rate', max(positives_above) / max(positives),
-        'precision', max(positives_above) / max(above)
-    ) as point
-
-from {steps}
-
-where evaluation in ('out_of_fold', 'holdout')
-
-group by kind, evaluation, ceil(above * {points} / total)
-"""
-
-CALIBRATION = """
-select
-    kind,
-    evaluation,
-    'calibration' as curve,
-    map(
-        'predicted', sum(probability * n) / sum(n),
-        'observed', sum(positive) / sum(n),
-        'count', cast(sum(n) as double)
-    ) as point
-
-from {steps}
-
-where evaluation in ('out_of_fold', 'holdout')
-
-group by kind, evaluation, ceil(above * 10 / total)
-"""
-
-# Thresholds from 0.05 to 0.95; the counts of a threshold are those of the steps at or above it.
-THRESHOLDS = """
-select
-    kind,
-    evaluation,
-    'thresholds' as curve,
-    map(
-        'threshold', mark / 20,
-        'accuracy', sum(if(probability >= mark / 20, positive, negative)) / max(total),
-        'f1', 2 * sum(if(probability >= mark / 20, positive, 0))
-        / (sum(if(probability >= mark / 20, n, 0)) + max(positives))
-    ) as point
-
-from {steps}
-
-cross join (select explode(sequence(1, 19)) as mark)
-
-where evaluation in ('out_of_fold', 'holdout')
-
-group by kind, evaluation, mark
-"""
-
-HISTOGRAM = """
-select
-    kind,
-    evaluation,
-    'histogram' as curve,
-    map(
-        'from', bin / 20,
-        'to', (bin + 1) / 20,
-        'stayed', cast(sum(negative) as double),
-        'churned', cast(sum(positive) as double)
-    ) as point
-
-from (select *, least(floor(probability * 20), 19) as bin from {steps})
-
-where evaluation in ('out_of_fold', 'holdout')
-
-group by kind, evaluation, bin
-"""
-
-CURVES = " union all ".join((RANKING, CALIBRATION, THRESHOLDS, HISTOGRAM))
-
-
-def steps(predictions: "DataFrame") -> "DataFrame":
-    """Return a row for each probability of an evaluation.
-
-    `metrics` and `curves` are computed from these rows.
+    Their order does not depend on Spark, so that sums of doubles are the same to the last bit.
     """
-    return predictions.sparkSession.sql(STEPS, predictions=predictions)
+    kinds = predictions.select("kind").distinct().toArrow()["kind"].to_pylist()
+    for kind in sorted(kinds):
+        rows = predictions.where(f"kind = {literal(kind)}").select(
+            "churned", "probability", *columns
+        )
+        frame = rows.toArrow().to_pandas(strings_to_categorical=True)
+        yield kind, frame.sort_values(["probability", "churned"], ignore_index=True)
 
 
-def metrics(steps: "DataFrame", threshold: float) -> dict[str, dict[str, Metrics]]:
-    """Return the metrics by kind and evaluation, from one query for all of them."""
-    figures: dict[str, dict[str, Metrics]] = {}
-    for row in _rows(steps, METRICS.replace("{threshold}", f"{threshold}D")):
-        kind, evaluation = row.pop("kind"), row.pop("evaluation")
-        figures.setdefault(kind, {})[evaluation] = Metrics(**row)
-    return figures
+def metrics(fetched: Fetched, threshold: float) -> dict[str, dict[str, Metrics]]:
+    """Return the metrics by kind and evaluation; the predictions have their `part`."""
+    return {
+        kind: {name: measure(part, threshold) for name, part in _evaluations(rows)}
+        for kind, rows in fetched
+    }
 
 
-def curves(steps: "DataFrame") -> dict[str, dict[str, Curves]]:
+def measure(rows: "pd.DataFrame", threshold: float) -> Metrics:
+    """Return the metrics of predictions."""
+    from sklearn import metrics as measures
+
+    churned, probability = rows["churned"].to_numpy(), rows["probability"].to_numpy()
+    positives = int(churned.sum())
+    ranked = 0 < positives < len(churned)
+    found: dict[str, Any] = {
+        "roc_auc": float(measures.roc_auc_score(churned, probability)) if ranked else None,
+        "pr_auc": float(measures.average_precision_score(churned, probability)) if ranked else None,
+        "brier": float(((churned - probability) ** 2).mean()),
+    }
+    return Metrics(len(churned), positives, **found, **_decide(rows, threshold))
+
+
+def _decide(rows: "pd.DataFrame", threshold: float) -> dict[str, Any]:
+    """Return accuracy and F1 of the decision that customers from the threshold on will churn."""
+    churned, called = rows["churned"].to_numpy(), rows["probability"].to_numpy() >= threshold
+    named = int(churned.sum() + called.sum())
+    f1 = 2 * float((churned * called).sum()) / named if named else None
+    return {"accuracy": float((churned == called).mean()), "f1": f1}
+
+
+def curves(fetched: Fetched) -> dict[str, dict[str, Curves]]:
     """Return the points that plots need, by kind and evaluation (out of fold, hold-out).
 
     `roc` and `pr` have at most 200 points, `calibration` ten quantile bins, `thresholds` accuracy
     and F1 from .05 to .95, `histogram` the customers by probability and label.
     """
-    drawn: dict[str, dict[str, Curves]] = {}
-    for row in _rows(steps, CURVES.replace("{points}", str(CURVE_POINTS - 1))):
-        of_kind = drawn.setdefault(row["kind"], {})
-        curve = of_kind.setdefault(row["evaluation"], {}).setdefault(row["curve"], [])
-        curve.append(dict(row["point"]))
     return {
-        kind: {name: _arranged(points) for name, points in evaluations.items()}
-        for kind, evaluations in drawn.items()
+        kind: {
+            name: {
+                **_ranking(part),
+                "calibration": calibration(part, BINS),
+                "thresholds": [
+                    {"threshold": mark / 20, **_decide(part, mark / 20)} for mark in range(1, 20)
+                ],
+                "histogram": list(_histogram(part)),
+            }
+            for name, part in _evaluations(rows)
+            if name in (OUT_OF_FOLD, HOLDOUT)
+        }
+        for kind, rows in fetched
     }
 
 
-def _arranged(points: Mapping[str, list[Point]]) -> Curves:
-    ranking = sorted(points["ranking"], key=lambda point: -point["threshold"])
-    roc = ("false_positive_rate", "true_positive_rate", "threshold")
+def calibration(rows: "pd.DataFrame", bins: int) -> list[Point]:
+    """Return equal groups of customers by probability; equal probabilities are in one group."""
+    import numpy as np
+
+    edges = np.quantile(rows["probability"], np.arange(1, bins) / bins)
+    groups = rows.groupby(np.searchsorted(edges, rows["probability"], side="left"))
+    found = groups.agg(
+        predicted=("probability", "mean"), observed=("churned", "mean"), count=("churned", "size")
+    )
+    points: list[Point] = found.astype(float).to_dict("records")
+    return points
+
+
+def _evaluations(rows: "pd.DataFrame") -> Iterator[tuple[str, "pd.DataFrame"]]:
+    yield from rows.groupby("part", observed=True)
+    folds = rows[rows["part"].str.startswith("fold")]
+    if len(folds):
+        yield OUT_OF_FOLD, folds
+
+
+def _ranking(rows: "pd.DataFrame") -> Curves:
+    """Return ROC and precision-recall curves, evenly spaced in the number of customers above."""
+    import numpy as np
+    from sklearn.metrics import roc_curve
+
+    false, true, thresholds = roc_curve(
+        rows["churned"], rows["probability"], drop_intermediate=False
+    )
+    positives = int(rows["churned"].sum())
+    found = np.round(true * positives)
+    above = found + np.round(false * (len(rows) - positives))
+    marks = np.linspace(0, len(rows), CURVE_POINTS)
+    points = [
+        {
+            "false_positive_rate": float(false[place]),
+            "true_positive_rate": float(true[place]),
+            "threshold": min(float(thresholds[place]), 1.0),
+            "precision": float(found[place] / max(above[place], 1)),
+        }
+        for place in np.unique(np.searchsorted(above, marks))
+    ]
+    names = ("false_positive_rate", "true_positive_rate", "threshold")
     return {
-        "roc": [
-            {"false_positive_rate": 0.0, "true_positive_rate": 0.0, "threshold": 1.0},
-            *({name: point[name] for name in roc} for point in ranking),
-        ],
+        "roc": [{name: point[name] for name in names} for point in points],
         "pr": [
             {
                 "recall": point["true_positive_rate"],
                 "precision": point["precision"],
                 "threshold": point["threshold"],
             }
-            for point in ranking
+            for point in points[1:]
         ],
-        "calibration": sorted(points["calibration"], key=lambda point: point["predicted"]),
-        "thresholds": sorted(points["thresholds"], key=lambda point: point["threshold"]),
-        "histogram": sorted(points["histogram"], key=lambda point: point["from"]),
     }
 
 
-def _rows(steps: "DataFrame", query: str) -> list[dict[str, Any]]:
-    rows = steps.sparkSession.sql(query, steps=steps).toArrow().to_pylist()
-    return [dict(row) for row in rows]
+def _histogram(rows: "pd.DataFrame") -> Iterator[Point]:
+    import numpy as np
+
+    stayed, churned = (
+        np.histogram(rows["probability"][rows["churned"] == label], 20, (0.0, 1.0))[0]
+        for label in (0, 1)
+    )
+    for place in np.flatnonzero(stayed + churned).tolist():
+        counts = {"stayed": float(stayed[place]), "churned": float(churned[place])}
+        yield {"from": place / 20, "to": (place + 1) / 20, **counts}

@@ -193,9 +193,9 @@ def _judge(
         predictions = predict(rows.frame, fits(parameters), say).localCheckpoint()
     say("measuring both kinds")
     with _timed(seconds, "measure"):
-        steps = metrics.steps(predictions).localCheckpoint()
-        evaluations = metrics.metrics(steps, parameters.threshold)
-        curves = metrics.curves(steps)
+        fetched = list(metrics.fetch(predictions, "part"))
+        evaluations = metrics.metrics(fetched, parameters.threshold)
+        curves = metrics.curves(fetched)
     return predictions, evaluations, curves
 
 

@@ -1,7 +1,7 @@
 """Import slow libraries in the background and silence logs that repeat this project's errors.
 
-dbt, Feast and matplotlib take seconds to import. A run needs them one after another, and until then
-it mostly waits for the server.
+dbt, Feast, scikit-learn and matplotlib take seconds to import. A run needs them one after another,
+and until then it mostly waits for the server.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ SLOW = [
     "dbt.cli.main",
     "feature_repo.online.verify",
     "trainer.train",
+    "sklearn.metrics",
     "matplotlib.figure",
     "lakehouse.lineage_dbt",
 ]

@@ -14,7 +14,7 @@ from lakehouse import spark_server
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.sql import query
-from trainer import deciles, metrics, registry, splits
+from trainer import deciles, registry, splits
 from trainer.cross_validation import fits, predict
 from trainer.explain import contribution
 from trainer.model_types import KINDS
@@ -148,27 +148,6 @@ def test_rows_with_equal_features_are_never_split(trained: Trained) -> None:
     )[0]
     assert (found["folds"], found["sides"], found["customers"]) == (1, 1, 7043)
     assert found["twins"] > 40
-
-
-def test_the_figures_are_those_of_the_textbook(trained: Trained) -> None:
-    # By hand: 3 leavers, 5 stayers; .6 ties a leaver with a stayer.
-    rows = [(0.9, 1), (0.7, 0), (0.6, 1), (0.6, 0), (0.4, 1), (0.3, 0), (0.2, 0), (0.1, 0)]
-    predictions = trained.spark.createDataFrame(
-        [("k", "fold_0", churned, probability) for probability, churned in rows],
-        "kind string, part string, churned int, probability double",
-    )
-    figures = metrics.metrics(metrics.steps(predictions), 0.5)["k"]
-    assert figures["fold_0"] == figures["out_of_fold"]
-    pooled = figures["out_of_fold"]
-    assert (pooled.rows, pooled.positives) == (8, 3)
-    # Pairs in the right order: 5 + 3.5 + 3 of 15.
-    assert pooled.roc_auc == pytest.approx(11.5 / 15)
-    assert pooled.pr_auc == pytest.approx((1 / 1 + 2 / 4 + 3 / 5) / 3)
-    assert pooled.accuracy == pytest.approx(5 / 8)
-    assert pooled.f1 == pytest.approx(2 * 2 / (4 + 3))
-    assert pooled.brier == pytest.approx(
-        sum((churned - probability) ** 2 for probability, churned in rows) / 8
-    )
 
 
 # --- reasons ---------------------------------------------------------------------------------
