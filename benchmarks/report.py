@@ -14,10 +14,7 @@ PLOT = PROJECT / "docs" / "benchmarks.svg"
 START, END = "<!-- figures: made by make bench -->", "<!-- end of figures -->"
 # Ratio: case, the side above the line, the side below it, bound, whether more is better.
 RATIOS: dict[str, tuple[str, str, str, float, bool]] = {
-    "job_warm": ("job", "ours, warm", "scripts", 0.33, False),
-    "job_cold": ("job", "ours, cold", "scripts", 0.6, False),
     "dbt_overhead": ("dbt", "dbt build", "script", 1.5, False),
-    "full_10m_vs_spark": ("full_10m", "ours", "PySpark, one session", 1.1, False),
     "full_10m_vs_duckdb": ("full_10m", "ours", "dbt on DuckDB", 3, False),
     "month24_vs_month2": ("months", "month 24", "month 2", 1.15, False),
     "two_cores_vs_one": ("cores", "1 core", "2 cores", 1.6, True),

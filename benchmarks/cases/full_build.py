@@ -10,10 +10,7 @@ from benchmarks.agreement import differences
 from benchmarks.inputs import bronze_rows
 from benchmarks.measure import Measured, call, in_turns, measuring
 
-PEERS = {
-    "PySpark, one session": "spark_steps",
-    "dbt on DuckDB": "dbt_duckdb_run",
-}
+PEERS = {"dbt on DuckDB": "dbt_duckdb_run"}
 
 
 def run(
