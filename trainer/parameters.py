@@ -1,19 +1,23 @@
 """Read the declared parameters of training from `parameters.yml`."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from lakehouse.errors import ChurnError, InvalidInputError
 from trainer.model_types import KINDS
 
 DECLARED = Path(__file__).with_name("parameters.yml")
+COMPLETE = ConfigDict(extra="forbid")
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=COMPLETE)
 class ChampionRule:
     """Bounds that the challenger's mean gain in ROC-AUC over the folds must exceed."""
 
@@ -23,7 +27,7 @@ class ChampionRule:
     standard_errors: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=COMPLETE)
 class LeakRule:
     """Bounds from which a feature alone is a leak; see `trainer.leakage`."""
 
@@ -32,7 +36,7 @@ class LeakRule:
     fewest: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=COMPLETE)
 class PromotionRule:
     """Conditions for promoting a newly trained model; see `trainer.promotion`."""
 
@@ -44,21 +48,30 @@ class PromotionRule:
     horizon_change: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=COMPLETE)
 class Parameters:
     """Everything that determines a model, except the data."""
 
     seed: int
-    folds: int
-    holdout_share: float
-    threshold: float
+    folds: Annotated[int, Field(ge=2)]
+    holdout_share: Share
+    threshold: Share
     log1p: tuple[str, ...]
-    kinds: dict[str, dict[str, float]]
+    kinds: dict[str, dict[str, int | float]]
     champion: ChampionRule
     leaks: LeakRule
     promotion: PromotionRule
     slices: dict[str, dict[str, str]]
     forbidden_features: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _check_kinds(self) -> Self:
+        settings = {name: sorted(kind.settings) for name, kind in KINDS.items()}
+        if {name: sorted(given) for name, given in self.kinds.items()} != settings:
+            raise ValueError(f"the kinds and their settings are {settings}")
+        if self.champion.default == self.champion.challenger or not KINDS.keys() >= {*self.rivals}:
+            raise ValueError(f"default and challenger must be two of {', '.join(KINDS)}")
+        return self
 
     @property
     def rivals(self) -> tuple[str, str]:
@@ -90,72 +103,25 @@ def read_parameters(path: Path = DECLARED) -> Parameters:
     Raises:
         ChurnError: A parameter is missing, unknown, or out of its range.
     """
-    declared = yaml.safe_load(path.read_text())
     try:
-        parameters = Parameters(
-            kinds=_settings(declared.pop("kinds")),
-            champion=ChampionRule(**declared.pop("champion")),
-            leaks=LeakRule(**declared.pop("leaks")),
-            promotion=PromotionRule(**declared.pop("promotion")),
-            log1p=tuple(declared.pop("log1p")),
-            forbidden_features=tuple(declared.pop("forbidden_features")),
-            **declared,
-        )
-    except (AttributeError, KeyError, TypeError) as fault:
-        raise _wrong(path, f"a parameter is missing or unknown: {fault}") from fault
-    _check(parameters, path)
-    return parameters
+        return TypeAdapter(Parameters).validate_python(yaml.safe_load(path.read_text()))
+    except ValidationError as fault:
+        raise ChurnError(
+            f"The training parameters can't be used: {fault}",
+            where=str(path),
+            remedy="correct the file; its comments say what each parameter is",
+        ) from fault
 
 
 def recipe(shown: dict[str, Any], declared: Parameters) -> Parameters:
     """Return the parameters of a version's record, with the rules that are declared now.
 
     Raises:
-        KeyError, TypeError: The record has other parameters than there are now.
+        KeyError, ValidationError: The record has other parameters than there are now.
     """
-    return replace(
-        declared,
-        **{
-            **{name: value for name, value in shown.items() if name not in KINDS},
-            "log1p": tuple(shown["log1p"]),
-            "forbidden_features": tuple(shown["forbidden_features"]),
-            "kinds": _settings({kind: shown[kind] for kind in KINDS}),
-            "champion": ChampionRule(**shown["champion"]),
-        },
-    )
-
-
-def _settings(kinds: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Return the settings of the model types, after validating their names.
-
-    Raises:
-        KeyError: A model type or a setting is missing or unknown.
-    """
-    if kinds.keys() != KINDS.keys():
-        raise KeyError(f"the kinds are {', '.join(KINDS)}")
-    for name, kind in KINDS.items():
-        if kinds[name].keys() != set(kind.settings):
-            raise KeyError(f"the settings of {name} are {', '.join(kind.settings)}")
-    return kinds
-
-
-def _check(parameters: Parameters, path: Path) -> None:
-    rule = parameters.champion
-    if parameters.folds < 2:
-        raise _wrong(path, f"folds is {parameters.folds}, at least 2 are needed")
-    for name in ("holdout_share", "threshold"):
-        if not 0 < getattr(parameters, name) < 1:
-            raise _wrong(path, f"{name} is {getattr(parameters, name)}, not between 0 and 1")
-    if rule.default == rule.challenger or not {rule.default, rule.challenger} <= KINDS.keys():
-        raise _wrong(path, f"champion.default and .challenger must be two of {', '.join(KINDS)}")
-
-
-def _wrong(path: Path, why: str) -> ChurnError:
-    return ChurnError(
-        f"The training parameters can't be used: {why}",
-        where=str(path),
-        remedy="correct the file; its comments say what each parameter is",
-    )
+    stored = {name: value for name, value in shown.items() if name not in KINDS}
+    kinds = {kind: shown[kind] for kind in KINDS}
+    return TypeAdapter(Parameters).validate_python({**asdict(declared), **stored, "kinds": kinds})
 
 
 def check_features(features: list[str], parameters: Parameters) -> None:

@@ -1,17 +1,20 @@
 """Read the declared costs and offers of a retention campaign from `retention_campaign.yml`."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from lakehouse.errors import ChurnError
 
 DECLARED = Path(__file__).with_name("retention_campaign.yml")
+# SQL may be a plain number.
+COMPLETE = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=COMPLETE)
 class Offer:
     """An offer of a retention campaign.
 
@@ -32,7 +35,7 @@ class Offer:
     costs_in_words: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=COMPLETE)
 class Campaign:
     """Costs and offers of a retention campaign.
 
@@ -43,9 +46,9 @@ class Campaign:
         offers: The offers.
     """
 
-    months: int
-    contact: float
-    kept: float
+    months: Annotated[int, Field(ge=1)]
+    contact: Annotated[float, Field(ge=0)]
+    kept: Annotated[float, Field(gt=0, le=1)]
     offers: tuple[Offer, ...]
 
     @property
@@ -62,37 +65,14 @@ def read_campaign(path: Path = DECLARED) -> Campaign:
     """
     declared: dict[str, Any] = yaml.safe_load(path.read_text())
     try:
-        offers = tuple(
-            Offer(
-                name=name,
-                whom=offer["whom"],
-                condition=str(offer["for"]),
-                sets={feature: str(value) for feature, value in offer["sets"].items()},
-                costs=str(offer["costs"]),
-                costs_in_words=str(offer.get("costs_in_words", offer["costs"])),
-            )
-            for name, offer in declared.pop("offers").items()
-        )
-        campaign = Campaign(**declared, offers=offers)
-        wrong = [
-            name
-            for name, holds in (
-                ("months", campaign.months >= 1),
-                ("contact", campaign.contact >= 0),
-                ("kept", 0 < campaign.kept <= 1),
-            )
-            if not holds
+        offers = [
+            {"condition": offer.pop("for"), "costs_in_words": offer["costs"], **offer, "name": name}
+            for name, offer in declared["offers"].items()
         ]
-    except (AttributeError, KeyError, TypeError) as fault:
-        raise _wrong(path, f"a figure is missing, unknown or no number: {fault}") from fault
-    if wrong:
-        raise _wrong(path, f"{', '.join(wrong)} out of range")
-    return campaign
-
-
-def _wrong(path: Path, why: str) -> ChurnError:
-    return ChurnError(
-        f"The campaign's figures can't be used: {why}",
-        where=str(path),
-        remedy="correct the file; its comments say what each figure is",
-    )
+        return TypeAdapter(Campaign).validate_python({**declared, "offers": offers})
+    except (AttributeError, KeyError, TypeError, ValidationError) as fault:
+        raise ChurnError(
+            f"The campaign's figures can't be used: {fault}",
+            where=str(path),
+            remedy="correct the file; its comments say what each figure is",
+        ) from fault
