@@ -33,11 +33,6 @@ def bronze_rows(folder: Path, customers: int, months: int = 1) -> Path:
     return made
 
 
-def rows_of(bronze: Path) -> int:
-    """How many rows a set holds."""
-    return sum(pq.read_metadata(each).num_rows for each in bronze.glob("*.parquet"))
-
-
 def dates_of(bronze: Path) -> list[date]:
     """The extract dates of a set, in order."""
     return sorted({date.fromisoformat(each.name[:10]) for each in bronze.glob("*.parquet")})

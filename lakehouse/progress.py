@@ -10,23 +10,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from rich.console import Console
+from rich.filesize import decimal as format_bytes
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
 from lakehouse.lineage import DbtArtifacts, StepIO, StepRun
 
+__all__ = ["Step", "Steps", "format_bytes"]
+
 # Minimum time between two progress lines of a step.
 LINE_SECONDS = 10
-
-
-def format_bytes(size: int) -> str:
-    """Format a number of bytes for messages, with decimal units."""
-    amount, unit = float(size), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{size} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
 
 
 class Steps:

@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 from lakehouse.atomic_write import atomic_write
 
 FILE = "deciles.json"
@@ -53,14 +55,10 @@ def read(folder: Path) -> Deciles | None:
     They are missing until the version has been used for scoring.
     """
     try:
-        stored = json.loads((folder / FILE).read_text())
-        lasts = tuple(
-            Last(int(each["decile"]), float(each["probability"]), str(each["customer_id"]))
-            for each in stored.pop("lasts")
-        )
-        return Deciles(**stored, lasts=lasts) if lasts else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        stored = msgspec.json.decode((folder / FILE).read_bytes(), type=Deciles)
+    except (FileNotFoundError, msgspec.MsgspecError):
         return None
+    return stored if stored.lasts else None
 
 
 def write(folder: Path, deciles: Deciles) -> None:
