@@ -3,21 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Curves:
-    """Out-of-fold points of a model. An empty curve has no plot."""
-
-    roc: tuple[tuple[float, float], ...] = ()  # false positive rate, true positive rate
-    pr: tuple[tuple[float, float], ...] = ()  # recall, precision
-    calibration: tuple[tuple[float, float, int], ...] = ()  # mean predicted, observed, customers
-    thresholds: tuple[tuple[float, float, float], ...] = ()  # threshold, accuracy, F1
-    histogram: tuple[tuple[float, float, int, int], ...] = ()  # from, to, churned, stayed
+from trainer.metrics import Curves
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a model type by name (`roc_auc`, …), out of fold and on the hold-out."""
+    """Scores of a model type by name (`roc_auc`, …), out of fold and on the hold-out.
+
+    `curves` are those out of fold, as the record has them; a missing one has no plot.
+    """
 
     kind: str
     out_of_fold: Mapping[str, float]

@@ -228,7 +228,7 @@ def lines(
                 "marker": line.marker,
                 "markersize": 5,
             }
-            axes.plot(*_columns(line.points), label=_label(line.name), **style)
+            axes.plot(*zip(*line.points, strict=True), label=_label(line.name), **style)
             if line.marked:
                 axes.plot(*line.marked, color=color, marker="o", markersize=8, linestyle="")
         axes.set_xlim(left=0)
@@ -377,9 +377,8 @@ def roc(title: str, evaluations: Sequence[Evaluation]) -> str:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, label="by chance 0.500")
         for evaluation, style, _ in _styled(evaluations):
-            axes.plot(
-                *_columns(evaluation.curves.roc), label=_named(evaluation, "roc_auc"), **style
-            )
+            drawn = _columns(evaluation, "roc", "false_positive_rate", "true_positive_rate")
+            axes.plot(*drawn, label=_named(evaluation, "roc_auc"), **style)
 
     labels = ("alarms among those who stay", "found of those who leave")
     return _curves("roc", title, evaluations, draw, labels)
@@ -390,7 +389,8 @@ def precision_recall(title: str, evaluations: Sequence[Evaluation], rate: float 
 
     def draw(axes: Axes) -> None:
         for evaluation, style, _ in _styled(evaluations):
-            axes.plot(*_columns(evaluation.curves.pr), label=_named(evaluation, "pr_auc"), **style)
+            drawn = _columns(evaluation, "pr", "recall", "precision")
+            axes.plot(*drawn, label=_named(evaluation, "pr_auc"), **style)
         if rate is not None:
             axes.axhline(rate, color=MUTED, linewidth=1, label=f"by chance {rate:.3f}")
 
@@ -404,9 +404,9 @@ def calibration(title: str, evaluations: Sequence[Evaluation]) -> str:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
         for evaluation, style, marker in _styled(evaluations):
-            predicted, observed = _columns([row[:2] for row in evaluation.curves.calibration])
+            drawn = _columns(evaluation, "calibration", "predicted", "observed")
             label = _named(evaluation, "brier")
-            axes.plot(predicted, observed, marker=marker, markersize=5, label=label, **style)
+            axes.plot(*drawn, marker=marker, markersize=5, label=label, **style)
 
     labels = ("probability the model gives", "share that left")
     return _curves("calibration", title, evaluations, draw, labels)
@@ -414,13 +414,13 @@ def calibration(title: str, evaluations: Sequence[Evaluation]) -> str:
 
 def thresholds(title: str, evaluations: Sequence[Evaluation], metric: str) -> str:
     """Draw `metric`, accuracy or f1, over the threshold, with a marker at the threshold in use."""
-    place = {"accuracy": 1, "f1": 2}[metric]
 
     def draw(axes: Axes) -> None:
         for evaluation, style, marker in _styled(evaluations):
-            swept = [(row[0], row[place]) for row in evaluation.curves.thresholds]
-            axes.plot(*_columns(swept), label=_named(evaluation, metric), **style)
-            used = min(swept, key=lambda point: abs(point[0] - evaluation.threshold), default=None)
+            swept = _columns(evaluation, "thresholds", "threshold", metric)
+            axes.plot(*swept, label=_named(evaluation, metric), **style)
+            points = zip(*swept, strict=True)
+            used = min(points, key=lambda point: abs(point[0] - evaluation.threshold), default=None)
             if used:
                 axes.plot(*used, color=style["color"], marker=marker, markersize=8, linestyle="")
 
@@ -430,17 +430,16 @@ def thresholds(title: str, evaluations: Sequence[Evaluation], metric: str) -> st
 
 def histogram(title: str, evaluation: Evaluation) -> str:
     """Draw customers by probability, with churned customers stacked on those who stayed."""
-    rows = evaluation.curves.histogram
+    names = ("from", "to", "churned", "stayed")
+    left, right, left_company, stayed = _columns(evaluation, "histogram", *names)
     with _figure() as figure:
         figure.set_layout_engine("constrained")
         axes = figure.add_subplot()
         axes.set(xlabel="probability the model gives", ylabel="customers", xlim=(0, 1))
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        left = [row[0] for row in rows]
         # A narrow gap between the bars, which otherwise merge into one shape.
-        width = [(row[1] - row[0]) * 0.92 for row in rows]
-        left_company, stayed = [row[2] for row in rows], [row[3] for row in rows]
+        width = [(end - start) * 0.92 for start, end in zip(left, right, strict=True)]
         common: dict[str, Any] = {"width": width, "align": "edge"}
         axes.bar(left, stayed, color=SERIES[0], label="stayed", **common)
         axes.bar(left, left_company, bottom=stayed, color=SERIES[1], label="left", **common)
@@ -449,5 +448,6 @@ def histogram(title: str, evaluation: Evaluation) -> str:
         return _save(figure, "histogram", title, described)
 
 
-def _columns(points: Sequence[tuple[float, ...]]) -> tuple[list[float], list[float]]:
-    return [point[0] for point in points], [point[1] for point in points]
+def _columns(evaluation: Evaluation, curve: str, *names: str) -> list[list[float]]:
+    """Return the values of a curve's points by name."""
+    return [[point[name] for point in evaluation.curves[curve]] for name in names]

@@ -451,7 +451,7 @@ def model_plots(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> 
 
 
 def _having(evaluations: Sequence[Evaluation], curve: str) -> list[Evaluation]:
-    return [evaluation for evaluation in evaluations if getattr(evaluation.curves, curve)]
+    return [evaluation for evaluation in evaluations if evaluation.curves.get(curve)]
 
 
 def _ranking_plots(evaluations: Sequence[Evaluation]) -> Iterator["Plot"]:
@@ -501,7 +501,7 @@ def _probability_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) ->
         )
         svg = plots.calibration(title, drawn)
         yield plots.Plot(title, caption + _holdout(drawn, "brier"), svg)
-    if chosen.curves.histogram:
+    if chosen.curves.get("histogram"):
         title = "Customers by probability"
         caption = (
             f"How many customers the {plots.readable_kind(chosen.kind)} gives each probability. "
@@ -523,8 +523,8 @@ def _holdout(evaluations: Sequence[Evaluation], metric: str) -> str:
 def _base_rate(evaluations: Sequence[Evaluation]) -> float | None:
     """Return the churn rate from the first histogram: all models use the same customers."""
     for evaluation in evaluations:
-        churned = sum(row[2] for row in evaluation.curves.histogram)
-        stayed = sum(row[3] for row in evaluation.curves.histogram)
+        bins = evaluation.curves.get("histogram", [])
+        churned, stayed = (sum(each[name] for each in bins) for name in ("churned", "stayed"))
         if churned + stayed:
             return churned / (churned + stayed)
     return None

@@ -6,7 +6,7 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
-from churn.reports.curves import Curves, Evaluation
+from churn.reports.curves import Evaluation
 from churn.reports.report import (
     AT_RISK_SHOWN,
     ChurnGroup,
@@ -25,8 +25,6 @@ from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
 EXAMPLES = 12
-# Spark's maps have one value type, so that the record stores these as doubles.
-COUNTS = {"count", "churned", "stayed"}
 # Metrics of the gate that are displayed in percent.
 SHARES = {
     *("reject_share", "churn_rate", "share_of_odd_totals"),
@@ -174,7 +172,7 @@ def evaluations(record: ModelRecord) -> tuple[Evaluation, ...]:
             kind=kind,
             out_of_fold=_figures(evaluated, OUT_OF_FOLD),
             holdout=_figures(evaluated, HOLDOUT),
-            curves=_curves(record.curves[kind][OUT_OF_FOLD]),
+            curves=record.curves[kind][OUT_OF_FOLD],
             threshold=float(record.parameters["threshold"]),
         )
         for kind, evaluated in record.evaluations.items()
@@ -183,22 +181,6 @@ def evaluations(record: ModelRecord) -> tuple[Evaluation, ...]:
 
 def _figures(evaluated: dict[str, Any], name: str) -> dict[str, float]:
     return dict(vars(evaluated[name])) if name in evaluated else {}
-
-
-def _curves(curves: dict[str, list[dict[str, Any]]]) -> Curves:
-    def columns(name: str, *keys: str) -> tuple[Any, ...]:
-        return tuple(
-            tuple(int(point[key]) if key in COUNTS else point[key] for key in keys)
-            for point in curves.get(name, [])
-        )
-
-    return Curves(
-        roc=columns("roc", "false_positive_rate", "true_positive_rate"),
-        pr=columns("pr", "recall", "precision"),
-        calibration=columns("calibration", "predicted", "observed", "count"),
-        thresholds=columns("thresholds", "threshold", "accuracy", "f1"),
-        histogram=columns("histogram", "from", "to", "churned", "stayed"),
-    )
 
 
 def _top_customers(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from churn.reports.curves import Curves, Evaluation
+from churn.reports.curves import Evaluation
 from churn.reports.report import (
     ChurnGroup,
     CustomerAtRisk,
@@ -48,13 +48,17 @@ SUMMARY = {
     | {"holdout": HOLDOUT},
     "seconds": {"ingest": 4.2, "build": 31.7, "train": 75.0},
 }
-CURVES = Curves(
-    roc=((0.0, 0.0), (0.2, 0.7), (1.0, 1.0)),
-    pr=((0.0, 1.0), (0.5, 0.7), (1.0, 0.27)),
-    calibration=((0.1, 0.09, 500), (0.6, 0.62, 100)),
-    thresholds=((0.2, 0.7, 0.6), (0.5, 0.8, 0.59), (0.8, 0.74, 0.1)),
-    histogram=((0.0, 0.5, 60, 540), (0.5, 1.0, 210, 190)),
-)
+POINTS = {
+    "roc": ("false_positive_rate true_positive_rate", (0.0, 0.0), (0.2, 0.7), (1.0, 1.0)),
+    "pr": ("recall precision", (0.0, 1.0), (0.5, 0.7), (1.0, 0.27)),
+    "calibration": ("predicted observed count", (0.1, 0.09, 500.0), (0.6, 0.62, 100.0)),
+    "thresholds": ("threshold accuracy f1", (0.2, 0.7, 0.6), (0.5, 0.8, 0.59), (0.8, 0.74, 0.1)),
+    "histogram": ("from to churned stayed", (0.0, 0.5, 60.0, 540.0), (0.5, 1.0, 210.0, 190.0)),
+}
+CURVES = {
+    curve: [dict(zip(names.split(), point, strict=True)) for point in points]
+    for curve, (names, *points) in POINTS.items()
+}
 RULES = (
     GateResult("enough_customers", "error", 7043, 1000, "at least", "passed", "The base is whole."),
     GateResult("rejects_bearable", "error", 0.0003, 0.05, "at most", "passed", "Share.", True),
