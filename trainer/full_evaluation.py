@@ -107,9 +107,8 @@ def assess(  # long: names all parts of an evaluation
     say("measuring")
     figures = metrics.metrics(metrics.fetch(predictions, "part"), parameters.threshold)
     repeats = predictions.where("kind like 'repeat%'")
-    ((_, first),) = metrics.fetch(
-        repeats.where("kind = 'repeat_0'"), "part", "customer_id", "slices"
-    )
+    first_round = repeats.where("kind = 'repeat_0'")
+    ((_, first),) = metrics.fetch(first_round, "part", "customer_id")
     cross_validated = _cross_validated(repeats, figures, parameters, protocol)
     return {
         "stamp": config_hash(parameters, protocol, campaign),
@@ -126,7 +125,7 @@ def assess(  # long: names all parts of an evaluation
         "calibration": _calibration(first, parameters, cross_validated),
         "threshold": _by_cost(repeats, campaign),
         "deciles": _deciles(first),
-        "slices": _slices(first, parameters, protocol),
+        "slices": _slices(first_round, parameters, protocol),
         "behaviour": behaviour(record, rows.frame, protocol),
         "leaks": {
             **_leaks(rows, training, parameters),
@@ -406,19 +405,19 @@ def behaviour(
 
 
 def _slices(
-    first: pd.DataFrame, parameters: Parameters, protocol: EvaluationConfig
+    predictions: DataFrame, parameters: Parameters, protocol: EvaluationConfig
 ) -> list[dict[str, Any]]:
     """Return each slice's metrics.
 
     A slice is flagged if predicted and observed churn differ by more than noise.
     """
-    rows = first[["slices", "probability", "churned"]].explode("slices")
-    by_slice = {str(name): part for name, part in rows.groupby("slices", sort=False)}
+    by_slice = predictions.selectExpr("explode(slices) as kind", LABEL, "probability")
+    found = {kind: _slice(rows, parameters, protocol) for kind, rows in metrics.fetch(by_slice)}
     return [
-        {"slice": name, "group": group} | _slice(by_slice[known], parameters, protocol)
+        {"slice": name, "group": group} | found[known]
         for name, groups in parameters.slices.items()
         for group in groups
-        if (known := f"{name}: {group}") in by_slice
+        if (known := f"{name}: {group}") in found
     ]
 
 
