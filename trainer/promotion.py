@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.connect.dataframe import DataFrame
 
 from feature_repo.labels import OBSERVED
-from lakehouse import commit_metadata
-from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.sql import literal
 from lakehouse.storage import escape_glob
@@ -134,63 +132,6 @@ def carry_out(settings: Settings, decision: Decision) -> None:
     decisions.write(registry.folder(settings) / decision.version, decision)
     if decision.promoted:
         registry.promote(settings, decision.version, reason=decision.reason)
-
-
-def hold_promotable(settings: Settings, version: str, reason: str) -> ModelRecord:
-    """Return the record of a version that may be promoted by hand.
-
-    Raises:
-        InvalidInputError: No reason is given, there is no such version, or it is the champion
-            already.
-    """
-    place = str(registry.folder(settings))
-    if not reason.strip():
-        raise InvalidInputError(
-            "A promotion by hand has a reason, which is kept with it",
-            where="--reason",
-            remedy="say in a sentence why the model may take over",
-        )
-    record = registry.find(settings, version)
-    if record is None:
-        there = ", ".join(registry.versions(settings)) or "none"
-        raise InvalidInputError(
-            f"No model {version}",
-            where=f"{place}; versions there: {there}",
-            remedy="name one of these; `churn train` makes one of what is published",
-        )
-    if registry.champion_version(settings) == version:
-        raise InvalidInputError(
-            f"{version} is the champion already",
-            where=place,
-            remedy="nothing is left to do; `churn score` scores with it",
-        )
-    return record
-
-
-def by_hand(settings: Settings, version: str, reason: str) -> Decision:
-    """Make the version the champion at the request of an operator.
-
-    The operator's name, the time and the reason are recorded. Call it under the run lock.
-
-    Raises:
-        InvalidInputError: No reason is given, there is no such version, or it is the champion
-            already.
-    """
-    hold_promotable(settings, version, reason)
-    before = decisions.read(registry.folder(settings) / version)
-    user, time = commit_metadata.user() or "unknown", decisions.now()
-    decision = Decision(
-        version,
-        registry.champion_version(settings),
-        True,
-        f"promoted by hand by {user} on {time}: {reason.strip()}",
-        before.comparison if before else {},
-        decided=time,
-        user=user,
-    )
-    decisions.write(registry.folder(settings) / version, decision)
-    registry.promote(settings, version, "promote", reason.strip())
-    return decision
 
 
 def _too_poor(challenger: ModelRecord, rule: PromotionRule) -> str | None:

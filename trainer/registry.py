@@ -154,7 +154,8 @@ def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:
 def promote(settings: Settings, version: str, how: str = "train", reason: str = "") -> None:
     """Make the version the champion; write nothing if it already is.
 
-    The caller is in `trainer.promotion`, which decides whether the version may become the champion.
+    The callers are in `trainer.promotion` and `trainer.manual_promotion`, which decide whether the
+    version may become the champion.
     """
     try:
         now = read_champion_history(settings)

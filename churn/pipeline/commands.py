@@ -150,15 +150,15 @@ def promote(settings: Settings, version: str, reason: str, progress: Steps) -> s
         lakehouse.errors.InvalidInputError: The reason is missing, there is no such version, or it
             is the champion already.
     """
-    from trainer import promotion
+    from trainer import manual_promotion
 
     # Checked before a server is started for it, and again under the lock.
-    promotion.hold_promotable(settings, version, reason)
+    manual_promotion.require_promotable(settings, version, reason)
     return _change_champion(
         settings,
         "promote",
         progress,
-        lambda: promotion.by_hand(settings, version, reason).version,
+        lambda: manual_promotion.promote_by_hand(settings, version, reason).version,
     )
 
 

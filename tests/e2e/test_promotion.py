@@ -14,7 +14,7 @@ from lakehouse import commit_metadata, spark_server
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.sql import query
-from trainer import promotion, registry
+from trainer import manual_promotion, registry
 from trainer.monitoring import monitor, read_rules
 from trainer.parameters import Parameters, read_parameters
 from trainer.score import score
@@ -130,7 +130,9 @@ def test_a_model_of_another_question_waits_until_a_person_promotes_it(contest: C
     assert challenger.record.version in str(seen.proposal)
     # trained again it waits again
     assert contest.enter("observed", label=label).decision == challenger.decision
-    promotion.by_hand(contest.settings, challenger.record.version, "we ask who leaves next")
+    manual_promotion.promote_by_hand(
+        contest.settings, challenger.record.version, "we ask who leaves next"
+    )
     assert contest.champion == challenger.record.version
     assert monitor(contest.settings, contest.spark, read_rules()).alerts == ()
     # a run does not undo it

@@ -19,7 +19,7 @@ from churn.cli.main import main
 from lakehouse import commit_metadata
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.settings import PROJECT, Settings, read_settings
-from trainer import decisions, promotion, registry
+from trainer import decisions, manual_promotion, promotion, registry
 from trainer.decisions import Decision
 from trainer.parameters import read_parameters
 from trainer.portable_model import LinearModel
@@ -168,7 +168,7 @@ def test_the_first_model_needs_no_comparison_but_a_minimum(empty: Settings) -> N
 def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Settings) -> None:
     label = {"kind": "workbook", "days_between": []}
     waiting = decided(settings, a_challenger(settings, label=label))
-    decision = promotion.by_hand(settings, NEW, "  marks are what we want  ")
+    decision = manual_promotion.promote_by_hand(settings, NEW, "  marks are what we want  ")
     user = commit_metadata.user()
     assert (decision.promoted, decision.waits, decision.user) == (True, False, user)
     assert decision.champion == waiting.champion == CHAMPION
@@ -185,7 +185,7 @@ def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Setti
     registry.roll_back(settings)
     refused = decided(settings, replace(a_challenger(settings), label=MONTHS))
     assert (refused.promoted, refused.waits) == (False, False)
-    promotion.by_hand(settings, NEW, "after all")
+    manual_promotion.promote_by_hand(settings, NEW, "after all")
     assert registry.read_champion_history(settings) == replace(
         registry.read_champion_history(settings),
         version=NEW,
@@ -231,7 +231,10 @@ def test_a_champion_is_made_in_one_place() -> None:
         for call in ast.walk(function)
         if isinstance(call, ast.Attribute) and ast.unparse(call) == "registry.promote"
     }
-    assert callers == {("trainer/promotion.py", "carry_out"), ("trainer/promotion.py", "by_hand")}
+    assert callers == {
+        ("trainer/promotion.py", "carry_out"),
+        ("trainer/manual_promotion.py", "promote_by_hand"),
+    }
 
 
 def test_a_decision_goes_to_json_and_back(tmp_path: Path) -> None:
