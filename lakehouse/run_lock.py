@@ -23,8 +23,9 @@ from lakehouse.file_locks import lock_within, try_lock
 from lakehouse.local_folders import refused_folder
 from lakehouse.orphaned_tables import remove_uncommitted_tables
 from lakehouse.process import Say
+from lakehouse.run_lock_file import lock_file, restoring_file
 from lakehouse.settings import Settings
-from lakehouse.storage import is_folder, storage
+from lakehouse.storage import storage
 
 # Set for child processes of the holder (dbt below `churn run`); contains the lock file's path.
 HELD = "CHURN_RUN_LOCK"
@@ -108,14 +109,6 @@ def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> Non
         remove_uncommitted_tables(storage(settings, settings.lake_uri), say)
 
 
-def restoring_file(settings: Settings) -> Path:
-    """Return the path of the file that names the backup being restored.
-
-    It exists until the restore has completed.
-    """
-    return settings.home / "restoring.json"
-
-
 def _refuse_half_restored(settings: Settings) -> None:
     """Raise an error if a restore is incomplete.
 
@@ -137,16 +130,6 @@ def release(lock: IO[str]) -> None:
     lock.seek(0)
     lock.truncate()
     lock.close()
-
-
-def lock_file(settings: Settings) -> Path:
-    """Return the path of the lock file.
-
-    It is in the lake's folder, beside the tables that it protects, or in CHURN_HOME if the lake is
-    in an object store.
-    """
-    folder = Path(settings.lake_uri) if is_folder(settings.lake_uri) else settings.home
-    return folder / "_run.lock"
 
 
 def holder(path: Path) -> str:

@@ -1,22 +1,45 @@
-"""Promote a version by an operator's decision.
+"""Promote a version by a person's decision: by command, or by moving MLflow's alias `champion`.
 
 Like the registry and the decisions, this needs no Spark.
 """
 
+from dataclasses import dataclass
+
 from lakehouse import commit_metadata
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
-from trainer import decisions, registry
+from trainer import decisions, mlflow_alias, registry
 from trainer.decisions import Decision
+from trainer.mlflow_alias import Alias
 from trainer.record import ModelRecord
+
+# Recorded for an alias that was moved, unless tags of the version name the user and the reason.
+ALIAS_USER, ALIAS_REASON = "MLflow alias", "the alias champion was moved to it in MLflow"
+
+
+@dataclass(frozen=True)
+class MovedAlias:
+    """The alias, moved by a person since the last synchronisation.
+
+    Attributes:
+        version: The version that has the alias now.
+        refusal: Why the version is not promoted; None if it can be.
+    """
+
+    version: str
+    refusal: str | None
+
+    def warning(self) -> str:
+        """Return the refusal as a sentence."""
+        return f"MLflow's alias champion names {self.version}, not promoted: {self.refusal}"
 
 
 def require_promotable(settings: Settings, version: str, reason: str) -> ModelRecord:
     """Return the record of a version that may be promoted by hand.
 
     Raises:
-        InvalidInputError: No reason is given, there is no such version, or it is the champion
-            already.
+        InvalidInputError: No reason is given, there is no such version, it needs features that are
+            no longer declared, or it is the champion already.
     """
     place = str(registry.folder(settings))
     if not reason.strip():
@@ -33,6 +56,15 @@ def require_promotable(settings: Settings, version: str, reason: str) -> ModelRe
             where=f"{place}; versions there: {there}",
             remedy="name one of these; `churn train` makes one of what is published",
         )
+    from feature_repo.feature_definitions import read_features  # imports Feast, which takes seconds
+
+    missing = sorted(set(record.features) - {each.name for each in read_features()})
+    if missing:
+        raise InvalidInputError(
+            f"{version} needs features that are no longer declared: {', '.join(missing)}",
+            where=place,
+            remedy="name a version of the features that there are; `churn train` makes one",
+        )
     if registry.champion_version(settings) == version:
         raise InvalidInputError(
             f"{version} is the champion already",
@@ -42,18 +74,30 @@ def require_promotable(settings: Settings, version: str, reason: str) -> ModelRe
     return record
 
 
-def promote_by_hand(settings: Settings, version: str, reason: str) -> Decision:
-    """Make the version the champion at the request of an operator.
+def promote_by_hand(
+    settings: Settings,
+    version: str,
+    reason: str,
+    how: str = registry.PROMOTE,
+    user: str | None = None,
+) -> Decision:
+    """Make the version the champion at the request of a person.
 
-    The operator's name, the time and the reason are recorded. Call it under the run lock.
+    The person's name, the time and the reason are recorded. Call it under the run lock.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        version: The version.
+        reason: The reason.
+        how: Recorded as `how` of the change.
+        user: The person; by default the user of this process.
 
     Raises:
-        InvalidInputError: No reason is given, there is no such version, or it is the champion
-            already.
+        InvalidInputError: See `require_promotable`.
     """
     require_promotable(settings, version, reason)
     before = decisions.read(registry.folder(settings) / version)
-    user, time = commit_metadata.user() or "unknown", decisions.now()
+    user, time = user or commit_metadata.user() or "unknown", decisions.now()
     decision = Decision(
         version,
         registry.champion_version(settings),
@@ -64,5 +108,41 @@ def promote_by_hand(settings: Settings, version: str, reason: str) -> Decision:
         user=user,
     )
     decisions.write(registry.folder(settings) / version, decision)
-    registry.promote(settings, version, "promote", reason.strip())
+    registry.promote(settings, version, how, reason.strip(), user)
     return decision
+
+
+def moved_alias(settings: Settings, alias: Alias) -> MovedAlias | None:
+    """Return the version that a person moved the alias to; None if no person moved it."""
+    history = registry.read_champion_history(settings)
+    version = mlflow_alias.moved_to(alias, history)
+    if version is None:
+        return None
+    change = mlflow_alias.overruling(alias, history)
+    if change is not None:
+        by = f" by {change.user}" if change.user else ""
+        return MovedAlias(
+            version,
+            f"{change.version} was made champion{by} on {change.time} ({change.how}), and MLflow "
+            "does not record which came first; move the alias again, or use `churn promote`",
+        )
+    try:
+        require_promotable(settings, version, ALIAS_REASON)
+    except InvalidInputError as refusal:
+        return MovedAlias(version, refusal.what)
+    return MovedAlias(version, None)
+
+
+def adopt_alias(settings: Settings, alias: Alias) -> MovedAlias | None:
+    """Promote the version that a person moved the alias to, unless it can't be promoted.
+
+    Call it under the run lock.
+
+    Returns:
+        The moved alias; None if no person moved it.
+    """
+    moved = moved_alias(settings, alias)
+    if moved is not None and moved.refusal is None:
+        reason, user = alias.reason or ALIAS_REASON, alias.user or ALIAS_USER
+        promote_by_hand(settings, moved.version, reason, registry.ALIAS, user)
+    return moved

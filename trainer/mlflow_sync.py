@@ -1,10 +1,10 @@
-"""Synchronize MLflow with the model versions, from the registry and from nothing else.
+"""Synchronize MLflow with the model versions in the registry.
 
 Versions are published and champions named in the registry under `$CHURN_HOME/models`. MLflow
 mirrors it: each version is a finished run of the experiment `churn` and a version of the registered
 model `churn`, identified by the tag `churn.version`; the alias `champion` points to the registry's
-champion. Anything that MLflow lacks or has lost is therefore created again by the same call, and
-nothing else depends on MLflow's contents.
+champion. Anything that MLflow lacks or has lost is therefore created again by the same call. Only
+the alias is also read: `trainer.manual_promotion` promotes the version that a person moved it to.
 
 Importing this module imports MLflow, which needs seconds.
 """
@@ -44,18 +44,15 @@ from lakehouse.errors import ChurnError, UnavailableError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.storage import storage
-from trainer import decisions, full_evaluation, registry
+from trainer import decisions, full_evaluation, manual_promotion, mlflow_alias, registry
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
+from trainer.mlflow_alias import CHAMPION, NAME, USER, VERSION, Synced, folder
 from trainer.record import ModelRecord
 
-# Name of the experiment, and of the registered model.
-NAME = "churn"
-USER = "admin"
-CHAMPION = "champion"
-# Tags: the kind of experiment that MLflow's pages are to show; the version in the registry; for a
-# registered version, the evaluation that it shows.
+# Tags: the kind of experiment that MLflow's pages are to show; for a registered version, the
+# evaluation that it shows.
 KIND = {"mlflow.experimentKind": "custom_model_development"}
-VERSION, EVALUATION = "churn.version", "churn.evaluation"
+EVALUATION = "churn.evaluation"
 # Paths in a run: the model, and its page.
 MODEL, PAGE = "model", "model.html"
 # Folder in the data that `trainer.mlflow_model` receives.
@@ -78,7 +75,7 @@ class Store:
 
 @dataclass(frozen=True)
 class SyncResult:
-    """The versions that were logged and removed, and the one with the alias `champion` now."""
+    """The versions that were logged and removed, and the registry's champion, if MLflow has it."""
 
     logged: list[str]
     removed: list[str]
@@ -93,14 +90,9 @@ class SyncResult:
         return f"{'; '.join(done) or 'all logged'}; champion {self.champion or 'none'}"
 
 
-def folder(settings: Settings) -> Path:
-    """Return the folder of MLflow's file and artifacts, for use without a server."""
-    return settings.home / "mlflow"
-
-
 def address(settings: Settings) -> str:
     """Return MLflow's address: a server, or a file."""
-    return settings.mlflow_url or f"sqlite:///{folder(settings) / 'mlflow.db'}"
+    return settings.mlflow_url or f"sqlite:///{mlflow_alias.file(settings)}"
 
 
 def artifacts(settings: Settings) -> str:
@@ -131,7 +123,8 @@ def open_store(settings: Settings) -> Store:
 def sync(settings: Settings, store: Store, draw: Draw, say: Say) -> SyncResult:
     """Update MLflow from the registry; versions that it already has are not logged again.
 
-    Call it under the run lock.
+    An alias that a person moved, to a version that can be promoted, stays where it is. Call it
+    under the run lock.
 
     Raises:
         UnavailableError: The server does not respond, or refuses the login.
@@ -150,7 +143,7 @@ def sync(settings: Settings, store: Store, draw: Draw, say: Say) -> SyncResult:
             held[record.version] = _log(settings, store, record, draw)
         for version, registered in held.items():
             _keep_current(settings, store, version, registered)
-        champion = _name_champion(store, held, registry.champion_version(settings))
+        champion = _sync_alias(settings, store, held, say)
     return SyncResult([each.version for each in lacking], gone, champion)
 
 
@@ -368,19 +361,46 @@ def _keep_current(settings: Settings, store: Store, version: str, registered: Mo
     store.client.set_model_version_tag(NAME, registered.version, EVALUATION, identity)
 
 
-def _name_champion(
-    store: Store, held: Mapping[str, ModelVersion], champion: str | None
+def _sync_alias(
+    settings: Settings, store: Store, held: Mapping[str, ModelVersion], say: Say
 ) -> str | None:
-    """Move the alias to the registry's champion, and return the version that has it then."""
+    """Move the alias to the registry's champion, and return that if MLflow has it.
+
+    An alias that a person moved is left for `manual_promotion.adopt_alias`, which the next score
+    and the API call, or moved back if the version can't be promoted.
+    """
+    history = registry.read_champion_history(settings)
+    alias = mlflow_alias.read(settings)
+    registered = held.get(history.version) if history else None
+    champion = history.version if history and registered else None
+    moved = manual_promotion.moved_alias(settings, alias)
+    if moved is not None and moved.refusal is None:
+        say(f"MLflow's alias champion was moved to {moved.version}: the next score promotes it")
+        return champion
+    if moved is not None:
+        say(f"warning: {moved.warning()}; the alias is moved back")
+    elif alias.version is None and alias.synced and alias.synced.champion:
+        say("warning: MLflow's alias champion was gone, which changes no champion; it is set again")
+    _move_alias(store, registered)
+    # Written last: until then, the values that the alias had and has are known from the registry.
+    synced = Synced(champion, len(history.changes) if history else 0)
+    if synced != alias.synced:
+        store.client.set_registered_model_tag(NAME, mlflow_alias.SYNCED, synced.to_tag())
+    return champion
+
+
+def _move_alias(store: Store, registered: ModelVersion | None) -> None:
+    """Give the version the alias; remove the tags with which a person asked for it."""
     named = store.client.get_registered_model(NAME).aliases.get(CHAMPION)
-    registered = held.get(champion) if champion else None
     if registered is None:
         if named is not None:
             store.client.delete_registered_model_alias(NAME, CHAMPION)
-        return None
+        return
     if named != str(registered.version):
         store.client.set_registered_model_alias(NAME, CHAMPION, registered.version)
-    return champion
+    for tag in (mlflow_alias.PROMOTED_BY, mlflow_alias.REASON):
+        if tag in registered.tags:  # recorded in the registry
+            store.client.delete_model_version_tag(NAME, registered.version, tag)
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -29,6 +29,9 @@ from trainer.record import ModelRecord
 RECORD, CHAMPION = "record.json", "champion.json"
 # Folder below the pipeline: the rows that the model was evaluated on, with its predictions.
 OUT_OF_FOLD = "out_of_fold"
+# How the champion changed: by a run's decision, by a person's command, by a person who moved
+# MLflow's alias, or back to an earlier champion.
+TRAIN, PROMOTE, ALIAS, ROLLBACK = "train", "promote", "alias", "rollback"
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Change:
     Attributes:
         version: The version that became champion.
         time: Time of the change (UTC).
-        user: User of the process that made the change.
-        how: `train`, `promote` or `rollback`.
+        user: User of the process that made the change; for `alias`, the user whom the version's tag
+            in MLflow names, or "MLflow alias".
+        how: `train`, `promote`, `alias` or `rollback`.
         reason: The reason.
     """
 
@@ -151,7 +155,9 @@ def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:
     os.replace(drafted, target)
 
 
-def promote(settings: Settings, version: str, how: str = "train", reason: str = "") -> None:
+def promote(
+    settings: Settings, version: str, how: str = TRAIN, reason: str = "", user: str | None = None
+) -> None:
     """Make the version the champion; write nothing if it already is.
 
     The callers are in `trainer.promotion` and `trainer.manual_promotion`, which decide whether the
@@ -161,7 +167,7 @@ def promote(settings: Settings, version: str, how: str = "train", reason: str = 
         now = read_champion_history(settings)
     except (ValueError, KeyError, TypeError):  # a damaged file must not prevent a promotion
         now = None
-    change = _change(version, how, reason)
+    change = _change(version, how, reason, user)
     if now is None:
         _reign(settings, ChampionHistory(version, changes=(change,)))
     elif now.version != version:
@@ -170,10 +176,9 @@ def promote(settings: Settings, version: str, how: str = "train", reason: str = 
         _reign(settings, ChampionHistory(version, before, withdrawn, (*now.changes, change)))
 
 
-def _change(version: str, how: str, reason: str) -> Change:
-    return Change(
-        version, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", commit_metadata.user(), how, reason
-    )
+def _change(version: str, how: str, reason: str, user: str | None = None) -> Change:
+    time = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return Change(version, time, commit_metadata.user() if user is None else user, how, reason)
 
 
 def champion_or_error(settings: Settings) -> ModelRecord:
@@ -220,7 +225,7 @@ def roll_back(settings: Settings, version: str | None = None) -> str:
     if target != now.version:
         before = tuple(each for each in now.before if each != target)
         kept = (each for each in now.withdrawn if each not in (target, now.version))
-        change = _change(target, "rollback", f"{now.version} was rolled back")
+        change = _change(target, ROLLBACK, f"{now.version} was rolled back")
         new = ChampionHistory(target, before, (*kept, now.version), (*now.changes, change))
         _reign(settings, new)
     return target

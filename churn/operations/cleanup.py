@@ -11,7 +11,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.operations import airflow_server as airflow
 from churn.pipeline.context import writer_session
-from churn.pipeline.mlflow_sync import sync_registry
+from churn.pipeline.mlflow_sync import adopt_alias, sync_registry
 from lakehouse import online_store, spark_server
 from lakehouse.metastore_snapshot import delta_tables
 from lakehouse.progress import Step, Steps, format_bytes
@@ -60,6 +60,8 @@ def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Rem
     before = time.time() - days * DAY
     removed = []
     with writer_session(settings, "churn tidy", steps) as spark:
+        if not dry_run:  # a version that a person asks for is not removed
+            adopt_alias(settings, steps.say)
         kinds: dict[str, Callable[[Step], Removed]] = {
             "tables": lambda step: _vacuum(settings, spark, days, dry_run, step),
             "logs": lambda _: _logs(settings, before, dry_run),

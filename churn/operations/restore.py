@@ -36,7 +36,8 @@ from lakehouse.dbt_runner import make_views
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.file_copy import FileCopy, copy_file, is_complete, run_concurrently, set_mtime
 from lakehouse.progress import Step, Steps, format_bytes
-from lakehouse.run_lock import restoring_file, run_lock
+from lakehouse.run_lock import run_lock
+from lakehouse.run_lock_file import restoring_file
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage, storage
 from trainer import registry

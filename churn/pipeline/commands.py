@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from churn.pipeline import steps
 from churn.pipeline.context import Request, RunContext, writer_session, writer_step
-from churn.pipeline.mlflow_sync import open_store_async, sync_registry
+from churn.pipeline.mlflow_sync import adopt_alias, open_store_async, sync_registry
 from churn.pipeline.refusals import build_refused_error
 from churn.provenance import load_state
 from lakehouse.dbt_runner import BuildResult
@@ -96,9 +96,12 @@ def train(settings: Settings, progress: Steps) -> "Training":
 
 
 def score(settings: Settings, progress: Steps) -> "Scores":
-    """Score the latest extract with the champion."""
+    """Score the latest extract with the champion, after adopting a moved alias of MLflow's."""
+    run = RunContext(settings, progress)
     with writer_session(settings, "churn score", progress) as spark:
-        scores = steps.score(RunContext(settings, progress), spark)
+        scores = steps.score(run, spark)
+        if run.is_alias_moved:
+            sync_registry(settings, progress)
     assert scores is not None, "only a run that trains may await a decision"
     return scores
 
@@ -150,16 +153,17 @@ def promote(settings: Settings, version: str, reason: str, progress: Steps) -> s
         lakehouse.errors.InvalidInputError: The reason is missing, there is no such version, or it
             is the champion already.
     """
-    from trainer import manual_promotion
+    from trainer import manual_promotion, registry
 
     # Checked before a server is started for it, and again under the lock.
     manual_promotion.require_promotable(settings, version, reason)
-    return _change_champion(
-        settings,
-        "promote",
-        progress,
-        lambda: manual_promotion.promote_by_hand(settings, version, reason).version,
-    )
+
+    def change() -> str:
+        if registry.champion_version(settings) != version:  # MLflow's alias may have named it
+            manual_promotion.promote_by_hand(settings, version, reason)
+        return version
+
+    return _change_champion(settings, "promote", progress, change)
 
 
 def _change_champion(
@@ -168,6 +172,8 @@ def _change_champion(
     """Change the champion, score the latest extract with it, synchronise MLflow; return it."""
     with writer_session(settings, f"churn {name}", progress) as spark:
         with progress.step(name) as step:
+            # First, so that the history has the changes in the order in which they were made.
+            adopt_alias(settings, step.say)
             champion = step.outcome = change()
         # Existing scores are kept; an extract that was published later is scored now.
         steps.score(RunContext(settings, progress), spark)

@@ -45,13 +45,14 @@ class RunContext:
     """State of a run in progress.
 
     `summary` becomes the run's summary.json: every step adds its part. `record` is the model that
-    the run trained.
+    the run trained. `is_alias_moved` says whether the run found that a person moved MLflow's alias.
     """
 
     settings: Settings
     steps: Steps
     summary: dict[str, Any] = field(default_factory=lambda: {"run_id": new_run_id()})
     record: "ModelRecord | None" = None
+    is_alias_moved: bool = False
 
     @property
     def run_id(self) -> str:

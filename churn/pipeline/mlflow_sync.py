@@ -1,14 +1,52 @@
-"""Synchronise MLflow with the model registry as a step of a command."""
+"""Synchronise MLflow with the model registry as a step of a command, and adopt a moved alias."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from lakehouse.errors import ChurnError
+from lakehouse.errors import ChurnError, UnavailableError
+from lakehouse.process import Say
 from lakehouse.progress import Steps
+from lakehouse.run_lock_file import run_lock_if_free
 from lakehouse.settings import Settings
+from trainer import manual_promotion, mlflow_alias
 
 if TYPE_CHECKING:  # MLflow takes seconds to import: only where used
     from trainer.mlflow_sync import Store
+
+
+def adopt_alias(settings: Settings, say: Say) -> bool:
+    """Promote the version that a person moved MLflow's alias to; a refusal is a warning.
+
+    Call this under the run lock, before the champion is used. If MLflow can't be read, the champion
+    stays the last known one.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        say: Progress display.
+
+    Returns:
+        Whether a person has moved the alias: MLflow is to be synchronised then.
+    """
+    try:
+        moved = manual_promotion.adopt_alias(settings, mlflow_alias.read(settings))
+    except UnavailableError as error:
+        say(f"warning: the champion stays as last known, whatever MLflow's alias names. {error}")
+        return False
+    if moved is None:
+        return False
+    promoted = f"{moved.version} is the champion now: MLflow's alias was moved to it"
+    say(promoted if moved.refusal is None else f"warning: {moved.warning()}")
+    return True
+
+
+def adopt_alias_if_free(settings: Settings, say: Say) -> None:
+    """Call `adopt_alias` if no other process holds the run lock, for a command that writes nothing.
+
+    A command that holds the lock adopts the alias itself, or the next one does.
+    """
+    with run_lock_if_free(settings) as is_free:
+        if is_free:
+            adopt_alias(settings, say)
 
 
 def open_store_async(settings: Settings) -> "Future[Store]":

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyspark.ml import PipelineModel
 from pyspark.sql.connect.session import SparkSession
 
+from churn.pipeline.mlflow_sync import adopt_alias_if_free
 from churn.provenance.compiled_sql import CLEANED, COMPOSED, FEATURES, compose
 from churn.reports.scores_workbook import (
     RejectedRow,
@@ -78,7 +79,8 @@ class Request:
 def score_file(settings: Settings, request: Request, out: Path | None, steps: Steps) -> ScoredFile:
     """Score the customers of a workbook or CSV file with the champion, and write them to `out`.
 
-    No table, model or online store is changed.
+    No table, model or online store is changed. The champion is the version that MLflow's alias
+    names, if a person moved it.
 
     Args:
         settings: The settings of this CHURN_HOME.
@@ -94,6 +96,7 @@ def score_file(settings: Settings, request: Request, out: Path | None, steps: St
     """
     if out is not None:
         hold_writable(out)
+    adopt_alias_if_free(settings, steps.say)
     record = registry.champion_or_error(settings)
     contract = read_contract()
     with steps.step("read") as step:

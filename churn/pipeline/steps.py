@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline.context import Request, RunContext
+from churn.pipeline.mlflow_sync import adopt_alias
 from churn.pipeline.refusals import run_refused_error, warn_of_refused
 from churn.pipeline.summary import ingest_summary, update_gate_summary, write_report
 from churn.provenance import load_state
@@ -213,12 +214,14 @@ def verify_online(
 def train(run: RunContext, spark: SparkSession) -> "Training":
     """Train a model on the published extracts and decide on its promotion.
 
-    A model that exists already for these extracts is not trained again.
+    A model that exists already for these extracts is not trained again. The champion that it is
+    compared with is the one that MLflow's alias names, if a person moved it.
     """
     from trainer import lineage as model_lineage
     from trainer.train import train as train_model
 
     with run.steps.step("train") as step:
+        run.is_alias_moved |= adopt_alias(run.settings, step.say)
         training = train_model(run.settings, spark, step.say)
         step.works.append(model_lineage.train_io(run.settings, training.record, training.is_new))
         run.record = training.record
@@ -228,7 +231,7 @@ def train(run: RunContext, spark: SparkSession) -> "Training":
 
 
 def score(run: RunContext, spark: SparkSession) -> "Scores | None":
-    """Score the latest extract with the champion.
+    """Score the latest extract with the champion: with the one that MLflow's alias names, if moved.
 
     Returns:
         The scores; None if scoring is not possible because the run's new version awaits an
@@ -242,6 +245,7 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
 
     run.counts["scored"] = 0
     with run.steps.step("score") as step:
+        run.is_alias_moved |= adopt_alias(run.settings, step.say)
         try:
             scores = score_extract(run.settings, spark, step.say)
         except InvalidInputError as error:
@@ -253,8 +257,17 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
         step.works.append(model_lineage.score_io(run.settings, scores.record, scores.written))
         run.counts["scored"] = scores.customers
         run.summary["scored_extract_date"] = scores.extract_date.isoformat()
+        _note_champion(run, scores.record.version)
         step.outcome = f"{scores.customers:,} customers"
     return scores
+
+
+def _note_champion(run: RunContext, version: str) -> None:
+    """Correct the summary if the champion was changed since the run's training."""
+    model = run.summary.get("model")
+    if model is not None and model["promotion"]["champion"] != version:
+        model["promotion"]["champion"] = version
+        model["champion"] = model["version"] == version
 
 
 def monitor(run: RunContext, spark: SparkSession) -> None:

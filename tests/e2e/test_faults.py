@@ -41,7 +41,7 @@ from monthly import WITHOUT_TESTS, cut_off
 from feature_repo.online.redis_layout import redis_key
 from feature_repo.online.verify import verify
 from lakehouse import online_store, spark_server
-from lakehouse.run_lock import lock_file
+from lakehouse.run_lock_file import lock_file
 from lakehouse.settings import PROJECT
 from seeds_loader.sample import SampleParameters, simulate, write_samples
 

@@ -21,7 +21,8 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.file_copy import FileCopy, copy_file, is_complete, set_mtime
 from lakehouse.metastore_snapshot import Column, MetastoreSnapshot, Partition, Table
 from lakehouse.progress import Steps, format_bytes
-from lakehouse.run_lock import acquire, release, restoring_file
+from lakehouse.run_lock import acquire, release
+from lakehouse.run_lock_file import restoring_file
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import Storage, path_from_describe
 
