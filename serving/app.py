@@ -217,7 +217,9 @@ def application(settings: Settings, clock: Clock = now) -> RequestGuard:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.models.alias.start()
         yield
+        service.models.alias.stop()
         await service.online.close()
 
     app = FastAPI(

@@ -7,15 +7,14 @@ from pathlib import Path
 
 from lakehouse.settings import Settings
 from serving import errors
+from serving.champion_alias import ChampionAlias
+from serving.file_marks import Mark, mark
 from trainer import deciles, registry
 from trainer.deciles import Deciles
 from trainer.reason_texts import Reason, read_reasons
 from trainer.scorer import Scorer
 
 log = logging.getLogger(__name__)
-
-# Identifies a state of a file, to detect that it has changed: time, inode and size.
-Mark = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,10 @@ class Model:
 
 
 class Models:
-    """The model in use; each call checks three files, some microseconds, and reads them if changed.
+    """The model in use; each call checks four files, some microseconds, and reads them if changed.
 
-    If they are damaged, incomplete or of a model not yet used to score, the previous model stays in
-    use.
+    One of them is MLflow's, in which the alias may have been moved. If they are damaged, incomplete
+    or of a model not yet used to score, the previous model stays in use.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -45,9 +44,11 @@ class Models:
         self._named = ""
         self._seen: tuple[Mark, ...] = ()
         self._model: Model | None = None
+        self.alias = ChampionAlias(settings)
 
     def current(self) -> Model | None:
         """Return the model in use, or None before the first one; a request calls this once."""
+        self.alias.check_file()
         if self._marks() != self._seen:
             self._look()
         return self._model
@@ -66,7 +67,7 @@ class Models:
     def _marks(self) -> tuple[Mark, ...]:
         folder = registry.folder(self._settings)
         files = (folder / registry.CHAMPION, *self._files(folder / self._named))
-        return tuple(_mark(each) for each in files)
+        return tuple(mark(each) for each in files)
 
     def _files(self, version: Path) -> tuple[Path, Path]:
         return version / registry.RECORD, version / deciles.FILE
@@ -98,11 +99,3 @@ class Models:
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as fault:
             log.warning("model %s is not taken up: %r", version, fault)
             return None
-
-
-def _mark(path: Path) -> Mark:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size

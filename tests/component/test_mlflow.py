@@ -17,7 +17,8 @@ import psutil
 import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
-from environments import BIN, CompletedRun, quiet_port
+from api import start
+from environments import BIN, ChurnHome, CompletedRun, quiet_port
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
@@ -26,15 +27,20 @@ from pyarrow import fs
 from test_sql_registry import database  # noqa: F401  a server of PostgreSQL
 
 from churn.pipeline import airflow_steps
-from churn.pipeline.mlflow_sync import open_store_async, sync_registry
+from churn.pipeline.mlflow_sync import adopt_alias, open_store_async, sync_registry
 from churn.reports.model_page import model_page
 from dags.tasks import in_airflows_terms
+from lakehouse import online_store
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import ChurnError, UnavailableError
 from lakehouse.progress import Steps
-from lakehouse.settings import PROJECT, Settings
-from trainer import decisions, mlflow_sync, registry
+from lakehouse.run_lock import run_lock
+from lakehouse.settings import LOOPBACK, PROJECT, Settings, read_settings
+from serving import keys
+from serving.champion_alias import POLL_SECONDS
+from trainer import deciles, decisions, mlflow_alias, mlflow_sync, registry
 from trainer.decisions import Decision
+from trainer.portable_model import LinearModel
 from trainer.record import ModelRecord
 
 
@@ -300,6 +306,73 @@ def test_a_server_that_is_away_is_named(versions: Settings) -> None:
     assert str(away.mlflow_url) in str(told.value)
 
 
+# --- a person moves the alias --------------------------------------------------------------------
+
+
+@pytest.fixture
+def answering(completed_run: CompletedRun, record: ModelRecord, tmp_path: Path) -> ChurnHome:
+    """A home with the champion and another version, both scored with, and the online store."""
+    online = online_store.ensure(completed_run.home.settings, ignore)
+    environ = {
+        **completed_run.home.environ,
+        "CHURN_HOME": str(tmp_path),
+        "CHURN_LAKE_URI": str(tmp_path / "lake"),
+        "CHURN_REDIS_URL": f"redis://{LOOPBACK}:{online.port}/0",
+        "CHURN_REDIS_PASSWORD": online.password,
+        "CHURN_API_PORT": str(quiet_port()),
+    }
+    home = ChurnHome(tmp_path, environ)
+    settings = read_settings(environ)
+    assert isinstance(record.form, LinearModel)
+    form = replace(record.form, intercept=record.form.intercept + 1)
+    other = replace(record, version="20251203-another0", form=form)
+    bounds = deciles.read(registry.folder(completed_run.home.settings) / record.version)
+    assert bounds is not None
+    for each in (record, other):
+        a_version(settings, completed_run.home.settings, each)
+        deciles.write(registry.folder(settings) / each.version, bounds)
+    registry.promote(settings, record.version, reason="it is the first model")
+    with run_lock(settings, "churn run", ignore):
+        followed(settings)
+    return home
+
+
+def move(settings: Settings, version: str) -> None:
+    """As a person does who knows MLflow, and nothing of this project but names."""
+    client = MlflowClient(mlflow_sync.address(settings), mlflow_sync.address(settings))
+    (found,) = client.search_model_versions(f"name = 'churn' and tag.`churn.version` = '{version}'")
+    client.set_registered_model_alias("churn", "champion", found.version)
+
+
+def test_the_apis_next_answer_is_of_the_version_that_the_alias_was_moved_to(
+    answering: ChurnHome, record: ModelRecord
+) -> None:
+    settings = read_settings(answering.environ)
+    api = start(answering.environ, keys.new(settings, "tests"), answering.path / "api.log")
+    try:
+        before = api.churn("7590-VHVEG").json
+        assert before["model_version"] == record.version
+        move(settings, "20251203-another0")
+        after = api.churn("7590-VHVEG").json
+        assert after["model_version"] == "20251203-another0"
+        assert after["probability"] > before["probability"]
+        move(settings, record.version)
+        assert api.churn("7590-VHVEG").json == before
+        # without MLflow the API answers on
+        mlflow_sync.folder(settings).rename(answering.path / "away")
+        assert api.churn("7590-VHVEG").json == before
+    finally:
+        api.end()
+    history = answering.churn_json("history", "champion")["written"]
+    assert [(each["version"], each["how"]) for each in history] == [
+        (record.version, "alias"),
+        ("20251203-another0", "alias"),
+        (record.version, "train"),
+    ]
+    assert {each["user"] for each in history[:2]} == {"MLflow alias"}
+    assert all(each["time"] for each in history)
+
+
 # --- a server with a login -----------------------------------------------------------------------
 
 
@@ -366,6 +439,47 @@ def test_versions_are_logged_to_a_server(versions: Settings, served: tuple[str, 
     assert followed(settings).champion == registry.champion_version(versions)
     assert followed(settings).logged == []
     assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
+
+
+def test_an_alias_that_was_moved_on_a_server_is_followed(
+    answering: ChurnHome, record: ModelRecord, served: tuple[str, str]
+) -> None:
+    address, password = served
+    answering.environ |= {"CHURN_MLFLOW_URL": address, "CHURN_MLFLOW_PASSWORD": password}
+    settings = read_settings(answering.environ)
+    with run_lock(settings, "churn run", ignore):
+        followed(settings)
+    api = start(answering.environ, keys.new(settings, "tests"), answering.path / "api.log")
+    try:
+        assert api.churn("7590-VHVEG").json["model_version"] == record.version
+        with mlflow_sync._logged_in(settings):
+            move(settings, "20251203-another0")
+        deadline = time.monotonic() + POLL_SECONDS + mlflow_alias.SERVER_SECONDS
+        while api.churn("7590-VHVEG").json["model_version"] == record.version:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with hung(served):  # no request waits for MLflow, and the champion stays
+            for _ in range(20):
+                begun = time.monotonic()
+                answer = api.churn("7590-VHVEG")
+                assert answer.json["model_version"] == "20251203-another0"
+                assert time.monotonic() - begun < 2
+                time.sleep(0.4)
+        assert "the champion stays as last known" in api.log.read_text()
+        # the batch too
+        with mlflow_sync._logged_in(settings):
+            move(settings, record.version)
+        with run_lock(settings, "churn score", ignore):
+            adopt_alias(settings, ignore)
+            followed(settings)
+        assert registry.champion_version(settings) == record.version
+        alias = mlflow_alias.read(settings)
+        assert (alias.version, alias.synced) == (
+            record.version,
+            mlflow_alias.Synced(alias.version, 3),
+        )
+    finally:
+        api.end()
 
 
 # --- outages: the real server, away, hung, broken ------------------------------------------------

@@ -7,8 +7,10 @@ client then refuses every further write.
 import random
 import shutil
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,9 @@ from lakehouse import run_lock
 from lakehouse.atomic_write import atomic_write
 from lakehouse.run_lock_file import lock_file, restoring_file, run_lock_if_free
 from lakehouse.settings import PROJECT, Settings
-from trainer import decisions, manual_promotion, mlflow_alias, mlflow_sync, registry
+from serving.models import Models
+from trainer import deciles, decisions, manual_promotion, mlflow_alias, mlflow_sync, registry
+from trainer.deciles import Deciles, Last
 from trainer.mlflow_alias import Alias, Synced
 from trainer.mlflow_sync import Store
 from trainer.portable_model import LinearModel
@@ -430,7 +434,8 @@ def test_only_a_person_or_a_command_changes_the_champion(settings: Settings, see
     asked: set[str] = set()  # what persons moved the alias to and was neither adopted nor seen
     for _ in range(30):
         before, alias = champion(settings), named(settings)
-        match drawn.choice(("move", "move", "adopt", "adopt", "sync", "die", "command", "delete")):
+        steps = ("move", "adopt", "adopt", "sync", "die", "die", "command", "command", "delete")
+        match drawn.choice(steps):
             case "move":
                 asked = {drawn.choice(versions)}
                 move(settings, *asked)
@@ -448,7 +453,7 @@ def test_only_a_person_or_a_command_changes_the_champion(settings: Settings, see
                 if asked != {named(settings)}:
                     assert named(settings) == before
             case "die":
-                sync_and_die(settings, drawn.randrange(3))
+                sync_and_die(settings, drawn.randrange(4))
                 assert champion(settings) == before
             case "command":
                 command(settings, drawn.choice(versions), drawn)
@@ -536,6 +541,123 @@ def test_the_lock_is_free_again_afterwards(settings: Settings) -> None:
             assert not other
     lock = run_lock.acquire(replace(settings, lock_wait=0), "churn run", say)
     run_lock.release(lock)
+
+
+# --- the API -------------------------------------------------------------------------------------
+
+BOUNDS = Deciles("2025-12-03", "b", 10, tuple(Last(k, k / 10, "x") for k in range(1, 11)))
+
+
+@pytest.fixture
+def models(settings: Settings) -> Models:
+    """As the API has them: the first and the second version were scored with."""
+    for version in (FIRST, SECOND):
+        deciles.write(registry.folder(settings) / version, BOUNDS)
+    models = Models(settings)
+    assert models.required().version == FIRST
+    return models
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+
+
+def test_the_next_answer_follows_a_moved_alias(settings: Settings, models: Models) -> None:
+    for version in (SECOND, FIRST, SECOND):
+        move(settings, version)
+        assert models.required().version == version
+        change = last_change(settings)
+        assert (change.version, change.how, change.user) == (version, "alias", "MLflow alias")
+    # our own changes, which MLflow does not show yet, are not undone
+    registry.roll_back(settings)
+    client(settings).set_registered_model_tag("churn", "of", "a person")
+    assert models.required().version == FIRST
+    sync(settings)
+    assert (models.required().version, named(settings)) == (FIRST, FIRST)
+
+
+def test_the_file_is_read_once_a_change(
+    settings: Settings, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.sleep(0.1)
+    models.required()
+    read: list[Settings] = []
+    monkeypatch.setattr(mlflow_alias, "read", lambda asked, **_: read.append(asked) or Alias())
+    for _ in range(10):
+        models.required()
+    assert read == []
+    client(settings).set_registered_model_tag("churn", "of", "a person")
+    time.sleep(0.1)
+    for _ in range(10):
+        models.required()
+    assert len(read) == 1
+
+
+def test_while_a_run_writes_the_api_waits_for_its_end(
+    settings: Settings, models: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    with run_lock.run_lock(settings, "churn run", say):
+        move(settings, SECOND)
+        assert [models.required().version for _ in range(3)] == [FIRST] * 3
+    assert models.required().version == SECOND
+    assert warnings(caplog) == [
+        f"MLflow's alias names {SECOND}, which is promoted when no other process writes"
+    ]
+
+
+@pytest.mark.parametrize("bounds", [None, replace(BOUNDS, batch_id="earlier")])
+def test_what_was_not_scored_with_is_left_to_the_next_score(
+    settings: Settings,
+    models: Models,
+    caplog: pytest.LogCaptureFixture,
+    bounds: Deciles | None,
+) -> None:
+    if bounds is not None:
+        deciles.write(registry.folder(settings) / THIRD, bounds)
+    move(settings, THIRD)
+    assert [models.required().version for _ in range(3)] == [FIRST] * 3
+    assert champion(settings) == FIRST
+    (warning,) = warnings(caplog)
+    assert f"{THIRD}, which `churn score` has yet to score with" in warning
+    adopt(settings)  # as scoring does, and then writes the bounds
+    deciles.write(registry.folder(settings) / THIRD, BOUNDS)
+    assert models.required().version == THIRD
+
+
+def test_the_api_answers_on_while_mlflow_cant_be_read(
+    settings: Settings, models: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    move(settings, SECOND)
+    whole = mlflow_alias.file(settings).read_bytes()
+    mlflow_alias.file(settings).write_text("no database, but text long enough" * 50)
+    assert [models.required().version for _ in range(3)] == [FIRST] * 3
+    (warning,) = warnings(caplog)
+    assert warning.startswith("the champion stays as last known: MLflow's file can't be read")
+    mlflow_alias.file(settings).write_bytes(whole)
+    assert models.required().version == SECOND
+
+
+def test_a_locked_file_holds_no_answer_up(settings: Settings, models: Models) -> None:
+    move(settings, SECOND)
+    with closing(sqlite3.connect(mlflow_alias.file(settings))) as other:
+        other.execute("begin exclusive")
+        begun = time.monotonic()
+        assert models.required().version == FIRST
+        assert time.monotonic() - begun < 1
+    assert models.required().version == SECOND
+
+
+def test_a_server_is_asked_beside_the_answers(
+    settings: Settings, models: Models, hung: str
+) -> None:
+    served = Models(replace(settings, mlflow_url=hung))
+    served.alias.start()
+    try:
+        begun = time.monotonic()
+        assert served.required().version == FIRST
+        assert time.monotonic() - begun < 1
+    finally:
+        served.alias.stop()
 
 
 # --- the rule by itself --------------------------------------------------------------------------
