@@ -5,10 +5,12 @@ from typing import Any
 from churn.operations import airflow_server as airflow
 from churn.provenance.run_history import last_summary
 from lakehouse import online_store, spark_server
+from lakehouse.errors import UnavailableError
 from lakehouse.process import ProcessInfo, Service, port_is_open
 from lakehouse.run_lock import current_holder
 from lakehouse.settings import LOOPBACK, Settings
-from trainer import decisions, registry
+from trainer import decisions, manual_promotion, mlflow_alias, registry
+from trainer.registry import ChampionHistory
 
 
 def status(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -44,17 +46,40 @@ def _last_run(settings: Settings) -> dict[str, Any]:
 
 
 def _model(settings: Settings) -> dict[str, Any]:
-    """Return the champion's version, and the version that awaits a decision."""
+    """Return the champion, who promoted it and when, and what awaits a decision or a score."""
     try:
-        champion, waiting = registry.champion_version(settings), decisions.waiting(settings)
+        history, waiting = registry.read_champion_history(settings), decisions.waiting(settings)
     except (ValueError, KeyError, TypeError):
         place = registry.folder(settings) / registry.CHAMPION
         return {"state": f"{place} is damaged: restore it, or move it away and `churn train`"}
-    found: dict[str, Any] = {"state": f"champion {champion}" if champion else "no champion yet"}
+    found = {**_champion(history), **_alias(settings)}
     if waiting is not None:
         found["waits_for_a_person"] = f"{waiting.version} ({waiting.reason})"
         found["decide"] = f"`churn promote {waiting.version} --reason TEXT`"
     return found
+
+
+def _champion(history: ChampionHistory | None) -> dict[str, Any]:
+    if history is None:
+        return {"state": "no champion yet"}
+    found = {"state": f"champion {history.version}"}
+    if history.changes and history.changes[-1].version == history.version:
+        change = history.changes[-1]
+        by = f" by {change.user}" if change.user else ""
+        found["promoted"] = f"{change.time}{by} ({change.how})"
+    return found
+
+
+def _alias(settings: Settings) -> dict[str, Any]:
+    """Return what MLflow's alias asks for, if it differs from the registry."""
+    try:
+        moved = manual_promotion.moved_alias(settings, mlflow_alias.read(settings))
+    except UnavailableError as error:
+        return {"mlflow": f"no answer, so the champion is the last known one: {error.what}"}
+    if moved is None:
+        return {}
+    asked = f"the alias was moved to {moved.version}: the next score promotes it"
+    return {"mlflow": asked if moved.refusal is None else moved.warning()}
 
 
 def _service(service: Service) -> dict[str, Any]:

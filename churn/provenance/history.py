@@ -63,7 +63,7 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
 
 
 def _champions(settings: Settings) -> Rows:
-    """Return champions, latest first; `how` is `train`, `promote` (manual) or `rollback`."""
+    """Return champions, latest first; `how` is that of `trainer.registry.Change`."""
     now = registry.read_champion_history(settings)
     return [asdict(each) for each in reversed(now.changes if now else ())]
 

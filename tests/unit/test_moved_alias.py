@@ -19,7 +19,10 @@ import pytest
 from mlflow import MlflowClient
 from model_records import a_record
 
+from churn.operations.status import status
 from churn.pipeline.mlflow_sync import adopt_alias, adopt_alias_if_free
+from churn.provenance.history import history as champions
+from churn.provenance.history import history_lines
 from feature_repo.feature_definitions import read_features
 from lakehouse import run_lock
 from lakehouse.atomic_write import atomic_write
@@ -508,6 +511,32 @@ def test_a_file_that_cant_be_read_leaves_the_champion(settings: Settings) -> Non
     assert not adopt_alias(settings, said.append)
     assert "MLflow's file can't be read" in said[0]
     assert champion(settings) == FIRST
+
+
+# --- what people are told ------------------------------------------------------------------------
+
+
+def told(settings: Settings, name: str = "mlflow") -> str | None:
+    found: str | None = status(settings)["model"].get(name)
+    return found
+
+
+def test_the_status_says_who_promoted_and_what_the_alias_asks_for(settings: Settings) -> None:
+    assert told(settings, "state") == f"champion {FIRST}"
+    assert told(settings) is None
+    move(settings, SECOND)
+    assert told(settings) == f"the alias was moved to {SECOND}: the next score promotes it"
+    adopt(settings)
+    change = last_change(settings)
+    assert told(settings, "state") == f"champion {SECOND}"
+    assert told(settings, "promoted") == f"{change.time} by MLflow alias (alias)"
+    assert told(settings) is None
+    move(settings, GONE)
+    assert "no longer declared: no_longer_declared" in str(told(settings))
+    mlflow_alias.file(settings).write_text("no database, but text long enough" * 50)
+    assert str(told(settings)).startswith("no answer, so the champion is the last known one")
+    lines = history_lines(champions(settings, "champion", say))
+    assert lines[1].startswith(f"  {change.time}  {SECOND}  alias by MLflow alias: the alias ")
 
 
 # --- the lock of who writes nothing --------------------------------------------------------------
