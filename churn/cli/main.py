@@ -43,6 +43,14 @@ ENCODING = click.option(
 )
 
 
+# Exit code of a command that the user interrupted, as shells have it for SIGINT.
+INTERRUPTED = 130
+UNEXPECTED = """\
+Unexpected error: {}
+  where: the lines above; logs under CHURN_HOME/logs
+  what to do: repeat the command; report the error if it persists"""
+
+
 def command(function: Callable[..., Any]) -> Callable[..., Any]:
     """Pass the settings to a command and translate its errors into messages and exit codes.
 
@@ -70,17 +78,15 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(fault.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted; repeat the command to continue where it stopped", err=True)
-            sys.exit(1)
+            sys.exit(INTERRUPTED)
         except Exception as fault:
             known = _explanation(settings, fault)
             if known is not None:
                 click.echo(f"{known}", err=True)
                 sys.exit(known.exit_code)
             traceback.print_exc()
-            click.echo(f"Unexpected error: {str(fault).splitlines()[0]}", err=True)
-            click.echo("  where: the lines above; logs under CHURN_HOME/logs", err=True)
             click.echo(
-                "  what to do: repeat the command; report the error if it persists", err=True
+                UNEXPECTED.format((str(fault).splitlines() or [type(fault).__name__])[0]), err=True
             )
             sys.exit(1)
 

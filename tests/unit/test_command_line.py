@@ -5,12 +5,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import openpyxl
 import pytest
 from click.testing import CliRunner, Result
 from workbooks import sheet_rows, write_xlsx
 
-from churn.cli.main import main
+from churn.cli.main import command, main
+from lakehouse.settings import Settings
 from seeds_loader.contract import read_contract
 
 
@@ -99,3 +101,24 @@ def test_settings_that_make_no_sense_are_named(bare: Bare) -> None:
 def test_config_prints_json(bare: Bare) -> None:
     assert json.loads(bare.call("config", "--json").stdout)["CHURN_HOME"] == str(bare.path)
     assert "s3cret" not in bare.call("config", "--json", CHURN_REDIS_PASSWORD="s3cret").output
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "repeat the command to continue where it stopped"),
+        (RuntimeError("first line\nsecond line"), 1, "Unexpected error: first line\n"),
+        (RuntimeError(), 1, "Unexpected error: RuntimeError"),
+    ],
+)
+def test_a_command_that_is_interrupted_or_fails_has_its_exit_code(
+    bare: Bare, error: BaseException, code: int, said: str
+) -> None:
+    @click.command()
+    @command
+    def fail(_: Settings) -> None:
+        raise error
+
+    result = CliRunner().invoke(fail, env={"CHURN_HOME": str(bare.path)})
+    assert result.exit_code == code
+    assert said in result.stderr
