@@ -8,6 +8,7 @@ can't be read, the champion stays the last known one, and the log says so.
 import logging
 import threading
 import time
+from math import inf
 
 from lakehouse.errors import ChurnError
 from lakehouse.run_lock_file import run_lock_if_free
@@ -18,10 +19,11 @@ from trainer import deciles, manual_promotion, mlflow_alias, registry
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
-# A file that was changed this recently may change again without a later time: the clock of a file
-# system ticks every few milliseconds.
-TICK_NANOSECONDS = 50_000_000
-UNREAD: Mark = (0, 0, 0)
+# Seconds after which the API tries again, where MLflow's file or the run lock was not free.
+RETRY_SECONDS = 1.0
+# A file that was changed this recently is read again after this time: it may change without a later
+# time, because the clock of a file system ticks every few milliseconds.
+TICK_SECONDS = 0.05
 
 
 class ChampionAlias:
@@ -32,7 +34,8 @@ class ChampionAlias:
         self._settings = settings
         self._is_served = settings.mlflow_url is not None
         self._file = mlflow_alias.file(settings)
-        self._seen: Mark = UNREAD
+        self._seen: Mark = None
+        self._due = 0.0
         self._problem = ""
         self._end = threading.Event()
 
@@ -50,11 +53,12 @@ class ChampionAlias:
         if self._is_served:
             return
         now = mark(self._file)
-        if now == self._seen:
+        if now == self._seen and time.monotonic() < self._due:
             return
-        is_settled = now is None or now[0] < time.time_ns() - TICK_NANOSECONDS
-        is_done = self.adopt()
-        self._seen = now if is_done and is_settled else UNREAD
+        self._seen = now
+        is_settled = now is None or now[0] < (time.time() - TICK_SECONDS) * 1e9
+        wait = (inf if is_settled else TICK_SECONDS) if self.adopt() else RETRY_SECONDS
+        self._due = time.monotonic() + wait
 
     def adopt(self) -> bool:
         """Promote the version that the alias was moved to; return False if it is to be retried.
@@ -85,14 +89,17 @@ class ChampionAlias:
 
     def _promote(self, alias: mlflow_alias.Alias, version: str) -> bool:
         with run_lock_if_free(self._settings) as is_free:
-            if is_free and manual_promotion.adopt_alias(self._settings, alias):
-                log.info("model %s was promoted: MLflow's alias was moved to it", version)
-        self._report(
-            ""
-            if is_free
-            else f"MLflow's alias names {version}, which is promoted when no other process writes"
-        )
-        return is_free
+            if not is_free:
+                self._report(
+                    f"MLflow's alias names {version}, and the API may not write now: it promotes "
+                    "it when no run writes, or the next `churn score` does"
+                )
+                return False
+            moved = manual_promotion.adopt_alias(self._settings, alias)
+        if moved is not None and moved.refusal is None:
+            log.info("model %s was promoted: MLflow's alias was moved to it", version)
+        self._report("")
+        return True
 
     def _has_bounds(self, version: str) -> bool:
         """Return whether the version could answer at once: with deciles of the champion's load."""
