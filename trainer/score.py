@@ -13,11 +13,11 @@ from feature_repo.publications import Publication, latest_publication_or_error
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import bind, literal, query
+from lakehouse.sql import bind, literal
 from lakehouse.storage import escape_glob
 from trainer import deciles, registry
 from trainer.deciles import Deciles, Last
-from trainer.explain import reasons_column
+from trainer.explain import log_odds_column, reasons_column
 from trainer.pipeline import run_in_threads
 from trainer.reason_texts import read_reasons, reasons_for
 from trainer.record import ModelRecord
@@ -37,6 +37,8 @@ create table if not exists {TABLE} (
 ) using delta
 comment 'Churn risk of a customer at an extract date, by model version'
 """
+# Equal probabilities fall into the same decile on every run.
+DECILE = "ntile(10) over (order by {probability}, customer_id)"
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,13 @@ def score(
     spark.sql(CREATE)
     if _is_complete(spark, record.version, publication):
         say(f"the scores of {publication.extract_date} by {record.version} are there already")
-        _leave_deciles(settings, spark, record.version, publication)
+        _leave_deciles(settings, spark, record.version, publication, again=False)
         return Scores(publication.customers, False, record, publication.extract_date)
     say(f"scoring {publication.customers} customers with {record.version}")
     features = _features(spark, record, publication)
     model = registry.pipeline(settings, record.version)
     run_in_threads(spark, lambda path: _write(path, record, publication, features), [model])
-    _leave_deciles(settings, spark, record.version, publication)
+    _leave_deciles(settings, spark, record.version, publication, again=True)
     return Scores(publication.customers, True, record, publication.extract_date)
 
 
@@ -97,26 +99,52 @@ def _is_complete(spark: SparkSession, version: str, publication: Publication) ->
 
 
 def _leave_deciles(
-    settings: Settings, spark: SparkSession, version: str, publication: Publication
+    settings: Settings, spark: SparkSession, version: str, publication: Publication, again: bool
 ) -> None:
     """Write the boundaries after the scores: a reader of the boundaries finds their scores."""
-    place = registry.folder(settings) / version
-    there = deciles.read(place)
-    if there is not None and there.batch_id == publication.batch_id:
+    if again or not _has_deciles(settings, version, publication):
+        rows = spark.table(TABLE).where(_replaced(version, publication))
+        _write_deciles(settings, version, publication, rows)
+
+
+def preview_deciles(settings: Settings, spark: SparkSession, record: ModelRecord) -> None:
+    """Write the boundaries that scores of the latest extract by this version would have.
+
+    So the API can answer with a version that is not champion from the moment that a person promotes
+    it; the next scoring writes the scores. Call it under the run lock.
+
+    Raises:
+        InvalidInputError: Nothing has been published yet, or gold lacks a feature of the model.
+    """
+    publication = latest_publication_or_error(spark)
+    if _has_deciles(settings, record.version, publication):
         return
-    found = query(
-        spark,
-        f"""
-        select decile, max(struct(probability, customer_id)) as last, count(*) as customers
-        from {TABLE}
-        where {_replaced(version, publication)}
-        group by decile
-        order by decile
-        """,
+    odds = log_odds_column(record.form, record.derived)
+    rows = _features(spark, record, publication).selectExpr(
+        "customer_id", f"1 / (1 + exp(-({odds}))) as probability"
     )
+    ranked = rows.selectExpr("*", f"{DECILE.format(probability='probability')} as decile")
+    _write_deciles(settings, record.version, publication, ranked)
+
+
+def _has_deciles(settings: Settings, version: str, publication: Publication) -> bool:
+    there = deciles.read(registry.folder(settings) / version)
+    return there is not None and there.batch_id == publication.batch_id
+
+
+def _write_deciles(
+    settings: Settings, version: str, publication: Publication, rows: DataFrame
+) -> None:
+    """Write the last customer of each decile of rows with `customer_id, probability, decile`."""
+    ends = rows.groupBy("decile").agg(
+        F.max(F.struct("probability", "customer_id")).alias("last"),
+        F.count("*").alias("customers"),
+    )
+    found = sorted(ends.toArrow().to_pylist(), key=lambda row: row["decile"])
     lasts = tuple(Last(row["decile"], **row["last"]) for row in found)
     customers = sum(row["customers"] for row in found)
     extract_date = publication.extract_date.isoformat()
+    place = registry.folder(settings) / version
     deciles.write(place, Deciles(extract_date, publication.batch_id, customers, lasts))
 
 
@@ -147,8 +175,7 @@ def scored(model: PipelineModel, record: ModelRecord, features: DataFrame) -> Da
     return predicted.selectExpr(
         "customer_id",
         "chance as probability",
-        # Equal probabilities fall into the same decile on every run.
-        "ntile(10) over (order by chance, customer_id) as decile",
+        f"{DECILE.format(probability='chance')} as decile",
         f"{reasons} as reasons",
     )
 

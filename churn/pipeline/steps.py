@@ -218,11 +218,14 @@ def train(run: RunContext, spark: SparkSession) -> "Training":
     compared with is the one that MLflow's alias names, if a person moved it.
     """
     from trainer import lineage as model_lineage
+    from trainer.score import preview_deciles
     from trainer.train import train as train_model
 
     with run.steps.step("train") as step:
         run.is_alias_moved |= adopt_alias(run.settings, step.say)
         training = train_model(run.settings, spark, step.say)
+        if not training.decision.promoted:
+            preview_deciles(run.settings, spark, training.record)
         step.works.append(model_lineage.train_io(run.settings, training.record, training.is_new))
         run.record = training.record
         run.summary["model"] = training.summary()

@@ -23,7 +23,7 @@ from trainer.pipeline import derived, run_in_threads
 from trainer.portable_model import log_odds, with_derived
 from trainer.reason_texts import read_reasons, reasons_for
 from trainer.record import ModelRecord
-from trainer.score import score, scored
+from trainer.score import preview_deciles, score, scored
 from trainer.scorer import Scorer
 from trainer.train import fit_final, train_on
 from trainer.training_data import prepare
@@ -259,6 +259,26 @@ def test_a_shorter_contract_does_not_lower_the_risk(
 
 def commits(trained: Trained) -> int:
     return len(query(trained.spark, "describe history gold.churn_scores"))
+
+
+def test_the_deciles_of_a_version_are_known_before_it_is_champion(trained: Trained) -> None:
+    place = registry.folder(trained.settings) / trained.record.version
+    (place / deciles.FILE).unlink(missing_ok=True)
+    preview_deciles(trained.settings, trained.spark, trained.record)
+    previewed = deciles.read(place)
+    assert previewed is not None
+    (place / deciles.FILE).unlink()
+    registry.promote(trained.settings, trained.record.version)
+    score(trained.settings, trained.spark, ignore)
+    scored = deciles.read(place)
+    assert scored is not None
+    assert replace(previewed, lasts=()) == replace(scored, lasts=())
+    for one, other in zip(previewed.lasts, scored.lasts, strict=True):
+        assert (one.decile, one.customer_id) == (other.decile, other.customer_id)
+        assert one.probability == pytest.approx(other.probability, rel=0, abs=deciles.EQUAL)
+    trained.spark.sql(
+        f"delete from gold.churn_scores where model_version = '{trained.record.version}'"
+    )
 
 
 def test_scores_are_written_once_and_replaced_by_version(  # long: one story
