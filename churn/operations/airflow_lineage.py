@@ -12,8 +12,9 @@ TELLING = "ingest|dbt_producer_watcher|feast_materialize|train_model|score"
 POLICY = [
     # Cosmos would report dbt's tables a second time, named after the Thrift endpoint.
     {"scope": {}, "controls": {"emit_task_events": False, "extract_operator_metadata": False}},
-    # This DAG scans the landing zone every five minutes and mostly finds nothing.
+    # These DAGs check the landing zone and MLflow every five minutes and mostly find nothing.
     {"scope": {"dag_id": "00_landing"}, "controls": {"emit": False}},
+    {"scope": {"dag_id": "02_alias"}, "controls": {"emit": False}},
     {
         "scope": {"dag_id": "01_etl", "task_id": TELLING},
         "match_mode": "regex",

@@ -12,7 +12,7 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
-from churn.pipeline import steps
+from churn.pipeline import commands, steps
 from churn.pipeline.context import Request, RunContext, writer_session
 from churn.pipeline.failed_tests import failing_rows
 from churn.pipeline.mlflow_sync import sync_registry_or_raise
@@ -24,10 +24,11 @@ from lakehouse import spark_server
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.progress import Steps
-from lakehouse.run_lock import run_lock
+from lakehouse.run_lock import current_holder, run_lock
 from lakehouse.settings import Settings
 from seeds_loader import landing_zone
 from seeds_loader.landing_zone import Arrival
+from trainer import manual_promotion, mlflow_alias
 
 Summary = dict[str, Any]
 
@@ -156,6 +157,24 @@ def score(settings: Settings, summary: Summary) -> Summary:
         steps.monitor(run, spark)
         steps.report(run, spark)
         return write_final_summary(run, spark)
+
+
+def follow_alias(settings: Settings) -> Summary:
+    """Promote the version that a person moved MLflow's alias to, and score with it.
+
+    Raises:
+        NothingToDo: The alias was not moved, or a run holds the lake, which adopts it itself.
+        lakehouse.errors.UnavailableError: MLflow does not respond.
+    """
+    moved = manual_promotion.moved_alias(settings, mlflow_alias.read(settings))
+    if moved is None:
+        raise NothingToDo("MLflow's alias was not moved")
+    holder = current_holder(settings)
+    if holder is not None:
+        raise NothingToDo(f"MLflow's alias was moved to {moved.version}; {holder} is at work")
+    progress = Steps(3)
+    scores = commands.score(settings, progress)
+    return {"model": scores.record.version, "seconds": progress.seconds}
 
 
 def log_to_mlflow(settings: Settings, summary: Summary) -> Summary:

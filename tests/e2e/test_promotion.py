@@ -1,5 +1,6 @@
 """Who becomes champion, on a real server: the gate of promotion, leaks, rollback."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,15 @@ from environments import ChurnHome
 from pyspark.sql.connect.session import SparkSession
 from training_frames import FEATURES, QUICK, a_training_set, gold_rows, ignore
 
+from churn.pipeline import airflow_steps
+from churn.reports.model_page import model_page
 from feature_repo.labels import OBSERVED, Label
 from lakehouse import commit_metadata, spark_server
 from lakehouse.errors import InvalidInputError
+from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
 from lakehouse.sql import query
-from trainer import manual_promotion, registry
+from trainer import manual_promotion, mlflow_sync, registry
 from trainer.monitoring import monitor, read_rules
 from trainer.parameters import Parameters, read_parameters
 from trainer.score import score
@@ -187,3 +191,35 @@ def test_a_planted_leak_is_named_and_refused(contest: Contest) -> None:
     with pytest.raises(InvalidInputError, match=r"leaks: care_index alone has ROC-AUC 0\.9"):
         train_on(contest.settings, training, read_parameters(), ignore)
     assert contest.champion == before
+
+
+def test_the_next_score_is_of_the_version_that_the_alias_was_moved_to(published: Home) -> None:
+    settings = published.settings
+    champion = registry.champion(settings)
+    assert champion is not None
+    other = replace(champion, version="20251203-moved000")
+    with run_lock(settings, "churn train", ignore):
+        with registry.draft(settings, other.version) as drafted:
+            shutil.copytree(registry.pipeline(settings, champion.version), drafted / "model")
+            registry.publish(settings, drafted, other)
+        store = mlflow_sync.open_store(settings)
+        mlflow_sync.sync(settings, store, model_page, ignore)
+    by_tag = f"name = 'churn' and tag.`churn.version` = '{other.version}'"
+    (registered,) = store.client.search_model_versions(by_tag)
+    store.client.set_registered_model_alias("churn", "champion", registered.version)
+    try:
+        # as Airflow does every five minutes, and `churn score` by the same way
+        found = airflow_steps.follow_alias(settings)
+        assert found["model"] == other.version
+        scored = f"select count(*) from gold.churn_scores where model_version = '{other.version}'"
+        assert published.value(scored) == 7043
+        (change, *_) = published.churn_json("history", "champion")["written"]
+        assert (change["version"], change["how"]) == (other.version, "alias")
+        assert "by MLflow alias (alias)" in published.churn("status").stdout
+        with pytest.raises(airflow_steps.NothingToDo):
+            airflow_steps.follow_alias(settings)
+    finally:
+        published.churn("rollback")
+        published.sql(f"delete from gold.churn_scores where model_version = '{other.version}'")
+        registry.remove(settings, other.version)
+    assert registry.champion_version(settings) == champion.version

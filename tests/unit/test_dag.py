@@ -82,7 +82,13 @@ def test_the_manifest_of_the_last_dbt_call_will_do(
     assert parsed("etl", tmp_path)["tasks"] == etl["tasks"]
 
 
-@pytest.mark.parametrize("file", ["etl", "landing"])
+def test_the_alias_is_followed_by_a_dag_of_its_own(home: Path) -> None:
+    found = parsed("moved_alias", home)
+    assert found["dag"] == {"paused": True, "catchup": False, "at_once": 1}
+    assert found["tasks"].keys() == {"follow_alias"}
+
+
+@pytest.mark.parametrize("file", ["etl", "landing", "moved_alias"])
 def test_parsing_imports_nothing_slow(file: str, home: Path) -> None:
     assert parsed(file, home)["imported"] == []
 

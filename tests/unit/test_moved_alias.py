@@ -21,12 +21,14 @@ from model_records import a_record
 from starlette.testclient import TestClient
 
 from churn.operations.status import status
+from churn.pipeline import airflow_steps
 from churn.pipeline.mlflow_sync import adopt_alias, adopt_alias_if_free
 from churn.provenance.history import history as champions
 from churn.provenance.history import history_lines
 from feature_repo.feature_definitions import read_features
 from lakehouse import run_lock
 from lakehouse.atomic_write import atomic_write
+from lakehouse.errors import UnavailableError
 from lakehouse.run_lock_file import lock_file, restoring_file, run_lock_if_free
 from lakehouse.settings import PROJECT, Settings
 from serving.app import application
@@ -540,6 +542,21 @@ def test_the_status_says_who_promoted_and_what_the_alias_asks_for(settings: Sett
     assert str(told(settings)).startswith("no answer, so the champion is the last known one")
     lines = history_lines(champions(settings, "champion", say))
     assert lines[1].startswith(f"  {change.time}  {SECOND}  alias by MLflow alias: the alias ")
+
+
+def test_airflow_follows_only_a_moved_alias_and_no_run_at_work(settings: Settings) -> None:
+    with pytest.raises(airflow_steps.NothingToDo, match="was not moved"):
+        airflow_steps.follow_alias(settings)
+    move(settings, SECOND)
+    with (
+        run_lock.run_lock(settings, "churn run", say),
+        pytest.raises(airflow_steps.NothingToDo, match=r"churn run .* is at work"),
+    ):
+        airflow_steps.follow_alias(settings)
+    mlflow_alias.file(settings).write_text("no database, but text long enough" * 50)
+    with pytest.raises(UnavailableError):
+        airflow_steps.follow_alias(settings)
+    assert champion(settings) == FIRST
 
 
 # --- the lock of who writes nothing --------------------------------------------------------------

@@ -1,0 +1,41 @@
+"""DAG `02_alias`: promote the version that a person moved MLflow's alias to, and score with it.
+
+The scoring API of the stack can neither reach MLflow nor write models; with this DAG switched on,
+it follows a moved alias within minutes.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG
+
+from dags.callbacks import say_why
+from dags.tasks import in_airflows_terms
+
+CHECK_EVERY = timedelta(minutes=5)
+
+
+def follow_alias() -> dict[str, Any]:
+    """Adopt a moved alias; skip the task if there is none, or if MLflow does not respond."""
+    from churn.pipeline import airflow_steps
+
+    return in_airflows_terms(airflow_steps.follow_alias, may_fail=True)
+
+
+with DAG(
+    "02_alias",
+    description="Promotes the version that MLflow's alias was moved to, and scores with it",
+    schedule=CHECK_EVERY,
+    catchup=False,
+    is_paused_upon_creation=True,
+    max_active_runs=1,
+    # The next run of the DAG tries again.
+    default_args={
+        "retries": 0,
+        "execution_timeout": timedelta(minutes=30),
+        "on_failure_callback": say_why,
+    },
+    tags=["churn"],
+) as dag:
+    PythonOperator(task_id="follow_alias", python_callable=follow_alias)
