@@ -5,7 +5,7 @@ three values: the champion that the last synchronisation recorded as a tag of th
 the changes of the champion in the registry since then, and the alias. All values that the alias can
 have without a person are known: the recorded champion, and every champion since. Any other value is
 a person's. This holds wherever a process was killed between the registry and MLflow, and the record
-is lost or restored together with the alias (docs/decisions/0032-moved-alias.md).
+is lost or restored together with the alias (docs/decisions/0034-moved-alias.md).
 
 This module does not import MLflow, which takes seconds and imports Spark's client.
 """

@@ -193,8 +193,10 @@ def test_a_planted_leak_is_named_and_refused(contest: Contest) -> None:
     assert contest.champion == before
 
 
-def test_the_next_score_is_of_the_version_that_the_alias_was_moved_to(published: Home) -> None:
-    settings = published.settings
+def test_the_next_score_is_of_the_version_that_the_alias_was_moved_to(
+    completed_home: ChurnHome,
+) -> None:
+    settings = completed_home.settings
     champion = registry.champion(settings)
     assert champion is not None
     other = replace(champion, version="20251203-moved000")
@@ -212,14 +214,14 @@ def test_the_next_score_is_of_the_version_that_the_alias_was_moved_to(published:
         found = airflow_steps.follow_alias(settings)
         assert found["model"] == other.version
         scored = f"select count(*) from gold.churn_scores where model_version = '{other.version}'"
-        assert published.value(scored) == 7043
-        (change, *_) = published.churn_json("history", "champion")["written"]
+        assert completed_home.value(scored) == 7043
+        (change, *_) = completed_home.churn_json("history", "champion")["written"]
         assert (change["version"], change["how"]) == (other.version, "alias")
-        assert "by MLflow alias (alias)" in published.churn("status").stdout
+        assert "by MLflow alias (alias)" in completed_home.churn("status").stdout
         with pytest.raises(airflow_steps.NothingToDo):
             airflow_steps.follow_alias(settings)
     finally:
-        published.churn("rollback")
-        published.sql(f"delete from gold.churn_scores where model_version = '{other.version}'")
+        completed_home.churn("rollback")
+        completed_home.sql(f"delete from gold.churn_scores where model_version = '{other.version}'")
         registry.remove(settings, other.version)
     assert registry.champion_version(settings) == champion.version
