@@ -1,14 +1,15 @@
-"""dbt plugin that sets the Spark server's password and makes created files private to their owner.
+"""dbt plugin that passes this checkout's settings to dbt: the server's password and the lake.
 
-A dbt profile can only contain environment variables and literal text, but `dbt build` must work
-from a checkout in which no variable was exported. dbt starts its plugins after it has read the
-profile and before it connects.
+It also makes created files private to their owner. A dbt profile can only contain environment
+variables and literal text, but `dbt build` must work from a checkout in which no variable was
+exported. dbt starts its plugins after it has read the profile and before it connects.
 """
 
 import sys
 
 import click
 from dbt.plugins.manager import dbtPlugin
+from dbt_common.context import get_invocation_context
 from dbt_common.exceptions import DbtRuntimeError
 
 from lakehouse.errors import ChurnError
@@ -18,10 +19,10 @@ from lakehouse.spark_credentials import find_password
 
 
 class Credentials(dbtPlugin):
-    """Fill in the credentials that the profile leaves empty."""
+    """Fill in the credentials that the profile leaves empty, and what macros read."""
 
     def initialize(self) -> None:
-        """Set the umask and the password of the profile's connection.
+        """Set the umask, the password of the profile's connection, and CHURN_LAKE_URI for macros.
 
         Raises:
             DbtRuntimeError: If the settings are invalid or `CHURN_HOME` cannot be made private.
@@ -32,6 +33,8 @@ class Credentials(dbtPlugin):
             protect(settings, lambda text: print(text, file=sys.stderr))
         except ChurnError as fault:
             raise DbtRuntimeError(str(fault)) from fault
+        # `env_var` reads the copy of the environment that dbt made when it started.
+        get_invocation_context().env["CHURN_LAKE_URI"] = settings.lake.address
         # Commands that need no server, such as `dbt deps`, have a different credentials class.
         if getattr(credentials, "password", None) == "":
             credentials.password = find_password(settings) or ""

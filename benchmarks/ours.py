@@ -55,7 +55,7 @@ class ChurnHome:
     @property
     def lake(self) -> Path:
         """The folder of the tables."""
-        return Path(self.settings.lake_uri)
+        return Path(self.settings.lake.address)
 
 
 ROWS = """

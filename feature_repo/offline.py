@@ -36,7 +36,7 @@ from pyspark.sql.types import StructType
 from feature_repo.publications import not_published_error
 from lakehouse import spark_server
 from lakehouse.settings import Settings, read_settings
-from lakehouse.storage import escape_glob, path_from_uri, spark_uri, storage
+from lakehouse.storage import escape_glob, path_from_uri, spark_uri
 
 # Part of the folders' names; the files do not contain it.
 PARTITION = "extract_date"
@@ -59,7 +59,7 @@ class PublishedExtract:
 
         A feature that was declared after the extract was published is null.
         """
-        place = storage(self.settings, self.settings.lake_uri)
+        place = self.settings.lake
         columns = [*COLUMNS, *self.features]
         for name in self.files:
             opened = place.files.open_input_file(path_from_uri(name))

@@ -7,11 +7,9 @@ written to and read back from each bucket.
 """
 
 import sys
-from urllib.parse import urlsplit
 
 from lakehouse.errors import ChurnError, UnavailableError
 from lakehouse.settings import Settings, read_settings
-from lakehouse.storage import is_folder, object_store, storage
 
 OBJECT = "_is-kept"
 
@@ -23,31 +21,29 @@ def make_buckets(settings: Settings) -> list[str]:
         UnavailableError: If the store does not respond, refuses a request, or returns different
             content from what was written.
     """
-    places = [each for each in (settings.lake_uri, settings.landing) if not is_folder(each)]
-    store = object_store(settings)
+    places = [each for each in (settings.lake, settings.landing_zone) if each.bucket]
     for place in places:
-        bucket = urlsplit(place).netloc
+        bucket = str(place.bucket)
         try:
-            store.create_dir(bucket)
+            place.create_bucket()
         except OSError as fault:
             raise UnavailableError(
                 f"The object store does not make the bucket {bucket}: {fault}",
-                where=place,
+                where=place.address,
                 remedy="check the address and the AWS_* variables, or make the bucket yourself",
             ) from fault
-        found = storage(settings, f"{place.split(':')[0]}://{bucket}")
-        path, content = f"{found.root}/{OBJECT}", bucket.encode()
-        with found.files.open_output_stream(path) as target:
+        path, content = f"{bucket}/{OBJECT}", bucket.encode()
+        with place.files.open_output_stream(path) as target:
             target.write(content)
-        with found.files.open_input_stream(path) as source:
+        with place.files.open_input_stream(path) as source:
             if source.read() != content:
                 raise UnavailableError(
                     f"The object store gave back something else from {bucket}",
-                    where=place,
+                    where=place.address,
                     remedy="do not use this store",
                 )
-        found.files.delete_file(path)
-    return [urlsplit(place).netloc for place in places]
+        place.files.delete_file(path)
+    return [str(place.bucket) for place in places]
 
 
 def main() -> None:

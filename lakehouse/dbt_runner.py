@@ -148,7 +148,7 @@ def _raise_on_failed_model(
         if result.status == "error" or (not is_test and result.status == "fail"):
             spark_server.check(settings, running)
             message = result.message or ""
-            place = f"the lake, {settings.lake_uri}, at {result.node.name}"
+            place = f"the lake, {settings.lake.address}, at {result.node.name}"
             if (breakdown := named_breakdown(message, place)) is not None:
                 raise breakdown
             is_own_fault = STATEMENT_AT_FAULT.search(message)

@@ -37,4 +37,4 @@ def translate(settings: Settings, fault: Exception) -> ChurnError | None:
     if isinstance(fault, OSError) and (refused := refused_folder(settings, fault)):
         return refused
     # Spark passes on Java's error message.
-    return named_breakdown(str(fault), f"the lake, {settings.lake_uri}")
+    return named_breakdown(str(fault), f"the lake, {settings.lake.address}")

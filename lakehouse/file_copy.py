@@ -1,11 +1,9 @@
 """Copy files between storages so that each copy can be compared with its original."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lakehouse.storage import Storage
@@ -37,7 +35,7 @@ class FileCopy:
 
 def copy_file(source: Storage, target: Storage) -> tuple[int, str]:
     """Copy a file between storages; return its size in bytes and its SHA-256 in hexadecimal."""
-    make_folder_of(target)
+    target.prepare_file()
     digest, size = hashlib.sha256(), 0
     with (
         source.files.open_input_stream(source.root) as original,
@@ -50,21 +48,12 @@ def copy_file(source: Storage, target: Storage) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def set_mtime(place: Storage, mtime_ns: int) -> None:
-    """Set a file's modification time to that of its original, if the file system supports it.
-
-    Delta's history and the landing zone depend on it.
-    """
-    if _is_local(place):
-        os.utime(place.root, ns=(mtime_ns, mtime_ns))
-
-
 def is_complete(found: "FileInfo", place: Storage, copy: FileCopy) -> bool:
     """Return whether the file found at a location is a complete copy.
 
     The time is set after the last byte is written; objects of an object store are always complete.
     """
-    same_time = found.mtime_ns == copy.mtime_ns or not _is_local(place)
+    same_time = found.mtime_ns == copy.mtime_ns or not place.keeps_mtime
     return found.is_file and found.size == copy.size and same_time
 
 
@@ -81,18 +70,3 @@ def run_concurrently(
             results.append(result)
             advance(len(results), len(items), what)
     return results
-
-
-def make_folder_of(place: Storage) -> None:
-    """Create the parent folder of a file on a local file system.
-
-    An object store has no folders; creating one would leave an object of that name.
-    """
-    if _is_local(place):
-        Path(place.root).parent.mkdir(parents=True, exist_ok=True)
-
-
-def _is_local(place: Storage) -> bool:
-    from pyarrow import fs
-
-    return isinstance(place.files, fs.LocalFileSystem)

@@ -10,12 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from lakehouse.settings import Settings
-from lakehouse.storage import is_folder
-
-LOCAL = "file"
+from lakehouse.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ def lineage_file(settings: Settings) -> Path:
 
 def file(path: Path | str) -> Dataset:
     """Return the dataset of a local file or folder."""
-    return Dataset(LOCAL, str(Path(path).absolute()))
+    return Dataset(*Storage(str(Path(path).absolute())).lineage_name)
 
 
 def table(settings: Settings, name: str) -> Dataset:
@@ -79,12 +76,7 @@ def table(settings: Settings, name: str) -> Dataset:
 
     It is addressed by the location of its files, which does not depend on the metastore.
     """
-    path = f"{settings.lake_uri}/{name.replace('.', '/')}"
-    if is_folder(path):
-        return Dataset(LOCAL, path, table=name)
-    place = urlsplit(path)
-    # The store is the same, whatever scheme the file system driver uses (`s3a`).
-    return Dataset(f"s3://{place.netloc}", place.path.lstrip("/"), table=name)
+    return Dataset(*settings.lake.at(*name.split(".")).lineage_name, table=name)
 
 
 def read_dbt(target: Path) -> DbtArtifacts | None:

@@ -44,7 +44,6 @@ from lakehouse.lineage_facets import (
 from lakehouse.lineage_file import LineageFile
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.storage import storage
 
 # The longest delay that an unreachable endpoint can cause for a command.
 ENDPOINT_SECONDS = 5
@@ -217,7 +216,7 @@ def _delta_version(settings: Settings, dataset: Dataset) -> str | None:
     """Return the current version of a Delta table: the number of its last log file."""
     if dataset.table is None:
         return None
-    log = storage(settings, f"{settings.lake_uri}/{dataset.table.replace('.', '/')}/_delta_log")
+    log = settings.lake.at(*dataset.table.split("."), "_delta_log")
     names = [each.base_name.removesuffix(".json") for each in log.children() if each.is_file]
     numbers = [int(each) for each in names if each.isdecimal()]
     return str(max(numbers)) if numbers else None

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
-from lakehouse.storage import is_folder
 
 CAUSES = {
     errno.EROFS: "its file system is read-only",
@@ -25,8 +24,8 @@ def refused_folder(settings: Settings, error: OSError) -> InvalidInputError | No
         return None
     path = Path(error.filename)
     folders = {"CHURN_HOME": settings.home}
-    if is_folder(settings.lake_uri):
-        folders["CHURN_LAKE_URI"] = Path(settings.lake_uri)
+    if lake := settings.lake.folder:
+        folders["CHURN_LAKE_URI"] = lake
     for name, folder in folders.items():
         # If the folder is missing, the refused path may be its parent.
         if path == folder or folder in path.parents or path in folder.parents:

@@ -122,7 +122,7 @@ def delta_tables(spark: SparkSession, schemas: Sequence[str]) -> list[str]:
     ]
 
 
-def make(spark: SparkSession, catalogue: MetastoreSnapshot, lake_uri: str) -> None:
+def make(spark: SparkSession, catalogue: MetastoreSnapshot, lake: Storage) -> None:
     """Create missing schemas, tables and partitions in the metastore for existing files.
 
     The tables are external because a location is given, so dropping one keeps its files. Views are
@@ -130,19 +130,19 @@ def make(spark: SparkSession, catalogue: MetastoreSnapshot, lake_uri: str) -> No
     owners must recreate them.
     """
     for schema, place in catalogue.schemas.items():
-        spark.sql(f"create schema if not exists `{schema}` location {_address(lake_uri, place)}")
+        spark.sql(f"create schema if not exists `{schema}` location {_address(lake, place)}")
     for table in catalogue.tables:
         if table.place is not None and table.provider in MADE:
-            _make_table(spark, table, lake_uri, table.place)
+            _make_table(spark, table, lake, table.place)
 
 
-def _make_table(spark: SparkSession, table: Table, lake_uri: str, place: str) -> None:
+def _make_table(spark: SparkSession, table: Table, lake: Storage, place: str) -> None:
     if not spark.catalog.tableExists(table.name):
-        spark.sql(f"{creation(table)} location {_address(lake_uri, place)}")
+        spark.sql(f"{creation(table)} location {_address(lake, place)}")
     for partition in table.partitions:
         spark.sql(
             f"alter table {table.name} add if not exists partition ({_which(partition.values)}) "
-            f"location {_address(lake_uri, partition.place)}"
+            f"location {_address(lake, partition.place)}"
         )
 
 
@@ -235,6 +235,6 @@ def _in_lake(path: str, lake: Storage) -> str | None:
     return lake.name(path) if path.startswith(f"{lake.root}/") else None
 
 
-def _address(lake_uri: str, place: str) -> str:
+def _address(lake: Storage, place: str) -> str:
     """Return a location in the lake as a SQL literal."""
-    return literal(f"{lake_uri}/{place}" if place else lake_uri)
+    return literal((lake.at(place) if place else lake).address)

@@ -7,7 +7,6 @@ from pathlib import Path
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.storage import is_folder
 
 # Permission bits of a file or folder that users other than its owner must not have.
 OTHERS = 0o077
@@ -29,11 +28,10 @@ def protect(settings: Settings, say: Say) -> None:
             where="CHURN_HOME",
             remedy="run the command as its owner, `chmod 700` it, or choose another folder",
         )
-    lake = Path(settings.lake_uri)
-    is_beside = is_folder(settings.lake_uri) and settings.home not in lake.parents
+    lake = settings.lake.folder
     # A lake outside CHURN_HOME was placed there deliberately, in a folder whose modes are
     # managed separately, so a failure is only reported.
-    if is_beside and (problem := _closed(lake, say)) is not None:
+    if lake and settings.home not in lake.parents and (problem := _closed(lake, say)) is not None:
         say(f"CHURN_LAKE_URI: {problem}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lakehouse.settings import Settings, read_settings
-from lakehouse.storage import Storage, path_from_uri, storage
+from lakehouse.storage import Storage, path_from_uri
 
 if TYPE_CHECKING:  # pyspark takes a second to import; dbt's plugin only lists folders
     from pyarrow.fs import FileInfo
@@ -20,7 +20,7 @@ TABLES = ("gold.customer_features", "gold.churn_labels")
 
 def has_superseded_files(settings: Settings) -> bool:
     """Return whether a partition's folder contains more than its last publish's folder."""
-    lake = storage(settings, settings.lake_uri)
+    lake = settings.lake
     return any(len(lake.below(partition)) > 1 for partition in _partitions(lake))
 
 
@@ -38,7 +38,7 @@ def remove_superseded_files(settings: Settings, spark: "SparkSession") -> int:
         if spark.catalog.tableExists(table)
         for folder in _published_folders(spark, table)
     }
-    lake = storage(settings, settings.lake_uri)
+    lake = settings.lake
     return sum(_remove(lake, partition, published) for partition in list(_partitions(lake)))
 
 

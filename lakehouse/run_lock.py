@@ -25,7 +25,6 @@ from lakehouse.orphaned_tables import remove_uncommitted_tables
 from lakehouse.process import Say
 from lakehouse.run_lock_file import lock_file, restoring_file
 from lakehouse.settings import Settings
-from lakehouse.storage import storage
 
 # Set for child processes of the holder (dbt below `churn run`); contains the lock file's path.
 HELD = "CHURN_RUN_LOCK"
@@ -106,7 +105,7 @@ def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> Non
         from lakehouse import spark_server
 
         spark_server.restart(settings, say)
-        remove_uncommitted_tables(storage(settings, settings.lake_uri), say)
+        remove_uncommitted_tables(settings.lake, say)
 
 
 def _refuse_half_restored(settings: Settings) -> None:

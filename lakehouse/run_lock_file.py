@@ -6,7 +6,6 @@ from pathlib import Path
 
 from lakehouse.file_locks import try_lock
 from lakehouse.settings import Settings
-from lakehouse.storage import is_folder
 
 
 def lock_file(settings: Settings) -> Path:
@@ -15,8 +14,7 @@ def lock_file(settings: Settings) -> Path:
     It is in the lake's folder, beside the tables that it protects, or in CHURN_HOME if the lake is
     in an object store.
     """
-    folder = Path(settings.lake_uri) if is_folder(settings.lake_uri) else settings.home
-    return folder / "_run.lock"
+    return (settings.lake.folder or settings.home) / "_run.lock"
 
 
 def restoring_file(settings: Settings) -> Path:

@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.storage import Storage, resolve_address
 
 PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
@@ -123,6 +124,20 @@ class Settings:
         """Return whether the Spark server is operated on another machine."""
         return self.spark_host != LOOPBACK and self.spark_bind == LOOPBACK
 
+    @property
+    def lake(self) -> Storage:
+        """Return the storage of the lake."""
+        return self.storage(self.lake_uri)
+
+    @property
+    def landing_zone(self) -> Storage:
+        """Return the storage of the landing zone."""
+        return self.storage(self.landing)
+
+    def storage(self, address: str | Path) -> Storage:
+        """Return the storage at an absolute folder or an `s3a://` prefix."""
+        return Storage(str(address), self.aws)
+
     def shown(self) -> dict[str, str | int | None]:
         """Return every setting by the name of its variable, with secrets masked."""
         shown: dict[str, str | int | None] = {"project": str(self.project)}
@@ -171,8 +186,8 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
     found: dict[str, Any] = {name: text for name in NAMES if (text := values.get(variable(name)))}
     home = _absolute(project, found.get("home", ".churn"))
     places = {
-        "lake_uri": _place(project, found.get("lake_uri", f"{home}/lake")),
-        "landing": _place(project, found.get("landing", f"{home}/landing")),
+        "lake_uri": resolve_address(project, found.get("lake_uri", f"{home}/lake")),
+        "landing": resolve_address(project, found.get("landing", f"{home}/landing")),
     }
     aws = {
         name: text
@@ -259,13 +274,8 @@ def _from_files(values: Mapping[str, str | None]) -> dict[str, str]:
     return found
 
 
-def _place(project: Path, text: str) -> str:
-    """Return the absolute path of a folder, or the unchanged prefix of an object store."""
-    return text if "://" in text else str(_absolute(project, text))
-
-
 def _absolute(project: Path, path: str) -> Path:
-    # normpath, not resolve: dbt's macros produce the same text without accessing the file system.
+    # normpath, not resolve: a link to another disk remains as the user named it.
     return Path(os.path.normpath(project / Path(path).expanduser()))
 
 

@@ -26,7 +26,6 @@ from lakehouse.metastore import PURPOSE, make_tables, write_configuration
 from lakehouse.process import IDLE_SECONDS, ProcessInfo, Say, Service, port_is_open
 from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.spark_credentials import generate_password, read_password
-from lakehouse.storage import SCHEME, is_folder, spark_configuration, storage
 from lakehouse.truststore import java_options
 
 SCHEMAS = ("bronze", "silver", "audit", "gold")
@@ -228,10 +227,7 @@ def _lost(settings: Settings, running: ProcessInfo) -> ServerLostError:
 def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> ProcessInfo:
     spark.folder.mkdir(parents=True, exist_ok=True)
     jars = spark_jars(settings.project, say, _purposes(settings))
-    if is_folder(settings.lake_uri):
-        Path(settings.lake_uri).mkdir(parents=True, exist_ok=True)
-    else:
-        storage(settings, settings.lake_uri)  # raises a clear error before Spark fails
+    settings.lake.prepare()  # raises a clear error before Spark fails
     make_tables(settings, spark.folder, jars, say)
     say("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
     # Secrets are passed in the environment: a command line is readable by all users.
@@ -255,8 +251,7 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Proce
 
 def _purposes(settings: Settings) -> set[str]:
     """Return the purposes whose additional JARs the settings require."""
-    lake = set() if is_folder(settings.lake_uri) else {SCHEME}
-    return lake | ({PURPOSE} if settings.metastore_url else set())
+    return settings.lake.jar_purposes | ({PURPOSE} if settings.metastore_url else set())
 
 
 def identity(settings: Settings) -> str:
@@ -264,7 +259,7 @@ def identity(settings: Settings) -> str:
 
     A server from before passwords were introduced has a different identity.
     """
-    return f"{settings.lake_uri} on {settings.spark_master}, with a password"
+    return f"{settings.lake.address} on {settings.spark_master}, with a password"
 
 
 def _check_identity(running: ProcessInfo, settings: Settings) -> None:
@@ -379,7 +374,7 @@ def configuration(  # long: a list with one line per setting
         "spark.sql.variable.substitute": "false",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        "spark.sql.warehouse.dir": settings.lake_uri,
+        "spark.sql.warehouse.dir": settings.lake.address,
         "spark.sql.session.timeZone": "UTC",
         # Feast and pyarrow read this type as UTC instants.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
@@ -412,7 +407,7 @@ def configuration(  # long: a list with one line per setting
         # On all machines of a cluster the JARs have the same paths, and Java has the same workload.
         "spark.executor.extraClassPath": ":".join(map(str, jars)),
         "spark.executor.extraJavaOptions": " ".join(COMPILER),
-        **({} if is_folder(settings.lake_uri) else spark_configuration(settings)),
+        **settings.lake.spark_configuration,
     }
 
 
@@ -437,7 +432,7 @@ def _create_schemas(settings: Settings) -> None:
 
 def _folder(settings: Settings, schema: str) -> str:
     # A quote would end the SQL literal; a backslash escapes it.
-    return f"{settings.lake_uri}/{schema}".replace("\\", "\\\\").replace("'", "\\'")
+    return settings.lake.at(schema).address.replace("\\", "\\\\").replace("'", "\\'")
 
 
 class _Channels(DefaultChannelBuilder):  # type: ignore[misc]

@@ -10,7 +10,8 @@
 {% macro stop_at_another_lake() %}
     {#- Otherwise a server with other settings would receive this checkout's writes. -#}
     {%- if execute -%}
-        {%- set wanted = lake_of_this_checkout() -%}
+        {#- Resolved by lakehouse/settings.py; the plugin dbt_credentials.py passes it on. -#}
+        {%- set wanted = env_var('CHURN_LAKE_URI') -%}
         {%- set answer = run_query('set spark.sql.warehouse.dir') -%}
         {%- set served = answer.rows[0][1] | replace('file:', '') -%}
         {%- if served.rstrip('/') != wanted.rstrip('/') -%}
@@ -22,16 +23,6 @@
             ) }}
         {%- endif -%}
     {%- endif -%}
-{% endmacro %}
-
-
-{% macro lake_of_this_checkout() %}
-    {%- set home = env_var('CHURN_HOME', '') or '.churn' -%}
-    {%- set lake = env_var('CHURN_LAKE_URI', '') or home ~ '/lake' -%}
-    {%- if '://' not in lake and not lake.startswith('/') -%}
-        {%- set lake = invocation_args_dict.project_dir ~ '/' ~ lake -%}
-    {%- endif -%}
-    {{ return(lake) }}
 {% endmacro %}
 
 

@@ -20,7 +20,7 @@ from pyarrow import fs
 
 from lakehouse.errors import InvalidInputError, UnavailableError
 from lakehouse.settings import Settings
-from lakehouse.storage import Storage, is_folder, storage
+from lakehouse.storage import Storage
 
 SUFFIXES = (".xlsx", ".xls", ".csv")
 # A workbook that was last written this long ago is complete.
@@ -92,7 +92,7 @@ def take(settings: Settings, taker: str, key: str | None = None) -> Arrival | No
 
 def take_file(settings: Settings, path: Path, taker: str) -> None:
     """Claim a workbook by its path if it is in the landing zone, so that it need not run again."""
-    if str(path.absolute().parent) == settings.landing and path.exists():
+    if path.absolute().parent == settings.landing_zone.folder and path.exists():
         _claim(settings, _key(fs.LocalFileSystem().get_file_info(str(path.absolute()))), taker)
 
 
@@ -154,15 +154,15 @@ def _claim(settings: Settings, key: str, taker: str) -> bool:
 
 def _open(settings: Settings) -> Storage:
     """Return the landing zone; unless it was configured by name, it may not exist yet."""
-    if is_folder(settings.landing):
-        is_default = settings.landing == str(settings.home / "landing")
-        if not (is_default or Path(settings.landing).is_dir()):
-            raise UnavailableError(
-                "The landing place is not there",
-                where=f"CHURN_LANDING, {settings.landing}",
-                remedy="make the folder, or correct the address",
-            )
-    return storage(settings, settings.landing)
+    place = settings.landing_zone
+    is_default = place.folder == settings.home / "landing"
+    if place.folder and not (is_default or place.folder.is_dir()):
+        raise UnavailableError(
+            "The landing place is not there",
+            where=f"CHURN_LANDING, {place.address}",
+            remedy="make the folder, or correct the address",
+        )
+    return place
 
 
 def _is_workbook(found: fs.FileInfo) -> bool:

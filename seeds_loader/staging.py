@@ -12,9 +12,8 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakehouse.file_copy import make_folder_of
 from lakehouse.settings import Settings
-from lakehouse.storage import Storage, storage
+from lakehouse.storage import Storage
 
 FOLDER = "_staged"
 
@@ -26,19 +25,19 @@ def staged(settings: Settings, parts: Iterator[pa.Table]) -> Iterator[str]:
     Files left by a process that died meanwhile are removed as well: the run lock admits one process
     at a time.
     """
-    folder = storage(settings, settings.lake_uri).at(FOLDER)
+    folder = settings.lake.at(FOLDER)
     _remove(folder)
     # A unique name: a file that the server still reads for a dead client must not become these
     # rows.
     name = f"{uuid.uuid4()}.parquet"
     file = folder.at(name)
-    make_folder_of(file)
+    file.prepare_file()
     try:
         first = next(parts)
         with pq.ParquetWriter(file.root, first.schema, filesystem=file.files) as written:
             for each in chain([first], parts):
                 written.write_table(each)
-        yield f"{settings.lake_uri}/{FOLDER}/{name}"
+        yield file.address
     finally:
         _remove(folder)
 

@@ -43,7 +43,6 @@ from feature_repo.feature_definitions import read_features
 from lakehouse.errors import ChurnError, UnavailableError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.storage import storage
 from trainer import decisions, full_evaluation, manual_promotion, mlflow_alias, registry
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.mlflow_alias import CHAMPION, NAME, USER, VERSION, Synced, folder
@@ -320,7 +319,7 @@ def _lay_out_model(settings: Settings, record: ModelRecord, run_id: str, place: 
     data.mkdir(parents=True)
     stored = registry.folder(settings) / record.version / registry.RECORD
     (data / registry.RECORD).write_bytes(stored.read_bytes())
-    saved = storage(settings, registry.pipeline(settings, record.version))
+    saved = settings.storage(registry.pipeline(settings, record.version))
     for part in OF_PIPELINE:
         source, target = saved.at(part), data / PIPELINE / part
         target.mkdir(parents=True)

@@ -21,7 +21,6 @@ from lakehouse import commit_metadata
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.settings import Settings
-from lakehouse.storage import is_folder, storage
 from trainer import record as records
 from trainer.parameters import Parameters
 from trainer.record import ModelRecord
@@ -84,9 +83,9 @@ def pipeline(settings: Settings, version: str, drafted: Path | None = None) -> s
     pipeline is therefore stored there, below `_models`; readers do not access it before the record
     is published.
     """
-    if is_folder(settings.lake_uri):
+    if settings.lake.folder:
         return str((drafted or folder(settings) / version) / "model")
-    return f"{settings.lake_uri}/_models/{version}"
+    return settings.lake.at("_models", version).address
 
 
 def version_of(
@@ -107,7 +106,7 @@ def versions(settings: Settings) -> list[str]:
 
 def find(settings: Settings, version: str) -> ModelRecord | None:
     """Return the version's record, or None if the version is missing or damaged."""
-    if not storage(settings, pipeline(settings, version)).is_there():
+    if not settings.storage(pipeline(settings, version)).is_there():
         return None
     return stored(settings, version)
 
@@ -125,7 +124,7 @@ def stored(settings: Settings, version: str) -> ModelRecord | None:
 
 def has_out_of_fold(settings: Settings, version: str) -> bool:
     """Return whether the rows that the version was evaluated on are stored."""
-    return storage(settings, pipeline(settings, version)).at(OUT_OF_FOLD).is_there()
+    return settings.storage(pipeline(settings, version)).at(OUT_OF_FOLD).is_there()
 
 
 @contextmanager
@@ -255,7 +254,7 @@ def remove(settings: Settings, version: str) -> None:
     place = folder(settings) / version
     # Removed first: without its record, a partly removed folder is not a version.
     (place / RECORD).unlink(missing_ok=True)
-    model = storage(settings, pipeline(settings, version))
+    model = settings.storage(pipeline(settings, version))
     for each in model.children():
         model.remove(each)
     shutil.rmtree(place, ignore_errors=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 
 from pyarrow.fs import FileInfo
 from pyspark.sql.connect.session import SparkSession
@@ -31,10 +30,10 @@ from churn.pipeline.context import writer_session
 from lakehouse import metastore_snapshot
 from lakehouse.error_translation import FULL
 from lakehouse.errors import InvalidInputError, disk_full
-from lakehouse.file_copy import FileCopy, copy_file, run_concurrently, set_mtime
+from lakehouse.file_copy import FileCopy, copy_file, run_concurrently
 from lakehouse.progress import Step, Steps, format_bytes
 from lakehouse.settings import Settings
-from lakehouse.storage import Storage, is_folder, storage
+from lakehouse.storage import Storage
 from trainer import registry
 
 STEPS = 4
@@ -84,7 +83,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
             plain = Seal(
                 format=FORMAT,
                 time=now.isoformat(timespec="seconds"),
-                lake=settings.lake_uri,
+                lake=settings.lake.address,
                 project=version("telco-churn"),
                 rows=rows,
                 files=len(files),
@@ -120,7 +119,7 @@ def _room_at(address: str) -> Iterator[None]:
 
 def _made(settings: Settings, address: str) -> Storage:
     """Create the target, which must not be inside a folder that is copied, and return it."""
-    place = storage(settings, address)
+    place = settings.storage(address)
     for part, source in parts(settings, versions=()).items():
         if f"{place.root}/".startswith(f"{source.root}/"):
             raise InvalidInputError(
@@ -128,15 +127,14 @@ def _made(settings: Settings, address: str) -> Storage:
                 where=address,
                 remedy="name a place outside of lake and CHURN_HOME, best on another disk",
             )
-    if is_folder(address):
-        try:
-            Path(address).mkdir(parents=True, exist_ok=True)
-        except OSError as fault:
-            raise InvalidInputError(
-                f"The target can't be made: {fault.strerror}",
-                where=address,
-                remedy="name a folder that may be written to",
-            ) from fault
+    try:
+        place.prepare()
+    except OSError as fault:
+        raise InvalidInputError(
+            f"The target can't be made: {fault.strerror}",
+            where=address,
+            remedy="name a folder that may be written to",
+        ) from fault
     return place
 
 
@@ -155,7 +153,7 @@ def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[Fi
         )
 
     def copy(original: Original) -> FileCopy | None:
-        source = Storage(original.place.files, original.info.path)
+        source = original.place.of(original.info)
         copied = target.at(original.path)
         try:
             size, sha256 = copy_file(source, copied)
@@ -164,7 +162,7 @@ def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[Fi
                 raise
             # The run lock does not cover the landing zone: a draft there may have been renamed.
             return None
-        set_mtime(copied, original.info.mtime_ns)
+        copied.set_mtime(original.info.mtime_ns)
         return FileCopy(original.path, size, original.info.mtime_ns, sha256)
 
     copies = run_concurrently(copy, originals, step.advance, "copying")

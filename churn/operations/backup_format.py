@@ -13,13 +13,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from lakehouse.file_copy import FileCopy
 from lakehouse.metastore_snapshot import MetastoreSnapshot
 from lakehouse.settings import Settings
-from lakehouse.storage import Storage, is_folder, storage
+from lakehouse.storage import Storage
 from trainer import registry
 
 METASTORE, REGISTRY, FILES, SEAL = "metastore.json", "registry.pb", "files.json", "backup.json"
@@ -78,9 +77,8 @@ class Backup:
 
 def address_of(given: str) -> str:
     """Return an address from the command line, made absolute if it is a folder."""
-    if not is_folder(given):
-        return given.rstrip("/")
-    return str(Path(given).expanduser().resolve())
+    folder = Storage(given).folder
+    return str(folder.expanduser().resolve()) if folder else given.rstrip("/")
 
 
 def parts(settings: Settings, versions: Iterable[str]) -> dict[str, Storage]:
@@ -95,12 +93,12 @@ def parts(settings: Settings, versions: Iterable[str]) -> dict[str, Storage]:
     Returns:
         The storage location of each folder, by its name in the backup.
     """
-    found = {LAKE: storage(settings, settings.lake_uri)}
+    found = {LAKE: settings.lake}
     for name in HOME:
-        found[f"home/{name}"] = storage(settings, str(settings.home / name))
-    if not is_folder(settings.lake_uri):
+        found[f"home/{name}"] = settings.storage(settings.home / name)
+    if not settings.lake.folder:
         for version in versions:
-            place = storage(settings, registry.pipeline(settings, version))
+            place = settings.storage(registry.pipeline(settings, version))
             found[f"home/models/{version}/model"] = place
     return found
 

@@ -40,7 +40,7 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.file_copy import CHUNK, Advance, FileCopy, run_concurrently
 from lakehouse.metastore_snapshot import DELTA, VIEW, Column, MetastoreSnapshot, Table
 from lakehouse.settings import Settings
-from lakehouse.storage import Storage, is_folder, storage
+from lakehouse.storage import Storage
 
 Kind = TypeVar("Kind")
 BESIDE = (METASTORE, REGISTRY, FILES)
@@ -78,7 +78,7 @@ def read_backup(settings: Settings, address: str) -> Backup:
         InvalidInputError: There is no backup at the address, or it is incomplete or invalid.
         lakehouse.errors.UnavailableError: The object store does not respond.
     """
-    place = storage(settings, address)
+    place = settings.storage(address)
     seal, beside = _sealed(place, address), {}
     for name in BESIDE:
         beside[name] = _bytes(place, address, name)
@@ -191,7 +191,7 @@ def _shown(text: str) -> str:
 
 def _hold_whole(backup: Backup) -> None:
     """Raise unless exactly the listed files exist, in their sizes; contents are checked later."""
-    if is_folder(backup.address):
+    if backup.place.folder:
         _refuse_odd_entries(backup.address)
     found = {backup.place.name(each.path): each.size for each in backup.place.all_files()}
     for name in (*BESIDE, SEAL):

@@ -17,7 +17,7 @@ from lakehouse.metastore_snapshot import delta_tables
 from lakehouse.progress import Step, Steps, format_bytes
 from lakehouse.settings import Settings
 from lakehouse.sql import query_if_exists
-from lakehouse.storage import path_from_describe, storage
+from lakehouse.storage import path_from_describe
 from trainer import registry
 
 STEPS = 6
@@ -94,7 +94,7 @@ def _vacuum(
     """Remove files of Delta tables that belong to no version of the last days."""
     spark.conf.set(LISTING, LISTERS)
     order = f"retain {max(days, LEAST_DAYS) * 24} hours"
-    lake_files = storage(settings, settings.lake_uri).files
+    lake_files = settings.lake.files
     tables = delta_tables(spark, VACUUMED)
     count = size = 0
     touched = []

@@ -12,7 +12,6 @@ from churn.reports.site_guard import SiteGuard, say_login, serve, site_password
 from lakehouse.postgresql import database
 from lakehouse.process import Say
 from lakehouse.settings import LOOPBACK, Settings
-from lakehouse.storage import is_folder
 
 # Maximum number of concurrent requests; further ones wait.
 THREADS = 8
@@ -97,9 +96,9 @@ def _places(settings: Settings) -> tuple[dict[str, str], str]:
         }
         return told, files
     rows = database(settings.mlflow_database_url, "CHURN_MLFLOW_DATABASE_URL").for_python
-    if not is_folder(settings.lake_uri):
+    if not settings.lake.folder:
         # Next to the models, where no table is stored.
-        files = f"{settings.lake_uri.replace('s3a://', 's3://', 1)}/_mlflow"
+        files = settings.lake.at("_mlflow").s3_address
     told = {
         constants.BACKEND_STORE_URI_ENV_VAR: rows,
         # Clients send their files to the server and need no credentials for the store.

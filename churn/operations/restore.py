@@ -34,12 +34,12 @@ from lakehouse import metastore_snapshot
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import make_views
 from lakehouse.errors import ChurnError, InvalidInputError
-from lakehouse.file_copy import FileCopy, copy_file, is_complete, run_concurrently, set_mtime
+from lakehouse.file_copy import FileCopy, copy_file, is_complete, run_concurrently
 from lakehouse.progress import Step, Steps, format_bytes
 from lakehouse.run_lock import run_lock
 from lakehouse.run_lock_file import restoring_file
 from lakehouse.settings import Settings
-from lakehouse.storage import Storage, storage
+from lakehouse.storage import Storage
 from trainer import registry
 
 STEPS = 9
@@ -146,21 +146,21 @@ def _begin(settings: Settings, backup: Backup) -> None:
 def _files_there(settings: Settings) -> Iterator[str]:
     """Yield the existing files and folders that prevent a restore; empty folders do not."""
     for name in FILLED:
-        if storage(settings, str(settings.home / name)).children():
+        if settings.storage(settings.home / name).children():
             yield str(settings.home / name)
-    place = storage(settings, settings.lake_uri)
+    place = settings.lake
     for each in place.children():
         if each.is_file:
             if not each.base_name.startswith(PRIVATE):
-                yield f"{settings.lake_uri}/{each.base_name}"
+                yield place.of(each).address
             continue
         for below in place.below(each):
-            yield f"{settings.lake_uri}/{place.name(below.path)}"
+            yield place.of(below).address
 
 
 def _known_there(settings: Settings, spark: SparkSession) -> list[str]:
     """Return what the metastore has already, of this lake or another."""
-    schemas = metastore_snapshot.schemas_elsewhere(spark, storage(settings, settings.lake_uri))
+    schemas = metastore_snapshot.schemas_elsewhere(spark, settings.lake)
     return [
         *(f"metastore: {name}" for name in metastore_snapshot.known_tables(spark)),
         *(f"metastore: schema {name}, which lies in another lake" for name in schemas),
@@ -183,7 +183,7 @@ def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: St
         copied = _copy_back(settings, backup, step)
         step.outcome = f"{copied:,} files, {format_bytes(backup.seal.bytes)}"
     with steps.step("tables") as step:
-        metastore_snapshot.make(spark, backup.catalogue, settings.lake_uri)
+        metastore_snapshot.make(spark, backup.catalogue, settings.lake)
         left_out = [
             each.name
             for each in backup.catalogue.tables
@@ -227,7 +227,7 @@ def _copy_back(settings: Settings, backup: Backup, step: Step) -> int:
                 remedy="bring the file back and repeat the command; or give this restore up, as "
                 "docs/backup.md says, and restore another backup",
             )
-        set_mtime(target, file.mtime_ns)
+        target.set_mtime(file.mtime_ns)
         return True
 
     return sum(run_concurrently(copy, backup.files, step.advance, "copying"))
@@ -299,13 +299,13 @@ def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Step
 def closing_words(settings: Settings, restored: Restored) -> str:
     """Format the result of a restore for the terminal."""
     seal = restored.backup.seal
-    moved = "" if seal.lake == settings.lake_uri else f", which was {seal.lake}"
+    moved = "" if seal.lake == settings.lake.address else f", which was {seal.lake}"
     online = "nothing" if restored.online is None else f"{restored.online:,} customers"
     return "\n".join(
         [
             f"restored the backup of {seal.time}, made by version {seal.project}, "
             f"{restored.backup.signature}",
-            f"lake {settings.lake_uri}{moved}: {len(seal.rows)} tables, "
+            f"lake {settings.lake.address}{moved}: {len(seal.rows)} tables, "
             f"{sum(seal.rows.values()):,} rows",
             f"{online} online; champion: {restored.champion or 'none'}",
         ]

@@ -27,7 +27,7 @@ def status(settings: Settings) -> dict[str, dict[str, Any]]:
         | {"address": airflow.address(settings)},
         "last_run": _last_run(settings),
         "model": _model(settings),
-        "lake": {"uri": settings.lake_uri, "held_by": current_holder(settings)},
+        "lake": {"uri": settings.lake.address, "held_by": current_holder(settings)},
     }
 
 

@@ -19,7 +19,7 @@ from lakehouse import spark_server
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.storage import path_from_uri, storage
+from lakehouse.storage import path_from_uri
 from seeds_loader.contract import Contract, read_contract
 from seeds_loader.reject_messages import read_reject_messages
 from trainer import registry
@@ -97,7 +97,7 @@ class Tracing:
         self._moment, self._online = moment, online
         self._contract: Contract = read_contract()
         self._words = read_reject_messages()
-        self._lake = storage(settings, settings.lake_uri)
+        self._lake = settings.lake
         self._records: dict[str, ModelRecord | None] = {}
         self._scorers: dict[str, Scorer] = {}
         self._features = [feature.name for feature in read_features()]

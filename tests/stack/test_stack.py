@@ -33,9 +33,8 @@ HEALTHY_SECONDS = 300  # after `up` has come back: Airflow's parts report in
 HASHES = {"uv.lock", "lakehouse/jars.toml"}  # not secrets, though they look like it
 LISTING = """
 from lakehouse.settings import read_settings
-from lakehouse.storage import storage
 settings = read_settings()
-lake = storage(settings, settings.lake_uri)
+lake = settings.lake
 print(*(f"{schema.base_name}.{table.base_name}" for schema in lake.folders()
         for table in lake.folders(schema.base_name)))
 """

@@ -73,6 +73,18 @@ def test_the_check_finds_a_long_function(definition: str, is_found: bool) -> Non
     assert bool(list(too_long(f"{longest}    pass\n"))) == is_found
 
 
+def test_only_storage_knows_folders_from_buckets() -> None:
+    """Everyone else asks `Settings.lake` and `Storage`."""
+    knowing = re.compile(r"\blake_uri\b|\bs3a\b|\bS3FileSystem\b|LocalFileSystem\b.*isinstance")
+    found = {
+        str(path.relative_to(PROJECT))
+        for path in committed("*.py")
+        if path.relative_to(PROJECT).parts[0] in PACKAGES and knowing.search(path.read_text())
+    }
+    # The last one describes an argument in its help.
+    assert found == {"lakehouse/storage.py", "lakehouse/settings.py", "churn/cli/main.py"}
+
+
 def duplicates(texts: dict[str, str]) -> set[tuple[str, ...]]:
     """The names of texts that have six lines in a row in common."""
     places = defaultdict(list)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from pyarrow import fs
 
 from lakehouse.orphaned_tables import remove_uncommitted_tables
 from lakehouse.storage import Storage
@@ -14,7 +13,7 @@ DRAFT = "_delta_log/.00000000000000000000.json.cc2ed1e0.tmp"
 
 
 def at(lake: Path) -> Storage:
-    return Storage(fs.LocalFileSystem(), str(lake))
+    return Storage(str(lake))
 
 
 def lay(lake: Path, table: str, *files: str) -> Path:
