@@ -92,7 +92,8 @@
 {% macro rules_version() %}
     {#- Changes with the row rules and the gate's rules; a refused load is then evaluated again. -#}
     {%- set names = [
-        'source_contract', 'row_rules', 'derived_features', 'gate_rules', 'drift', 'expected_changes',
+        'source_contract', 'row_rules', 'derived_features', 'gate_metrics', 'gate_rules', 'drift',
+        'expected_changes',
     ] -%}
     {%- set rules = [] -%}
     {%- for name in names -%}

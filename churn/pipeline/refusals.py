@@ -12,7 +12,6 @@ from churn.provenance import load_state
 from lakehouse.errors import GateRefusedError
 from lakehouse.progress import Step
 from lakehouse.sql import Rows
-from lakehouse.variables import read_variables
 
 # The dbt test that fails if the gate refused a load.
 GATE_TEST = "assert_pending_loads_passed"
@@ -94,11 +93,10 @@ def format_rule(result: dict[str, Any]) -> str:
     """Format a rule that failed: value, threshold, baseline, description and details."""
     value = "no figure" if result["figure"] is None else f"{result['figure']:.4g}"
     baseline = result["compared_with"]
-    declared = read_variables()["gate_rules"].get(result["rule"], {})
     return (
         f"{result['rule']}: {value} against {result['threshold']:g}"
         + (f", compared with the extract of {baseline}" if baseline else "")
-        + (f". {declared['description']}" if declared else "")
+        + (f". {description}" if (description := result["description"]) else "")
         + (f" {details}" if (details := result.get("details")) else "")
     )
 

@@ -1,6 +1,7 @@
 """Read and change the state of loads: counts, verdict, rejects and publication."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
@@ -17,6 +18,9 @@ PASSED_AND_LATEST = f"""
         select max_by(batch_id, {sequences.LOADS.position}) from {{loads}} group by extract_date
     )
 """
+# How people read a rule: what it means, `at least` or `at most`, and the unit of its figures. A log
+# that an earlier version wrote lacks these columns; rows of before have nulls.
+RULE_COLUMNS = ("description", "direction", "unit")
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,11 @@ def mark_pending(spark: SparkSession, where: str, run_id: str, **values: str) ->
 
 
 def gate_results(spark: SparkSession, batch_id: str) -> Rows:
-    """Return the results of a load's latest evaluation, errors first."""
-    return query_sequence(
+    """Return the results of a load's latest evaluation, errors first.
+
+    Each result has the `RULE_COLUMNS`, which are None if an earlier version wrote it.
+    """
+    results = query_sequence(
         spark,
         sequences.VERDICTS,
         f"""
@@ -123,6 +130,11 @@ def gate_results(spark: SparkSession, batch_id: str) -> Rows:
         """,
         batch=batch_id,
     )
+    return [_with_rule_columns(result) for result in results]
+
+
+def _with_rule_columns(result: dict[str, Any]) -> dict[str, Any]:
+    return {**dict.fromkeys(RULE_COLUMNS), **result}
 
 
 def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
@@ -130,7 +142,7 @@ def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
 
     Returns:
         The failed rules by batch id, oldest extract first; each rule has the load's `extract_date`
-        and `source_file`.
+        and `source_file`, and the `RULE_COLUMNS`.
     """
     broken = query_if_exists(
         spark,
@@ -150,7 +162,7 @@ def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
         run_id=run_id,
     )
     return {
-        batch: [each for each in broken if each["batch_id"] == batch]
+        batch: [_with_rule_columns(each) for each in broken if each["batch_id"] == batch]
         for batch in dict.fromkeys(each["batch_id"] for each in broken)
     }
 

@@ -62,7 +62,8 @@ class Extract:
     """Latest load of an extract date that dbt has cleaned.
 
     `published` is None if the load was not published. `drift`, the largest stability index of a
-    feature (`drifted`), is None if there is no baseline.
+    feature (`drifted`), is None if there is no baseline. `drift_bounds` are the indexes above which
+    the gate called it unusual, and refused it.
     """
 
     extract_date: date
@@ -76,6 +77,7 @@ class Extract:
     warned: tuple[str, ...] = ()
     drift: float | None = None
     drifted: str = ""
+    drift_bounds: tuple[float | None, float | None] = (None, None)
 
     @property
     def state(self) -> str:
@@ -116,16 +118,12 @@ class Service:
 
 @dataclass(frozen=True)
 class FrontPage:
-    """Content of the page. Every sequence is ordered by time, earliest first, and may be empty.
-
-    `drift_bounds`: the indexes from which a feature's drift is unusual, and refused.
-    """
+    """Content of the page. Every sequence is ordered by time, earliest first, and may be empty."""
 
     runs: tuple[Run, ...] = ()
     extracts: tuple[Extract, ...] = ()
     models: tuple[Model, ...] = ()
     services: tuple[Service, ...] = ()
-    drift_bounds: tuple[float, float] = (0.1, 0.25)
     has_dbt_docs: bool = False
 
     @property
@@ -246,7 +244,7 @@ def _extract_plots(data: FrontPage) -> Iterator["Plot"]:
     )
     if any(each.rejected or each.exact_duplicates for each in drawn):
         yield _left_out_plot(drawn, labels)
-    yield from _drift_plot(drawn, labels, data.drift_bounds)
+    yield from _drift_plot(drawn, labels)
 
 
 def _left_out_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> "Plot":
@@ -270,15 +268,14 @@ def _left_out_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> "Plot":
     )
 
 
-def _drift_plot(
-    drawn: Sequence[Extract], labels: Sequence[str], bounds: tuple[float, float]
-) -> Iterator["Plot"]:
+def _drift_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> Iterator["Plot"]:
     from churn.reports.plots import Course, Plot, courses
 
     moved = [each for each in drawn if each.drift is not None]
     if not moved:
         return
     furthest = max(moved, key=lambda each: each.drift or 0.0)
+    bounds = zip(("unusual", "refused"), moved[-1].drift_bounds, strict=True)
     title = "Drift"
     yield Plot(
         title,
@@ -290,7 +287,7 @@ def _drift_plot(
             title,
             labels,
             [Course("feature that moved most", [each.drift for each in drawn])],
-            [("unusual", bounds[0]), ("refused", bounds[1])],
+            [(name, bound) for name, bound in bounds if bound is not None],
         ),
     )
 

@@ -22,7 +22,6 @@ from lakehouse import sequences
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query_if_exists
-from lakehouse.variables import read_variables
 from trainer import registry
 from trainer.decisions import FILE as PROMOTION
 
@@ -45,7 +44,9 @@ JUDGEMENTS = """
             collect_list(rule) filter (where results.verdict in ('warned', 'expected'))
         ) as warned,
         max(figure) filter (where rule like 'drift_of_%') as drift,
-        max_by(rule, figure) filter (where rule like 'drift_of_%') as drifted
+        max_by(rule, figure) filter (where rule like 'drift_of_%') as drifted,
+        max(threshold) filter (where rule like 'unusual_drift_of_%') as unusual_above,
+        max(threshold) filter (where rule like 'drift_of_%') as refused_above
     from audit.load_verdicts as last_one
     inner join audit.gate_results as results using (batch_id, judged_at)
     group by batch_id, last_one.verdict
@@ -54,12 +55,10 @@ JUDGEMENTS = """
 
 def gather(settings: Settings, spark: SparkSession) -> FrontPage:
     """Read the current data of the front page; all of it may be empty."""
-    drift = read_variables()["drift"]
     return FrontPage(
         runs=_runs(settings.home / "runs"),
         extracts=_extracts(spark),
         models=_models(settings),
-        drift_bounds=(float(drift["unusual_above"]), float(drift["refused_above"])),
         services=(
             Service("Airflow", settings.airflow_port, "churn airflow up"),
             Service("Feast", settings.feast_ui_port, "churn features ui"),
@@ -115,6 +114,7 @@ def _extract(
         warned=tuple(judged.get("warned", ())),
         drift=judged.get("drift"),
         drifted=(judged.get("drifted") or "").removeprefix("drift_of_"),
+        drift_bounds=(judged.get("unusual_above"), judged.get("refused_above")),
     )
 
 

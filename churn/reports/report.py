@@ -28,16 +28,19 @@ UNKNOWN = "–"
 
 @dataclass(frozen=True)
 class GateResult:
-    """Verdict of a rule on the load; if `share`, value and threshold are displayed in percent."""
+    """Verdict of a rule on the load.
+
+    `direction`, `description` and `unit` are empty if an earlier version wrote the verdict.
+    """
 
     rule: str
     severity: str  # error, warn
     figure: float | None
     threshold: float | None
-    comparison: str  # at most, at least
+    direction: str  # at most, at least
     verdict: str  # passed, warned, failed, expected, not_applicable
     description: str = ""
-    share: bool = False
+    unit: str = ""  # rows, customers, share, index
     compared_with: str = ""  # extract date of the baseline
     drift_of: str = ""  # the feature, for a rule on drift
 
@@ -261,11 +264,11 @@ def duration(seconds: float | None) -> str:
     return f"{minutes}\u00a0min {rest:02d}\u00a0s"
 
 
-def gate_figure(value: float | None, share: bool) -> str:
-    """Format a rule's value: in percent, or with as many digits as it needs."""
+def gate_figure(value: float | None, unit: str) -> str:
+    """Format a rule's value: a share in percent, others with as many digits as they need."""
     if value is None or isnan(value):
         return "not known"
-    if share:
+    if unit == "share":
         return percent(value, 1 if abs(value) >= 0.1 else 2)
     return count(value) if value == int(value) else f"{value:,.4g}"
 

@@ -18,18 +18,12 @@ from churn.reports.report import (
     write_report,
 )
 from lakehouse.sql import query
-from lakehouse.variables import read_variables
 from seeds_loader.contract import read_contract
 from seeds_loader.reject_messages import Reason, read_reject_messages, sentence
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
 EXAMPLES = 12
-# Metrics of the gate that are displayed in percent.
-SHARES = {
-    *("reject_share", "churn_rate", "share_of_odd_totals"),
-    *("change_of_rows", "retained_customer_share", "new_customer_share"),
-}
 GROUPS = {
     "contract": "contract",
     "tenure": """case
@@ -85,26 +79,20 @@ def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | 
 
 
 def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
-    rules = read_variables()["gate_rules"]
     return tuple(
-        _gate_result(each, rules.get(each["rule"], {}))
-        for each in load_state.gate_results(spark, batch_id)
-    )
-
-
-def _gate_result(result: dict[str, Any], terms: dict[str, Any]) -> GateResult:
-    """Combine a line of the gate's log with its rule's declaration; drift rules have none."""
-    return GateResult(
-        rule=result["rule"],
-        severity=result["severity"],
-        figure=result["figure"],
-        threshold=result["threshold"],
-        comparison="at least" if "at_least" in terms else "at most",
-        verdict=result["verdict"],
-        description=terms.get("description", ""),
-        share=terms.get("figure") in SHARES,
-        compared_with=str(result["compared_with"] or ""),
-        drift_of=result["rule"].partition("drift_of_")[2],
+        GateResult(
+            rule=result["rule"],
+            severity=result["severity"],
+            figure=result["figure"],
+            threshold=result["threshold"],
+            direction=result["direction"] or "",
+            verdict=result["verdict"],
+            description=result["description"] or "",
+            unit=result["unit"] or "",
+            compared_with=str(result["compared_with"] or ""),
+            drift_of=result["rule"].partition("drift_of_")[2],
+        )
+        for result in load_state.gate_results(spark, batch_id)
     )
 
 

@@ -2,24 +2,48 @@
 
 
 {% macro gate_rules_table() -%}
-    {#- The declared rules, and those generated from the declared drift, as rows: rule, severity,
-        metric, lowest and highest permitted value. -#}
+    {#- The declared rules, and those generated from the declared drift, as rows of gate_rules_columns:
+        rule, severity, metric, lowest and highest permitted value, and the texts for people. -#}
     {%- set drift = var('drift') -%}
+    {%- set rules = [] -%}
+    {%- for feature in drift.bands.keys() | list + drift.categories -%}
+        {%- set terms = {
+            'figure': 'drift_of_' ~ feature,
+            'description': 'Population stability index of ' ~ feature ~ ' against the baseline.',
+            'unit': 'index',
+        } -%}
+        {%- do rules.append(dict(terms, rule='drift_of_' ~ feature, severity='error',
+            at_most=drift.refused_above)) -%}
+        {%- do rules.append(dict(terms, rule='unusual_drift_of_' ~ feature, severity='warn',
+            at_most=drift.unusual_above)) -%}
+    {%- endfor -%}
+    {%- for rule, terms in var('gate_rules').items() -%}
+        {%- set metric = var('gate_metrics').get(terms.figure, {}) -%}
+        {%- do rules.append(dict(terms, rule=rule, unit=metric.unit)) -%}
+    {%- endfor -%}
     values
-    {%- for feature in drift.bands.keys() | list + drift.categories %}
-    ('drift_of_{{ feature }}', 'error', 'drift_of_{{ feature }}', null, cast({{ drift.refused_above }} as double)),
+    {%- for rule in rules %}
     (
-        'unusual_drift_of_{{ feature }}', 'warn', 'drift_of_{{ feature }}',
-        null, cast({{ drift.unusual_above }} as double)
-    ),
-    {%- endfor %}
-    {%- for rule, terms in var('gate_rules').items() %}
-    (
-        '{{ rule }}', '{{ terms.severity }}', '{{ terms.figure }}',
-        cast({{ terms.get('at_least', 'null') }} as double),
-        cast({{ terms.get('at_most', 'null') }} as double)
+        '{{ rule.rule }}', '{{ rule.severity }}', '{{ rule.figure }}',
+        cast({{ rule.get('at_least', 'null') }} as double),
+        cast({{ rule.get('at_most', 'null') }} as double),
+        {{ text_literal(rule.description) }},
+        '{{ 'at least' if 'at_least' in rule else 'at most' }}',
+        {{ text_literal(rule.unit) }}
     ){{ ',' if not loop.last }}
     {%- endfor %}
+{%- endmacro %}
+
+
+{% macro gate_rules_columns() -%}
+    {#- The columns of gate_rules_table. -#}
+    rule, severity, figure, lowest, highest, description, direction, unit
+{%- endmacro %}
+
+
+{% macro text_literal(text) -%}
+    {#- A text as an SQL literal; null where there is none. -#}
+    cast({{ "'" ~ text | replace("'", "''") ~ "'" if text else 'null' }} as string)
 {%- endmacro %}
 
 

@@ -47,7 +47,7 @@ in_gold as (
 
 gate_rules as (
 
-    select * from {{ gate_rules_table() }} as gate_rules (rule, severity, figure, lowest, highest)
+    select * from {{ gate_rules_table() }} as gate_rules ({{ gate_rules_columns() }})
 
 ),
 
@@ -65,7 +65,10 @@ ruled as (
         judgements.other_extract_date as compared_with,
         if(gate_rules.figure = 'customers_out_of_range', load_figures.features_out_of_range, null)
             as details,
-        load_figures.candidates_built_at
+        load_figures.candidates_built_at,
+        gate_rules.description,
+        gate_rules.direction,
+        gate_rules.unit
 
     from load_figures
 
@@ -159,7 +162,10 @@ judged_now as (
         'superseded' as verdict,
         cast(null as date) as compared_with,
         cast(null as string) as details,
-        cast(null as timestamp) as candidates_built_at
+        cast(null as timestamp) as candidates_built_at,
+        cast(null as string) as description,
+        cast(null as string) as direction,
+        cast(null as string) as unit
 
     from superseded
 
@@ -181,7 +187,10 @@ final as (
         candidates_built_at,
         '{{ rules_version() }}' as rules_version,
         current_timestamp() as judged_at,
-        {{ next_number('verdict_number', 'judged') }} as verdict_number
+        {{ next_number('verdict_number', 'judged') }} as verdict_number,
+        description,
+        direction,
+        unit
 
     from judged_now
 

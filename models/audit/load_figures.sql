@@ -2,6 +2,7 @@
 
 {%- set conditions = silver_conditions(var('source_contract')) %}
 {%- set ranges = feature_ranges(var('source_contract')) %}
+{%- set metrics = var('gate_metrics') %}
 
 with
 
@@ -69,9 +70,9 @@ feature_figures as (
         batch_id,
         count(*) as feature_rows,
         count(distinct customer_id) as customers,
-        avg(cast(
-            abs(total_charges - tenure * monthly_charges) > 0.2 * tenure * monthly_charges as int
-        )) as share_of_odd_totals,
+        {%- for name, metric in metrics.items() if metric.of == 'features' %}
+        {{ metric.expression }} as {{ name }},
+        {%- endfor %}
         max(built_at) as built_at
 
     from features
@@ -167,7 +168,9 @@ label_figures as (
         count(*) as label_rows,
         count(distinct customer_id) as labelled_customers,
         count(churned) as labels,
-        avg(churned) as churn_rate,
+        {%- for name, metric in metrics.items() if metric.of == 'labels' %}
+        {{ metric.expression }} as {{ name }},
+        {%- endfor %}
         max(built_at) as built_at
 
     from labels
@@ -182,39 +185,13 @@ final as (
         open_loads.batch_id,
         open_loads.extract_date,
         greatest(feature_figures.built_at, label_figures.built_at) as candidates_built_at,
-        cast(coalesce(feature_figures.customers, 0) as double) as customers,
+        {%- set sources = {'features': 'feature_figures.', 'labels': 'label_figures.'} %}
+        {%- for name, metric in metrics.items() if metric.of != 'baseline' %}
         cast(
-            coalesce(feature_figures.feature_rows - feature_figures.customers, 0)
-            + coalesce(label_figures.label_rows - label_figures.labelled_customers, 0) as double
-        ) as surplus_keys,
-        cast(
-            coalesce(feature_figures.feature_rows, 0) - coalesce(label_figures.labels, 0) as double
-        ) as customers_without_label,
-        coalesce(
-            try_divide(
-                load_counts.rejected_rows, load_counts.bronze_rows - load_counts.exact_duplicates
-            ),
-            0
-        ) as reject_share,
-        cast(
-            abs(loads.row_count - load_counts.bronze_rows)
-            + abs(
-                load_counts.bronze_rows
-                - load_counts.silver_rows
-                - load_counts.rejected_rows
-                - load_counts.exact_duplicates
-            ) as double
-        ) as unaccounted_rows,
-        cast(
-            abs(load_counts.silver_rows - coalesce(feature_figures.feature_rows, 0))
-            + abs(load_counts.silver_rows - coalesce(label_figures.label_rows, 0)) as double
-        ) as candidates_missing_or_surplus,
-        cast(coalesce(customer_figures.customers_against_rules, 0) as double)
-            as customers_against_rules,
-        cast(coalesce(range_figures.customers_out_of_range, 0) as double) as customers_out_of_range,
-        range_details.features_out_of_range,
-        label_figures.churn_rate,
-        feature_figures.share_of_odd_totals
+            {{ metric.expression if metric.of == 'load' else sources[metric.of] ~ name }} as double
+        ) as {{ name }},
+        {%- endfor %}
+        range_details.features_out_of_range
 
     from open_loads
 

@@ -1,18 +1,12 @@
 {{ config(materialized='table') }}
 
-{%- set own_figures = [
-    'customers', 'surplus_keys', 'customers_without_label', 'reject_share', 'unaccounted_rows',
-    'customers_against_rules', 'customers_out_of_range', 'candidates_missing_or_surplus',
-    'churn_rate', 'share_of_odd_totals',
-] %}
-{%- set compared_figures = ['change_of_rows', 'retained_customer_share', 'new_customer_share'] %}
+{%- set metrics = var('gate_metrics') %}
 {%- set floor = var('drift').floor %}
-{%- for rule, terms in var('gate_rules').items()
-    if terms.figure not in own_figures + compared_figures %}
+{%- for rule, terms in var('gate_rules').items() if terms.figure not in metrics %}
 {#- a rule without its metric would never be evaluated #}
 {{ exceptions.raise_compiler_error(
     'The gate rule ' ~ rule ~ ' names the figure ' ~ terms.figure ~ ', which nothing computes; '
-    ~ 'figures are the columns of audit.load_figures, and ' ~ compared_figures | join(', ') ~ '.'
+    ~ 'gate_metrics declares ' ~ metrics | join(', ') ~ '.'
 ) }}
 {%- endfor %}
 
@@ -67,7 +61,7 @@ published_customers as (
 
 gate_rules as (
 
-    select * from {{ gate_rules_table() }} as gate_rules (rule, severity, figure, lowest, highest)
+    select * from {{ gate_rules_table() }} as gate_rules ({{ gate_rules_columns() }})
 
 ),
 
@@ -138,25 +132,6 @@ pairs as (
         or neighbours.extract_date > open_loads.extract_date
         -- on the same date, the pending load replaces the published one
         or neighbours.extract_date <= earlier_loads.extract_date
-
-),
-
-changes_of_rows as (
-
-    select
-        pairs.batch_id,
-        pairs.other_batch_id,
-        pairs.other_is_open,
-        'change_of_rows' as figure,
-        try_divide(load_counts.bronze_rows, other_counts.bronze_rows) - 1 as finding
-
-    from pairs
-
-    inner join load_counts
-        on pairs.batch_id = load_counts.batch_id
-
-    inner join load_counts as other_counts
-        on pairs.other_batch_id = other_counts.batch_id
 
 ),
 
@@ -260,23 +235,31 @@ customers_in_both as (
 
 ),
 
-compared_customers as (
+compared_counts as (
 
     select
         pairs.batch_id,
         pairs.other_batch_id,
         pairs.other_is_open,
+        load_counts.bronze_rows,
+        other_counts.bronze_rows as baseline_bronze_rows,
         load_figures.customers,
         -- null if gold should have the extract but does not: nothing can be computed
-        coalesce(sizes.customers, if(pairs.other_is_open, 0, null)) as other_customers,
-        coalesce(customers_in_both.customers, if(other_customers is null, null, 0))
+        coalesce(sizes.customers, if(pairs.other_is_open, 0, null)) as baseline_customers,
+        coalesce(customers_in_both.customers, if(baseline_customers is null, null, 0))
             as customers_in_both,
         pairs.other_extract_date < pairs.extract_date as other_is_earlier
 
     from pairs
 
-    inner join load_figures
+    left join load_figures
         on pairs.batch_id = load_figures.batch_id
+
+    left join load_counts
+        on pairs.batch_id = load_counts.batch_id
+
+    left join load_counts as other_counts
+        on pairs.other_batch_id = other_counts.batch_id
 
     left join customers_in_both
         on
@@ -297,29 +280,26 @@ by_date as (
 
     select
         *,
-        if(other_is_earlier, other_customers, customers) as earlier_customers,
-        if(other_is_earlier, customers, other_customers) as later_customers
+        if(other_is_earlier, baseline_customers, customers) as earlier_customers,
+        if(other_is_earlier, customers, baseline_customers) as later_customers
 
-    from compared_customers
+    from compared_counts
 
 ),
 
-shares_of_customers as (
+baseline_figures as (
 
     select
         batch_id,
         other_batch_id,
         other_is_open,
         inline(array( -- noqa: AL03
+            {%- for figure, metric in metrics.items() if metric.of == 'baseline' %}
             named_struct(
-                'figure', 'retained_customer_share',
-                -- an extract without customers has no missing customers and no new ones
-                'finding', if(earlier_customers = 0, 1, customers_in_both / earlier_customers)
-            ),
-            named_struct(
-                'figure', 'new_customer_share',
-                'finding', if(later_customers = 0, 0, 1 - customers_in_both / later_customers)
+                'figure', '{{ figure }}', 'finding', cast({{ metric.expression }} as double)
             )
+            {{- ',' if not loop.last }}
+            {%- endfor %}
         ))
 
     from by_date
@@ -328,15 +308,11 @@ shares_of_customers as (
 
 comparisons as (
 
-    select * from changes_of_rows
-
-    union all
-
     select * from drifts
 
     union all
 
-    select * from shares_of_customers
+    select * from baseline_figures
 
 ),
 
@@ -345,7 +321,7 @@ own_figures as (
     select
         batch_id,
         inline(array( -- noqa: AL03
-            {%- for figure in own_figures %}
+            {%- for figure, metric in metrics.items() if metric.of != 'baseline' %}
             named_struct('figure', '{{ figure }}', 'finding', {{ figure }})
             {{- ',' if not loop.last }}
             {%- endfor %}

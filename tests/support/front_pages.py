@@ -48,6 +48,7 @@ def _extract(place: int, day: date) -> Extract:
         warned=("rejects_usual", "unusual_drift_of_contract") if place % 3 == 2 else (),
         drift=None if place == 0 else 0.3 if refused else 0.02 + place % 5 / 100,
         drifted="monthly_charges",
+        drift_bounds=(0.1, 0.25),
     )
 
 

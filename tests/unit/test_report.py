@@ -61,7 +61,7 @@ CURVES = {
 }
 RULES = (
     GateResult("enough_customers", "error", 7043, 1000, "at least", "passed", "The base is whole."),
-    GateResult("rejects_bearable", "error", 0.0003, 0.05, "at most", "passed", "Share.", True),
+    GateResult("rejects_bearable", "error", 0.0003, 0.05, "at most", "passed", "Share.", "share"),
 )
 FULL = ReportData(
     summary=SUMMARY,
@@ -315,20 +315,21 @@ def test_a_station_that_lost_rows_is_marked():
 
 
 @pytest.mark.parametrize(
-    ("value", "share", "written"),
+    ("value", "unit", "written"),
     [
-        (7043, False, "7,043"),
-        (0, False, "0"),
-        (0.21344, False, "0.2134"),
-        (0.0003, True, "0.03\u00a0%"),
-        (0.2, True, "20.0\u00a0%"),
-        (-0.2, True, "-20.0\u00a0%"),
-        (None, False, "not known"),
-        (float("nan"), False, "not known"),
+        (7043, "customers", "7,043"),
+        (0, "rows", "0"),
+        (0.21344, "index", "0.2134"),
+        (0.0003, "share", "0.03\u00a0%"),
+        (0.2, "share", "20.0\u00a0%"),
+        (-0.2, "share", "-20.0\u00a0%"),
+        (0.2, "", "0.2"),
+        (None, "share", "not known"),
+        (float("nan"), "index", "not known"),
     ],
 )
-def test_figures_of_rules_are_written_for_people(value, share, written):
-    assert gate_figure(value, share) == written
+def test_figures_of_rules_are_written_for_people(value, unit, written):
+    assert gate_figure(value, unit) == written
 
 
 @pytest.mark.parametrize(
@@ -345,7 +346,9 @@ def test_importing_the_report_loads_no_plotting():
 
 
 DRIFTS = tuple(
-    GateResult(rule, severity, figure, threshold, "at most", verdict, "", False, "2025-06-14", name)
+    GateResult(
+        rule, severity, figure, threshold, "at most", verdict, "", "index", "2025-06-14", name
+    )
     for name, figure, refused, usual in (
         ("contract", 0.31, "failed", "warned"),
         ("gender", 0.16, "passed", "warned"),
@@ -367,6 +370,12 @@ def test_drift_is_drawn_and_only_what_it_broke_is_listed(render) -> None:
         assert f"<code>{listed}</code>" in text
     for unlisted in ("drift_of_gender", "drift_of_tenure"):
         assert f"<code>{unlisted}</code>" not in text
+
+
+def test_a_verdict_of_an_earlier_version_is_its_bare_figure(render) -> None:
+    rule = GateResult("rejects_bearable", "error", 0.2, 0.05, "", "failed")
+    text = render(replace(REFUSED, gate_results=(rule,)))
+    assert re.search(r"<code>rejects_bearable</code>: 0.2, allowed is\s+0.05\.", text)
 
 
 def test_a_rule_without_anything_to_compare_with_shows_no_figure(render) -> None:

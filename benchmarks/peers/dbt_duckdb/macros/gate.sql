@@ -8,7 +8,7 @@ with
 
 gate_rules as (
 
-    select * from ({{ gate_rules_table() }}) as gate_rules (rule, severity, figure, lowest, highest)
+    select * from ({{ gate_rules_table() }}) as gate_rules ({{ gate_rules_columns() }})
 
 ),
 
