@@ -19,6 +19,7 @@ from feature_repo.feature_definitions import TTL
 from feature_repo.online.redis_layout import OnlineRow, read_row
 from lakehouse.settings import Settings
 from serving import docs_page, errors, schemas, what_if
+from serving.derived_features import Value
 from serving.errors import Problem
 from serving.keys import Keys
 from serving.metrics import MEDIA_TYPE as METRICS_TYPE
@@ -28,7 +29,6 @@ from serving.models import Model, Models
 from serving.online import AT_ONCE, Hash, OnlineStore
 from serving.rate_limit import Limits
 from serving.schemas import MOST_CUSTOMERS
-from serving.what_if import Value
 
 Clock = Callable[[], datetime]
 CustomerId = Annotated[schemas.CustomerId, Path(description="The customer's id in the workbook")]
@@ -93,7 +93,7 @@ class Service:
             Problem: As in `score`; or the changes do not apply to the customer.
         """
         model = self.models.required()
-        row = await self._row(customer_id, (*model.scorer.features, *what_if.NEEDED))
+        row = await self._row(customer_id, (*model.scorer.features, *self.contract.needed))
         features = _complete(row)
         after = what_if.changed(features, changes, self.contract)
         return {

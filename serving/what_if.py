@@ -1,8 +1,7 @@
 """Compute a customer's features with other source values, and all features that follow from them.
 
-The source contract of `dbt_project.yml` declares which values exist. The SQL in
-`models/audit/audit_customer_features.sql` computes what follows from them; `derived` repeats it for
-one customer, and a test compares it with the result of the SQL for the same values.
+The source contract of `dbt_project.yml` declares which values exist, and `derived_features` what
+follows from them; a test compares the result with that of dbt's SQL for the same values.
 """
 
 import re
@@ -16,6 +15,7 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from lakehouse.variables import DECLARED, read_variables
+from serving.derived_features import DerivedFeatures, Value
 from serving.errors import Problem
 
 ADD_ONS = (
@@ -33,46 +33,43 @@ SWITCHED = ("paperless_billing",)
 PRICE = "monthly_charges"
 # A customer with this feature has no add-ons.
 NO_INTERNET = "internet_service_no"
-# The features that `derived` requires.
-NEEDED = (
-    "tenure",
-    PRICE,
-    "total_charges",
-    "phone_service",
-    "multiple_lines_yes",
-    NO_INTERNET,
-    *(f"{name}_yes" for name in ADD_ONS),
-)
 
-Value = int | float
 Changes = Mapping[str, str | float]
 
 
 @dataclass(frozen=True)
 class Contract:
-    """The part of the source contract that is used here.
+    """The part of the declarations that is used here.
 
     Attributes:
         groups: For each category, its one-hot features by value.
         price: The range of the price.
+        derived: The derived features.
     """
 
     groups: dict[str, dict[str, str]]
     price: tuple[float, float]
+    derived: DerivedFeatures
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Return the features that `changed` requires."""
+        return (*self.derived.inputs, PRICE, NO_INTERNET)
 
 
 @cache
 def read_contract(path: Path = DECLARED) -> Contract:
     """Return the contract, by silver's names."""
-    declared = read_variables(path)["source_contract"].values()
-    rules = {rule["silver"]: rule for rule in declared}
+    variables = read_variables(path)
+    rules = {rule["silver"]: rule for rule in variables["source_contract"].values()}
     groups = {
         name: {value: f"{name}_{_snake_case(value)}" for value in rule["categories"]}
         for name, rule in rules.items()
         if rule["type"] == "category"
     }
     low, high = rules[PRICE]["range"]
-    return Contract(groups, (float(low), float(high)))
+    derived = DerivedFeatures(variables["derived_features"], groups)
+    return Contract(groups, (float(low), float(high)), derived)
 
 
 def _snake_case(text: str) -> str:
@@ -135,18 +132,4 @@ def changed(
                 after[feature] = int(category == value)
         else:
             after[name] = int(value == "Yes")
-    return {**after, **derived(after)}
-
-
-def derived(features: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the features that follow from others and that a change can affect."""
-    tenure, monthly = features["tenure"], features[PRICE]
-    average = monthly if tenure == 0 else features["total_charges"] / tenure
-    counted = ("phone_service", "multiple_lines_yes", *(f"{name}_yes" for name in ADD_ONS))
-    services = sum(features[name] for name in counted) + (1 - features[NO_INTERNET])
-    return {
-        "avg_historical_charge": average,
-        "billing_ratio": 1.0 if average == 0 else monthly / average,
-        "service_count": services,
-        "is_high_value": int(tenure > 24 and monthly > 80),
-    }
+    return {**after, **contract.derived.compute(after)}

@@ -15,8 +15,8 @@ from lakehouse.variables import read_variables
 PROJECT = Path(__file__).with_name("dbt_duckdb")
 # The variables of dbt_project.yml that decide on rows and loads.
 NAMES = (
-    *("source_contract", "row_rules", "derived_features", "gate_rules", "drift"),
-    "expected_changes",
+    *("source_contract", "row_rules", "derived_features", "gate_metrics", "gate_rules"),
+    *("drift", "expected_changes"),
 )
 # Exit codes: a model failed, or a load was not published.
 FAILED, REFUSED = 1, 3

@@ -79,7 +79,7 @@
         {%- set plausible = [] -%}
         {%- for feature, declared in var('derived_features').items()
             if column in declared.get('cells', []) -%}
-            {%- do plausible.append(in_range(derived_number(feature), declared.range)) -%}
+            {%- do plausible.append(in_range(derived_feature(feature), declared.range)) -%}
         {%- endfor -%}
         {%- if plausible -%}
             {%- do terms.append({
@@ -94,17 +94,13 @@
 {% endmacro %}
 
 
-{% macro derived_number(feature) -%}
-    {#- A derived feature that a cell can move out of its range, computed from silver's columns. -#}
-    {%- set average -%}
-        case when tenure = 0 then monthly_charges else total_charges / tenure end
-    {%- endset -%}
-    {%- set expressions = {
-        'avg_historical_charge': average,
-        'billing_ratio': 'case when (' ~ average ~ ') = 0 then cast(1 as double) '
-            ~ 'else monthly_charges / (' ~ average ~ ') end',
-    } -%}
-    {{ expressions[feature] }}
+{% macro derived_feature(feature) -%}
+    {#- A derived feature over silver's columns; {name} in its declaration is another one. -#}
+    {%- set terms = namespace(sql=var('derived_features')[feature].expression) -%}
+    {%- for other in var('derived_features') if '{' ~ other ~ '}' in terms.sql -%}
+        {%- set terms.sql = terms.sql | replace('{' ~ other ~ '}', '(' ~ derived_feature(other) ~ ')') -%}
+    {%- endfor -%}
+    {{ terms.sql }}
 {%- endmacro %}
 
 

@@ -1,9 +1,5 @@
 {{ config(materialized='table', alias='customer_features') }}
 
-{%- set add_ons = [
-    'online_security', 'online_backup', 'device_protection', 'tech_support', 'streaming_tv',
-    'streaming_movies',
-] %}
 {%- set contract = var('source_contract') %}
 
 with
@@ -52,28 +48,11 @@ final as (
         {%- for name in plain_features(contract, ['integer', 'number']) %}
         {{ name }},
         {%- endfor %}
-        {{ derived_number('avg_historical_charge') }} as avg_historical_charge,
-        {{ derived_number('billing_ratio') }} as billing_ratio,
-        cast(
-            phone_service
-            + case when multiple_lines = 'Yes' then 1 else 0 end
-            + case when internet_service != 'No' then 1 else 0 end
-            {%- for service in add_ons %}
-            + case when {{ service }} = 'Yes' then 1 else 0 end
-            {%- endfor %}
-            as int
-        ) as service_count,
-
-        -- groups
-        case
-            when tenure < 12 then 0
-            when tenure < 24 then 1
-            when tenure < 48 then 2
-            else 3
-        end as tenure_group,
+        {%- for name, feature in var('derived_features').items() %}
+        cast({{ derived_feature(name) }} as {{ var('sql_types')[feature.type] }}) as {{ name }},
+        {%- endfor %}
 
         -- flags
-        cast(tenure > 24 and monthly_charges > 80 as int) as is_high_value,
         {%- for name in plain_features(contract, ['flag']) %}
         {{ name }},
         {%- endfor %}

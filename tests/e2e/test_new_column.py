@@ -1,4 +1,7 @@
-"""A column that the workbook has from now on: one entry of the contract, and it is a feature."""
+"""What is declared in one place only: a new source column, a derived feature, a metric of the gate.
+
+Each is one entry of dbt_project.yml, in a copy of the project in which nothing else is different.
+"""
 
 import json
 import os
@@ -33,7 +36,31 @@ ENTRIES = """\
       type: category
       categories: [Basic, Family and friends]
 """
-NUMBERS, FLAGS = ["support_calls"], ["roams"]
+# The other entries, by the variable that they are added to.
+FURTHER_ENTRIES = {
+    "derived_features": """\
+    calls_per_service:
+      description: Calls to the support line by services.
+      type: number
+      expression: case when {service_count} = 0 then 0 else support_calls / {service_count} end
+      range: [0, 9]
+""",
+    "gate_metrics": """\
+    mean_support_calls:
+      description: Calls to the support line, on average.
+      unit: calls
+      of: features
+      expression: avg(support_calls)
+""",
+    "gate_rules": """\
+    support_calls_bounded:
+      description: With more calls than this the support line's log was counted twice.
+      severity: error
+      figure: mean_support_calls
+      at_most: 8
+""",
+}
+NUMBERS, FLAGS = ["support_calls", "calls_per_service"], ["roams"]
 ONE_HOT = ["plan_basic", "plan_family_and_friends"]
 FEATURES = {*NUMBERS, *FLAGS, *ONE_HOT}
 SILVER = {"support_calls", "roams", "plan"}
@@ -45,12 +72,14 @@ TABLES = {
     "model.telco_churn.customers": SILVER,
     "model.telco_churn.audit_customer_features": FEATURES,
     "model.telco_churn.customer_features": FEATURES,
+    "model.telco_churn.features_with_labels": FEATURES,
+    "model.telco_churn.load_figures": {"mean_support_calls"},
 }
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which nothing but the contract is another."""
+    """A copy of the project in which nothing but the declarations is different."""
     copy = tmp_path_factory.mktemp("copy") / "project"
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
@@ -62,7 +91,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (copy / ".tools").symlink_to(PROJECT / ".tools")
     declared = copy / "dbt_project.yml"
     before, label, after = declared.read_text().partition("    Churn:\n")
-    declared.write_text(before + ENTRIES + label + after)
+    text = before + ENTRIES + label + after
+    for variable, entries in FURTHER_ENTRIES.items():
+        assert text.count(f"\n  {variable}:\n") == 1
+        text = text.replace(f"\n  {variable}:\n", f"\n  {variable}:\n{entries}")
+    declared.write_text(text)
     return copy
 
 
@@ -78,9 +111,22 @@ def test_every_layer_has_and_describes_it(project: Path, tmp_path: Path) -> None
         assert all(len(columns[name]["description"]) > 8 for name in names), table
     reading = "from feature_repo.feature_definitions import read_features"
     listing = f"{reading}; print(*[feature.name for feature in read_features()])"
-    command = [sys.executable, "-c", listing]
+    assert set(printed(project, environ, listing).split()) >= FEATURES
+    api = "from serving.what_if import read_contract"
+    computing = (
+        f"{api}; derived = read_contract().derived; features = dict.fromkeys(derived.inputs, 0); "
+        "features |= {'support_calls': 9, 'phone_service': 1, 'multiple_lines_yes': 1}; "
+        "print(derived.compute({**features, 'internet_service_no': 1})['calls_per_service'])"
+    )
+    assert float(printed(project, environ, computing)) == 4.5
+
+
+def printed(project: Path, environ: dict[str, str], code: str) -> str:
+    """What Python prints that runs the code of the copy."""
+    command = [sys.executable, "-c", code]
     listed = subprocess.run(command, env=environ, cwd=project, capture_output=True, text=True)
-    assert set(listed.stdout.split()) >= FEATURES, listed.stderr
+    assert listed.returncode == 0, listed.stderr
+    return listed.stdout
 
 
 @pytest.mark.long
@@ -100,14 +146,24 @@ def test_from_its_first_month_on_it_is_published_online_and_an_input_of_the_mode
     months = home.sql(
         """
         select extract_date, max(support_calls) as most, avg(roams) as share,
-            count_if(plan_basic + plan_family_and_friends = 1) as planned
+            count_if(plan_basic + plan_family_and_friends = 1) as planned,
+            count_if(calls_per_service <=> if(service_count = 0, 0, support_calls / service_count))
+                as derived
         from gold.customer_features group by extract_date order by extract_date
         """
     )
-    assert months[0] | {"extract_date": None} == dict.fromkeys(months[0]) | {"planned": 0}
+    missing = dict.fromkeys(months[0]) | {"planned": 0, "derived": 0}
+    assert months[0] | {"extract_date": None, "derived": 0} == missing
     assert months[1]["most"] == 9
     assert 0.4 < months[1]["share"] < 0.6
-    assert months[1]["planned"] == ROWS
+    assert months[1]["planned"] == months[1]["derived"] == ROWS
+    (judged,) = home.sql(
+        "select * from audit.gate_results "
+        "where rule = 'support_calls_bounded' and verdict = 'passed'"
+    )
+    assert (judged["direction"], judged["unit"], judged["threshold"]) == ("at most", "calls", 8)
+    assert judged["description"].startswith("With more calls than this")
+    assert 0 < judged["figure"] < 8
     record = json.loads(
         (home.path / "models" / summary["model"]["version"] / "record.json").read_text()
     )

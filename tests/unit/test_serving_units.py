@@ -226,7 +226,12 @@ CUSTOMER: dict[str, Any] = {
     **{"tenure": 30, "monthly_charges": 90.0, "total_charges": 2400.0, "phone_service": 1},
     **{"contract_month_to_month": 1, "internet_service_dsl": 1, "is_high_value": 1},
     **{f"{name}_no": 1 for name in what_if.ADD_ONS},
-    **{"avg_historical_charge": 80.0, "billing_ratio": 1.125, "service_count": 2},
+    **{
+        "avg_historical_charge": 80.0,
+        "billing_ratio": 1.125,
+        "service_count": 2,
+        "tenure_group": 2,
+    },
 }
 
 
@@ -266,7 +271,7 @@ def test_who_has_no_internet_gets_no_add_on() -> None:
 def test_the_contract_names_the_features_that_there_are() -> None:
     named = {name for group in CONTRACT.groups.values() for name in group.values()}
     assert named <= set(FEATURES)
-    assert set(what_if.NEEDED) | set(what_if.SWITCHED) <= set(FEATURES)
+    assert set(CONTRACT.needed) | set(what_if.SWITCHED) <= set(FEATURES)
     assert set(what_if.CHOSEN) <= CONTRACT.groups.keys()
 
 

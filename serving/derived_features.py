@@ -1,0 +1,82 @@
+"""Compute the derived features of one customer as `dbt_project.yml` declares them, without Spark.
+
+Their SQL is translated to SQLite's dialect; a test compares the results with Spark's for every
+customer.
+"""
+
+import re
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+
+from lakehouse.errors import ChurnError
+
+Value = int | float
+TYPES = {"integer": int, "number": float}
+
+
+class DerivedFeatures:
+    """The declared derived features.
+
+    Attributes:
+        inputs: The features that they are computed from.
+    """
+
+    def __init__(
+        self, declared: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        """Prepare the computation.
+
+        Args:
+            declared: The features' declarations by name.
+            groups: For each category of the source contract, its one-hot features by value.
+
+        Raises:
+            ChurnError: SQLite cannot compute a feature.
+        """
+        self._types = {name: TYPES[terms["type"]] for name, terms in declared.items()}
+        expressions = {
+            name: sqlglot.parse_one(_expand(name, declared), read="spark") for name in declared
+        }
+        columns = {
+            column.name for each in expressions.values() for column in each.find_all(exp.Column)
+        }
+        self._groups = {name: group for name, group in groups.items() if name in columns}
+        self._numbers = sorted(columns - self._groups.keys())
+        one_hot = (name for group in self._groups.values() for name in group.values())
+        self.inputs = (*self._numbers, *one_hot)
+        values = ", ".join(f":{name} as {name}" for name in sorted(columns))
+        computed = ", ".join(
+            f"{each.sql(dialect='sqlite')} as {name}" for name, each in expressions.items()
+        )
+        self._sql = f"select {computed or 'null'} from (select {values or 'null'})"
+        # Another thread than this one may answer requests.
+        self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        try:
+            self._database.execute(self._sql, dict.fromkeys(columns))
+        except sqlite3.Error as error:
+            raise ChurnError(
+                f"The API cannot compute a derived feature: {error}",
+                where="derived_features in dbt_project.yml",
+                remedy="declare it by functions that SQLite has, too",
+            ) from error
+
+    def compute(self, features: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the derived features; `features` has at least `inputs`."""
+        values: dict[str, Any] = {name: features[name] for name in self._numbers}
+        for name, group in self._groups.items():
+            values[name] = next((v for v, feature in group.items() if features[feature] == 1), None)
+        (row,) = self._database.execute(self._sql, values)
+        return {
+            name: convert(value)
+            for (name, convert), value in zip(self._types.items(), row, strict=True)
+        }
+
+
+def _expand(name: str, declared: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a feature's SQL, with the features in braces replaced as the dbt macro does it."""
+    expression: str = declared[name]["expression"]
+    return re.sub(r"\{(\w+)\}", lambda found: f"({_expand(found[1], declared)})", expression)
