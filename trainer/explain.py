@@ -8,7 +8,7 @@ additive: baseline + all contributions = log-odds.
 from collections.abc import Mapping, Sequence
 
 from lakehouse.sql import literal
-from trainer.portable_model import Form, LinearModel, Node
+from trainer.portable_model import Column, Form, number
 from trainer.reason_texts import Reason
 
 TOP = 3
@@ -40,57 +40,15 @@ def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, 
 
 def contribution(form: Form, reason: Reason, derived: Mapping[str, str]) -> str:
     """Return a SQL expression for what the reason's inputs add to the log-odds."""
-    return _sum(form, reason.inputs, derived)
-
-
-def _sum(form: Form, inputs: Sequence[str], derived: Mapping[str, str]) -> str:
-    if isinstance(form, LinearModel):
-        terms = [
-            f"{number(form.coefficients[name])} * ({_value(name, derived)} "
-            f"- {number(form.means[name])})"
-            for name in inputs
-        ]
-    else:
-        terms = [
-            _path(tree, tree[0], 0.0, inputs, derived)
-            for tree in form.trees
-            if any(node.input in inputs for node in tree)
-        ]
-    return f"({' + '.join(terms) or number(0.0)})"
+    return form.contribution_sql(reason.inputs, _column(derived))
 
 
 def log_odds_column(form: Form, derived: Mapping[str, str]) -> str:
     """Return the model's log-odds, as a SQL expression over the features."""
-    return f"({number(form.baseline)} + {_sum(form, form.inputs, derived)})"
+    moved = form.contribution_sql(form.inputs, _column(derived))
+    return f"({number(form.baseline)} + {moved})"
 
 
-def number(value: float) -> str:
-    """Return the number as a SQL literal that is parsed to the same double."""
-    return f"({value!r}D)"
-
-
-def _value(name: str, derived: Mapping[str, str]) -> str:
-    return derived.get(name, f"`{name}`")
-
-
-def _path(
-    tree: Sequence[Node],
-    node: Node,
-    sum_above: float,
-    inputs: Sequence[str],
-    derived: Mapping[str, str],
-) -> str:
-    """Return a SQL expression for what the path below `node` adds for the inputs.
-
-    It includes `sum_above`, the steps above the node.
-    """
-    if node.input is None:
-        return number(sum_above)
-    branches = []
-    for child in (tree[node.left], tree[node.right]):
-        step = child.value - node.value if node.input in inputs else 0.0
-        branches.append(_path(tree, child, sum_above + step, inputs, derived))
-    if branches[0] == branches[1]:
-        return branches[0]
-    asked = f"{_value(node.input, derived)} <= {number(node.threshold)}"
-    return f"case when {asked} then {branches[0]} else {branches[1]} end"
+def _column(derived: Mapping[str, str]) -> Column:
+    """Return how an input is written: as a column, or as the expression that derives it."""
+    return lambda name: derived.get(name, f"`{name}`")

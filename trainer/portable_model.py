@@ -1,12 +1,24 @@
 """Represent a fitted model as numbers: sufficient for its log-odds, and independent of Spark.
 
-The log-odds are split additively: a baseline, and a contribution of each input.
+The log-odds are split additively: a baseline, and a contribution of each input. Inputs can be
+grouped; the contribution of a group is the sum of those of its inputs. Each form computes it in
+Python, for one row, and writes it in SQL, for the batch.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+# Inputs to the numbers of their groups, which begin at 0.
+Groups = Mapping[str, int]
+# Returns the SQL of an input.
+Column = Callable[[str], str]
+
+
+def number(value: float) -> str:
+    """Return the number as a SQL literal that is parsed to the same double."""
+    return f"({value!r}D)"
 
 
 @dataclass(frozen=True)
@@ -32,12 +44,20 @@ class LinearModel:
             coefficient * self.means[name] for name, coefficient in self.coefficients.items()
         )
 
-    def contributions(self, inputs: Mapping[str, float]) -> dict[str, float]:
-        """Return how far each input moves the log-odds away from the baseline."""
-        return {
-            name: coefficient * (inputs[name] - self.means[name])
-            for name, coefficient in self.coefficients.items()
-        }
+    def contributions(self, inputs: Mapping[str, float], groups: Groups) -> list[float]:
+        """Return how far each group moves the log-odds away from the baseline."""
+        moved = [0.0] * _count(groups)
+        for name, group in groups.items():
+            moved[group] += self.coefficients[name] * (inputs[name] - self.means[name])
+        return moved
+
+    def contribution_sql(self, group: Collection[str], column: Column) -> str:
+        """Return the contribution of a group of inputs as a SQL expression."""
+        terms = [
+            f"{number(self.coefficients[name])} * ({column(name)} - {number(self.means[name])})"
+            for name in group
+        ]
+        return f"({' + '.join(terms) or number(0.0)})"
 
 
 @dataclass(frozen=True)
@@ -73,20 +93,50 @@ class TreeEnsemble:
         """Return the log-odds before any split: the sum of the roots."""
         return math.fsum(tree[0].value for tree in self.trees)
 
-    def contributions(self, inputs: Mapping[str, float]) -> dict[str, float]:
-        """Return how far each input moves the log-odds.
-
-        It is the sum of the steps at the splits on this input.
-        """
-        moved: dict[str, float] = {}
+    def contributions(self, inputs: Mapping[str, float], groups: Groups) -> list[float]:
+        """Return how far each group moves the log-odds: the steps at the splits on its inputs."""
+        moved = [0.0] * _count(groups)
         for tree in self.trees:
             node = tree[0]
+            steps: dict[int, float] = {}
             while node.input is not None:
-                follow = node.left if inputs[node.input] <= node.threshold else node.right
-                step = tree[follow].value - node.value
-                moved[node.input] = moved.get(node.input, 0.0) + step
-                node = tree[follow]
+                child = tree[node.left if inputs[node.input] <= node.threshold else node.right]
+                group = groups[node.input]
+                steps[group] = steps.get(group, 0.0) + (child.value - node.value)
+                node = child
+            # Tree by tree, as in SQL, so that what is equal there is equal here.
+            for group, step in steps.items():
+                moved[group] += step
         return moved
+
+    def contribution_sql(self, group: Collection[str], column: Column) -> str:
+        """Return the contribution of a group of inputs as a SQL expression."""
+        terms = [
+            _steps_sql(tree, tree[0], 0.0, group, column)
+            for tree in self.trees
+            if any(node.input in group for node in tree)
+        ]
+        return f"({' + '.join(terms) or number(0.0)})"
+
+
+def _count(groups: Groups) -> int:
+    return max(groups.values(), default=-1) + 1
+
+
+def _steps_sql(
+    tree: Sequence[Node], node: Node, above: float, group: Collection[str], column: Column
+) -> str:
+    """Return the steps at the group's splits: `above` the node, and on the path below it."""
+    if node.input is None:
+        return number(above)
+    branches = []
+    for child in (tree[node.left], tree[node.right]):
+        step = child.value - node.value if node.input in group else 0.0
+        branches.append(_steps_sql(tree, child, above + step, group, column))
+    if branches[0] == branches[1]:
+        return branches[0]
+    condition = f"{column(node.input)} <= {number(node.threshold)}"
+    return f"case when {condition} then {branches[0]} else {branches[1]} end"
 
 
 Form = LinearModel | TreeEnsemble
@@ -97,7 +147,8 @@ def log_odds(form: Form, inputs: Mapping[str, float]) -> float:
 
     `inputs` are the features and what the pipeline derives from them.
     """
-    return form.baseline + math.fsum(form.contributions(inputs).values())
+    groups = {name: place for place, name in enumerate(form.inputs)}
+    return form.baseline + math.fsum(form.contributions(inputs, groups))
 
 
 def with_derived(features: Mapping[str, float], log1p: Sequence[str]) -> dict[str, float]:

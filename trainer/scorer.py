@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.explain import SMALLEST, TOP
-from trainer.portable_model import Form, LinearModel, Node, TreeEnsemble, with_derived
+from trainer.portable_model import with_derived
 from trainer.reason_texts import Reason, reasons_for
 from trainer.record import ModelRecord
 
@@ -46,9 +46,12 @@ class Scorer:
         self._log1p: tuple[str, ...] = tuple(record.parameters["log1p"])
         self._reasons = reasons_for([*record.features, *record.derived], declared)
         self.baseline = record.form.baseline
-        self._parts = _parts(record.form, self._reasons)
-        inputs = with_derived(dict.fromkeys(self.features, 0.0), self._log1p)
-        if not math.isfinite(self.baseline + math.fsum(self._parts.contributions(inputs))):
+        self._form = record.form
+        self._groups = {
+            name: place for place, reason in enumerate(self._reasons) for name in reason.inputs
+        }
+        zeros = self._contributions(dict.fromkeys(self.features, 0.0))
+        if not math.isfinite(self.baseline + math.fsum(zeros)):
             raise ValueError(f"the numbers of model {record.version} are not finite")
 
     def answer(self, features: Features) -> Answer:
@@ -57,7 +60,7 @@ class Scorer:
         Raises:
             ValueError, ArithmeticError: The result for these features can't be computed.
         """
-        contributions = self._parts.contributions(with_derived(features, self._log1p))
+        contributions = self._contributions(features)
         raising = [
             (-contribution, reason.feature, reason)
             for contribution, reason in zip(contributions, self._reasons, strict=True)
@@ -79,12 +82,16 @@ class Scorer:
 
         Together with `baseline` they sum to the log-odds.
         """
-        found = self._parts.contributions(with_derived(features, self._log1p))
+        found = self._contributions(features)
         given = (
             Given(reason.feature, reason.words.say(features), moved)
             for reason, moved in zip(self._reasons, found, strict=True)
         )
         return tuple(sorted(given, key=lambda each: (-abs(each.contribution), each.feature)))
+
+    def _contributions(self, features: Features) -> list[float]:
+        """Return what each reason adds to the log-odds, in the order of the reasons."""
+        return self._form.contributions(with_derived(features, self._log1p), self._groups)
 
 
 def probability(log_odds: float) -> float:
@@ -93,54 +100,3 @@ def probability(log_odds: float) -> float:
         return 1 / (1 + math.exp(-log_odds))
     odds = math.exp(log_odds)
     return odds / (1 + odds)
-
-
-class _Linear:
-    """Coefficient and mean of each input, by reason."""
-
-    def __init__(self, form: LinearModel, reasons: Sequence[Reason]) -> None:
-        self._terms = [
-            [
-                (name, float(form.coefficients[name]), float(form.means[name]))
-                for name in reason.inputs
-            ]
-            for reason in reasons
-        ]
-
-    def contributions(self, inputs: Mapping[str, float]) -> list[float]:
-        found = []
-        for terms in self._terms:
-            total = 0.0
-            for name, coefficient, mean in terms:
-                total += coefficient * (inputs[name] - mean)
-            found.append(total)
-        return found
-
-
-class _Trees:
-    """The trees, and the reason that each input belongs to."""
-
-    def __init__(self, form: TreeEnsemble, reasons: Sequence[Reason]) -> None:
-        self._trees: list[list[Node]] = form.trees
-        self._reason = {name: place for place, each in enumerate(reasons) for name in each.inputs}
-        self._count = len(reasons)
-
-    def contributions(self, inputs: Mapping[str, float]) -> list[float]:
-        found = [0.0] * self._count
-        for tree in self._trees:
-            node = tree[0]
-            moved: dict[int, float] = {}
-            while node.input is not None:
-                child = tree[node.left if inputs[node.input] <= node.threshold else node.right]
-                reason = self._reason[node.input]
-                moved[reason] = moved.get(reason, 0.0) + (child.value - node.value)
-                node = child
-            for reason, step in moved.items():
-                found[reason] += step
-        return found
-
-
-def _parts(form: Form, reasons: Sequence[Reason]) -> _Linear | _Trees:
-    if isinstance(form, LinearModel):
-        return _Linear(form, reasons)
-    return _Trees(form, reasons)

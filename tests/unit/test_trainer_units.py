@@ -215,7 +215,9 @@ def test_log_odds_are_the_baseline_and_all_contributions() -> None:
     assert math.isclose(log_odds(TREES, NEWCOMER), 0.75 + 0.125)
     settled = {**NEWCOMER, "contract_month_to_month": 0.0, "tenure": 60.0}
     assert math.isclose(log_odds(TREES, settled), -1.5 + 0.125)
-    assert TREES.contributions(settled) == {"contract_month_to_month": -0.5, "tenure": -0.5}
+    groups = {"contract_month_to_month": 0, "tenure": 1, "partner": 2}
+    assert TREES.contributions(settled, groups) == [-0.5, -0.5, 0.0]
+    assert TREES.contributions(settled, {"contract_month_to_month": 0, "tenure": 0}) == [-1.0]
 
 
 @pytest.mark.parametrize("form", [LINEAR, TREES])
