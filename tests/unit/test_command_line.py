@@ -100,7 +100,8 @@ def test_settings_that_make_no_sense_are_named(bare: Bare) -> None:
 
 def test_config_prints_json(bare: Bare) -> None:
     assert json.loads(bare.call("config", "--json").stdout)["CHURN_HOME"] == str(bare.path)
-    assert "s3cret" not in bare.call("config", "--json", CHURN_REDIS_PASSWORD="s3cret").output
+    hidden = "not-for-a-log"
+    assert hidden not in bare.call("config", "--json", CHURN_REDIS_PASSWORD=hidden).output
 
 
 @pytest.mark.parametrize(
