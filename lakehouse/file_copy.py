@@ -53,7 +53,7 @@ def is_complete(found: "FileInfo", place: Storage, copy: FileCopy) -> bool:
 
     The time is set after the last byte is written; objects of an object store are always complete.
     """
-    same_time = found.mtime_ns == copy.mtime_ns or not place.keeps_mtime
+    same_time = found.mtime_ns == copy.mtime_ns or not place.has_settable_mtime
     return found.is_file and found.size == copy.size and same_time
 
 

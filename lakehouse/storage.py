@@ -32,7 +32,7 @@ class _FileSystem:
         self._address, self._aws = address, aws
 
     @cached_property
-    def opened(self) -> "fs.FileSystem":
+    def handle(self) -> "fs.FileSystem":
         from pyarrow import fs
 
         if _is_folder(self._address):
@@ -67,7 +67,7 @@ class Storage:
             UnavailableError: If the object store does not respond, or has no such bucket.
         """
         assert self._file_system is not None
-        return self._file_system.opened
+        return self._file_system.handle
 
     @property
     def root(self) -> str:
@@ -135,7 +135,7 @@ class Storage:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
 
     @property
-    def keeps_mtime(self) -> bool:
+    def has_settable_mtime(self) -> bool:
         """Return whether files can be given the modification time of their original."""
         return self.folder is not None
 
@@ -161,7 +161,7 @@ class Storage:
         address = "/".join([self.address.rstrip("/"), *parts])
         return Storage(address, self.aws, self._file_system)
 
-    def of(self, info: "fs.FileInfo") -> "Storage":
+    def locate(self, info: "fs.FileInfo") -> "Storage":
         """Return the storage at a file or folder that another method returned."""
         address = info.path if self.folder else f"{SCHEME}://{info.path}"
         return Storage(address, self.aws, self._file_system)
@@ -193,7 +193,7 @@ class Storage:
 
     def below(self, info: "fs.FileInfo", *parts: str) -> "list[fs.FileInfo]":
         """Return the children of a file or folder that another method returned."""
-        return self.of(info).children(*parts)
+        return self.locate(info).children(*parts)
 
     def remove(self, info: "fs.FileInfo") -> None:
         """Remove a file, or a folder with its contents."""

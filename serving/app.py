@@ -93,7 +93,9 @@ class Service:
             Problem: As in `score`; or the changes do not apply to the customer.
         """
         model = self.models.required()
-        row = await self._row(customer_id, (*model.scorer.features, *self.contract.needed))
+        row = await self._row(
+            customer_id, (*model.scorer.features, *self.contract.required_features)
+        )
         features = _complete(row)
         after = what_if.changed(features, changes, self.contract)
         return {

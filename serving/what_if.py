@@ -52,7 +52,7 @@ class Contract:
     derived: DerivedFeatures
 
     @property
-    def needed(self) -> tuple[str, ...]:
+    def required_features(self) -> tuple[str, ...]:
         """Return the features that `changed` requires."""
         return (*self.derived.inputs, PRICE, NO_INTERNET)
 

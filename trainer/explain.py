@@ -40,12 +40,12 @@ def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, 
 
 def contribution(form: Form, reason: Reason, derived: Mapping[str, str]) -> str:
     """Return a SQL expression for what the reason's inputs add to the log-odds."""
-    return form.contribution_sql(reason.inputs, _column(derived))
+    return form.write_contribution_sql(reason.inputs, _column(derived))
 
 
 def log_odds_column(form: Form, derived: Mapping[str, str]) -> str:
     """Return the model's log-odds, as a SQL expression over the features."""
-    moved = form.contribution_sql(form.inputs, _column(derived))
+    moved = form.write_contribution_sql(form.inputs, _column(derived))
     return f"({number(form.baseline)} + {moved})"
 
 

@@ -51,7 +51,7 @@ class LinearModel:
             moved[group] += self.coefficients[name] * (inputs[name] - self.means[name])
         return moved
 
-    def contribution_sql(self, group: Collection[str], column: Column) -> str:
+    def write_contribution_sql(self, group: Collection[str], column: Column) -> str:
         """Return the contribution of a group of inputs as a SQL expression."""
         terms = [
             f"{number(self.coefficients[name])} * ({column(name)} - {number(self.means[name])})"
@@ -109,10 +109,10 @@ class TreeEnsemble:
                 moved[group] += step
         return moved
 
-    def contribution_sql(self, group: Collection[str], column: Column) -> str:
+    def write_contribution_sql(self, group: Collection[str], column: Column) -> str:
         """Return the contribution of a group of inputs as a SQL expression."""
         terms = [
-            _steps_sql(tree, tree[0], 0.0, group, column)
+            _write_steps_sql(tree, tree[0], 0.0, group, column)
             for tree in self.trees
             if any(node.input in group for node in tree)
         ]
@@ -123,7 +123,7 @@ def _count(groups: Groups) -> int:
     return max(groups.values(), default=-1) + 1
 
 
-def _steps_sql(
+def _write_steps_sql(
     tree: Sequence[Node], node: Node, above: float, group: Collection[str], column: Column
 ) -> str:
     """Return the steps at the group's splits: `above` the node, and on the path below it."""
@@ -132,7 +132,7 @@ def _steps_sql(
     branches = []
     for child in (tree[node.left], tree[node.right]):
         step = child.value - node.value if node.input in group else 0.0
-        branches.append(_steps_sql(tree, child, above + step, group, column))
+        branches.append(_write_steps_sql(tree, child, above + step, group, column))
     if branches[0] == branches[1]:
         return branches[0]
     condition = f"{column(node.input)} <= {number(node.threshold)}"

@@ -153,7 +153,7 @@ def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[Fi
         )
 
     def copy(original: Original) -> FileCopy | None:
-        source = original.place.of(original.info)
+        source = original.place.locate(original.info)
         copied = target.at(original.path)
         try:
             size, sha256 = copy_file(source, copied)

@@ -152,10 +152,10 @@ def _files_there(settings: Settings) -> Iterator[str]:
     for each in place.children():
         if each.is_file:
             if not each.base_name.startswith(PRIVATE):
-                yield place.of(each).address
+                yield place.locate(each).address
             continue
         for below in place.below(each):
-            yield place.of(below).address
+            yield place.locate(below).address
 
 
 def _known_there(settings: Settings, spark: SparkSession) -> list[str]:

@@ -130,10 +130,10 @@ def gate_results(spark: SparkSession, batch_id: str) -> Rows:
         """,
         batch=batch_id,
     )
-    return [_with_rule_columns(result) for result in results]
+    return [_add_rule_columns(result) for result in results]
 
 
-def _with_rule_columns(result: dict[str, Any]) -> dict[str, Any]:
+def _add_rule_columns(result: dict[str, Any]) -> dict[str, Any]:
     return {**dict.fromkeys(RULE_COLUMNS), **result}
 
 
@@ -162,7 +162,7 @@ def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
         run_id=run_id,
     )
     return {
-        batch: [_with_rule_columns(each) for each in broken if each["batch_id"] == batch]
+        batch: [_add_rule_columns(each) for each in broken if each["batch_id"] == batch]
         for batch in dict.fromkeys(each["batch_id"] for each in broken)
     }
 

@@ -271,7 +271,7 @@ def test_who_has_no_internet_gets_no_add_on() -> None:
 def test_the_contract_names_the_features_that_there_are() -> None:
     named = {name for group in CONTRACT.groups.values() for name in group.values()}
     assert named <= set(FEATURES)
-    assert set(CONTRACT.needed) | set(what_if.SWITCHED) <= set(FEATURES)
+    assert set(CONTRACT.required_features) | set(what_if.SWITCHED) <= set(FEATURES)
     assert set(what_if.CHOSEN) <= CONTRACT.groups.keys()
 
 

@@ -22,7 +22,7 @@ def test_a_folder_is_used_with_nothing_else(tmp_path: Path) -> None:
     file.set_mtime(1_000_000_000)
     (found,) = place.all_files()
     assert (found.mtime_ns, place.name(found.path)) == (1_000_000_000, "gold/table/file")
-    assert place.of(found) == file
+    assert place.locate(found) == file
     assert file.lineage_name == ("file", f"{tmp_path}/lake/gold/table/file")
 
 
@@ -33,7 +33,7 @@ def test_a_prefix_of_an_object_store_has_no_folder() -> None:
     assert file.lineage_name == ("s3://bucket", "a prefix/gold/file")
     assert file.s3_address == "s3://bucket/a prefix/gold/file"
     assert file.jar_purposes == {"s3a"}
-    assert not file.keeps_mtime
+    assert not file.has_settable_mtime
     assert "spark.hadoop.fs.s3a.endpoint.region" in file.spark_configuration
 
 
