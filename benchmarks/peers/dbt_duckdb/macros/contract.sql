@@ -1,4 +1,4 @@
-{# The source contract as DuckDB's SQL; what any engine reads is shared, in macros/rules. #}
+{# The source contract in DuckDB's SQL; macros/rules contains the SQL that all engines share. #}
 
 
 {% macro trimmed(cell) -%}
@@ -9,8 +9,7 @@
 
 
 {% macro standardised(column, contract) -%}
-    {#- The cell as it is compared: without the white space around it, and in lowercase where the
-        contract lists what it accepts. -#}
+    {#- The cell for comparison: trimmed, and in lowercase if the contract lists accepted values. -#}
     {%- set text = trimmed(cell_of(column)) -%}
     {{ 'lower(' ~ text ~ ')' if contract[column].type in ('flag', 'category') else text }}
 {%- endmacro %}
@@ -32,7 +31,7 @@
 
 
 {% macro typed_value(column, contract) %}
-    {#- The cell as silver holds it; null where the contract does not accept it. -#}
+    {#- The typed value of a cell in silver; null if the contract does not accept it. -#}
     {%- set rule = contract[column] -%}
     {%- set text = text_of(column) -%}
     {%- if rule.type == 'text' -%}
@@ -63,7 +62,7 @@
 
 
 {% macro number(text, pattern='^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$') -%}
-    {#- A cast alone would take 'NaN' and 'Infinity' for numbers. -#}
+    {#- A cast alone would accept 'NaN' and 'Infinity' as numbers. -#}
     case when regexp_matches({{ text }}, '{{ pattern }}') then try_cast({{ text }} as double) end
 {%- endmacro %}
 
@@ -78,7 +77,7 @@
 
 
 {% macro cell_of(column) -%}
-    {#- The workbook's cell is set apart: some bear the name that silver gives to the value. -#}
+    {#- The workbook's cell has a separate name: some cells have the name of silver's value. -#}
     {{ adapter.quote('cell of ' ~ column) }}
 {%- endmacro %}
 

@@ -1,8 +1,8 @@
-{# What the gate's rules are made of. #}
+{# SQL of the gate's rules. #}
 
 
 {% macro judgements_on(figures) %}
-{#- Every rule on the figures it is about; `figures` has batch_id, extract_date, figure, finding. -#}
+{#- Every rule on its metric; `figures` has batch_id, extract_date, figure, finding. -#}
 
 with
 
@@ -27,7 +27,7 @@ final as (
         gate_rules.severity,
         figures.finding as figure,
         coalesce(gate_rules.lowest, gate_rules.highest) as threshold,
-        -- a figure that could not be computed is not a figure that holds
+        -- a metric that could not be computed does not meet its rule
         case
             when
                 coalesce(
@@ -58,7 +58,7 @@ select * from final
 
 
 {% macro passed_candidates(candidates) %}
-{#- What is published: the candidates of the loads that passed. -#}
+{#- The rows to publish: the candidates of the passed loads. -#}
 
 with
 

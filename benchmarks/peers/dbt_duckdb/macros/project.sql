@@ -1,12 +1,12 @@
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {#- The layers are the schemas; no prefix of the target's. -#}
+    {#- The layers are the schemas, without the target's schema as a prefix. -#}
     {{ custom_schema_name or target.schema }}
 {%- endmacro %}
 
 
 {% materialization published_partitions, adapter='duckdb' %}
-    {#- Files of Parquet, a folder an extract date, and a view that reads them. Unlike `external` it
-        writes no second table first, and no row of nulls where nothing has passed. -#}
+    {#- Parquet files, one folder per extract date, and a view over them. Unlike `external` it writes
+        no second table first, and no row of nulls if no load has passed. -#}
     {%- set target_relation = this.incorporate(type='view') -%}
     {%- set folder = var('out') ~ '/gold/' ~ this.identifier -%}
     {%- set files = folder ~ '/*/*.parquet' -%}

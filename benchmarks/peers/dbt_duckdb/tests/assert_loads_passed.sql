@@ -1,4 +1,4 @@
--- No load was refused. Waits for gold: what has passed is published all the same.
+-- No load was refused. The test waits for gold: passed loads are published nevertheless.
 --
 -- depends_on: {{ ref('customer_features') }}
 -- depends_on: {{ ref('churn_labels') }}

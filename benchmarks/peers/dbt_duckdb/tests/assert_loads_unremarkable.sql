@@ -1,4 +1,4 @@
--- No load was out of the ordinary.
+-- No load was unusual.
 
 {{ config(severity='warn') }}
 

@@ -39,7 +39,7 @@ passed_loads as (
 
 ),
 
--- the nearest extract before it that has passed by itself
+-- the nearest earlier extract that has passed on its own
 pairs as (
 
     select

@@ -32,7 +32,7 @@ labels as (
 
 ),
 
--- held against the declared rules once more
+-- validated against the declared rules again
 customer_figures as (
 
     select

@@ -31,7 +31,7 @@ own_faults as (
 
 ),
 
--- only customers who have more than one row can have one too many; there are few
+-- only customers with several rows can have duplicates; there are few
 repeated as (
 
     select
@@ -48,7 +48,7 @@ repeated as (
 
 ),
 
--- of exact copies the lowest row stays; rows with a fault of their own are out already
+-- of exact copies the lowest row is kept; rows with an error of their own are excluded already
 copies as (
 
     select
@@ -70,7 +70,7 @@ copies as (
 
 ),
 
--- of rows that differ, the one that has seen most of the customer's history stays
+-- of differing rows, the one with the longest history of the customer is kept
 contenders as (
 
     select

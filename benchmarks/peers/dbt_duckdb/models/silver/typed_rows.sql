@@ -33,7 +33,7 @@ cells as (
 
 ),
 
--- once, since the rules ask for it many times
+-- computed once, because many rules use it
 standardised as (
 
     select
@@ -62,7 +62,7 @@ final as (
 
     select
         *,
-        -- the first fault says enough; all of them are listed of the rows that have one
+        -- the first error is sufficient here; all errors of invalid rows are listed later
         coalesce(
             {%- for column in contract %}
             {{ fault_of(column, contract) }},
