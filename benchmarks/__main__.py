@@ -1,4 +1,4 @@
-"""`make bench`: every comparison, one after another; figures and a plot into docs and results.json.
+"""`make bench`: every comparison, one after another; figures into docs and results.json.
 
 make bench ARGS="[--only CASE]... [--customers N] [--rounds N] [--workbook FILE] [--folder DIR]"
 

@@ -1,16 +1,13 @@
-"""docs/benchmarks.md and its plot, from results.json."""
+"""docs/benchmarks.md, from results.json."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from lakehouse.settings import PROJECT
 
 RESULTS = Path(__file__).with_name("results.json")
 PAGE = PROJECT / "docs" / "benchmarks.md"
-PLOT = PROJECT / "docs" / "benchmarks.svg"
 START, END = "<!-- figures: made by make bench -->", "<!-- end of figures -->"
 # Ratio: case, the side above the line, the side below it, bound, whether more is better.
 RATIOS: dict[str, tuple[str, str, str, float, bool]] = {
@@ -45,12 +42,11 @@ def ratios(cases: Mapping[str, Any]) -> dict[str, float]:
 
 
 def write_page(results: Mapping[str, Any]) -> None:
-    """Put the figures where the page has a place for them, and draw the plot."""
+    """Put the figures where the page has a place for them."""
     before, _, rest = PAGE.read_text().partition(START)
     _, _, after = rest.partition(END)
     body = "\n".join(_figures(results))
     PAGE.write_text(f"{before}{START}\n{body}\n{END}{after}")
-    _plot(results["cases"])
 
 
 def _figures(results: Mapping[str, Any]) -> Iterator[str]:
@@ -70,32 +66,3 @@ def _figures(results: Mapping[str, Any]) -> Iterator[str]:
         for side, each in told["sides"].items():
             rounds = ", ".join(f"{seconds:.1f}" for seconds in each["seconds"])
             yield f"| {side} | {each['median_s']:.1f} | {rounds} | {each['most_gib']:.1f} |"
-
-
-def _plot(cases: Mapping[str, Any]) -> None:
-    drawn = [case for case in TITLES if case in cases]
-    # inches: a bar for each side, and room for the title and the scale
-    heights = [0.8 + 0.2 * len(cases[case]["sides"]) for case in drawn]
-    figure = Figure(figsize=(8, sum(heights)), layout="constrained")
-    rows = figure.subplots(len(drawn), squeeze=False, height_ratios=heights)[:, 0]
-    for axes, case in zip(rows, drawn, strict=True):
-        sides = cases[case]["sides"]
-        medians = [each["median_s"] for each in sides.values()]
-        ends = [
-            [each["median_s"] - min(each["seconds"]) for each in sides.values()],
-            [max(each["seconds"]) - each["median_s"] for each in sides.values()],
-        ]
-        colours = ["#b8860b" if _is_ours(side) else "#7f8c9b" for side in sides]
-        bars = axes.barh(list(sides), medians, xerr=ends, color=colours)
-        axes.bar_label(bars, fmt=" %.1f", fontsize=7)
-        axes.invert_yaxis()
-        axes.set_title(f"{TITLES[case]}, seconds", loc="left", fontsize=9)
-        axes.tick_params(labelsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(PLOT)
-
-
-def _is_ours(side: str) -> bool:
-    return side.startswith(
-        ("ours", "dbt build", "month", "2 cores", "1 core", "two workers", "local")
-    )
