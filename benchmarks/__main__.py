@@ -1,6 +1,6 @@
 """`make bench`: every comparison, one after another; figures into docs and results.json.
 
-make bench ARGS="[--only CASE]... [--customers N] [--rounds N] [--workbook FILE] [--folder DIR]"
+make bench ARGS="[--only CASE]... [--customers N] [--rounds N] [--folder DIR]"
 
 A case that is not run keeps the figures of its last run. The sets are made once and kept in the
 folder. Run it on a machine that does nothing else: the load before it is written down.
@@ -12,16 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from benchmarks.cases import dbt_overhead, full_build, machines, months, whole_job, workbook
+from benchmarks.cases import full_build, machines, months, workbook
 from benchmarks.measure import Measured, machine
 from benchmarks.report import RESULTS, ratios, write_page
-from seeds_loader.sample import SampleParameters, write_samples
 
 Case: TypeAlias = Callable[[argparse.Namespace], dict[str, Measured]]
 SMALLER = 1_000_000
 CASES: dict[str, Case] = {
-    "job": lambda told: whole_job.run(told.folder, _workbook(told), told.rounds),
-    "dbt": lambda told: dbt_overhead.run(told.folder, told.rounds),
     "workbook": lambda told: workbook.run(told.folder, SMALLER, told.rounds),
     "full_1m": lambda told: full_build.run(told.folder, SMALLER, told.rounds),
     "months": lambda told: months.run(told.folder, 200_000, 24),
@@ -54,15 +51,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=CASES, metavar="CASE")
     parser.add_argument("--customers", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workbook", type=Path, help="default: a sample of 7,043 customers")
     parser.add_argument("--folder", type=Path, default=Path(".churn/benchmarks"))
     return parser
-
-
-def _workbook(told: argparse.Namespace) -> Path:
-    if told.workbook:
-        return Path(told.workbook).resolve()
-    return write_samples(SampleParameters(dirt=True), told.folder / "workbook")[0]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from lakehouse import online_store, spark_server
 from lakehouse.settings import Settings, read_settings
 
 PORTS = ("THRIFT", "CONNECT", "AIRFLOW", "API")
-BIN = Path(sys.executable).parent
+CHURN = Path(sys.executable).with_name("churn")
 SERVICES = (spark_server.service, online_store.service)
 
 
@@ -28,11 +28,7 @@ class ChurnHome:
 
     def churn(self, *arguments: str | Path) -> None:
         """Call the command line and wait."""
-        self.call("churn", *arguments)
-
-    def call(self, program: str, *arguments: str | Path) -> None:
-        """Call a program of the environment and wait."""
-        call([BIN / program, *arguments], self.environ)
+        call([CHURN, *arguments], self.environ)
 
     def processes(self) -> list[int]:
         """The processes of the servers that run."""

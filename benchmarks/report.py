@@ -11,7 +11,6 @@ PAGE = PROJECT / "docs" / "benchmarks.md"
 START, END = "<!-- figures: made by make bench -->", "<!-- end of figures -->"
 # Ratio: case, the side above the line, the side below it, bound, whether more is better.
 RATIOS: dict[str, tuple[str, str, str, float, bool]] = {
-    "dbt_overhead": ("dbt", "dbt build", "script", 1.5, False),
     "full_10m_vs_duckdb": ("full_10m", "ours", "dbt on DuckDB", 3, False),
     "month24_vs_month2": ("months", "month 24", "month 2", 1.15, False),
     "two_cores_vs_one": ("cores", "1 core", "2 cores", 1.6, True),
@@ -19,8 +18,6 @@ RATIOS: dict[str, tuple[str, str, str, float, bool]] = {
     "bronze_1m_vs_reader": ("workbook", "ours", "fastest", 1.3, False),
 }
 TITLES = {
-    "job": "The whole job, 7,049 rows of a workbook",
-    "dbt": "A warm dbt build, 7,043 customers",
     "workbook": "A workbook of a million rows into bronze",
     "full_1m": "Silver, gate and gold of 1 million customers",
     "full_10m": "Silver, gate and gold of 10 million customers",
