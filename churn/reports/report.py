@@ -95,7 +95,6 @@ class ReportData:
     churn_by: Mapping[str, tuple[ChurnGroup, ...]] = field(default_factory=dict)
     evaluations: tuple[Evaluation, ...] = ()
     top_customers: tuple[CustomerAtRisk, ...] = ()
-    links: tuple[tuple[str, str], ...] = ()  # text, address
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,6 @@ def _views(data: ReportData) -> dict[str, Any]:
         "score_names": SCORES,
         "model_plots": list(model_plots(data.evaluations, model)),
         "seconds_plots": list(_seconds_plot(seconds)),
-        "links": [(text, href if _is_safe(href) else "") for text, href in data.links],
     }
 
 
@@ -276,11 +274,6 @@ def gate_figure(value: float | None, unit: str) -> str:
 def _numbers(mapping: Any) -> dict[str, float]:
     """Return the numbers in a part of the summary, which may be missing or have nulls."""
     return {str(k): v for k, v in (mapping or {}).items() if isinstance(v, int | float)}
-
-
-def _is_safe(href: str) -> bool:
-    """Return whether an address is http, https or relative; other schemes are not linked."""
-    return re.fullmatch(r"https?://\S+|[^\s:\\]+", href) is not None
 
 
 # --- head ----------------------------------------------------------------------------------------

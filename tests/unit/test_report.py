@@ -78,7 +78,6 @@ FULL = ReportData(
         Evaluation("gradient_boosted_trees", SCORES, HOLDOUT, CURVES),
     ),
     top_customers=(CustomerAtRisk("0001-A", 0.836, 1, 95.1, "Month-to-month", 1, ("new",)),),
-    links=(("the tables", "http://localhost:8081"), ("figures", "summary.json")),
 )
 REFUSED = ReportData(
     summary={
@@ -151,12 +150,9 @@ def test_the_page_fetches_nothing(full):
         for key in ("src", "href", "xlink:href", "srcset", "action", "data")
         if key in attributes
     ]
-    assert {tag for tag, address in addresses if not (address or "").startswith("#")} <= {
-        "a",
-        "link",
-    }
+    assert {tag for tag, address in addresses if not (address or "").startswith("#")} == {"link"}
     assert [link["href"] for link in page.named("link")] == ["data:,"]
-    assert re.findall(r"https?://[^\s\"]+", full) == ["http://localhost:8081"]
+    assert re.findall(r"https?://[^\s\"]+", full) == []
     assert re.findall(r"url\((?!#)|@import", full) == []
     assert "default-src 'none'" in full
     assert page.named("script") == []
@@ -206,7 +202,6 @@ def test_hostile_text_stays_text(render):
             {HOSTILE: (ChurnGroup(HOSTILE, 10, 5),)},
             (Evaluation(HOSTILE, SCORES, HOLDOUT, CURVES),),
             (customer,),
-            ((HOSTILE, "javascript:alert(1)"),),
         )
     )
     page = Page(html)
@@ -221,16 +216,6 @@ def test_hostile_text_stays_text(render):
 def test_undecodable_file_names_can_be_written(render):
     workbook = {"path": "/in/caf\udce9.xlsx", "sheet": "\ud800"}
     assert "caf\ufffd.xlsx" in render(ReportData({"workbook": workbook}))
-
-
-@pytest.mark.parametrize(
-    "href",
-    ["javascript:alert(1)", "JaVaScRiPt:x", "java\nscript:x", " javascript:x", "data:text/html,x"],
-)
-def test_a_link_with_another_scheme_is_only_its_text(render, href):
-    page = Page(render(ReportData({}, links=(("click me", href),))))
-    assert page.named("a") == []
-    assert "click me" in page.text
 
 
 def test_a_refusal_names_the_rule_its_figure_and_the_place_of_the_rejects(render):
