@@ -49,7 +49,8 @@ bench: .venv/.ready ## Compare with alternatives: takes an hour, on an otherwise
 	@# Additional servers are started with the tests' code.
 	@PYTHONPATH=tests/support .venv/bin/python -m benchmarks $(ARGS)
 
-LINTERS := lint-python lint-types lint-imports lint-dependencies lint-sql lint-docker lint-secrets
+LINTERS := lint-python lint-types lint-imports lint-dependencies lint-sql lint-docker lint-secrets \
+	lint-language
 .PHONY: $(LINTERS)
 
 lint: .venv/.ready ## Check code, types, imports, SQL, Dockerfile, compose file and secrets
@@ -78,6 +79,10 @@ lint-docker:
 # Excluded files contain hashes, or the names of settings that are passwords.
 lint-secrets:
 	@.venv/bin/detect-secrets-hook --exclude-files '^(uv.lock|lakehouse/jars.toml|docs/settings.md)$$' $$(git ls-files)
+
+lint-language:
+	@.venv/bin/codespell $$(git ls-files)
+	@.venv/bin/python tests/lint_language.py
 
 lock: ## Upgrade uv.lock
 	@"$(UV)" lock --upgrade

@@ -21,7 +21,7 @@ SERVICES = (spark_server.service, online_store.service)
 
 @dataclass(frozen=True)
 class ChurnHome:
-    """A CHURN_HOME that nobody else uses."""
+    """A CHURN_HOME that no other test or command uses."""
 
     settings: Settings
     environ: Mapping[str, str]

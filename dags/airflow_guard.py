@@ -7,7 +7,7 @@ from airflow.plugins_manager import get_fastapi_plugins
 from fastapi import HTTPException
 from starlette.requests import Request
 
-from churn.reports.site_guard import Refusal, SiteGuard, answer
+from churn.reports.site_guard import RefusedRequestError, SiteGuard, answer
 from lakehouse.settings import read_settings
 from serving.middleware import App, Receive, Scope, Send
 
@@ -41,6 +41,8 @@ class PluginLogin:
             try:
                 await get_user(request, None, await bearer_scheme(request))
             except HTTPException as fault:
-                await answer(Refusal(fault.status_code, str(fault.detail)), scope["method"], send)
+                await answer(
+                    RefusedRequestError(fault.status_code, str(fault.detail)), scope["method"], send
+                )
                 return
         await self._app(scope, receive, send)

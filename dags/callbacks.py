@@ -17,9 +17,9 @@ def server_is_up(context: Any) -> None:
     """
     if context["task"].task_id != PRODUCER and context["ti"].try_number == 1:
         return
-    from churn.pipeline.airflow_steps import ready
+    from churn.pipeline.airflow_steps import start_server
 
-    ready(read_settings(), log.info)
+    start_server(read_settings(), log.info)
 
 
 def say_why(context: Any) -> None:
@@ -32,10 +32,10 @@ def say_why(context: Any) -> None:
     if not tests:
         log.error("%s failed: %s", task.task_id, fault)
         return
-    from churn.pipeline.airflow_steps import refusal
+    from churn.pipeline.airflow_steps import explain_refusal
 
     summary = summary_so_far(context)
-    log.error("%s failed\n%s", task.task_id, refusal(read_settings(), summary, tests))
+    log.error("%s failed\n%s", task.task_id, explain_refusal(read_settings(), summary, tests))
     log.error("the report of run %s tells more", run_id_of(context["dag_run"]))
 
 

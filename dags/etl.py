@@ -11,9 +11,8 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TriggerRule, chain
 
 from dags.callbacks import say_why, server_is_up
-from dags.links import RunReport
 from dags.rendering import render
-from dags.tasks import ingest, step
+from dags.tasks import RunReport, ingest, step
 from lakehouse.settings import read_settings
 from seeds_loader.source_format import DECIMAL_SIGNS
 

@@ -18,11 +18,11 @@ LOOK_EVERY = timedelta(minutes=5)
 
 def look() -> list[dict[str, Any]]:
     """Return one run request per unclaimed workbook, oldest first."""
-    from churn.pipeline.airflow_steps import waiting
+    from churn.pipeline.airflow_steps import list_unclaimed_files
 
     return [
         {"trigger_run_id": f"landing__{each.key}", "conf": {"arrival": each.key}}
-        for each in waiting(read_settings())
+        for each in list_unclaimed_files(read_settings())
     ]
 
 

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
-from dags.links import PREFIX, RunReport
+from dags.tasks import PREFIX, RunReport
 
 
 async def pages(scope: Any, receive: Any, send: Any) -> None:

@@ -21,8 +21,7 @@ from cosmos.converter import DbtToAirflowConverter
 from cosmos.dbt.graph import DbtNode
 from cosmos.operators.watcher import DbtTestWatcherOperator
 
-from dags.openlineage_parents import NAMES, PARENTS, parents_of
-from dags.tasks import run_id_of
+from dags.tasks import NAMES, PARENTS, parents_of, run_id_of
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 1

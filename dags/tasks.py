@@ -1,4 +1,7 @@
-"""Wrap the steps as task functions: the run's name, its summary so far, and error handling."""
+"""Wrap the steps as task functions: the run's name, its summary so far, and error handling.
+
+Also the link from a task to its run's report, and its parents in OpenLineage.
+"""
 
 import os
 from collections.abc import Callable
@@ -6,9 +9,9 @@ from datetime import date
 from hashlib import sha256
 from typing import Any
 
+from airflow.sdk import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from dags.openlineage_parents import parents_of
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.private_home import protect
 from lakehouse.settings import Settings, read_settings
@@ -17,12 +20,40 @@ from seeds_loader.source_format import SourceFormat
 Summary = dict[str, Any]
 # Steps whose part of the run's summary is passed on.
 STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
+# Path prefix of the plugin's pages (dags/web.py).
+PREFIX = "/churn"
+# Name of `parents_of` in Airflow's templates, and the variables that it sets.
+PARENTS = "openlineage_parents"
+NAMES = ("OPENLINEAGE_PARENT_ID", "OPENLINEAGE_ROOT_PARENT_ID")
 
 
 def run_id_of(dag_run: Any) -> str:
     """Return the run's name under CHURN_HOME/runs: one per DAG run, for all tasks and tries."""
     tail = sha256(dag_run.run_id.encode()).hexdigest()[:6]
     return f"{dag_run.run_after:%Y%m%dT%H%M%SZ}-{tail}"
+
+
+class RunReport(BaseOperatorLink):
+    """Link to the run's report, which exists when the run has completed or was refused."""
+
+    name = "Report of the run"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return the path of the report of the task's run."""
+        # Called at the end of the task, with the task instance as its key.
+        dag_run = ti_key.get_template_context()["dag_run"]
+        return f"{PREFIX}/runs/{run_id_of(dag_run)}/report.html"
+
+
+def parents_of(task_instance: Any) -> dict[str, str]:
+    """Return the task's own run and its DAG's run; both empty if Airflow emits no lineage."""
+    from airflow.providers.openlineage import conf
+    from airflow.providers.openlineage.plugins import macros
+
+    if conf.is_disabled():
+        return dict.fromkeys(NAMES, "")
+    found = (macros.lineage_parent_id, macros.lineage_root_parent_id)
+    return {name: of(task_instance) for name, of in zip(NAMES, found, strict=True)}
 
 
 def step(name: str, optional: bool = False) -> Callable[..., Summary]:
@@ -90,9 +121,9 @@ def summary_so_far(context: Any) -> Summary:
     Raises:
         InvalidInputError: `ingest` was cleared and run again without a result.
     """
-    from churn.pipeline.airflow_steps import merged
+    from churn.pipeline.airflow_steps import merge_summaries
 
-    summary = merged(context["ti"].xcom_pull(task_ids=STEPS))
+    summary = merge_summaries(context["ti"].xcom_pull(task_ids=STEPS))
     if "batch_id" not in summary:
         raise InvalidInputError(
             "Nothing is known of the run's workbook: `ingest` has no result",
@@ -116,7 +147,7 @@ def in_airflows_terms(work: Callable[[Settings], Summary], may_fail: bool = Fals
         AirflowFailException: The work failed; a retry would fail again.
         AirflowException: The work failed; a retry may succeed.
     """
-    from churn.pipeline.airflow_steps import NothingToDo
+    from churn.pipeline.airflow_steps import NothingToDoError
     from churn.pipeline.libraries import quiet_libraries
     from lakehouse.error_translation import translate_errors
 
@@ -126,7 +157,7 @@ def in_airflows_terms(work: Callable[[Settings], Summary], may_fail: bool = Fals
         protect(settings, print)
         with translate_errors(settings):
             return work(settings)
-    except NothingToDo as nothing:
+    except NothingToDoError as nothing:
         # Airflow's own log does not name the reason.
         print(nothing)
         raise AirflowSkipException from None

@@ -37,7 +37,7 @@ def dbt_docs() -> FileResponse:
 def report(run_id: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
     """Return the report of a run."""
     path = read_settings().home / "runs" / run_id / "report.html"
-    return _page(path, "the run has not come to its end yet")
+    return _page(path, "the run has not completed yet")
 
 
 @app.get(f"/{evaluation_of('{version}')}")

@@ -35,13 +35,13 @@ class Feature:
     description: str
 
 
-def read_features(path: Path = CONTRACT) -> list[Feature]:
+def read_feature_columns(path: Path = CONTRACT) -> list[Feature]:
     """Return the columns that the contract marks with `meta.feature`, in the contract's order.
 
     Raises:
         ChurnError: The file declares no feature, or a feature has no `data_type`.
     """
-    declared = declared_columns(yaml.safe_load(path.read_text())["models"][0])
+    declared = model_columns(yaml.safe_load(path.read_text())["models"][0])
     features = [_feature(column) for column in declared if _is_feature(column)]
     if not features or not all(feature.data_type for feature in features):
         raise ChurnError(
@@ -52,7 +52,7 @@ def read_features(path: Path = CONTRACT) -> list[Feature]:
     return features
 
 
-def declared_columns(
+def model_columns(
     table: Mapping[str, Any], variables: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     """Return the columns that the YAML of a model or source declares, as a list or a template.
@@ -69,8 +69,8 @@ def declared_columns(
         tojson=json.dumps,
         modules={"re": re},
     )
-    found: list[dict[str, Any]] = yaml.safe_load(rendered)
-    return found
+    parsed: list[dict[str, Any]] = yaml.safe_load(rendered)
+    return parsed
 
 
 def _is_feature(column: dict[str, Any]) -> bool:
@@ -81,17 +81,17 @@ def _feature(column: dict[str, Any]) -> Feature:
     return Feature(
         name=column["name"],
         data_type=str(column.get("data_type", "")),
-        description=_in_words(str(column.get("description", ""))),
+        description=_expand_description(str(column.get("description", ""))),
     )
 
 
-def _in_words(description: str) -> str:
+def _expand_description(description: str) -> str:
     """Return the description with its references to doc blocks expanded, as dbt does it."""
-    return " ".join(Template(description).render(doc=_blocks().__getitem__).split())
+    return " ".join(Template(description).render(doc=_read_doc_blocks().__getitem__).split())
 
 
 @cache
-def _blocks() -> dict[str, str]:
+def _read_doc_blocks() -> dict[str, str]:
     """Return the texts that descriptions share, by name."""
     pages = [page.read_text() for page in (PROJECT / "models").rglob("*.md")]
     return dict(BLOCK.findall("".join(pages)))

@@ -5,7 +5,7 @@ from feast.types import Float64, Int32
 
 from feature_repo.data_sources import customer_features_source
 from feature_repo.entities import customer
-from feature_repo.feature_definitions import TTL, VIEW, Feature, read_features
+from feature_repo.feature_definitions import TTL, VIEW, Feature, read_feature_columns
 
 # SQL types of the contract; the gold tables use no others.
 FEAST_TYPES = {"int": Int32, "double": Float64}
@@ -23,7 +23,7 @@ customer_features = FeatureView(
     name=VIEW,
     entities=[customer],
     ttl=TTL,
-    schema=[_field(feature) for feature in read_features()],
+    schema=[_field(feature) for feature in read_feature_columns()],
     source=customer_features_source,
     online=True,
     description="What the churn model knows of a customer at an extract date.",

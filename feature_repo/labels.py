@@ -33,9 +33,9 @@ DECLARED = Path(__file__).with_name("labels.yml")
 RETAINED, NEW = "customers_retained", "new_customers_bounded"
 # Minimum number of churned and of retained customers; fewer are too few to train and evaluate on.
 # It is twenty for each of five folds.
-FEWEST = 100
+MIN_CUSTOMERS = 100
 # Maximum number of exclusions that are listed; the others are only counted.
-NAMED = 3
+MAX_LISTED = 3
 OLDER = "from before a feature was declared"
 
 
@@ -89,7 +89,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Exclusion:
     """A published extract or pair of extracts that is excluded from training, with the reason.
 
     Attributes:
@@ -98,11 +98,11 @@ class LeftOut:
     """
 
     extracts: list[str]
-    why: str
+    reason: str
 
-    def in_words(self) -> str:
+    def format(self) -> str:
         """Return the dates and the reason as text."""
-        return f"{' to '.join(self.extracts)}, {self.why}"
+        return f"{' to '.join(self.extracts)}, {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Label:
     days_between: list[int]
     rows: int
     positives: int
-    left_out: list[LeftOut] = field(default_factory=list)
+    left_out: list[Exclusion] = field(default_factory=list)
 
 
 def read_pair_rules(path: Path = DECLARED, project: Path = PROJECT_FILE) -> PairRules:
@@ -151,12 +151,12 @@ def read_pair_rules(path: Path = DECLARED, project: Path = PROJECT_FILE) -> Pair
             days=_range(declared["days"]),
             churn_rate=_range(declared["churn_rate"]),
         )
-    except (KeyError, TypeError, ValueError) as fault:
+    except (KeyError, TypeError, ValueError) as error:
         raise ChurnError(
-            f"The rules on observed churn can't be used: {fault!r}",
+            f"The rules on observed churn can't be used: {error!r}",
             where=f"{path}; {RETAINED} and {NEW} of gate_rules in {project}",
             remedy="declare them again; the file's comments say what each is",
-        ) from fault
+        ) from error
 
 
 def _range(declared: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -166,7 +166,7 @@ def _range(declared: Mapping[str, Any]) -> tuple[Any, Any]:
     return lowest, highest
 
 
-def objection(pair: Pair, rules: PairRules) -> str | None:
+def find_objection(pair: Pair, rules: PairRules) -> str | None:
     """Return why churn can't be observed in the pair, or None if it can."""
     retained = pair.retained / pair.first.customers
     new = 1 - pair.retained / pair.second.customers
@@ -189,20 +189,20 @@ def objection(pair: Pair, rules: PairRules) -> str | None:
     return None
 
 
-def plausible(pairs: Sequence[Pair], rules: PairRules) -> tuple[list[Pair], list[LeftOut]]:
+def select_plausible(pairs: Sequence[Pair], rules: PairRules) -> tuple[list[Pair], list[Exclusion]]:
     """Split the pairs into those that churn can be observed in, and the excluded others.
 
     Each pair is evaluated independently of the others.
     """
-    objections = [(pair, objection(pair, rules)) for pair in pairs]
+    objections = [(pair, find_objection(pair, rules)) for pair in pairs]
     return (
         [pair for pair, why in objections if why is None],
-        [LeftOut(pair.dates, why) for pair, why in objections if why is not None],
+        [Exclusion(pair.dates, why) for pair, why in objections if why is not None],
     )
 
 
-def label_of(
-    pairs: Sequence[Pair], workbook: Counts, extracts: int, left_out: Sequence[LeftOut] = ()
+def choose_label(
+    pairs: Sequence[Pair], workbook: Counts, extracts: int, left_out: Sequence[Exclusion] = ()
 ) -> Label:
     """Return the label that the plausible pairs of published extracts allow.
 
@@ -221,10 +221,11 @@ def label_of(
             if extracts > 1
             else "the one published extract had no next one to observe churn in"
         )
-    elif min(positives, rows - positives) < FEWEST:
+    elif min(positives, rows - positives) < MIN_CUSTOMERS:
         why = (
-            f"in {_pairs(days)} {positives:,} of {rows:,} customers were "
-            f"observed to leave, and at least {FEWEST} had to leave and {FEWEST} to stay"
+            f"in {_format_pairs(days)} {positives:,} of {rows:,} customers were "
+            f"observed to leave, and at least {MIN_CUSTOMERS} had to leave and "
+            f"{MIN_CUSTOMERS} to stay"
         )
     else:
         kind, used, why = OBSERVED, Counts(rows, positives), ""
@@ -232,27 +233,27 @@ def label_of(
         f"churn as the workbook itself marks it, since {why}"
         if why
         else (
-            f"churn observed in the next extract, {_pairs(days)}: of {rows:,} rows of "
+            f"churn observed in the next extract, {_format_pairs(days)}: of {rows:,} rows of "
             f"customers not marked as churned, {positives:,} were churned or gone in the next"
         )
     )
     if left_out:
-        reason = f"{reason} (left out: {_left_out_in_words(left_out)})"
+        reason = f"{reason} (left out: {_format_exclusions(left_out)})"
     counted = (used.rows, used.positives)
     return Label(kind, reason, extracts, days, *counted, list(left_out))
 
 
-def _left_out_in_words(left_out: Sequence[LeftOut]) -> str:
-    older = sum(each.why == OLDER for each in left_out)
-    others = [each.in_words() for each in left_out if each.why != OLDER]
-    named = [f"{older} {OLDER}"] if older else []
-    named += others[-NAMED:]
-    if len(others) > NAMED:
-        named.append(f"and {len(others) - NAMED} more")
-    return "; ".join(named)
+def _format_exclusions(left_out: Sequence[Exclusion]) -> str:
+    older = sum(exclusion.reason == OLDER for exclusion in left_out)
+    others = [exclusion.format() for exclusion in left_out if exclusion.reason != OLDER]
+    parts = [f"{older} {OLDER}"] if older else []
+    parts += others[-MAX_LISTED:]
+    if len(others) > MAX_LISTED:
+        parts.append(f"and {len(others) - MAX_LISTED} more")
+    return "; ".join(parts)
 
 
-def _pairs(days: list[int]) -> str:
+def _format_pairs(days: list[int]) -> str:
     number = "one pair" if len(days) == 1 else f"{len(days)} pairs"
     apart = f"{min(days)}" if min(days) == max(days) else f"{min(days)} to {max(days)}"
     return f"{number} of extracts {apart} {'day' if apart == '1' else 'days'} apart"
@@ -342,21 +343,21 @@ def read_pairs(
     """Return the pairs with their customer counts, in the given order."""
     if not extracts:
         return []
-    found = _followed(labels, extracts, PAIR_COUNTS).toArrow().to_pylist()
-    of_first = {row["event_timestamp"]: row for row in found}
+    counts = _query_followed(labels, extracts, PAIR_COUNTS).toArrow().to_pylist()
+    counts_by_date = {row["event_timestamp"]: row for row in counts}
     pairs = []
     for first, second in extracts:
-        row = of_first[first.event_timestamp]
+        row = counts_by_date[first.event_timestamp]
         pairs.append(Pair(first, second, row["retained"], row["row_count"], row["positives"]))
     return pairs
 
 
-def observed_rows(labels: DataFrame, pairs: Sequence[Pair]) -> DataFrame:
+def select_observed_rows(labels: DataFrame, pairs: Sequence[Pair]) -> DataFrame:
     """Return the rows `customer_id, event_timestamp, churned` of one or more pairs."""
-    return _followed(labels, [(pair.first, pair.second) for pair in pairs], OBSERVED_ROWS)
+    return _query_followed(labels, [(pair.first, pair.second) for pair in pairs], OBSERVED_ROWS)
 
 
-def _followed(
+def _query_followed(
     labels: DataFrame, extracts: Sequence[tuple[Publication, Publication]], final: str
 ) -> DataFrame:
     pairs = ", ".join(
@@ -367,7 +368,7 @@ def _followed(
     return labels.sparkSession.sql(sql, labels=labels)
 
 
-def workbook_rows(labels: DataFrame, publication: Publication) -> DataFrame:
+def select_workbook_rows(labels: DataFrame, publication: Publication) -> DataFrame:
     """Return the rows `customer_id, event_timestamp, churned` of one extract.
 
     `churned` is the mark in the extract's own workbook.
@@ -376,14 +377,14 @@ def workbook_rows(labels: DataFrame, publication: Publication) -> DataFrame:
     return labels.where(of_extract).select("customer_id", "event_timestamp", "churned")
 
 
-def count(rows: DataFrame) -> Counts:
+def count_labels(rows: DataFrame) -> Counts:
     """Return the number of labelled rows and of churned customers among them."""
     counted = rows.selectExpr("count(*) as row_count", "count_if(churned = 1) as positives")
-    found = counted.toArrow().to_pylist()[0]
-    return Counts(found["row_count"], found["positives"])
+    row = counted.toArrow().to_pylist()[0]
+    return Counts(row["row_count"], row["positives"])
 
 
-def of_other_customers(spark: SparkSession) -> dict[str, str]:
+def read_incomparable_dates(spark: SparkSession) -> dict[str, str]:
     """Return the loads that did not pass the rules on the customers' identity, by batch id.
 
     The value is the last verdict, `expected` or `failed`. Published loads among these were declared
@@ -408,19 +409,23 @@ def of_other_customers(spark: SparkSession) -> dict[str, str]:
     return {row["batch_id"]: row["verdict"] for row in rows}
 
 
-def taking_part(
+def select_eligible(
     history: Sequence[Publication], older: Collection[Publication], others: Collection[str]
-) -> tuple[list[Publication], list[LeftOut]]:
+) -> tuple[list[Publication], list[Exclusion]]:
     """Split the published extracts into those to train on, and the excluded others with reasons.
 
     `older` are extracts from before a feature was declared; `others` are loads of other customers.
     If no extract remains, the latest one is used alone: its own marks need no other extract.
     """
-    left_out = [LeftOut([each.extract_date.isoformat()], OLDER) for each in older]
-    newer = [each for each in history if each not in older]
+    left_out = [Exclusion([publication.extract_date.isoformat()], OLDER) for publication in older]
+    newer = [publication for publication in history if publication not in older]
     why = f"declared to be of other customers ({RETAINED}, {NEW})"
-    usable = [each for each in newer if each.batch_id not in others] or newer[-1:]
+    usable = [publication for publication in newer if publication.batch_id not in others] or newer[
+        -1:
+    ]
     left_out += [
-        LeftOut([each.extract_date.isoformat()], why) for each in newer if each not in usable
+        Exclusion([publication.extract_date.isoformat()], why)
+        for publication in newer
+        if publication not in usable
     ]
     return usable, left_out

@@ -1,6 +1,6 @@
 """Describe what a materialization reads and writes, for lineage."""
 
-from feature_repo.feature_definitions import VIEW, read_features
+from feature_repo.feature_definitions import VIEW, read_feature_columns
 from feature_repo.project import PROJECT_NAME
 from lakehouse import online_store
 from lakehouse.lineage import Dataset, StepIO, table
@@ -16,7 +16,7 @@ def materialize_io(settings: Settings, written: bool) -> StepIO:
     inputs = [gold, table(settings, PUBLICATIONS)]
     if not written or (online := _online(settings)) is None:
         return StepIO(inputs)
-    names = [KEY, *(feature.name for feature in read_features())]
+    names = [KEY, *(feature.name for feature in read_feature_columns())]
     sources = {name: [(gold, name)] for name in names}
     return StepIO(inputs, [Dataset(*online, columns=names, sources=sources)])
 

@@ -42,7 +42,7 @@ from lakehouse.storage import escape_glob, path_from_uri, spark_uri
 PARTITION = "extract_date"
 COLUMNS = ["customer_id", "event_timestamp"]
 # Rows in memory at a time: about 60 MB on their way to the online store.
-BATCH = 1 << 16
+BATCH_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,19 @@ class PublishedExtract:
     event_timestamp: datetime
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield customer_id, event_timestamp and features, BATCH rows at a time, in a fixed order.
+        """Yield customer_id, event_timestamp and features, up to BATCH_ROWS at a time, in order.
 
         A feature that was declared after the extract was published is null.
         """
-        place = self.settings.lake
+        lake = self.settings.lake
         columns = [*COLUMNS, *self.features]
         for name in self.files:
-            opened = place.files.open_input_file(path_from_uri(name))
-            with pq.ParquetFile(opened, pre_buffer=True) as file:
-                there = [each for each in columns if each in file.schema_arrow.names]
-                for batch in file.iter_batches(BATCH, columns=there):
+            stream = lake.files.open_input_file(path_from_uri(name))
+            with pq.ParquetFile(stream, pre_buffer=True) as file:
+                existing = [column for column in columns if column in file.schema_arrow.names]
+                for batch in file.iter_batches(BATCH_ROWS, columns=existing):
                     nulls = pa.nulls(batch.num_rows, pa.float64())
-                    rows = [batch[each] if each in there else nulls for each in columns]
+                    rows = [batch[column] if column in existing else nulls for column in columns]
                     yield pa.record_batch(rows, names=columns)
 
 
@@ -102,7 +102,7 @@ class SnapshotOfflineStore(SparkOfflineStore):
         views = []
         for view in feature_views:
             table = view.batch_source.table
-            views.append(_over(view, states.get(table) or pinned(spark, table)))
+            views.append(_with_table(view, states.get(table) or snapshot_files(spark, table)))
         return SparkOfflineStore.get_historical_features(config, views, *arguments, **options)
 
     @staticmethod
@@ -121,7 +121,7 @@ class SnapshotOfflineStore(SparkOfflineStore):
         dates = f"{PARTITION} between '{start:%Y-%m-%d}' and '{end:%Y-%m-%d}'"
         of_date: dict[str, list[str]] = {}
         for file in spark.table(table).where(dates).inputFiles():
-            of_date.setdefault(_date_of(file), []).append(file)
+            of_date.setdefault(_extract_date_of(file), []).append(file)
         if not of_date:
             raise not_published_error(f"between {start:%Y-%m-%d} and {end:%Y-%m-%d}", table)
         latest = max(of_date)
@@ -133,65 +133,65 @@ class SnapshotOfflineStore(SparkOfflineStore):
         )
 
 
-def _date_of(file: str) -> str:
+def _extract_date_of(file: str) -> str:
     """Return the extract date in a published file's path."""
     return file.partition(f"/{PARTITION}=")[2].partition("/")[0]
 
 
-def pinned(spark: SparkSession, table: str) -> str:
+def snapshot_files(spark: SparkSession, table: str) -> str:
     """Create a view over the table's current files, and return its name in this session.
 
     The view lacks the partition column. For an empty table, which has no files, return the table's
     own name.
     """
-    current = spark.table(table)
-    files = [escape_glob(spark_uri(each)) for each in current.inputFiles()]
+    frame = spark.table(table)
+    files = [escape_glob(spark_uri(file)) for file in frame.inputFiles()]
     if not files:
         return table
     name = f"{table.replace('.', '_')}_{uuid4().hex}"
     # Use the table's columns: files written before a column was added lack it.
-    columns = [field for field in current.schema if field.name != PARTITION]
+    columns = [field for field in frame.schema if field.name != PARTITION]
     spark.read.schema(StructType(columns)).parquet(*files).createOrReplaceTempView(name)
     return name
 
 
-def _over(view: FeatureView, table: str) -> FeatureView:
+def _with_table(view: FeatureView, table: str) -> FeatureView:
     """Return the feature view with another table as its source."""
     source = view.batch_source
-    moved = copy(view)
-    moved.batch_source = SparkSource(
+    copied = copy(view)
+    copied.batch_source = SparkSource(
         name=source.name,
         table=table,
         timestamp_field=source.timestamp_field,
         created_timestamp_column=source.created_timestamp_column,
     )
-    return moved
+    return copied
 
 
-_feasts_session = feast_spark.get_spark_session_or_start_new_with_repoconfig
+_original_session = feast_spark.get_spark_session_or_start_new_with_repoconfig
 
 
 def _session(store_config: SparkOfflineStoreConfig) -> SparkSession:
     """Return the active session, or one with the password, which Feast's own session would lack."""
     if SparkSession.getActiveSession() is None:
         spark_server.connect(getattr(store_config, "settings", None) or read_settings())
-    return _feasts_session(store_config)
+    return _original_session(store_config)
 
 
 feast_spark.get_spark_session_or_start_new_with_repoconfig = _session
-_feasts_own = feast_spark._get_entity_df_event_timestamp_range
+_original_range = feast_spark._get_entity_df_event_timestamp_range
 
 
-def _asked_between(rows: Any, column: str, spark: SparkSession) -> tuple[datetime, datetime]:
+def _requested_range(rows: Any, column: str, spark: SparkSession) -> tuple[datetime, datetime]:
     """Return the first and the last requested time in UTC.
 
     Replaces Feast's function of the same purpose.
     """
     if not isinstance(rows, DataFrame):
-        return _feasts_own(rows, column, spark)
-    found = rows.selectExpr(f"min({column}) as first", f"max({column}) as last").toArrow()
-    times = found.to_pylist()[0]
+        return _original_range(rows, column, spark)
+    bounds = rows.selectExpr(f"min({column}) as first", f"max({column}) as last").toArrow()
+    times = bounds.to_pylist()[0]
     return times["first"].astimezone(UTC), times["last"].astimezone(UTC)
 
 
-feast_spark._get_entity_df_event_timestamp_range = _asked_between
+feast_spark._get_entity_df_event_timestamp_range = _requested_range

@@ -23,9 +23,9 @@ class Publication:
 
     batch_id: str
     extract_date: date
-    created: datetime
+    created_at: datetime
     customers: int
-    place: int = 0
+    location: int = 0
 
     @property
     def event_timestamp(self) -> datetime:
@@ -33,12 +33,12 @@ class Publication:
         return datetime.combine(self.extract_date, datetime.min.time(), UTC)
 
 
-def latest_publication(spark: SparkSession) -> Publication | None:
+def find_latest_publication(spark: SparkSession) -> Publication | None:
     """Return the publication with the latest extract date, or None if there is none.
 
     If the date was restated, it is the last publication of that date.
     """
-    published = publications(spark)
+    published = read_publications(spark)
     return published[-1] if published else None
 
 
@@ -48,7 +48,7 @@ def latest_publication_or_error(spark: SparkSession) -> Publication:
     Raises:
         InvalidInputError: Nothing has been published yet.
     """
-    publication = latest_publication(spark)
+    publication = find_latest_publication(spark)
     if publication is None:
         raise not_published_error()
     return publication
@@ -66,7 +66,7 @@ def not_published_error(when: str = "yet", where: str = "gold.publications") -> 
     )
 
 
-def publications(spark: SparkSession) -> list[Publication]:
+def read_publications(spark: SparkSession) -> list[Publication]:
     """Return the publication of each extract date, the oldest date first.
 
     If a date was restated, only its last publication is returned.
@@ -87,9 +87,9 @@ def publications(spark: SparkSession) -> list[Publication]:
         Publication(
             batch_id=row["batch_id"],
             extract_date=row["extract_date"],
-            created=row["created_timestamp"].astimezone(UTC),
+            created_at=row["created_timestamp"].astimezone(UTC),
             customers=row["customers"],
-            place=row["place"],
+            location=row["place"],
         )
         for row in of_date.values()
     ]

@@ -11,7 +11,7 @@ from lakehouse.online_store import Address
 from lakehouse.settings import LOOPBACK, Settings
 
 # Feast's configuration requires an online store; reading the registry does not access it.
-NOWHERE = Address(LOOPBACK, 0, None)
+NO_STORE = Address(LOOPBACK, 0, None)
 
 
 def read_registry(settings: Settings) -> bytes:
@@ -19,7 +19,7 @@ def read_registry(settings: Settings) -> bytes:
     if settings.registry_url is None:
         file = registry_file(settings)
         return file.read_bytes() if file.exists() else b""
-    registry = FeatureStore(config=configuration(settings, NOWHERE)).registry
+    registry = FeatureStore(config=configuration(settings, NO_STORE)).registry
     return bytes(registry.proto().SerializeToString())
 
 
@@ -29,16 +29,16 @@ def diff_registries(left: bytes, right: bytes) -> list[str]:
     A difference is a declaration that is missing from one of them or has other contents; times are
     ignored.
     """
-    one, other = dict(_declared(left)), dict(_declared(right))
+    one, other = dict(_list_declarations(left)), dict(_list_declarations(right))
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def _declared(registry: bytes) -> Iterator[tuple[str, Any]]:
+def _list_declarations(registry: bytes) -> Iterator[tuple[str, Any]]:
     message = Registry.FromString(registry)
     for kind in ("entities", "feature_views", "feature_services"):
-        for each in getattr(message, kind):
-            _clear_times(each.spec)
-            yield f"{kind}: {each.spec.name}", each.spec
+        for declaration in getattr(message, kind):
+            _clear_times(declaration.spec)
+            yield f"{kind}: {declaration.spec.name}", declaration.spec
 
 
 def _clear_times(message: Any) -> None:
@@ -47,5 +47,5 @@ def _clear_times(message: Any) -> None:
         if field.name == "meta":
             message.ClearField(field.name)
         elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
-            for each in value if isinstance(value, Sequence) else [value]:
-                _clear_times(each)
+            for item in value if isinstance(value, Sequence) else [value]:
+                _clear_times(item)

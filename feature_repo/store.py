@@ -27,26 +27,28 @@ def store(settings: Settings | None = None, say: Say = lambda text: None) -> Fea
         lakehouse.errors.UnavailableError: The online store does not respond.
     """
     settings = settings or read_settings()
-    return FeatureStore(config=configuration(settings, online_store.ensure(settings, say)))
+    return FeatureStore(config=configuration(settings, online_store.ensure_running(settings, say)))
 
 
 @contextmanager
-def writing_store(settings: Settings, say: Say, anew: bool = False) -> Iterator[FeatureStore]:
+def open_writing_store(
+    settings: Settings, say: Say, rewrite: bool = False
+) -> Iterator[FeatureStore]:
     """Yield a FeatureStore whose registry file is replaced atomically after the body completes.
 
     Feast writes the registry's file in place: a process that dies during the write leaves a partial
     file. In a database, each object is written separately and atomically, and later calls repair an
-    incomplete set. `anew` starts a file without the previously registered objects; a database keeps
-    them for its readers.
+    incomplete set. `rewrite` starts a file without the previously registered objects; a database
+    keeps them for its readers.
     """
-    address = online_store.ensure(settings, say)
+    address = online_store.ensure_running(settings, say)
     if settings.registry_url is not None:
         yield FeatureStore(config=configuration(settings, address))
         return
     registry = registry_file(settings)
     draft = registry.with_suffix(".new")
     draft.unlink(missing_ok=True)
-    if registry.exists() and not anew:
+    if registry.exists() and not rewrite:
         shutil.copyfile(registry, draft)
     yield FeatureStore(config=configuration(settings, address, draft))
     os.replace(draft, registry)
@@ -66,7 +68,7 @@ def configuration(
     return RepoConfig(
         project=PROJECT_NAME,
         provider="local",
-        registry=_registry(settings, registry),
+        registry=_registry_config(settings, registry),
         offline_store=SnapshotOfflineStoreConfig(
             spark_conf={"spark.remote": settings.connect_url}, settings=settings
         ),
@@ -82,7 +84,7 @@ def configuration(
     )
 
 
-def _registry(settings: Settings, file: Path | None) -> RegistryConfig:
+def _registry_config(settings: Settings, file: Path | None) -> RegistryConfig:
     """Return the registry's configuration: the database of the settings, else a file.
 
     `file` defaults to the usual registry file.
@@ -90,9 +92,9 @@ def _registry(settings: Settings, file: Path | None) -> RegistryConfig:
     if settings.registry_url is not None:
         from feast.infra.registry.sql import SqlRegistryConfig  # slow, rarely used
 
-        place = database(settings.registry_url, "CHURN_REGISTRY_URL")
+        database_address = database(settings.registry_url, "CHURN_REGISTRY_URL")
         return SqlRegistryConfig(
-            path=place.for_python,
+            path=database_address.for_python,
             cache_ttl_seconds=REGISTRY_CACHE_SECONDS,
             # Otherwise every reader is refused while an extract is materialized, and after a
             # materialization that was killed. A customer's features are written in one command. In

@@ -11,25 +11,25 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.feast_compat import restore_regex_columns, suppress_feast_output
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.feature_services import churn
 from feature_repo.labels import (
     OBSERVED,
+    Exclusion,
     Label,
-    LeftOut,
     Pair,
-    count,
-    label_of,
-    observed_rows,
-    of_other_customers,
-    plausible,
+    choose_label,
+    count_labels,
+    read_incomparable_dates,
     read_pair_rules,
     read_pairs,
-    taking_part,
-    workbook_rows,
+    select_eligible,
+    select_observed_rows,
+    select_plausible,
+    select_workbook_rows,
 )
-from feature_repo.offline import pinned
-from feature_repo.publications import Publication, latest_publication_or_error, publications
+from feature_repo.offline import snapshot_files
+from feature_repo.publications import Publication, latest_publication_or_error, read_publications
 from feature_repo.store import store
 from lakehouse.errors import ChurnError
 from lakehouse.process import Say
@@ -62,7 +62,7 @@ class TrainingSet:
     published: tuple[str, ...] = ()
 
     @property
-    def kept_together(self) -> list[str]:
+    def group_columns(self) -> list[str]:
         """Return the columns that keep rows in one fold: rows equal in all of them are never split.
 
         Over several extracts this is the customer, who is in many rows: a model that was trained on
@@ -83,33 +83,33 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
         lakehouse.errors.ChurnError: An extract is only partially published.
     """
     latest_publication_or_error(spark)
-    history = publications(spark)
-    features = [feature.name for feature in read_features()]
-    state = {table: pinned(spark, table) for table in (FEATURES, LABELS)}
-    empty = _check(spark, state, history, features)
-    usable, left_out = taking_part(
-        history, _until_the_last_of(empty, history), of_other_customers(spark)
+    history = read_publications(spark)
+    features = [feature.name for feature in read_feature_columns()]
+    state = {table: snapshot_files(spark, table) for table in (FEATURES, LABELS)}
+    empty = _require_usable(spark, state, history, features)
+    usable, left_out = select_eligible(
+        history, _dates_until_last(empty, history), read_incomparable_dates(spark)
     )
-    rows, label, pairs = _labelled(spark.table(state[LABELS]), usable, left_out)
-    runs = _runs(pairs) if label.kind == OBSERVED else [usable[-1:]]
+    rows, label, pairs = _select_labels(spark.table(state[LABELS]), usable, left_out)
+    runs = _group_runs(pairs) if label.kind == OBSERVED else [usable[-1:]]
     say(f"label: {label.reason}")
 
     def retrieve() -> DataFrame:
         say("retrieving the training set from the feature store")
-        return _retrieve(settings, spark, rows, state, features)
+        return _retrieve_features(settings, spark, rows, state, features)
 
     return TrainingSet(
         retrieve=retrieve,
         features=features,
         extract_date=runs[-1][-1].extract_date,
-        signature=signature(label.kind, runs, features),
+        signature=hash_training_set(label.kind, runs, features),
         label=label,
-        batches=tuple(each.batch_id for run in runs for each in run),
-        published=tuple(each.batch_id for each in history),
+        batches=tuple(publication.batch_id for run in runs for publication in run),
+        published=tuple(publication.batch_id for publication in history),
     )
 
 
-def _runs(pairs: Sequence[Pair]) -> list[list[Publication]]:
+def _group_runs(pairs: Sequence[Pair]) -> list[list[Publication]]:
     """Return the extracts of the pairs, in unbroken sequences."""
     runs: list[list[Publication]] = []
     for pair in pairs:
@@ -120,12 +120,12 @@ def _runs(pairs: Sequence[Pair]) -> list[list[Publication]]:
     return runs
 
 
-def signature(kind: str, runs: Sequence[Sequence[Publication]], features: list[str]) -> str:
+def hash_training_set(kind: str, runs: Sequence[Sequence[Publication]], features: list[str]) -> str:
     """Return the hash that identifies a training set: loads, features and kind of label.
 
     `runs` are the extracts in sequences without a gap: no churn is observed across a gap.
     """
-    loads = [[each.batch_id for each in run] for run in runs]
+    loads = [[publication.batch_id for publication in run] for run in runs]
     identity = (
         # A single sequence keeps the identity from before pairs could be excluded, and the
         # workbook's label the identity from before labels were observed: models of that time need
@@ -137,7 +137,7 @@ def signature(kind: str, runs: Sequence[Sequence[Publication]], features: list[s
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def _check(
+def _require_usable(
     spark: SparkSession,
     state: Mapping[str, str],
     history: Sequence[Publication],
@@ -155,19 +155,23 @@ def _check(
     empty: set[datetime] = set()
     for table, view in state.items():
         filled = ", ".join(f"count(`{name}`)" for name in columns[table])
-        found = spark.sql(
+        counts = spark.sql(
             "select event_timestamp, created_timestamp, count(*) as customers, "
             f"array_min(array({filled})) as filled from {view} "
             "group by event_timestamp, created_timestamp"
         ).toArrow()
-        rows = found.to_pylist()
-        there = {
+        rows = counts.to_pylist()
+        existing = {
             (row["event_timestamp"], row["created_timestamp"], row["customers"]) for row in rows
         }
-        for each in history:
-            if (each.event_timestamp, each.created, each.customers) not in there:
+        for publication in history:
+            if (
+                publication.event_timestamp,
+                publication.created_at,
+                publication.customers,
+            ) not in existing:
                 raise ChurnError(
-                    f"The extract of {each.extract_date} is published by half",
+                    f"The extract of {publication.extract_date} is published by half",
                     where=f"{table} against gold.publications",
                     remedy="`churn build` publishes the rest, then train again",
                 )
@@ -175,7 +179,7 @@ def _check(
     return empty
 
 
-def _until_the_last_of(
+def _dates_until_last(
     empty: Collection[datetime], history: Sequence[Publication]
 ) -> Sequence[Publication]:
     """Return the extracts up to the last one from before a feature was declared.
@@ -183,26 +187,32 @@ def _until_the_last_of(
     The latest extract is never among them: it is used in any case, and the training step reports
     what it lacks.
     """
-    places = [place for place, each in enumerate(history, 1) if each.event_timestamp in empty]
-    return history[: min(max(places, default=0), len(history) - 1)]
+    positions = [
+        position
+        for position, publication in enumerate(history, 1)
+        if publication.event_timestamp in empty
+    ]
+    return history[: min(max(positions, default=0), len(history) - 1)]
 
 
-def _labelled(
-    labels: DataFrame, history: Sequence[Publication], left_out: Sequence[LeftOut]
+def _select_labels(
+    labels: DataFrame, history: Sequence[Publication], left_out: Sequence[Exclusion]
 ) -> tuple[DataFrame, Label, list[Pair]]:
     """Return the rows to train on, the label that there is enough data for, and plausible pairs.
 
     The rows of both kinds are checkpointed on the server, because Feast queries them several times.
     """
-    workbook = workbook_rows(labels, history[-1]).localCheckpoint()
-    pairs, implausible = plausible(read_pairs(labels, list(pairwise(history))), read_pair_rules())
-    label = label_of(pairs, count(workbook), len(history), [*left_out, *implausible])
+    workbook = select_workbook_rows(labels, history[-1]).localCheckpoint()
+    pairs, implausible = select_plausible(
+        read_pairs(labels, list(pairwise(history))), read_pair_rules()
+    )
+    label = choose_label(pairs, count_labels(workbook), len(history), [*left_out, *implausible])
     if label.kind == OBSERVED:
-        return observed_rows(labels, pairs).localCheckpoint(), label, pairs
+        return select_observed_rows(labels, pairs).localCheckpoint(), label, pairs
     return workbook, label, pairs
 
 
-def _retrieve(
+def _retrieve_features(
     settings: Settings,
     spark: SparkSession,
     rows: DataFrame,

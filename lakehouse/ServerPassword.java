@@ -6,7 +6,7 @@ import org.apache.hive.service.auth.PasswdAuthenticationProvider;
 
 /**
  * Lets a client of the Thrift endpoint in by the same secret as Spark's own check of the Connect
- * endpoint, which takes it from the same variable. Without the variable nobody gets in.
+ * endpoint, which takes it from the same variable. Without the variable every login is rejected.
  *
  * Compiled by lakehouse.jars, with Spark's own compiler of generated code.
  */

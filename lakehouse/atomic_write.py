@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def _draft_of(path: Path) -> Path:
+def _draft_path(path: Path) -> Path:
     # Unique, since threads may write files of the same folder at once. It does not include the name
     # of `path`, which may already have the maximum length.
     return path.with_name(f".{secrets.token_hex(8)}.part")
@@ -20,7 +20,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     The replacement is a single step, so readers never see a partial file. If the body raises,
     `path` is unchanged.
     """
-    draft = _draft_of(path)
+    draft = _draft_path(path)
     try:
         yield draft
         os.replace(draft, path)
@@ -49,7 +49,7 @@ def generate_secret(path: Path) -> str:
     """
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = _draft_of(path)
+        draft = _draft_path(path)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w") as file:

@@ -14,45 +14,45 @@ from lakehouse.settings import Settings, read_settings
 OBJECT = "_is-kept"
 
 
-def make_buckets(settings: Settings) -> list[str]:
+def create_buckets(settings: Settings) -> list[str]:
     """Create the missing buckets, verify all of them and return their names.
 
     Raises:
         UnavailableError: If the store does not respond, refuses a request, or returns different
             content from what was written.
     """
-    places = [each for each in (settings.lake, settings.landing_zone) if each.bucket]
-    for place in places:
-        bucket = str(place.bucket)
+    addresses = [each for each in (settings.lake, settings.landing_zone) if each.bucket]
+    for address in addresses:
+        bucket = str(address.bucket)
         try:
-            place.create_bucket()
+            address.create_bucket()
         except OSError as fault:
             raise UnavailableError(
                 f"The object store does not make the bucket {bucket}: {fault}",
-                where=place.address,
+                where=address.address,
                 remedy="check the address and the AWS_* variables, or make the bucket yourself",
             ) from fault
         path, content = f"{bucket}/{OBJECT}", bucket.encode()
-        with place.files.open_output_stream(path) as target:
+        with address.files.open_output_stream(path) as target:
             target.write(content)
-        with place.files.open_input_stream(path) as source:
+        with address.files.open_input_stream(path) as source:
             if source.read() != content:
                 raise UnavailableError(
                     f"The object store gave back something else from {bucket}",
-                    where=place.address,
+                    where=address.address,
                     remedy="do not use this store",
                 )
-        place.files.delete_file(path)
-    return [str(place.bucket) for place in places]
+        address.files.delete_file(path)
+    return [str(address.bucket) for address in addresses]
 
 
 def main() -> None:
     """Create and verify the buckets as a standalone command."""
     try:
-        for bucket in make_buckets(read_settings()):
+        for bucket in create_buckets(read_settings()):
             print(f"the bucket {bucket} is there")
-    except ChurnError as fault:
-        sys.exit(str(fault))
+    except ChurnError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ def main(address: str, worker: str | None = None) -> None:
     try:
         with urllib.request.urlopen(f"{address}/json/", timeout=10) as answer:
             master = json.load(answer)
-    except OSError as fault:
-        sys.exit(f"{address}: {fault}")
+    except OSError as error:
+        sys.exit(f"{address}: {error}")
     if master["status"] != ALIVE:
         sys.exit(f"{address}: {master['status']}")
-    alive = {each["host"] for each in master["workers"] if each["state"] == ALIVE}
+    alive = {member["host"] for member in master["workers"] if member["state"] == ALIVE}
     if worker is not None and worker not in alive:
         sys.exit(f"{address}: knows no worker {worker}, but {', '.join(sorted(alive)) or 'none'}")
 

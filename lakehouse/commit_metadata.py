@@ -28,7 +28,7 @@ def set_commit_metadata(spark: "SparkSession", run_id: str) -> None:
 def parse_commit_metadata(metadata: str | None) -> tuple[str | None, str | None]:
     """Return the run id and the user of a commit, each None if not recorded."""
     try:
-        told = json.loads(metadata or "{}")
-        return told.get("run_id") or None, told.get("user") or None
+        values = json.loads(metadata or "{}")
+        return values.get("run_id") or None, values.get("user") or None
     except (ValueError, AttributeError):
         return None, None

@@ -8,7 +8,7 @@ from typing import Any
 
 from lakehouse import spark_server
 from lakehouse.commit_metadata import RUN, USER, user
-from lakehouse.errors import ChurnError, InterruptedWorkError, named_breakdown
+from lakehouse.errors import ChurnError, InterruptedWorkError, classify_error
 from lakehouse.lineage import DbtArtifacts, read_dbt
 from lakehouse.process import ProcessInfo
 from lakehouse.settings import Settings
@@ -16,7 +16,7 @@ from lakehouse.settings import Settings
 # SQLSTATE class of errors in the statement itself: its syntax, or an undefined column or function.
 # After any other error the server itself may be broken, for example its metastore by a full disk.
 # A broken metastore also reports tables and schemas as missing, or as existing already.
-STATEMENT_AT_FAULT = re.compile(r"SQLSTATE: 42(?!P01|P06|P07|704|710)")
+STATEMENT_ERROR = re.compile(r"SQLSTATE: 42(?!P01|P06|P07|704|710)")
 # Folder of dbt's artifacts, below CHURN_HOME.
 TARGET = "dbt"
 OnNode = Callable[[int, int, str], None]
@@ -36,7 +36,7 @@ class BuildResult:
     warnings: list[str] = field(default_factory=list)
     work: DbtArtifacts | None = None
 
-    def after(self, earlier: "BuildResult") -> "BuildResult":
+    def merge_earlier(self, earlier: "BuildResult") -> "BuildResult":
         """Return this result plus the failures and warnings of an earlier dbt call."""
         return replace(
             self,
@@ -57,10 +57,10 @@ def dbt_build(
         ChurnError: If a model's SQL is invalid, or dbt could not run.
     """
     os.environ.update(settings.for_dbt(), **{RUN: run_id, USER: user()})
-    running = spark_server.ensure(settings, lambda _: None)
+    running = spark_server.ensure_running(settings, lambda _: None)
     answer = _invoke(settings, ["build", *arguments], on_node)
     if answer.exception is not None:
-        spark_server.check(settings, running)
+        spark_server.check_running(settings, running)
         raise ChurnError(
             f"dbt could not build: {answer.exception}",
             where=f"{settings.home}/logs/dbt/dbt.log",
@@ -68,7 +68,7 @@ def dbt_build(
             "connection",
         )
     _raise_on_failed_model(answer.result.results, settings, running)
-    return replace(_outcome(answer.result.results), work=read_dbt(settings.home / TARGET))
+    return replace(_test_results(answer.result.results), work=read_dbt(settings.home / TARGET))
 
 
 def run_dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
@@ -96,16 +96,18 @@ def make_views(settings: Settings) -> list[str]:
     os.environ.update(settings.for_dbt())
     answer = _invoke(settings, ["run", "--select", "config.materialized:view"], lambda *_: None)
     if not answer.success:
-        message = answer.exception or next(each.message for each in answer.result if each.message)
+        message = answer.exception or next(
+            result.message for result in answer.result if result.message
+        )
         raise ChurnError(
-            f"dbt could not make a view: {_first_lines(str(message))}",
+            f"dbt could not make a view: {_format_message(str(message))}",
             where=f"{settings.home}/logs/dbt/dbt.log",
             remedy="correct what the message names",
         )
-    return [f"{each.node.schema}.{each.node.alias}" for each in answer.result.results]
+    return [f"{result.node.schema}.{result.node.alias}" for result in answer.result.results]
 
 
-def compiled_models(settings: Settings, names: Sequence[str]) -> dict[str, str]:
+def compile_models(settings: Settings, names: Sequence[str]) -> dict[str, str]:
     """Return the SQL of models by name, as a build of this checkout would run it, without building.
 
     Raises:
@@ -120,7 +122,7 @@ def compiled_models(settings: Settings, names: Sequence[str]) -> dict[str, str]:
             where=f"{settings.home}/logs/dbt/dbt.log",
             remedy="correct what the message names",
         )
-    return {each.node.name: each.node.compiled_code for each in answer.result.results}
+    return {result.node.name: result.node.compiled_code for result in answer.result.results}
 
 
 def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: str = TARGET) -> Any:
@@ -132,12 +134,12 @@ def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: s
         if event.info.name in ("LogModelResult", "LogTestResult") and total:
             on_node(event.data.index, total, event.data.node_info.node_name)
 
-    places = [
+    locations = [
         *("--project-dir", str(settings.project), "--profiles-dir", str(settings.project)),
         *("--target-path", str(settings.home / target), "--log-level", "none"),
         *("--log-path", str(settings.home / "logs" / "dbt"), "--log-level-file", "debug"),
     ]
-    return dbtRunner(callbacks=[watch]).invoke([*arguments, *places])
+    return dbtRunner(callbacks=[watch]).invoke([*arguments, *locations])
 
 
 def _raise_on_failed_model(
@@ -146,33 +148,33 @@ def _raise_on_failed_model(
     for result in results:
         is_test = result.node.resource_type in ("test", "unit_test")
         if result.status == "error" or (not is_test and result.status == "fail"):
-            spark_server.check(settings, running)
+            spark_server.check_running(settings, running)
             message = result.message or ""
-            place = f"the lake, {settings.lake.address}, at {result.node.name}"
-            if (breakdown := named_breakdown(message, place)) is not None:
-                raise breakdown
-            is_own_fault = STATEMENT_AT_FAULT.search(message)
-            kind = ChurnError if is_own_fault else InterruptedWorkError
+            location = f"the lake, {settings.lake.address}, at {result.node.name}"
+            if (known_error := classify_error(message, location)) is not None:
+                raise known_error
+            is_statement_error = STATEMENT_ERROR.search(message)
+            kind = ChurnError if is_statement_error else InterruptedWorkError
             raise kind(
-                f"dbt could not build {result.node.name}: {_first_lines(result.message)}",
+                f"dbt could not build {result.node.name}: {_format_message(result.message)}",
                 where=result.node.original_file_path,
                 remedy=f"read {settings.home}/logs/dbt/dbt.log; then repeat the command",
             )
 
 
-def _outcome(results: Sequence[Any]) -> BuildResult:
-    tests = [each for each in results if each.node.resource_type in ("test", "unit_test")]
+def _test_results(results: Sequence[Any]) -> BuildResult:
+    tests = [result for result in results if result.node.resource_type in ("test", "unit_test")]
     return BuildResult(
         tests=len(tests),
-        passed=sum(each.status == "pass" for each in tests),
-        failures=[_line(each) for each in tests if each.status == "fail"],
-        warnings=[_line(each) for each in tests if each.status == "warn"],
+        passed=sum(test.status == "pass" for test in tests),
+        failures=[_format_result(test) for test in tests if test.status == "fail"],
+        warnings=[_format_result(test) for test in tests if test.status == "warn"],
     )
 
 
-def _line(result: Any) -> str:
-    return f"{result.node.name}: {_first_lines(result.message)}"
+def _format_result(result: Any) -> str:
+    return f"{result.node.name}: {_format_message(result.message)}"
 
 
-def _first_lines(message: str | None) -> str:
+def _format_message(message: str | None) -> str:
     return " ".join((message or "").split())[:400]

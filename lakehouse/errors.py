@@ -6,22 +6,22 @@ Every message states what is wrong, where, and what to do about it.
 from typing import Any
 
 # Messages of operating systems, Java and dbt if a disk, a quota or a file size limit is reached.
-DISK_FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
+DISK_FULL_MESSAGES = ("No space left on device", "File too large", "Disk quota exceeded")
 # Messages of the Spark server's two endpoints if a password is missing or wrong.
-PASSWORD_REFUSED_WORDS = (
+PASSWORD_REFUSED_MESSAGES = (
     "No authentication token provided",
     "Invalid authentication token",
     "Error validating the login",
 )
 # Derby, the metastore's database, fails permanently if it cannot write, with various messages.
-METASTORE_BROKEN_WORDS = (
+METASTORE_BROKEN_MESSAGES = (
     "Failed to start database",
     "HIVE_METASTORE",
     "org.apache.derby",
     "read-only database",
 )
 # SQLSTATE classes: an error of the system below Spark, and an error in the data.
-SYSTEM_AT_FAULT, DATA_AT_FAULT = "SQLSTATE: 58", "SQLSTATE: 22"
+SYSTEM_ERROR, DATA_ERROR = "SQLSTATE: 58", "SQLSTATE: 22"
 
 
 class ChurnError(Exception):
@@ -29,12 +29,12 @@ class ChurnError(Exception):
 
     Attributes:
         exit_code: Exit code of a command that fails with this error.
-        shakes_server: Whether the Spark server may be damaged, or may still be running the
+        requires_server_restart: Whether the Spark server may be damaged, or may still execute
             statements of the failed command. The next writer then starts a fresh server.
     """
 
     exit_code = 1
-    shakes_server = False
+    requires_server_restart = False
 
     def __init__(self, what: str, *, where: str, remedy: str) -> None:
         """Create the error.
@@ -79,35 +79,35 @@ class UnavailableError(ChurnError):
 class ServerLostError(UnavailableError):
     """The Spark server ended or stopped responding while a command was using it."""
 
-    shakes_server = True
+    requires_server_restart = True
 
 
 class InterruptedWorkError(ChurnError):
     """Work on the server was interrupted for a reason other than the request itself."""
 
-    shakes_server = True
+    requires_server_restart = True
 
 
 class DiskFullError(ChurnError):
     """The disk is full; data that was complete before is unchanged."""
 
-    shakes_server = True
+    requires_server_restart = True
 
 
-def named_breakdown(message: str, where: str) -> ChurnError | None:
+def classify_error(message: str, where: str) -> ChurnError | None:
     """Return the error that the message of another error indicates, or None if it indicates none.
 
     Recognizes a full disk and its consequences, and a rejected Spark server password.
     """
-    if any(words in message for words in DISK_FULL_WORDS):
-        return disk_full(where)
-    if any(words in message for words in METASTORE_BROKEN_WORDS):
+    if any(words in message for words in DISK_FULL_MESSAGES):
+        return disk_full_error(where)
+    if any(words in message for words in METASTORE_BROKEN_MESSAGES):
         return InterruptedWorkError(
             "The metastore of the Spark server broke, as it does when the disk is full",
             where=where,
             remedy="make room, then repeat the command: it starts a fresh server",
         )
-    if any(words in message for words in PASSWORD_REFUSED_WORDS):
+    if any(words in message for words in PASSWORD_REFUSED_MESSAGES):
         return UnavailableError(
             "The Spark server refuses the password: it was started with another one",
             where=where,
@@ -115,7 +115,7 @@ def named_breakdown(message: str, where: str) -> ChurnError | None:
             "CHURN_SPARK_PASSWORD to its password",
         )
     # Spark also reports this class if a row could not be converted to the type to be written.
-    if SYSTEM_AT_FAULT in message and DATA_AT_FAULT not in message:
+    if SYSTEM_ERROR in message and DATA_ERROR not in message:
         return InterruptedWorkError(
             f"The Spark server could not write or read a file: {_cause(message)}",
             where=where,
@@ -128,11 +128,11 @@ def named_breakdown(message: str, where: str) -> ChurnError | None:
 def _cause(message: str) -> str:
     """Return the last cause that Java names, or the first line of the message."""
     first, *others = message.splitlines()
-    causes = [each for each in others if each.startswith("Caused by: ")]
+    causes = [line for line in others if line.startswith("Caused by: ")]
     return causes[-1].removeprefix("Caused by: ")[:400] if causes else first
 
 
-def disk_full(where: str) -> DiskFullError:
+def disk_full_error(where: str) -> DiskFullError:
     """Return the error for a full disk."""
     return DiskFullError(
         "The disk is full, or a limit on the size of files is reached",

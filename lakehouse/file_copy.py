@@ -11,12 +11,12 @@ from lakehouse.storage import Storage
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo
 
-AT_ONCE = 8
-CHUNK = 1024 * 1024
+WORKERS = 8
+CHUNK_BYTES = 1024 * 1024
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 # Progress callback: items completed, total items, and what is being processed.
-Advance = Callable[[int, int, str], None]
+ProgressCallback = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def copy_file(source: Storage, target: Storage) -> tuple[int, str]:
         source.files.open_input_stream(source.root) as original,
         target.files.open_output_stream(target.root) as copy,
     ):
-        while chunk := original.read(CHUNK):
+        while chunk := original.read(CHUNK_BYTES):
             digest.update(chunk)
             copy.write(chunk)
             size += len(chunk)
@@ -58,14 +58,14 @@ def is_complete(found: "FileInfo", place: Storage, copy: FileCopy) -> bool:
 
 
 def run_concurrently(
-    work: Callable[[Item], Result], items: Sequence[Item], advance: Advance, what: str
+    work: Callable[[Item], Result], items: Sequence[Item], advance: ProgressCallback, what: str
 ) -> list[Result]:
-    """Run `work` for each item, up to `AT_ONCE` at a time, and return the results in order.
+    """Run `work` for each item, up to `WORKERS` at a time, and return the results in order.
 
     Stops at the first error.
     """
     results = []
-    with ThreadPoolExecutor(AT_ONCE) as workers:
+    with ThreadPoolExecutor(WORKERS) as workers:
         for result in workers.map(work, items):
             results.append(result)
             advance(len(results), len(items), what)

@@ -70,9 +70,9 @@ def _make_public(folder: Path) -> None:
     A folder that another user's command created is left unchanged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for each in (folder, folder.parent):
+    for directory in (folder, folder.parent):
         with contextlib.suppress(PermissionError):
-            each.chmod(0o755)
+            directory.chmod(0o755)
 
 
 def password_check(project: Path) -> Path:
@@ -103,8 +103,8 @@ def password_check(project: Path) -> Path:
                 where=str(PASSWORD_CHECK),
                 remedy="see that it is the released one, and that there is room on the disk",
             )
-        for each in (compiled, *compiled.iterdir()):
-            each.chmod(0o755)
+        for path in (compiled, *compiled.iterdir()):
+            path.chmod(0o755)
         # If another process renamed its folder first, that folder has the same content.
         with contextlib.suppress(OSError):
             compiled.rename(folder)
@@ -131,8 +131,8 @@ def _file_name(jar: Jar) -> str:
 
 def _fetch(wanted: list[Jar], folder: Path) -> None:
     """Download the artifacts with Ivy, which Spark includes, verify them and move them in place."""
-    for left_by_a_killed_one in folder.glob("fetch-*"):
-        shutil.rmtree(left_by_a_killed_one, ignore_errors=True)
+    for leftover in folder.glob("fetch-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as scratch:
         order = Path(scratch) / "ivy.xml"
         order.write_text(_ivy_order(wanted))

@@ -25,5 +25,5 @@ def find_java() -> Path:
 def java_version(java: Path) -> int:
     """Return the major version of a Java runtime, or 0 if it does not report one."""
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-    found = re.search(r'version "(\d+)', answer.stderr)
-    return int(found.group(1)) if found else 0
+    version = re.search(r'version "(\d+)', answer.stderr)
+    return int(version.group(1)) if version else 0

@@ -55,10 +55,10 @@ class StepRun:
     """A completed or failed step; its times are timezone-aware."""
 
     name: str
-    begun: datetime
-    ended: datetime
+    started_at: datetime
+    ended_at: datetime
     failed: bool
-    works: Sequence[StepIO | DbtArtifacts]
+    io: Sequence[StepIO | DbtArtifacts]
 
 
 def lineage_file(settings: Settings) -> Path:
@@ -76,7 +76,7 @@ def table(settings: Settings, name: str) -> Dataset:
 
     It is addressed by the location of its files, which does not depend on the metastore.
     """
-    return Dataset(*settings.lake.at(*name.split(".")).lineage_name, table=name)
+    return Dataset(*settings.lake.join(*name.split(".")).lineage_name, table=name)
 
 
 def read_dbt(target: Path) -> DbtArtifacts | None:

@@ -15,21 +15,21 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
 
 # Columns by schema and table.
-Known: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
+TableColumns: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
 # `schema.table` and column.
 Source: TypeAlias = tuple[str, str]
 # Names are reported as written, although Spark is not case-sensitive.
 DIALECT = "spark, normalization_strategy=case_sensitive"
 
 
-def sources(sql: str, known: Known) -> dict[str, list[Source]]:
+def sources(sql: str, table_columns: TableColumns) -> dict[str, list[Source]]:
     """Return the source columns of each column of a query.
 
     Columns without sources are omitted. The result is empty if the SQL cannot be analyzed.
     """
     schema: dict[str, object] = {
         name: {table: dict.fromkeys(columns, "string") for table, columns in tables.items()}
-        for name, tables in known.items()
+        for name, tables in table_columns.items()
     }
     try:
         parsed = sqlglot.parse_one(sql, dialect="spark")
@@ -38,20 +38,20 @@ def sources(sql: str, known: Known) -> dict[str, list[Source]]:
         )
         # Otherwise the whole query is copied for each column.
         once = {"scope": build_scope(query), "trim_selects": False, "copy": False}
-        found = {
+        leaves_by_column = {
             name: _leaves(lineage(name, query, schema, dialect=DIALECT, **once))
             for name in query.named_selects
         }
     except (SqlglotError, ValueError):
         return {}
-    return {name: leaves for name, leaves in found.items() if leaves}
+    return {name: leaves for name, leaves in leaves_by_column.items() if leaves}
 
 
 def _leaves(node: Node) -> list[Source]:
     return sorted(
         {
-            (f"{each.source.db}.{each.source.name}", each.name.rpartition(".")[2].strip('"'))
-            for each in node.walk()
-            if not each.downstream and isinstance(each.source, exp.Table)
+            (f"{leaf.source.db}.{leaf.source.name}", leaf.name.rpartition(".")[2].strip('"'))
+            for leaf in node.walk()
+            if not leaf.downstream and isinstance(leaf.source, exp.Table)
         }
     )

@@ -10,7 +10,7 @@ from openlineage.common.provider.dbt.local import DbtLocalArtifactProcessor
 
 from lakehouse.lineage import Dataset, DbtArtifacts, table
 from lakehouse.lineage_columns import sources
-from lakehouse.lineage_facets import NAMESPACE, PRODUCER, Named, column_facet, dataset_facets
+from lakehouse.lineage_facets import NAMESPACE, PRODUCER, RunReference, column_facet, dataset_facets
 from lakehouse.settings import Settings
 
 
@@ -50,27 +50,27 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
 
     def get_column_lineage(self, namespace: str, compiled_sql: str) -> Any:
         """Return the column lineage facet of a model's SQL, or None if it has no sources."""
-        found = sources(compiled_sql, self._known())
-        if not found:
+        columns_by_name = sources(compiled_sql, self._documented_columns())
+        if not columns_by_name:
             return None
-        read = {
-            name: [(table(self._settings, place), column) for place, column in columns]
-            for name, columns in found.items()
+        datasets_by_name = {
+            name: [(table(self._settings, table_name), column) for table_name, column in columns]
+            for name, columns in columns_by_name.items()
         }
-        return column_facet(Dataset(namespace, "", sources=read))
+        return column_facet(Dataset(namespace, "", sources=datasets_by_name))
 
-    def _known(self) -> dict[str, dict[str, list[str]]]:
+    def _documented_columns(self) -> dict[str, dict[str, list[str]]]:
         """Return the documented columns of all models and sources, by schema and table."""
-        known: dict[str, dict[str, list[str]]] = {}
+        documented: dict[str, dict[str, list[str]]] = {}
         for node in (*self.manifest["nodes"].values(), *self.manifest["sources"].values()):
             if node["resource_type"] in ("model", "source"):
                 name = node.get("alias") or node["name"]
-                known.setdefault(node["schema"], {})[name] = list(node["columns"])
-        return known
+                documented.setdefault(node["schema"], {})[name] = list(node["columns"])
+        return documented
 
 
 def dbt_events(
-    settings: Settings, work: DbtArtifacts, parent: Named, root: Named
+    settings: Settings, work: DbtArtifacts, parent: RunReference, root: RunReference
 ) -> Sequence[RunEvent]:
     """Return the start and end events of the models and tests, as children of `parent`.
 
@@ -88,5 +88,5 @@ def dbt_events(
     )
     parsed = artifacts.parse()
     # The inputs and outputs of a node are emitted once, with its end event.
-    starts = [attr.evolve(each, inputs=[], outputs=[]) for each in parsed.starts]
-    return sorted([*starts, *parsed.completes, *parsed.fails], key=lambda each: each.eventTime)
+    starts = [attr.evolve(event, inputs=[], outputs=[]) for event in parsed.starts]
+    return sorted([*starts, *parsed.completes, *parsed.fails], key=lambda event: event.eventTime)

@@ -36,7 +36,7 @@ from lakehouse.lineage import Dataset, DbtArtifacts, StepIO, StepRun, lineage_fi
 from lakehouse.lineage_facets import (
     NAMESPACE,
     PRODUCER,
-    Named,
+    RunReference,
     column_facet,
     dataset_facets,
     parent_facet,
@@ -57,8 +57,8 @@ class Command:
 
     name: str
     run_id: str
-    begun: datetime
-    ended: datetime
+    started_at: datetime
+    ended_at: datetime
     failed: bool
 
 
@@ -71,26 +71,28 @@ def emit(settings: Settings, command: Command, steps: Sequence[StepRun], say: Sa
         return
     logging.getLogger("openlineage").setLevel(logging.CRITICAL)
     try:
-        told = list(events(settings, command, steps))
+        run_events = list(events(settings, command, steps))
         transport = LineageFile(FileConfig(str(lineage_file(settings))))
-        _emit(OpenLineageClient(transport=transport, config=WITHOUT_REMOTE), told)
+        _emit(OpenLineageClient(transport=transport, config=WITHOUT_REMOTE), run_events)
         client = OpenLineageClient(config=WITHOUT_REMOTE)
-    except Exception as fault:  # lineage only describes the work and must never fail it
-        say(f"warning: the lineage of {command.run_id} could not be told: {fault}")
+    except Exception as error:  # lineage only describes the work and must never fail it
+        say(f"warning: the lineage of {command.run_id} could not be told: {error}")
         return
     if client.transport.kind not in ("console", "noop"):
-        _send(settings, client, told, say)
+        _send(settings, client, run_events, say)
 
 
-def _send(settings: Settings, client: OpenLineageClient, told: list[RunEvent], say: Say) -> None:
+def _send(
+    settings: Settings, client: OpenLineageClient, run_events: list[RunEvent], say: Say
+) -> None:
     faults: list[Exception] = []
 
     def work() -> None:
         try:
-            _emit(client, told)
+            _emit(client, run_events)
             client.close(ENDPOINT_SECONDS)
-        except Exception as fault:
-            faults.append(fault)
+        except Exception as error:
+            faults.append(error)
 
     sender = threading.Thread(target=work, daemon=True, name="lineage")
     try:
@@ -106,46 +108,58 @@ def _send(settings: Settings, client: OpenLineageClient, told: list[RunEvent], s
         )
 
 
-def _emit(client: OpenLineageClient, told: Sequence[RunEvent]) -> None:
-    for event in told:
+def _emit(client: OpenLineageClient, run_events: Sequence[RunEvent]) -> None:
+    for event in run_events:
         client.emit(event)
 
 
 def events(settings: Settings, command: Command, steps: Sequence[StepRun]) -> Iterator[RunEvent]:
     """Yield the start event of the command, the events of its steps and its end event."""
     set_producer(PRODUCER)
-    started_by = _named_by("OPENLINEAGE_PARENT_ID")
-    root = _named_by("OPENLINEAGE_ROOT_PARENT_ID") or started_by
-    named = Named(NAMESPACE, command.name, _uuid(command.begun, command.run_id, command.name))
-    start, end = _both(
-        named, command.begun, command.ended, command.failed, _facets(command, started_by, root)
+    started_by = _read_run_reference("OPENLINEAGE_PARENT_ID")
+    root = _read_run_reference("OPENLINEAGE_ROOT_PARENT_ID") or started_by
+    reference = RunReference(
+        NAMESPACE, command.name, _uuid(command.started_at, command.run_id, command.name)
+    )
+    start, end = _start_and_end(
+        reference,
+        command.started_at,
+        command.ended_at,
+        command.failed,
+        _facets(command, started_by, root),
     )
     yield start
     for step in steps:
-        yield from _of_step(settings, command, step, named, root or named)
+        yield from _step_events(settings, command, step, reference, root or reference)
     yield end
 
 
-def _of_step(
-    settings: Settings, command: Command, step: StepRun, parent: Named, root: Named
+def _step_events(
+    settings: Settings, command: Command, step: StepRun, parent: RunReference, root: RunReference
 ) -> Iterator[RunEvent]:
-    run = _uuid(step.begun, command.run_id, f"{command.name}.{step.name}")
-    named = Named(NAMESPACE, f"{command.name}.{step.name}", run)
-    works = [each for each in step.works if isinstance(each, StepIO)]
-    inputs = [_input(settings, each) for work in works for each in work.inputs]
-    outputs = [_output(settings, each) for work in works for each in work.outputs]
-    start, end = _both(
-        named, step.begun, step.ended, step.failed, _facets(command, parent, root), inputs, outputs
+    run = _uuid(step.started_at, command.run_id, f"{command.name}.{step.name}")
+    reference = RunReference(NAMESPACE, f"{command.name}.{step.name}", run)
+    step_io = [io for io in step.io if isinstance(io, StepIO)]
+    inputs = [_input(settings, dataset) for io in step_io for dataset in io.inputs]
+    outputs = [_output(settings, dataset) for io in step_io for dataset in io.outputs]
+    start, end = _start_and_end(
+        reference,
+        step.started_at,
+        step.ended_at,
+        step.failed,
+        _facets(command, parent, root),
+        inputs,
+        outputs,
     )
     yield start
-    for each in step.works:
-        if isinstance(each, DbtArtifacts):
-            yield from _of_dbt(settings, each, named, root)
+    for io in step.io:
+        if isinstance(io, DbtArtifacts):
+            yield from _dbt_events(settings, io, reference, root)
     yield end
 
 
-def _of_dbt(
-    settings: Settings, work: DbtArtifacts, parent: Named, root: Named
+def _dbt_events(
+    settings: Settings, work: DbtArtifacts, parent: RunReference, root: RunReference
 ) -> Sequence[RunEvent]:
     # Imports Jinja and much else, so it is loaded only for commands that called dbt.
     from lakehouse.lineage_dbt import dbt_events
@@ -153,20 +167,20 @@ def _of_dbt(
     return dbt_events(settings, work, parent, root)
 
 
-def _both(
-    named: Named,
-    begun: datetime,
-    ended: datetime,
+def _start_and_end(
+    reference: RunReference,
+    started_at: datetime,
+    ended_at: datetime,
     failed: bool,
     facets: dict[str, Any],
     inputs: list[InputDataset] | None = None,
     outputs: list[OutputDataset] | None = None,
 ) -> tuple[RunEvent, RunEvent]:
     kind = job_type_job.JobTypeJobFacet("BATCH", "CHURN", "STEP" if inputs else "COMMAND")
-    job = Job(named.namespace, named.job, {"jobType": kind})
+    job = Job(reference.namespace, reference.job, {"jobType": kind})
 
     def event(time: datetime, state: RunState, written: list[OutputDataset]) -> RunEvent:
-        run = Run(named.run, dict(facets))
+        run = Run(reference.run, dict(facets))
         return RunEvent(
             eventTime=time.isoformat(),
             producer=PRODUCER,
@@ -178,10 +192,12 @@ def _both(
         )
 
     end = RunState.FAIL if failed else RunState.COMPLETE
-    return event(begun, RunState.START, []), event(ended, end, list(outputs or []))
+    return event(started_at, RunState.START, []), event(ended_at, end, list(outputs or []))
 
 
-def _facets(command: Command, parent: Named | None, root: Named | None) -> dict[str, Any]:
+def _facets(
+    command: Command, parent: RunReference | None, root: RunReference | None
+) -> dict[str, Any]:
     tag = tags_run.TagsRunFacetFields("churn_run_id", command.run_id, "CHURN")
     facets: dict[str, Any] = {"tags": tags_run.TagsRunFacet([tag])}
     if parent is not None:
@@ -189,14 +205,14 @@ def _facets(command: Command, parent: Named | None, root: Named | None) -> dict[
     return facets
 
 
-def _named_by(variable: str) -> Named | None:
+def _read_run_reference(variable: str) -> RunReference | None:
     """Return the run that a variable names as `namespace/job/run`, or None."""
     parts = os.environ.get(variable, "").rsplit("/", 2)
-    return Named(*parts) if len(parts) == 3 else None
+    return RunReference(*parts) if len(parts) == 3 else None
 
 
-def _uuid(begun: datetime, run_id: str, name: str) -> str:
-    return str(generate_static_uuid(begun, f"{run_id}.{name}".encode()))
+def _uuid(started_at: datetime, run_id: str, name: str) -> str:
+    return str(generate_static_uuid(started_at, f"{run_id}.{name}".encode()))
 
 
 def _input(settings: Settings, dataset: Dataset) -> InputDataset:
@@ -207,8 +223,8 @@ def _output(settings: Settings, dataset: Dataset) -> OutputDataset:
     facets = dataset_facets(settings, dataset)
     if dataset.sources:
         facets["columnLineage"] = column_facet(dataset)
-    if (of := _delta_version(settings, dataset)) is not None:
-        facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(of)
+    if (version := _delta_version(settings, dataset)) is not None:
+        facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(version)
     return OutputDataset(dataset.namespace, dataset.name, facets=facets)
 
 
@@ -216,7 +232,7 @@ def _delta_version(settings: Settings, dataset: Dataset) -> str | None:
     """Return the current version of a Delta table: the number of its last log file."""
     if dataset.table is None:
         return None
-    log = settings.lake.at(*dataset.table.split("."), "_delta_log")
-    names = [each.base_name.removesuffix(".json") for each in log.children() if each.is_file]
+    log = settings.lake.join(*dataset.table.split("."), "_delta_log")
+    names = [each.base_name.removesuffix(".json") for each in log.list_children() if each.is_file]
     numbers = [int(each) for each in names if each.isdecimal()]
     return str(max(numbers)) if numbers else None

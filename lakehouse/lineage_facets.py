@@ -19,7 +19,7 @@ PRODUCER = f"urn:telco-churn:{version('telco-churn')}"
 
 
 @dataclass(frozen=True)
-class Named:
+class RunReference:
     """A run and its job, as child runs refer to them."""
 
     namespace: str
@@ -27,7 +27,7 @@ class Named:
     run: str
 
 
-def parent_facet(parent: Named, root: Named) -> parent_run.ParentRunFacet:
+def parent_facet(parent: RunReference, root: RunReference) -> parent_run.ParentRunFacet:
     """Return the facet with which a child run refers to its parent and root runs."""
     return parent_run.ParentRunFacet(
         run=parent_run.Run(runId=parent.run),

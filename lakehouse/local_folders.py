@@ -17,7 +17,7 @@ CAUSES = {
 }
 
 
-def refused_folder(settings: Settings, error: OSError) -> InvalidInputError | None:
+def folder_refused_error(settings: Settings, error: OSError) -> InvalidInputError | None:
     """Return the error to report if the system refuses a path in CHURN_HOME or in a local lake."""
     cause = CAUSES.get(error.errno or 0)
     if cause is None or not isinstance(error.filename, str):

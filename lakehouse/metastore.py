@@ -13,7 +13,7 @@ from lakehouse.postgresql import database
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 
-PURPOSE = "postgresql"
+JAR_PURPOSE = "postgresql"
 SCHEMA_SECONDS = 180
 # File in Hive's JAR that defines the tables of the metastore.
 TABLES = "package.jdo"
@@ -26,16 +26,18 @@ def write_configuration(settings: Settings, folder: Path) -> Path:
         lakehouse.errors.InvalidInputError: If CHURN_METASTORE_URL is not the address of a
             PostgreSQL database.
     """
-    place = folder / "conf"
+    configuration_folder = folder / "conf"
     properties = "".join(
         f"<property><name>{name}</name><value>{escape(value)}</value></property>"
         for name, value in _properties(settings, folder).items()
     )
-    write_secret(place / "hive-site.xml", f"<configuration>{properties}</configuration>")
-    return place
+    write_secret(
+        configuration_folder / "hive-site.xml", f"<configuration>{properties}</configuration>"
+    )
+    return configuration_folder
 
 
-def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) -> None:
+def create_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) -> None:
     """Create the metastore's missing tables in PostgreSQL before the server starts.
 
     The server would create each table on first use in a second connection, which would wait forever
@@ -46,13 +48,16 @@ def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) ->
     """
     if settings.metastore_url is None:
         return
-    say("looking after the metastore's tables")
+    say("creating missing tables of the metastore")
     properties = folder / "conf" / "datanucleus.properties"
-    told = {
+    tool_properties = {
         name.replace("javax.jdo.option", "datanucleus"): value
         for name, value in _properties(settings, folder).items()
     } | {"datanucleus.identifierFactory": "datanucleus1"}  # names as Hive defines them
-    write_secret(properties, "".join(f"{name}={_escaped(value)}\n" for name, value in told.items()))
+    write_secret(
+        properties,
+        "".join(f"{name}={_escape_property(value)}\n" for name, value in tool_properties.items()),
+    )
     hive = next((SPARK_HOME / "jars").glob("hive-metastore-*.jar"))
     with zipfile.ZipFile(hive) as archive:
         archive.extract(TABLES, folder)
@@ -63,12 +68,12 @@ def make_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) ->
     ]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=SCHEMA_SECONDS)
-        said = "" if answer.returncode == 0 else answer.stderr.strip() or answer.stdout.strip()
+        error = "" if answer.returncode == 0 else answer.stderr.strip() or answer.stdout.strip()
     except subprocess.TimeoutExpired:
-        said = f"no end after {SCHEMA_SECONDS} s; another server may be at work on it"
-    if said:
+        error = f"no end after {SCHEMA_SECONDS} s; another server may be at work on it"
+    if error:
         raise UnavailableError(
-            f"The metastore's tables could not be made: {said.splitlines()[-1]}",
+            f"The metastore's tables could not be made: {error.splitlines()[-1]}",
             where=f"CHURN_METASTORE_URL, {settings.metastore_url}",
             remedy="see that the database is up and takes this user with its password",
         )
@@ -79,11 +84,11 @@ def _properties(settings: Settings, folder: Path) -> dict[str, str]:
         # Delta sends a table's columns to the metastore at every write. If a type has changed,
         # Hive would refuse the update and log a stack trace.
         "hive.metastore.disallow.incompatible.col.type.changes": "false",
-        **_database_of(settings, folder),
+        **_database_properties(settings, folder),
     }
 
 
-def _database_of(settings: Settings, folder: Path) -> dict[str, str]:
+def _database_properties(settings: Settings, folder: Path) -> dict[str, str]:
     if settings.metastore_url is None:
         return {
             "javax.jdo.option.ConnectionURL": (
@@ -93,17 +98,17 @@ def _database_of(settings: Settings, folder: Path) -> dict[str, str]:
             # locks until the server restarts; by default, Hive would wait ten times for each call.
             "hive.hmshandler.retry.attempts": "1",
         }
-    place = database(settings.metastore_url, "CHURN_METASTORE_URL")
+    metastore_database = database(settings.metastore_url, "CHURN_METASTORE_URL")
     return {
-        "javax.jdo.option.ConnectionURL": place.for_java,
+        "javax.jdo.option.ConnectionURL": metastore_database.for_java,
         "javax.jdo.option.ConnectionDriverName": "org.postgresql.Driver",
-        "javax.jdo.option.ConnectionUserName": place.user,
+        "javax.jdo.option.ConnectionUserName": metastore_database.user,
         "javax.jdo.option.ConnectionPassword": settings.metastore_password or "",
         "datanucleus.schema.autoCreateAll": "true",
         "hive.metastore.schema.verification": "false",
     }
 
 
-def _escaped(value: str) -> str:
+def _escape_property(value: str) -> str:
     """Escape a value for a Java properties file."""
     return value.replace("\\", "\\\\")

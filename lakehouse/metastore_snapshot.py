@@ -18,7 +18,7 @@ from lakehouse.storage import Storage, path_from_describe, path_from_uri
 
 DELTA, VIEW = "delta", "view"
 # Providers for which `make` can write a statement; others have options of their own.
-MADE = (DELTA, "parquet", "orc")
+CREATABLE = (DELTA, "parquet", "orc")
 # `describe` prints the properties of a table below this heading, after the columns.
 DETAILS = "# Detailed Table Information"
 
@@ -70,9 +70,9 @@ class MetastoreSnapshot:
     elsewhere: tuple[str, ...] = ()
 
     @property
-    def with_rows(self) -> list[str]:
+    def table_names(self) -> list[str]:
         """Return the names of the tables, which unlike views have files of their own."""
-        return [each.name for each in self.tables if each.provider != VIEW]
+        return [table.name for table in self.tables if table.provider != VIEW]
 
 
 def read(spark: SparkSession, lake: Storage) -> MetastoreSnapshot:
@@ -81,23 +81,23 @@ def read(spark: SparkSession, lake: Storage) -> MetastoreSnapshot:
     Raises:
         ChurnError: If a partition of a table is stored outside the lake.
     """
-    places = {each: _schema_place(spark, each, lake) for each in _schemas(spark)}
-    schemas = {name: place for name, place in places.items() if place is not None}
-    names = known_tables(spark)
-    described = {name: _details(spark, name) for name in names}
-    views = [name for name in names if described[name]["Type"] == "VIEW"]
-    tables, elsewhere = [], []
-    for name in (each for each in names if each not in views):
-        place = _in_lake(path_from_describe(described[name]["Location"]), lake)
+    locations = {schema: _schema_location(spark, schema, lake) for schema in _schemas(spark)}
+    schemas = {name: place for name, place in locations.items() if place is not None}
+    names = list_tables(spark)
+    details = {name: _details(spark, name) for name in names}
+    views = [name for name in names if details[name]["Type"] == "VIEW"]
+    tables, outside_lake = [], []
+    for name in (name for name in names if name not in views):
+        place = _relative_to_lake(path_from_describe(details[name]["Location"]), lake)
         if place is None or name.partition(".")[0] not in schemas:
-            elsewhere.append(name)
+            outside_lake.append(name)
         else:
-            tables.append(_table(spark, name, described[name], place, lake))
+            tables.append(_table(spark, name, details[name], place, lake))
     tables += [Table(name, VIEW, None, definition=_definition(spark, name)) for name in views]
-    return MetastoreSnapshot(schemas, tuple(tables), tuple(elsewhere))
+    return MetastoreSnapshot(schemas, tuple(tables), tuple(outside_lake))
 
 
-def known_tables(spark: SparkSession) -> list[str]:
+def list_tables(spark: SparkSession) -> list[str]:
     """Return the names of all tables and views, each qualified with its schema."""
     return [
         f"{schema}.{table.name}"
@@ -107,22 +107,22 @@ def known_tables(spark: SparkSession) -> list[str]:
     ]
 
 
-def schemas_elsewhere(spark: SparkSession, lake: Storage) -> list[str]:
+def list_schemas_outside_lake(spark: SparkSession, lake: Storage) -> list[str]:
     """Return the schemas located outside the lake, except Spark's schema `default`."""
-    others = (each for each in _schemas(spark) if each != "default")
-    return [each for each in others if _schema_place(spark, each, lake) is None]
+    others = (schema for schema in _schemas(spark) if schema != "default")
+    return [schema for schema in others if _schema_location(spark, schema, lake) is None]
 
 
-def delta_tables(spark: SparkSession, schemas: Sequence[str]) -> list[str]:
+def list_delta_tables(spark: SparkSession, schemas: Sequence[str]) -> list[str]:
     """Return the names of the Delta tables in the given schemas."""
     return [
         name
-        for name in known_tables(spark)
+        for name in list_tables(spark)
         if name.partition(".")[0] in schemas and _details(spark, name).get("Provider") == DELTA
     ]
 
 
-def make(spark: SparkSession, catalogue: MetastoreSnapshot, lake: Storage) -> None:
+def create_missing(spark: SparkSession, catalogue: MetastoreSnapshot, lake: Storage) -> None:
     """Create missing schemas, tables and partitions in the metastore for existing files.
 
     The tables are external because a location is given, so dropping one keeps its files. Views are
@@ -130,36 +130,40 @@ def make(spark: SparkSession, catalogue: MetastoreSnapshot, lake: Storage) -> No
     owners must recreate them.
     """
     for schema, place in catalogue.schemas.items():
-        spark.sql(f"create schema if not exists `{schema}` location {_address(lake, place)}")
+        spark.sql(
+            f"create schema if not exists `{schema}` location {_location_literal(lake, place)}"
+        )
     for table in catalogue.tables:
-        if table.place is not None and table.provider in MADE:
-            _make_table(spark, table, lake, table.place)
+        if table.place is not None and table.provider in CREATABLE:
+            _create_missing_table(spark, table, lake, table.place)
 
 
-def _make_table(spark: SparkSession, table: Table, lake: Storage, place: str) -> None:
+def _create_missing_table(spark: SparkSession, table: Table, lake: Storage, place: str) -> None:
     if not spark.catalog.tableExists(table.name):
-        spark.sql(f"{creation(table)} location {_address(lake, place)}")
+        spark.sql(f"{create_statement(table)} location {_location_literal(lake, place)}")
     for partition in table.partitions:
         spark.sql(
-            f"alter table {table.name} add if not exists partition ({_which(partition.values)}) "
-            f"location {_address(lake, partition.place)}"
+            f"alter table {table.name} add if not exists "
+            f"partition ({_partition_spec(partition.values)}) "
+            f"location {_location_literal(lake, partition.place)}"
         )
 
 
-def creation(table: Table) -> str:
+def create_statement(table: Table) -> str:
     """Return the `create table` statement of a table without its location clause."""
     columns = ", ".join(
-        f"`{each.name}` {each.type}{f' comment {literal(each.comment)}' if each.comment else ''}"
-        for each in table.columns
+        f"`{column.name}` {column.type}"
+        + (f" comment {literal(column.comment)}" if column.comment else "")
+        for column in table.columns
     )
-    by = ", ".join(f"`{each}`" for each in table.partitioned_by)
+    by = ", ".join(f"`{column}`" for column in table.partitioned_by)
     return (
         f"create table {table.name}{f' ({columns})' if columns else ''} using {table.provider}"
         f"{f' partitioned by ({by})' if by else ''}"
     )
 
 
-def row_counts(spark: SparkSession, tables: Sequence[str]) -> dict[str, int]:
+def count_rows(spark: SparkSession, tables: Sequence[str]) -> dict[str, int]:
     """Return the number of rows of each table."""
     if not tables:
         return {}
@@ -168,11 +172,11 @@ def row_counts(spark: SparkSession, tables: Sequence[str]) -> dict[str, int]:
 
 
 def _schemas(spark: SparkSession) -> list[str]:
-    return [each.name for each in spark.catalog.listDatabases()]
+    return [database.name for database in spark.catalog.listDatabases()]
 
 
-def _schema_place(spark: SparkSession, schema: str, lake: Storage) -> str | None:
-    return _in_lake(path_from_uri(spark.catalog.getDatabase(schema).locationUri), lake)
+def _schema_location(spark: SparkSession, schema: str, lake: Storage) -> str | None:
+    return _relative_to_lake(path_from_uri(spark.catalog.getDatabase(schema).locationUri), lake)
 
 
 def _details(spark: SparkSession, table: str) -> dict[str, str]:
@@ -195,8 +199,8 @@ def _table(
         name,
         details["Provider"],
         place,
-        tuple(Column(each.name, each.dataType, each.description or "") for each in columns),
-        tuple(each.name for each in columns if each.isPartition),
+        tuple(Column(column.name, column.dataType, column.description or "") for column in columns),
+        tuple(column.name for column in columns if column.isPartition),
         tuple(_partitions(spark, name, lake)) if "Partition Provider" in details else (),
     )
 
@@ -208,11 +212,11 @@ def _definition(spark: SparkSession, view: str) -> str:
 
 def _partitions(spark: SparkSession, table: str, lake: Storage) -> Iterator[Partition]:
     for row in query(spark, f"show partitions {table}"):
-        pairs = (each.split("=", 1) for each in row["partition"].split("/"))
+        pairs = (part.split("=", 1) for part in row["partition"].split("/"))
         values = {unquote(name): unquote(value) for name, value in pairs}
-        sql = f"describe table extended {table} partition ({_which(values)}) as json"
+        sql = f"describe table extended {table} partition ({_partition_spec(values)}) as json"
         location = json.loads(query(spark, sql)[0]["json_metadata"])["location"]
-        place = _in_lake(path_from_describe(location), lake)
+        place = _relative_to_lake(path_from_describe(location), lake)
         if place is None:
             raise ChurnError(
                 f"The partition {row['partition']} of {table} does not lie in the lake",
@@ -222,19 +226,19 @@ def _partitions(spark: SparkSession, table: str, lake: Storage) -> Iterator[Part
         yield Partition(values, place)
 
 
-def _which(values: dict[str, str]) -> str:
+def _partition_spec(values: dict[str, str]) -> str:
     """Return the values of a partition as a SQL partition specification."""
     return ", ".join(f"`{name}` = {literal(value)}" for name, value in values.items())
 
 
-def _in_lake(path: str, lake: Storage) -> str | None:
+def _relative_to_lake(path: str, lake: Storage) -> str | None:
     """Return a path relative to the lake ("" for the lake itself), None if outside the lake."""
     path = path.rstrip("/")
     if path == lake.root:
         return ""
-    return lake.name(path) if path.startswith(f"{lake.root}/") else None
+    return lake.relative_path(path) if path.startswith(f"{lake.root}/") else None
 
 
-def _address(lake: Storage, place: str) -> str:
+def _location_literal(lake: Storage, place: str) -> str:
     """Return a location in the lake as a SQL literal."""
-    return literal((lake.at(place) if place else lake).address)
+    return literal((lake.join(place) if place else lake).address)

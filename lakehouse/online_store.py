@@ -36,10 +36,10 @@ class Address:
 
     def client(self) -> Client:
         """Return a client, which connects on its first command."""
-        return redis.Redis(**self.place, socket_connect_timeout=5, socket_timeout=30)
+        return redis.Redis(**self.connection_options, socket_connect_timeout=5, socket_timeout=30)
 
     @property
-    def place(self) -> dict[str, Any]:
+    def connection_options(self) -> dict[str, Any]:
         """Return the connection parameters as keyword arguments of Redis clients."""
         encrypted = {"ssl": True, "ssl_ca_certs": self.ca_bundle} if self.tls else {}
         return {
@@ -56,15 +56,15 @@ def service(settings: Settings) -> Service:
     return Service("redis", settings.home / "redis")
 
 
-def ensure(settings: Settings, say: Say) -> Address:
+def ensure_running(settings: Settings, say: Say) -> Address:
     """Return the online store's address; start the embedded server if none is configured.
 
     Raises:
         InvalidInputError: If CHURN_REDIS_URL is invalid.
         UnavailableError: If the store does not respond or rejects the password.
     """
-    address = _named(settings) if settings.redis_url else _embedded(settings, say)
-    check(address)
+    address = _read_address(settings) if settings.redis_url else _ensure_embedded(settings, say)
+    check_responds(address)
     return address
 
 
@@ -77,43 +77,43 @@ def find(settings: Settings) -> Address | None:
         InvalidInputError: If CHURN_REDIS_URL is invalid.
     """
     if settings.redis_url:
-        return _named(settings)
+        return _read_address(settings)
     running = service(settings).find()
     if running is None:
         return None
-    return Address(LOOPBACK, running.ports[0], embedded_password(settings))
+    return Address(LOOPBACK, running.ports[0], read_embedded_password(settings))
 
 
-def check(address: Address) -> None:
+def check_responds(address: Address) -> None:
     """Raise UnavailableError if the online store does not respond."""
     try:
         with address.client() as client:
             client.ping()
-    except redis.RedisError as fault:
-        raise explained(fault, f"{address.host}:{address.port}") from fault
+    except redis.RedisError as error:
+        raise translate_redis_error(error, f"{address.host}:{address.port}") from error
 
 
-def explained(fault: redis.RedisError, where: str) -> UnavailableError:
+def translate_redis_error(error: redis.RedisError, where: str) -> UnavailableError:
     """Return the user-facing error for an error of the Redis client."""
-    if isinstance(fault, redis.AuthenticationError):
+    if isinstance(error, redis.AuthenticationError):
         return UnavailableError(
             "The online store refuses the password",
             where=where,
             remedy="set CHURN_REDIS_PASSWORD to the server's password",
         )
     return UnavailableError(
-        f"The online store does not answer: {fault}",
+        f"The online store does not answer: {error}",
         where=where,
         remedy="start the server, or correct CHURN_REDIS_URL; then repeat the command",
     )
 
 
-def place(settings: Settings) -> str:
+def describe_location(settings: Settings) -> str:
     """Return a description of the online store's location for messages."""
     return settings.redis_url or f"the embedded server, {service(settings).log}"
 
 
-def _named(settings: Settings) -> Address:
+def _read_address(settings: Settings) -> Address:
     try:
         url = urlsplit(settings.redis_url or "")
         port, database = url.port or PORT, int(url.path.strip("/") or 0)
@@ -130,9 +130,9 @@ def _named(settings: Settings) -> Address:
     return Address(url.hostname, port, password, database, tls, settings.redis_ca_bundle)
 
 
-def _embedded(settings: Settings, say: Say) -> Address:
+def _ensure_embedded(settings: Settings, say: Say) -> Address:
     embedded = service(settings)
-    with embedded.starting() as lock:
+    with embedded.start_lock() as lock:
         running = embedded.find()
         if running is None:
             say("starting the embedded online store")
@@ -145,12 +145,12 @@ def _embedded(settings: Settings, say: Say) -> Address:
                 environ=os.environ,
                 lock=lock,
             )
-            address = Address("127.0.0.1", port, embedded_password(settings))
-            embedded.wait_until(lambda: _pings(address), START_SECONDS)
-    return Address("127.0.0.1", running.ports[0], embedded_password(settings))
+            address = Address("127.0.0.1", port, read_embedded_password(settings))
+            embedded.wait_until(lambda: _responds(address), START_SECONDS)
+    return Address("127.0.0.1", running.ports[0], read_embedded_password(settings))
 
 
-def _pings(address: Address) -> bool:
+def _responds(address: Address) -> bool:
     try:
         with address.client() as client:
             return bool(client.ping())
@@ -169,8 +169,8 @@ def _write_configuration(settings: Settings, port: int) -> str:
         "bind 127.0.0.1",
         f"port {port}",
         "protected-mode yes",
-        f"requirepass {embedded_password(settings)}",
-        f'dir "{_quoted(str(folder))}"',
+        f"requirepass {read_embedded_password(settings)}",
+        f'dir "{_quote(str(folder))}"',
         # Synced every second: a machine crash loses one second of writes, which
         # `churn features materialize` restores.
         "appendonly yes",
@@ -181,7 +181,7 @@ def _write_configuration(settings: Settings, port: int) -> str:
     return str(path)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Return the text escaped for double quotes in the configuration file."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
@@ -195,6 +195,6 @@ def _as_pattern(path: str) -> str:
     return re.sub(r"([\\\[\]*?])", r"\\\1", path) if re.search(r"[*?\[]", path) else path
 
 
-def embedded_password(settings: Settings) -> str:
+def read_embedded_password(settings: Settings) -> str:
     """Return the generated password of the embedded server."""
     return generate_secret(settings.home / "secrets" / "redis_password")

@@ -15,13 +15,13 @@ def remove_uncommitted_tables(lake: Storage, say: Say) -> None:
 
     Call it while no writer is active, before the next writer begins.
     """
-    for schema in lake.folders():
-        for table in lake.folders(schema.base_name):
-            inside = {each.base_name for each in lake.below(table)}
+    for schema in lake.list_folders():
+        for table in lake.list_folders(schema.base_name):
+            inside = {info.base_name for info in lake.list_under(table)}
             is_delta = schema.base_name in DELTA_SCHEMAS or "_delta_log" in inside
             # Delta names commits and checkpoints by version; files with other names are drafts.
-            log = lake.below(table, "_delta_log")
-            if is_delta and not any(each.base_name[0].isdecimal() for each in log):
+            log = lake.list_under(table, "_delta_log")
+            if is_delta and not any(info.base_name[0].isdecimal() for info in log):
                 name = f"{schema.base_name}.{table.base_name}"
                 say(f"removing what is left of {name}, never completed")
                 lake.remove(table)

@@ -22,7 +22,7 @@ def protect(settings: Settings, say: Say) -> None:
         InvalidInputError: If CHURN_HOME belongs to another user, or its mode cannot be changed.
     """
     os.umask(OTHERS)
-    if (problem := _closed(settings.home, say)) is not None:
+    if (problem := _close_to_others(settings.home, say)) is not None:
         raise InvalidInputError(
             problem,
             where="CHURN_HOME",
@@ -31,26 +31,30 @@ def protect(settings: Settings, say: Say) -> None:
     lake = settings.lake.folder
     # A lake outside CHURN_HOME was placed there deliberately, in a folder whose modes are
     # managed separately, so a failure is only reported.
-    if lake and settings.home not in lake.parents and (problem := _closed(lake, say)) is not None:
+    if (
+        lake
+        and settings.home not in lake.parents
+        and (problem := _close_to_others(lake, say)) is not None
+    ):
         say(f"CHURN_LAKE_URI: {problem}")
 
 
-def _closed(folder: Path, say: Say) -> str | None:
+def _close_to_others(folder: Path, say: Say) -> str | None:
     """Remove other users' permissions from an existing folder; return the problem, if any."""
     if not folder.is_dir():
         return None  # created later with this umask
-    found = folder.stat()
-    if found.st_uid != os.geteuid():
-        return f"{folder} belongs to user {found.st_uid}, this command runs as user {os.geteuid()}"
-    if not found.st_mode & OTHERS:
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        return f"{folder} belongs to user {status.st_uid}, this command runs as user {os.geteuid()}"
+    if not status.st_mode & OTHERS:
         return None
-    mode = stat.S_IMODE(found.st_mode)
+    mode = stat.S_IMODE(status.st_mode)
     try:
         folder.chmod(mode & ~OTHERS)
-        fault = "its file system keeps no modes" if folder.stat().st_mode & OTHERS else None
+        error = "its file system keeps no modes" if folder.stat().st_mode & OTHERS else None
     except OSError as refused:
-        fault = refused.strerror
-    if fault:
-        return f"{folder} is open to other users (mode {mode:04o}), and can't be closed: {fault}"
+        error = refused.strerror
+    if error:
+        return f"{folder} is open to other users (mode {mode:04o}), and can't be closed: {error}"
     say(f"{folder} was open to other users of this machine (mode {mode:04o}); it is closed now")
     return None

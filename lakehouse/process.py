@@ -29,7 +29,7 @@ from lakehouse.settings import LOOPBACK
 CONNECT_SECONDS = 10
 IDLE_SECONDS = 30 * 60
 # Modules that a supervisor's command line names; versions before 2026-12 used the second.
-SUPERVISORS = {"lakehouse.supervisor", "lakehouse.keeper"}
+SUPERVISORS = {"lakehouse.supervisor", "lakehouse.keeper"}  # language: a former name
 # Longer than any start takes.
 START_WAIT_SECONDS = 300
 # The system needs some seconds to reclaim the resources of a killed process of some gigabytes.
@@ -44,7 +44,7 @@ class ProcessInfo:
     Attributes:
         pid: Process id of the server.
         created: Creation time of the process, since process ids are reused.
-        keeper: Process id of the server's supervisor.
+        supervisor: Process id of the server's supervisor.
         ports: TCP ports on which the server listens.
         identity: Settings that a client and the server must have in common.
         log: Path of the log file.
@@ -52,7 +52,7 @@ class ProcessInfo:
 
     pid: int
     created: float
-    keeper: int
+    supervisor: int
     ports: list[int]
     identity: str
     log: str
@@ -88,18 +88,22 @@ class Service:
 
         A state file that a dead server left is ignored.
         """
-        running = self.known()
+        running = self.read_state()
         return running if running and is_alive(running.pid, running.created) else None
 
-    def known(self) -> ProcessInfo | None:
+    def read_state(self) -> ProcessInfo | None:
         """Return the contents of the state file, whether or not that server is running."""
         try:
-            return ProcessInfo(**json.loads(self.state_file.read_text()))
+            state = json.loads(self.state_file.read_text())
+            # Versions before 2026-12 wrote this name.
+            if former := state.pop("keeper", None):  # language: a former name
+                state["supervisor"] = former
+            return ProcessInfo(**state)
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             return None
 
     @contextmanager
-    def starting(self) -> Iterator[IO[str]]:
+    def start_lock(self) -> Iterator[IO[str]]:
         """Acquire the lock for starting or stopping this service, and yield the open lock file.
 
         Raises:
@@ -111,13 +115,13 @@ class Service:
         path = self.folder / "start.lock"
         with path.open("a+") as lock:
             if not lock_within(lock, path, self.start_wait):
-                raise self._start_is_locked(lock, path)
+                raise self._start_locked_error(lock, path)
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
             yield lock
 
-    def _start_is_locked(self, lock: IO[str], path: Path) -> UnavailableError:
+    def _start_locked_error(self, lock: IO[str], path: Path) -> UnavailableError:
         lock.seek(0)
         return UnavailableError(
             f"The {self.name} server has been starting or stopping for over "
@@ -146,9 +150,9 @@ class Service:
             check_port_free(port, f"the {self.name} server", _port_variables(self.name))
         self.state_file.unlink(missing_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        empty(self.scratch)  # left by a server that was killed
+        remove_scratch(self.scratch)  # left by a server that was killed
         self.scratch.mkdir()
-        order = {
+        request = {
             "state_file": str(self.state_file),
             "scratch": str(self.scratch),
             "log": str(self.log),
@@ -158,18 +162,18 @@ class Service:
             "idle_seconds": self.idle_seconds,
             "start_lock": lock.fileno(),
         }
-        keeper = self._keeper(order, environ, lock)
+        supervisor = self._start_supervisor(request, environ, lock)
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and keeper.poll() is None:
+        while time.monotonic() < deadline and supervisor.poll() is None:
             if running := self.find():
                 return running
             time.sleep(0.02)
-        raise self.did_not_start("the process ended at once")
+        raise self.start_error("the process ended at once")
 
-    def _keeper(
+    def _start_supervisor(
         self, order: Mapping[str, object], environ: Mapping[str, str], lock: IO[str]
     ) -> "subprocess.Popen[bytes]":
-        keeper = subprocess.Popen(
+        supervisor = subprocess.Popen(
             [sys.executable, "-m", "lakehouse.supervisor"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -179,10 +183,10 @@ class Service:
             env=dict(environ),
             cwd=self.folder,
         )
-        assert keeper.stdin is not None
-        keeper.stdin.write(json.dumps(order).encode())
-        keeper.stdin.close()
-        return keeper
+        assert supervisor.stdin is not None
+        supervisor.stdin.write(json.dumps(order).encode())
+        supervisor.stdin.close()
+        return supervisor
 
     def wait_until(self, answers: Callable[[], bool], seconds: float) -> None:
         """Wait until the server responds.
@@ -194,9 +198,9 @@ class Service:
         deadline = time.monotonic() + seconds
         while not answers():
             if self.find() is None:
-                raise self.did_not_start("the process ended")
+                raise self.start_error("the process ended")
             if time.monotonic() > deadline:
-                raise self.did_not_start(f"no answer within {seconds:.0f} s")
+                raise self.start_error(f"no answer within {seconds:.0f} s")
             time.sleep(0.1)
 
     def stop(self, patience: float = 30) -> bool:
@@ -207,10 +211,10 @@ class Service:
         Raises:
             UnavailableError: If another process does not release the start lock in time.
         """
-        with self.starting():
+        with self.start_lock():
             running = self.find()
             if running is None:
-                empty(self.scratch)
+                remove_scratch(self.scratch)
                 self.state_file.unlink(missing_ok=True)
                 return False
             server = psutil.Process(running.pid)
@@ -219,14 +223,14 @@ class Service:
                 server.kill()  # a stopped process reacts to no other signal
             else:
                 server.terminate()
-            for process in _still_there(ending, patience):
+            for process in _wait_for_end(ending, patience):
                 process.kill()
-            _still_there(ending, 5)
-            empty(self.scratch)
+            _wait_for_end(ending, 5)
+            remove_scratch(self.scratch)
             self.state_file.unlink(missing_ok=True)
             return True
 
-    def did_not_start(self, why: str) -> UnavailableError:
+    def start_error(self, why: str) -> UnavailableError:
         """Return the error for a failed start, with the last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         end = "\n    ".join(lines[-12:])
@@ -237,7 +241,7 @@ class Service:
         )
 
 
-def _still_there(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+def _wait_for_end(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
     """Wait for the processes to end and return those that have not ended in time.
 
     A zombie counts as ended, because its parent may never reap it: the parent of a supervisor is
@@ -245,9 +249,9 @@ def _still_there(processes: list[psutil.Process], seconds: float) -> list[psutil
     """
     deadline = time.monotonic() + seconds
     while True:
-        left = [each for each in processes if is_alive(each.pid, each.create_time())]
-        if not left or time.monotonic() > deadline:
-            return left
+        alive = [process for process in processes if is_alive(process.pid, process.create_time())]
+        if not alive or time.monotonic() > deadline:
+            return alive
         time.sleep(0.05)
 
 
@@ -257,13 +261,13 @@ def _supervisor_of(running: ProcessInfo) -> list[psutil.Process]:
     The list is empty if the supervisor has ended, even if another process has its process id.
     """
     try:
-        process = psutil.Process(running.keeper)
+        process = psutil.Process(running.supervisor)
         return [process] if SUPERVISORS & set(process.cmdline()) else []
     except psutil.Error:
         return []
 
 
-def empty(scratch: Path) -> None:
+def remove_scratch(scratch: Path) -> None:
     """Remove a server's temporary files, which may contain rows of tables."""
     shutil.rmtree(scratch, ignore_errors=True)
 
@@ -324,7 +328,7 @@ def check_port_free(port: int, what: str, variables: str) -> None:
     else:
         return
     raise UnavailableError(
-        f"Port {port} for {what} is taken by {_holder_of(port)}",
+        f"Port {port} for {what} is taken by {_port_user(port)}",
         where=f"{LOOPBACK}:{port}",
         remedy=f"stop that process, or choose other ports ({variables})",
     )
@@ -347,7 +351,7 @@ def _port_variables(name: str) -> str:
     }.get(name, "CHURN_REDIS_URL")
 
 
-def _holder_of(port: int) -> str:
+def _port_user(port: int) -> str:
     try:
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and connection.pid is not None

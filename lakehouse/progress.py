@@ -41,21 +41,21 @@ class Steps:
     def step(self, name: str) -> Iterator["Step"]:
         """Run one step and record its duration, whether or not it succeeds."""
         number = len(self.seconds) + 1
-        start, begun = time.monotonic(), datetime.now(UTC)
+        start, started_at = time.monotonic(), datetime.now(UTC)
         step = Step(self, name, f"{number}/{self.total} {name}")
         failed = True
         try:
-            with step.shown():
+            with step.show_bar():
                 yield step
             failed = False
         finally:
             self.seconds[name] = round(time.monotonic() - start, 2)
-            self.done.append(StepRun(name, begun, datetime.now(UTC), failed, step.works))
+            self.done.append(StepRun(name, started_at, datetime.now(UTC), failed, step.io))
         took = f"{self.seconds[name]:6.1f} s"
         self.line(f"✓ {step.title:<24}{took}  {step.outcome}")
 
     @property
-    def on_terminal(self) -> bool:
+    def is_on_terminal(self) -> bool:
         """Return whether standard error is a terminal."""
         return sys.stderr.isatty()
 
@@ -76,15 +76,15 @@ class Step:
         self.title = title
         self.name = name
         self.outcome = ""
-        self.works: list[StepIO | DbtArtifacts] = []
+        self.io: list[StepIO | DbtArtifacts] = []
         self._steps = steps
         self._bar: Progress | None = None
-        self._told = time.monotonic()
+        self._last_line = time.monotonic()
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
+    def show_bar(self) -> Iterator[None]:
         """Display a live progress bar while the body runs, if there is a terminal."""
-        if not self._steps.on_terminal:
+        if not self._steps.is_on_terminal:
             yield
             return
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30))
@@ -113,6 +113,6 @@ class Step:
             self._bar.update(
                 self._task, completed=done, total=total, description=f"{self.title}: {what}"
             )
-        elif time.monotonic() - self._told > LINE_SECONDS:
-            self._told = time.monotonic()
+        elif time.monotonic() - self._last_line > LINE_SECONDS:
+            self._last_line = time.monotonic()
             self.say(f"{self.name}: {done:,} of {total:,} ({what})")

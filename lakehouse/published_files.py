@@ -21,7 +21,7 @@ TABLES = ("gold.customer_features", "gold.churn_labels")
 def has_superseded_files(settings: Settings) -> bool:
     """Return whether a partition's folder contains more than its last publish's folder."""
     lake = settings.lake
-    return any(len(lake.below(partition)) > 1 for partition in _partitions(lake))
+    return any(len(lake.list_under(partition)) > 1 for partition in _partitions(lake))
 
 
 def remove_superseded_files(settings: Settings, spark: "SparkSession") -> int:
@@ -36,7 +36,7 @@ def remove_superseded_files(settings: Settings, spark: "SparkSession") -> int:
         folder
         for table in TABLES
         if spark.catalog.tableExists(table)
-        for folder in _published_folders(spark, table)
+        for folder in _list_published_folders(spark, table)
     }
     lake = settings.lake
     return sum(_remove(lake, partition, published) for partition in list(_partitions(lake)))
@@ -44,10 +44,12 @@ def remove_superseded_files(settings: Settings, spark: "SparkSession") -> int:
 
 def _partitions(lake: Storage) -> "Iterator[FileInfo]":
     for table in TABLES:
-        yield from (each for each in lake.folders(*table.split(".")) if "=" in each.base_name)
+        yield from (
+            folder for folder in lake.list_folders(*table.split(".")) if "=" in folder.base_name
+        )
 
 
-def _published_folders(spark: "SparkSession", table: str) -> set[str]:
+def _list_published_folders(spark: "SparkSession", table: str) -> set[str]:
     return {path_from_uri(file).rpartition("/")[0] for file in spark.table(table).inputFiles()}
 
 
@@ -55,10 +57,10 @@ def _remove(lake: Storage, partition: "FileInfo", published: set[str]) -> int:
     if partition.path in published:
         # Files directly in the partition's folder: the layout before publishes had own folders.
         return 0
-    superseded = [each for each in lake.below(partition) if each.path not in published]
-    for each in superseded:
-        lake.remove(each)
-    if not lake.below(partition):
+    superseded = [info for info in lake.list_under(partition) if info.path not in published]
+    for info in superseded:
+        lake.remove(info)
+    if not lake.list_under(partition):
         lake.remove(partition)
     return len(superseded)
 

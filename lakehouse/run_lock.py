@@ -20,14 +20,14 @@ from typing import IO
 
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.file_locks import lock_within, try_lock
-from lakehouse.local_folders import refused_folder
+from lakehouse.local_folders import folder_refused_error
 from lakehouse.orphaned_tables import remove_uncommitted_tables
 from lakehouse.process import Say
 from lakehouse.run_lock_file import lock_file, restoring_file
 from lakehouse.settings import Settings
 
 # Set for child processes of the holder (dbt below `churn run`); contains the lock file's path.
-HELD = "CHURN_RUN_LOCK"
+LOCK_VARIABLE = "CHURN_RUN_LOCK"
 
 
 @contextmanager
@@ -40,21 +40,21 @@ def run_lock(settings: Settings, purpose: str, say: Say, restores: bool = False)
         UnavailableError: If another process does not release the lock within `lock_wait`.
         InvalidInputError: If an interrupted restore must be completed first.
     """
-    if _held_by_family(settings):
+    if _is_held_by_parent(settings):
         yield
         return
     lock = acquire(settings, purpose, say, restores)
-    os.environ[HELD] = _token(settings)
-    came_to_its_end = False
+    os.environ[LOCK_VARIABLE] = _token(settings)
+    is_completed = False
     try:
         yield
-        came_to_its_end = True
-    except ChurnError as fault:
-        came_to_its_end = not fault.shakes_server
+        is_completed = True
+    except ChurnError as error:
+        is_completed = not error.requires_server_restart
         raise
     finally:
-        os.environ.pop(HELD, None)
-        if came_to_its_end:
+        os.environ.pop(LOCK_VARIABLE, None)
+        if is_completed:
             release(lock)
         else:
             lock.close()
@@ -76,28 +76,28 @@ def acquire(settings: Settings, purpose: str, say: Say, restores: bool = False) 
         path.touch()
         lock = path.open("r+")
     except OSError as error:
-        raise refused_folder(settings, error) or error from error
+        raise folder_refused_error(settings, error) or error from error
     try:
         if not lock_within(
-            lock, path, settings.lock_wait, lambda: say(f"waiting for {holder(path)}")
+            lock, path, settings.lock_wait, lambda: say(f"waiting for {describe_holder(path)}")
         ):
-            raise _held(path)
+            raise _locked_error(path)
         if not restores:
-            _refuse_half_restored(settings)
-        _take_over(settings, lock, purpose, say)
+            _refuse_incomplete_restore(settings)
+        _write_holder(settings, lock, purpose, say)
     except BaseException:
         lock.close()
         raise
     return lock
 
 
-def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> None:
+def _write_holder(settings: Settings, lock: IO[str], purpose: str, say: Say) -> None:
     """Write the holder's name, and end the work that an earlier holder left running."""
     left_behind = lock.read()
     # Overwrite the old text, then truncate: the file is never empty in between, and this works
     # on a full disk.
     lock.seek(0)
-    json.dump({"pid": os.getpid(), "purpose": purpose, "since": _now()}, lock)
+    json.dump({"pid": os.getpid(), "purpose": purpose, "since": _format_now()}, lock)
     lock.truncate()
     lock.flush()
     if left_behind.strip():
@@ -108,7 +108,7 @@ def _take_over(settings: Settings, lock: IO[str], purpose: str, say: Say) -> Non
         remove_uncommitted_tables(settings.lake, say)
 
 
-def _refuse_half_restored(settings: Settings) -> None:
+def _refuse_incomplete_restore(settings: Settings) -> None:
     """Raise an error if a restore is incomplete.
 
     A build on half of the tables would make the other half wrong as well.
@@ -117,10 +117,10 @@ def _refuse_half_restored(settings: Settings) -> None:
     if path.exists():
         backup = json.loads(path.read_text())["backup"]
         raise InvalidInputError(
-            f"A restore broke off here: lake and home hold a part of {backup}",
+            f"A restore was interrupted here: the lake and CHURN_HOME contain a part of {backup}",
             where=str(path),
-            remedy=f"repeat `churn restore {backup}`, which goes on where it stopped; or give it "
-            "up, as docs/backup.md says",
+            remedy=f"repeat `churn restore {backup}`, which continues where it stopped; or give it "
+            "up, as docs/backup.md describes",
         )
 
 
@@ -131,11 +131,11 @@ def release(lock: IO[str]) -> None:
     lock.close()
 
 
-def holder(path: Path) -> str:
+def describe_holder(path: Path) -> str:
     """Return a description of the lock's holder."""
     try:
-        held = json.loads(path.read_text())
-        return f"{held['purpose']} (process {held['pid']}, since {held['since']})"
+        content = json.loads(path.read_text())
+        return f"{content['purpose']} (process {content['pid']}, since {content['since']})"
     except (OSError, ValueError, KeyError):
         return "another run"
 
@@ -148,35 +148,35 @@ def acquire_for_dbt(settings: Settings, purpose: str) -> IO[str] | None:
         InvalidInputError: If an interrupted restore must be completed first, or the folder of the
             lock cannot be used.
     """
-    if _held_by_family(settings):
+    if _is_held_by_parent(settings):
         return None
     return acquire(settings, purpose, lambda text: print(text, file=sys.stderr))
 
 
-def _held(path: Path) -> UnavailableError:
+def _locked_error(path: Path) -> UnavailableError:
     return UnavailableError(
-        f"The lake is held by {holder(path)}",
+        f"The lake is held by {describe_holder(path)}",
         where=str(path),
         remedy="wait for it to end, or end that process, then repeat the command",
     )
 
 
-def _held_by_family(settings: Settings) -> bool:
-    return os.environ.get(HELD) == _token(settings)
+def _is_held_by_parent(settings: Settings) -> bool:
+    return os.environ.get(LOCK_VARIABLE) == _token(settings)
 
 
 def _token(settings: Settings) -> str:
     return str(lock_file(settings))
 
 
-def _now() -> str:
+def _format_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def current_holder(settings: Settings) -> str | None:
+def find_holder(settings: Settings) -> str | None:
     """Return a description of the current holder of the lock, or None if it is free."""
     path = lock_file(settings)
     if not path.exists():
         return None
     with path.open() as lock:
-        return None if try_lock(lock, path, fcntl.LOCK_SH) else holder(path)
+        return None if try_lock(lock, path, fcntl.LOCK_SH) else describe_holder(path)

@@ -36,8 +36,10 @@ class Sequence:
         """Return SQL of the number for new rows; `relation` is the result of `numbered`."""
         return f"(select coalesce(max({self.number}), 0) + 1 from {relation})"
 
-    def reached(self, numbers: Mapping[str, int], moment: datetime) -> str:
-        """Return a SQL condition for the rows that existed when `last_numbers` returned `numbers`.
+    def existed_condition(self, numbers: Mapping[str, int], moment: datetime) -> str:
+        """Return a SQL condition for the rows that existed when `numbers` were read.
+
+        `numbers` is the result of `read_last_numbers`.
 
         Runs from before numbers were introduced have only the timestamp `moment`.
         """
@@ -45,10 +47,10 @@ class Sequence:
             return f"coalesce({self.number}, 0) <= {numbers[self.number]}"
         return f"{self.time} <= '{moment:%Y-%m-%d %H:%M:%S.%f}'"
 
-    def has_reached(
+    def is_included(
         self, row: Mapping[str, Any], numbers: Mapping[str, int], moment: datetime
     ) -> bool:
-        """Evaluate the condition `reached` for a row.
+        """Evaluate `existed_condition` for a row.
 
         The row's timestamp column may have been renamed to omit the leading underscore.
         """
@@ -63,7 +65,7 @@ PUBLICATIONS = Sequence("gold.publications", "publication_number", "published_at
 ALL = (LOADS, VERDICTS, PUBLICATIONS)
 
 
-def numbered(spark: "SparkSession", sequence: Sequence, relation: str = "") -> str:
+def add_number_column(spark: "SparkSession", sequence: Sequence, relation: str = "") -> str:
     """Return SQL of the table, or of an earlier state `relation`, that includes the number column.
 
     A table of an earlier version has no such column until a build or load has added it.
@@ -81,23 +83,24 @@ def query_sequence(spark: "SparkSession", sequence: Sequence, sql: str, **values
     """
     if not spark.catalog.tableExists(sequence.table):
         return []
-    return query(spark, sql.replace("{rows}", numbered(spark, sequence)), **values)
+    return query(spark, sql.replace("{rows}", add_number_column(spark, sequence)), **values)
 
 
-def last_number(spark: "SparkSession", sequence: Sequence) -> int:
+def read_last_number(spark: "SparkSession", sequence: Sequence) -> int:
     """Return the greatest number of a sequence, or 0 if there is none."""
     sql = f"select coalesce(max({sequence.number}), 0) as number from {{rows}}"
     rows = query_sequence(spark, sequence, sql)
     return int(rows[0]["number"]) if rows else 0
 
 
-def last_numbers(spark: "SparkSession") -> dict[str, int]:
+def read_last_numbers(spark: "SparkSession") -> dict[str, int]:
     """Return the greatest number of each sequence by the name of its column, 0 if there is none."""
-    numbers = dict.fromkeys((each.number for each in ALL), 0)
+    numbers = dict.fromkeys((sequence.number for sequence in ALL), 0)
     parts = [
-        f"select '{each.number}' as name, max({each.number}) as number from {numbered(spark, each)}"
-        for each in ALL
-        if spark.catalog.tableExists(each.table)
+        f"select '{sequence.number}' as name, max({sequence.number}) as number "
+        f"from {add_number_column(spark, sequence)}"
+        for sequence in ALL
+        if spark.catalog.tableExists(sequence.table)
     ]
     rows = query(spark, " union all ".join(parts)) if parts else []
     return numbers | {row["name"]: row["number"] or 0 for row in rows}

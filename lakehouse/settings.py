@@ -112,7 +112,7 @@ class Settings:
 
     def __repr__(self) -> str:
         """Return all settings with the secrets masked."""
-        return f"Settings({self.shown()})"
+        return f"Settings({self.mask_secrets()})"
 
     @property
     def connect_url(self) -> str:
@@ -138,15 +138,15 @@ class Settings:
         """Return the storage at an absolute folder or an `s3a://` prefix."""
         return Storage(str(address), self.aws)
 
-    def shown(self) -> dict[str, str | int | None]:
+    def mask_secrets(self) -> dict[str, str | int | None]:
         """Return every setting by the name of its variable, with secrets masked."""
-        shown: dict[str, str | int | None] = {"project": str(self.project)}
-        for each in NAMES:
-            value = getattr(self, each)
-            if each.endswith("_password"):
+        masked: dict[str, str | int | None] = {"project": str(self.project)}
+        for name in NAMES:
+            value = getattr(self, name)
+            if name.endswith("_password"):
                 value = MASK if value else None
-            shown[variable(each)] = str(value) if isinstance(value, Path) else value
-        return shown | {
+            masked[variable(name)] = str(value) if isinstance(value, Path) else value
+        return masked | {
             name: text if name in AWS_SHOWN else MASK for name, text in self.aws.items()
         }
 
@@ -203,7 +203,7 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
 def _invalid(error: ValidationError) -> InvalidInputError:
     """Return the error for a number that is not one, or is out of its range."""
     name, given = str(error.errors()[0]["loc"][0]), error.errors()[0]["input"]
-    known = _described()[name]
+    known = _read_schema()[name]
     return InvalidInputError(
         f"{variable(name)}={given} is not {known['title']}",
         where=f"the environment or .env, {variable(name)}",
@@ -212,7 +212,7 @@ def _invalid(error: ValidationError) -> InvalidInputError:
     )
 
 
-def _described() -> dict[str, dict[str, Any]]:
+def _read_schema() -> dict[str, dict[str, Any]]:
     """Return title, description, default and range of every setting, by name."""
     described: dict[str, dict[str, Any]] = TypeAdapter(Settings).json_schema()["properties"]
     return described
@@ -222,7 +222,7 @@ def reference() -> Iterator[str]:
     """Yield the lines of the reference table of docs/settings.md."""
     yield "| Variable | Default | Meaning |"
     yield "|---|---|---|"
-    for name, known in ((name, _described()[name]) for name in NAMES):
+    for name, known in ((name, _read_schema()[name]) for name in NAMES):
         secret = f", `{variable(name)}{FILE}`" if name.endswith("_password") else ""
         limits = f" From {known['minimum']} to {known['maximum']}." if "minimum" in known else ""
         default = f"`{known['default']}`" if known.get("default") is not None else ""

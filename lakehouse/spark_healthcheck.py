@@ -29,12 +29,12 @@ def main() -> None:
                 username=USER,
                 auth="CUSTOM",
                 password=read_password(settings),
-            ) as door,
-            door.cursor() as cursor,
+            ) as connection,
+            connection.cursor() as cursor,
         ):
             cursor.execute(f"describe schema {LAST_SCHEMA}")
-    except Exception as fault:  # any error means that the server is unhealthy
-        sys.exit(f"{settings.spark_host}:{settings.thrift_port}: {fault}")
+    except Exception as error:  # any error means that the server is unhealthy
+        sys.exit(f"{settings.spark_host}:{settings.thrift_port}: {error}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pyspark.sql.connect.session import SparkSession
 from lakehouse.errors import ServerLostError, UnavailableError
 from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, password_check, spark_jars
 from lakehouse.java import find_java
-from lakehouse.metastore import PURPOSE, make_tables, write_configuration
+from lakehouse.metastore import JAR_PURPOSE, create_tables, write_configuration
 from lakehouse.process import IDLE_SECONDS, ProcessInfo, Say, Service, port_is_open
 from lakehouse.settings import LOOPBACK, Settings
 from lakehouse.spark_credentials import generate_password, read_password
@@ -30,9 +30,9 @@ from lakehouse.truststore import java_options
 
 SCHEMAS = ("bronze", "silver", "audit", "gold")
 START_SECONDS = 180
-STAY_SECONDS = 1
+POLL_SECONDS = 1
 # A healthy server responds in milliseconds; garbage collection may delay it by some seconds.
-ANSWER_SECONDS = 15
+RESPONSE_SECONDS = 15
 # The client's default policy tries for ten minutes to reach a server that has ended.
 RETRIES = {"max_retries": 6, "max_backoff": 4000}
 # Memory limits of a container: cgroup version 2 and, for engines that still use it, version 1.
@@ -47,7 +47,7 @@ COMMANDS_MEGABYTES = 256
 # Statements that the Thrift endpoint executes concurrently; dbt sends four.
 STATEMENT_THREADS = 8
 # Packages that Spark's own launcher script opens to the libraries it uses.
-OPENED = [
+OPENED_PACKAGES = [
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
     *("java.util", "java.util.concurrent", "java.util.concurrent.atomic", "jdk.internal.ref"),
     *("sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar"),
@@ -55,7 +55,7 @@ OPENED = [
 # Statements are many, small and all different: on two cores, half of a build's processor time was
 # spent in the optimizing compiler. Higher thresholds delay it until code is really hot, and a
 # larger code cache keeps the compiled code.
-COMPILER = [
+JIT_OPTIONS = [
     "-XX:+IgnoreUnrecognizedVMOptions",
     "-XX:+UseParallelGC",
     "-XX:ReservedCodeCacheSize=512m",
@@ -80,15 +80,15 @@ def find(settings: Settings) -> ProcessInfo | None:
     """
     if not settings.spark_is_elsewhere:
         return service(settings).find()
-    running = service(settings).known()
-    return running if running and _doors_are_open(settings, running) else None
+    running = service(settings).read_state()
+    return running if running and _ports_open(settings, running) else None
 
 
-def _doors_are_open(settings: Settings, running: ProcessInfo) -> bool:
+def _ports_open(settings: Settings, running: ProcessInfo) -> bool:
     return all(port_is_open(port, settings.spark_host) for port in running.ports)
 
 
-def ensure(settings: Settings, say: Say) -> ProcessInfo:
+def ensure_running(settings: Settings, say: Say) -> ProcessInfo:
     """Return the running server, ready to execute statements; start it if there is none.
 
     Raises:
@@ -96,14 +96,14 @@ def ensure(settings: Settings, say: Say) -> ProcessInfo:
             was started with other settings, or does not respond.
     """
     if settings.spark_is_elsewhere:
-        return _found_elsewhere(settings, say)
+        return _wait_for_remote(settings, say)
     spark = service(settings)
     running = spark.find()
     if running is not None and all(map(port_is_open, running.ports)):
         _check_identity(running, settings)
-        check(settings, running)
+        check_running(settings, running)
         return running
-    with spark.starting() as lock:
+    with spark.start_lock() as lock:
         running = spark.find()
         if running is None:
             running = _start(spark, settings, say, lock)
@@ -114,47 +114,49 @@ def ensure(settings: Settings, say: Say) -> ProcessInfo:
     return running
 
 
-def _found_elsewhere(settings: Settings, say: Say, but: ProcessInfo | None = None) -> ProcessInfo:
+def _wait_for_remote(
+    settings: Settings, say: Say, replaced: ProcessInfo | None = None
+) -> ProcessInfo:
     """Wait for the server that is operated on another machine and return it.
 
-    `but` is a server that is to be replaced and does not count.
+    `replaced` is a server that is to be replaced and does not count.
     """
     deadline = time.monotonic() + START_SECONDS
-    said = False
-    while (running := find(settings)) in (None, but):
+    is_reported = False
+    while (running := find(settings)) in (None, replaced):
         if time.monotonic() > deadline:
             raise UnavailableError(
                 "The Spark server does not answer",
                 where=f"CHURN_SPARK_HOST, {settings.connect_url}",
-                remedy="start it there with `churn up --stay`, with the same CHURN_HOME",
+                remedy="start it there with `churn up --foreground`, with the same CHURN_HOME",
             )
-        if not said:
+        if not is_reported:
             say(f"waiting for the Spark server at {settings.spark_host}")
-            said = True
+            is_reported = True
         time.sleep(0.5)
     assert running is not None
     _check_identity(running, settings)
-    check(settings, running)
+    check_running(settings, running)
     return running
 
 
-def stay(settings: Settings, say: Say) -> NoReturn:
+def run_forever(settings: Settings, say: Say) -> NoReturn:
     """Keep the server running for other processes, and restart it when one of them requests it.
 
     Raises:
         ServerLostError: If the server ended; the supervisor of this process must restart both.
     """
-    running = ensure(settings, say)
+    running = ensure_running(settings, say)
     request = _request(settings)
     request.unlink(missing_ok=True)
     while True:
-        time.sleep(STAY_SECONDS)
+        time.sleep(POLL_SECONDS)
         if request.exists():
             request.unlink()
             restart(settings, say)
-            running = ensure(settings, say)
+            running = ensure_running(settings, say)
         elif service(settings).find() is None:
-            raise _lost(settings, running)
+            raise _server_lost_error(settings, running)
 
 
 def _request(settings: Settings) -> Path:
@@ -174,14 +176,14 @@ def restart(settings: Settings, say: Say) -> None:
     running = find(settings)
     if running is None or running.identity != identity(settings):
         return
-    say("an earlier run broke off: ending the Spark server, which may still be at work for it")
+    say("an earlier run was interrupted: restarting the Spark server, which may still execute it")
     if settings.spark_is_elsewhere:
         _request(settings).touch()
-        _found_elsewhere(settings, say, but=running)
+        _wait_for_remote(settings, say, replaced=running)
         return
     spark = service(settings)
     spark.stop(patience=0)  # running statements must not complete
-    ensure(settings, say)
+    ensure_running(settings, say)
 
 
 def is_responsive(settings: Settings) -> bool:
@@ -189,27 +191,27 @@ def is_responsive(settings: Settings) -> bool:
 
     Tries twice, because a client process that was itself suspended for a while may time out.
     """
-    return _answers(settings) or _answers(settings)
+    return _responds(settings) or _responds(settings)
 
 
-def _answers(settings: Settings) -> bool:
+def _responds(settings: Settings) -> bool:
     with grpc.insecure_channel(f"{settings.spark_host}:{settings.connect_port}") as channel:
         try:
             # Does not involve Spark; the error for an unknown method is also a response.
-            channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=ANSWER_SECONDS)
+            channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=RESPONSE_SECONDS)
         except grpc.RpcError as answer:
             none = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
             return answer.code() not in none
     return True
 
 
-def check(settings: Settings, running: ProcessInfo) -> None:
+def check_running(settings: Settings, running: ProcessInfo) -> None:
     """Raise ServerLostError if that server process has exited or does not respond."""
     if find(settings) != running or not is_responsive(settings):
-        raise _lost(settings, running)
+        raise _server_lost_error(settings, running)
 
 
-def _lost(settings: Settings, running: ProcessInfo) -> ServerLostError:
+def _server_lost_error(settings: Settings, running: ProcessInfo) -> ServerLostError:
     """Return the error for a server that has exited or does not respond."""
     if find(settings) != running:
         return ServerLostError(
@@ -218,7 +220,7 @@ def _lost(settings: Settings, running: ProcessInfo) -> ServerLostError:
             remedy="repeat the command: it starts the server and goes on where it stopped",
         )
     return ServerLostError(
-        f"The Spark server has not answered for {2 * ANSWER_SECONDS} s",
+        f"The Spark server has not answered for {2 * RESPONSE_SECONDS} s",
         where=f"process {running.pid}, {settings.connect_url}",
         remedy="`churn down` ends it, also when it hangs; then repeat the command",
     )
@@ -228,10 +230,10 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Proce
     spark.folder.mkdir(parents=True, exist_ok=True)
     jars = spark_jars(settings.project, say, _purposes(settings))
     settings.lake.prepare()  # raises a clear error before Spark fails
-    make_tables(settings, spark.folder, jars, say)
+    create_tables(settings, spark.folder, jars, say)
     say("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
     # Secrets are passed in the environment: a command line is readable by all users.
-    places = {
+    paths = {
         "SPARK_HOME": str(SPARK_HOME),
         "SPARK_LOCAL_IP": settings.spark_bind,
         # It takes precedence over Spark's setting; a user may have set it for other servers.
@@ -239,7 +241,7 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Proce
         # Java encodes file names by the locale, and `LC_ALL=C` would restrict them to ASCII.
         "LC_ALL": "C.UTF-8",
     }
-    environ = {**os.environ, **settings.aws, **places, TOKEN: generate_password(settings)}
+    environ = {**os.environ, **settings.aws, **paths, TOKEN: generate_password(settings)}
     return spark.start(
         command=command(settings, spark.folder, jars),
         ports=[settings.thrift_port, settings.connect_port],
@@ -251,7 +253,7 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Proce
 
 def _purposes(settings: Settings) -> set[str]:
     """Return the purposes whose additional JARs the settings require."""
-    return settings.lake.jar_purposes | ({PURPOSE} if settings.metastore_url else set())
+    return settings.lake.jar_purposes | ({JAR_PURPOSE} if settings.metastore_url else set())
 
 
 def identity(settings: Settings) -> str:
@@ -289,7 +291,7 @@ def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
     return [
         str(find_java()),
         f"-Xmx{heap_megabytes()}m",
-        *COMPILER,
+        *JIT_OPTIONS,
         *module_options(),
         *_trust(settings, folder),
         f"-Dderby.stream.error.file={folder.parent}/logs/derby.log",
@@ -333,7 +335,7 @@ def _trust(settings: Settings, folder: Path) -> list[str]:
 def module_options() -> list[str]:
     """Return the Java options that Spark's launcher script sets."""
     return [
-        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED),
+        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED_PACKAGES),
         "--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
         "-Djdk.reflect.useDirectMethodHandle=false",
         "-Dio.netty.tryReflectionSetAccessible=true",
@@ -345,8 +347,8 @@ def heap_megabytes() -> int:
 
     It is half of the memory that a command leaves of the machine or of the container.
     """
-    told = (each.read_text().strip() for each in CONTAINER_LIMITS if each.exists())
-    limits = [int(limit) for limit in told if limit.isdecimal()]  # excludes "max"
+    readings = (path.read_text().strip() for path in CONTAINER_LIMITS if path.exists())
+    limits = [int(limit) for limit in readings if limit.isdecimal()]  # excludes "max"
     half = (min([psutil.virtual_memory().total, *limits]) // 2**20 - COMMANDS_MEGABYTES) // 2
     return max(768, min(4096, half))
 
@@ -406,7 +408,7 @@ def configuration(  # long: a list with one line per setting
         "spark.sql.constraintPropagation.enabled": "false",
         # On all machines of a cluster the JARs have the same paths, and Java has the same workload.
         "spark.executor.extraClassPath": ":".join(map(str, jars)),
-        "spark.executor.extraJavaOptions": " ".join(COMPILER),
+        "spark.executor.extraJavaOptions": " ".join(JIT_OPTIONS),
         **settings.lake.spark_configuration,
     }
 
@@ -426,13 +428,14 @@ def _create_schemas(settings: Settings) -> None:
     with session(settings) as spark:
         for schema in SCHEMAS:
             spark.sql(
-                f"create schema if not exists {schema} location '{_folder(settings, schema)}'"
+                f"create schema if not exists {schema} "
+                f"location '{_schema_literal(settings, schema)}'"
             )
 
 
-def _folder(settings: Settings, schema: str) -> str:
+def _schema_literal(settings: Settings, schema: str) -> str:
     # A quote would end the SQL literal; a backslash escapes it.
-    return settings.lake.at(schema).address.replace("\\", "\\\\").replace("'", "\\'")
+    return settings.lake.join(schema).address.replace("\\", "\\\\").replace("'", "\\'")
 
 
 class _Channels(DefaultChannelBuilder):  # type: ignore[misc]
@@ -446,7 +449,7 @@ class _Channels(DefaultChannelBuilder):  # type: ignore[misc]
         super().__init__(settings.connect_url)
         self._token = read_password(settings)
 
-    def toChannel(self) -> grpc.Channel:
+    def toChannel(self) -> grpc.Channel:  # noqa: N802 - overrides pyspark's method
         """Return a plain-text channel, even if the environment has a token for other servers."""
         return self._insecure_channel(self.endpoint)
 
@@ -491,7 +494,7 @@ def session(settings: Settings) -> Iterator[SparkSession]:
         yield spark
     except SparkConnectGrpcException:
         if running is not None:
-            check(settings, running)
+            check_running(settings, running)
         raise
     finally:
         spark.stop()

@@ -23,7 +23,7 @@ from lakehouse.atomic_write import write_secret
 PREFIX = "STACK_"
 # User ids with which the images run their services. Each reader has a volume of its own, because
 # the services of one image share a user id.
-READERS = {
+OWNER_UIDS = {
     **dict.fromkeys(("driver", "airflow", "api", "mlflow", "buckets"), 10001),
     **{"postgres": 999, "redis": 999, "s3": 1000},
 }
@@ -45,7 +45,7 @@ PASSFILES = {"airflow": ["airflow", "registry"], "driver": ["registry"], "mlflow
 PASSFILE = "pgpass"
 
 
-def fill(folder: Path, given: dict[str, str | None], former: Path | None = None) -> None:
+def generate(folder: Path, given: dict[str, str | None], former: Path | None = None) -> None:
     """Write the secrets that are missing or that `given` changes.
 
     Args:
@@ -55,31 +55,31 @@ def fill(folder: Path, given: dict[str, str | None], former: Path | None = None)
     """
     values = {}
     for name, readers in NAMES.items():
-        places = [folder / reader / name for reader in readers]
+        paths = [folder / reader / name for reader in readers]
         old = sorted(former.glob(f"*/{name}")) if former else []
-        known = next((each.read_text() for each in (*places, *old) if each.exists()), None)
-        values[name] = given.get(_variable(name)) or known or _new()
-        for reader, place in zip(readers, places, strict=True):
-            _write(place, values[name], READERS[reader])
+        existing = next((path.read_text() for path in (*paths, *old) if path.exists()), None)
+        values[name] = given.get(_variable(name)) or existing or _new_secret()
+        for reader, path in zip(readers, paths, strict=True):
+            _write(path, values[name], OWNER_UIDS[reader])
     for reader, databases in PASSFILES.items():
         lines = "".join(
-            f"postgres:5432:{database}:{database}:{_escaped(values[f'{database}_db_password'])}\n"
+            f"postgres:5432:{database}:{database}:{_escape(values[f'{database}_db_password'])}\n"
             for database in databases
         )
-        _write(folder / reader / PASSFILE, lines, READERS[reader])
+        _write(folder / reader / PASSFILE, lines, OWNER_UIDS[reader])
     # Remove the moved secrets: a remaining one would be restored after a rotation.
     if former:
         for name in (*NAMES, PASSFILE):
-            for each in former.glob(f"*/{name}"):
-                each.unlink()
+            for old_path in former.glob(f"*/{name}"):
+                old_path.unlink()
 
 
-def complete(file: Path) -> list[str]:
+def add_missing_to_env_file(file: Path) -> list[str]:
     """Add missing secrets to an ENV_FILE and return the names that were added."""
     before = file.read_text() if file.exists() else ""
     given = dotenv_values(file) if before else {}
     missing = [_variable(name) for name in NAMES if not given.get(_variable(name))]
-    lines = "".join(f"{name}={_new()}\n" for name in missing)
+    lines = "".join(f"{name}={_new_secret()}\n" for name in missing)
     gap = "\n" if before and not before.endswith("\n") else ""
     write_secret(file, f"{before}{gap}{lines}")
     return missing
@@ -89,32 +89,32 @@ def _variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}"
 
 
-def _new() -> str:
+def _new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace(":", "\\:")
 
 
-def _write(place: Path, text: str, user: int) -> None:
-    if not place.exists() or place.read_text() != text:
-        write_secret(place, text)
-    place.parent.chmod(0o700)
-    for each in (place, place.parent):
-        os.chown(each, user, user)
+def _write(path: Path, text: str, user: int) -> None:
+    if not path.exists() or path.read_text() != text:
+        write_secret(path, text)
+    path.parent.chmod(0o700)
+    for target in (path, path.parent):
+        os.chown(target, user, user)
 
 
 def main() -> None:
     """Fill the folder of secrets, or complete the ENV_FILE."""
-    place = Path(sys.argv[1])
-    if place.is_dir():
+    path = Path(sys.argv[1])
+    if path.is_dir():
         file = Path(sys.argv[2]) if len(sys.argv) > 2 else None
         former = Path(sys.argv[3]) if len(sys.argv) > 3 else None
-        fill(place, dotenv_values(file) if file and file.exists() else {}, former)
+        generate(path, dotenv_values(file) if file and file.exists() else {}, former)
     else:
-        added = complete(place)
-        print(f"{place} holds {len(NAMES)} secrets, {len(added)} of them new")
+        added = add_missing_to_env_file(path)
+        print(f"{path} holds {len(NAMES)} secrets, {len(added)} of them new")
 
 
 if __name__ == "__main__":

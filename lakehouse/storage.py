@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # slow to import, and most dbt calls do not need it
 
 SCHEME = "s3a"
 # Time-outs in seconds, and attempts: a store that is temporarily busy is waited for.
-CONNECT, ANSWER = 10, 60
-TRIES = 10
+CONNECT_SECONDS, RESPONSE_SECONDS = 10, 60
+ATTEMPTS = 10
 
 
 class _FileSystem:
@@ -74,8 +74,8 @@ class Storage:
         """Return the path of this location in its file system."""
         if self.folder:
             return self.address
-        place = urlsplit(self.address)
-        return f"{place.netloc}{place.path}".rstrip("/")
+        url = urlsplit(self.address)
+        return f"{url.netloc}{url.path}".rstrip("/")
 
     @property
     def folder(self) -> Path | None:
@@ -147,7 +147,7 @@ class Storage:
         if self.folder:
             os.utime(self.folder, ns=(mtime_ns, mtime_ns))
 
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Return whether the location exists.
 
         A prefix of an object store exists if there is an object below it.
@@ -156,7 +156,7 @@ class Storage:
 
         return bool(self.files.get_file_info(self.root).type != fs.FileType.NotFound)
 
-    def at(self, *parts: str) -> "Storage":
+    def join(self, *parts: str) -> "Storage":
         """Return the storage at a relative path below this location."""
         address = "/".join([self.address.rstrip("/"), *parts])
         return Storage(address, self.aws, self._file_system)
@@ -166,34 +166,34 @@ class Storage:
         address = info.path if self.folder else f"{SCHEME}://{info.path}"
         return Storage(address, self.aws, self._file_system)
 
-    def children(self, *parts: str) -> "list[fs.FileInfo]":
+    def list_children(self, *parts: str) -> "list[fs.FileInfo]":
         """Return the direct children of a relative path, or none if it does not exist."""
         from pyarrow import fs
 
-        selected = fs.FileSelector(self.at(*parts).root, allow_not_found=True)
-        return sorted(self.files.get_file_info(selected), key=lambda each: each.path)
+        selected = fs.FileSelector(self.join(*parts).root, allow_not_found=True)
+        return sorted(self.files.get_file_info(selected), key=lambda info: info.path)
 
-    def all_files(self) -> "list[fs.FileInfo]":
+    def list_files(self) -> "list[fs.FileInfo]":
         """Return all files below at any depth, or none if the location does not exist."""
         from pyarrow import fs
 
         selected = fs.FileSelector(self.root, allow_not_found=True, recursive=True)
-        found = [each for each in self.files.get_file_info(selected) if each.is_file]
-        return sorted(found, key=lambda each: each.path)
+        found = [info for info in self.files.get_file_info(selected) if info.is_file]
+        return sorted(found, key=lambda info: info.path)
 
-    def name(self, path: str) -> str:
+    def relative_path(self, path: str) -> str:
         """Return a path of the file system relative to this location."""
         return path.removeprefix(f"{self.root}/")
 
-    def folders(self, *parts: str) -> "list[fs.FileInfo]":
+    def list_folders(self, *parts: str) -> "list[fs.FileInfo]":
         """Return the direct children that are folders."""
         from pyarrow import fs
 
-        return [each for each in self.children(*parts) if each.type == fs.FileType.Directory]
+        return [info for info in self.list_children(*parts) if info.type == fs.FileType.Directory]
 
-    def below(self, info: "fs.FileInfo", *parts: str) -> "list[fs.FileInfo]":
+    def list_under(self, info: "fs.FileInfo", *parts: str) -> "list[fs.FileInfo]":
         """Return the children of a file or folder that another method returned."""
-        return self.locate(info).children(*parts)
+        return self.locate(info).list_children(*parts)
 
     def remove(self, info: "fs.FileInfo") -> None:
         """Remove a file, or a folder with its contents."""
@@ -221,8 +221,8 @@ def _is_folder(address: str) -> bool:
 def _open_bucket(address: str, aws: Mapping[str, str]) -> "fs.FileSystem":
     from pyarrow import fs
 
-    place = urlsplit(address)
-    if place.scheme != SCHEME or not place.netloc:
+    url = urlsplit(address)
+    if url.scheme != SCHEME or not url.netloc:
         raise InvalidInputError(
             f"{address} is neither a folder nor {SCHEME}://bucket/prefix",
             where=address,
@@ -231,16 +231,16 @@ def _open_bucket(address: str, aws: Mapping[str, str]) -> "fs.FileSystem":
         )
     store = _object_store(aws)
     try:
-        is_there = store.get_file_info(place.netloc).type != fs.FileType.NotFound
-    except OSError as fault:
+        exists = store.get_file_info(url.netloc).type != fs.FileType.NotFound
+    except OSError as error:
         raise UnavailableError(
-            f"The object store does not answer: {fault}",
+            f"The object store does not answer: {error}",
             where=f"{address} at {aws.get('AWS_ENDPOINT_URL', 'Amazon S3')}",
             remedy="check the address and the AWS_* variables",
-        ) from fault
-    if not is_there:
+        ) from error
+    if not exists:
         raise UnavailableError(
-            f"The object store has no bucket {place.netloc}",
+            f"The object store has no bucket {url.netloc}",
             where=address,
             remedy="make the bucket, or correct the address",
         )
@@ -249,9 +249,9 @@ def _open_bucket(address: str, aws: Mapping[str, str]) -> "fs.FileSystem":
 
 def path_from_uri(uri: str) -> str:
     """Return the file system path of a file that Spark names by its URI."""
-    place = urlsplit(uri)
-    bucket = place.netloc if place.scheme == SCHEME else ""
-    return unquote(f"{bucket}{place.path}")
+    parts = urlsplit(uri)
+    bucket = parts.netloc if parts.scheme == SCHEME else ""
+    return unquote(f"{bucket}{parts.path}")
 
 
 def spark_uri(uri: str) -> str:
@@ -283,14 +283,14 @@ def _spark_configuration(aws: Mapping[str, str]) -> dict[str, str]:
     Spark reads the access keys from the standard variables itself.
     """
     endpoint = aws.get("AWS_ENDPOINT_URL")
-    told = {
+    options = {
         "endpoint.region": aws.get("AWS_REGION", "us-east-1"),
-        "attempts.maximum": str(TRIES),
-        "connection.establish.timeout": f"{CONNECT}s",
-        "connection.timeout": f"{ANSWER}s",
+        "attempts.maximum": str(ATTEMPTS),
+        "connection.establish.timeout": f"{CONNECT_SECONDS}s",
+        "connection.timeout": f"{RESPONSE_SECONDS}s",
     }
     if endpoint:
-        told |= {
+        options |= {
             "endpoint": endpoint,
             "path.style.access": "true",
             "connection.ssl.enabled": str(endpoint.startswith("https://")).lower(),
@@ -299,7 +299,7 @@ def _spark_configuration(aws: Mapping[str, str]) -> dict[str, str]:
         # A folder that a publish writes is not visible until the metastore is updated, so files
         # can be written directly to it, which saves a copy of each.
         "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
-        **{f"spark.hadoop.fs.s3a.{name}": value for name, value in told.items()},
+        **{f"spark.hadoop.fs.s3a.{name}": value for name, value in options.items()},
     }
 
 
@@ -318,8 +318,8 @@ def _object_store(aws: Mapping[str, str]) -> "fs.S3FileSystem":
         told["scheme"], _, told["endpoint_override"] = endpoint.rstrip("/").partition("://")
     return fs.S3FileSystem(
         allow_bucket_creation=True,  # for `create_bucket`; opening requires an existing bucket
-        connect_timeout=CONNECT,
-        request_timeout=ANSWER,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES // 2),
+        connect_timeout=CONNECT_SECONDS,
+        request_timeout=RESPONSE_SECONDS,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS // 2),
         **{name: value for name, value in told.items() if value},
     )

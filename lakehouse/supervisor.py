@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from lakehouse.private_home import OTHERS
-from lakehouse.process import ProcessInfo, empty, write_state
+from lakehouse.process import ProcessInfo, remove_scratch, write_state
 
 POLL_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -40,7 +40,7 @@ def main() -> None:
         ProcessInfo(
             pid=server.pid,
             created=process.create_time(),
-            keeper=psutil.Process().pid,
+            supervisor=psutil.Process().pid,
             ports=order["ports"],
             identity=order["identity"],
             log=order["log"],
@@ -49,7 +49,7 @@ def main() -> None:
     os.close(order["start_lock"])
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     supervise(server, process, set(order["ports"]), order["idle_seconds"])
-    empty(Path(order["scratch"]))
+    remove_scratch(Path(order["scratch"]))
 
 
 def die_with_parent() -> None:

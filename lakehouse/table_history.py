@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
 # Operations that write rows; the others (vacuum, a delete of leftovers) do not.
-WRITING = ("WRITE", "CREATE TABLE AS SELECT", "CREATE OR REPLACE TABLE AS SELECT", "MERGE")
+WRITE_OPERATIONS = ("WRITE", "CREATE TABLE AS SELECT", "CREATE OR REPLACE TABLE AS SELECT", "MERGE")
 # Error classes with which Spark reports that a file no longer exists, and Delta that a version no
 # longer exists or is older than the table's file retention, a week by default: its files are then
 # not guaranteed to exist.
-GONE = (
+VACUUMED_ERRORS = (
     "FILE_NOT_EXIST",
     "DELTA_FILE_NOT_FOUND",
     "DELTA_LOG_FILE_NOT_FOUND",
@@ -26,7 +26,7 @@ GONE = (
     "DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND_DELETED_FILE_RETENTION_DURATION",
     "DELTA_VERSION_NOT_FOUND",
 )
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,19 @@ class TableHistory:
     @property
     def latest(self) -> int | None:
         """Return the current version."""
-        return self.at(datetime.max.replace(tzinfo=UTC))
+        return self.version_at(datetime.max.replace(tzinfo=UTC))
 
-    def at(self, moment: datetime, run_id: str | None = None) -> int | None:
+    def version_at(self, moment: datetime, run_id: str | None = None) -> int | None:
         """Return the version that was current at a time.
 
         If `run_id` is given, `moment` is a time at which that run had ended. The last version
         written by the run `run_id` takes precedence, if the run wrote one: clocks can be set back.
         """
-        own = [each.version for each in self.commits if run_id and each.run_id == run_id]
-        before = (each.version for each in self.commits if each.moment <= moment)
+        own = [commit.version for commit in self.commits if run_id and commit.run_id == run_id]
+        before = (commit.version for commit in self.commits if commit.moment <= moment)
         return max(own or before, default=None)
 
-    def stood(self, version: int) -> str:
+    def as_of_clause(self, version: int) -> str:
         """Return the table as of a version, for a query.
 
         The current version is returned without a time travel clause, because Delta permits time
@@ -82,32 +82,34 @@ class TableHistory:
         """
         return self.table if version == self.latest else f"{self.table} version as of {version}"
 
-    def first_since(self, moment: datetime) -> int | None:
+    def first_write_after(self, moment: datetime) -> int | None:
         """Return the first version that wrote rows at or after a time.
 
         There is a single writer, so it is the version of the write that was in progress at that
         time.
         """
-        written = (each.version for each in self.commits if each.writes and each.moment >= moment)
+        written = (
+            commit.version for commit in self.commits if commit.writes and commit.moment >= moment
+        )
         return min(written, default=None)
 
-    def wrote_between(self, begin: datetime, end: datetime | None) -> int | None:
+    def last_write_between(self, begin: datetime, end: datetime | None) -> int | None:
         """Return the last version that wrote rows from `begin` on and before `end`."""
         written = (
-            each.version
-            for each in self.commits
-            if each.writes and begin <= each.moment and (end is None or each.moment < end)
+            commit.version
+            for commit in self.commits
+            if commit.writes and begin <= commit.moment and (end is None or commit.moment < end)
         )
         return max(written, default=None)
 
-    def wrote_extract(self, extract_date: date, until: int | None = None) -> int | None:
+    def last_write_of_extract(self, extract_date: date, until: int | None = None) -> int | None:
         """Return the last version, up to `until`, that wrote the rows of an extract date."""
         written = (
-            each.version
-            for each in self.commits
-            if each.writes
-            and (until is None or each.version <= until)
-            and (not each.replaced or extract_date.isoformat() in each.replaced)
+            commit.version
+            for commit in self.commits
+            if commit.writes
+            and (until is None or commit.version <= until)
+            and (not commit.replaced or extract_date.isoformat() in commit.replaced)
         )
         return max(written, default=None)
 
@@ -121,7 +123,7 @@ def table_history(spark: "SparkSession", table: str) -> TableHistory:
             Commit(
                 row["version"],
                 row["timestamp"],
-                row["operation"] in WRITING,
+                row["operation"] in WRITE_OPERATIONS,
                 dict(row["operationParameters"]).get("predicate", ""),
                 parse_commit_metadata(row["userMetadata"])[0],
             )
@@ -130,11 +132,11 @@ def table_history(spark: "SparkSession", table: str) -> TableHistory:
     )
 
 
-def unless_gone(ask: Callable[[], Found]) -> Found | None:
+def none_if_vacuumed(ask: Callable[[], Result]) -> Result | None:
     """Return the result of a query of an earlier state, or None if its files were vacuumed."""
     try:
         return ask()
-    except PySparkException as fault:
-        if any(words in str(fault) for words in GONE):
+    except PySparkException as error:
+        if any(words in str(error) for words in VACUUMED_ERRORS):
             return None
         raise

@@ -28,16 +28,19 @@ def java_options(bundle: str | None, folder: Path) -> list[str]:
     if not bundle:
         return []
     try:
-        found = x509.load_pem_x509_certificates(Path(bundle).read_bytes())
-    except (OSError, ValueError) as fault:
+        certificates = x509.load_pem_x509_certificates(Path(bundle).read_bytes())
+    except (OSError, ValueError) as error:
         raise InvalidInputError(
-            f"The certificates of the object store's authorities can't be read: {fault}",
+            f"The certificates of the object store's authorities can't be read: {error}",
             where=f"AWS_CA_BUNDLE, {bundle}",
             remedy="name a file of certificates in PEM, or leave the variable out",
-        ) from fault
-    named = [PKCS12Certificate(each, f"{n}".encode()) for n, each in enumerate(found)]
+        ) from error
+    entries = [
+        PKCS12Certificate(certificate, f"{n}".encode())
+        for n, certificate in enumerate(certificates)
+    ]
     store = folder / "authorities.p12"
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(store) as draft:
-        draft.write_bytes(serialize_java_truststore(named, NoEncryption()))
+        draft.write_bytes(serialize_java_truststore(entries, NoEncryption()))
     return [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStoreType=PKCS12"]

@@ -47,7 +47,7 @@ class LoadRow:
 
 def read_loads(spark: SparkSession) -> Sequence[LoadRow]:
     """Return all rows of bronze.loads, oldest first."""
-    names = {each.name for each in fields(LoadRow)}
+    names = {field.name for field in fields(LoadRow)}
     rows = query_sequence(spark, sequences.LOADS, IN_ORDER)
     return [LoadRow(**{name: row[name] for name in names & row.keys()}) for row in rows]
 

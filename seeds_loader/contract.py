@@ -55,7 +55,7 @@ class Contract:
 
     def match(self, header: str) -> Column | None:
         """Return the column that a header names, or None if the contract has no such header."""
-        return self._by_header.get(normalise(header))
+        return self._columns_by_header.get(normalise(header))
 
     @property
     def label(self) -> str | None:
@@ -63,7 +63,7 @@ class Contract:
         return next((column.name for column in self.columns if column.is_label), None)
 
     @cached_property
-    def _by_header(self) -> Mapping[str, Column]:
+    def _columns_by_header(self) -> Mapping[str, Column]:
         return {
             normalise(header): column
             for column in self.columns
@@ -81,15 +81,15 @@ def read_contract(path: Path | None = None) -> Contract:
         ChurnError: The file is missing, is not YAML, or contradicts itself. This is an error in the
             project, not in a workbook.
     """
-    place = path or DECLARED
+    location = path or DECLARED
     try:
-        declared = read_variables(place)["source_contract"]
+        declared = read_variables(location)["source_contract"]
         columns = tuple(_column(name, entry) for name, entry in declared.items())
-    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as fault:
-        raise _broken(f"the source contract can't be read: {fault!r}", place) from fault
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _contract_error(f"the source contract can't be read: {error!r}", location) from error
     if not columns:
-        raise _broken("the source contract declares no column", place)
-    _hold_unambiguous(columns, place)
+        raise _contract_error("the source contract declares no column", location)
+    _require_unambiguous(columns, location)
     return Contract(columns)
 
 
@@ -102,13 +102,15 @@ def read_source_format(path: Path | None = None) -> SourceFormat:
     Raises:
         ChurnError: The format is missing or invalid.
     """
-    place = path or DECLARED
+    location = path or DECLARED
     try:
-        declared = SourceFormat(**read_variables(place)["source_format"])
-    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError) as fault:
-        raise _broken(f"the source format can't be read: {fault!r}", place) from fault
+        declared = SourceFormat(**read_variables(location)["source_format"])
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+        raise _contract_error(f"the source format can't be read: {error!r}", location) from error
     if declared.decimal not in (None, *DECIMAL_SIGNS):
-        raise _broken(f"the decimal sign {declared.decimal!r} is none of '.' and ','", place)
+        raise _contract_error(
+            f"the decimal sign {declared.decimal!r} is neither '.' nor ','", location
+        )
     return declared
 
 
@@ -132,10 +134,10 @@ def _column(name: str, entry: Mapping[str, Any]) -> Column:
         name=name,
         type=entry["type"],
         silver=entry["silver"],
-        aliases=_texts(entry.get("aliases")),
-        categories=_texts(entry.get("categories")),
-        one=_texts(entry.get("one")),
-        zero=_texts(entry.get("zero")),
+        aliases=_to_texts(entry.get("aliases")),
+        categories=_to_texts(entry.get("categories")),
+        one=_to_texts(entry.get("one")),
+        zero=_to_texts(entry.get("zero")),
         range=(float(bounds[0]), float(bounds[1])) if bounds else None,
         blank_is_zero_where=entry.get("blank_is_zero_where"),
         is_label=bool(entry.get("is_label")),
@@ -144,22 +146,22 @@ def _column(name: str, entry: Mapping[str, Any]) -> Column:
     )
 
 
-def _texts(values: Sequence[object] | None) -> tuple[str, ...]:
+def _to_texts(values: Sequence[object] | None) -> tuple[str, ...]:
     return tuple(str(value) for value in values or ())
 
 
-def _hold_unambiguous(columns: Sequence[Column], place: Path) -> None:
+def _require_unambiguous(columns: Sequence[Column], place: Path) -> None:
     owner: dict[str, str] = {}
     for column in columns:
         for header in (column.name, *column.aliases):
             other = owner.setdefault(normalise(header), column.name)
             if other != column.name:
-                raise _broken(
+                raise _contract_error(
                     f"the header {header!r} stands for both {other} and {column.name}", place
                 )
 
 
-def _broken(what: str, place: Path) -> ChurnError:
+def _contract_error(what: str, place: Path) -> ChurnError:
     return ChurnError(
         what,
         where=str(place),

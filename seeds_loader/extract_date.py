@@ -8,9 +8,9 @@ from lakehouse.errors import InvalidInputError
 from seeds_loader.reader.extract import Extract
 
 # Earlier saved dates come from programs that do not know the time (1601, 1970, 1980).
-EARLIEST = date(2000, 1, 1)
+EARLIEST_DATE = date(2000, 1, 1)
 # The user's local date may be ahead of UTC's.
-AHEAD = timedelta(days=1)
+MAX_AHEAD = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ def choose_extract_date(
         InvalidInputError: The given date is implausible, or the modification date is needed and the
             file no longer exists.
     """
-    latest = (now or datetime.now(UTC)).astimezone(UTC).date() + AHEAD
+    latest = (now or datetime.now(UTC)).astimezone(UTC).date() + MAX_AHEAD
     if given is not None:
-        _hold_plausible(given, latest)
+        _require_plausible_date(given, latest)
         return ExtractDate(given, "given")
     saved = extract.saved_at.astimezone(UTC).date() if extract.saved_at else None
-    if saved is not None and EARLIEST <= saved <= latest:
+    if saved is not None and EARLIEST_DATE <= saved <= latest:
         return ExtractDate(saved, "workbook")
-    modified = _modified(extract)
+    modified = _read_modification_date(extract)
     reason = f"says it was saved on {saved}" if saved else "does not say when it was saved"
     return ExtractDate(
         modified,
@@ -51,24 +51,24 @@ def choose_extract_date(
     )
 
 
-def _hold_plausible(given: date, latest: date) -> None:
-    if EARLIEST <= given <= latest:
+def _require_plausible_date(given: date, latest: date) -> None:
+    if EARLIEST_DATE <= given <= latest:
         return
-    fault = f"before {EARLIEST}" if given < EARLIEST else "in the future"
+    reason = f"before {EARLIEST_DATE}" if given < EARLIEST_DATE else "in the future"
     raise InvalidInputError(
-        f"the extract date {given} lies {fault}",
+        f"the extract date {given} lies {reason}",
         where="--extract-date",
-        remedy=f"give the day the workbook speaks of, from {EARLIEST} to {latest}",
+        remedy=f"give the day the workbook speaks of, from {EARLIEST_DATE} to {latest}",
     )
 
 
-def _modified(extract: Extract) -> date:
+def _read_modification_date(extract: Extract) -> date:
     try:
         stamp = extract.path.stat().st_mtime
-    except OSError as fault:
+    except OSError as error:
         raise InvalidInputError(
             f"{extract.path.name} is gone since it was read",
             where=str(extract.path),
             remedy="put the file back, or give --extract-date",
-        ) from fault
+        ) from error
     return datetime.fromtimestamp(stamp, UTC).date()

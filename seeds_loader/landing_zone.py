@@ -24,11 +24,11 @@ from lakehouse.storage import Storage
 
 SUFFIXES = (".xlsx", ".xls", ".csv")
 # A workbook that was last written this long ago is complete.
-SETTLES = timedelta(seconds=30)
+QUIET_PERIOD = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
-class Arrival:
+class LandedFile:
     """A received workbook.
 
     Attributes:
@@ -40,7 +40,7 @@ class Arrival:
     path: Path
 
 
-def receive(settings: Settings) -> list[str]:
+def copy_new_files(settings: Settings) -> list[str]:
     """Copy new workbooks from the landing zone; return the names of those still being written.
 
     Subfolders of the landing zone are not searched.
@@ -48,30 +48,32 @@ def receive(settings: Settings) -> list[str]:
     Raises:
         UnavailableError: The landing zone does not exist or does not respond.
     """
-    arriving = []
+    being_written = []
     try:
-        place = _open(settings)
-        for each in filter(_is_workbook, place.children()):
+        landing_zone = _open_storage(settings)
+        for info in filter(_is_workbook, landing_zone.list_children()):
             # A modification time in the future is another machine's error, not a sign of writing.
-            if timedelta() <= datetime.now(UTC) - each.mtime < SETTLES:
-                arriving.append(each.base_name)
-            elif not _copies(settings, _key(each)).exists():
-                _copy(settings, place.files, each)
-    except OSError as fault:
+            if timedelta() <= datetime.now(UTC) - info.mtime < QUIET_PERIOD:
+                being_written.append(info.base_name)
+            elif not _copy_folder(settings, _key_of(info)).exists():
+                _copy(settings, landing_zone.files, info)
+    except OSError as error:
         raise UnavailableError(
-            f"The landing place does not answer: {fault}",
+            f"The landing place does not answer: {error}",
             where=f"CHURN_LANDING, {settings.landing}",
             remedy="check the address and the AWS_* variables",
-        ) from fault
-    return arriving
+        ) from error
+    return being_written
 
 
-def untaken(settings: Settings) -> list[Arrival]:
+def list_unclaimed(settings: Settings) -> list[LandedFile]:
     """Return the received workbooks without a claim, oldest first."""
-    return [each for each in _received(settings) if _taker(settings, each.key) is None]
+    return [
+        file for file in _list_landed_files(settings) if _read_claimant(settings, file.key) is None
+    ]
 
 
-def take(settings: Settings, taker: str, key: str | None = None) -> Arrival | None:
+def claim(settings: Settings, claimant: str, key: str | None = None) -> LandedFile | None:
     """Claim the oldest waiting arrival, or the one with the key; return None if there is none.
 
     A claimant that already has a claim gets the same arrival again.
@@ -79,46 +81,50 @@ def take(settings: Settings, taker: str, key: str | None = None) -> Arrival | No
     Raises:
         InvalidInputError: No workbook with the key was received.
     """
-    there = [each for each in _received(settings) if key in (None, each.key)]
-    if key is not None and not there:
+    landed = [file for file in _list_landed_files(settings) if key in (None, file.key)]
+    if key is not None and not landed:
         raise InvalidInputError(
             f"No workbook of the key {key} was received",
-            where=str(_copies(settings, key)),
+            where=str(_copy_folder(settings, key)),
             remedy="lay the workbook into the landing place again",
         )
-    mine = [each for each in there if _taker(settings, each.key) == taker]
-    return next((each for each in mine or there if _claim(settings, each.key, taker)), None)
+    claimed = [file for file in landed if _read_claimant(settings, file.key) == claimant]
+    return next(
+        (file for file in claimed or landed if _create_claim(settings, file.key, claimant)), None
+    )
 
 
-def take_file(settings: Settings, path: Path, taker: str) -> None:
+def claim_file(settings: Settings, path: Path, claimant: str) -> None:
     """Claim a workbook by its path if it is in the landing zone, so that it need not run again."""
     if path.absolute().parent == settings.landing_zone.folder and path.exists():
-        _claim(settings, _key(fs.LocalFileSystem().get_file_info(str(path.absolute()))), taker)
+        _create_claim(
+            settings, _key_of(fs.LocalFileSystem().get_file_info(str(path.absolute()))), claimant
+        )
 
 
-def _received(settings: Settings) -> list[Arrival]:
+def _list_landed_files(settings: Settings) -> list[LandedFile]:
     """Return the received workbooks, oldest first."""
     # Not by one pattern: a draft, whose name begins with a dot, may disappear during the scan.
-    folders = [each for each in _landed(settings).glob("[!.]*") if each.is_dir()]
+    folders = [folder for folder in _landed_folder(settings).glob("[!.]*") if folder.is_dir()]
     copies = [copy for folder in folders for copy in folder.iterdir()]
     copies.sort(key=lambda path: (path.stat().st_mtime, path.name))
-    return [Arrival(path.parent.name, path) for path in copies]
+    return [LandedFile(path.parent.name, path) for path in copies]
 
 
-def _copy(settings: Settings, place: fs.FileSystem, info: fs.FileInfo) -> None:
+def _copy(settings: Settings, files: fs.FileSystem, info: fs.FileInfo) -> None:
     """Copy a workbook; discard the copy if the workbook changed meanwhile."""
-    landed = _landed(settings)
-    landed.mkdir(parents=True, exist_ok=True)
-    draft = Path(mkdtemp(prefix=".", dir=landed))
+    parent = _landed_folder(settings)
+    parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(mkdtemp(prefix=".", dir=parent))
     try:
         copy = draft / info.base_name
-        with place.open_input_stream(info.path) as source, copy.open("wb") as target:
+        with files.open_input_stream(info.path) as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target)
         # If a workbook has no saved date inside, the file's modification date is used.
         os.utime(copy, ns=(info.mtime_ns, info.mtime_ns))
-        after = place.get_file_info(info.path)
-        if _is_workbook(after) and _key(after) == _key(info):
-            _rename(draft, _copies(settings, _key(info)))
+        after = files.get_file_info(info.path)
+        if _is_workbook(after) and _key_of(after) == _key_of(info):
+            _rename(draft, _copy_folder(settings, _key_of(info)))
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -132,27 +138,27 @@ def _rename(draft: Path, folder: Path) -> None:
             raise
 
 
-def _taker(settings: Settings, key: str) -> str | None:
-    path = _claim_file(settings, key)
+def _read_claimant(settings: Settings, key: str) -> str | None:
+    path = _claim_path(settings, key)
     return str(json.loads(path.read_text())["taker"]) if path.exists() else None
 
 
-def _claim(settings: Settings, key: str, taker: str) -> bool:
-    path = _claim_file(settings, key)
+def _create_claim(settings: Settings, key: str, claimant: str) -> bool:
+    path = _claim_path(settings, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps({"taker": taker}))
+    draft.write_text(json.dumps({"taker": claimant}))
     try:
         # A link is created completely or not at all, and for one claimant only.
         os.link(draft, path)
     except FileExistsError:
-        return _taker(settings, key) == taker
+        return _read_claimant(settings, key) == claimant
     finally:
         draft.unlink()
     return True
 
 
-def _open(settings: Settings) -> Storage:
+def _open_storage(settings: Settings) -> Storage:
     """Return the landing zone; unless it was configured by name, it may not exist yet."""
     place = settings.landing_zone
     is_default = place.folder == settings.home / "landing"
@@ -172,18 +178,18 @@ def _is_workbook(found: fs.FileInfo) -> bool:
     return found.is_file and not hidden and name.lower().endswith(SUFFIXES)
 
 
-def _key(info: fs.FileInfo) -> str:
+def _key_of(info: fs.FileInfo) -> str:
     text = f"{info.path}|{info.size}|{info.mtime_ns}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _landed(settings: Settings) -> Path:
+def _landed_folder(settings: Settings) -> Path:
     return settings.home / "landed"
 
 
-def _copies(settings: Settings, key: str) -> Path:
-    return _landed(settings) / key
+def _copy_folder(settings: Settings, key: str) -> Path:
+    return _landed_folder(settings) / key
 
 
-def _claim_file(settings: Settings, key: str) -> Path:
-    return _landed(settings) / f"{key}.json"
+def _claim_path(settings: Settings, key: str) -> Path:
+    return _landed_folder(settings) / f"{key}.json"

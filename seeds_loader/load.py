@@ -11,15 +11,15 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse import sequences
 from lakehouse.process import Say
-from lakehouse.sequences import last_number, numbered, query_sequence
+from lakehouse.sequences import add_number_column, query_sequence, read_last_number
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, literal, statement
 from lakehouse.storage import escape_glob
 from seeds_loader.extract_date import ExtractDate
-from seeds_loader.reader.customer_ids import customer_ids, differ_by_zeros_at_most, lost_zeros
+from seeds_loader.reader.customer_ids import are_mostly_numbers, count_lost_zeros, distinct_ids
 from seeds_loader.reader.extract import Extract
 from seeds_loader.source_format import SourceFormat
-from seeds_loader.staging import staged
+from seeds_loader.staging import stage_rows
 
 ROWS = "bronze.telco_customers"
 LOADS = "bronze.loads"
@@ -43,7 +43,7 @@ where loads.row_count is null or (
 order by loads.load_number, loads._loaded_at, batch_id
 """
 # The columns of origin are added to slices of this many rows, so that memory use stays bounded.
-ROWS_AT_ONCE = 200_000
+SLICE_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -84,25 +84,25 @@ def load(
     """
     first = _new_load(extract, extract_date, [], 1)
     # Readers read one load at a time; partitioning by its date prunes the files they scan.
-    rows = _with_origin(extract.table.slice(0, 1), first)
-    _make_table(spark, ROWS, rows, "partitioned by (_extract_date)")
-    _make_table(spark, LOADS, _line(first))
+    rows = _add_origin(extract.table.slice(0, 1), first)
+    _create_table(spark, ROWS, rows, "partitioned by (_extract_date)")
+    _create_table(spark, LOADS, _load_record(first))
     incomplete = _clean_up(spark, say)
-    earlier = _loads_of(spark, extract_date.date)
+    earlier = _read_loads_of_date(spark, extract_date.date)
     if earlier and _is_same(earlier[-1], extract):
         if earlier[-1].batch_id not in incomplete:
             return earlier[-1]
         say(f"loading {extract.path.name} again: the rows of its earlier load are incomplete")
-    new = _new_load(extract, extract_date, earlier, last_number(spark, sequences.LOADS) + 1)
+    new = _new_load(extract, extract_date, earlier, read_last_number(spark, sequences.LOADS) + 1)
     if earlier:
         say(f"restating {new.extract_date}: {earlier[-1].source_file} was loaded before")
     _warn_of_lost_zeros(spark, extract, new, say)
     _write_rows(settings, spark, extract, new, say)
-    _append(spark.createDataFrame(_line(new)), LOADS)
+    _append(spark.createDataFrame(_load_record(new)), LOADS)
     return new
 
 
-def _make_table(spark: SparkSession, table: str, example: pa.Table, layout: str = "") -> None:
+def _create_table(spark: SparkSession, table: str, example: pa.Table, layout: str = "") -> None:
     """Create the table, empty and with the example's columns, if the metastore does not know it.
 
     The location is given although it is the default: after an interrupted creation, or under a new
@@ -113,14 +113,14 @@ def _make_table(spark: SparkSession, table: str, example: pa.Table, layout: str 
     if spark.catalog.tableExists(table):
         return
     schema, _, name = table.partition(".")
-    place = unquote(spark.catalog.getDatabase(schema).locationUri)
+    schema_location = unquote(spark.catalog.getDatabase(schema).locationUri)
     fields = spark.createDataFrame(example).schema
-    columns = ", ".join(f"`{each.name}` {each.dataType.simpleString()}" for each in fields)
-    location = literal(f"{place}/{name}")
+    columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in fields)
+    location = literal(f"{schema_location}/{name}")
     spark.sql(f"create table {table} ({columns}) using delta {layout} location {location}")
 
 
-def _loads_of(spark: SparkSession, extract_date: date) -> list[Load]:
+def _read_loads_of_date(spark: SparkSession, extract_date: date) -> list[Load]:
     """Return the loads of a date, oldest first."""
     rows = query_sequence(
         spark,
@@ -156,7 +156,7 @@ def _new_load(
         # Gold's rows identify their load by this time, and Feast uses the later row of two.
         # Therefore no two loads of a date have the same time, and the last load has the latest,
         # even if the clock was set back.
-        latest = max(each.loaded_at for each in earlier)
+        latest = max(previous.loaded_at for previous in earlier)
         loaded_at = max(loaded_at, latest + timedelta(milliseconds=1))
     identity = f"{extract.sha256}|{extract.sheet}|{extract_date.date}|{len(earlier)}"
     return Load(
@@ -181,16 +181,16 @@ def _warn_of_lost_zeros(spark: SparkSession, extract: Extract, new: Load, say: S
     Excel drops leading zeros when it converts an id to a number; the gate then sees unknown
     customers.
     """
-    ids = customer_ids(extract.table)
-    if not differ_by_zeros_at_most(ids):
+    ids = distinct_ids(extract.table)
+    if not are_mostly_numbers(ids):
         return
-    loads, position = numbered(spark, sequences.LOADS), sequences.LOADS.position
-    before = spark.sql(
+    loads, position = add_number_column(spark, sequences.LOADS), sequences.LOADS.position
+    previous = spark.sql(
         f"select customerID from {ROWS} where _batch_id = (select max_by(batch_id, "
         f"struct(extract_date, {position})) from {loads} "
         f"where extract_date < {literal(new.extract_date)})"
     ).toArrow()
-    lost = lost_zeros(ids, customer_ids(before))
+    lost = count_lost_zeros(ids, distinct_ids(previous))
     if lost:
         say(
             f"warning: {lost:,} of {len(ids):,} customer ids are in the extract before only with "
@@ -203,13 +203,13 @@ def _write_rows(
     settings: Settings, spark: SparkSession, extract: Extract, new: Load, say: Say
 ) -> None:
     total = extract.table.num_rows
-    if total > ROWS_AT_ONCE:
+    if total > SLICE_ROWS:
         say(f"writing {total:,} rows")
     slices = (
-        _with_origin(extract.table.slice(start, ROWS_AT_ONCE), new)
-        for start in range(0, total, ROWS_AT_ONCE)
+        _add_origin(extract.table.slice(start, SLICE_ROWS), new)
+        for start in range(0, total, SLICE_ROWS)
     )
-    with staged(settings, slices) as address:
+    with stage_rows(settings, slices) as address:
         _append(spark.read.parquet(escape_glob(address)), ROWS)
 
 
@@ -221,37 +221,37 @@ def _clean_up(spark: SparkSession, say: Say) -> set[str]:
         copy, and the other loads do not depend on them.
     """
     # Delta answers counts from its log; the table is scanned only if they differ.
-    accounted = spark.sql(f"select coalesce(sum(row_count), 0) as n from {LOADS}").head()["n"]
-    if spark.table(ROWS).count() == accounted:
+    recorded = spark.sql(f"select coalesce(sum(row_count), 0) as n from {LOADS}").head()["n"]
+    if spark.table(ROWS).count() == recorded:
         return set()
     batches = query_sequence(spark, sequences.LOADS, BATCHES)
-    leftovers = [each for each in batches if each["recorded"] is None]
+    leftovers = [batch for batch in batches if batch["recorded"] is None]
     if leftovers:
         _remove_leftovers(spark, leftovers, say)
-    incomplete = [each for each in batches if each["recorded"] not in (None, each["there"])]
-    for each in incomplete:
+    incomplete = [batch for batch in batches if batch["recorded"] not in (None, batch["there"])]
+    for batch in incomplete:
         say(
-            f"warning: {ROWS} has {each['there']:,} rows of the load {each['batch_id']} "
-            f"({each['source_file']}, extract of {each['extract_date']}); bronze.loads records "
-            f"{each['recorded']:,}. Other loads are not affected. What to do: ingest that workbook "
-            "again for that date, or restore a backup"
+            f"warning: {ROWS} has {batch['there']:,} rows of the load {batch['batch_id']} "
+            f"({batch['source_file']}, extract of {batch['extract_date']}); bronze.loads records "
+            f"{batch['recorded']:,}. Other loads are not affected. What to do: ingest that "
+            "workbook again for that date, or restore a backup"
         )
-    return {each["batch_id"] for each in incomplete}
+    return {batch["batch_id"] for batch in incomplete}
 
 
 def _remove_leftovers(spark: SparkSession, leftovers: Rows, say: Say) -> None:
     """Remove the rows of ingests that terminated before they wrote their load record."""
-    count = sum(each["there"] for each in leftovers)
-    say(f"removing {count:,} rows of an ingest that broke off")
+    count = sum(batch["there"] for batch in leftovers)
+    say(f"removing {count:,} rows of an interrupted ingest")
     # As literals: Delta rejects a DELETE with a subquery.
     statement(
         spark,
         f"delete from {ROWS} where coalesce(_batch_id, '') in (:batches)",
-        batches=[each["batch_id"] for each in leftovers],
+        batches=[batch["batch_id"] for batch in leftovers],
     )
 
 
-def _with_origin(rows: pa.Table, new: Load) -> pa.Table:
+def _add_origin(rows: pa.Table, new: Load) -> pa.Table:
     """Return the rows with the columns that record their origin."""
     origin = {
         "_batch_id": new.batch_id,
@@ -267,7 +267,7 @@ def _with_origin(rows: pa.Table, new: Load) -> pa.Table:
     return rows.append_column("_loaded_at", loaded_at)
 
 
-def _line(new: Load) -> pa.Table:
+def _load_record(new: Load) -> pa.Table:
     return pa.table(
         {
             "batch_id": [new.batch_id],

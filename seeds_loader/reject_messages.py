@@ -14,7 +14,7 @@ from lakehouse.variables import DECLARED, read_variables
 from seeds_loader.contract import Column
 
 # Longer values give no more information; the cell itself has the whole value.
-VALUE_SHOWN = 80
+MAX_VALUE_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -35,39 +35,46 @@ def read_reject_messages(path: Path | None = None) -> Mapping[str, str]:
     Raises:
         ChurnError: The messages can't be read: this is an error in the project.
     """
-    place = path or DECLARED
+    location = path or DECLARED
     try:
-        declared = read_variables(place)
+        declared = read_variables(location)
         rules = {name: rule["description"] for name, rule in declared["row_rules"].items()}
-        words = {**declared["reject_reasons"], **rules}
-    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError) as fault:
+        messages = {**declared["reject_reasons"], **rules}
+    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
         raise ChurnError(
-            f"the words of the reject codes can't be read: {fault!r}",
-            where=str(place),
+            f"the words of the reject codes can't be read: {error!r}",
+            where=str(location),
             remedy="restore or correct vars.row_rules and vars.reject_reasons",
-        ) from fault
-    return {code: " ".join(str(text).split()) for code, text in words.items()}
+        ) from error
+    return {code: " ".join(str(text).split()) for code, text in messages.items()}
 
 
-def sentence(reason: Reason, column: Column | None, words: Mapping[str, str]) -> str:
+def format_reason(reason: Reason, column: Column | None, messages: Mapping[str, str]) -> str:
     """Return the reason as a sentence: column, value, what the rule says, and what it accepts."""
-    said = words.get(reason.code, reason.code.replace("_", " ")).rstrip(".")
-    return f"{reason.column} is {_quoted(reason.value)}: {said}{_accepted(reason.code, column)}."
+    message = messages.get(reason.code, reason.code.replace("_", " ")).rstrip(".")
+    accepted = _format_accepted(reason.code, column)
+    return f"{reason.column} is {_quote(reason.value)}: {message}{accepted}."
 
 
-def _quoted(value: str | None) -> str:
+def _quote(value: str | None) -> str:
     """Return the value in quotes, with invisible characters escaped."""
     if value is None or not value.strip(" "):
         return "blank"
-    shown = value if len(value) <= VALUE_SHOWN else value[:VALUE_SHOWN] + "…"
-    return '"' + "".join(each if each.isprintable() else _escaped(each) for each in shown) + '"'
+    excerpt = value if len(value) <= MAX_VALUE_LENGTH else value[:MAX_VALUE_LENGTH] + "…"
+    return (
+        '"'
+        + "".join(
+            character if character.isprintable() else _escape(character) for character in excerpt
+        )
+        + '"'
+    )
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def _accepted(code: str, column: Column | None) -> str:
+def _format_accepted(code: str, column: Column | None) -> str:
     if column is None:
         return ""
     if code == "not_accepted":

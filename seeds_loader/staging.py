@@ -19,29 +19,29 @@ FOLDER = "_staged"
 
 
 @contextmanager
-def staged(settings: Settings, parts: Iterator[pa.Table]) -> Iterator[str]:
+def stage_rows(settings: Settings, parts: Iterator[pa.Table]) -> Iterator[str]:
     """Write the rows part by part, and yield their address, valid until the body ends.
 
     Files left by a process that died meanwhile are removed as well: the run lock admits one process
     at a time.
     """
-    folder = settings.lake.at(FOLDER)
+    folder = settings.lake.join(FOLDER)
     _remove(folder)
     # A unique name: a file that the server still reads for a dead client must not become these
     # rows.
     name = f"{uuid.uuid4()}.parquet"
-    file = folder.at(name)
+    file = folder.join(name)
     file.prepare_file()
     try:
         first = next(parts)
-        with pq.ParquetWriter(file.root, first.schema, filesystem=file.files) as written:
+        with pq.ParquetWriter(file.root, first.schema, filesystem=file.files) as writer:
             for each in chain([first], parts):
-                written.write_table(each)
+                writer.write_table(each)
         yield file.address
     finally:
         _remove(folder)
 
 
 def _remove(folder: Storage) -> None:
-    if folder.is_there():
+    if folder.exists():
         folder.files.delete_dir(folder.root)

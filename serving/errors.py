@@ -83,7 +83,7 @@ def too_many_connections(limit: int) -> Problem:
     return Problem(
         429,
         "too-many-connections",
-        f"This address has {limit} connections open, and may have no more",
+        f"This address has {limit} connections open, which is the maximum",
         where="the connection",
         remedy="close those that are idle, use them again; CHURN_API_CONNECTIONS is the limit",
         headers={"Retry-After": "1"},
@@ -154,7 +154,7 @@ def store_down(why: str) -> Problem:
         "online-store-down",
         f"The online store does not answer: {why}",
         "the online store",
-        "try again soon; whoever runs the service: start the Redis server (`churn up`), or "
+        "try again soon; if you operate the service, start the Redis server (`churn up`), or "
         "correct CHURN_REDIS_URL",
     )
 

@@ -10,7 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from feature_repo.online.redis_layout import AS_OF, LEDGER, MARKER, redis_key
+from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, redis_key
 from lakehouse import online_store
 from lakehouse.errors import ChurnError
 from lakehouse.settings import Settings
@@ -83,7 +83,7 @@ class OnlineStore:
         """
         now = time.monotonic()
         if now - self._asked_at >= CONFIRMED:
-            self._as_of = await self._asked(lambda client: client.hget(LEDGER, AS_OF))
+            self._as_of = await self._asked(lambda client: client.hget(DIGESTS, AS_OF))
             self._asked_at = now
         return self._as_of
 
@@ -137,7 +137,7 @@ class OnlineStore:
 
 
 def _client(address: online_store.Address) -> Client:
-    options: dict[str, Any] = {**address.place}
+    options: dict[str, Any] = {**address.connection_options}
     kind = redis.asyncio.SSLConnection if options.pop("ssl", False) else redis.asyncio.Connection
     pool = redis.asyncio.BlockingConnectionPool(
         connection_class=kind,

@@ -147,7 +147,7 @@ def serve(settings: Settings, say: Say, clock: Clock = now) -> None:
             use.
     """
     if not settings.redis_url:
-        online_store.ensure(settings, say)
+        online_store.ensure_running(settings, say)
     run(application(settings, clock), settings, say)
 
 

@@ -27,7 +27,7 @@ STEPS, LIMIT = 20, 10
 REPLICATES = 1000
 INTERVAL = (2.5, 97.5)
 # The single draw that contains each block once.
-EVERYTHING: Floats = np.ones((1, BLOCKS))
+ALL_BLOCKS: Floats = np.ones((1, BLOCKS))
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Counts:
     positive: Floats
     sums: Floats
 
-    def figures(self, draws: Floats) -> dict[str, Floats]:
+    def compute_metrics(self, draws: Floats) -> dict[str, Floats]:
         """Return each metric, with one value for each draw.
 
         `draws` has the shape draws × blocks and contains how often a block is in a draw.
@@ -78,7 +78,7 @@ class Counts:
             }
 
 
-def counts(predictions: "DataFrame", threshold: float) -> dict[str, Counts]:
+def count_predictions(predictions: "DataFrame", threshold: float) -> dict[str, Counts]:
     """Return the counts, by kind, of rows of `kind, block, churned, probability`."""
     return {kind: count(rows, threshold) for kind, rows in fetch(predictions, "block")}
 
@@ -101,7 +101,7 @@ def count(rows: "pd.DataFrame", threshold: float) -> Counts:
     return Counts(everyone - positive, positive, np.stack(sums, axis=1).astype(float))
 
 
-def draws(seed: int, replicates: int = REPLICATES) -> Floats:
+def draw_replicates(seed: int, replicates: int = REPLICATES) -> Floats:
     """Return how often each block is in each replicate, as replicates × blocks.
 
     The result is the same for all models that are compared.
@@ -110,34 +110,34 @@ def draws(seed: int, replicates: int = REPLICATES) -> Floats:
     return generator.multinomial(BLOCKS, np.full(BLOCKS, 1 / BLOCKS), replicates).astype(float)
 
 
-def interval(values: Floats, mean: float) -> Interval:
+def confidence_interval(values: Floats, mean: float) -> Interval:
     """Return the interval of a metric whose value over all rows is `mean`."""
     low, high = np.nanpercentile(values, INTERVAL)
     return Interval(mean, min(float(low), mean), max(float(high), mean))
 
 
-def averaged(parts: list[Counts], drawn: Floats) -> dict[str, Floats]:
+def average_metrics(parts: list[Counts], drawn: Floats) -> dict[str, Floats]:
     """Return each metric of each draw, as the mean over the parts.
 
     The parts are the repeats of a cross-validation.
     """
-    each = [part.figures(drawn) for part in parts]
+    each = [part.compute_metrics(drawn) for part in parts]
     return {name: np.mean([figures[name] for figures in each], axis=0) for name in each[0]}
 
 
-def gains(challenger: Counts, champion: Counts, drawn: Floats) -> dict[str, Interval]:
+def compute_gains(challenger: Counts, champion: Counts, drawn: Floats) -> dict[str, Interval]:
     """Return by how much the challenger's metrics exceed the champion's, on the same rows."""
     return {
-        name: interval(replicates, float(whole[0]))
+        name: confidence_interval(replicates, float(whole[0]))
         for (name, replicates), whole in zip(
             _differences(challenger, champion, drawn),
-            (values for _, values in _differences(challenger, champion, EVERYTHING)),
+            (values for _, values in _differences(challenger, champion, ALL_BLOCKS)),
             strict=True,
         )
     }
 
 
 def _differences(one: Counts, other: Counts, drawn: Floats) -> Iterator[tuple[str, Floats]]:
-    figures, others = one.figures(drawn), other.figures(drawn)
+    figures, others = one.compute_metrics(drawn), other.compute_metrics(drawn)
     for name in figures:
         yield name, figures[name] - others[name]

@@ -9,80 +9,87 @@ from pyspark.sql.connect.dataframe import DataFrame
 from lakehouse.process import Say
 from trainer.metrics import HOLDOUT
 from trainer.parameters import Parameters
-from trainer.pipeline import INPUTS, LABEL, estimator, run_in_threads
-from trainer.training_data import WHOSE
+from trainer.pipeline import INPUTS, LABEL, build_estimator, run_in_threads
+from trainer.training_data import KEY_COLUMNS
 
 # Columns that a prediction keeps of its row: its key, and what the bootstrap and the comparison
 # with the next model need.
-KEPT = (*WHOSE, "is_holdout", "block")
+KEPT_COLUMNS = (*KEY_COLUMNS, "is_holdout", "block")
 
 
 @dataclass(frozen=True)
-class Fit:
+class TrainingJob:
     """A training with `parameters`, and the rows to predict.
 
     Attributes:
         kind: Model type.
         part: The prediction's `part`.
-        judged: SQL condition of the rows to predict.
+        validation_filter: SQL condition of the rows to predict.
         title: Name of the training in progress messages.
         parameters: Parameters of the training.
         name: The prediction's `kind`: by default the model type, otherwise a name that
             distinguishes this training.
-        trained: SQL condition of the rows to train on; by default all rows that are not predicted.
-        kept: Columns that the predictions keep of their rows.
+        training_filter: SQL condition of the rows to train on; by default all rows that are not
+            predicted.
+        kept_columns: Columns that the predictions keep of their rows.
     """
 
     kind: str
     part: str
-    judged: str
+    validation_filter: str
     title: str
     parameters: Parameters
     name: str = ""
-    trained: str = ""
-    kept: Sequence[str] = field(default=KEPT)
+    training_filter: str = ""
+    kept_columns: Sequence[str] = field(default=KEPT_COLUMNS)
 
 
-def folds_of(kind: str, parameters: Parameters) -> list[Fit]:
+def fold_jobs(kind: str, parameters: Parameters) -> list[TrainingJob]:
     """Return a training for each fold."""
     return [
-        Fit(kind, f"fold_{k}", f"fold = {k}", f"fold {k + 1} of {parameters.folds}", parameters)
+        TrainingJob(
+            kind, f"fold_{k}", f"fold = {k}", f"fold {k + 1} of {parameters.folds}", parameters
+        )
         for k in range(parameters.folds)
     ]
 
 
-def fits(parameters: Parameters) -> list[Fit]:
+def all_jobs(parameters: Parameters) -> list[TrainingJob]:
     """Return every training of a run's cross-validation, those of the slow model type first."""
     # A long fit that starts last would leave the other thread idle; the challenger is the slow one.
-    slow_first = list(reversed(parameters.rivals))
-    return [fit for kind in slow_first for fit in folds_of(kind, parameters)] + [
-        Fit(kind, HOLDOUT, "is_holdout", "hold-out", parameters) for kind in slow_first
+    slow_first = list(reversed(parameters.candidates))
+    return [fit for kind in slow_first for fit in fold_jobs(kind, parameters)] + [
+        TrainingJob(kind, HOLDOUT, "is_holdout", "hold-out", parameters) for kind in slow_first
     ]
 
 
-def predict(rows: DataFrame, trainings: Sequence[Fit], say: Say) -> DataFrame:
+def predict(rows: DataFrame, trainings: Sequence[TrainingJob], say: Say) -> DataFrame:
     """Return rows of `kind, part, churned, probability`, and the columns to keep.
 
     The rows have the form that `trainer.metrics.steps` expects.
     """
 
-    def judge(fit: Fit) -> DataFrame:
+    def run_job(fit: TrainingJob) -> DataFrame:
         say(f"{fit.title}, {fit.kind.replace('_', ' ')}")
-        trained = rows.where(fit.trained or f"not ({fit.judged})").select(LABEL, INPUTS)
-        fitted = estimator(fit.kind, fit.parameters).fit(trained)
-        judged = fitted.transform(rows.where(fit.judged).select(LABEL, INPUTS, *fit.kept))
-        return judged.withColumn("chance", vector_to_array("probability")[1]).selectExpr(
+        trained = rows.where(fit.training_filter or f"not ({fit.validation_filter})").select(
+            LABEL, INPUTS
+        )
+        fitted = build_estimator(fit.kind, fit.parameters).fit(trained)
+        predicted = fitted.transform(
+            rows.where(fit.validation_filter).select(LABEL, INPUTS, *fit.kept_columns)
+        )
+        return predicted.withColumn("chance", vector_to_array("probability")[1]).selectExpr(
             f"'{fit.name or fit.kind}' as kind",
             f"'{fit.part}' as part",
             LABEL,
             "chance as probability",
-            *fit.kept,
+            *fit.kept_columns,
         )
 
-    return together(run_in_threads(rows.sparkSession, judge, trainings))
+    return union_all(run_in_threads(rows.sparkSession, run_job, trainings))
 
 
-def together(parts: Sequence[DataFrame]) -> DataFrame:
+def union_all(parts: Sequence[DataFrame]) -> DataFrame:
     """Return the union of all frames.
 
     It is built by halves, since a plan that is a hundred unions deep can't be sent.
@@ -90,4 +97,4 @@ def together(parts: Sequence[DataFrame]) -> DataFrame:
     if len(parts) == 1:
         return parts[0]
     half = len(parts) // 2
-    return together(parts[:half]).union(together(parts[half:]))
+    return union_all(parts[:half]).union(union_all(parts[half:]))

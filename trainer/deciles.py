@@ -15,11 +15,11 @@ FILE = "deciles.json"
 LOWEST, HIGHEST = 1, 10
 # Spark and Python may differ in the last bits of a probability, by about 1e-16. Customers who are
 # closer than this are treated as equal and ordered by id, like customers of the same probability.
-EQUAL = 1e-12
+TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
-class Last:
+class Boundary:
     """The last customer of a decile, in the order of probability and id."""
 
     decile: int
@@ -34,19 +34,21 @@ class Deciles:
     extract_date: str
     batch_id: str
     customers: int
-    lasts: tuple[Last, ...]
+    boundaries: tuple[Boundary, ...]
 
     def decile(self, probability: float, customer_id: str) -> int:
         """Return the decile, from 1 to 10 (the highest risk), of a probability.
 
         It is the decile that the customer would have among those scored.
         """
-        for last in self.lasts[:-1]:
-            distance = probability - last.probability
-            after = customer_id > last.customer_id if abs(distance) <= EQUAL else distance > 0
+        for boundary in self.boundaries[:-1]:
+            distance = probability - boundary.probability
+            after = (
+                customer_id > boundary.customer_id if abs(distance) <= TOLERANCE else distance > 0
+            )
             if not after:
-                return last.decile
-        return self.lasts[-1].decile
+                return boundary.decile
+        return self.boundaries[-1].decile
 
 
 def read(folder: Path) -> Deciles | None:
@@ -58,7 +60,7 @@ def read(folder: Path) -> Deciles | None:
         stored = msgspec.json.decode((folder / FILE).read_bytes(), type=Deciles)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
-    return stored if stored.lasts else None
+    return stored if stored.boundaries else None
 
 
 def write(folder: Path, deciles: Deciles) -> None:

@@ -56,18 +56,22 @@ def read(folder: Path) -> Decision | None:
         return None
 
 
-def waiting(settings: Settings) -> Decision | None:
+def find_waiting(settings: Settings) -> Decision | None:
     """Return the latest decision if it waits for a promotion by hand, else None.
 
     A decision stops waiting when the champion has changed.
     """
-    found = [read(registry.folder(settings) / each) for each in registry.versions(settings)]
-    latest = max((each for each in found if each), key=lambda each: each.decided, default=None)
+    stored = [read(registry.folder(settings) / version) for version in registry.versions(settings)]
+    latest = max(
+        (decision for decision in stored if decision),
+        key=lambda decision: decision.decided,
+        default=None,
+    )
     if latest is None or not latest.waits or latest.champion != registry.champion_version(settings):
         return None
     return latest
 
 
-def now() -> str:
+def timestamp() -> str:
     """Return the time in the format of a decision and of a change of the champion."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -8,7 +8,7 @@ additive: baseline + all contributions = log-odds.
 from collections.abc import Mapping, Sequence
 
 from lakehouse.sql import literal
-from trainer.portable_model import Column, Form, number
+from trainer.portable_model import Column, PortableModel, number
 from trainer.reason_texts import Reason
 
 TOP = 3
@@ -17,14 +17,16 @@ TOP = 3
 SMALLEST = 0.05
 
 
-def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, str]) -> str:
+def reasons_column(
+    form: PortableModel, reasons: Sequence[Reason], derived: Mapping[str, str]
+) -> str:
     """Return a SQL expression for the top three reasons that raise the risk, the strongest first.
 
     Its type is array<struct<feature: string, text: string, contribution: double>>. There are fewer
     than three if fewer raise the risk by SMALLEST or more.
     """
     structs = ", ".join(
-        f"named_struct('feature', {literal(reason.feature)}, 'text', {reason.words.sql()}, "
+        f"named_struct('feature', {literal(reason.feature)}, 'text', {reason.text.sql()}, "
         f"'contribution', {contribution(form, reason, derived)})"
         for reason in reasons
     )
@@ -38,12 +40,12 @@ def reasons_column(form: Form, reasons: Sequence[Reason], derived: Mapping[str, 
     return f"slice(array_sort({raising}, {order}), 1, {TOP})"
 
 
-def contribution(form: Form, reason: Reason, derived: Mapping[str, str]) -> str:
+def contribution(form: PortableModel, reason: Reason, derived: Mapping[str, str]) -> str:
     """Return a SQL expression for what the reason's inputs add to the log-odds."""
     return form.write_contribution_sql(reason.inputs, _column(derived))
 
 
-def log_odds_column(form: Form, derived: Mapping[str, str]) -> str:
+def log_odds_column(form: PortableModel, derived: Mapping[str, str]) -> str:
     """Return the model's log-odds, as a SQL expression over the features."""
     moved = form.write_contribution_sql(form.inputs, _column(derived))
     return f"({number(form.baseline)} + {moved})"

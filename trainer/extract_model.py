@@ -9,7 +9,7 @@ from pyspark.sql.connect.session import SparkSession
 from lakehouse.errors import ChurnError
 from lakehouse.storage import escape_glob
 from trainer.model_types import KINDS
-from trainer.portable_model import Form, LinearModel, Node, TreeEnsemble
+from trainer.portable_model import LinearModel, Node, PortableModel, TreeEnsemble
 
 
 def extract_model(
@@ -19,7 +19,7 @@ def extract_model(
     saved: str,
     inputs: Sequence[str],
     means: Mapping[str, float],
-) -> Form:
+) -> PortableModel:
     """Return the portable model of a fitted model whose pipeline was saved to `saved`.
 
     Args:
@@ -34,7 +34,7 @@ def extract_model(
         ChurnError: A tree splits a feature by categories.
     """
     if KINDS[kind].form == "linear":
-        coefficients = [float(each) for each in fitted.coefficients.toArray()]
+        coefficients = [float(value) for value in fitted.coefficients.toArray()]
         return LinearModel(
             intercept=float(fitted.intercept),
             coefficients=dict(zip(inputs, coefficients, strict=True)),
@@ -72,7 +72,7 @@ def _node(row: Mapping[str, Any], scale: float, inputs: Sequence[str]) -> Node:
         return Node(value)
     if row["categories"] >= 0:
         raise ChurnError(
-            f"A tree splits {inputs[row['feature']]} by categories, which reasons can't tell",
+            f"A tree splits {inputs[row['feature']]} by categories, which reasons do not support",
             where="the saved model",
             remedy="give the trainer numeric features without category metadata",
         )

@@ -23,7 +23,7 @@ from lakehouse.atomic_write import atomic_write
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from trainer import bootstrap, leakage, metrics, registry, splits
-from trainer.cross_validation import KEPT, Fit, folds_of, predict
+from trainer.cross_validation import KEPT_COLUMNS, TrainingJob, fold_jobs, predict
 from trainer.explain import log_odds_column
 from trainer.metrics import OUT_OF_FOLD, Metrics
 from trainer.parameters import Parameters
@@ -31,14 +31,14 @@ from trainer.pipeline import LABEL
 from trainer.promotion import slices_column
 from trainer.record import ModelRecord
 from trainer.retention_campaign import Campaign
-from trainer.training_data import TrainingRows, prepare
+from trainer.training_data import TrainingRows, build_training_frame
 
 if TYPE_CHECKING:
     from feature_repo.training import TrainingSet
 
 DECLARED = Path(__file__).with_name("full_evaluation.yml")
 FILE = "evaluation.json"
-FIGURES = ("roc_auc", "pr_auc", "brier", "accuracy", "f1")
+METRIC_NAMES = ("roc_auc", "pr_auc", "brier", "accuracy", "f1")
 PRIOR, CONTRACT = "share of leavers", "contract alone"
 LATEST = "latest"
 
@@ -76,8 +76,10 @@ def config_hash(parameters: Parameters, protocol: EvaluationConfig, campaign: Ca
 def read(settings: Settings, version: str) -> dict[str, Any] | None:
     """Return the evaluation beside the version's record, or None if it is missing or damaged."""
     try:
-        found: dict[str, Any] = json.loads((registry.folder(settings) / version / FILE).read_text())
-        return found
+        evaluation: dict[str, Any] = json.loads(
+            (registry.folder(settings) / version / FILE).read_text()
+        )
+        return evaluation
     except (FileNotFoundError, ValueError):
         return None
 
@@ -88,7 +90,7 @@ def write(settings: Settings, version: str, evaluation: Mapping[str, Any]) -> No
         draft.write_text(json.dumps(evaluation, indent=1))
 
 
-def assess(  # long: names all parts of an evaluation
+def evaluate(  # long: names all parts of an evaluation
     record: ModelRecord,
     training: "TrainingSet",
     parameters: Parameters,
@@ -98,18 +100,20 @@ def assess(  # long: names all parts of an evaluation
     advance: Callable[[int, int, str], None],
 ) -> dict[str, Any]:
     """Return the evaluation of the record's recipe on the training set, as JSON types."""
-    rows = prepare(training, parameters)
-    kept = _with_slices(rows, training, parameters, protocol)
-    trainings = _fits(kept, record.kind, parameters, protocol)
-    begun = count(1)
-    predicted = predict(kept, trainings, lambda title: advance(next(begun), len(trainings), title))
-    predictions = predicted.union(_baselines(kept, parameters, protocol)).localCheckpoint()
+    rows = build_training_frame(training, parameters)
+    frame = _add_slices(rows, training, parameters, protocol)
+    trainings = _all_jobs(frame, record.kind, parameters, protocol)
+    numbers = count(1)
+    predicted = predict(
+        frame, trainings, lambda title: advance(next(numbers), len(trainings), title)
+    )
+    predictions = predicted.union(_baselines(frame, parameters, protocol)).localCheckpoint()
     say("measuring")
     figures = metrics.metrics(metrics.fetch(predictions, "part"), parameters.threshold)
     repeats = predictions.where("kind like 'repeat%'")
     first_round = repeats.where("kind = 'repeat_0'")
     ((_, first),) = metrics.fetch(first_round, "part", "customer_id")
-    cross_validated = _cross_validated(repeats, figures, parameters, protocol)
+    cross_validated = _summarize_repeats(repeats, figures, parameters, protocol)
     return {
         "stamp": config_hash(parameters, protocol, campaign),
         "training_set": {
@@ -118,12 +122,12 @@ def assess(  # long: names all parts of an evaluation
             "of_the_version": training.signature == record.signature,
         },
         "cross_validated": cross_validated,
-        "baselines": _pooled(figures, (PRIOR, CONTRACT)),
+        "baselines": _pool_values(figures, (PRIOR, CONTRACT)),
         "learning_curve": _learning_curve(figures, rows.count, parameters, protocol),
         "grid": _grid(figures, record.kind, protocol),
-        "temporal": _figures(figures[LATEST]["latest"]) if LATEST in figures else None,
+        "temporal": _metric_values(figures[LATEST]["latest"]) if LATEST in figures else None,
         "calibration": _calibration(first, parameters, cross_validated),
-        "threshold": _by_cost(repeats, campaign),
+        "threshold": _compute_gain_by_threshold(repeats, campaign),
         "deciles": _deciles(first),
         "slices": _slices(first_round, parameters, protocol),
         "behaviour": behaviour(record, rows.frame, protocol),
@@ -137,12 +141,12 @@ def assess(  # long: names all parts of an evaluation
 def _leaks(
     rows: TrainingRows, training: "TrainingSet", parameters: Parameters
 ) -> dict[str, list[dict[str, Any]]]:
-    known = leakage.univariate_scores(
+    scores = leakage.univariate_scores(
         rows.frame, rows.count, training.features, parameters.leaks.fewest
     )
-    strongest = sorted(known, key=lambda leak: -leak.roc_auc)[:10]
+    strongest = sorted(scores, key=lambda leak: -leak.roc_auc)[:10]
     return {
-        "found": [asdict(each) for each in leakage.leaks(known, parameters.leaks)],
+        "found": [asdict(each) for each in leakage.find_leaks(scores, parameters.leaks)],
         "strongest": [asdict(each) for each in strongest],
     }
 
@@ -150,54 +154,58 @@ def _leaks(
 # --- trainings -----------------------------------------------------------------------------------
 
 
-def _with_slices(
+def _add_slices(
     rows: TrainingRows, training: "TrainingSet", parameters: Parameters, protocol: EvaluationConfig
 ) -> DataFrame:
     """Return the rows with a fold for each repeat, the learning curve's share, and the slices."""
-    together = training.kept_together
+    columns = training.group_columns
     repeated = [
-        f"{splits.fold(together, parameters.seed + repeat, parameters.folds)} as fold_{repeat}"
+        f"{splits.fold(columns, parameters.seed + repeat, parameters.folds)} as fold_{repeat}"
         for repeat in range(protocol.repeats)
     ]
     return rows.frame.selectExpr(
-        *KEPT,
+        *KEPT_COLUMNS,
         LABEL,
         "inputs",
         "fold",
         "monthly_charges",
         *(f"`{name}`" for name in protocol.baseline),
         *repeated,
-        f"{splits.share(together, parameters.seed)} as share",
+        f"{splits.share(columns, parameters.seed)} as share",
         "event_timestamp = max(event_timestamp) over () as is_latest",
         f"{slices_column(parameters.slices)} as slices",
     ).localCheckpoint()
 
 
-PREDICTED = (*KEPT, "monthly_charges", "slices")
+PREDICTION_COLUMNS = (*KEPT_COLUMNS, "monthly_charges", "slices")
 
 
-def _fits(
+def _all_jobs(
     rows: DataFrame, kind: str, parameters: Parameters, protocol: EvaluationConfig
-) -> list[Fit]:
-    found = []
+) -> list[TrainingJob]:
+    jobs = []
     for repeat in range(protocol.repeats):
-        for fit in folds_of(kind, parameters):
-            condition = fit.judged.replace("fold", f"fold_{repeat}")
+        for fit in fold_jobs(kind, parameters):
+            condition = fit.validation_filter.replace("fold", f"fold_{repeat}")
             title = f"round {repeat + 1} of {protocol.repeats}, {fit.title}"
-            found.append(replace(fit, name=f"repeat_{repeat}", judged=condition, title=title))
+            jobs.append(
+                replace(fit, name=f"repeat_{repeat}", validation_filter=condition, title=title)
+            )
     for share in protocol.shares[:-1] if protocol.shares[-1:] == (1.0,) else protocol.shares:
-        for fit in folds_of(kind, parameters):
-            trained = f"not ({fit.judged}) and share < {share}"
+        for fit in fold_jobs(kind, parameters):
+            trained = f"not ({fit.validation_filter}) and share < {share}"
             title = f"learning curve, {share:.0%}, {fit.title}"
-            found.append(replace(fit, name=f"share_{share}", trained=trained, title=title))
+            jobs.append(replace(fit, name=f"share_{share}", training_filter=trained, title=title))
     for number, others in enumerate(protocol.grid.get(kind, [])):
         tried = parameters.with_settings(kind, **others)
-        for fit in folds_of(kind, tried):
-            title = f"other parameters, {_in_words(others)}, {fit.title}"
-            found.append(replace(fit, name=f"grid_{number}", title=title))
+        for fit in fold_jobs(kind, tried):
+            title = f"other parameters, {_format_settings(others)}, {fit.title}"
+            jobs.append(replace(fit, name=f"grid_{number}", title=title))
     if rows.where("not is_latest").limit(1).count():
-        found.append(Fit(kind, "latest", "is_latest", "the latest extract", parameters, LATEST))
-    return [replace(fit, kept=PREDICTED) for fit in found]
+        jobs.append(
+            TrainingJob(kind, "latest", "is_latest", "the latest extract", parameters, LATEST)
+        )
+    return [replace(fit, kept_columns=PREDICTION_COLUMNS) for fit in jobs]
 
 
 def _baselines(rows: DataFrame, parameters: Parameters, protocol: EvaluationConfig) -> DataFrame:
@@ -215,7 +223,7 @@ def _baselines(rows: DataFrame, parameters: Parameters, protocol: EvaluationConf
             "concat('fold_', fold) as part",
             LABEL,
             f"coalesce({others}, 0.5D) as probability",
-            *PREDICTED,
+            *PREDICTION_COLUMNS,
         )
         predictions = predicted if predictions is None else predictions.union(predicted)
     assert predictions is not None
@@ -224,35 +232,37 @@ def _baselines(rows: DataFrame, parameters: Parameters, protocol: EvaluationConf
 
 # --- metrics -------------------------------------------------------------------------------------
 
-Measured = Mapping[str, Mapping[str, Metrics]]
+MetricsByKind = Mapping[str, Mapping[str, Metrics]]
 
 
-def _figures(metrics: Metrics) -> dict[str, float]:
-    return {**{name: getattr(metrics, name) for name in FIGURES}, "rows": metrics.rows}
+def _metric_values(metrics: Metrics) -> dict[str, float]:
+    return {**{name: getattr(metrics, name) for name in METRIC_NAMES}, "rows": metrics.rows}
 
 
-def _pooled(figures: Measured, kinds: Sequence[str]) -> dict[str, dict[str, float]]:
-    return {kind: _figures(figures[kind][OUT_OF_FOLD]) for kind in kinds}
+def _pool_values(figures: MetricsByKind, kinds: Sequence[str]) -> dict[str, dict[str, float]]:
+    return {kind: _metric_values(figures[kind][OUT_OF_FOLD]) for kind in kinds}
 
 
-def _cross_validated(
-    repeats: DataFrame, figures: Measured, parameters: Parameters, protocol: EvaluationConfig
+def _summarize_repeats(
+    repeats: DataFrame, figures: MetricsByKind, parameters: Parameters, protocol: EvaluationConfig
 ) -> dict[str, Any]:
     """Return each metric's mean over the rounds, its interval, and its deviation across folds."""
     names = [f"repeat_{repeat}" for repeat in range(protocol.repeats)]
-    counted = bootstrap.counts(repeats, parameters.threshold)
-    drawn = bootstrap.averaged([counted[name] for name in names], bootstrap.draws(parameters.seed))
-    found: dict[str, Any] = {}
-    for figure in FIGURES:
+    counted = bootstrap.count_predictions(repeats, parameters.threshold)
+    drawn = bootstrap.average_metrics(
+        [counted[name] for name in names], bootstrap.draw_replicates(parameters.seed)
+    )
+    summary: dict[str, Any] = {}
+    for figure in METRIC_NAMES:
         rounds = [getattr(figures[name][OUT_OF_FOLD], figure) for name in names]
-        interval = bootstrap.interval(drawn[figure], math.fsum(rounds) / len(rounds))
+        interval = bootstrap.confidence_interval(drawn[figure], math.fsum(rounds) / len(rounds))
         by_fold = [
             getattr(figures[name][f"fold_{k}"], figure)
             for name in names
             for k in range(parameters.folds)
         ]
-        found[figure] = {**asdict(interval), "deviation_of_folds": _deviation(by_fold)}
-    return {**found, "rounds": protocol.repeats, "folds": parameters.folds}
+        summary[figure] = {**asdict(interval), "deviation_of_folds": _deviation(by_fold)}
+    return {**summary, "rounds": protocol.repeats, "folds": parameters.folds}
 
 
 def _deviation(values: Sequence[float]) -> float:
@@ -261,29 +271,32 @@ def _deviation(values: Sequence[float]) -> float:
 
 
 def _learning_curve(
-    figures: Measured, rows: int, parameters: Parameters, protocol: EvaluationConfig
+    figures: MetricsByKind, rows: int, parameters: Parameters, protocol: EvaluationConfig
 ) -> list[dict[str, float]]:
     learned = rows * (parameters.folds - 1) / parameters.folds
     names = {share: f"share_{share}" for share in protocol.shares} | {1.0: "repeat_0"}
     return [
         {"share": share, "rows_learned_from": round(share * learned)}
-        | {name: getattr(figures[names[share]][OUT_OF_FOLD], name) for name in FIGURES}
+        | {name: getattr(figures[names[share]][OUT_OF_FOLD], name) for name in METRIC_NAMES}
         for share in protocol.shares
     ]
 
 
-def _grid(figures: Measured, kind: str, protocol: EvaluationConfig) -> list[dict[str, Any]]:
+def _grid(figures: MetricsByKind, kind: str, protocol: EvaluationConfig) -> list[dict[str, Any]]:
     """Return the metrics of the declared parameters and of the others, on the same folds."""
     tried: list[tuple[dict[str, Any], str]] = [({}, "repeat_0")] + [
         (others, f"grid_{number}") for number, others in enumerate(protocol.grid.get(kind, []))
     ]
     return [
-        {"parameters": _in_words(others) or "as declared", **_figures(figures[name][OUT_OF_FOLD])}
+        {
+            "parameters": _format_settings(others) or "as declared",
+            **_metric_values(figures[name][OUT_OF_FOLD]),
+        }
         for others, name in tried
     ]
 
 
-def _in_words(others: Mapping[str, Any]) -> str:
+def _format_settings(others: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in others.items())
 
 
@@ -297,25 +310,25 @@ def _calibration(
     """
     bins = [
         {
-            **{name: each[name] for name in ("predicted", "observed")},
-            "customers": int(each["count"]),
+            **{name: part[name] for name in ("predicted", "observed")},
+            "customers": int(part["count"]),
         }
-        for each in metrics.calibration(first, 10)
+        for part in metrics.calibration(first, 10)
     ]
     error = math.fsum(
-        abs(each["predicted"] - each["observed"]) * each["customers"] for each in bins
+        abs(part["predicted"] - part["observed"]) * part["customers"] for part in bins
     ) / len(first)
-    stretched, slopes = _stretched(first, parameters)
+    brier, slopes = _fit_platt_scaling(first, parameters)
     return {
         "bins": bins,
         "expected_error": error,
         "slope": math.fsum(slopes) / len(slopes),
-        "brier_recalibrated": stretched,
-        "recalibration_helps": cross_validated["brier"]["mean"] - stretched > 0.001,
+        "brier_recalibrated": brier,
+        "recalibration_helps": cross_validated["brier"]["mean"] - brier > 0.001,
     }
 
 
-def _stretched(rows: pd.DataFrame, parameters: Parameters) -> tuple[float, list[float]]:
+def _fit_platt_scaling(rows: pd.DataFrame, parameters: Parameters) -> tuple[float, list[float]]:
     """Return the Brier score after Platt scaling, and the slope of each fold."""
     from sklearn.linear_model import LogisticRegression
 
@@ -323,30 +336,35 @@ def _stretched(rows: pd.DataFrame, parameters: Parameters) -> tuple[float, list[
     odds = np.log(np.maximum(chance, 1e-15) / np.maximum(1 - chance, 1e-15)).reshape(-1, 1)
     squared, slopes = 0.0, []
     for k in range(parameters.folds):
-        judged = (rows["part"] == f"fold_{k}").to_numpy()
-        fitted = LogisticRegression(C=np.inf).fit(odds[~judged], churned[~judged])
+        errors = (rows["part"] == f"fold_{k}").to_numpy()
+        fitted = LogisticRegression(C=np.inf).fit(odds[~errors], churned[~errors])
         slopes.append(float(fitted.coef_[0, 0]))
-        stretched = fitted.predict_proba(odds[judged])[:, 1]
-        squared += float(((churned[judged] - stretched) ** 2).sum())
+        stretched = fitted.predict_proba(odds[errors])[:, 1]
+        squared += float(((churned[errors] - stretched) ** 2).sum())
     return squared / len(rows), slopes
 
 
-def _by_cost(repeats: DataFrame, campaign: Campaign) -> dict[str, Any]:
+def _compute_gain_by_threshold(repeats: DataFrame, campaign: Campaign) -> dict[str, Any]:
     """Return the gain of a campaign per 1,000 customers, for each threshold.
 
     The campaign contacts every customer from the threshold on. It costs one contact for each of
     them, and saves the declared share of the revenue lost with churned customers.
     """
     rows = pd.concat(part for _, part in metrics.fetch(repeats, "monthly_charges"))
-    saved = campaign.kept * campaign.months * rows["churned"] * rows["monthly_charges"]
+    saved = campaign.retention_rate * campaign.months * rows["churned"] * rows["monthly_charges"]
     curve = []
     for mark in range(50):
         called = rows["probability"] >= mark / 50
-        gain = float((saved[called] - campaign.contact).sum()) / len(rows) * 1000
+        gain = float((saved[called] - campaign.contact_cost).sum()) / len(rows) * 1000
         approached = float(called.mean())
         curve.append({"threshold": mark / 50, "gain": gain, "approached": approached})
     best = max(curve, key=lambda point: point["gain"])
-    return {"curve": curve, "best": best, "contact": campaign.contact, "kept": campaign.kept}
+    return {
+        "curve": curve,
+        "best": best,
+        "contact": campaign.contact_cost,
+        "kept": campaign.retention_rate,
+    }
 
 
 def _deciles(first: pd.DataFrame) -> list[dict[str, float]]:
@@ -376,7 +394,7 @@ def behaviour(
     `rows` contains the features.
     """
     odds = log_odds_column(record.form, record.derived)
-    found = []
+    results = []
     for name, declared in protocol.behaviour.items():
         sets: dict[str, Any] = declared["sets"]
         changed = [
@@ -392,7 +410,7 @@ def behaviour(
             .toArrow()
             .to_pylist()[0]["shift"]
         )
-        found.append(
+        results.append(
             {
                 "what": name,
                 "shift": shift,
@@ -401,7 +419,7 @@ def behaviour(
                 "holds": shift is None or shift <= declared["at_most"],
             }
         )
-    return found
+    return results
 
 
 def _slices(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame
 
 # Above this number of rows, customers are sampled: a leak is visible in a part as well.
-ROWS = 100_000
+SAMPLE_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Leak:
 
     feature: str
     roc_auc: float
-    purest: float
+    max_positive_share: float
 
 
 def univariate_scores(
@@ -47,39 +47,48 @@ def univariate_scores(
     """
     from sklearn.metrics import roc_auc_score
 
-    sampled = f"pmod(xxhash64('leaks', customer_id), {count}) < {ROWS}" if count > ROWS else "true"
+    sampled = (
+        f"pmod(xxhash64('leaks', customer_id), {count}) < {SAMPLE_ROWS}"
+        if count > SAMPLE_ROWS
+        else "true"
+    )
     table = rows.where(sampled).select("churned", *(f"`{name}`" for name in features)).toArrow()
     frame = table.to_pandas()
-    found = []
+    scores = []
     for name in sorted(features):
         ranked = float(roc_auc_score(frame["churned"], frame[name]))
         by_value = frame.groupby(name)["churned"].agg(["size", "mean"])
         purest = by_value["mean"][by_value["size"] >= fewest].max()
-        found.append(Leak(name, max(ranked, 1 - ranked), 0.0 if isnan(purest) else float(purest)))
-    return found
+        scores.append(Leak(name, max(ranked, 1 - ranked), 0.0 if isnan(purest) else float(purest)))
+    return scores
 
 
-def leaks(known: Sequence[Leak], rule: LeakRule) -> list[Leak]:
+def find_leaks(scores: Sequence[Leak], rule: LeakRule) -> list[Leak]:
     """Return the features that break the rule, the worst first."""
-    broken = [each for each in known if each.roc_auc >= rule.roc_auc or each.purest >= rule.purest]
-    return sorted(broken, key=lambda each: (-each.roc_auc, each.feature))
+    broken = [
+        leak
+        for leak in scores
+        if leak.roc_auc >= rule.roc_auc or leak.max_positive_share >= rule.max_positive_share
+    ]
+    return sorted(broken, key=lambda leak: (-leak.roc_auc, leak.feature))
 
 
-def raise_on_leakage(found: Sequence[Leak], rule: LeakRule) -> None:
+def raise_on_leakage(leaks: Sequence[Leak], rule: LeakRule) -> None:
     """Raise an error if there are leaks.
 
     Raises:
         InvalidInputError: There are some.
     """
-    if found:
+    if leaks:
         named = "; ".join(
-            f"{each.feature} alone has ROC-AUC {each.roc_auc:.3f}, and at one of its values "
-            f"{each.purest:.0%} left"
-            for each in found
+            f"{leak.feature} alone has ROC-AUC {leak.roc_auc:.3f}, and at one of its values "
+            f"{leak.max_positive_share:.0%} left"
+            for leak in leaks
         )
         raise InvalidInputError(
             f"The training set leaks: {named}",
             where=f"the training set, against leaks of trainer/parameters.yml "
-            f"(ROC-AUC below {rule.roc_auc}, leavers at a value below {rule.purest:.0%})",
+            f"(ROC-AUC below {rule.roc_auc}, leavers at a value below "
+            f"{rule.max_positive_share:.0%})",
             remedy="take the column out of the features: it was known only after the customer left",
         )

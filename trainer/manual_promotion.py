@@ -56,9 +56,11 @@ def require_promotable(settings: Settings, version: str, reason: str) -> ModelRe
             where=f"{place}; versions there: {there}",
             remedy="name one of these; `churn train` makes one of what is published",
         )
-    from feature_repo.feature_definitions import read_features  # imports Feast, which takes seconds
 
-    missing = sorted(set(record.features) - {each.name for each in read_features()})
+    # imports Feast, which takes seconds
+    from feature_repo.feature_definitions import read_feature_columns
+
+    missing = sorted(set(record.features) - {each.name for each in read_feature_columns()})
     if missing:
         raise InvalidInputError(
             f"{version} needs features that are no longer declared: {', '.join(missing)}",
@@ -97,7 +99,7 @@ def promote_by_hand(
     """
     require_promotable(settings, version, reason)
     before = decisions.read(registry.folder(settings) / version)
-    user, time = user or commit_metadata.user() or "unknown", decisions.now()
+    user, time = user or commit_metadata.user() or "unknown", decisions.timestamp()
     decision = Decision(
         version,
         registry.champion_version(settings),

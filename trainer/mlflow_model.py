@@ -26,7 +26,7 @@ class ChurnModel:
         `rows` contains the features.
         """
         answers = [self._scorer.answer(row) for row in rows.to_dict("records")]
-        return pd.DataFrame({"probability": [each.probability for each in answers]}, rows.index)
+        return pd.DataFrame({"probability": [answer.probability for answer in answers]}, rows.index)
 
 
 def _load_pyfunc(data_path: str) -> ChurnModel:

@@ -39,7 +39,7 @@ from mlflow.types import ColSpec, Schema
 from pyarrow import fs
 from sqlalchemy.exc import SQLAlchemyError
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from lakehouse.errors import ChurnError, UnavailableError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
@@ -80,7 +80,7 @@ class SyncResult:
     removed: list[str]
     champion: str | None
 
-    def in_words(self) -> str:
+    def format_outcome(self) -> str:
         """Return the outcome as one line."""
         done = [
             *([f"{', '.join(self.logged)} logged"] if self.logged else []),
@@ -302,7 +302,7 @@ def signature(record: ModelRecord) -> ModelSignature:
 
     The inputs are the features, as integers if they are declared so; the output is the probability.
     """
-    types = {each.name: each.data_type for each in read_features()}
+    types = {each.name: each.data_type for each in read_feature_columns()}
     columns = [
         ColSpec("long" if types.get(name) in WHOLE_NUMBERS else "double", name)
         for name in record.features
@@ -321,10 +321,10 @@ def _lay_out_model(settings: Settings, record: ModelRecord, run_id: str, place: 
     (data / registry.RECORD).write_bytes(stored.read_bytes())
     saved = settings.storage(registry.pipeline(settings, record.version))
     for part in OF_PIPELINE:
-        source, target = saved.at(part), data / PIPELINE / part
+        source, target = saved.join(part), data / PIPELINE / part
         target.mkdir(parents=True)
         local = fs.LocalFileSystem()
-        if source.is_there():
+        if source.exists():
             fs.copy_files(source.root, str(target), saved.files, local)
     model = Model(MODEL, run_id, signature=signature(record))
     mlflow.pyfunc.add_to_model(model, "trainer.mlflow_model", data=data.name)

@@ -36,12 +36,12 @@ def select_model(fold_auc: Mapping[str, Sequence[float]], rule: ChampionRule) ->
     kind = rule.challenger if gain > needed else rule.default
     verb = "exceeds" if gain > needed else "does not exceed"
     reason = (
-        f"{_words(rule.challenger)} against {_words(rule.default)}: mean gain in ROC-AUC over "
-        f"{len(gains)} folds {gain:+.4f}, which {verb} the {needed:.4f} needed "
+        f"{_format_kind(rule.challenger)} against {_format_kind(rule.default)}: mean gain in "
+        f"ROC-AUC over {len(gains)} folds {gain:+.4f}, which {verb} the {needed:.4f} needed "
         f"(standard error {error:.4f}, minimum gain {rule.minimum_gain})"
     )
     return Selection(kind, reason)
 
 
-def _words(kind: str) -> str:
+def _format_kind(kind: str) -> str:
     return kind.replace("_", " ")

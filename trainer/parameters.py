@@ -32,7 +32,7 @@ class LeakRule:
     """Bounds from which a feature alone is a leak; see `trainer.leakage`."""
 
     roc_auc: float
-    purest: float
+    max_positive_share: float
     fewest: int
 
 
@@ -69,12 +69,14 @@ class Parameters:
         settings = {name: sorted(kind.settings) for name, kind in KINDS.items()}
         if {name: sorted(given) for name, given in self.kinds.items()} != settings:
             raise ValueError(f"the kinds and their settings are {settings}")
-        if self.champion.default == self.champion.challenger or not KINDS.keys() >= {*self.rivals}:
+        if self.champion.default == self.champion.challenger or not KINDS.keys() >= {
+            *self.candidates
+        }:
             raise ValueError(f"default and challenger must be two of {', '.join(KINDS)}")
         return self
 
     @property
-    def rivals(self) -> tuple[str, str]:
+    def candidates(self) -> tuple[str, str]:
         """Return the model types that a run compares."""
         return self.champion.default, self.champion.challenger
 
@@ -82,17 +84,17 @@ class Parameters:
         """Return a copy in which some settings of one model type are replaced."""
         return replace(self, kinds={**self.kinds, kind: {**self.kinds[kind], **settings}})
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the parameters as JSON types, for the record and the version's hash.
 
         The rules on leaks and promotion, and the slices, are omitted: they do not determine a
         model.
         """
-        shown = asdict(self)
-        shown |= shown.pop("kinds")
+        fields = asdict(self)
+        fields |= fields.pop("kinds")
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in shown.items()
+            for name, value in fields.items()
             if name not in ("leaks", "promotion", "slices")
         }
 
@@ -113,7 +115,7 @@ def read_parameters(path: Path = DECLARED) -> Parameters:
         ) from fault
 
 
-def recipe(shown: dict[str, Any], declared: Parameters) -> Parameters:
+def parameters_of_record(shown: dict[str, Any], declared: Parameters) -> Parameters:
     """Return the parameters of a version's record, with the rules that are declared now.
 
     Raises:

@@ -20,22 +20,22 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def estimator(kind: str, parameters: Parameters) -> Any:
+def build_estimator(kind: str, parameters: Parameters) -> Any:
     """Return the untrained model of a model type."""
     settings = {_camel_case(name): value for name, value in parameters.kinds[kind].items()}
-    made = getattr(classification, KINDS[kind].estimator)(
+    result = getattr(classification, KINDS[kind].estimator)(
         featuresCol=INPUTS, labelCol=LABEL, **settings
     )
-    return made.setSeed(parameters.seed) if made.hasParam("seed") else made
+    return result.setSeed(parameters.seed) if result.hasParam("seed") else result
 
 
 def _camel_case(name: str) -> str:
     """Return the name in the spelling of Spark's parameters."""
     first, *others = name.split("_")
-    return first + "".join(each.title() for each in others)
+    return first + "".join(word.title() for word in others)
 
 
-def derived(parameters: Parameters) -> dict[str, str]:
+def derive_inputs(parameters: Parameters) -> dict[str, str]:
     """Return the inputs that the pipeline adds to the features, as name to SQL expression."""
     return {f"log1p_{name}": f"log1p(`{name}`)" for name in parameters.log1p}
 
@@ -51,7 +51,7 @@ def assembly(
     )
 
 
-def pipeline(features: Sequence[str], added: dict[str, str], fitted: Any) -> PipelineModel:
+def build_pipeline(features: Sequence[str], added: dict[str, str], fitted: Any) -> PipelineModel:
     """Return the complete pipeline from a frame of features to probabilities."""
     return PipelineModel([*assembly(features, added), fitted])
 

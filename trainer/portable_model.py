@@ -139,10 +139,10 @@ def _write_steps_sql(
     return f"case when {condition} then {branches[0]} else {branches[1]} end"
 
 
-Form = LinearModel | TreeEnsemble
+PortableModel = LinearModel | TreeEnsemble
 
 
-def log_odds(form: Form, inputs: Mapping[str, float]) -> float:
+def log_odds(form: PortableModel, inputs: Mapping[str, float]) -> float:
     """Return the model's log-odds.
 
     `inputs` are the features and what the pipeline derives from them.
@@ -151,17 +151,17 @@ def log_odds(form: Form, inputs: Mapping[str, float]) -> float:
     return form.baseline + math.fsum(form.contributions(inputs, groups))
 
 
-def with_derived(features: Mapping[str, float], log1p: Sequence[str]) -> dict[str, float]:
+def add_derived_inputs(features: Mapping[str, float], log1p: Sequence[str]) -> dict[str, float]:
     """Return the features of one customer with the inputs that the pipeline derives."""
     return {**features, **{f"log1p_{name}": math.log1p(features[name]) for name in log1p}}
 
 
-def to_json(form: Form) -> dict[str, Any]:
+def to_json(form: PortableModel) -> dict[str, Any]:
     """Return the model as JSON types."""
     return {"type": "linear" if isinstance(form, LinearModel) else "trees", **asdict(form)}
 
 
-def from_json(stored: Mapping[str, Any]) -> Form:
+def from_json(stored: Mapping[str, Any]) -> PortableModel:
     """Return the model that `to_json` wrote."""
     if stored["type"] == "linear":
         return LinearModel(stored["intercept"], stored["coefficients"], stored["means"])

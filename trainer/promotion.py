@@ -85,13 +85,13 @@ def decide(
     ) -> Decision:
         figures = asdict(compared) if compared else {}
         versions = (challenger.version, now.version if now else None)
-        return Decision(*versions, promoted, reason, figures, waits, decisions.now())
+        return Decision(*versions, promoted, reason, figures, waits, decisions.timestamp())
 
     if now and now.version == challenger.version:
         return decision(True, "it is the champion, which was missing or damaged, made again")
     if now and challenger.version in now.withdrawn:
         return decision(False, "it was rolled back; only a person makes it champion again")
-    poor = _too_poor(challenger, parameters.promotion)
+    poor = _below_minimum(challenger, parameters.promotion)
     if poor:
         return decision(False, poor, waits=True)
     if now is None:
@@ -123,18 +123,18 @@ def _weigh(
     suspect = _far_below(champion, challenger, rule)
     if suspect:
         return False, suspect, True
-    promoted, reason = judge(compared, rule, champion.version, outdated)
+    promoted, reason = weigh_comparison(compared, rule, champion.version, outdated)
     return promoted, reason, outdated and _too_few(compared, rule) is not None
 
 
-def carry_out(settings: Settings, decision: Decision) -> None:
+def apply_decision(settings: Settings, decision: Decision) -> None:
     """Write the decision beside the version, and make it the champion if that was decided."""
     decisions.write(registry.folder(settings) / decision.version, decision)
     if decision.promoted:
         registry.promote(settings, decision.version, reason=decision.reason)
 
 
-def _too_poor(challenger: ModelRecord, rule: PromotionRule) -> str | None:
+def _below_minimum(challenger: ModelRecord, rule: PromotionRule) -> str | None:
     quality = challenger.metrics["roc_auc"]
     if quality >= rule.minimum_roc_auc:
         return None
@@ -163,7 +163,7 @@ def _incomparable(
     settings: Settings, rule: PromotionRule, champion: ModelRecord, challenger: ModelRecord
 ) -> str | None:
     """Return why the champion can't predict the challenger's rows, or None if it can."""
-    changed = _redefined(champion.label, challenger.label, rule)
+    changed = _label_change(champion.label, challenger.label, rule)
     if changed:
         return (
             f"what churn means has changed, {changed}: the champion {champion.version} answers "
@@ -172,13 +172,13 @@ def _incomparable(
     gone = sorted(set(champion.features) - set(challenger.features))
     if gone:
         return f"the champion {champion.version} asks for features that are gone: {', '.join(gone)}"
-    kept = registry.has_out_of_fold(settings, champion.version)
-    if not kept or champion.held_out_form is None or challenger.held_out_form is None:
+    has_rows = registry.has_out_of_fold(settings, champion.version)
+    if not has_rows or champion.held_out_form is None or challenger.held_out_form is None:
         return f"the champion {champion.version} is from before models were compared"
     return None
 
 
-def _redefined(
+def _label_change(
     before: Mapping[str, Any], now: Mapping[str, Any], rule: PromotionRule
 ) -> str | None:
     """Return how two labels differ in their definition, or None if they do not."""
@@ -187,7 +187,7 @@ def _redefined(
     # The marks of a workbook do not depend on a next extract.
     if now["kind"] != OBSERVED:
         return None
-    earlier, later = (round(fmean(each["days_between"])) for each in (before, now))
+    earlier, later = (round(fmean(label["days_between"])) for label in (before, now))
     if abs(later - earlier) <= rule.horizon_change * earlier:
         return None
     return f"from leaving within {earlier} days to leaving within {later}"
@@ -206,32 +206,32 @@ def compare(
     """
     spark = rows.frame.sparkSession
     learned = f"{registry.pipeline(settings, champion.version)}/{registry.OUT_OF_FOLD}"
-    seen = (
+    training_customers = (
         spark.read.parquet(escape_glob(learned))
         .where("not is_holdout")
         .select("customer_id")
         .distinct()
     )
-    unseen = rows.frame.where("is_holdout").join(seen, "customer_id", "left_anti")
-    both = _answers(unseen, parameters, champion, challenger).localCheckpoint()
-    counted = bootstrap.counts(both, parameters.threshold)
+    unseen = rows.frame.where("is_holdout").join(training_customers, "customer_id", "left_anti")
+    both = _predict_both(unseen, parameters, champion, challenger).localCheckpoint()
+    counted = bootstrap.count_predictions(both, parameters.threshold)
     if not counted:
         return Comparison(0, 0, {}, {}, [])
-    drawn = bootstrap.draws(parameters.seed)
+    drawn = bootstrap.draw_replicates(parameters.seed)
     sums = counted[CHALLENGER].sums.sum(axis=0)
     return Comparison(
         rows=int(sums[0]),
         leavers=int(sums[1]),
         roc_auc={
-            kind: float(of_kind.figures(bootstrap.EVERYTHING)["roc_auc"][0])
+            kind: float(of_kind.compute_metrics(bootstrap.ALL_BLOCKS)["roc_auc"][0])
             for kind, of_kind in counted.items()
         },
-        gains=bootstrap.gains(counted[CHALLENGER], counted[CHAMPION], drawn),
+        gains=bootstrap.compute_gains(counted[CHALLENGER], counted[CHAMPION], drawn),
         slices=_slices(both, parameters.slices),
     )
 
 
-def _answers(
+def _predict_both(
     rows: DataFrame, parameters: Parameters, champion: ModelRecord, challenger: ModelRecord
 ) -> DataFrame:
     """Return `kind, block, churned, probability` and slices, for each model and customer."""
@@ -262,7 +262,7 @@ def slices_column(slices: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _slices(both: DataFrame, slices: Mapping[str, Mapping[str, str]]) -> list[Slice]:
-    found = both.sparkSession.sql(
+    scores = both.sparkSession.sql(
         """
         select slice, count_if(kind = 'champion') as `rows`,
             avg(if(kind = 'champion', pow(churned - probability, 2), null)) as champion,
@@ -272,7 +272,7 @@ def _slices(both: DataFrame, slices: Mapping[str, Mapping[str, str]]) -> list[Sl
         """,
         both=both,
     )
-    by_name = {row["slice"]: row for row in found.toArrow().to_pylist()}
+    by_name = {row["slice"]: row for row in scores.toArrow().to_pylist()}
     names = [f"{name}: {group}" for name, groups in slices.items() for group in groups]
     return [
         Slice(name, row["rows"], row["champion"], row["challenger"])
@@ -280,7 +280,7 @@ def _slices(both: DataFrame, slices: Mapping[str, Mapping[str, str]]) -> list[Sl
     ]
 
 
-def judge(
+def weigh_comparison(
     compared: Comparison, rule: PromotionRule, champion: str, withdrawn: bool
 ) -> tuple[bool, str]:
     """Return whether the challenger replaces the champion, and why.

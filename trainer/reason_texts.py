@@ -17,7 +17,7 @@ from lakehouse.sql import literal
 
 DECLARED = Path(__file__).with_name("reasons.yml")
 # Placeholder of the number in a sentence.
-PLACE = "{}"
+PLACEHOLDER = "{}"
 
 Features = Mapping[str, int | float]
 
@@ -28,7 +28,7 @@ class ReasonText(Protocol):
     def sql(self) -> str:
         """Return the text as a SQL expression over the features."""
 
-    def say(self, features: Features) -> str:
+    def render(self, features: Features) -> str:
         """Return the text for these features."""
 
 
@@ -36,92 +36,62 @@ class ReasonText(Protocol):
 class FlagTemplate:
     """Text of the first flag that is 1; `otherwise` if none is."""
 
-    words: dict[str, str]
+    texts: dict[str, str]
     otherwise: str
 
     def sql(self) -> str:
         """Return the text as a SQL expression over the features."""
         cases = " ".join(
-            f"when `{name}` = 1 then {literal(text)}" for name, text in self.words.items()
+            f"when `{name}` = 1 then {literal(text)}" for name, text in self.texts.items()
         )
         return f"case {cases} else {literal(self.otherwise)} end"
 
-    def say(self, features: Features) -> str:
+    def render(self, features: Features) -> str:
         """Return the text for these features."""
-        for name, text in self.words.items():
+        for name, text in self.texts.items():
             if features[name] == 1:
                 return text
         return self.otherwise
 
 
 @dataclass(frozen=True)
-class NumberTemplate:
+class NumberFormat:
     """Format of a number, in SQL and in Python.
-
-    `read` and `write` are the Python equivalents of `value` and `text`.
 
     Attributes:
         value: SQL expression for the number to format, from `{feature}`.
         text: SQL expression for the formatted number, from `{value}`.
+        format: The Python equivalent of `text`.
+        read: The Python equivalent of `value`.
     """
 
     value: str
     text: str
-
-    def read(self, value: float) -> float:
-        """Return the number to format."""
-        return value
-
-    def write(self, value: float) -> str:
-        """Return the formatted number."""
-        raise NotImplementedError
+    format: Callable[[float], str]
+    read: Callable[[float], float] = float
 
 
-class Whole(NumberTemplate):
-    """Format of a count."""
-
-    def write(self, value: float) -> str:
-        """Return the number as an integer."""
-        return str(int(value))
+def _percent(ratio: float) -> float:
+    """Return the rounded percentage by which a ratio is above or below 1."""
+    # As in Spark's round: the printed decimal number is rounded, and a half away from zero.
+    return float(Decimal(repr((ratio - 1) * 100)).quantize(Decimal(1), ROUND_HALF_UP))
 
 
-class Amount(NumberTemplate):
-    """Format with two decimals and separated thousands.
-
-    A half is rounded to the even digit, in Spark as in Python.
-    """
-
-    def write(self, value: float) -> str:
-        """Return the number with two decimals and separated thousands."""
-        return f"{value:,.2f}"
-
-
-class Percent(NumberTemplate):
-    """Format of the percentage by which a ratio is above or below 1, without the sign."""
-
-    def read(self, value: float) -> float:
-        """Return the rounded percentage by which a ratio is above or below 1."""
-        # As in Spark's round: the printed decimal number is rounded, and a half away from zero.
-        return float(Decimal(repr((value - 1) * 100)).quantize(Decimal(1), ROUND_HALF_UP))
-
-    def write(self, value: float) -> str:
-        """Return the percentage without the sign."""
-        return str(int(abs(value)))
-
-
-class Plain(NumberTemplate):
-    """Format of an unchanged number, with at most six decimals."""
-
-    def write(self, value: float) -> str:
-        """Return the number with at most six decimals."""
-        return f"{value:.6f}".rstrip("0").rstrip(".")
-
-
-NUMBERS: dict[str, NumberTemplate] = {
-    "whole": Whole("`{feature}`", "cast({value} as int)"),
-    "amount": Amount("`{feature}`", "format_number({value}, 2)"),
-    "percent": Percent("round((`{feature}` - 1) * 100)", "cast(abs({value}) as int)"),
-    "plain": Plain("`{feature}`", "format_number({value}, '0.######')"),
+NUMBERS = {
+    "whole": NumberFormat("`{feature}`", "cast({value} as int)", lambda value: str(int(value))),
+    # A half is rounded to the even digit, in Spark as in Python.
+    "amount": NumberFormat("`{feature}`", "format_number({value}, 2)", "{:,.2f}".format),
+    "percent": NumberFormat(
+        "round((`{feature}` - 1) * 100)",
+        "cast(abs({value}) as int)",
+        lambda value: str(int(abs(value))),
+        _percent,
+    ),
+    "plain": NumberFormat(
+        "`{feature}`",
+        "format_number({value}, '0.######')",
+        lambda value: f"{value:.6f}".rstrip("0").rstrip("."),
+    ),
 }
 # The cases of a sentence with a number: a case applies if its condition is true.
 CASES: dict[str, tuple[str, Callable[[float], bool]]] = {
@@ -132,14 +102,14 @@ CASES: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class NumberTemplate:
     """Sentence with a number of a feature in it.
 
     `cases` are checked in order before `otherwise`.
     """
 
     feature: str
-    number: NumberTemplate
+    number: NumberFormat
     cases: dict[str, str]
     otherwise: str
 
@@ -154,16 +124,22 @@ class Figure:
         return f"case {cases} else {otherwise} end" if cases else otherwise
 
     def _sentence(self, sentence: str, value: str) -> str:
-        before, place, after = sentence.partition(PLACE)
-        number = [f"cast({self.number.text.replace('{value}', value)} as string)"] if place else []
+        before, placeholder, after = sentence.partition(PLACEHOLDER)
+        number = (
+            [f"cast({self.number.text.replace('{value}', value)} as string)"] if placeholder else []
+        )
         return f"concat({', '.join([literal(before), *number, literal(after)])})"
 
-    def say(self, features: Features) -> str:
+    def render(self, features: Features) -> str:
         """Return the text for these features."""
         value = self.number.read(features[self.feature])
         holding = (text for case, text in self.cases.items() if CASES[case][1](value))
         sentence = next(holding, self.otherwise)
-        return sentence.replace(PLACE, self.number.write(value)) if PLACE in sentence else sentence
+        return (
+            sentence.replace(PLACEHOLDER, self.number.format(value))
+            if PLACEHOLDER in sentence
+            else sentence
+        )
 
 
 @dataclass(frozen=True)
@@ -172,7 +148,7 @@ class Reason:
 
     feature: str
     inputs: tuple[str, ...]
-    words: ReasonText
+    text: ReasonText
 
 
 def read_reasons(path: Path = DECLARED) -> list[Reason]:
@@ -190,15 +166,15 @@ def reasons_for(inputs: Sequence[str], declared: Sequence[Reason]) -> list[Reaso
 
     An undeclared input is a reason of its own.
     """
-    known = {name for reason in declared for name in reason.inputs}
+    declared_inputs = {name for reason in declared for name in reason.inputs}
     covering = [
         replace(reason, inputs=tuple(name for name in reason.inputs if name in inputs))
         for reason in declared
     ]
     unknown = [
-        Reason(name, (name,), Figure(name, NUMBERS["plain"], {}, f"{name} = {PLACE}"))
+        Reason(name, (name,), NumberTemplate(name, NUMBERS["plain"], {}, f"{name} = {PLACEHOLDER}"))
         for name in inputs
-        if name not in known
+        if name not in declared_inputs
     ]
     return [reason for reason in covering if reason.inputs] + unknown
 
@@ -212,9 +188,9 @@ def _reason(feature: str, entry: dict[str, Any], path: Path) -> Reason:
     cases = {case: text for case, text in entry["says"].items() if case != "otherwise"}
     if entry["number"] not in NUMBERS or not cases.keys() <= CASES.keys():
         raise ChurnError(
-            f"The reason {feature} is declared in words that are not known",
+            f"The reason {feature} is declared with an unknown number format or case",
             where=str(path),
             remedy=f"number is one of {', '.join(NUMBERS)}; says has {', '.join(CASES)}, otherwise",
         )
-    figure = Figure(feature, NUMBERS[entry["number"]], cases, entry["says"]["otherwise"])
+    figure = NumberTemplate(feature, NUMBERS[entry["number"]], cases, entry["says"]["otherwise"])
     return Reason(feature, inputs, figure)

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD, Curves, Metrics
-from trainer.portable_model import Form, from_json, to_json
+from trainer.portable_model import PortableModel, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class ModelRecord:
     parameters: dict[str, Any]
     features: list[str]
     derived: dict[str, str]
-    form: Form
+    form: PortableModel
     extract_date: date
     signature: str
     label: dict[str, Any]
     rows: int
     seconds: dict[str, float]
     created: datetime
-    held_out_form: Form | None = None
+    held_out_form: PortableModel | None = None
     batches: list[str] = field(default_factory=list)
     lineage: dict[str, Any] = field(default_factory=dict)
 
@@ -117,7 +117,7 @@ def read(text: str) -> ModelRecord:
     )
 
 
-def _form(stored: Mapping[str, Any] | None) -> Form | None:
+def _form(stored: Mapping[str, Any] | None) -> PortableModel | None:
     return from_json(stored) if stored else None
 
 

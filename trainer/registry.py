@@ -85,7 +85,7 @@ def pipeline(settings: Settings, version: str, drafted: Path | None = None) -> s
     """
     if settings.lake.folder:
         return str((drafted or folder(settings) / version) / "model")
-    return settings.lake.at("_models", version).address
+    return settings.lake.join("_models", version).address
 
 
 def version_of(
@@ -95,7 +95,7 @@ def version_of(
 
     An example is `20251203-1a2b3c4d`.
     """
-    identity = json.dumps([signature, parameters.shown(), list(features)], sort_keys=True)
+    identity = json.dumps([signature, parameters.to_json(), list(features)], sort_keys=True)
     return f"{extract_date:%Y%m%d}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
@@ -106,7 +106,7 @@ def versions(settings: Settings) -> list[str]:
 
 def find(settings: Settings, version: str) -> ModelRecord | None:
     """Return the version's record, or None if the version is missing or damaged."""
-    if not settings.storage(pipeline(settings, version)).is_there():
+    if not settings.storage(pipeline(settings, version)).exists():
         return None
     return stored(settings, version)
 
@@ -124,7 +124,7 @@ def stored(settings: Settings, version: str) -> ModelRecord | None:
 
 def has_out_of_fold(settings: Settings, version: str) -> bool:
     """Return whether the rows that the version was evaluated on are stored."""
-    return settings.storage(pipeline(settings, version)).at(OUT_OF_FOLD).is_there()
+    return settings.storage(pipeline(settings, version)).join(OUT_OF_FOLD).exists()
 
 
 @contextmanager
@@ -255,7 +255,7 @@ def remove(settings: Settings, version: str) -> None:
     # Removed first: without its record, a partly removed folder is not a version.
     (place / RECORD).unlink(missing_ok=True)
     model = settings.storage(pipeline(settings, version))
-    for each in model.children():
+    for each in model.list_children():
         model.remove(each)
     shutil.rmtree(place, ignore_errors=True)
 

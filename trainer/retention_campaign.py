@@ -28,7 +28,7 @@ class Offer:
     """
 
     name: str
-    whom: str
+    eligibility: str
     condition: str
     sets: dict[str, str]
     costs: str
@@ -47,8 +47,8 @@ class Campaign:
     """
 
     months: Annotated[int, Field(ge=1)]
-    contact: Annotated[float, Field(ge=0)]
-    kept: Annotated[float, Field(gt=0, le=1)]
+    contact_cost: Annotated[float, Field(ge=0)]
+    retention_rate: Annotated[float, Field(gt=0, le=1)]
     offers: tuple[Offer, ...]
 
     @property

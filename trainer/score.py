@@ -5,7 +5,7 @@ from datetime import date
 
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import functions as F
+from pyspark.sql import functions as f
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
@@ -16,7 +16,7 @@ from lakehouse.settings import Settings
 from lakehouse.sql import bind, literal
 from lakehouse.storage import escape_glob
 from trainer import deciles, registry
-from trainer.deciles import Deciles, Last
+from trainer.deciles import Boundary, Deciles
 from trainer.explain import log_odds_column, reasons_column
 from trainer.pipeline import run_in_threads
 from trainer.reason_texts import read_reasons, reasons_for
@@ -76,34 +76,34 @@ def score(
     spark.sql(CREATE)
     if _is_complete(spark, record.version, publication):
         say(f"the scores of {publication.extract_date} by {record.version} are there already")
-        _leave_deciles(settings, spark, record.version, publication, again=False)
+        _ensure_deciles(settings, spark, record.version, publication, again=False)
         return Scores(publication.customers, False, record, publication.extract_date)
     say(f"scoring {publication.customers} customers with {record.version}")
     features = _features(spark, record, publication)
     model = registry.pipeline(settings, record.version)
     run_in_threads(spark, lambda path: _write(path, record, publication, features), [model])
-    _leave_deciles(settings, spark, record.version, publication, again=True)
+    _ensure_deciles(settings, spark, record.version, publication, again=True)
     return Scores(publication.customers, True, record, publication.extract_date)
 
 
 def _is_complete(spark: SparkSession, version: str, publication: Publication) -> bool:
     """Return whether every customer has one score, from this batch and no other."""
-    there = spark.table(TABLE).where(_replaced(version, publication))
-    counted = there.selectExpr(
+    scores = spark.table(TABLE).where(_scope_condition(version, publication))
+    counted = scores.selectExpr(
         "count(distinct customer_id) as customers",
         "count(*) as rows_there",
         f"count_if(_batch_id = {literal(publication.batch_id)}) as of_batch",
     )
-    found = counted.toArrow().to_pylist()[0]
-    return set(found.values()) == {publication.customers}
+    counts = counted.toArrow().to_pylist()[0]
+    return set(counts.values()) == {publication.customers}
 
 
-def _leave_deciles(
+def _ensure_deciles(
     settings: Settings, spark: SparkSession, version: str, publication: Publication, again: bool
 ) -> None:
     """Write the boundaries after the scores: a reader of the boundaries finds their scores."""
     if again or not _has_deciles(settings, version, publication):
-        rows = spark.table(TABLE).where(_replaced(version, publication))
+        rows = spark.table(TABLE).where(_scope_condition(version, publication))
         _write_deciles(settings, version, publication, rows)
 
 
@@ -137,18 +137,18 @@ def _write_deciles(
 ) -> None:
     """Write the last customer of each decile of rows with `customer_id, probability, decile`."""
     ends = rows.groupBy("decile").agg(
-        F.max(F.struct("probability", "customer_id")).alias("last"),
-        F.count("*").alias("customers"),
+        f.max(f.struct("probability", "customer_id")).alias("last"),
+        f.count("*").alias("customers"),
     )
     found = sorted(ends.toArrow().to_pylist(), key=lambda row: row["decile"])
-    lasts = tuple(Last(row["decile"], **row["last"]) for row in found)
+    lasts = tuple(Boundary(row["decile"], **row["last"]) for row in found)
     customers = sum(row["customers"] for row in found)
     extract_date = publication.extract_date.isoformat()
-    place = registry.folder(settings) / version
-    deciles.write(place, Deciles(extract_date, publication.batch_id, customers, lasts))
+    folder = registry.folder(settings) / version
+    deciles.write(folder, Deciles(extract_date, publication.batch_id, customers, lasts))
 
 
-def _replaced(version: str, publication: Publication) -> str:
+def _scope_condition(version: str, publication: Publication) -> str:
     condition = "extract_date = :extract_date and model_version = :version"
     return bind(condition, extract_date=publication.extract_date, version=version)
 
@@ -167,7 +167,7 @@ def _features(spark: SparkSession, record: ModelRecord, publication: Publication
     return extract.select("customer_id", *record.features)
 
 
-def scored(model: PipelineModel, record: ModelRecord, features: DataFrame) -> DataFrame:
+def score_rows(model: PipelineModel, record: ModelRecord, features: DataFrame) -> DataFrame:
     """Return rows of `customer_id, probability, decile, reasons` for rows of id and features."""
     inputs = [*record.features, *record.derived]
     reasons = reasons_column(record.form, reasons_for(inputs, read_reasons()), record.derived)
@@ -183,7 +183,7 @@ def scored(model: PipelineModel, record: ModelRecord, features: DataFrame) -> Da
 def _write(
     model_path: str, record: ModelRecord, publication: Publication, features: DataFrame
 ) -> None:
-    rows = scored(PipelineModel.load(escape_glob(model_path)), record, features).selectExpr(
+    rows = score_rows(PipelineModel.load(escape_glob(model_path)), record, features).selectExpr(
         "customer_id",
         f"{literal(publication.extract_date)} as extract_date",
         f"{literal(record.version)} as model_version",
@@ -193,4 +193,4 @@ def _write(
         "current_timestamp() as scored_at",
         f"{literal(publication.batch_id)} as _batch_id",
     )
-    rows.writeTo(TABLE).overwrite(F.expr(_replaced(record.version, publication)))
+    rows.writeTo(TABLE).overwrite(f.expr(_scope_condition(record.version, publication)))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.explain import SMALLEST, TOP
-from trainer.portable_model import with_derived
+from trainer.portable_model import add_derived_inputs
 from trainer.reason_texts import Reason, reasons_for
 from trainer.record import ModelRecord
 
@@ -16,7 +16,7 @@ Features = Mapping[str, int | float]
 
 
 @dataclass(frozen=True)
-class Given:
+class RenderedReason:
     """A rendered reason: its text, and what it adds to the log-odds."""
 
     feature: str
@@ -29,7 +29,7 @@ class Answer:
     """The churn probability, and the reasons that raise it most, the strongest first."""
 
     probability: float
-    reasons: tuple[Given, ...]
+    reasons: tuple[RenderedReason, ...]
 
 
 class Scorer:
@@ -69,7 +69,7 @@ class Scorer:
         # Equal contributions are ordered by name, as in the batch; names differ.
         raising.sort(key=lambda each: each[:2])
         given = (
-            Given(feature, reason.words.say(features), -lowered)
+            RenderedReason(feature, reason.text.render(features), -lowered)
             for lowered, feature, reason in raising[:TOP]
         )
         log_odds = self.baseline + math.fsum(contributions)
@@ -77,21 +77,21 @@ class Scorer:
             raise ValueError("the log-odds are not finite")
         return Answer(probability(log_odds), tuple(given))
 
-    def contributions(self, features: Features) -> tuple[Given, ...]:
+    def contributions(self, features: Features) -> tuple[RenderedReason, ...]:
         """Return what every reason adds to the log-odds or subtracts, the strongest first.
 
         Together with `baseline` they sum to the log-odds.
         """
         found = self._contributions(features)
         given = (
-            Given(reason.feature, reason.words.say(features), moved)
+            RenderedReason(reason.feature, reason.text.render(features), moved)
             for reason, moved in zip(self._reasons, found, strict=True)
         )
         return tuple(sorted(given, key=lambda each: (-abs(each.contribution), each.feature)))
 
     def _contributions(self, features: Features) -> list[float]:
         """Return what each reason adds to the log-odds, in the order of the reasons."""
-        return self._form.contributions(with_derived(features, self._log1p), self._groups)
+        return self._form.contributions(add_derived_inputs(features, self._log1p), self._groups)
 
 
 def probability(log_odds: float) -> float:

@@ -16,22 +16,22 @@ from pyspark.sql.connect.session import SparkSession
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from trainer import decisions, leakage, metrics, pipeline, promotion, registry
-from trainer.cross_validation import fits, predict
+from trainer.cross_validation import all_jobs, predict
 from trainer.decisions import Decision
 from trainer.extract_model import extract_model
 from trainer.metrics import Curves, Metrics
 from trainer.model_selection import Selection, select_model
 from trainer.parameters import Parameters, check_features, read_parameters
-from trainer.portable_model import Form
+from trainer.portable_model import PortableModel
 from trainer.record import ModelRecord
-from trainer.training_data import TrainingRows, prepare
-from trainer.training_provenance import lineage
+from trainer.training_data import TrainingRows, build_training_frame
+from trainer.training_provenance import read_provenance
 
 if TYPE_CHECKING:
-    from feature_repo.labels import LeftOut
+    from feature_repo.labels import Exclusion
     from feature_repo.training import TrainingSet
 
-Judged = tuple[DataFrame, dict[str, dict[str, Metrics]], dict[str, dict[str, Curves]]]
+CrossValidation = tuple[DataFrame, dict[str, dict[str, Metrics]], dict[str, dict[str, Curves]]]
 
 
 # Folder below the pipeline.
@@ -53,12 +53,12 @@ class Training:
     record: ModelRecord
     is_new: bool
     decision: Decision
-    left_out: "Sequence[LeftOut]" = ()
+    left_out: "Sequence[Exclusion]" = ()
 
-    def in_words(self) -> str:
+    def format_outcome(self) -> str:
         """Return the outcome as one line."""
         record, decision = self.record, self.decision
-        became = "champion" if decision.promoted else stays(decision.champion)
+        became = "champion" if decision.promoted else format_retained_champion(decision.champion)
         if decision.waits:
             became += f"; `churn promote {record.version} --reason TEXT` is for a person to decide"
         return f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold; {became}"
@@ -67,7 +67,7 @@ class Training:
         """Return the model's part of a run's summary."""
         return {
             **self.record.summary(),
-            "left_out": [asdict(each) for each in self.left_out],
+            "left_out": [asdict(item) for item in self.left_out],
             "champion": self.decision.promoted,
             "promotion": {
                 "reason": self.decision.reason,
@@ -80,7 +80,7 @@ class Training:
         }
 
 
-def stays(champion: str | None) -> str:
+def format_retained_champion(champion: str | None) -> str:
     """Return the text for a champion that is not replaced."""
     return f"{champion} stays the champion" if champion else "there is no champion yet"
 
@@ -122,15 +122,15 @@ def train_on(
         if decision is not None and not decision.promoted and decision.champion == now:
             return Training(record, False, decision, training.label.left_out)
     seconds: dict[str, float] = {}
-    with _timed(seconds, "prepare"):
-        rows = prepare(training, parameters)
+    with _measure_time(seconds, "prepare"):
+        rows = build_training_frame(training, parameters)
     is_new = record is None
     if record is None:
         record = _train_version(settings, rows, training, parameters, version, seconds, say)
     decision = promotion.decide(settings, rows, training, parameters, record)
     became = "takes over" if decision.promoted else "does not take over"
     say(f"{version} {became}: {decision.reason}")
-    promotion.carry_out(settings, decision)
+    promotion.apply_decision(settings, decision)
     return Training(record, is_new, decision, training.label.left_out)
 
 
@@ -143,26 +143,26 @@ def _train_version(  # long: names all that a model is made of
     seconds: dict[str, float],
     say: Say,
 ) -> ModelRecord:
-    _refuse_leaks(rows, training, parameters)
-    predictions, evaluations, curves = _judge(rows, parameters, say, seconds)
-    choice = _choose(evaluations, parameters)
+    _raise_on_leaks(rows, training, parameters)
+    predictions, evaluations, curves = _cross_validate(rows, parameters, say, seconds)
+    choice = _select_model(evaluations, parameters)
     say(f"{choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
     with registry.draft(settings, version) as drafted:
-        place = registry.pipeline(settings, version, drafted)
-        with _timed(seconds, "final"):
-            form, held_out_form = fit_final(rows, training, parameters, choice.kind, place)
+        path = registry.pipeline(settings, version, drafted)
+        with _measure_time(seconds, "final"):
+            form, held_out_form = fit_final(rows, training, parameters, choice.kind, path)
             # Written after the pipeline, which overwrites everything below its path.
             out_of_fold = predictions.where(f"kind = '{choice.kind}' and part like 'fold%'")
-            out_of_fold.drop("kind", "block").write.parquet(f"{place}/{registry.OUT_OF_FOLD}")
+            out_of_fold.drop("kind", "block").write.parquet(f"{path}/{registry.OUT_OF_FOLD}")
         record = ModelRecord(
             version=version,
             kind=choice.kind,
             champion_reason=choice.reason,
             evaluations=evaluations,
             curves=curves,
-            parameters=parameters.shown(),
+            parameters=parameters.to_json(),
             features=list(training.features),
-            derived=pipeline.derived(parameters),
+            derived=pipeline.derive_inputs(parameters),
             form=form,
             extract_date=training.extract_date,
             signature=training.signature,
@@ -172,68 +172,68 @@ def _train_version(  # long: names all that a model is made of
             created=datetime.now(UTC),
             held_out_form=held_out_form,
             batches=list(training.batches),
-            lineage=lineage(rows.frame.sparkSession, training.batches),
+            lineage=read_provenance(rows.frame.sparkSession, training.batches),
         )
         registry.publish(settings, drafted, record)
     return record
 
 
-def _refuse_leaks(rows: TrainingRows, training: "TrainingSet", parameters: Parameters) -> None:
+def _raise_on_leaks(rows: TrainingRows, training: "TrainingSet", parameters: Parameters) -> None:
     alone = leakage.univariate_scores(
         rows.frame, rows.count, training.features, parameters.leaks.fewest
     )
-    leakage.raise_on_leakage(leakage.leaks(alone, parameters.leaks), parameters.leaks)
+    leakage.raise_on_leakage(leakage.find_leaks(alone, parameters.leaks), parameters.leaks)
 
 
-def _judge(
+def _cross_validate(
     rows: TrainingRows, parameters: Parameters, say: Say, seconds: dict[str, float]
-) -> Judged:
+) -> CrossValidation:
     """Return predictions of both model types on unseen rows, metrics and curves."""
-    with _timed(seconds, "cross_validate"):
-        predictions = predict(rows.frame, fits(parameters), say).localCheckpoint()
+    with _measure_time(seconds, "cross_validate"):
+        predictions = predict(rows.frame, all_jobs(parameters), say).localCheckpoint()
     say("measuring both kinds")
-    with _timed(seconds, "measure"):
+    with _measure_time(seconds, "measure"):
         fetched = list(metrics.fetch(predictions, "part"))
         evaluations = metrics.metrics(fetched, parameters.threshold)
         curves = metrics.curves(fetched)
     return predictions, evaluations, curves
 
 
-def _choose(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) -> Selection:
+def _select_model(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) -> Selection:
     fold_auc = {
         kind: [evaluations[kind][f"fold_{k}"].roc_auc for k in range(parameters.folds)]
-        for kind in parameters.rivals
+        for kind in parameters.candidates
     }
     return select_model(fold_auc, parameters.champion)
 
 
 def fit_final(
-    rows: TrainingRows, training: "TrainingSet", parameters: Parameters, kind: str, place: str
-) -> tuple[Form, Form]:
+    rows: TrainingRows, training: "TrainingSet", parameters: Parameters, kind: str, path: str
+) -> tuple[PortableModel, PortableModel]:
     """Fit on all rows, save the pipeline to `place`, and return two portable models.
 
     The first is the saved one. The second is of the same recipe without the hold-out; its pipeline
     is saved below `place`.
     """
     spark = rows.frame.sparkSession
-    added = pipeline.derived(parameters)
+    added = pipeline.derive_inputs(parameters)
 
-    def fit(part: tuple[DataFrame, str]) -> Form:
+    def fit(part: tuple[DataFrame, str]) -> PortableModel:
         frame, to = part
-        fitted = pipeline.estimator(kind, parameters).fit(
+        fitted = pipeline.build_estimator(kind, parameters).fit(
             frame.select(pipeline.LABEL, pipeline.INPUTS)
         )
-        pipeline.pipeline(training.features, added, fitted).write().overwrite().save(to)
+        pipeline.build_pipeline(training.features, added, fitted).write().overwrite().save(to)
         return extract_model(spark, kind, fitted, to, [*training.features, *added], rows.means)
 
     # One after the other: the first one overwrites everything below its path.
-    whole = pipeline.run_in_threads(spark, fit, [(rows.frame, place)])[0]
+    whole = pipeline.run_in_threads(spark, fit, [(rows.frame, path)])[0]
     held_out = rows.frame.where("not is_holdout")
-    return whole, pipeline.run_in_threads(spark, fit, [(held_out, f"{place}/{HELD_OUT}")])[0]
+    return whole, pipeline.run_in_threads(spark, fit, [(held_out, f"{path}/{HELD_OUT}")])[0]
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    begun = time.monotonic()
+def _measure_time(seconds: dict[str, float], step: str) -> Iterator[None]:
+    start = time.monotonic()
     yield
-    seconds[step] = round(time.monotonic() - begun, 2)
+    seconds[step] = round(time.monotonic() - start, 2)

@@ -9,7 +9,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from lakehouse.errors import InvalidInputError
 from trainer import splits
 from trainer.parameters import Parameters
-from trainer.pipeline import LABEL, assembly, derived
+from trainer.pipeline import LABEL, assembly, derive_inputs
 
 if TYPE_CHECKING:
     from feature_repo.training import TrainingSet
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # can't matter: up to twice this number of rows, equal data gives equal metrics to the last bit.
 ROWS_PER_PARTITION = 100_000
 # Columns that identify a row.
-WHOSE = ("customer_id", "event_timestamp")
+KEY_COLUMNS = ("customer_id", "event_timestamp")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TrainingRows:
     means: dict[str, float]
 
 
-def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
+def build_training_frame(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
     """Return the rows to train on; their original order and partitions do not matter.
 
     Raises:
@@ -47,24 +47,24 @@ def prepare(training: "TrainingSet", parameters: Parameters) -> TrainingRows:
     # Not cache(): each of the many statements that follow would plan the retrieval again.
     retrieved = training.retrieve()
     count = _check(retrieved, training.features)
-    _raise_on_endless(retrieved, training.features, derived(parameters))
-    frame = _arranged(retrieved, count, training, parameters).localCheckpoint()
-    inputs = [*training.features, *derived(parameters)]
+    _raise_on_non_finite(retrieved, training.features, derive_inputs(parameters))
+    frame = _order_rows(retrieved, count, training, parameters).localCheckpoint()
+    inputs = [*training.features, *derive_inputs(parameters)]
     means = frame.selectExpr(*(f"avg(`{name}`) as `{name}`" for name in inputs))
     return TrainingRows(frame, count, means.toArrow().to_pylist()[0])
 
 
-def _arranged(
+def _order_rows(
     retrieved: DataFrame, count: int, training: "TrainingSet", parameters: Parameters
 ) -> DataFrame:
-    together, features = training.kept_together, training.features
-    fold = splits.fold(together, parameters.seed, parameters.folds)
-    held_out = splits.is_holdout(together, parameters.seed, parameters.holdout_share)
-    block = splits.bootstrap_block(together, parameters.seed)
-    derive, assemble = assembly(features, derived(parameters))
+    group_columns, features = training.group_columns, training.features
+    fold = splits.fold(group_columns, parameters.seed, parameters.folds)
+    held_out = splits.is_holdout(group_columns, parameters.seed, parameters.holdout_share)
+    block = splits.bootstrap_block(group_columns, parameters.seed)
+    derive, assemble = assembly(features, derive_inputs(parameters))
     ordered = (
         retrieved.selectExpr(
-            *WHOSE,
+            *KEY_COLUMNS,
             LABEL,
             f"{fold} as fold",
             f"{held_out} as is_holdout",
@@ -72,12 +72,12 @@ def _arranged(
             *features,
         )
         .repartition(ceil(count / ROWS_PER_PARTITION), "customer_id")
-        .sortWithinPartitions(*WHOSE)
+        .sortWithinPartitions(*KEY_COLUMNS)
     )
     return assemble.transform(derive.transform(ordered))
 
 
-def _raise_on_endless(
+def _raise_on_non_finite(
     retrieved: DataFrame, features: list[str], derived_inputs: dict[str, str]
 ) -> None:
     """Raise InvalidInputError for NaN and infinities.
@@ -92,11 +92,11 @@ def _raise_on_endless(
         f"as `{name}`"
         for name, expression in inputs.items()
     )
-    found = retrieved.selectExpr(*endless).toArrow().to_pylist()[0]
-    if any(found.values()):
-        named = ", ".join(f"{name} ({rows} rows)" for name, rows in found.items() if rows)
+    counts = retrieved.selectExpr(*endless).toArrow().to_pylist()[0]
+    if any(counts.values()):
+        named = ", ".join(f"{name} ({rows} rows)" for name, rows in counts.items() if rows)
         raise InvalidInputError(
-            f"The training set has values that are no finite numbers: {named}",
+            f"The training set has values that are not finite numbers: {named}",
             where="the retrieved training set, from gold.customer_features",
             remedy="`churn build --rebuild` publishes the extracts again, without such rows",
         )
@@ -106,9 +106,9 @@ def _check(retrieved: DataFrame, features: list[str]) -> int:
     """Return the number of rows; raise InvalidInputError if they are unsuitable for training."""
     gaps = (f"count_if(`{name}` is null) as `{name}`" for name in [*features, LABEL])
     figures = retrieved.selectExpr("count(*) as row_count", f"sum({LABEL}) as positives", *gaps)
-    found = figures.toArrow().to_pylist()[0]
-    count, positives = found.pop("row_count"), found.pop("positives")
-    missing = [f"{name} ({rows} rows)" for name, rows in found.items() if rows]
+    counts = figures.toArrow().to_pylist()[0]
+    count, positives = counts.pop("row_count"), counts.pop("positives")
+    missing = [f"{name} ({rows} rows)" for name, rows in counts.items() if rows]
     if missing:
         raise InvalidInputError(
             f"The training set has gaps: {', '.join(missing)}",

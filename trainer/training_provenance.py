@@ -26,7 +26,7 @@ PUBLICATIONS = """
 """
 
 
-def lineage(spark: SparkSession, batches: Sequence[str]) -> dict[str, Any]:
+def read_provenance(spark: SparkSession, batches: Sequence[str]) -> dict[str, Any]:
     """Return the provenance that a record stores, as JSON types.
 
     The keys are `feature_service`; `code` {version, commit, modified}; and `loads`, with an entry
@@ -37,17 +37,17 @@ def lineage(spark: SparkSession, batches: Sequence[str]) -> dict[str, Any]:
     from feature_repo.feature_services import churn  # Feast, which takes seconds to import
 
     published = query_if_exists(spark, "gold.publications", PUBLICATIONS)
-    taken = [each for each in published if each["batch_id"] in batches]
-    invocations = _invocations(spark) if taken else {}
-    histories = {table: table_history(spark, table) for table in TABLES} if taken else {}
+    loads = [row for row in published if row["batch_id"] in batches]
+    invocations = _invocations(spark) if loads else {}
+    histories = {table: table_history(spark, table) for table in TABLES} if loads else {}
     return {
         "feature_service": churn.name,
-        "code": code(PROJECT),
-        "loads": [_load(each, invocations, histories) for each in taken],
+        "code": read_code_version(PROJECT),
+        "loads": [_load(load, invocations, histories) for load in loads],
     }
 
 
-def code(project: Path) -> dict[str, Any]:
+def read_code_version(project: Path) -> dict[str, Any]:
     """Return the project's version, its commit, and whether files differ from the commit.
 
     The last two are None if git does not know them.
@@ -69,10 +69,10 @@ def _load(
     return {
         "batch_id": row["batch_id"],
         "extract_date": extract_date,
-        "created_timestamp": _in_utc(row["created_timestamp"]),
+        "created_timestamp": _format_utc(row["created_timestamp"]),
         "customers": row["customers"],
         "run_id": row["run_id"],
-        "published_at": _in_utc(row["published_at"]),
+        "published_at": _format_utc(row["published_at"]),
         "dbt_invocation": invocations.get(extract_date),
         "workbook": {
             "file": row["source_file"],
@@ -81,13 +81,13 @@ def _load(
         },
         # Since there is one writer at a time, this is the state that was read.
         "table_versions": {
-            table: history.at(row["published_at"], row["run_id"])
+            table: history.version_at(row["published_at"], row["run_id"])
             for table, history in histories.items()
         },
     }
 
 
-def _in_utc(moment: datetime) -> str:
+def _format_utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
 
 
@@ -96,12 +96,12 @@ def _invocations(spark: SparkSession) -> dict[str, str]:
 
     It is the name of the partition's folder.
     """
-    found = {}
+    invocations = {}
     for file in spark.table(FEATURES).inputFiles():
-        place = file.partition("/extract_date=")[2].split("/")
-        if len(place) == 3:  # else written before publishes had separate folders
-            found[place[0]] = place[1]
-    return found
+        parts = file.partition("/extract_date=")[2].split("/")
+        if len(parts) == 3:  # else written before publishes had separate folders
+            invocations[parts[0]] = parts[1]
+    return invocations
 
 
 def _git(project: Path, *arguments: str) -> str | None:

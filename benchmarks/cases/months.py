@@ -11,7 +11,7 @@ from benchmarks.measure import Measured, call, measuring
 
 
 def run(folder: Path, customers: int, months: int) -> dict[str, Measured]:
-    """Sides `month 1`, `month 2`, … and the peers, which build all months anew."""
+    """Sides `month 1`, `month 2`, … and the peers, which build all months again."""
     rows = bronze_rows(folder, customers, months)
     found: dict[str, Measured] = {}
     with ours.home(folder / "months") as home:

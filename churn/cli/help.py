@@ -1,15 +1,17 @@
 """Format the command line's help: commands grouped by purpose, each with its full summary."""
 
+import copy
+
 import click
 
 SECTIONS = {
     "The job": ("run", "status", "up", "down", "docs", "airflow", "sample", "config"),
     "Single steps": ("ingest", "build", "features", "train", "score"),
-    "For the retention team": ("list", "rejects", "show", "watch"),
+    "For the retention team": ("retention-list", "rejects", "show", "monitor"),
     "The model": ("evaluate", "promote", "rollback", "mlflow"),
     "Scores for other programs": ("serve", "api-key"),
     "Provenance": ("trace", "history", "diff", "reproduce"),
-    "Backup and clean-up": ("backup", "restore", "tidy"),
+    "Backup and clean-up": ("backup", "restore", "cleanup"),
 }
 # Maximum length of a command's summary; click's own limit, the line width, would cut it off.
 LONGEST = 200
@@ -28,9 +30,10 @@ class Group(click.Group):
             formatter: The help formatter to write to.
         """
         sections = SECTIONS if context.parent is None else {}
-        others = set(self.commands).difference(*sections.values())
+        visible = {name for name, command in self.commands.items() if not command.hidden}
+        others = visible.difference(*sections.values())
         # Pad the names, so that the second column is aligned across sections.
-        width = max(map(len, self.commands))
+        width = max(map(len, visible))
         for title, names in {**sections, "Commands": sorted(others)}.items():
             rows = [
                 (name.ljust(width), self.commands[name].get_short_help_str(LONGEST))
@@ -39,3 +42,10 @@ class Group(click.Group):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+
+def add_hidden_alias(group: click.Group, name: str, former: str) -> None:
+    """Keep a command available under its former name, which the help does not list."""
+    alias = copy.copy(group.commands[name])
+    alias.name, alias.hidden = former, True
+    group.add_command(alias)

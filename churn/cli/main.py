@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from churn.cli.help import Group
+from churn.cli.help import Group, add_hidden_alias
 from churn.pipeline.libraries import quiet_libraries
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.private_home import protect
@@ -71,7 +71,7 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
         settings: Settings | None = None
         try:
             settings = read_settings()
-            protect(settings, _say)
+            protect(settings, _log)
             function(settings, *arguments, **options)
         except ChurnError as fault:
             click.echo(f"{fault}", err=True)
@@ -151,18 +151,19 @@ def run(
 
 
 @main.command()
-@click.option("--stay", is_flag=True, help="Run in the foreground, for a supervisor.")
+@click.option("--foreground", is_flag=True, help="Run in the foreground, for a supervisor.")
+@click.option("--stay", "foreground", is_flag=True, hidden=True)  # the former name
 @command
-def up(settings: Settings, stay: bool) -> None:
+def up(settings: Settings, foreground: bool) -> None:
     """Start the Spark server and the embedded online store."""
     from lakehouse import online_store, spark_server
 
-    say = _say
-    spark_server.ensure(settings, say)
-    online_store.ensure(settings, say)
+    say = _log
+    spark_server.ensure_running(settings, say)
+    online_store.ensure_running(settings, say)
     _print_status(settings)
-    if stay:
-        spark_server.stay(settings, say)
+    if foreground:
+        spark_server.run_forever(settings, say)
 
 
 @main.command()
@@ -251,7 +252,7 @@ def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
     """Write the rejected rows to a workbook, with the errors of each row."""
     from churn.reports.rejects import write_rejects
 
-    click.echo(write_rejects(settings, run_id, out, _say))
+    click.echo(write_rejects(settings, run_id, out, _log))
 
 
 @main.group()
@@ -265,7 +266,7 @@ def apply(settings: Settings) -> None:
     """Register entity, view and service with Feast."""
     from feature_repo.online.materialize import apply as apply_declarations
 
-    apply_declarations(settings, _say)
+    apply_declarations(settings, _log)
     click.echo("applied")
 
 
@@ -288,7 +289,7 @@ def feast_ui(settings: Settings) -> None:
     """Serve Feast's own site on the feature store, on loopback."""
     from churn.operations.feast_ui import serve_feast_ui
 
-    serve_feast_ui(settings, _say)
+    serve_feast_ui(settings, _log)
 
 
 @features.command()
@@ -299,9 +300,9 @@ def verify(settings: Settings, as_json: bool) -> None:
     from feature_repo.online.verify import verify as verify_online
     from lakehouse import spark_server
 
-    spark_server.ensure(settings, _say)
+    spark_server.ensure_running(settings, _log)
     with Steps(1).step("verify") as step, spark_server.session(settings) as spark:
-        verification = verify_online(settings, spark, _say, step.advance)
+        verification = verify_online(settings, spark, _log, step.advance)
     if as_json:
         _print_json(asdict(verification))
     else:
@@ -322,7 +323,7 @@ def train(settings: Settings) -> None:
     from churn.pipeline import commands
 
     training = commands.train(settings, Steps(3))
-    click.echo(f"{training.record.version}: {training.in_words()}")
+    click.echo(f"{training.record.version}: {training.format_outcome()}")
     click.echo(training.decision.reason)
 
 
@@ -349,18 +350,19 @@ def promote(settings: Settings, version: str, reason: str) -> None:
 
 
 @main.command()
-@click.option("--again", is_flag=True, help="Evaluate again, on the data published now.")
+@click.option("--force", is_flag=True, help="Evaluate again, on the data published now.")
+@click.option("--again", "force", is_flag=True, hidden=True)  # the former name
 @JSON
 @command
-def evaluate(settings: Settings, again: bool, as_json: bool) -> None:
+def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
     """Evaluate the champion in full, once per version: intervals, slices, costs; write a page."""
-    from churn.pipeline.evaluation_report import evaluation, evaluation_lines
+    from churn.pipeline.evaluation_report import evaluate_champion, format_evaluation
 
-    figures = evaluation(settings, Steps(3), again)
+    figures = evaluate_champion(settings, Steps(3), force)
     if as_json:
         _print_json(figures)
     else:
-        click.echo("\n".join(evaluation_lines(figures)))
+        click.echo("\n".join(format_evaluation(figures)))
 
 
 @main.command()
@@ -409,21 +411,21 @@ def score(
     click.echo(f"{scores.customers:,} customers scored")
 
 
-@main.command("watch")
+@main.command("monitor")
 @JSON
 @command
-def watch_champion(settings: Settings, as_json: bool) -> None:
+def monitor_champion(settings: Settings, as_json: bool) -> None:
     """Monitor the champion on the latest extract: drift, and predicted against actual churn."""
     from churn.pipeline.champion_monitoring import check_champion, format_check
 
-    found = check_champion(settings, _say)
+    found = check_champion(settings, _log)
     if as_json:
         _print_json(found)
     else:
         click.echo("\n".join(format_check(found)))
 
 
-@main.command("list")
+@main.command("retention-list")
 @click.option(
     "--top",
     "most",
@@ -436,11 +438,11 @@ def watch_champion(settings: Settings, as_json: bool) -> None:
     "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
 )
 @command
-def list_customers(settings: Settings, most: int, out: Path) -> None:
+def retention_list(settings: Settings, most: int, out: Path) -> None:
     """Write the customers most worth contacting to a workbook, with reasons and offers."""
-    from churn.reports.retention_list import write_list
+    from churn.reports.retention_list import write_retention_list
 
-    click.echo(write_list(settings, most, out, _say))
+    click.echo(write_retention_list(settings, most, out, _log))
 
 
 @main.command()
@@ -451,7 +453,7 @@ def show(settings: Settings, customer_id: str, as_json: bool) -> None:
     """Show a customer's features in the online store, and the score."""
     from churn.provenance.customer import format_customer, show_customer
 
-    customer = show_customer(settings, customer_id, _say)
+    customer = show_customer(settings, customer_id, _log)
     if as_json:
         _print_json(customer)
     else:
@@ -473,7 +475,7 @@ def trace(
     from churn.provenance.trace import trace_customers
     from churn.provenance.trace_text import format_trace
 
-    lineages = trace_customers(settings, customer_ids, _say, run_id)
+    lineages = trace_customers(settings, customer_ids, _log, run_id)
     if as_json:
         _print_json(lineages[0] if len(customer_ids) == 1 else lineages)
     else:
@@ -489,13 +491,13 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
 
     With `champion` as TABLE, list which model became champion when, why and by which user.
     """
-    from churn.provenance.history import history, history_lines
+    from churn.provenance.history import format_history, history
 
-    found = history(settings, table, _say)
+    found = history(settings, table, _log)
     if as_json:
         _print_json(found)
     else:
-        click.echo("\n".join(history_lines(found)))
+        click.echo("\n".join(format_history(found)))
 
 
 @main.command("diff")
@@ -505,13 +507,13 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
 @command
 def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> None:
     """Compare RUN2 with RUN1: rows, features, verdicts, metrics."""
-    from churn.provenance.diff import diff, diff_lines
+    from churn.provenance.diff import diff, format_diff
 
-    found = diff(settings, first, second, _say)
+    found = diff(settings, first, second, _log)
     if as_json:
         _print_json(found)
     else:
-        click.echo("\n".join(diff_lines(found)))
+        click.echo("\n".join(format_diff(found)))
 
 
 @main.command("reproduce")
@@ -529,7 +531,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
     if as_json:
         _print_json(found)
     else:
-        click.echo("\n".join(rebuilding.reproduced_lines(found)))
+        click.echo("\n".join(rebuilding.format_reproduction(found)))
     sys.exit(0 if found["identical"] else 1)
 
 
@@ -539,7 +541,7 @@ def serve(settings: Settings) -> None:
     """Serve the scoring API on loopback, until interrupted."""
     from serving.server import serve as serve_api
 
-    serve_api(settings, _say)
+    serve_api(settings, _log)
 
 
 @main.command("mlflow")
@@ -548,7 +550,7 @@ def serve_mlflow(settings: Settings) -> None:
     """Serve MLflow's site on the models, on loopback, until interrupted."""
     from churn.operations.mlflow_server import serve_mlflow
 
-    serve_mlflow(settings, _say)
+    serve_mlflow(settings, _log)
 
 
 @main.group("api-key")
@@ -598,10 +600,10 @@ def docs(settings: Settings, no_serve: bool) -> None:
     from churn.operations.site_server import serve_site
     from churn.reports.site import build_site
 
-    folder = build_site(settings, _say)
+    folder = build_site(settings, _log)
     click.echo(f"the site is in {folder}")
     if not no_serve:
-        serve_site(settings, folder, _say)
+        serve_site(settings, folder, _log)
 
 
 @main.command()
@@ -642,7 +644,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
     click.echo(restores.closing_words(settings, restored))
 
 
-@main.command()
+@main.command("cleanup")
 @click.option(
     "--days",
     default=90,
@@ -652,14 +654,15 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")
 @command
-def tidy(settings: Settings, days: int, dry_run: bool) -> None:
+def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
     """Remove old data that nothing refers to: superseded table files, logs, runs, models.
 
     Bronze is never removed.
     """
-    from churn.operations import cleanup as tidying
+    from churn.operations import cleanup
 
-    for line in tidying.lines(tidying.tidy(settings, days, dry_run, Steps(tidying.STEPS)), dry_run):
+    removed = cleanup.clean_up(settings, days, dry_run, Steps(cleanup.STEPS))
+    for line in cleanup.format_removed(removed, dry_run):
         click.echo(line)
 
 
@@ -667,7 +670,7 @@ def tidy(settings: Settings, days: int, dry_run: bool) -> None:
 def airflow() -> None:
     """Run Airflow on this machine, with the DAG `01_etl`: up, down, password.
 
-    A supervisor, such as the containers' one, uses prepare, part and check instead.
+    A supervisor, such as the containers' one, uses init, run-component and healthcheck instead.
     """
 
 
@@ -677,7 +680,7 @@ def airflow_up(settings: Settings) -> None:
     """Start Airflow on loopback; its DAGs are paused until you switch them on."""
     from churn.operations import airflow_server
 
-    address = airflow_server.up(settings, _say)
+    address = airflow_server.up(settings, _log)
     click.echo(f"Airflow answers at {address}, user {airflow_server.USER}")
     click.echo("`churn airflow password` prints its password")
 
@@ -701,33 +704,33 @@ def airflow_password(settings: Settings) -> None:
     click.echo(airflow_server.password(settings))
 
 
-@airflow.command("prepare")
+@airflow.command("init")
 @command
-def airflow_prepare(settings: Settings) -> None:
+def airflow_init(settings: Settings) -> None:
     """Prepare what Airflow's components need, once before they start."""
     from churn.operations import airflow_server
 
-    airflow_server.prepare(settings, _say)
+    airflow_server.initialize(settings, _log)
 
 
-@airflow.command("part")
-@click.argument("part")
+@airflow.command("run-component")
+@click.argument("component")
 @command
-def airflow_part(settings: Settings, part: str) -> None:
+def airflow_run_component(settings: Settings, component: str) -> None:
     """Run the api-server, scheduler, dag-processor or triggerer in the foreground."""
     from churn.operations import airflow_server
 
-    airflow_server.become(settings, part)
+    airflow_server.run_component(settings, component)
 
 
-@airflow.command("check")
-@click.argument("part")
+@airflow.command("healthcheck")
+@click.argument("component")
 @command
-def airflow_check(settings: Settings, part: str) -> None:
+def airflow_healthcheck(settings: Settings, component: str) -> None:
     """Exit with 0 if that component is healthy."""
     from churn.operations import airflow_server
 
-    airflow_server.check(settings, part)
+    airflow_server.check_health(settings, component)
 
 
 @main.command()
@@ -752,7 +755,7 @@ def sample(
 
     given = {"start": start.date()} if start else {}
     parameters = SampleParameters(rows=rows, months=months, seed=seed, dirt=dirt, **given)
-    for path in write_samples(parameters, out, progress=_say):
+    for path in write_samples(parameters, out, progress=_log):
         click.echo(path)
 
 
@@ -761,7 +764,7 @@ def sample(
 @command
 def config(settings: Settings, as_json: bool) -> None:
     """Print the settings, with secrets masked."""
-    shown_settings = settings.shown()
+    shown_settings = settings.mask_secrets()
     if as_json:
         _print_json(shown_settings)
     else:
@@ -769,7 +772,18 @@ def config(settings: Settings, as_json: bool) -> None:
             click.echo(f"{name}={'' if value is None else value}")
 
 
-def _say(text: str) -> None:
+for _group, _name, _former in (
+    (main, "monitor", "watch"),
+    (main, "retention-list", "list"),
+    (main, "cleanup", "tidy"),
+    (airflow, "init", "prepare"),
+    (airflow, "run-component", "part"),
+    (airflow, "healthcheck", "check"),
+):
+    add_hidden_alias(_group, _name, _former)
+
+
+def _log(text: str) -> None:
     click.echo(f"  {text}", err=True)
 
 

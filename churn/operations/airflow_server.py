@@ -26,7 +26,7 @@ from lakehouse.settings import LOOPBACK, Settings
 USER = "admin"
 START_SECONDS = 180
 # The API server comes first, because the other components report to it.
-PARTS = {
+COMPONENTS = {
     "api-server": ["api-server"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "dag-processor": ["dag-processor"],
@@ -34,13 +34,21 @@ PARTS = {
 }
 # Fields of a node in dbt's manifest that no task rendering needs; they would be read at every
 # parse.
-BULKY = {"raw_code", "compiled_code", "columns", "description", "docs", "checksum", "refs"}
+UNUSED_NODE_FIELDS = {
+    "raw_code",
+    "compiled_code",
+    "columns",
+    "description",
+    "docs",
+    "checksum",
+    "refs",
+}
 
 
 def services(settings: Settings) -> dict[str, Service]:
     """Return Airflow's components of this CHURN_HOME as services, by name."""
     home = settings.home / "airflow"
-    return {part: Service(f"airflow-{part}", home / part, None) for part in PARTS}
+    return {part: Service(f"airflow-{part}", home / part, None) for part in COMPONENTS}
 
 
 def up(settings: Settings, say: Say, dags: Path | None = None) -> str:
@@ -57,14 +65,14 @@ def up(settings: Settings, say: Say, dags: Path | None = None) -> str:
     Raises:
         lakehouse.errors.UnavailableError: A component did not start.
     """
-    environ = prepare(settings, say, dags)
+    environ = initialize(settings, say, dags)
     for part, service in services(settings).items():
-        with service.starting() as lock:
+        with service.start_lock() as lock:
             if service.find() is not None:
                 continue
             say(f"starting {service.name}")
             service.start(
-                [sys.executable, "-m", "airflow", *PARTS[part]],
+                [sys.executable, "-m", "airflow", *COMPONENTS[part]],
                 [settings.airflow_port] if part == "api-server" else [],
                 part,
                 environ,
@@ -107,14 +115,14 @@ def password(settings: Settings) -> str:
     is generated.
     """
     path = _password_file(settings)
-    known = json.loads(path.read_text())[USER] if path.exists() else None
-    wanted = settings.airflow_password or known or secrets.token_urlsafe(18)
-    if wanted != known:
-        write_secret(path, json.dumps({USER: wanted}))
-    return str(wanted)
+    stored = json.loads(path.read_text())[USER] if path.exists() else None
+    password_text = settings.airflow_password or stored or secrets.token_urlsafe(18)
+    if password_text != stored:
+        write_secret(path, json.dumps({USER: password_text}))
+    return str(password_text)
 
 
-def prepare(settings: Settings, say: Say, dags: Path | None = None) -> dict[str, str]:
+def initialize(settings: Settings, say: Say, dags: Path | None = None) -> dict[str, str]:
     """Create what the components need before they start, and return their environment.
 
     That is the tables of the metadata database, a password, the reduced dbt manifest and the dbt
@@ -141,29 +149,31 @@ def prepare(settings: Settings, say: Say, dags: Path | None = None) -> dict[str,
     build_site(settings, say)
     manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
     with atomic_write(home / "manifest.json") as draft:
-        draft.write_text(json.dumps(slim(manifest)))
+        draft.write_text(json.dumps(slim_manifest(manifest)))
     environ = environment(settings, dags or settings.project / "dags")
-    say("preparing Airflow's database")
+    say("initialising Airflow's database")
     _airflow(settings, environ, "db", "migrate")
     return environ
 
 
-def become(settings: Settings, part: str) -> NoReturn:
+def run_component(settings: Settings, component: str) -> NoReturn:
     """Replace this process by a component of Airflow, so that a supervisor can run it.
 
     Raises:
         InvalidInputError: There is no such component.
     """
-    if part not in PARTS:
+    if component not in COMPONENTS:
         raise InvalidInputError(
-            f"Airflow has no part {part}", where="the command", remedy=f"say {', '.join(PARTS)}"
+            f"Airflow has no part {component}",
+            where="the command",
+            remedy=f"say {', '.join(COMPONENTS)}",
         )
     environ = environment(settings, settings.project / "dags")
     os.chdir(settings.home)
-    os.execve(sys.executable, [sys.executable, "-m", "airflow", *PARTS[part]], environ)
+    os.execve(sys.executable, [sys.executable, "-m", "airflow", *COMPONENTS[component]], environ)
 
 
-def check(settings: Settings, part: str) -> None:
+def check_health(settings: Settings, component: str) -> None:
     """Check that a component reports itself healthy.
 
     The API server is healthy if it reaches the database.
@@ -171,14 +181,14 @@ def check(settings: Settings, part: str) -> None:
     Raises:
         UnavailableError: The component is not healthy or the API server does not respond.
     """
-    name = "metadatabase" if part == "api-server" else part.replace("-", "_")
+    name = "metadatabase" if component == "api-server" else component.replace("-", "_")
     try:
-        said = _health(settings)[name]["status"]
+        status = _health(settings)[name]["status"]
     except (OSError, KeyError) as fault:
-        said = str(fault)
-    if said != "healthy":
+        status = str(fault)
+    if status != "healthy":
         raise UnavailableError(
-            f"Airflow's {part} is not well: {said}",
+            f"Airflow's {component} is not healthy: {status}",
             where=address(settings),
             remedy="look at its log",
         )
@@ -191,11 +201,11 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:  # long: one 
     if settings.airflow_database_url is None:
         databases = {"SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db"}
     else:
-        place = database(settings.airflow_database_url, "CHURN_AIRFLOW_DATABASE_URL")
+        metadata_database = database(settings.airflow_database_url, "CHURN_AIRFLOW_DATABASE_URL")
         # One driver for both connections; Airflow would choose another for the asynchronous one.
         databases = {
-            "SQL_ALCHEMY_CONN": place.for_python,
-            "SQL_ALCHEMY_CONN_ASYNC": place.for_python,
+            "SQL_ALCHEMY_CONN": metadata_database.for_python,
+            "SQL_ALCHEMY_CONN_ASYNC": metadata_database.for_python,
         }
     return {
         **lineage_environment(settings),
@@ -228,12 +238,12 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:  # long: one 
     }
 
 
-def slim(manifest: dict[str, Any]) -> dict[str, Any]:
+def slim_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
     """Return dbt's manifest without code, macros and documentation, which no task needs."""
     return {
         "metadata": manifest["metadata"],
         "nodes": {
-            name: {key: value for key, value in node.items() if key not in BULKY}
+            name: {key: value for key, value in node.items() if key not in UNUSED_NODE_FIELDS}
             for name, node in manifest["nodes"].items()
             if node["resource_type"] in ("model", "test")
         },
@@ -257,7 +267,7 @@ def _airflow(settings: Settings, environ: dict[str, str], *arguments: str) -> No
         raise ChurnError(
             f"`airflow {' '.join(arguments)}` failed\n    {end}",
             where=str(settings.home / "airflow"),
-            remedy="read the lines above; remove that folder to begin anew",
+            remedy="read the lines above; remove that folder to start again",
         )
 
 

@@ -13,23 +13,23 @@ from pyspark.sql.connect.session import SparkSession
 from churn.operations.backup_format import (
     FILES,
     FORMAT,
+    INTERNAL_PREFIX,
     LAKE,
+    MANIFEST,
     METASTORE,
-    PRIVATE,
     REGISTRY,
-    SEAL,
-    Seal,
+    BackupManifest,
     address_of,
-    as_json,
-    backups_below,
-    parts,
+    encode_json,
+    list_backups,
+    locations,
     write_small,
 )
-from churn.operations.backup_signature import signed
+from churn.operations.backup_signature import add_signature
 from churn.pipeline.context import writer_session
 from lakehouse import metastore_snapshot
 from lakehouse.error_translation import FULL
-from lakehouse.errors import InvalidInputError, disk_full
+from lakehouse.errors import InvalidInputError, disk_full_error
 from lakehouse.file_copy import FileCopy, copy_file, run_concurrently
 from lakehouse.progress import Step, Steps, format_bytes
 from lakehouse.settings import Settings
@@ -40,7 +40,7 @@ STEPS = 4
 
 
 @dataclass(frozen=True)
-class Original:
+class SourceFile:
     """File to copy: the part of the backup that it belongs to, and its location."""
 
     part: str
@@ -50,10 +50,10 @@ class Original:
     @property
     def path(self) -> str:
         """Return the path in the backup."""
-        return f"{self.part}/{self.place.name(self.info.path)}"
+        return f"{self.part}/{self.place.relative_path(self.info.path)}"
 
 
-def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
+def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, BackupManifest]:
     """Write a backup below the target, and return its address and the content of backup.json.
 
     `target` is a folder or an object store URI; the backup is a new folder below it. Readers are
@@ -65,22 +65,25 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
             lock of the lake.
     """
     address = address_of(target)
-    above = _made(settings, address)
-    for broken in backups_below(above)[1]:
-        steps.say(f"{address}/{broken} has no {SEAL}: unless it is being written, remove it")
-    with writer_session(settings, f"churn backup {target}", steps) as spark, _room_at(address):
-        sources = parts(settings, registry.versions(settings))
+    above = _create_target(settings, address)
+    for broken in list_backups(above)[1]:
+        steps.say(f"{address}/{broken} has no {MANIFEST}: unless it is being written, remove it")
+    with (
+        writer_session(settings, f"churn backup {target}", steps) as spark,
+        _translate_disk_full(address),
+    ):
+        sources = locations(settings, registry.versions(settings))
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%SZ}"
-        place = above.at(name)
+        place = above.join(name)
         with steps.step("metastore") as step:
-            known, rows = _tables(spark, sources[LAKE], step)
+            known, rows = _read_tables(spark, sources[LAKE], step)
         with steps.step("copy") as step:
-            files = _copied(sources, place, step)
+            files = _copy_files(sources, place, step)
             size = sum(each.size for each in files)
             step.outcome = f"{len(files):,} files, {format_bytes(size)}"
         with steps.step("seal") as step:
-            plain = Seal(
+            plain = BackupManifest(
                 format=FORMAT,
                 time=now.isoformat(timespec="seconds"),
                 lake=settings.lake.address,
@@ -89,17 +92,17 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, Seal]:
                 files=len(files),
                 bytes=size,
             )
-            seal = _seal(settings, place, known, files, plain)
+            seal = _write_metadata(settings, place, known, files, plain)
             step.outcome = f"{address}/{name}"
     return f"{address}/{name}", seal
 
 
-def _tables(
+def _read_tables(
     spark: SparkSession, lake: Storage, step: Step
 ) -> tuple[metastore_snapshot.MetastoreSnapshot, dict[str, int]]:
     """Read the metastore's definitions and the row count of each table."""
     known = metastore_snapshot.read(spark, lake)
-    rows = metastore_snapshot.row_counts(spark, known.with_rows)
+    rows = metastore_snapshot.count_rows(spark, known.table_names)
     for table in known.elsewhere:
         step.say(f"warning: {table} does not lie in the lake and is left out")
     step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows"
@@ -107,20 +110,20 @@ def _tables(
 
 
 @contextmanager
-def _room_at(address: str) -> Iterator[None]:
+def _translate_disk_full(address: str) -> Iterator[None]:
     """Translate a full disk into an error that names the target."""
     try:
         yield
     except OSError as fault:
         if fault.errno in FULL:
-            raise disk_full(address) from fault
+            raise disk_full_error(address) from fault
         raise
 
 
-def _made(settings: Settings, address: str) -> Storage:
+def _create_target(settings: Settings, address: str) -> Storage:
     """Create the target, which must not be inside a folder that is copied, and return it."""
     place = settings.storage(address)
-    for part, source in parts(settings, versions=()).items():
+    for part, source in locations(settings, versions=()).items():
         if f"{place.root}/".startswith(f"{source.root}/"):
             raise InvalidInputError(
                 f"The target lies in what is to be copied, {part}",
@@ -138,12 +141,12 @@ def _made(settings: Settings, address: str) -> Storage:
     return place
 
 
-def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[FileCopy]:
+def _copy_files(sources: dict[str, Storage], target: Storage, step: Step) -> list[FileCopy]:
     originals = [
-        Original(part, place, info)
+        SourceFile(part, place, info)
         for part, place in sources.items()
-        for info in place.all_files()
-        if _belongs(part, place.name(info.path))
+        for info in place.list_files()
+        if _is_included(part, place.relative_path(info.path))
     ]
     if not originals:
         raise InvalidInputError(
@@ -152,9 +155,9 @@ def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[Fi
             remedy="CHURN_HOME, CHURN_LAKE_URI tell of a lake; `churn run WORKBOOK` begins one",
         )
 
-    def copy(original: Original) -> FileCopy | None:
+    def copy(original: SourceFile) -> FileCopy | None:
         source = original.place.locate(original.info)
-        copied = target.at(original.path)
+        copied = target.join(original.path)
         try:
             size, sha256 = copy_file(source, copied)
         except FileNotFoundError:
@@ -169,25 +172,29 @@ def _copied(sources: dict[str, Storage], target: Storage, step: Step) -> list[Fi
     return [each for each in copies if each is not None]
 
 
-def _seal(
+def _write_metadata(
     settings: Settings,
     place: Storage,
     known: metastore_snapshot.MetastoreSnapshot,
     files: list[FileCopy],
-    seal: Seal,
-) -> Seal:
+    seal: BackupManifest,
+) -> BackupManifest:
     """Write the files that are not copies; backup.json, signed, comes last and completes it."""
     from feature_repo.registry_snapshot import read_registry
 
-    beside = {METASTORE: as_json(known), REGISTRY: read_registry(settings), FILES: as_json(files)}
+    beside = {
+        METASTORE: encode_json(known),
+        REGISTRY: read_registry(settings),
+        FILES: encode_json(files),
+    }
     for name, content in beside.items():
         write_small(place, name, content)
     hashes = {name: sha256(content).hexdigest() for name, content in beside.items()}
-    sealed = signed(settings, replace(seal, contents=hashes))
-    write_small(place, SEAL, as_json(sealed))
+    sealed = add_signature(settings, replace(seal, contents=hashes))
+    write_small(place, MANIFEST, encode_json(sealed))
     return sealed
 
 
-def _belongs(part: str, name: str) -> bool:
+def _is_included(part: str, name: str) -> bool:
     """Return whether to copy a file: no lock and, in CHURN_HOME, no draft (hidden name)."""
-    return not name.startswith(PRIVATE if part == LAKE else ".")
+    return not name.startswith(INTERNAL_PREFIX if part == LAKE else ".")

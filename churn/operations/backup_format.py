@@ -21,13 +21,13 @@ from lakehouse.settings import Settings
 from lakehouse.storage import Storage
 from trainer import registry
 
-METASTORE, REGISTRY, FILES, SEAL = "metastore.json", "registry.pb", "files.json", "backup.json"
+METASTORE, REGISTRY, FILES, MANIFEST = "metastore.json", "registry.pb", "files.json", "backup.json"
 LAKE = "lake"
 # Prefix of the lake's own entries that belong to no table: the run lock, and models (which are
 # backed up by version).
-PRIVATE = "_"
+INTERNAL_PREFIX = "_"
 # Folders of CHURN_HOME. All else there is secret, belongs to a server, or can be recreated.
-HOME = ("landed", "lineage", "models", "runs")
+HOME_FOLDERS = ("landed", "lineage", "models", "runs")
 FORMAT = 2
 # Format 1 has SQL statements in metastore.json and no signature.
 READABLE = (1, FORMAT)
@@ -43,7 +43,7 @@ class Signature(StrEnum):
 
 
 @dataclass(frozen=True)
-class Seal:
+class BackupManifest:
     """Content of backup.json: time (UTC), lake, version of the project, row count by table.
 
     `contents` maps each file beside backup.json to its SHA-256, so that `hmac`, made with the key
@@ -68,7 +68,7 @@ class Backup:
 
     address: str
     place: Storage
-    seal: Seal
+    seal: BackupManifest
     files: tuple[FileCopy, ...]
     catalogue: MetastoreSnapshot
     registry: bytes
@@ -81,7 +81,7 @@ def address_of(given: str) -> str:
     return str(folder.expanduser().resolve()) if folder else given.rstrip("/")
 
 
-def parts(settings: Settings, versions: Iterable[str]) -> dict[str, Storage]:
+def locations(settings: Settings, versions: Iterable[str]) -> dict[str, Storage]:
     """Return the locations that a backup copies from and a restore writes to.
 
     Args:
@@ -94,7 +94,7 @@ def parts(settings: Settings, versions: Iterable[str]) -> dict[str, Storage]:
         The storage location of each folder, by its name in the backup.
     """
     found = {LAKE: settings.lake}
-    for name in HOME:
+    for name in HOME_FOLDERS:
         found[f"home/{name}"] = settings.storage(settings.home / name)
     if not settings.lake.folder:
         for version in versions:
@@ -105,22 +105,22 @@ def parts(settings: Settings, versions: Iterable[str]) -> dict[str, Storage]:
 
 def write_small(place: Storage, name: str, content: bytes) -> None:
     """Write a small file directly below a location."""
-    with place.at(name).files.open_output_stream(place.at(name).root) as target:
+    with place.join(name).files.open_output_stream(place.join(name).root) as target:
         target.write(content)
 
 
-def as_json(value: Any) -> bytes:
+def encode_json(value: Any) -> bytes:
     """Return a dataclass instance, or a sequence of them, as JSON."""
     plain = [asdict(each) for each in value] if isinstance(value, Sequence) else asdict(value)
     return f"{json.dumps(plain, indent=1)}\n".encode()
 
 
-def backups_below(place: Storage) -> tuple[list[str], list[str]]:
+def list_backups(place: Storage) -> tuple[list[str], list[str]]:
     """Return the names of backups and of incomplete backups directly below a location."""
     whole, broken = [], []
-    for folder in place.folders():
-        names = {each.base_name for each in place.below(folder)}
-        if SEAL in names:
+    for folder in place.list_folders():
+        names = {each.base_name for each in place.list_under(folder)}
+        if MANIFEST in names:
             whole.append(folder.base_name)
         elif names and names <= {LAKE, "home", METASTORE, REGISTRY, FILES}:
             broken.append(folder.base_name)

@@ -23,21 +23,21 @@ from google.protobuf.message import DecodeError
 from churn.operations.backup_format import (
     FILES,
     FORMAT,
-    HOME,
+    HOME_FOLDERS,
+    INTERNAL_PREFIX,
     LAKE,
+    MANIFEST,
     METASTORE,
     NAMED,
-    PRIVATE,
     READABLE,
     REGISTRY,
-    SEAL,
     Backup,
-    Seal,
-    backups_below,
+    BackupManifest,
+    list_backups,
 )
-from churn.operations.backup_signature import signature_of
+from churn.operations.backup_signature import check_signature
 from lakehouse.errors import InvalidInputError
-from lakehouse.file_copy import CHUNK, Advance, FileCopy, run_concurrently
+from lakehouse.file_copy import CHUNK_BYTES, FileCopy, ProgressCallback, run_concurrently
 from lakehouse.metastore_snapshot import DELTA, VIEW, Column, MetastoreSnapshot, Table
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage
@@ -67,7 +67,7 @@ OLD_PARTITIONS = re.compile(r"PARTITIONED BY \(([A-Za-z0-9_`, ]+)\)")
 CALLS = re.compile(r"\b(reflect|try_reflect|java_method)`?\s*(/\*.*?\*/\s*)?\(", re.IGNORECASE)
 
 
-class Doubt(ValueError):
+class InvalidBackupError(ValueError):
     """Error about an invalid value in a backup."""
 
 
@@ -84,10 +84,10 @@ def read_backup(settings: Settings, address: str) -> Backup:
         beside[name] = _bytes(place, address, name)
         if seal.format == FORMAT and _sha256(beside[name]) != seal.contents.get(name):
             raise _damaged(address, name, "its SHA-256 is not that of backup.json")
-    signature = signature_of(settings, seal)
+    signature = check_signature(settings, seal)
     if signature is None:
-        raise _damaged(address, SEAL, "it was changed after this home had signed it")
-    read_tables = _tables if seal.format == FORMAT else _old_tables
+        raise _damaged(address, MANIFEST, "it was changed after this home had signed it")
+    read_tables = _read_tables if seal.format == FORMAT else _old_tables
     backup = Backup(
         address=address,
         place=place,
@@ -104,7 +104,7 @@ def read_backup(settings: Settings, address: str) -> Backup:
     return backup
 
 
-def check_contents(backup: Backup, advance: Advance) -> None:
+def check_contents(backup: Backup, advance: ProgressCallback) -> None:
     """Compare every file with its hash, and check the references in Delta's logs.
 
     Args:
@@ -119,8 +119,8 @@ def check_contents(backup: Backup, advance: Advance) -> None:
     def check(file: FileCopy) -> None:
         log = is_log(file.path)
         digest, kept = hashlib.sha256(), bytearray()
-        with backup.place.files.open_input_stream(backup.place.at(file.path).root) as source:
-            while chunk := source.read(CHUNK):
+        with backup.place.files.open_input_stream(backup.place.join(file.path).root) as source:
+            while chunk := source.read(CHUNK_BYTES):
                 digest.update(chunk)
                 if log:
                     kept += chunk
@@ -146,22 +146,24 @@ def check_files(files: Sequence[FileCopy]) -> None:
     Paths are compared as a case-insensitive, Unicode-normalizing file system would.
 
     Raises:
-        Doubt: A path, size, time or hash is invalid, or a path occurs twice.
+        InvalidBackupError: A path, size, time or hash is invalid, or a path occurs twice.
     """
     folders: set[str] = set()
     for file in files:
         _check_path(file.path)
         if not 0 <= file.size < LATEST_NS or not 0 <= file.mtime_ns < LATEST_NS:
-            raise Doubt(f"{_shown(file.path)} has no such size or time")
+            raise InvalidBackupError(f"{_shown(file.path)} has no such size or time")
         if not SHA256.fullmatch(file.sha256):
-            raise Doubt(f"{_shown(file.path)} has no SHA-256")
+            raise InvalidBackupError(f"{_shown(file.path)} has no SHA-256")
         folders |= {_folded(str(each)) for each in PurePosixPath(file.path).parents}
     names = Counter(_folded(each.path) for each in files)
     for file in files:
         if names[_folded(file.path)] > 1:
-            raise Doubt(f"{_shown(file.path)} is there twice, as far as some file systems can tell")
+            raise InvalidBackupError(
+                f"{_shown(file.path)} is there twice, as far as some file systems can tell"
+            )
         if _folded(file.path) in folders:
-            raise Doubt(f"{_shown(file.path)} is a file and a folder")
+            raise InvalidBackupError(f"{_shown(file.path)} is a file and a folder")
 
 
 def _check_path(path: str) -> None:
@@ -173,11 +175,11 @@ def _check_path(path: str) -> None:
         or any(each in ("", ".", "..") or len(each.encode()) > LONGEST_NAME for each in steps)
     )
     part = LAKE if steps[0] == LAKE else "/".join(steps[:2])
-    if wrong or part not in (LAKE, *(f"home/{each}" for each in HOME)) or path == part:
-        raise Doubt(f"{_shown(path)} is no path of a backup")
+    if wrong or part not in (LAKE, *(f"home/{each}" for each in HOME_FOLDERS)) or path == part:
+        raise InvalidBackupError(f"{_shown(path)} is no path of a backup")
     # The lake's lock and drafts: `churn backup` copies none, and a restore must not overwrite them.
-    if path.removeprefix(f"{part}/").startswith(PRIVATE if part == LAKE else "."):
-        raise Doubt(f"{_shown(path)} is none of the files that are backed up")
+    if path.removeprefix(f"{part}/").startswith(INTERNAL_PREFIX if part == LAKE else "."):
+        raise InvalidBackupError(f"{_shown(path)} is not a file that a backup contains")
 
 
 def _folded(path: str) -> str:
@@ -193,8 +195,8 @@ def _hold_whole(backup: Backup) -> None:
     """Raise unless exactly the listed files exist, in their sizes; contents are checked later."""
     if backup.place.folder:
         _refuse_odd_entries(backup.address)
-    found = {backup.place.name(each.path): each.size for each in backup.place.all_files()}
-    for name in (*BESIDE, SEAL):
+    found = {backup.place.relative_path(each.path): each.size for each in backup.place.list_files()}
+    for name in (*BESIDE, MANIFEST):
         found.pop(name, None)
     wrong = [each.path for each in backup.files if found.get(each.path) != each.size]
     if wrong:
@@ -214,7 +216,7 @@ def _hold_whole(backup: Backup) -> None:
         )
     total = (len(backup.files), sum(each.size for each in backup.files))
     if total != (backup.seal.files, backup.seal.bytes):
-        raise _damaged(backup.address, SEAL, "it counts other files than there are")
+        raise _damaged(backup.address, MANIFEST, "it counts other files than there are")
 
 
 def _refuse_odd_entries(folder: str) -> None:
@@ -238,7 +240,7 @@ def _refuse_odd_entries(folder: str) -> None:
 # --- tables --------------------------------------------------------------------------------------
 
 
-def check_catalogue(catalogue: MetastoreSnapshot, seal: Seal) -> None:
+def check_catalogue(catalogue: MetastoreSnapshot, seal: BackupManifest) -> None:
     """Check that all names, types and locations are valid and all locations are in the lake.
 
     Args:
@@ -246,7 +248,7 @@ def check_catalogue(catalogue: MetastoreSnapshot, seal: Seal) -> None:
         seal: The content of backup.json, whose row counts must be of the same tables.
 
     Raises:
-        Doubt: A value is invalid.
+        InvalidBackupError: A value is invalid.
     """
     for schema, place in catalogue.schemas.items():
         _check_identifier(schema)
@@ -254,64 +256,73 @@ def check_catalogue(catalogue: MetastoreSnapshot, seal: Seal) -> None:
     for table in catalogue.tables:
         names = table.name.split(".")
         if len(names) != 2 or names[0] not in catalogue.schemas:
-            raise Doubt(f"{_shown(table.name)} is no table of the backup's schemas")
+            raise InvalidBackupError(f"{_shown(table.name)} is no table of the backup's schemas")
         _check_identifier(names[1])
         _check_table(table)
     if len({each.name for each in catalogue.tables}) != len(catalogue.tables):
-        raise Doubt("a table is there twice")
-    if set(seal.rows) != set(catalogue.with_rows) or min(seal.rows.values(), default=0) < 0:
-        raise Doubt(f"{SEAL} counts the rows of other tables")
+        raise InvalidBackupError("a table is there twice")
+    if set(seal.rows) != set(catalogue.table_names) or min(seal.rows.values(), default=0) < 0:
+        raise InvalidBackupError(f"{MANIFEST} counts the rows of other tables")
 
 
 def _check_table(table: Table) -> None:
     if (table.place is None) != (table.provider == VIEW):
-        raise Doubt(f"{table.name} has no place, or is a view with one")
+        raise InvalidBackupError(f"{table.name} has no place, or is a view with one")
     if table.place is not None:
         _check_identifier(table.provider)
         _check_place(table.place)
     if bool(table.columns) != (table.provider not in (DELTA, VIEW)):
-        raise Doubt(f"{table.name} has no columns, or ones that its files know")
+        raise InvalidBackupError(f"{table.name} has no columns, or ones that its files know")
     names = [each.name for each in table.columns]
     for column in table.columns:
         _check_identifier(column.name)
         if not is_type(column.type):
-            raise Doubt(f"{table.name}.{column.name} has no type: {_shown(column.type)}")
+            raise InvalidBackupError(
+                f"{table.name}.{column.name} has no type: {_shown(column.type)}"
+            )
         _check_text(column.comment)
     if len(set(names)) != len(names) or not set(table.partitioned_by) <= set(names):
-        raise Doubt(f"{table.name} has a column twice, or is partitioned by one that is not there")
+        raise InvalidBackupError(
+            f"{table.name} has a column twice, or is partitioned by one that is not there"
+        )
     for partition in table.partitions:
         if set(partition.values) != set(table.partitioned_by):
-            raise Doubt(f"{table.name} has a partition by other columns")
+            raise InvalidBackupError(f"{table.name} has a partition by other columns")
         for value in partition.values.values():
             _check_text(value)
         _check_place(partition.place)
         if not partition.place.startswith(f"{table.place}/"):
-            raise Doubt(f"{table.name} has a partition outside of its folder")
+            raise InvalidBackupError(f"{table.name} has a partition outside of its folder")
 
 
 def _check_identifier(name: str) -> None:
     if not IDENTIFIER.fullmatch(name):
-        raise Doubt(f"{_shown(name)} is no name")
+        raise InvalidBackupError(f"{_shown(name)} is no name")
 
 
 def _check_place(place: str) -> None:
-    """Raise Doubt unless the location is a folder of the lake; "" is the lake itself."""
+    """Raise an error unless the location is a folder of the lake; "" is the lake itself."""
     steps = place.split("/")
     if place and any(each in ("", ".", "..") for each in steps):
-        raise Doubt(f"{_shown(place)} is no folder of the lake")
+        raise InvalidBackupError(f"{_shown(place)} is no folder of the lake")
     _check_text(place)
-    if "\\" in place or not place.isprintable() or place.startswith(PRIVATE) or ":" in steps[0]:
-        raise Doubt(f"{_shown(place)} is no folder of the lake")
+    if (
+        "\\" in place
+        or not place.isprintable()
+        or place.startswith(INTERNAL_PREFIX)
+        or ":" in steps[0]
+    ):
+        raise InvalidBackupError(f"{_shown(place)} is no folder of the lake")
 
 
 def _check_text(text: str) -> None:
-    """Raise Doubt on overlong text, control characters, or variables that Spark substitutes."""
+    """Raise an error on overlong text, control characters, or variables that Spark substitutes."""
     if (
         len(text) > LONGEST_TEXT
         or "${" in text
         or not all(each.isprintable() or each in "\n\t" for each in text)
     ):
-        raise Doubt(f"{_shown(text)} is no plain text")
+        raise InvalidBackupError(f"{_shown(text)} is no plain text")
 
 
 def is_type(text: str) -> bool:
@@ -339,7 +350,7 @@ def _split(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _tables(content: bytes) -> MetastoreSnapshot:
+def _read_tables(content: bytes) -> MetastoreSnapshot:
     return _decoded(content, MetastoreSnapshot)
 
 
@@ -360,12 +371,12 @@ def _old_table(fields: dict[str, Any]) -> Table:
         return table
     head, _, lines = create.partition("\n")
     if not head.endswith("("):
-        raise Doubt(f"{table.name}: {_shown(create)} is not understood")
+        raise InvalidBackupError(f"{table.name}: {_shown(create)} is not understood")
     columns = []
     for line in lines.split("\n"):
         match = OLD_COLUMN.fullmatch(line)
         if match is None:
-            raise Doubt(f"{table.name}: {_shown(line)} is not understood as a column")
+            raise InvalidBackupError(f"{table.name}: {_shown(line)} is not understood as a column")
         comment = re.sub(r"\\(.)", r"\1", match["comment"] or "")
         columns.append(Column(match["name"], match["type"].lower(), comment))
         if match["end"] != ",":
@@ -407,7 +418,7 @@ def check_log(path: str, content: bytes) -> None:
                 if isinstance(vector, dict):
                     _check_vector(vector)
             if kind == "metaData" and any(map(CALLS.search, _expressions(fields))):
-                raise Doubt("has an expression that calls Java")
+                raise InvalidBackupError("has an expression that calls Java")
 
 
 def _check_log_path(path: Any) -> None:
@@ -420,7 +431,7 @@ def _check_log_path(path: Any) -> None:
         .split("/")
     )
     if path is not None and (not steps[0] or ":" in steps[0] or ".." in steps):
-        raise Doubt("points at a file outside of its table")
+        raise InvalidBackupError("points at a file outside of its table")
 
 
 def _expressions(fields: dict[str, Any]) -> Iterator[str]:
@@ -439,14 +450,14 @@ def _expressions(fields: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_vector(vector: dict[str, Any]) -> None:
-    """Raise Doubt unless a deletion vector is inline or below its table.
+    """Raise InvalidBackupError unless a deletion vector is inline or below its table.
 
     In its path only a plain name may precede the UUID.
     """
     place = str(vector.get("pathOrInlineDv"))
     above = vector.get("storageType") == "u" and place[:-UUID_LENGTH]
     if vector.get("storageType") not in ("u", "i") or (above and not above.isalnum()):
-        raise Doubt("points at a file outside of its table")
+        raise InvalidBackupError("points at a file outside of its table")
 
 
 def _actions(path: str, content: bytes) -> Iterator[dict[str, Any]]:
@@ -458,7 +469,7 @@ def _actions(path: str, content: bytes) -> Iterator[dict[str, Any]]:
             for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches():
                 yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as fault:
-            raise Doubt("is no checkpoint") from fault
+            raise InvalidBackupError("is no checkpoint") from fault
         return
     for line in content.splitlines():
         if line.strip():
@@ -468,38 +479,40 @@ def _actions(path: str, content: bytes) -> Iterator[dict[str, Any]]:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def _sealed(place: Storage, address: str) -> Seal:
-    if SEAL not in {each.base_name for each in place.children()}:
-        below, _ = backups_below(place)
+def _sealed(place: Storage, address: str) -> BackupManifest:
+    if MANIFEST not in {each.base_name for each in place.list_children()}:
+        below, _ = list_backups(place)
         named = f"; the latest there is {address}/{below[-1]}" if below else ""
         raise InvalidInputError(
-            f"This is no backup, or one that broke off: it has no {SEAL}",
+            f"This is not a backup, or it was interrupted: it has no {MANIFEST}",
             where=address,
             remedy=f"name a folder that `churn backup` wrote to its end{named}",
         )
-    content = {SEAL: _bytes(place, address, SEAL)}
-    fields = _read(address, SEAL, content, lambda text: _decoded(text, dict[str, Any]))
+    content = {MANIFEST: _bytes(place, address, MANIFEST)}
+    fields = _read(address, MANIFEST, content, lambda text: _decoded(text, dict[str, Any]))
     if fields.get("format") not in READABLE:
         raise InvalidInputError(
             f"The backup is of format {fields.get('format')}; this version of the project reads "
             f"formats {READABLE[0]} to {FORMAT}",
-            where=f"{address}/{SEAL}",
+            where=f"{address}/{MANIFEST}",
             remedy="restore it with the version of the project that made it: "
             f"{_shown(str(fields.get('project', 'which it does not name')))}",
         )
-    seal: Seal = _read(address, SEAL, content, lambda text: _decoded(text, Seal))
-    _read(address, SEAL, content, lambda _: _check_seal(seal))
+    seal: BackupManifest = _read(
+        address, MANIFEST, content, lambda text: _decoded(text, BackupManifest)
+    )
+    _read(address, MANIFEST, content, lambda _: _check_seal(seal))
     return seal
 
 
-def _check_seal(seal: Seal) -> None:
+def _check_seal(seal: BackupManifest) -> None:
     for text in (seal.time, seal.lake, seal.project, seal.key, seal.hmac):
         _check_text(text)
 
 
 def _bytes(place: Storage, address: str, name: str) -> bytes:
     try:
-        with place.files.open_input_stream(place.at(name).root) as source:
+        with place.files.open_input_stream(place.join(name).root) as source:
             content: bytes = source.read(LARGEST)
     except OSError as fault:
         raise _damaged(address, name, f"can't be read: {fault}") from fault
@@ -525,7 +538,7 @@ def _check_registry(content: bytes) -> None:
     try:
         Registry.FromString(content)
     except DecodeError as fault:
-        raise Doubt("it is no registry of Feast's") from fault
+        raise InvalidBackupError("it is no registry of Feast's") from fault
 
 
 def _sha256(content: bytes) -> str:

@@ -13,7 +13,7 @@ from churn.operations import airflow_server as airflow
 from churn.pipeline.context import writer_session
 from churn.pipeline.mlflow_sync import adopt_alias, sync_registry
 from lakehouse import online_store, spark_server
-from lakehouse.metastore_snapshot import delta_tables
+from lakehouse.metastore_snapshot import list_delta_tables
 from lakehouse.progress import Step, Steps, format_bytes
 from lakehouse.settings import Settings
 from lakehouse.sql import query_if_exists
@@ -41,7 +41,7 @@ class Removed:
     names: Sequence[str] = field(default=())
 
 
-def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Removed]:
+def clean_up(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Removed]:
     """Remove what has not changed for `days`; with `dry_run` only find it.
 
     Args:
@@ -59,14 +59,14 @@ def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Rem
     """
     before = time.time() - days * DAY
     removed = []
-    with writer_session(settings, "churn tidy", steps) as spark:
+    with writer_session(settings, "churn cleanup", steps) as spark:
         if not dry_run:  # a version that a person asks for is not removed
             adopt_alias(settings, steps.say)
         kinds: dict[str, Callable[[Step], Removed]] = {
             "tables": lambda step: _vacuum(settings, spark, days, dry_run, step),
-            "logs": lambda _: _logs(settings, before, dry_run),
-            "runs": lambda _: _runs(settings, spark, before, dry_run),
-            "models": lambda _: _models(settings, spark, before, dry_run),
+            "logs": lambda _: _remove_logs(settings, before, dry_run),
+            "runs": lambda _: _remove_runs(settings, spark, before, dry_run),
+            "models": lambda _: _remove_models(settings, spark, before, dry_run),
         }
         for name, work in kinds.items():
             with steps.step(name) as step:
@@ -78,7 +78,7 @@ def tidy(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list[Rem
     return removed
 
 
-def lines(removed: Iterable[Removed], dry_run: bool) -> list[str]:
+def format_removed(removed: Iterable[Removed], dry_run: bool) -> list[str]:
     """Format what was removed as lines of text."""
     verb = "would remove" if dry_run else "removed"
     return [
@@ -95,7 +95,7 @@ def _vacuum(
     spark.conf.set(LISTING, LISTERS)
     order = f"retain {max(days, LEAST_DAYS) * 24} hours"
     lake_files = settings.lake.files
-    tables = delta_tables(spark, VACUUMED)
+    tables = list_delta_tables(spark, VACUUMED)
     count = size = 0
     touched = []
     for number, table in enumerate(tables):
@@ -113,7 +113,7 @@ def _vacuum(
     return Removed("superseded files of tables", count, size, touched)
 
 
-def _logs(settings: Settings, before: float, dry_run: bool) -> Removed:
+def _remove_logs(settings: Settings, before: float, dry_run: bool) -> Removed:
     """Remove log files that have not changed since `before`, except those of running servers."""
     folder = settings.home / "logs"
     services = [
@@ -138,27 +138,29 @@ def _remove_empty(folder: Path, top: Path) -> None:
         folder = folder.parent
 
 
-def _runs(settings: Settings, spark: SparkSession, before: float, dry_run: bool) -> Removed:
+def _remove_runs(settings: Settings, spark: SparkSession, before: float, dry_run: bool) -> Removed:
     """Remove folders of runs, except the latest one and those that a table refers to."""
     folder = settings.home / "runs"
-    runs = sorted((each for each in folder.glob("*") if each.is_dir()), key=_changed)
-    needed = _runs_needed(spark)
-    loads = _loads_needed(spark)
+    runs = sorted((each for each in folder.glob("*") if each.is_dir()), key=_last_write)
+    needed = _find_published_runs(spark)
+    loads = _find_silver_loads(spark)
     old = [
         each
         for each in runs[:-1]
-        if _changed(each) < before and each.name not in needed and _load_of(each) not in loads
+        if _last_write(each) < before
+        and each.name not in needed
+        and _read_batch_id(each) not in loads
     ]
-    return _without("runs", old, dry_run, shutil.rmtree)
+    return _remove_folders("runs", old, dry_run, shutil.rmtree)
 
 
-def _runs_needed(spark: SparkSession) -> set[str]:
+def _find_published_runs(spark: SparkSession) -> set[str]:
     """Return the runs that published, to which `churn trace` refers."""
     rows = query_if_exists(spark, "gold.publications", "select run_id from gold.publications")
     return {row["run_id"] for row in rows}
 
 
-def _loads_needed(spark: SparkSession) -> set[str]:
+def _find_silver_loads(spark: SparkSession) -> set[str]:
     """Return the loads with rows in silver; `churn rejects --run` needs their run's summary."""
     return {
         row["batch_id"]
@@ -169,12 +171,14 @@ def _loads_needed(spark: SparkSession) -> set[str]:
     }
 
 
-def _load_of(run: Path) -> str | None:
+def _read_batch_id(run: Path) -> str | None:
     summary = run / "summary.json"
     return json.loads(summary.read_text()).get("batch_id") if summary.exists() else None
 
 
-def _models(settings: Settings, spark: SparkSession, before: float, dry_run: bool) -> Removed:
+def _remove_models(
+    settings: Settings, spark: SparkSession, before: float, dry_run: bool
+) -> Removed:
     """Remove model versions except the champion, the previous one, and those scored in gold."""
     scores = "select distinct model_version from gold.churn_scores"
     scored = {row["model_version"] for row in query_if_exists(spark, "gold.churn_scores", scores)}
@@ -183,14 +187,14 @@ def _models(settings: Settings, spark: SparkSession, before: float, dry_run: boo
     old = [
         registry.folder(settings) / version
         for version in registry.versions(settings)
-        if version not in kept and _changed(registry.folder(settings) / version) < before
+        if version not in kept and _last_write(registry.folder(settings) / version) < before
     ]
-    return _without(
+    return _remove_folders(
         "model versions", old, dry_run, lambda each: registry.remove(settings, each.name)
     )
 
 
-def _without(
+def _remove_folders(
     kind: str, folders: Sequence[Path], dry_run: bool, remove: Callable[[Path], object]
 ) -> Removed:
     size = sum(path.stat().st_size for folder in folders for path in _files(folder))
@@ -200,7 +204,7 @@ def _without(
     return Removed(kind, len(folders), size, [each.name for each in folders])
 
 
-def _changed(folder: Path) -> float:
+def _last_write(folder: Path) -> float:
     """Return the time of the latest write in a folder, in seconds since 1970."""
     return max((each.stat().st_mtime for each in (_files(folder) or [folder])), default=0.0)
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
-from churn.reports.site_guard import SiteGuard, say_login, serve, site_password
+from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
 from feature_repo.store import store
 from lakehouse.process import Say
 from lakehouse.settings import Settings
@@ -43,7 +43,7 @@ def serve_feast_ui(settings: Settings, say: Say) -> None:
         lakehouse.errors.UnavailableError: The port is in use.
     """
     guarded = SiteGuard(application(settings, say), site_password(settings), read_only=True)
-    say_login(settings, say)
+    log_login(settings, say)
     serve(guarded, "Feast's site", "CHURN_FEAST_UI_PORT", settings.feast_ui_port, say)
 
 
@@ -59,11 +59,11 @@ def application(settings: Settings, say: Say) -> FastAPI:
     for mount in app.routes:
         if isinstance(mount, Mount) and mount.path == REGISTRY:
             registry: Any = mount.app
-            registry.router.routes[:] = [each for each in registry.routes if _is_read(each)]
+            registry.router.routes[:] = [route for route in registry.routes if _is_read(route)]
     # The pages that describe the interface load their scripts from other hosts.
     described = {app.docs_url, app.redoc_url, app.openapi_url, app.swagger_ui_oauth2_redirect_url}
     app.router.routes[:] = [
-        each for each in app.routes if getattr(each, "path", None) not in described
+        route for route in app.routes if getattr(route, "path", None) not in described
     ]
     logging.getLogger("feast").setLevel(logging.ERROR)
     return app

@@ -21,22 +21,22 @@ THROUGH_SERVER = "mlflow-artifacts"
 ELSEWHERE = "Artifacts of this server lie in its own place alone; leave the location out"
 
 
-def contain(root: str) -> None:
+def restrict_to(root: str) -> None:
     """Restrict this process to artifacts below `root`.
 
     Args:
         root: A folder, or a file: or s3: URI.
     """
     repositories: dict[str, Any] = get_registered_artifact_repositories()
-    known = {scheme: repositories[scheme] for scheme in (*REFERENCES, THROUGH_SERVER)}
+    by_scheme = {scheme: repositories[scheme] for scheme in (*REFERENCES, THROUGH_SERVER)}
     scheme = get_uri_scheme(root)
     if scheme in LOCAL:
         folder = Path(local_file_uri_to_path(root))
-        known |= dict.fromkeys(LOCAL, _folder_repository(folder))
+        by_scheme |= dict.fromkeys(LOCAL, _folder_repository(folder))
     else:
-        known[scheme] = _prefix_repository(root, repositories[scheme])
+        by_scheme[scheme] = _prefix_repository(root, repositories[scheme])
     repositories.clear()
-    repositories.update(known)
+    repositories.update(by_scheme)
 
 
 def is_within(address: str, root: str) -> bool:
@@ -73,40 +73,44 @@ def _folder_repository(  # long: a class with one or two lines per method
         def __init__(self, artifact_uri: str, *arguments: Any, **options: Any) -> None:
             refuse_outside(artifact_uri, str(root))
             super().__init__(artifact_uri, *arguments, **options)
-            self._look_for_links(None)
+            self._reject_links(None)
 
-        def _look_for_links(self, path: str | None) -> None:
+        def _reject_links(self, path: str | None) -> None:
             target = Path(self.artifact_dir, path or "")
             refuse_outside(str(target), str(root))
             below = target.relative_to(root).parts
             steps = [root.joinpath(*below[:depth]) for depth in range(1, len(below) + 1)]
-            if any(each.is_symlink() for each in steps):
+            if any(step.is_symlink() for step in steps):
                 raise MlflowException.invalid_parameter_value("An artifact's path has a link in it")
 
         def get_local_path(self, artifact_path: str) -> Any:
-            self._look_for_links(artifact_path)
+            self._reject_links(artifact_path)
             return super().get_local_path(artifact_path)
 
         def _get_or_create_artifact_dir(self, artifact_path: str | None = None) -> Any:
-            self._look_for_links(artifact_path)
+            self._reject_links(artifact_path)
             return super()._get_or_create_artifact_dir(artifact_path)
 
         def _download_file(self, remote_file_path: str, local_path: str) -> Any:
-            self._look_for_links(remote_file_path)
+            self._reject_links(remote_file_path)
             return super()._download_file(remote_file_path, local_path)
 
         def delete_artifacts(self, artifact_path: str | None = None) -> None:
-            self._look_for_links(artifact_path)
+            self._reject_links(artifact_path)
             super().delete_artifacts(artifact_path)
 
         def download_trace_data(self) -> Any:
-            self._look_for_links("traces.json")
+            self._reject_links("traces.json")
             return super().download_trace_data()
 
         def list_artifacts(self, path: str | None = None) -> Any:
-            self._look_for_links(path)
-            found = super().list_artifacts(path)
-            return [each for each in found if not Path(self.artifact_dir, each.path).is_symlink()]
+            self._reject_links(path)
+            artifacts = super().list_artifacts(path)
+            return [
+                artifact
+                for artifact in artifacts
+                if not Path(self.artifact_dir, artifact.path).is_symlink()
+            ]
 
     return FolderRepository
 

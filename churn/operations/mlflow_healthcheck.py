@@ -11,7 +11,7 @@ from churn.operations.mlflow_server import mlflow_password
 from churn.reports.site_guard import USER
 from lakehouse.settings import LOOPBACK, Settings, read_settings
 
-ASKED = "api/2.0/mlflow/experiments/search?max_results=1"
+REQUEST = "api/2.0/mlflow/experiments/search?max_results=1"
 
 
 def check(settings: Settings) -> None:
@@ -20,7 +20,7 @@ def check(settings: Settings) -> None:
     Raises:
         OSError: The server does not respond, or responds with an error.
     """
-    request = urllib.request.Request(f"http://{LOOPBACK}:{settings.mlflow_port}/{ASKED}")
+    request = urllib.request.Request(f"http://{LOOPBACK}:{settings.mlflow_port}/{REQUEST}")
     login = base64.b64encode(f"{USER}:{mlflow_password(settings)}".encode()).decode()
     request.add_header("Authorization", f"Basic {login}")
     urllib.request.urlopen(request, timeout=15).close()

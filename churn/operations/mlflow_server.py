@@ -8,7 +8,7 @@ that is served here, protected by the password (docs/decisions/0016-mlflow.md).
 import os
 from typing import Any
 
-from churn.reports.site_guard import SiteGuard, say_login, serve, site_password
+from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
 from lakehouse.postgresql import database
 from lakehouse.process import Say
 from lakehouse.settings import LOOPBACK, Settings
@@ -34,7 +34,7 @@ def serve_mlflow(settings: Settings, say: Say) -> None:
     hosts = [each.rpartition(":")[0] or each for each in os.environ[HOSTS].split(",")]
     guarded = SiteGuard(application, mlflow_password(settings), hosts)
     if settings.mlflow_password is None:
-        say_login(settings, say)
+        log_login(settings, say)
     port, bind = settings.mlflow_port, settings.mlflow_bind
     serve(guarded, "MLflow's site", "CHURN_MLFLOW_PORT", port, say, bind)
 
@@ -63,7 +63,7 @@ def _application(settings: Settings) -> Any:
 
     from churn.operations import mlflow_artifacts
 
-    mlflow_artifacts.contain(root)
+    mlflow_artifacts.restrict_to(root)
 
     @app.before_request  # type: ignore[untyped-decorator]
     def refuse_other_places() -> Any:
@@ -98,7 +98,7 @@ def _places(settings: Settings) -> tuple[dict[str, str], str]:
     rows = database(settings.mlflow_database_url, "CHURN_MLFLOW_DATABASE_URL").for_python
     if not settings.lake.folder:
         # Next to the models, where no table is stored.
-        files = settings.lake.at("_mlflow").s3_address
+        files = settings.lake.join("_mlflow").s3_address
     told = {
         constants.BACKEND_STORE_URI_ENV_VAR: rows,
         # Clients send their files to the server and need no credentials for the store.

@@ -17,13 +17,13 @@ from pyarrow.fs import FileInfo
 from pyspark.sql.connect.session import SparkSession
 
 from churn.operations.backup_format import (
-    HOME,
+    HOME_FOLDERS,
+    INTERNAL_PREFIX,
     NAMED,
-    PRIVATE,
     Backup,
     Signature,
     address_of,
-    parts,
+    locations,
 )
 from churn.operations.backup_reader import check_contents, read_backup
 from churn.operations.backup_signature import key_file
@@ -44,7 +44,7 @@ from trainer import registry
 
 STEPS = 9
 # Folders of CHURN_HOME that must be empty.
-FILLED = (*HOME, "registry")
+FILLED = (*HOME_FOLDERS, "registry")
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _checked(settings: Settings, address: str, steps: Steps, require_signature: 
                     f"The backup is {backup.signature}",
                     where=f"{address}/backup.json",
                     remedy=f"bring the key of the home that made it to {key_file(settings)}; or "
-                    "leave --require-signature out, if nobody else can write to that place",
+                    "leave --require-signature out, if no other user can write to that place",
                 )
             step.say(f"warning: the backup is {backup.signature}")
         check_contents(backup, step.advance)
@@ -130,11 +130,11 @@ def _goes_on(settings: Settings, backup: Backup, steps: Steps) -> bool:
     begun = json.loads(path.read_text())["backup"]
     if begun != backup.address:
         raise InvalidInputError(
-            f"A restore of another backup broke off here: {begun}",
+            f"A restore of another backup was interrupted here: {begun}",
             where=str(path),
             remedy=f"repeat `churn restore {begun}`; or give that one up, as docs/backup.md says",
         )
-    steps.say("a restore of this backup broke off here; going on")
+    steps.say("a restore of this backup was interrupted here; continuing it")
     return True
 
 
@@ -146,23 +146,23 @@ def _begin(settings: Settings, backup: Backup) -> None:
 def _files_there(settings: Settings) -> Iterator[str]:
     """Yield the existing files and folders that prevent a restore; empty folders do not."""
     for name in FILLED:
-        if settings.storage(settings.home / name).children():
+        if settings.storage(settings.home / name).list_children():
             yield str(settings.home / name)
     place = settings.lake
-    for each in place.children():
+    for each in place.list_children():
         if each.is_file:
-            if not each.base_name.startswith(PRIVATE):
+            if not each.base_name.startswith(INTERNAL_PREFIX):
                 yield place.locate(each).address
             continue
-        for below in place.below(each):
+        for below in place.list_under(each):
             yield place.locate(below).address
 
 
 def _known_there(settings: Settings, spark: SparkSession) -> list[str]:
     """Return what the metastore has already, of this lake or another."""
-    schemas = metastore_snapshot.schemas_elsewhere(spark, settings.lake)
+    schemas = metastore_snapshot.list_schemas_outside_lake(spark, settings.lake)
     return [
-        *(f"metastore: {name}" for name in metastore_snapshot.known_tables(spark)),
+        *(f"metastore: {name}" for name in metastore_snapshot.list_tables(spark)),
         *(f"metastore: schema {name}, which lies in another lake" for name in schemas),
     ]
 
@@ -183,11 +183,11 @@ def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: St
         copied = _copy_back(settings, backup, step)
         step.outcome = f"{copied:,} files, {format_bytes(backup.seal.bytes)}"
     with steps.step("tables") as step:
-        metastore_snapshot.make(spark, backup.catalogue, settings.lake)
+        metastore_snapshot.create_missing(spark, backup.catalogue, settings.lake)
         left_out = [
             each.name
             for each in backup.catalogue.tables
-            if each.provider not in (*metastore_snapshot.MADE, metastore_snapshot.VIEW)
+            if each.provider not in (*metastore_snapshot.CREATABLE, metastore_snapshot.VIEW)
         ]
         for name in left_out:
             step.say(f"warning: {name} is to be made by hand: its format has options of its own")
@@ -208,18 +208,18 @@ def _copy_back(settings: Settings, backup: Backup, step: Step) -> int:
         for each in backup.files
         if each.path.startswith("home/models/") and each.path.endswith("/record.json")
     }
-    targets = parts(settings, versions)
+    targets = locations(settings, versions)
     there = {
-        (part, info.path): info for part, place in targets.items() for info in place.all_files()
+        (part, info.path): info for part, place in targets.items() for info in place.list_files()
     }
 
     def copy(file: FileCopy) -> bool:
         part = _part(file, targets)
-        target = targets[part].at(file.path.removeprefix(f"{part}/"))
+        target = targets[part].join(file.path.removeprefix(f"{part}/"))
         found: FileInfo | None = there.get((part, target.root))
         if found is not None and is_complete(found, target, file):
             return False
-        _, sha256 = copy_file(backup.place.at(file.path), target)
+        _, sha256 = copy_file(backup.place.join(file.path), target)
         if sha256 != file.sha256:
             raise ChurnError(
                 f"{file.path} is not what was backed up: its SHA-256 is {sha256}",
@@ -261,7 +261,7 @@ def _hold_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str])
     expected_rows = {
         table: rows for table, rows in backup.seal.rows.items() if table not in left_out
     }
-    rows = metastore_snapshot.row_counts(spark, list(expected_rows))
+    rows = metastore_snapshot.count_rows(spark, list(expected_rows))
     for table, expected in expected_rows.items():
         if rows[table] != expected:
             raise ChurnError(
@@ -274,7 +274,7 @@ def _hold_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str])
 def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Steps) -> int | None:
     """Fill feature store and online store from gold; return None if nothing was published."""
     from feature_repo.online.materialize import apply, materialize
-    from feature_repo.publications import latest_publication
+    from feature_repo.publications import find_latest_publication
     from feature_repo.registry_snapshot import diff_registries, read_registry
 
     with steps.step("apply") as step:
@@ -285,7 +285,7 @@ def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Step
         for name in changed:
             step.say(f"warning: declared otherwise than when it was backed up: {name}")
         step.outcome = "with changes since the backup" if changed else "as in the backup"
-    if latest_publication(spark) is None:
+    if find_latest_publication(spark) is None:
         steps.say("nothing had been published: the online store stays empty")
         return None
     with steps.step("materialize") as step:

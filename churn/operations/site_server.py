@@ -20,17 +20,17 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from churn.provenance.run_history import run_ids
+from churn.provenance.run_history import list_runs
 from churn.provenance.trace import trace_customers
-from churn.reports.site_guard import SiteGuard, say_login, serve, site_password
-from churn.reports.trace_page import Asked, form_page, trace_page
+from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
+from churn.reports.trace_page import TraceForm, form_page, trace_page
 from lakehouse.error_translation import translate
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.process import Say
 from lakehouse.settings import LOOPBACK, Settings
 
 TRACE = "/trace"
-LONGEST = 200
+MAX_LENGTH = 200
 WITHOUT_SCRIPT = ("runs/", "models/")
 HEADERS = {
     "Cache-Control": "no-store",
@@ -49,7 +49,7 @@ def serve_site(settings: Settings, folder: Path, say: Say) -> None:
         UnavailableError: The port is in use.
     """
     guarded = SiteGuard(application(settings, folder, say), site_password(settings), read_only=True)
-    say_login(settings, say)
+    log_login(settings, say)
     say(f"customers are traced at http://{LOOPBACK}:{settings.docs_port}{TRACE}")
     serve(guarded, "the docs site", "CHURN_DOCS_PORT", settings.docs_port, say)
 
@@ -102,29 +102,29 @@ class Traces:
 
     def answer(self, query: str) -> Answer:
         """Return the status and page for a query string."""
-        given = {name: values[0] for name, values in parse_qs(query[: 10 * LONGEST]).items()}
-        asked = Asked(
-            given.get("id", "").strip()[:LONGEST],
-            given.get("run", "")[:LONGEST],
-            run_ids(self._settings),
+        given = {name: values[0] for name, values in parse_qs(query[: 10 * MAX_LENGTH]).items()}
+        form = TraceForm(
+            given.get("id", "").strip()[:MAX_LENGTH],
+            given.get("run", "")[:MAX_LENGTH],
+            list_runs(self._settings),
         )
-        if not asked.customer_id:
-            return HTTPStatus.OK, form_page(asked)
+        if not form.customer_id:
+            return HTTPStatus.OK, form_page(form)
         try:
             with self._one_at_a_time:
                 (lineage,) = trace_customers(
-                    self._settings, [asked.customer_id], self._say, asked.run_id or None
+                    self._settings, [form.customer_id], self._say, form.run_id or None
                 )
         except Exception as fault:
-            known = fault if isinstance(fault, ChurnError) else translate(self._settings, fault)
-            if known is None:
+            error = fault if isinstance(fault, ChurnError) else translate(self._settings, fault)
+            if error is None:
                 traceback.print_exc()
-                return HTTPStatus.INTERNAL_SERVER_ERROR, form_page(asked, UNEXPECTED)
-            return _status(known), form_page(asked, _in_words(known))
-        return HTTPStatus.OK, trace_page(asked, lineage)
+                return HTTPStatus.INTERNAL_SERVER_ERROR, form_page(form, UNEXPECTED)
+            return _http_status(error), form_page(form, _format_error(error))
+        return HTTPStatus.OK, trace_page(form, lineage)
 
 
-def _status(fault: ChurnError) -> HTTPStatus:
+def _http_status(fault: ChurnError) -> HTTPStatus:
     if isinstance(fault, InvalidInputError):
         return HTTPStatus.NOT_FOUND
     if isinstance(fault, UnavailableError):
@@ -132,5 +132,5 @@ def _status(fault: ChurnError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _in_words(fault: ChurnError) -> list[str]:
+def _format_error(fault: ChurnError) -> list[str]:
     return [fault.what, f"where: {fault.where}", f"what to do: {fault.remedy}"]

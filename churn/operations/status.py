@@ -3,11 +3,11 @@
 from typing import Any
 
 from churn.operations import airflow_server as airflow
-from churn.provenance.run_history import last_summary
+from churn.provenance.run_history import read_last_summary
 from lakehouse import online_store, spark_server
 from lakehouse.errors import UnavailableError
 from lakehouse.process import ProcessInfo, Service, port_is_open
-from lakehouse.run_lock import current_holder
+from lakehouse.run_lock import find_holder
 from lakehouse.settings import LOOPBACK, Settings
 from trainer import decisions, manual_promotion, mlflow_alias, registry
 from trainer.registry import ChampionHistory
@@ -27,13 +27,13 @@ def status(settings: Settings) -> dict[str, dict[str, Any]]:
         | {"address": airflow.address(settings)},
         "last_run": _last_run(settings),
         "model": _model(settings),
-        "lake": {"uri": settings.lake.address, "held_by": current_holder(settings)},
+        "lake": {"uri": settings.lake.address, "held_by": find_holder(settings)},
     }
 
 
 def _last_run(settings: Settings) -> dict[str, Any]:
     """Return the result of the latest run that has a summary."""
-    summary = last_summary(settings)
+    summary = read_last_summary(settings)
     if not summary:
         return {"state": "none yet: `churn run WORKBOOK`"}
     return {
@@ -48,7 +48,10 @@ def _last_run(settings: Settings) -> dict[str, Any]:
 def _model(settings: Settings) -> dict[str, Any]:
     """Return the champion, who promoted it and when, and what awaits a decision or a score."""
     try:
-        history, waiting = registry.read_champion_history(settings), decisions.waiting(settings)
+        history, waiting = (
+            registry.read_champion_history(settings),
+            decisions.find_waiting(settings),
+        )
     except (ValueError, KeyError, TypeError):
         place = registry.folder(settings) / registry.CHAMPION
         return {"state": f"{place} is damaged: restore it, or move it away and `churn train`"}

@@ -24,28 +24,28 @@ from lakehouse import spark_server
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.progress import Steps
-from lakehouse.run_lock import current_holder, run_lock
+from lakehouse.run_lock import find_holder, run_lock
 from lakehouse.settings import Settings
 from seeds_loader import landing_zone
-from seeds_loader.landing_zone import Arrival
+from seeds_loader.landing_zone import LandedFile
 from trainer import manual_promotion, mlflow_alias
 
 Summary = dict[str, Any]
 
 
-class NothingToDo(Exception):
+class NothingToDoError(Exception):
     """Raised by a step that has nothing to do in this run."""
 
 
-def ready(settings: Settings, say: Say) -> None:
+def start_server(settings: Settings, say: Say) -> None:
     """Start the Spark server, for a dbt call that does not start it."""
-    spark_server.ensure(settings, say)
+    spark_server.ensure_running(settings, say)
 
 
-def waiting(settings: Settings) -> list[Arrival]:
+def list_unclaimed_files(settings: Settings) -> list[LandedFile]:
     """Return the unclaimed files of the landing zone, oldest first."""
-    landing_zone.receive(settings)
-    return landing_zone.untaken(settings)
+    landing_zone.copy_new_files(settings)
+    return landing_zone.list_unclaimed(settings)
 
 
 def workbook_for(
@@ -68,15 +68,15 @@ def workbook_for(
         run that was not started manually.
     """
     if given:
-        landing_zone.take_file(settings, Path(given), run_id)
+        landing_zone.claim_file(settings, Path(given), run_id)
         return Path(given)
     is_of_sample = settings.home / "runs" / run_id / "of_sample"
     if not is_of_sample.exists():
-        while arrival is None and landing_zone.receive(settings):
+        while arrival is None and landing_zone.copy_new_files(settings):
             time.sleep(1)
-        taken = landing_zone.take(settings, run_id, arrival)
-        if taken is not None:
-            return taken.path
+        claimed = landing_zone.claim(settings, run_id, arrival)
+        if claimed is not None:
+            return claimed.path
         if arrival is not None or not by_hand:
             return None
         is_of_sample.parent.mkdir(parents=True, exist_ok=True)
@@ -163,15 +163,15 @@ def follow_alias(settings: Settings) -> Summary:
     """Promote the version that a person moved MLflow's alias to, and score with it.
 
     Raises:
-        NothingToDo: The alias was not moved, or a run holds the lake, which adopts it itself.
+        NothingToDoError: The alias was not moved, or a run holds the lake, which adopts it itself.
         lakehouse.errors.UnavailableError: MLflow does not respond.
     """
     moved = manual_promotion.moved_alias(settings, mlflow_alias.read(settings))
     if moved is None:
-        raise NothingToDo("MLflow's alias was not moved")
-    holder = current_holder(settings)
+        raise NothingToDoError("MLflow's alias was not moved")
+    holder = find_holder(settings)
     if holder is not None:
-        raise NothingToDo(f"MLflow's alias was moved to {moved.version}; {holder} is at work")
+        raise NothingToDoError(f"MLflow's alias was moved to {moved.version}; {holder} is at work")
     progress = Steps(3)
     scores = commands.score(settings, progress)
     return {"model": scores.record.version, "seconds": progress.seconds}
@@ -189,20 +189,20 @@ def log_to_mlflow(settings: Settings, summary: Summary) -> Summary:
     return {"seconds": progress.seconds}
 
 
-def alert(settings: Settings, summary: Summary) -> Summary:
+def print_alerts(settings: Settings, summary: Summary) -> Summary:
     """Print the alerts that the latest extract raises about the champion.
 
     Raises:
-        NothingToDo: There is no alert.
+        NothingToDoError: There is no alert.
     """
     proposal = (summary.get("watch") or {}).get("proposal")
     if not proposal:
-        raise NothingToDo("the champion is as it was: no alert")
+        raise NothingToDoError("the champion is as it was: no alert")
     print(json.dumps(summary["watch"]["alerts"], indent=2))
     return {"alert": proposal, "seconds": {}}
 
 
-def refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> str:
+def explain_refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> str:
     """Explain failed dbt tests: the gate's metrics, the failing rows, the path of the rejects.
 
     Writes the report of a refused run.
@@ -215,7 +215,7 @@ def refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> str:
     Returns:
         The explanation as text.
     """
-    spark_server.ensure(settings, lambda _: None)
+    spark_server.ensure_running(settings, lambda _: None)
     with spark_server.session(settings) as spark:
         run = RunContext(settings, Steps(1), dict(summary))
         words = ""
@@ -226,7 +226,7 @@ def refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> str:
         )
 
 
-def merged(parts: Sequence[Summary | None]) -> Summary:
+def merge_summaries(parts: Sequence[Summary | None]) -> Summary:
     """Merge the parts that the run's steps returned into the run's summary so far."""
     summary: Summary = {"unchanged": True, "counts": {}, "seconds": {}}
     for part in filter(None, parts):

@@ -15,22 +15,22 @@ def check_champion(settings: Settings, say: Say) -> dict[str, Any]:
     Raises:
         InvalidInputError: Nothing was published yet.
     """
-    spark_server.ensure(settings, say)
+    spark_server.ensure_running(settings, say)
     with spark_server.session(settings) as spark:
-        found = monitor(settings, spark, read_rules())
-    if found is None:
+        result = monitor(settings, spark, read_rules())
+    if result is None:
         raise not_published_error()
-    return found.shown()
+    return result.to_json()
 
 
-def format_check(found: dict[str, Any]) -> list[str]:
+def format_check(result: dict[str, Any]) -> list[str]:
     """Format the result of `check_champion` as lines of text."""
-    lines = [f"extract of {found['extract_date']}, champion {found['champion'] or 'none'}"]
+    lines = [f"extract of {result['extract_date']}, champion {result['champion'] or 'none'}"]
     lines += [
-        f"{'ALERT ' if each['alert'] else '      '}{each['words']}"
-        + ("" if each["bound"] is None else f" (alerts from {each['bound']:g})")
-        for each in found["worst"]
+        f"{'ALERT ' if metric['alert'] else '      '}{metric['words']}"
+        + ("" if metric["bound"] is None else f" (alerts from {metric['bound']:g})")
+        for metric in result["worst"]
     ]
-    if not found["worst"]:
-        lines.append("nothing to hold it against yet: the next extract gives that")
-    return [*lines, found["proposal"] or "no alert"]
+    if not result["worst"]:
+        lines.append("nothing to compare it with yet: the next extract provides that")
+    return [*lines, result["proposal"] or "no alert"]

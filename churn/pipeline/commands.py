@@ -16,7 +16,7 @@ from seeds_loader.load import Load
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where used
     from typing import Any
 
-    from feature_repo.online.materialize import Online
+    from feature_repo.online.materialize import OnlineContents
     from trainer.record import ModelRecord
     from trainer.score import Scores
     from trainer.train import Training
@@ -61,18 +61,18 @@ def build(
         progress.step("build") as step,
     ):
         if rebuild and spark.catalog.tableExists("audit.load_verdicts"):
-            load_state.mark_pending(spark, load_state.PASSED_AND_LATEST, run_id)
+            load_state.mark_pending(spark, load_state.LATEST_PASSED, run_id)
         if arguments:
             outcome = steps.run_dbt(settings, arguments, run_id, step)
         else:
             outcome = steps.build_pending(settings, spark, run_id, step)
-        refused = load_state.refused_in(spark, run_id)
+        refused = load_state.list_refused_loads(spark, run_id)
     if refused or outcome.failures:
         raise build_refused_error(list(refused.values()), outcome.failures)
     return outcome
 
 
-def materialize(settings: Settings, write_all: bool, progress: Steps) -> "Online":
+def materialize(settings: Settings, write_all: bool, progress: Steps) -> "OnlineContents":
     """Write the latest published extract to the online store.
 
     Args:
@@ -115,11 +115,11 @@ def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
         lakehouse.errors.InvalidInputError: No model was trained yet.
     """
     from trainer import full_evaluation, registry
-    from trainer.parameters import read_parameters, recipe
+    from trainer.parameters import parameters_of_record, read_parameters
     from trainer.retention_campaign import read_campaign
 
     record = registry.champion_or_error(settings)
-    parameters = recipe(record.parameters, read_parameters())
+    parameters = parameters_of_record(record.parameters, read_parameters())
     protocol, campaign = full_evaluation.read_config(), read_campaign()
     stored = full_evaluation.read(settings, record.version)
     stamp = full_evaluation.config_hash(parameters, protocol, campaign)
@@ -129,7 +129,7 @@ def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
 
     with writer_step(settings, "churn evaluate", "evaluate", progress) as (spark, step):
         training = training_set(settings, spark, step.say)
-        evaluation = full_evaluation.assess(
+        evaluation = full_evaluation.evaluate(
             record, training, parameters, protocol, campaign, step.say, step.advance
         )
         full_evaluation.write(settings, record.version, evaluation)

@@ -97,7 +97,7 @@ def writer_session(
         translate_errors(settings),
     ):
         with steps.step("server") as step:
-            running = spark_server.ensure(settings, step.say)
+            running = spark_server.ensure_running(settings, step.say)
         with watch_server(settings, running), spark_server.session(settings) as spark:
             commit_metadata.set_commit_metadata(spark, run_id)
             try:

@@ -13,7 +13,7 @@ from lakehouse.progress import Steps
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
 from trainer import registry
-from trainer.full_evaluation import FIGURES
+from trainer.full_evaluation import METRIC_NAMES
 
 NAMES = {
     "roc_auc": ("ROC-AUC", "how often a leaver is ranked above a stayer; .5 is chance"),
@@ -24,13 +24,13 @@ NAMES = {
 }
 
 
-def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
+def evaluate_champion(settings: Settings, steps: Steps, force: bool) -> dict[str, Any]:
     """Return the metrics of the champion's record and full evaluation, and write the page.
 
     Args:
         settings: The settings of this CHURN_HOME.
         steps: Progress display.
-        again: Whether to repeat an evaluation that exists already.
+        force: Whether to repeat an evaluation that exists already.
 
     Returns:
         The metrics, and the path of the page under "page".
@@ -38,7 +38,7 @@ def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
     Raises:
         lakehouse.errors.InvalidInputError: No model was trained yet.
     """
-    record, evaluated = commands.evaluate(settings, again, steps)
+    record, evaluated = commands.evaluate(settings, force, steps)
     figures = {**record.summary(), **evaluated}
     path = registry.folder(settings) / record.version / EVALUATION
     if not path.exists() or steps.seconds:
@@ -49,9 +49,9 @@ def evaluation(settings: Settings, steps: Steps, again: bool) -> dict[str, Any]:
     return {**figures, "page": str(path)}
 
 
-def evaluation_lines(figures: dict[str, Any]) -> list[str]:
+def format_evaluation(figures: dict[str, Any]) -> list[str]:
     """Format the evaluation as lines of text."""
-    found, best = figures["cross_validated"], figures["threshold"]["best"]
+    metrics, best = figures["cross_validated"], figures["threshold"]["best"]
     lines = [
         f"model {figures['version']}: {figures['kind']}",
         f"label: {figures['label']['reason']}",
@@ -59,9 +59,10 @@ def evaluation_lines(figures: dict[str, Any]) -> list[str]:
         f"{'':<12}{'mean':>9}  {'95 % interval':<18}{'hold-out':>9}",
     ]
     lines += [
-        f"{name:<12}{found[name]['mean']:>9.4f}  "
-        f"{found[name]['low']:.4f} to {found[name]['high']:.4f}  {figures['holdout'][name]:>9.4f}"
-        for name in FIGURES
+        f"{name:<12}{metrics[name]['mean']:>9.4f}  "
+        f"{metrics[name]['low']:.4f} to {metrics[name]['high']:.4f}  "
+        f"{figures['holdout'][name]:>9.4f}"
+        for name in METRIC_NAMES
     ]
     lines.append("")
     lines += [
@@ -72,19 +73,19 @@ def evaluation_lines(figures: dict[str, Any]) -> list[str]:
         f"worth approaching: from {best['threshold']:.2f} on, {best['approached']:.0%} of the "
         f"customers, {best['gain']:,.0f} per 1,000 customers"
     )
-    flagged = [each for each in figures["slices"] if each["flagged"]]
+    flagged = [group for group in figures["slices"] if group["flagged"]]
     lines += [
-        f"slice {each['slice']}, {each['group']}: says {each['predicted']:.1%}, "
-        f"{each['observed']:.1%} left"
-        for each in flagged
+        f"slice {group['slice']}, {group['group']}: says {group['predicted']:.1%}, "
+        f"{group['observed']:.1%} left"
+        for group in flagged
     ] or ["no slice is off by more than the declared gap"]
     lines += [
-        f"behaviour: {each['what']} moves the probability by {each['shift']:+.3f} on average, "
-        f"at most {each['at_most']:g} was declared"
-        for each in figures["behaviour"]
-        if not each["holds"]
+        f"behaviour: {check['what']} moves the probability by {check['shift']:+.3f} on average, "
+        f"at most {check['at_most']:g} was declared"
+        for check in figures["behaviour"]
+        if not check["holds"]
     ]
-    leaks = [each["feature"] for each in figures["leaks"]["found"]]
+    leaks = [leak["feature"] for leak in figures["leaks"]["found"]]
     lines.append(f"leaks: {', '.join(leaks) or 'none found'}")
     if "page" in figures:
         lines.append(f"page: {figures['page']}")
@@ -121,14 +122,14 @@ def _views(figures: dict[str, Any]) -> dict[str, Any]:
 def _scores(figures: dict[str, Any]) -> Iterator[Row]:
     temporal = figures["temporal"] or {}
     for key, (name, meaning) in NAMES.items():
-        found = figures["cross_validated"][key]
+        metric = figures["cross_validated"][key]
         yield Row(
             name,
             meaning,
             (
-                decimal(found["mean"]),
-                f"{decimal(found['low'])} to {decimal(found['high'])}",
-                decimal(found["deviation_of_folds"]),
+                decimal(metric["mean"]),
+                f"{decimal(metric['low'])} to {decimal(metric['high'])}",
+                decimal(metric["deviation_of_folds"]),
                 *(decimal(base[key]) for base in figures["baselines"].values()),
                 decimal(figures["holdout"][key]),
                 decimal(temporal[key]) if temporal else "–",
@@ -137,23 +138,23 @@ def _scores(figures: dict[str, Any]) -> Iterator[Row]:
 
 
 def _slices(figures: dict[str, Any]) -> Iterator[Row]:
-    for each in figures["slices"]:
+    for group in figures["slices"]:
         yield Row(
-            f"{each['slice']}: {each['group']}",
-            f"{count(each['rows'])} customers",
+            f"{group['slice']}: {group['group']}",
+            f"{count(group['rows'])} customers",
             (
-                percent(each["observed"]),
-                percent(each["predicted"]),
-                f"{each['gap'] * 100:+.1f}",
-                percent(each["found"]),
-                decimal(each["roc_auc"]),
-                decimal(each["brier"]),
+                percent(group["observed"]),
+                percent(group["predicted"]),
+                f"{group['gap'] * 100:+.1f}",
+                percent(group["found"]),
+                decimal(group["roc_auc"]),
+                decimal(group["brier"]),
             ),
-            each["flagged"],
+            group["flagged"],
         )
 
 
 def _grid(figures: dict[str, Any]) -> Iterator[Row]:
-    for each in figures["grid"]:
-        cells = tuple(decimal(each[key], 4) for key in ("roc_auc", "pr_auc", "brier"))
-        yield Row(each["parameters"], "", cells)
+    for candidate in figures["grid"]:
+        cells = tuple(decimal(candidate[key], 4) for key in ("roc_auc", "pr_auc", "brier"))
+        yield Row(candidate["parameters"], "", cells)

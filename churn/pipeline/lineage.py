@@ -18,16 +18,16 @@ def emit_lineage(settings: Settings, command: str, run_id: str, steps: Steps) ->
         run_id: The run that the command belongs to.
         steps: Progress display, whose completed steps have the recorded lineage.
     """
-    begun, failed = datetime.now(UTC), True
+    start, failed = datetime.now(UTC), True
     before = len(steps.done)
     try:
         yield
         failed = False
     finally:
-        done = [each for each in steps.done[before:] if each.works or each.failed]
-        if any(each.works for each in done):
+        done = [step for step in steps.done[before:] if step.io or step.failed]
+        if any(step.io for step in done):
             # This import is slow; by now the lock of the lake is released.
             from lakehouse.lineage_events import Command, emit
 
-            ended = Command(command, run_id, begun, datetime.now(UTC), failed)
+            ended = Command(command, run_id, start, datetime.now(UTC), failed)
             emit(settings, ended, done, steps.say)

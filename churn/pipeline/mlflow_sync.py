@@ -97,7 +97,7 @@ def sync_registry_or_raise(
         from churn.reports.model_page import model_page
         from trainer import mlflow_sync
 
-        step.outcome = mlflow_sync.sync(settings, store, model_page, step.say).in_words()
+        step.outcome = mlflow_sync.sync(settings, store, model_page, step.say).format_outcome()
 
 
 def _open(settings: Settings) -> "Store":

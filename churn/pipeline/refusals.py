@@ -78,7 +78,7 @@ def warn_of_refused(
         step: The step that displays the warnings.
         except_load: Batch id of the run's own load.
     """
-    for batch_id, broken in load_state.refused_in(spark, run_id).items():
+    for batch_id, broken in load_state.list_refused_loads(spark, run_id).items():
         if batch_id != except_load:
             step.say(f"warning: the gate also refused {format_refused_load(broken)}")
 

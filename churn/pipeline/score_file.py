@@ -22,10 +22,10 @@ from churn.reports.scores_workbook import (
     ScoredFile,
     write_scores_workbook,
 )
-from churn.reports.xlsx_output import hold_writable, writing
+from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse import spark_server
 from lakehouse.atomic_write import atomic_write
-from lakehouse.dbt_runner import compiled_models
+from lakehouse.dbt_runner import compile_models
 from lakehouse.process import Say
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
@@ -34,12 +34,12 @@ from lakehouse.storage import escape_glob
 from seeds_loader.contract import Contract, read_contract
 from seeds_loader.reader.extract import Extract
 from seeds_loader.reader.sandbox import read_workbook
-from seeds_loader.reject_messages import Reason, read_reject_messages, sentence
+from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
 from seeds_loader.source_format import UNSTATED, SourceFormat
 from trainer import deciles, registry
 from trainer.pipeline import run_in_threads
 from trainer.record import ModelRecord
-from trainer.score import scored
+from trainer.score import score_rows
 
 STEPS = 4
 TOP_LINES = 10
@@ -95,7 +95,7 @@ def score_file(settings: Settings, request: Request, out: Path | None, steps: St
         InvalidInputError: The file or `out` is unusable, or there is no champion.
     """
     if out is not None:
-        hold_writable(out)
+        require_writable(out)
     adopt_alias_if_free(settings, steps.say)
     record = registry.champion_or_error(settings)
     contract = read_contract()
@@ -105,12 +105,12 @@ def score_file(settings: Settings, request: Request, out: Path | None, steps: St
         )
         step.outcome = f"{extract.table.num_rows:,} rows"
     with steps.step("server") as step:
-        spark_server.ensure(settings, step.say)
+        spark_server.ensure_running(settings, step.say)
     with steps.step("score") as step, spark_server.session(settings) as spark:
         result = _score(settings, spark, record, extract, contract, step.say)
         step.outcome = f"{len(result.customers):,} scored, {len(result.rejected):,} rejected"
     if out is not None:
-        with steps.step("write") as step, writing(out), atomic_write(out) as draft:
+        with steps.step("write") as step, translate_write_errors(out), atomic_write(out) as draft:
             write_scores_workbook(result, draft)
             step.outcome = str(out)
     return result
@@ -125,7 +125,7 @@ def _score(
     say: Say,
 ) -> ScoredFile:
     say("asking dbt for the SQL of its models")
-    models = compiled_models(settings, COMPOSED)
+    models = compile_models(settings, COMPOSED)
     spark.createDataFrame(extract.table).createOrReplaceTempView(SUBMITTED)
     rows = bind(
         ROWS.format(label=_label_value(contract)),
@@ -140,7 +140,7 @@ def _score(
     inputs = features.select("customer_id", *record.features)
     (scores,) = run_in_threads(
         spark,
-        lambda place: scored(PipelineModel.load(escape_glob(place)), record, inputs).toArrow(),
+        lambda place: score_rows(PipelineModel.load(escape_glob(place)), record, inputs).toArrow(),
         [model],
     )
     bounds = deciles.read(registry.folder(settings) / record.version)
@@ -183,7 +183,7 @@ def _rejected(rows: Sequence[Mapping[str, Any]], contract: Contract) -> list[Rej
             row_number=row["_row_number"],
             customer_id=row[key],
             reasons=[
-                sentence(
+                format_reason(
                     Reason(reason["code"], reason["column_name"], reason["value"]),
                     columns.get(reason["column_name"]),
                     messages,

@@ -46,7 +46,7 @@ def watch_server(settings: Settings, running: ProcessInfo) -> Iterator[None]:
 def _watch(settings: Settings, running: ProcessInfo, done: threading.Event) -> None:
     while not done.wait(POLL_SECONDS):
         try:
-            spark_server.check(settings, running)
+            spark_server.check_running(settings, running)
         except ServerLostError as fault:
             hangs = spark_server.find(settings) == running
             if done.wait(0 if hangs else GRACE_SECONDS):

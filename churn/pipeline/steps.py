@@ -24,7 +24,7 @@ from seeds_loader.load import Load, load
 from seeds_loader.reader.sandbox import Extract, read_workbook
 
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where used
-    from feature_repo.online.materialize import Online, Write
+    from feature_repo.online.materialize import OnlineContents, Write
     from trainer.score import Scores
     from trainer.train import Training
 
@@ -83,7 +83,7 @@ def ingest(
     """
     with run.steps.step("ingest") as step:
         loaded = load(run.settings, spark, extract, extract_date, step.say)
-        step.works.append(lineage.ingest_io(run.settings, extract, loaded))
+        step.io.append(lineage.ingest_io(run.settings, extract, loaded))
         is_known = reevaluate and not loaded.is_new
         if is_known and load_state.load_state(spark, loaded.batch_id).verdict == "refused":
             step.say("this load was refused before; it is judged again")
@@ -126,9 +126,9 @@ def build_pending(settings: Settings, spark: SparkSession, run_id: str, step: St
     them.
     """
     outcome = run_dbt(settings, DATA_ONLY, run_id, step)
-    if outcome.failures and load_state.passed_unpublished_loads(spark):
+    if outcome.failures and load_state.list_unpublished_loads(spark):
         step.say("a load was refused; publishing the others")
-        outcome = run_dbt(settings, DATA_ONLY, run_id, step).after(outcome)
+        outcome = run_dbt(settings, DATA_ONLY, run_id, step).merge_earlier(outcome)
     return outcome
 
 
@@ -136,7 +136,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str], run_id: str, step: Ste
     """Run `dbt build` with the arguments, and record what it read and wrote."""
     outcome = dbt_build(settings, arguments, run_id, step.advance)
     if outcome.work is not None:
-        step.works.append(outcome.work)
+        step.io.append(outcome.work)
     return outcome
 
 
@@ -148,14 +148,14 @@ def apply(run: RunContext) -> None:
         register(run.settings, step.say)
 
 
-def materialize(run: RunContext, spark: SparkSession, write: "Write" = "new") -> "Online":
+def materialize(run: RunContext, spark: SparkSession, write: "Write" = "new") -> "OnlineContents":
     """Write the latest published extract to the online store."""
     with run.steps.step("materialize") as step:
         from feature_repo.lineage import materialize_io
         from feature_repo.online.materialize import materialize as write_online
 
         online = write_online(run.settings, spark, step.say, write, step.advance)
-        step.works.append(materialize_io(run.settings, online.written))
+        step.io.append(materialize_io(run.settings, online.written))
         step.outcome = f"{online.customers:,} customers online"
     return online
 
@@ -226,10 +226,10 @@ def train(run: RunContext, spark: SparkSession) -> "Training":
         training = train_model(run.settings, spark, step.say)
         if not training.decision.promoted:
             preview_deciles(run.settings, spark, training.record)
-        step.works.append(model_lineage.train_io(run.settings, training.record, training.is_new))
+        step.io.append(model_lineage.train_io(run.settings, training.record, training.is_new))
         run.record = training.record
         run.summary["model"] = training.summary()
-        step.outcome = training.in_words()
+        step.outcome = training.format_outcome()
     return training
 
 
@@ -254,10 +254,10 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
         except InvalidInputError as error:
             if not run.summary.get("model", {}).get("promotion", {}).get("waits"):
                 raise
-            step.say(f"warning: nobody was scored. {error}")
-            step.outcome = "nobody"
+            step.say(f"warning: no customer was scored. {error}")
+            step.outcome = "no customers"
             return None
-        step.works.append(model_lineage.score_io(run.settings, scores.record, scores.written))
+        step.io.append(model_lineage.score_io(run.settings, scores.record, scores.written))
         run.counts["scored"] = scores.customers
         run.summary["scored_extract_date"] = scores.extract_date.isoformat()
         _note_champion(run, scores.record.version)
@@ -281,7 +281,7 @@ def monitor(run: RunContext, spark: SparkSession) -> None:
         result = monitor(run.settings, spark, read_rules())
         if result is None:
             return
-        run.summary["watch"] = result.shown()
+        run.summary["watch"] = result.to_json()
         step.outcome = f"{len(result.alerts) or 'no'} alerts of {len(result.figures)} figures"
         if result.proposal:
             step.say(f"alert: {result.proposal}")

@@ -9,7 +9,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.pipeline.context import RunContext
 from churn.provenance import load_state
 from lakehouse.atomic_write import atomic_write
-from lakehouse.sequences import last_numbers
+from lakehouse.sequences import read_last_numbers
 from lakehouse.settings import Settings
 from seeds_loader.load import Load
 from seeds_loader.reader.sandbox import Extract
@@ -38,7 +38,7 @@ def update_gate_summary(run: RunContext, spark: SparkSession) -> load_state.Load
     if state.published is not None and state.verdict != "refused":
         run.counts["gold"] = state.published
     # Later readers reconstruct what this run saw from these numbers, not from timestamps.
-    run.summary["last_numbers"] = last_numbers(spark)
+    run.summary["last_numbers"] = read_last_numbers(spark)
     return state
 
 
@@ -104,7 +104,7 @@ def format_summary(settings: Settings, summary: dict[str, Any]) -> str:
 def _format_not_promoted(model: dict[str, Any]) -> str:
     promotion = model["promotion"]
     champion = promotion["champion"]
-    outcome = f"{champion} stays the champion" if champion else "there is no champion yet"
+    outcome = f"{champion} remains the champion" if champion else "there is no champion yet"
     outcome += f": {promotion['reason']}"
     if promotion.get("waits"):
         outcome += f". A person decides: `churn promote {model['version']} --reason TEXT`"

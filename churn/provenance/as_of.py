@@ -22,13 +22,13 @@ from churn.provenance.compiled_sql import (
     read_constant,
     replace_relations,
 )
-from churn.provenance.run_history import ended_at, read_summary
-from lakehouse.dbt_runner import compiled_models
+from churn.provenance.run_history import read_end_time, read_summary
+from lakehouse.dbt_runner import compile_models
 from lakehouse.process import Say
-from lakehouse.sequences import PUBLICATIONS, VERDICTS, numbered, query_sequence
+from lakehouse.sequences import PUBLICATIONS, VERDICTS, add_number_column, query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, bind, query
-from lakehouse.table_history import TableHistory, table_history, unless_gone
+from lakehouse.table_history import TableHistory, none_if_vacuumed, table_history
 
 COUNTS = "load_counts"
 TIME_TRAVEL, FROM_BRONZE, AS_NOW = "time travel", "rebuilt from bronze", "unchanged since"
@@ -55,19 +55,19 @@ class RunEnd:
             return None
         return model.get("promotion", {}).get("champion") or model["version"]
 
-    def counted(self, what: str) -> bool:
+    def has_counted(self, what: str) -> bool:
         """Return whether the run reached the step that counts `what`."""
         return what in self.summary.get("counts", {})
 
 
-def moment_of(settings: Settings, run_id: str) -> RunEnd:
+def read_run_end(settings: Settings, run_id: str) -> RunEnd:
     """Return the end of a run.
 
     Raises:
         lakehouse.errors.InvalidInputError: There is no such run.
     """
     summary = read_summary(settings, run_id, ", or leave --run out, which tells what stands now")
-    return RunEnd(run_id, ended_at(settings, run_id), summary)
+    return RunEnd(run_id, read_end_time(settings, run_id), summary)
 
 
 class AsOfReader:
@@ -102,39 +102,39 @@ class AsOfReader:
 
     def silver(self) -> tuple[Rows, Rows]:
         """Return the customers and the rejected rows."""
-        customers = self._travelled(
+        customers = self._time_travel(
             "silver.customers", trace_sql.SILVER_ROWS, "customers", customers=self._customers
         )
-        rejected = self._travelled(
+        rejected = self._time_travel(
             "silver.rejected_rows", trace_sql.REJECTED_ROWS, "rejected_rows", **self._rows()
         )
         if customers is not None and rejected is not None:
-            self.read["silver"] = self._how("silver.customers")
+            self.read["silver"] = self._describe_source("silver.customers")
             return customers, rejected
         self.read["silver"] = FROM_BRONZE
-        batches = self._in_silver()
+        batches = self._list_silver_loads()
         rows = [
             row
-            for row in self._rebuilt("customers", batches)
+            for row in self._rebuild_rows("customers", batches)
             if row["customer_id"] in self._customers
         ]
-        return _by_place(rows), _by_place(self._rebuilt("rejected_rows", batches))
+        return _sort_by_row(rows), _sort_by_row(self._rebuild_rows("rejected_rows", batches))
 
     def verdicts(self) -> Rows:
         """Return the last verdict on every load, by the view's own SQL over the gate's log."""
         described = query(self._spark, "describe table extended audit.load_verdicts")
         view = next(row["data_type"] for row in described if row["col_name"] == "View Text")
-        rows = numbered(self._spark, VERDICTS)
-        reached = VERDICTS.reached(self._moment.numbers, self._moment.at)
+        rows = add_number_column(self._spark, VERDICTS)
+        reached = VERDICTS.existed_condition(self._moment.numbers, self._moment.at)
         log = f"(select * from {rows} where {reached})"
         seen = replace_relations(view, {"audit.gate_results": log})
         return self._query(trace_sql.VERDICTS.format(verdicts=f"({seen})"))
 
-    def published(self, verdicts: Rows) -> Rows:
+    def read_publications(self, verdicts: Rows) -> Rows:
         """Return the loads in gold, one per extract date: batch, run, times."""
         found = self._publications()
         if found is None:
-            found = self._passed(verdicts)
+            found = self._list_passed_loads(verdicts)
         # For a restated date, gold has the load that was published last.
         return list({row["extract_date"]: row for row in found}.values())
 
@@ -148,16 +148,16 @@ class AsOfReader:
         unchanged = [
             row
             for row in now
-            if PUBLICATIONS.has_reached(row, self._moment.numbers, self._moment.at)
+            if PUBLICATIONS.is_included(row, self._moment.numbers, self._moment.at)
         ]
         kept = {row["extract_date"] for row in unchanged}
         gone = [row for row in published if row["extract_date"] not in kept]
         of_batch = {row["batch_id"]: row for row in gone}
-        rebuilt = self._rebuilt(FEATURES, list(of_batch))
+        rebuilt = self._rebuild_rows(FEATURES, list(of_batch))
         self.read["gold"] = FROM_BRONZE if rebuilt else AS_NOW
         labels = {
             (row["batch_id"], row["customer_id"]): row["churned"]
-            for row in self._rebuilt(LABELS, list(of_batch))
+            for row in self._rebuild_rows(LABELS, list(of_batch))
         }
         rows = [
             {
@@ -174,9 +174,9 @@ class AsOfReader:
     def scores(self, champion: str) -> Rows:
         """Return the scores, except those that a later score of the same model has replaced."""
         values = {"customers": self._customers, "champion": champion}
-        found = self._travelled("gold.churn_scores", trace_sql.SCORES, "scores", **values)
+        found = self._time_travel("gold.churn_scores", trace_sql.SCORES, "scores", **values)
         if found is not None:
-            self.read["scores"] = self._how("gold.churn_scores")
+            self.read["scores"] = self._describe_source("gold.churn_scores")
             return found
         self.read["scores"] = AS_NOW
         if not self._spark.catalog.tableExists("gold.churn_scores"):
@@ -184,7 +184,7 @@ class AsOfReader:
         there = query(self._spark, trace_sql.SCORES.format(scores="gold.churn_scores"), **values)
         return [row for row in there if row["scored_at"] <= self._moment.at]
 
-    def has_todays_rules(self, versions: Iterable[str]) -> bool | None:
+    def has_current_rules(self, versions: Iterable[str]) -> bool | None:
         """Return whether the rebuilt rows follow the rules of the time.
 
         Args:
@@ -208,26 +208,26 @@ class AsOfReader:
         version = self._version(table)
         if version is None:
             return None
-        stood = self._history(table).stood(version)
+        stood = self._history(table).as_of_clause(version)
 
         def ask() -> Rows:
-            rows = numbered(self._spark, PUBLICATIONS, stood)
+            rows = add_number_column(self._spark, PUBLICATIONS, stood)
             return query(self._spark, trace_sql.PUBLICATIONS.replace("{rows}", rows))
 
-        return unless_gone(ask)
+        return none_if_vacuumed(ask)
 
     def _version(self, table: str) -> int | None:
-        return self._history(table).at(self._moment.at, self._moment.run_id)
+        return self._history(table).version_at(self._moment.at, self._moment.run_id)
 
-    def _travelled(self, table: str, sql: str, hole: str, **values: Any) -> Rows | None:
+    def _time_travel(self, table: str, sql: str, hole: str, **values: Any) -> Rows | None:
         """Return the rows of a query on the table as it was; None if its files were removed."""
         version = self._version(table)
         if version is None:
             return None
-        stood = sql.replace(f"{{{hole}}}", self._history(table).stood(version))
-        return unless_gone(lambda: query(self._spark, stood, **values))
+        stood = sql.replace(f"{{{hole}}}", self._history(table).as_of_clause(version))
+        return none_if_vacuumed(lambda: query(self._spark, stood, **values))
 
-    def _how(self, table: str) -> str:
+    def _describe_source(self, table: str) -> str:
         history = self._history(table)
         stands = self._version(table) == history.latest
         return AS_NOW if stands else TIME_TRAVEL
@@ -237,11 +237,11 @@ class AsOfReader:
             self._histories[table] = table_history(self._spark, table)
         return self._histories[table]
 
-    def _in_silver(self) -> list[str]:
+    def _list_silver_loads(self) -> list[str]:
         """Return the loads in silver: for each date the latest one with a verdict at the time."""
-        reached = VERDICTS.reached(self._moment.numbers, self._moment.at)
+        reached = VERDICTS.existed_condition(self._moment.numbers, self._moment.at)
         rows = query_sequence(
-            self._spark, VERDICTS, trace_sql.JUDGED_BATCHES.replace("{reached}", reached)
+            self._spark, VERDICTS, trace_sql.EVALUATED_BATCHES.replace("{reached}", reached)
         )
         judged = {row["batch_id"] for row in rows}
         latest = {
@@ -249,7 +249,7 @@ class AsOfReader:
         }
         return list(latest.values())
 
-    def _passed(self, verdicts: Rows) -> Rows:
+    def _list_passed_loads(self, verdicts: Rows) -> Rows:
         """Return the loads that had passed, oldest first, from the gate's log (kept forever)."""
         passed = {row["batch_id"]: row for row in verdicts if row["verdict"] == "passed"}
         return [
@@ -262,7 +262,7 @@ class AsOfReader:
             if load["batch_id"] in passed
         ]
 
-    def _rebuilt(self, model: str, batches: Sequence[str]) -> Rows:
+    def _rebuild_rows(self, model: str, batches: Sequence[str]) -> Rows:
         """Return the rows that the model's SQL derives from the customers' rows of these loads."""
         own = [row for row in self._source if row["_batch_id"] in batches]
         if not own:
@@ -287,7 +287,7 @@ class AsOfReader:
     @cached_property
     def _models(self) -> dict[str, str]:
         self._say("asking dbt for the SQL of its models")
-        return compiled_models(self._settings, [*COMPOSED, COUNTS])
+        return compile_models(self._settings, [*COMPOSED, COUNTS])
 
 
 def compose_traced(models: Mapping[str, str], last: str, values: Mapping[str, Any]) -> str:
@@ -312,6 +312,6 @@ def compose_traced(models: Mapping[str, str], last: str, values: Mapping[str, An
     return compose(models, last, bind(rows, **values), bind(loads, **values))
 
 
-def _by_place(rows: Rows) -> Rows:
+def _sort_by_row(rows: Rows) -> Rows:
     """Sort rows by extract and, within an extract, by their order in the sheet."""
     return sorted(rows, key=lambda row: (row["extract_date"], row["_row_number"]))

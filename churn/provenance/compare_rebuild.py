@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
-from churn.provenance.extract_rows import Kind, rows_of
+from churn.provenance.extract_rows import Kind, find_rows
 from lakehouse.settings import Settings
 from lakehouse.sql import literal, query_if_exists
 from seeds_loader.bronze_reader import LoadRow
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 KINDS: tuple[Kind, ...] = ("customer_features", "churn_labels")
 # `created_timestamp` identifies the build that wrote the row and differs between builds.
-OWN_TIME = "created_timestamp"
+BUILD_TIME = "created_timestamp"
 COUNTS = ("bronze", "exact_duplicates", "rejected", "silver", "gold")
 
 
 @dataclass(frozen=True)
-class Past:
+class PastRun:
     """Known facts about the run: its summary, the loads up to it in order, the content of gold.
 
     `stood` maps each extract date that was published at the time to its load.
@@ -34,11 +34,11 @@ class Past:
 
     summary: Mapping[str, Any]
     loads: Sequence[LoadRow]
-    stood: Mapping[date, str]
+    published: Mapping[date, str]
 
 
-def compared(
-    settings: Settings, past: Past, live: SparkSession, rebuilt: SparkSession, scratch: Settings
+def compare(
+    settings: Settings, past: PastRun, live: SparkSession, rebuilt: SparkSession, scratch: Settings
 ) -> dict[str, Any]:
     """Compare gold, counts, verdict and model metrics, and describe the differences.
 
@@ -53,12 +53,12 @@ def compared(
         The result as printed by `churn reproduce --json`; "identical" is true only if everything
         could be compared and nothing differs.
     """
-    gold, unknown = _gold(past, live, rebuilt)
+    gold, unknown = _compare_gold(past, live, rebuilt)
     load_now = load_state.load_state(rebuilt, past.summary["batch_id"])
-    model = _model(settings, past.summary, scratch)
+    model = _compare_model(settings, past.summary, scratch)
     differences = [
-        *_gold_differences(past, rebuilt, gold),
-        *_load_differences(past.summary, load_now),
+        *_describe_gold(past, rebuilt, gold),
+        *_describe_load(past.summary, load_now),
         *model["differences"],
     ]
     return {
@@ -73,31 +73,33 @@ def compared(
     }
 
 
-def _gold(
-    past: Past, live: SparkSession, rebuilt: SparkSession
+def _compare_gold(
+    past: PastRun, live: SparkSession, rebuilt: SparkSession
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Compare each extract date of the time, table by table; also return what is unavailable."""
-    found, unknown = [], []
-    for day, batch_id in past.stood.items():
+    results, unknown = [], []
+    for day, batch_id in past.published.items():
         for kind in KINDS:
-            expected = rows_of(live, batch_id, kind)
+            expected = find_rows(live, batch_id, kind)
             if expected is None:
                 unknown.append(f"gold.{kind} of {day}: replaced since, and tidied away")
                 continue
             now = f"select * from gold.{kind} where extract_date = {literal(day)}"
-            told = table_difference(live.sql(expected.sql).toArrow(), rebuilt.sql(now).toArrow())
-            found.append(
+            difference = compare_tables(
+                live.sql(expected.sql).toArrow(), rebuilt.sql(now).toArrow()
+            )
+            results.append(
                 {
                     "table": f"gold.{kind}",
                     "extract_date": day.isoformat(),
-                    "compared_with": expected.place,
-                    **told,
+                    "compared_with": expected.location,
+                    **difference,
                 }
             )
-    return found, unknown
+    return results, unknown
 
 
-def table_difference(expected: "pa.Table", now: "pa.Table") -> dict[str, Any]:
+def compare_tables(expected: "pa.Table", now: "pa.Table") -> dict[str, Any]:
     """Return how two extracts differ: customers, and values by column.
 
     Args:
@@ -107,13 +109,13 @@ def table_difference(expected: "pa.Table", now: "pa.Table") -> dict[str, Any]:
     Returns:
         Counts of rows, columns, missing and surplus customers, and differing values by column.
     """
-    columns = [name for name in now.column_names if name != OWN_TIME]
+    columns = [name for name in now.column_names if name != BUILD_TIME]
     expected = expected.select(columns).sort_by("customer_id")
     now = now.select(columns).sort_by("customer_id")
     same: dict[str, Any] = {"rows": now.num_rows, "columns": len(columns), "differing": {}}
     if now.equals(expected):
         return {**same, "missing": 0, "surplus": 0}
-    ids = [set(each["customer_id"].to_pylist()) for each in (expected, now)]
+    ids = [set(table["customer_id"].to_pylist()) for table in (expected, now)]
     missing, surplus = len(ids[0] - ids[1]), len(ids[1] - ids[0])
     both = expected.join(now, "customer_id", right_suffix="__now", join_type="inner").to_pylist()
     counts = {
@@ -125,24 +127,28 @@ def table_difference(expected: "pa.Table", now: "pa.Table") -> dict[str, Any]:
     return {**same, "differing": differing, "missing": missing, "surplus": surplus}
 
 
-def _gold_differences(
-    past: Past, rebuilt: SparkSession, gold: Sequence[Mapping[str, Any]]
+def _describe_gold(
+    past: PastRun, rebuilt: SparkSession, gold: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
     published = query_if_exists(
         rebuilt, "gold.publications", "select distinct extract_date from gold.publications"
     )
-    for day in sorted({row["extract_date"] for row in published} ^ past.stood.keys()):
-        was = "was published then and is not now" if day in past.stood else "was not published then"
+    for day in sorted({row["extract_date"] for row in published} ^ past.published.keys()):
+        was = (
+            "was published then and is not now"
+            if day in past.published
+            else "was not published then"
+        )
         yield f"the extract of {day} {was}"
-    for each in gold:
-        where = f"{each['table']} of {each['extract_date']}"
-        if each["missing"] or each["surplus"]:
-            yield f"{where}: {each['missing']} customers missing, {each['surplus']} too many"
-        for name, count in each["differing"].items():
+    for table in gold:
+        where = f"{table['table']} of {table['extract_date']}"
+        if table["missing"] or table["surplus"]:
+            yield f"{where}: {table['missing']} customers missing, {table['surplus']} too many"
+        for name, count in table["differing"].items():
             yield f"{where}: {name} differs for {count} customers"
 
 
-def _load_differences(summary: Mapping[str, Any], now: load_state.LoadState) -> Iterator[str]:
+def _describe_load(summary: Mapping[str, Any], now: load_state.LoadState) -> Iterator[str]:
     if summary["gate"]["verdict"] != now.verdict:
         yield f"the gate's verdict was {summary['gate']['verdict']} and is {now.verdict}"
     counts = {**(now.counts or {}), "gold": now.published}
@@ -152,59 +158,62 @@ def _load_differences(summary: Mapping[str, Any], now: load_state.LoadState) -> 
             yield f"{name}: there were {was} rows and are {counts.get(name)}"
 
 
-def _model(settings: Settings, summary: Mapping[str, Any], scratch: Settings) -> dict[str, Any]:
+def _compare_model(
+    settings: Settings, summary: Mapping[str, Any], scratch: Settings
+) -> dict[str, Any]:
     """Compare the model metrics in the run's summary with those of the model trained now."""
-    told = summary.get("model")
+    model = summary.get("model")
     versions = registry.versions(scratch)
-    record = registry.stored(scratch, versions[-1]) if told and versions else None
-    if told is None or record is None:
-        missing = ["no model was trained"] if told else []
+    record = registry.stored(scratch, versions[-1]) if model and versions else None
+    if model is None or record is None:
+        missing = ["no model was trained"] if model else []
         return {
-            "version": told and told["version"],
+            "version": model and model["version"],
             "rebuilt": None,
             "figures": 0,
             "largest": 0.0,
             "differences": missing,
             "warnings": [],
         }
-    was, now = dict(figures(told)), dict(figures(record.summary()))
+    was, now = dict(iterate_metrics(model)), dict(iterate_metrics(record.summary()))
     off = {name: abs(now.get(name, math.inf) - value) for name, value in was.items()}
     differences = [
         f"model: {name} was {was[name]!r} and is {now.get(name)!r}"
         for name in was
         if not off[name] <= TOLERANCE
     ]
-    if record.version != told["version"]:
+    if record.version != model["version"]:
         differences.append(
-            f"model: the version was {told['version']} and is {record.version}: other loads, "
+            f"model: the version was {model['version']} and is {record.version}: other loads, "
             "features or parameters"
         )
     return {
-        "version": told["version"],
+        "version": model["version"],
         "rebuilt": record.version,
         "figures": len(was),
         "largest": max(off.values(), default=0.0),
         "differences": differences,
-        "warnings": _other_code(registry.stored(settings, told["version"]), record),
+        "warnings": _warn_of_other_commit(registry.stored(settings, model["version"]), record),
     }
 
 
-def figures(told: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
+def iterate_metrics(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
     """Yield the numbers of a model's summary by dotted name.
 
     Numbers about the model that it was compared with are left out.
     """
-    for name, value in told.items():
+    for name, value in values.items():
         if isinstance(value, Mapping) and name not in ("promotion", "label"):
-            yield from figures(value, f"{path}{name}.")
+            yield from iterate_metrics(value, f"{path}{name}.")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield f"{path}{name}", float(value)
 
 
-def _other_code(was: Any, now: Any) -> list[str]:
+def _warn_of_other_commit(was: Any, now: Any) -> list[str]:
     """Return a warning if the records name different commits of the project."""
     commits = [
-        (getattr(each, "lineage", None) or {}).get("code", {}).get("commit") for each in (was, now)
+        (getattr(record, "lineage", None) or {}).get("code", {}).get("commit")
+        for record in (was, now)
     ]
     if None in commits or commits[0] == commits[1]:
         return []

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from churn.provenance.run_history import MAKES_A_RUN
+from churn.provenance.run_history import HINT_RUN_FIRST
 from lakehouse import spark_server
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
@@ -32,21 +32,21 @@ def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, A
     """
     # The loader normalizes ids to NFC; earlier versions did not.
     composed = unicodedata.normalize("NFC", customer_id)
-    there = online_customers(settings, list(dict.fromkeys([customer_id, composed])), say)
-    if there is None:
+    by_id = online_customers(settings, list(dict.fromkeys([customer_id, composed])), say)
+    if by_id is None:
         raise InvalidInputError(
-            "Nothing is online yet", where="feature view customer_features", remedy=MAKES_A_RUN
+            "Nothing is online yet", where="feature view customer_features", remedy=HINT_RUN_FIRST
         )
-    if customer_id not in there:
+    if customer_id not in by_id:
         customer_id = composed
-    online = there.get(customer_id)
+    online = by_id.get(customer_id)
     if online is None:
         raise InvalidInputError(
             f"The online store holds no customer {customer_id!r}",
             where="feature view customer_features",
             remedy="check the id; `churn trace ID` says whether its row was rejected",
         )
-    spark_server.ensure(settings, say)
+    spark_server.ensure_running(settings, say)
     with spark_server.session(settings) as spark:
         # The champion's score takes precedence.
         champion = champion_version(settings) or ""
@@ -67,7 +67,7 @@ def online_customers(
     """
     from feast.errors import FeatureServiceNotFoundException
 
-    from feature_repo.feature_definitions import read_features
+    from feature_repo.feature_definitions import read_feature_columns
     from feature_repo.feature_services import churn
     from feature_repo.store import store
 
@@ -78,19 +78,19 @@ def online_customers(
         return None
     answer = feature_store.get_online_features(
         features=service,
-        entity_rows=[{"customer_id": each} for each in customer_ids],
+        entity_rows=[{"customer_id": name} for name in customer_ids],
     )
     values = answer.to_dict()
     stamps = answer.proto.results[-1].event_timestamps
-    found: dict[str, Online] = {}
-    for place, customer_id in enumerate(customer_ids):
-        features = {feature.name: values[feature.name][place] for feature in read_features()}
+    by_id: dict[str, Online] = {}
+    for index, customer_id in enumerate(customer_ids):
+        features = {feature.name: values[feature.name][index] for feature in read_feature_columns()}
         if any(value is not None for value in features.values()):
-            found[customer_id] = {
-                "event_timestamp": stamps[place].ToDatetime().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            by_id[customer_id] = {
+                "event_timestamp": stamps[index].ToDatetime().strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "features": features,
             }
-    return found
+    return by_id
 
 
 def _score(scores: Rows) -> dict[str, Any] | None:

@@ -6,14 +6,14 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
-from churn.provenance.extract_rows import rows_of
+from churn.provenance.extract_rows import find_rows
 from churn.provenance.run_history import read_summary
 from lakehouse import spark_server
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 
-NAMED = 5
+NAMES_SHOWN = 5
 # A feature without any changed value is displayed from this shift on, in standard deviations.
 SHIFT_SHOWN = 0.05
 NOTABLE = {"failed", "warned", "expected", "pending", "superseded", None}
@@ -61,7 +61,7 @@ PAIRS = """
 if(rows_before.customer_id is null, null, struct({before})) as before,
 if(rows_after.customer_id is null, null, struct({after})) as after
 """
-FIGURES = """
+FEATURE_STATISTICS = """
 named_struct(
     'feature', '{name}',
     'changed', count_if(
@@ -92,24 +92,26 @@ def diff(settings: Settings, first: str, second: str, say: Say) -> dict[str, Any
     Raises:
         InvalidInputError: There is no such run.
     """
-    from feature_repo.feature_definitions import read_features
+    from feature_repo.feature_definitions import read_feature_columns
 
-    summaries = [read_summary(settings, each) for each in (first, second)]
-    features = [feature.name for feature in read_features()]
-    batches = [each["batch_id"] for each in summaries]
-    spark_server.ensure(settings, say)
+    summaries = [read_summary(settings, run_id) for run_id in (first, second)]
+    features = [feature.name for feature in read_feature_columns()]
+    batches = [summary["batch_id"] for summary in summaries]
+    spark_server.ensure_running(settings, say)
     with spark_server.session(settings) as spark:
         return {
-            "runs": [_run(each) for each in summaries],
-            "counts": _changes(*(each.get("counts", {}) for each in summaries), names=COUNTS),
-            **_rows(spark, batches, features),
-            "drift": _drift(spark, batches),
-            "verdicts": _verdicts(spark, batches),
-            "model": _model(*(each.get("model", {}) for each in summaries)),
+            "runs": [_describe_run(summary) for summary in summaries],
+            "counts": _compare_values(
+                *(summary.get("counts", {}) for summary in summaries), names=COUNTS
+            ),
+            **_compare_rows(spark, batches, features),
+            "drift": _measure_drift(spark, batches),
+            "verdicts": _compare_verdicts(spark, batches),
+            "model": _compare_models(*(summary.get("model", {}) for summary in summaries)),
         }
 
 
-def _run(summary: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_run(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run_id": summary["run_id"],
         "workbook": summary["workbook"]["path"],
@@ -121,25 +123,25 @@ def _run(summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _changes(
+def _compare_values(
     before: Mapping[str, Any], after: Mapping[str, Any], *, names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return each value before and after, and the difference if both exist."""
-    found = {}
+    changes = {}
     for name in names:
         was, now = before.get(name), after.get(name)
         change = None if was is None or now is None else now - was
-        found[name] = {"before": was, "after": now, "change": change}
-    return found
+        changes[name] = {"before": was, "after": now, "change": change}
+    return changes
 
 
-def _rows(spark: SparkSession, batches: Sequence[str], features: Sequence[str]) -> dict[str, Any]:
-    features_of = [rows_of(spark, each, "customer_features") for each in batches]
-    labels_of = [rows_of(spark, each, "churn_labels") for each in batches]
+def _compare_rows(
+    spark: SparkSession, batches: Sequence[str], features: Sequence[str]
+) -> dict[str, Any]:
+    features_of = [find_rows(spark, batch, "customer_features") for batch in batches]
+    labels_of = [find_rows(spark, batch, "churn_labels") for batch in batches]
     gone = [
-        batch
-        for batch, *there in zip(batches, features_of, labels_of, strict=True)
-        if None in there
+        batch for batch, *rows in zip(batches, features_of, labels_of, strict=True) if None in rows
     ]
     if gone:
         why = (
@@ -147,13 +149,13 @@ def _rows(spark: SparkSession, batches: Sequence[str], features: Sequence[str]) 
             "bronze still has them: `churn reproduce` rebuilds a run from it"
         )
         return {"rows": None, "features": [], "labels": None, "unknown": why}
-    before, after = (each.sql for each in features_of if each)
+    before, after = (rows.sql for rows in features_of if rows)
     compared = query(spark, _comparison(before, after, features))[0]
-    before, after = (each.sql for each in labels_of if each)
+    before, after = (rows.sql for rows in labels_of if rows)
     labels = query(spark, _comparison(before, after, ["churned"]))[0]["figures"][0]
     return {
         "rows": {
-            "from": [each.place for each in features_of if each],
+            "from": [rows.location for rows in features_of if rows],
             "customers": [compared["customers_before"], compared["customers_after"]],
             "gone": compared["gone"],
             "new": compared["come"],
@@ -162,7 +164,8 @@ def _rows(spark: SparkSession, batches: Sequence[str], features: Sequence[str]) 
             "some_new": compared["named_come"],
         },
         "features": sorted(
-            compared["figures"], key=lambda each: (-each["changed"], -abs(each["shift"] or 0))
+            compared["figures"],
+            key=lambda feature: (-feature["changed"], -abs(feature["shift"] or 0)),
         ),
         "labels": labels,
         "unknown": None,
@@ -179,73 +182,75 @@ def _comparison(before: str, after: str, names: Sequence[str]) -> str:
         pairs=PAIRS.format(**structs),
         before=before,
         after=after,
-        named=NAMED,
-        figures=", ".join(FIGURES.format(name=name) for name in names),
+        named=NAMES_SHOWN,
+        figures=", ".join(FEATURE_STATISTICS.format(name=name) for name in names),
     )
 
 
-def _drift(spark: SparkSession, batches: Sequence[str]) -> dict[str, float]:
+def _measure_drift(spark: SparkSession, batches: Sequence[str]) -> dict[str, float]:
     """Return the stability index of each feature that the gate monitors, largest first."""
-    from trainer.monitoring import profiles, stability_index
+    from trainer.monitoring import read_profiles, stability_index
 
-    of_load = profiles(spark, batches)
-    before, after = (of_load.get(each, {}) for each in batches)
-    found = {name: stability_index(after[name], before[name]) for name in before if name in after}
-    return dict(sorted(found.items(), key=lambda each: -each[1]))
+    of_load = read_profiles(spark, batches)
+    before, after = (of_load.get(batch, {}) for batch in batches)
+    indexes = {name: stability_index(after[name], before[name]) for name in before if name in after}
+    return dict(sorted(indexes.items(), key=lambda item: -item[1]))
 
 
-def _verdicts(spark: SparkSession, batches: Sequence[str]) -> list[dict[str, Any]]:
+def _compare_verdicts(spark: SparkSession, batches: Sequence[str]) -> list[dict[str, Any]]:
     """Return the rules with different verdicts."""
-    sides = [{row["rule"]: row for row in load_state.gate_results(spark, each)} for each in batches]
-    found = []
+    sides = [
+        {row["rule"]: row for row in load_state.gate_results(spark, batch)} for batch in batches
+    ]
+    differences = []
     for rule in sorted({*sides[0], *sides[1]}):
         pair = [side.get(rule, {}) for side in sides]
         if pair[0].get("verdict") != pair[1].get("verdict"):
             verdicts = {
-                when: {"verdict": each.get("verdict"), "figure": each.get("figure")}
-                for when, each in zip(("before", "after"), pair, strict=True)
+                when: {"verdict": result.get("verdict"), "figure": result.get("figure")}
+                for when, result in zip(("before", "after"), pair, strict=True)
             }
-            found.append({"rule": rule, **verdicts})
-    return found
+            differences.append({"rule": rule, **verdicts})
+    return differences
 
 
-def _model(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+def _compare_models(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     holdouts = before.get("holdout", {}), after.get("holdout", {})
     return {
         "versions": [before.get("version"), after.get("version")],
         "kinds": [before.get("kind"), after.get("kind")],
-        "metrics": _changes(before, after, names=METRICS),
-        "holdout": _changes(*holdouts, names=METRICS),
+        "metrics": _compare_values(before, after, names=METRICS),
+        "holdout": _compare_values(*holdouts, names=METRICS),
     }
 
 
-def diff_lines(found: Mapping[str, Any]) -> list[str]:
+def format_diff(result: Mapping[str, Any]) -> list[str]:
     """Format the comparison as lines of text, the largest differences first."""
     lines = [
-        f"{sign} {each['run_id']}  extract of {each['extract_date']}, {each['verdict']}, "
-        f"model {each['model'] or 'none'}, {each['workbook']}"
-        for sign, each in zip("−+", found["runs"], strict=True)
+        f"{sign} {run['run_id']}  extract of {run['extract_date']}, {run['verdict']}, "
+        f"model {run['model'] or 'none'}, {run['workbook']}"
+        for sign, run in zip("−+", result["runs"], strict=True)
     ]
-    lines += ["", "rows", *_row_lines(found)]
-    lines += ["", "features", *_feature_lines(found)]
-    lines += ["", "verdicts", *_verdict_lines(found["verdicts"])]
-    return [*lines, "", "model", *_model_lines(found["model"])]
+    lines += ["", "rows", *_format_rows(result)]
+    lines += ["", "features", *_format_features(result)]
+    lines += ["", "verdicts", *_format_verdicts(result["verdicts"])]
+    return [*lines, "", "model", *_format_model(result["model"])]
 
 
-def _row_lines(found: Mapping[str, Any]) -> list[str]:
+def _format_rows(result: Mapping[str, Any]) -> list[str]:
     lines = [
-        f"  {name.replace('_', ' '):<18}{each['before']:>9,} → {each['after']:,}"
-        for name, each in found["counts"].items()
-        if None not in (each["before"], each["after"])
+        f"  {name.replace('_', ' '):<18}{change['before']:>9,} → {change['after']:,}"
+        for name, change in result["counts"].items()
+        if None not in (change["before"], change["after"])
     ]
-    if (rows := found["rows"]) is None:
-        return [*lines, f"  {found['unknown']}"]
+    if (rows := result["rows"]) is None:
+        return [*lines, f"  {result['unknown']}"]
     for name in ("gone", "new"):
         some = f"  {', '.join(rows[f'some_{name}'])}" if rows[name] else ""
-        more = ", …" if rows[name] > NAMED else ""
+        more = ", …" if rows[name] > NAMES_SHOWN else ""
         lines.append(f"  {name:<18}{rows[name]:>9,} customers{some}{more}")
     lines.append(f"  {'changed':<18}{rows['changed']:>9,} customers who are in both")
-    labels = found["labels"]
+    labels = result["labels"]
     return [
         *lines,
         f"  {'churned':<18}{labels['mean_before']:>9.1%} → {labels['mean_after']:.1%}, "
@@ -253,33 +258,34 @@ def _row_lines(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _feature_lines(found: Mapping[str, Any]) -> list[str]:
+def _format_features(result: Mapping[str, Any]) -> list[str]:
     lines = []
-    for each in found["features"]:
-        shift = abs(each["shift"] or 0)
-        if each["changed"] or shift >= SHIFT_SHOWN:
-            means = f"mean {each['mean_before']:.4g} → {each['mean_after']:.4g}"
-            drift = found["drift"].get(each["feature"])
+    for feature in result["features"]:
+        shift = abs(feature["shift"] or 0)
+        if feature["changed"] or shift >= SHIFT_SHOWN:
+            means = f"mean {feature['mean_before']:.4g} → {feature['mean_after']:.4g}"
+            drift = result["drift"].get(feature["feature"])
             lines.append(
-                f"  {each['feature']:<42}{each['changed']:>8,} changed  {means:<26} "
-                f"shift {each['shift'] or 0:+.2f} sd"
+                f"  {feature['feature']:<42}{feature['changed']:>8,} changed  {means:<26} "
+                f"shift {feature['shift'] or 0:+.2f} sd"
                 + ("" if drift is None else f", stability index {drift:.3f}")
             )
-    if others := len(found["features"]) - len(lines):
+    if others := len(result["features"]) - len(lines):
         lines.append(
             f"  {others} others: no customer's value changed, shift below {SHIFT_SHOWN} sd"
         )
-    worst = next(iter(found["drift"].items()), None)
+    worst = next(iter(result["drift"].items()), None)
     if worst:
         lines.append(f"  the most moved: {worst[0]}, stability index {worst[1]:.3f}")
     return lines or ["  no difference"]
 
 
-def _verdict_lines(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
-    sides = [{each["before"]["verdict"], each["after"]["verdict"]} for each in verdicts]
+def _format_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    sides = [{verdict["before"]["verdict"], verdict["after"]["verdict"]} for verdict in verdicts]
     lines = [
-        f"  {each['rule']:<42}{_verdict(each['before'])} → {_verdict(each['after'])}"
-        for each, verdicts_of in zip(verdicts, sides, strict=True)
+        f"  {verdict['rule']:<42}{_format_verdict(verdict['before'])} → "
+        f"{_format_verdict(verdict['after'])}"
+        for verdict, verdicts_of in zip(verdicts, sides, strict=True)
         if verdicts_of & NOTABLE
     ]
     if others := len(verdicts) - len(lines):
@@ -287,12 +293,12 @@ def _verdict_lines(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines or ["  no difference"]
 
 
-def _verdict(side: Mapping[str, Any]) -> str:
+def _format_verdict(side: Mapping[str, Any]) -> str:
     figure = "" if side["figure"] is None else f" ({side['figure']:.4g})"
     return f"{side['verdict'] or 'not judged'}{figure}"
 
 
-def _model_lines(model: Mapping[str, Any]) -> list[str]:
+def _format_model(model: Mapping[str, Any]) -> list[str]:
     if None in model["versions"]:
         return ["  one of the runs came to no model"]
     lines = [
@@ -300,7 +306,7 @@ def _model_lines(model: Mapping[str, Any]) -> list[str]:
         f"{model['versions'][1]} ({model['kinds'][1]})"
     ]
     return lines + [
-        f"  {name:<18}{each['before']:>9.4f} → {each['after']:.4f} ({each['change']:+.4f})"
-        for name, each in model["metrics"].items()
-        if each["change"] is not None
+        f"  {name:<18}{change['before']:>9.4f} → {change['after']:.4f} ({change['change']:+.4f})"
+        for name, change in model["metrics"].items()
+        if change["change"] is not None
     ]

@@ -8,7 +8,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.sequences import PUBLICATIONS, query_sequence
 from lakehouse.sql import literal, query, query_if_exists
-from lakehouse.table_history import table_history, unless_gone
+from lakehouse.table_history import none_if_vacuumed, table_history
 
 Kind = Literal["customer_features", "churn_labels"]
 IN_GOLD = f"""
@@ -17,21 +17,21 @@ from {{rows}}
 group by extract_date
 having max_by(batch_id, {PUBLICATIONS.position}) = :batch
 """
-JUDGED_BY = "select distinct run_id from audit.gate_results where batch_id = :batch"
+EVALUATING_RUNS = "select distinct run_id from audit.gate_results where batch_id = :batch"
 
 
 @dataclass(frozen=True)
-class Rows:
+class LoadRows:
     """Rows of a load.
 
     `sql` is a query for use as a subquery; `place` describes where the rows are stored.
     """
 
     sql: str
-    place: str
+    location: str
 
 
-def rows_of(spark: SparkSession, batch_id: str, kind: Kind) -> Rows | None:
+def find_rows(spark: SparkSession, batch_id: str, kind: Kind) -> LoadRows | None:
     """Return the features or labels of a load.
 
     Gold has the rows of the load that was published last for its date. For a load that was replaced
@@ -49,30 +49,30 @@ def rows_of(spark: SparkSession, batch_id: str, kind: Kind) -> Rows | None:
     if published:
         day = published[0]["extract_date"]
         table = f"gold.{kind}"
-        return Rows(f"select * from {table} where extract_date = {literal(day)}", table)
-    for state in _states(spark, f"audit.{kind}", batch_id):
+        return LoadRows(f"select * from {table} where extract_date = {literal(day)}", table)
+    for state in _list_states(spark, f"audit.{kind}", batch_id):
         sql = f"select * from {state} where batch_id = {literal(batch_id)}"
-        there = unless_gone(partial(query, spark, f"{sql} limit 1"))
-        if there is None:  # and so are all earlier versions
+        first = none_if_vacuumed(partial(query, spark, f"{sql} limit 1"))
+        if first is None:  # and so are all earlier versions
             return None
-        if there:
-            return Rows(sql, state)
+        if first:
+            return LoadRows(sql, state)
     return None
 
 
-def _states(spark: SparkSession, table: str, batch_id: str) -> list[str]:
+def _list_states(spark: SparkSession, table: str, batch_id: str) -> list[str]:
     """Return the table as of the versions that may have the load, latest first.
 
     Those are the versions written by the runs that evaluated the load.
     """
-    runs = query_if_exists(spark, "audit.gate_results", JUDGED_BY, batch=batch_id)
+    runs = query_if_exists(spark, "audit.gate_results", EVALUATING_RUNS, batch=batch_id)
     judged_by = {row["run_id"] for row in runs}
     if not judged_by:
         return []
     history = table_history(spark, table)
     return [
-        history.stood(each.version)
-        for each in reversed(history.commits)
+        history.as_of_clause(commit.version)
+        for commit in reversed(history.commits)
         # Versions without commit metadata, from before it was introduced, may be of any run.
-        if each.run_id in (None, *judged_by)
+        if commit.run_id in (None, *judged_by)
     ]

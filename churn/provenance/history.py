@@ -7,11 +7,11 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
-from churn.provenance.run_history import MAKES_A_RUN
+from churn.provenance.run_history import HINT_RUN_FIRST
 from lakehouse import sequences, spark_server
 from lakehouse.commit_metadata import parse_commit_metadata
 from lakehouse.errors import InvalidInputError
-from lakehouse.metastore_snapshot import known_tables
+from lakehouse.metastore_snapshot import list_tables
 from lakehouse.process import Say
 from lakehouse.published_files import TABLES as PUBLISHED
 from lakehouse.sequences import query_sequence
@@ -49,14 +49,14 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
     """
     if table == CHAMPION:
         return {"table": table, "written": _champions(settings)}
-    spark_server.ensure(settings, say)
+    spark_server.ensure_running(settings, say)
     with spark_server.session(settings) as spark:
-        known = known_tables(spark)
+        known = list_tables(spark)
         if table not in known:
             raise InvalidInputError(
                 f"There is no table {table}",
                 where="the tables: " + (", ".join(sorted(known)) or "none was made yet"),
-                remedy="name one of them, with its schema" if known else MAKES_A_RUN,
+                remedy="name one of them, with its schema" if known else HINT_RUN_FIRST,
             )
         written = _publications(spark) if table in PUBLISHED else _versions(spark, table)
     return {"table": table, "written": written}
@@ -120,7 +120,7 @@ def _in_words(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def history_lines(found: Mapping[str, Any]) -> list[str]:
+def format_history(found: Mapping[str, Any]) -> list[str]:
     """Format the history as lines of text."""
     if found["table"] == CHAMPION and found["written"]:
         return [CHAMPION, *map(_champion_line, found["written"])]

@@ -7,12 +7,12 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse import sequences
 from lakehouse.errors import InvalidInputError
-from lakehouse.sequences import numbered, query_sequence
+from lakehouse.sequences import add_number_column, query_sequence
 from lakehouse.sql import Rows, query, query_if_exists, statement
 
 # The loads that a rebuild evaluates again. If a later load of the same date was refused, the
 # earlier one is in gold, but no longer in silver, and is left unchanged.
-PASSED_AND_LATEST = f"""
+LATEST_PASSED = f"""
     verdict = 'passed'
     and batch_id in (
         select max_by(batch_id, {sequences.LOADS.position}) from {{loads}} group by extract_date
@@ -94,8 +94,8 @@ def mark_pending(spark: SparkSession, where: str, run_id: str, **values: str) ->
         run_id: The run that makes the loads pending.
         **values: Values of the condition's named parameters.
     """
-    log = numbered(spark, sequences.VERDICTS)
-    chosen = where.replace("{loads}", numbered(spark, sequences.LOADS))
+    log = add_number_column(spark, sequences.VERDICTS)
+    chosen = where.replace("{loads}", add_number_column(spark, sequences.LOADS))
     lines = statement(
         spark,
         f"""
@@ -137,7 +137,7 @@ def _add_rule_columns(result: dict[str, Any]) -> dict[str, Any]:
     return {**dict.fromkeys(RULE_COLUMNS), **result}
 
 
-def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
+def list_refused_loads(spark: SparkSession, run_id: str) -> dict[str, Rows]:
     """Return the loads that the gate refused in a run and whose verdict is still refused.
 
     Returns:
@@ -167,7 +167,7 @@ def refused_in(spark: SparkSession, run_id: str) -> dict[str, Rows]:
     }
 
 
-def passed_unpublished_loads(spark: SparkSession) -> set[str]:
+def list_unpublished_loads(spark: SparkSession) -> set[str]:
     """Return pending loads that passed but were not published because another was refused."""
     passed = query(
         spark,

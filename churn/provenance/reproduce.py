@@ -7,8 +7,8 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
-from churn.provenance.compare_rebuild import Past, compared
-from churn.provenance.run_history import ended_at, read_summary, started_at
+from churn.provenance.compare_rebuild import PastRun, compare
+from churn.provenance.run_history import parse_start_time, read_end_time, read_summary
 from churn.provenance.scratch_home import Scratch, scratch_home
 from lakehouse import sequences, spark_server
 from lakehouse.errors import InvalidInputError
@@ -19,7 +19,7 @@ from seeds_loader.bronze_reader import LoadRow, read_extract_from_bronze, read_l
 from seeds_loader.load import load
 
 STEPS = 4
-STOOD = f"""
+PUBLISHED_LOADS = f"""
 select extract_date, max_by(batch_id, {sequences.PUBLICATIONS.position}) as batch_id
 from {{rows}}
 where {{reached}}
@@ -48,24 +48,24 @@ def reproduce(settings: Settings, run_id: str, steps: Steps) -> dict[str, Any]:
         InvalidInputError: There is no such run, or its load is not in this lake.
     """
     summary = read_summary(settings, run_id)
-    spark_server.ensure(settings, steps.say)
+    spark_server.ensure_running(settings, steps.say)
     with ExitStack() as stack:
         live = stack.enter_context(spark_server.session(settings))
-        past = _past(settings, live, summary)
+        past = _read_past_run(settings, live, summary)
         scratch = stack.enter_context(scratch_home(settings, steps.say))
         with steps.step("server") as step:
-            spark_server.ensure(scratch.settings, step.say)
+            spark_server.ensure_running(scratch.settings, step.say)
         rebuilt = stack.enter_context(spark_server.session(scratch.settings))
         _rebuild(past, live, rebuilt, scratch, steps)
         with steps.step("compare") as step:
-            found = compared(settings, past, live, rebuilt, scratch.settings)
-            step.outcome = "identical" if found["identical"] else "not identical"
-    return {"run_id": run_id, **found}
+            result = compare(settings, past, live, rebuilt, scratch.settings)
+            step.outcome = "identical" if result["identical"] else "not identical"
+    return {"run_id": run_id, **result}
 
 
-def _past(settings: Settings, live: SparkSession, summary: Mapping[str, Any]) -> Past:
-    kept = read_loads(live)
-    own = next((each for each in kept if each.batch_id == summary["batch_id"]), None)
+def _read_past_run(settings: Settings, live: SparkSession, summary: Mapping[str, Any]) -> PastRun:
+    loads = read_loads(live)
+    own = next((load for load in loads if load.batch_id == summary["batch_id"]), None)
     if own is None:
         raise InvalidInputError(
             f"The load of run {summary['run_id']} is not in this lake",
@@ -73,27 +73,31 @@ def _past(settings: Settings, live: SparkSession, summary: Mapping[str, Any]) ->
             remedy="name a run of this lake; `churn history bronze.loads` tells them",
         )
     # A run on a workbook that was loaded before saw all loads since then.
-    until = max(own.loaded_at, started_at(summary["run_id"]))
+    until = max(own.loaded_at, parse_start_time(summary["run_id"]))
     numbers = summary.get("last_numbers", {})
-    reached = sequences.PUBLICATIONS.reached(numbers, ended_at(settings, summary["run_id"]))
-    sql = STOOD.replace("{reached}", reached)
-    stood = query_sequence(live, sequences.PUBLICATIONS, sql)
-    return Past(
+    reached = sequences.PUBLICATIONS.existed_condition(
+        numbers, read_end_time(settings, summary["run_id"])
+    )
+    sql = PUBLISHED_LOADS.replace("{reached}", reached)
+    published = query_sequence(live, sequences.PUBLICATIONS, sql)
+    return PastRun(
         summary,
-        [each for each in kept if sequences.LOADS.has_reached(vars(each), numbers, until)],
-        {row["extract_date"]: row["batch_id"] for row in stood},
+        [load for load in loads if sequences.LOADS.is_included(vars(load), numbers, until)],
+        {row["extract_date"]: row["batch_id"] for row in published},
     )
 
 
 def _rebuild(
-    past: Past, live: SparkSession, rebuilt: SparkSession, scratch: Scratch, steps: Steps
+    past: PastRun, live: SparkSession, rebuilt: SparkSession, scratch: Scratch, steps: Steps
 ) -> None:
     with steps.step("load and build") as step:
-        for group in rounds(past.loads):
-            for each in group:
-                step.say(f"loading the extract of {each.extract_date}, {each.source_file}")
-                extract = read_extract_from_bronze(live, each)
-                load(scratch.settings, rebuilt, extract, each.chosen_date, step.say)
+        for group in group_loads(past.loads):
+            for past_load in group:
+                step.say(
+                    f"loading the extract of {past_load.extract_date}, {past_load.source_file}"
+                )
+                extract = read_extract_from_bronze(live, past_load)
+                load(scratch.settings, rebuilt, extract, past_load.chosen_date, step.say)
             # Loads that were refused in the past are refused again.
             scratch.churn(["build"], step.say, allowed=(0, 3))
         step.outcome = f"{len(past.loads)} loads"
@@ -104,7 +108,7 @@ def _rebuild(
         scratch.churn(["train"], step.say)
 
 
-def rounds(kept: Sequence[LoadRow]) -> Iterator[Sequence[LoadRow]]:
+def group_loads(loads: Sequence[LoadRow]) -> Iterator[Sequence[LoadRow]]:
     """Group the loads so that one build per group evaluates them as if they came one by one.
 
     A build evaluates pending loads on its own in the order of their dates, so that extracts with
@@ -113,29 +117,29 @@ def rounds(kept: Sequence[LoadRow]) -> Iterator[Sequence[LoadRow]]:
     """
     group: list[LoadRow] = []
     latest = date.min
-    for each in kept:
-        if each.extract_date > latest:
-            latest = each.extract_date
-            group.append(each)
+    for past_load in loads:
+        if past_load.extract_date > latest:
+            latest = past_load.extract_date
+            group.append(past_load)
             continue
         if group:
             yield group
             group = []
-        yield [each]
+        yield [past_load]
     if group:
         yield group
 
 
-def reproduced_lines(found: Mapping[str, Any]) -> list[str]:
+def format_reproduction(result: Mapping[str, Any]) -> list[str]:
     """Format the result as lines of text."""
-    rows = sum(each["rows"] for each in found["gold"])
-    dates = len({each["extract_date"] for each in found["gold"]})
-    model = found["model"]
-    lines = [f"warning: {each}" for each in found["warnings"]]
-    lines += [f"not comparable: {each}" for each in found["unknown"]]
-    lines += [f"differs: {each}" for each in found["differences"]]
+    rows = sum(table["rows"] for table in result["gold"])
+    dates = len({table["extract_date"] for table in result["gold"]})
+    model = result["model"]
+    lines = [f"warning: {text}" for text in result["warnings"]]
+    lines += [f"not comparable: {text}" for text in result["unknown"]]
+    lines += [f"differs: {text}" for text in result["differences"]]
     lines.append(
-        f"{found['loads']} loads built again; gold of {dates} extracts, {rows:,} rows of features "
+        f"{result['loads']} loads built again; gold of {dates} extracts, {rows:,} rows of features "
         f"and labels compared"
     )
     if model["version"]:
@@ -143,7 +147,7 @@ def reproduced_lines(found: Mapping[str, Any]) -> list[str]:
             f"model {model['rebuilt']} trained again; {model['figures']} figures compared, "
             f"the largest difference {model['largest']:.1e}"
         )
-    words = "identical" if found["identical"] else "NOT identical"
-    if found["unknown"] and not found["differences"]:
+    words = "identical" if result["identical"] else "NOT identical"
+    if result["unknown"] and not result["differences"]:
         words = "identical, as far as it can be compared"
-    return [*lines, f"run {found['run_id']}: {words}"]
+    return [*lines, f"run {result['run_id']}: {words}"]

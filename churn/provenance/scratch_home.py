@@ -44,7 +44,7 @@ class Scratch:
             ChurnError: The command ended with another exit code.
         """
         command = [sys.executable, "-m", "churn.cli.main", *arguments]
-        said = []
+        output = []
         with subprocess.Popen(
             command,
             cwd=self.settings.project,
@@ -55,12 +55,12 @@ class Scratch:
         ) as process:
             assert process.stderr is not None
             for line in process.stderr:
-                said.append(line.rstrip())
+                output.append(line.rstrip())
                 say(line.strip())
         if process.returncode not in allowed:
             raise ChurnError(
                 f"`churn {' '.join(arguments)}` failed in the scratch home: "
-                + "\n    ".join(said[-LINES_SHOWN:]),
+                + "\n    ".join(output[-LINES_SHOWN:]),
                 where=str(self.settings.home),
                 remedy="read the lines above, then repeat the command",
             )
@@ -76,7 +76,7 @@ def scratch_home(settings: Settings, say: Say) -> Iterator[Scratch]:
     folder = settings.home / FOLDER
     for left in folder.glob("*"):
         if not psutil.pid_exists(int(left.name)):
-            say(f"removing what a command that broke off has left: {left}")
+            say(f"removing files of an interrupted command: {left}")
             _remove(_scratch(settings, left))
     scratch = _scratch(settings, folder / str(os.getpid()))
     scratch.settings.home.mkdir(parents=True)
@@ -88,12 +88,12 @@ def scratch_home(settings: Settings, say: Say) -> Iterator[Scratch]:
 
 def _scratch(settings: Settings, home: Path) -> Scratch:
     """Return default settings, independent of this CHURN_HOME's, with local services only."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(FOREIGN)}
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith(FOREIGN)}
     # An empty variable selects the default, even if .env sets another value.
-    told = (*os.environ, *dotenv_values(settings.project / ".env"))
-    empty = {name: "" for name in told if name.startswith("CHURN_")}
+    names = (*os.environ, *dotenv_values(settings.project / ".env"))
+    empty = {name: "" for name in names if name.startswith("CHURN_")}
     environ = {
-        **kept,
+        **inherited,
         **empty,
         "CHURN_HOME": str(home),
         "CHURN_THRIFT_PORT": str(free_port()),

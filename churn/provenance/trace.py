@@ -8,11 +8,11 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from churn.provenance.as_of import FROM_BRONZE, RunEnd, moment_of
+from churn.provenance.as_of import FROM_BRONZE, RunEnd, read_run_end
 from churn.provenance.customer import Online, online_customers
 from churn.provenance.trace_queries import BRONZE, SCORES, SILVER, TraceData, read_stages
-from churn.provenance.trace_rules import changes, standardised, why_rejected
-from feature_repo.feature_definitions import VIEW, read_features
+from churn.provenance.trace_rules import explain_rejection, find_changes, find_standardised_cells
+from feature_repo.feature_definitions import VIEW, read_feature_columns
 from feature_repo.online.redis_layout import redis_key
 from feature_repo.project import PROJECT_NAME
 from lakehouse import spark_server
@@ -51,24 +51,24 @@ def trace_customers(
         lakehouse.errors.InvalidInputError: No loaded workbook has one of the customers, or there is
             no such run.
     """
-    moment = moment_of(settings, run_id) if run_id is not None else None
+    moment = read_run_end(settings, run_id) if run_id is not None else None
     champion = moment.champion if moment else registry.champion_version(settings)
-    customers = list(dict.fromkeys(each.strip() for each in customer_ids))
-    spark_server.ensure(settings, say)
+    customers = list(dict.fromkeys(text.strip() for text in customer_ids))
+    spark_server.ensure_running(settings, say)
     with spark_server.session(settings) as spark:
         try:
-            found = read_stages(settings, spark, customers, champion or "", moment, say)
+            data = read_stages(settings, spark, customers, champion or "", moment, say)
         except InvalidInputError:
             # The loader normalizes ids to NFC; earlier versions did not.
-            composed = [unicodedata.normalize("NFC", each) for each in customers]
+            composed = [unicodedata.normalize("NFC", customer) for customer in customers]
             if composed == customers:
                 raise
             customers = composed
-            found = read_stages(settings, spark, customers, champion or "", moment, say)
+            data = read_stages(settings, spark, customers, champion or "", moment, say)
     online = (online_customers(settings, customers, say) or {}) if moment is None else {}
-    tracing = Tracing(settings, found, champion, moment, online)
+    tracing = Tracing(settings, data, champion, moment, online)
     plain: list[Lineage] = json.loads(
-        json.dumps([tracing.lineage(each) for each in customers], default=str)
+        json.dumps([tracing.lineage(customer) for customer in customers], default=str)
     )
     return plain
 
@@ -79,7 +79,7 @@ class Tracing:
     def __init__(
         self,
         settings: Settings,
-        found: TraceData,
+        data: TraceData,
         champion: str | None,
         moment: RunEnd | None,
         online: Mapping[str, Online],
@@ -88,53 +88,53 @@ class Tracing:
 
         Args:
             settings: The settings of this CHURN_HOME.
-            found: The rows of all stages.
+            data: The rows of all stages.
             champion: The champion's version; None if there was none.
             moment: The end of the traced run; None for the current state.
             online: The customers' values in the online store; empty for a past run.
         """
-        self._settings, self._found, self._champion = settings, found, champion
+        self._settings, self._data, self._champion = settings, data, champion
         self._moment, self._online = moment, online
         self._contract: Contract = read_contract()
         self._words = read_reject_messages()
         self._lake = settings.lake
         self._records: dict[str, ModelRecord | None] = {}
         self._scorers: dict[str, Scorer] = {}
-        self._features = [feature.name for feature in read_features()]
+        self._features = [feature.name for feature in read_feature_columns()]
 
     def lineage(self, customer_id: str) -> Lineage:
         """Return all stages of a customer."""
-        silver = list(self._silver(customer_id))
-        gold = list(self._gold(customer_id))
-        scores = list(self._scores(customer_id, gold))
+        silver = list(self._trace_silver(customer_id))
+        gold = list(self._trace_gold(customer_id))
+        scores = list(self._trace_scores(customer_id, gold))
         of_customer = [row["extract_date"] for row in gold]
         return {
             "customer_id": customer_id,
-            "as_of": self._found.as_of,
-            "bronze": list(self._bronze(customer_id)),
-            "rejected": list(self._rejected(customer_id)),
+            "as_of": self._data.as_of,
+            "bronze": list(self._trace_bronze(customer_id)),
+            "rejected": list(self._trace_rejects(customer_id)),
             "silver": silver,
-            "gate": list(self._gate(customer_id)),
+            "gate": list(self._trace_gate(customer_id)),
             "gold": gold,
-            "feast": self._feast(customer_id, gold),
-            "online": self._online_of(customer_id, gold),
-            "model": self._model(scores),
+            "feast": self._trace_feast(customer_id, gold),
+            "online": self._find_online_values(customer_id, gold),
+            "model": self._trace_model(scores),
             "scores": scores,
-            "history": list(self._history(silver, gold, scores)),
+            "history": list(self._trace_history(silver, gold, scores)),
             "absent_from": [
                 row["extract_date"]
-                for row in self._found.published
+                for row in self._data.published
                 if row["extract_date"] not in of_customer
             ],
         }
 
     # --- bronze and silver ---------------------------------------------------
 
-    def _source(self, customer_id: str) -> list[Hop]:
-        return [row for row in self._found.source if row["customerID"].strip() == customer_id]
+    def _trace_source(self, customer_id: str) -> list[Hop]:
+        return [row for row in self._data.source if row["customerID"].strip() == customer_id]
 
-    def _bronze(self, customer_id: str) -> Iterator[Hop]:
-        for row in self._source(customer_id):
+    def _trace_bronze(self, customer_id: str) -> Iterator[Hop]:
+        for row in self._trace_source(customer_id):
             yield {
                 "file": row["_source_file"],
                 "sha256": row["_source_sha256"],
@@ -147,58 +147,59 @@ class Tracing:
                 "version": self._bronze_version(row),
                 "batch_id": row["_batch_id"],
                 "loaded_at": row["_loaded_at"],
-                "became": self._became(row),
+                "became": self._describe_outcome(row),
             }
 
     def _bronze_version(self, row: Mapping[str, Any]) -> int | None:
         """Return the version of the load's commit: the last one before the next load began."""
         later = (
-            load["loaded_at"] for load in self._found.loads if load["loaded_at"] > row["_loaded_at"]
+            load["loaded_at"] for load in self._data.loads if load["loaded_at"] > row["_loaded_at"]
         )
         now = self._moment.at if self._moment else None
-        history = self._found.histories[BRONZE]
-        return history.wrote_between(row["_loaded_at"], min(later, default=now))
+        history = self._data.histories[BRONZE]
+        return history.last_write_between(row["_loaded_at"], min(later, default=now))
 
-    def _became(self, row: Mapping[str, Any]) -> str:
-        place = _place(row)
-        if place in map(_place, self._found.silver):
+    def _describe_outcome(self, row: Mapping[str, Any]) -> str:
+        key = _row_key(row)
+        if key in map(_row_key, self._data.silver):
             return "silver"
-        if place in map(_place, self._found.rejected):
+        if key in map(_row_key, self._data.rejected):
             return "rejected"
         of_date = [
-            load for load in self._found.loads if load["extract_date"] == row["_extract_date"]
+            load for load in self._data.loads if load["extract_date"] == row["_extract_date"]
         ]
         return "restated" if of_date[-1]["batch_id"] != row["_batch_id"] else "not cleaned yet"
 
-    def _rejected(self, customer_id: str) -> Iterator[Hop]:
-        places = set(map(_place, self._source(customer_id)))
-        kept = {
+    def _trace_rejects(self, customer_id: str) -> Iterator[Hop]:
+        places = set(map(_row_key, self._trace_source(customer_id)))
+        winning_rows = {
             row["_batch_id"]: row["_row_number"]
-            for row in self._found.silver
+            for row in self._data.silver
             if row["customer_id"] == customer_id
         }
-        for row in self._found.rejected:
-            if _place(row) in places:
+        for row in self._data.rejected:
+            if _row_key(row) in places:
                 yield {
                     "batch_id": row["_batch_id"],
                     "row_number": row["_row_number"],
                     "extract_date": row["extract_date"],
                     "reasons": row["reasons"],
-                    "words": why_rejected(row["reasons"], self._contract, self._words),
-                    "kept_row": kept.get(row["_batch_id"]),
+                    "words": explain_rejection(row["reasons"], self._contract, self._words),
+                    "kept_row": winning_rows.get(row["_batch_id"]),
                 }
 
-    def _silver(self, customer_id: str) -> Iterator[Hop]:
-        cells = {_place(row): row for row in self._source(customer_id)}
-        rejected = list(self._rejected(customer_id))
+    def _trace_silver(self, customer_id: str) -> Iterator[Hop]:
+        cells = {_row_key(row): row for row in self._trace_source(customer_id)}
+        rejected = list(self._trace_rejects(customer_id))
         rules_versions = {
-            each["batch_id"]: each["rules_version"] for each in self._found.judgements
+            evaluation["batch_id"]: evaluation["rules_version"]
+            for evaluation in self._data.evaluations
         }
-        for row in self._found.silver:
+        for row in self._data.silver:
             if row["customer_id"] != customer_id:
                 continue
             batch_id = row["_batch_id"]
-            cleaning = self._found.cleanings.get(batch_id, {})
+            cleaning = self._data.cleanings.get(batch_id, {})
             yield {
                 "batch_id": batch_id,
                 "row_number": row["_row_number"],
@@ -207,39 +208,43 @@ class Tracing:
                 "version": self._silver_version(row["extract_date"]),
                 "cleaned_at": cleaning.get("cleaned_at"),
                 "rules_version": cleaning.get("rules_version") or rules_versions.get(batch_id),
-                "values": {each.silver: row.get(each.silver) for each in self._contract.columns},
-                "standardised": list(standardised(cells[_place(row)], row, self._contract)),
+                "values": {
+                    column.silver: row.get(column.silver) for column in self._contract.columns
+                },
+                "standardised": list(
+                    find_standardised_cells(cells[_row_key(row)], row, self._contract)
+                ),
                 "lost": [
-                    {key: each[key] for key in ("row_number", "reasons", "words")}
-                    for each in rejected
-                    if each["batch_id"] == batch_id
+                    {key: reject[key] for key in ("row_number", "reasons", "words")}
+                    for reject in rejected
+                    if reject["batch_id"] == batch_id
                 ],
             }
 
     def _silver_version(self, extract_date: date) -> int | None:
         """Return the version that wrote the date's rows; None if the rows were rebuilt."""
-        history = self._found.histories[SILVER]
+        history = self._data.histories[SILVER]
         if self._moment is None:
-            return history.wrote_extract(extract_date)
-        until = history.at(self._moment.at, self._moment.run_id)
-        if until is None or self._read_as("silver") == FROM_BRONZE:
+            return history.last_write_of_extract(extract_date)
+        until = history.version_at(self._moment.at, self._moment.run_id)
+        if until is None or self._describe_read("silver") == FROM_BRONZE:
             return None
-        return history.wrote_extract(extract_date, until)
+        return history.last_write_of_extract(extract_date, until)
 
-    def _read_as(self, hop: str) -> str | None:
-        return self._found.as_of["read"].get(hop) if self._found.as_of else None
+    def _describe_read(self, hop: str) -> str | None:
+        return self._data.as_of["read"].get(hop) if self._data.as_of else None
 
     # --- gate and gold -------------------------------------------------------
 
-    def _gate(self, customer_id: str) -> Iterator[Hop]:
-        batches = dict.fromkeys(row["_batch_id"] for row in self._source(customer_id))
+    def _trace_gate(self, customer_id: str) -> Iterator[Hop]:
+        batches = dict.fromkeys(row["_batch_id"] for row in self._trace_source(customer_id))
         for batch_id in batches:
-            results = [row for row in self._found.judgements if row["batch_id"] == batch_id]
+            results = [row for row in self._data.evaluations if row["batch_id"] == batch_id]
             if not results:
                 continue
             yield {
                 "batch_id": batch_id,
-                "verdict": self._found.verdicts.get(batch_id),
+                "verdict": self._data.verdicts.get(batch_id),
                 **{key: results[0][key] for key in ("judged_at", "run_id", "rules_version")},
                 **{
                     verdict: [
@@ -251,10 +256,10 @@ class Tracing:
                 },
             }
 
-    def _gold(self, customer_id: str) -> Iterator[Hop]:
-        for row in self._found.gold:
+    def _trace_gold(self, customer_id: str) -> Iterator[Hop]:
+        for row in self._data.gold:
             if row["customer_id"] == customer_id:
-                file = self._lake.name(path_from_uri(row["file"])) if row["file"] else None
+                file = self._lake.relative_path(path_from_uri(row["file"])) if row["file"] else None
                 yield {
                     "extract_date": row["extract_date"],
                     "batch_id": row["batch_id"],
@@ -271,45 +276,45 @@ class Tracing:
 
     # --- online --------------------------------------------------------------
 
-    def _latest(self, gold: Sequence[Hop]) -> Hop | None:
+    def _latest_gold(self, gold: Sequence[Hop]) -> Hop | None:
         """Return the customer's row of the latest published extract, which is the one online."""
-        latest = max((row["extract_date"] for row in self._found.published), default=None)
+        latest = max((row["extract_date"] for row in self._data.published), default=None)
         return next((row for row in gold if row["extract_date"] == latest), None)
 
-    def _online_of(self, customer_id: str, gold: Sequence[Hop]) -> Online | None:
+    def _find_online_values(self, customer_id: str, gold: Sequence[Hop]) -> Online | None:
         """Return the customer's values online; for a past run, as that run verified them."""
         if self._moment is None:
             return self._online.get(customer_id)
-        there = self._latest(gold)
-        if there is None or not self._moment.counted("online_verified"):
+        latest = self._latest_gold(gold)
+        if latest is None or not self._moment.has_counted("online_verified"):
             return None
-        stamp = f"{there['extract_date']}T00:00:00Z"
-        return {"event_timestamp": stamp, "features": there["features"]}
+        stamp = f"{latest['extract_date']}T00:00:00Z"
+        return {"event_timestamp": stamp, "features": latest["features"]}
 
-    def _feast(self, customer_id: str, gold: Sequence[Hop]) -> Hop:
-        there, online = self._latest(gold), self._online_of(customer_id, gold)
-        expected = there["features"] if there else {}
-        found = online["features"] if online else {}
+    def _trace_feast(self, customer_id: str, gold: Sequence[Hop]) -> Hop:
+        latest, online = self._latest_gold(gold), self._find_online_values(customer_id, gold)
+        expected = latest["features"] if latest else {}
+        actual = online["features"] if online else {}
         differences = [
-            {"feature": name, "gold": expected.get(name), "online": found.get(name)}
-            for name in dict.fromkeys([*expected, *found])
-            if expected.get(name) != found.get(name)
+            {"feature": name, "gold": expected.get(name), "online": actual.get(name)}
+            for name in dict.fromkeys([*expected, *actual])
+            if expected.get(name) != actual.get(name)
         ]
         if (
-            there
+            latest
             and online
-            and not online["event_timestamp"].startswith(str(there["extract_date"]))
+            and not online["event_timestamp"].startswith(str(latest["extract_date"]))
         ):
-            stamps = {"gold": str(there["event_timestamp"]), "online": online["event_timestamp"]}
+            stamps = {"gold": str(latest["event_timestamp"]), "online": online["event_timestamp"]}
             differences.append({"feature": "event_timestamp", **stamps})
-        proven = self._moment is None or self._moment.counted("online_verified")
+        proven = self._moment is None or self._moment.has_counted("online_verified")
         return {
             "project": PROJECT_NAME,
             "entity": "customer",
             "view": VIEW,
             "service": SERVICE,
             "redis_key": redis_key(customer_id).hex(),
-            "event_timestamp": there["event_timestamp"] if there else None,
+            "event_timestamp": latest["event_timestamp"] if latest else None,
             # The store's content at a past run is only known if that run verified it.
             "equals_gold": not differences if proven else None,
             "differences": differences if proven else [],
@@ -322,13 +327,13 @@ class Tracing:
             self._records[version] = registry.stored(self._settings, version)
         return self._records[version]
 
-    def _model(self, scores: Sequence[Hop]) -> Hop | None:
+    def _trace_model(self, scores: Sequence[Hop]) -> Hop | None:
         """Return the model of the first score, else the champion, with its training data."""
         version = scores[0]["model_version"] if scores else self._champion
         record = self._record(version) if version else None
         if record is None:
             return None
-        loads = {load["batch_id"]: load for load in self._found.loads}
+        loads = {load["batch_id"]: load for load in self._data.loads}
         return {
             "version": record.version,
             "kind": record.kind,
@@ -354,15 +359,15 @@ class Tracing:
             },
         }
 
-    def _scores(self, customer_id: str, gold: Sequence[Hop]) -> Iterator[Hop]:
+    def _trace_scores(self, customer_id: str, gold: Sequence[Hop]) -> Iterator[Hop]:
         features = {row["batch_id"]: row["features"] for row in gold}
-        history = self._found.histories[SCORES]
-        rows = [row for row in self._found.scores if row["customer_id"] == customer_id]
-        latest = self._latest(gold)
-        if self._moment and latest and not rows and self._moment.counted("scored"):
-            yield from self._scored_anew(latest)
+        history = self._data.histories[SCORES]
+        rows = [row for row in self._data.scores if row["customer_id"] == customer_id]
+        latest = self._latest_gold(gold)
+        if self._moment and latest and not rows and self._moment.has_counted("scored"):
+            yield from self._recompute_scores(latest)
         for row in rows:
-            explained = self._explained(row["model_version"], features.get(row["_batch_id"]))
+            explained = self._explain_score(row["model_version"], features.get(row["_batch_id"]))
             yield {
                 "probability": row["probability"],
                 "decile": row["decile"],
@@ -372,11 +377,11 @@ class Tracing:
                 "batch_id": row["_batch_id"],
                 "scored_at": row["scored_at"],
                 "table": SCORES,
-                "version": history.first_since(row["scored_at"]),
+                "version": history.first_write_after(row["scored_at"]),
                 "explanation": explained,
             }
 
-    def _scored_anew(self, gold: Hop) -> Iterator[Hop]:
+    def _recompute_scores(self, gold: Hop) -> Iterator[Hop]:
         """Recompute a past run's score, which the table no longer has, from the model's parameters.
 
         The decile is unknown, because it requires the scores of all customers.
@@ -389,15 +394,15 @@ class Tracing:
                 "decile": None,
                 "model_version": self._champion,
                 "extract_date": gold["extract_date"],
-                "reasons": [asdict(each) for each in answer.reasons],
+                "reasons": [asdict(reason) for reason in answer.reasons],
                 "batch_id": gold["batch_id"],
                 "scored_at": None,
                 "table": None,
                 "version": None,
-                "explanation": self._explained(self._champion, gold["features"]),
+                "explanation": self._explain_score(self._champion, gold["features"]),
             }
 
-    def _explained(self, version: str, features: Mapping[str, Any] | None) -> Hop | None:
+    def _explain_score(self, version: str, features: Mapping[str, Any] | None) -> Hop | None:
         """Recompute the score from the model's parameters and gold's row.
 
         Baseline and contributions are log-odds; None if the model or the row is missing.
@@ -406,10 +411,10 @@ class Tracing:
         if scorer is None or features is None:
             return None
         contributions = scorer.contributions(features)
-        log_odds = scorer.baseline + math.fsum(each.contribution for each in contributions)
+        log_odds = scorer.baseline + math.fsum(reason.contribution for reason in contributions)
         return {
             "baseline": scorer.baseline,
-            "contributions": [asdict(each) for each in contributions],
+            "contributions": [asdict(reason) for reason in contributions],
             "log_odds": log_odds,
             "probability": probability(log_odds),
         }
@@ -425,7 +430,7 @@ class Tracing:
 
     # --- history -------------------------------------------------------------
 
-    def _history(
+    def _trace_history(
         self,
         silver: Sequence[Hop],
         gold: Sequence[Hop],
@@ -436,7 +441,7 @@ class Tracing:
         gold_of = {row["extract_date"]: row for row in gold}
         # The first score of a date is the relevant one.
         score_of = {row["extract_date"]: row for row in reversed(scores)}
-        loaded = {load["batch_id"]: load["loaded_at"] for load in self._found.loads}
+        loaded = {load["batch_id"]: load["loaded_at"] for load in self._data.loads}
         before: tuple[Any, Any] = (None, None)
         for day in sorted({*silver_of, *gold_of}):
             cleaned, published = silver_of.get(day), gold_of.get(day)
@@ -454,13 +459,13 @@ class Tracing:
                 "probability": score["probability"] if score else None,
                 "decile": score["decile"] if score else None,
                 "changes": {
-                    "silver": changes(before[0], now[0]),
-                    "features": changes(before[1], now[1]),
+                    "silver": find_changes(before[0], now[0]),
+                    "features": find_changes(before[1], now[1]),
                 },
             }
             before = (now[0] or before[0], now[1] or before[1])
 
 
-def _place(row: Mapping[str, Any]) -> tuple[str, int]:
+def _row_key(row: Mapping[str, Any]) -> tuple[str, int]:
     """Return the key of a row: its load, and its number in the sheet."""
     return row["_batch_id"], row["_row_number"]

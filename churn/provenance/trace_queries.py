@@ -23,7 +23,7 @@ BRONZE, SILVER, SCORES = "bronze.telco_customers", "silver.customers", "gold.chu
 class TraceData:
     """Rows of some customers, stage by stage, as the tables have them.
 
-    `loads` and `published` (one per extract date) are those of all customers. `judgements` has a
+    `loads` and `published` (one per extract date) are those of all customers. `evaluations` has a
     row for every rule of a load's latest evaluation. `histories` is keyed by table, `cleanings` and
     `verdicts` by load. `as_of` describes a past run and how its state was read; None is the current
     state.
@@ -35,7 +35,7 @@ class TraceData:
     rejected: Rows = field(default_factory=list)
     cleanings: dict[str, dict[str, Any]] = field(default_factory=dict)
     verdicts: dict[str, str] = field(default_factory=dict)
-    judgements: Rows = field(default_factory=list)
+    evaluations: Rows = field(default_factory=list)
     published: Rows = field(default_factory=list)
     gold: Rows = field(default_factory=list)
     scores: Rows = field(default_factory=list)
@@ -69,17 +69,17 @@ def read_stages(
     Raises:
         InvalidInputError: No workbook that was loaded (by then) has one of the customers.
     """
-    found = _bronze(spark, customers, moment)
+    data = _read_bronze(spark, customers, moment)
     if moment is None:
-        _now(spark, customers, champion, found)
+        _read_current(spark, customers, champion, data)
     else:
-        past = AsOfReader(settings, spark, customers, moment, found.source, found.loads, say)
-        _then(spark, past, moment, customers, champion, found)
-    found.histories = {table: table_history(spark, table) for table in (BRONZE, SILVER, SCORES)}
-    return found
+        reader = AsOfReader(settings, spark, customers, moment, data.source, data.loads, say)
+        _read_as_of(spark, reader, moment, customers, champion, data)
+    data.histories = {table: table_history(spark, table) for table in (BRONZE, SILVER, SCORES)}
+    return data
 
 
-def _bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd | None) -> TraceData:
+def _read_bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd | None) -> TraceData:
     loads = query_sequence(spark, LOADS, trace_sql.LOADS)
     if not loads:
         raise not_loaded_error()
@@ -87,15 +87,15 @@ def _bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd | None
     # Trim ids as silver does: Unicode white space.
     source = [row for row in rows if row["customerID"].strip() in customers]
     if moment is not None:
-        loads = [row for row in loads if LOADS.has_reached(row, moment.numbers, moment.at)]
-    place = {load["batch_id"]: number for number, load in enumerate(loads)}
+        loads = [row for row in loads if LOADS.is_included(row, moment.numbers, moment.at)]
+    order = {load["batch_id"]: number for number, load in enumerate(loads)}
     # Sort by load; rows of later loads are left out.
-    source = [row for row in source if row["_batch_id"] in place]
-    source.sort(key=lambda row: (place[row["_batch_id"]], row["_row_number"]))
+    source = [row for row in source if row["_batch_id"] in order]
+    source.sort(key=lambda row: (order[row["_batch_id"]], row["_row_number"]))
     named = {row["customerID"].strip() for row in source}
-    unknown = [each for each in customers if each not in named]
+    unknown = [customer for customer in customers if customer not in named]
     if unknown:
-        who = ", ".join(repr(each) for each in unknown)
+        who = ", ".join(repr(customer) for customer in unknown)
         raise InvalidInputError(
             f"No workbook that was loaded names a customer {who}"
             + (f" when run {moment.run_id} had ended" if moment else ""),
@@ -105,61 +105,63 @@ def _bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd | None
     return TraceData(loads, source)
 
 
-def _now(spark: SparkSession, customers: Sequence[str], champion: str, found: TraceData) -> None:
+def _read_current(
+    spark: SparkSession, customers: Sequence[str], champion: str, data: TraceData
+) -> None:
     silver = trace_sql.SILVER_ROWS.format(customers=SILVER)
-    found.silver = query_if_exists(spark, SILVER, silver, customers=customers)
-    found.rejected = query_if_exists(
+    data.silver = query_if_exists(spark, SILVER, silver, customers=customers)
+    data.rejected = query_if_exists(
         spark,
         "silver.rejected_rows",
         trace_sql.REJECTED_ROWS.format(rejected_rows="silver.rejected_rows"),
-        batches=found.batches,
-        row_numbers=[row["_row_number"] for row in found.source],
+        batches=data.batches,
+        row_numbers=[row["_row_number"] for row in data.source],
     )
     cleanings = query_if_exists(
-        spark, "silver.load_counts", trace_sql.CLEANINGS, batches=found.batches
+        spark, "silver.load_counts", trace_sql.CLEANINGS, batches=data.batches
     )
-    found.cleanings = {row["batch_id"]: row for row in cleanings}
+    data.cleanings = {row["batch_id"]: row for row in cleanings}
     verdicts = trace_sql.VERDICTS.format(verdicts="audit.load_verdicts")
     rows = query_if_exists(spark, "audit.load_verdicts", verdicts)
-    found.verdicts = {row["batch_id"]: row["verdict"] for row in rows}
-    found.judgements = _judgements(spark, found.batches, "true")
+    data.verdicts = {row["batch_id"]: row["verdict"] for row in rows}
+    data.evaluations = _read_evaluations(spark, data.batches, "true")
     published = query_sequence(spark, PUBLICATIONS, trace_sql.PUBLICATIONS)
-    found.published = list({row["extract_date"]: row for row in published}.values())
-    found.gold = _gold_now(spark, customers)
+    data.published = list({row["extract_date"]: row for row in published}.values())
+    data.gold = _read_current_gold(spark, customers)
     scores = trace_sql.SCORES.format(scores=SCORES)
-    found.scores = query_if_exists(spark, SCORES, scores, customers=customers, champion=champion)
+    data.scores = query_if_exists(spark, SCORES, scores, customers=customers, champion=champion)
 
 
-def _then(
+def _read_as_of(
     spark: SparkSession,
-    past: AsOfReader,
+    reader: AsOfReader,
     moment: RunEnd,
     customers: Sequence[str],
     champion: str,
-    found: TraceData,
+    data: TraceData,
 ) -> None:
-    found.silver, found.rejected = past.silver()
-    verdicts = past.verdicts()
-    found.verdicts = {row["batch_id"]: row["verdict"] for row in verdicts}
-    reached = VERDICTS.reached(moment.numbers, moment.at)
-    found.judgements = _judgements(spark, found.batches, reached)
-    found.published = past.published(verdicts)
-    found.gold = past.gold(found.published, _gold_now(spark, customers))
-    found.scores = past.scores(champion)
-    versions = {row["rules_version"] for row in found.judgements}
-    found.as_of = {
+    data.silver, data.rejected = reader.silver()
+    verdicts = reader.verdicts()
+    data.verdicts = {row["batch_id"]: row["verdict"] for row in verdicts}
+    reached = VERDICTS.existed_condition(moment.numbers, moment.at)
+    data.evaluations = _read_evaluations(spark, data.batches, reached)
+    data.published = reader.read_publications(verdicts)
+    data.gold = reader.gold(data.published, _read_current_gold(spark, customers))
+    data.scores = reader.scores(champion)
+    versions = {row["rules_version"] for row in data.evaluations}
+    data.as_of = {
         "run_id": moment.run_id,
         "ended_at": moment.at,
-        "read": past.read,
-        "todays_rules": past.has_todays_rules(versions),
+        "read": reader.read,
+        "todays_rules": reader.has_current_rules(versions),
     }
 
 
-def _gold_now(spark: SparkSession, customers: Sequence[str]) -> Rows:
+def _read_current_gold(spark: SparkSession, customers: Sequence[str]) -> Rows:
     return query_sequence(spark, PUBLICATIONS, trace_sql.GOLD_ROWS, customers=customers)
 
 
-def _judgements(spark: SparkSession, batches: Sequence[str], reached: str) -> Rows:
+def _read_evaluations(spark: SparkSession, batches: Sequence[str], reached: str) -> Rows:
     """Return the latest evaluation of each load within the condition: one row per rule."""
-    sql = trace_sql.JUDGEMENTS.replace("{reached}", reached)
+    sql = trace_sql.EVALUATIONS.replace("{reached}", reached)
     return query_sequence(spark, VERDICTS, sql, batches=batches)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from seeds_loader.contract import Column, Contract
-from seeds_loader.reject_messages import Reason, sentence
+from seeds_loader.reject_messages import Reason, format_reason
 
 # Rules of the contract that change a value. "coded" applies to every flag; the others deserve
 # attention.
@@ -12,13 +12,13 @@ TRIMMED, SPELLED, CODED, NUMBER = "trimmed", "spelled", "coded", "number"
 BLANK_IS_ZERO = "blank_is_zero"
 
 
-def standardised(
+def find_standardised_cells(
     cells: Mapping[str, str | None], silver: Mapping[str, Any], contract: Contract
 ) -> Iterator[dict[str, Any]]:
     """Yield the cells whose value in silver differs from the sheet, with the applied rules."""
     for column in contract.columns:
         cell, value = cells.get(column.name), silver.get(column.silver)
-        rules = _rules(column, cell, value)
+        rules = _applied_rules(column, cell, value)
         if rules:
             yield {
                 "column": column.name,
@@ -29,7 +29,7 @@ def standardised(
             }
 
 
-def _rules(column: Column, cell: str | None, value: Any) -> list[str]:
+def _applied_rules(column: Column, cell: str | None, value: Any) -> list[str]:
     text = (cell or "").strip()
     if not text:
         return [BLANK_IS_ZERO] if value is not None else []
@@ -43,22 +43,22 @@ def _rules(column: Column, cell: str | None, value: Any) -> list[str]:
     return rules
 
 
-def why_rejected(
+def explain_rejection(
     reasons: Sequence[Mapping[str, Any]], contract: Contract, words: Mapping[str, str]
 ) -> list[str]:
     """Return the reasons of a rejected row, one sentence each."""
     columns = {column.name: column for column in contract.columns}
     return [
-        sentence(
-            Reason(each["code"], each["column_name"], each["value"]),
-            columns.get(each["column_name"]),
+        format_reason(
+            Reason(reason["code"], reason["column_name"], reason["value"]),
+            columns.get(reason["column_name"]),
             words,
         )
-        for each in reasons
+        for reason in reasons
     ]
 
 
-def changes(
+def find_changes(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> dict[str, dict[str, Any]]:
     """Return the values that differ, by name, before and after; empty if one side is missing."""

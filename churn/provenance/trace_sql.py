@@ -8,7 +8,7 @@ SOURCE_ROWS = """
     select * from bronze.telco_customers
     where
         exists(array(:customers), each -> contains(customerID, each))
-        -- rows of an ingest that broke off have no line among the loads, and count nowhere
+        -- rows of an interrupted ingest have no load record and are not used
         and _batch_id in (select batch_id from bronze.loads)
 """
 LOADS = """
@@ -29,7 +29,7 @@ REJECTED_ROWS = """
     where _batch_id in (:batches) and _row_number in (:row_numbers)
     order by extract_date, _row_number
 """
-JUDGEMENTS = """
+EVALUATIONS = """
     select batch_id, run_id, judged_at, rules_version, rule, severity, figure, threshold, verdict,
         compared_with
     from {rows} where batch_id in (:batches) and {reached}
@@ -37,7 +37,7 @@ JUDGEMENTS = """
     order by verdict_number, judged_at, severity, rule
 """
 VERDICTS = "select batch_id, extract_date, run_id, judged_at, verdict from {verdicts} as verdicts"
-JUDGED_BATCHES = "select distinct batch_id from {rows} where {reached}"
+EVALUATED_BATCHES = "select distinct batch_id from {rows} where {reached}"
 PUBLICATIONS = """
     select batch_id, extract_date, run_id, created_timestamp, published_at
     from {rows} order by extract_date, publication_number, published_at

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.provenance.run_history import started_at
+from churn.provenance.run_history import parse_start_time
 from churn.reports.report import ReportData, Tile, banner, count, decimal, page, percent
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Run:
     def began(self) -> str:
         """Return the formatted start time; empty if the run's name does not begin with a time."""
         try:
-            return f"{started_at(self.run_id):%Y-%m-%d %H:%M} UTC"
+            return f"{parse_start_time(self.run_id):%Y-%m-%d %H:%M} UTC"
         except ValueError:
             return ""
 
@@ -135,7 +135,7 @@ class FrontPage:
         return {day: run_id for day, run_id in latest.items() if day in listed}
 
     @property
-    def evaluated(self) -> tuple[str, ...]:
+    def evaluated_models(self) -> tuple[str, ...]:
         """Return the listed model versions with a full evaluation."""
         return tuple(each.version for each in self.models[-LISTED:] if each.has_evaluation)
 
@@ -172,7 +172,7 @@ def front_page(data: FrontPage) -> str:
             "watch": summary.get("watch") or {},
             "realised": _realised(data.runs),
             "reports": {day: report_of(run) for day, run in data.reports.items()},
-            "evaluations": {version: evaluation_of(version) for version in data.evaluated},
+            "evaluations": {version: evaluation_of(version) for version in data.evaluated_models},
             "dbt_docs": {"Tables and columns": DBT_DOCS, "Lineage": LINEAGE}
             if data.has_dbt_docs
             else {},
@@ -219,7 +219,7 @@ def _realised(runs: Sequence[Run]) -> list[tuple[str, str, bool]]:
 
 
 def _extract_plots(data: FrontPage) -> Iterator["Plot"]:
-    from churn.reports.plots import Course, Plot, columns
+    from churn.reports.plots import Course, Plot, draw_columns
 
     drawn = data.extracts[-DRAWN:]
     if not drawn:
@@ -229,7 +229,7 @@ def _extract_plots(data: FrontPage) -> Iterator["Plot"]:
     yield Plot(
         title,
         "Customers of each extract; a refused extract is not published.",
-        columns(
+        draw_columns(
             "customers",
             title,
             labels,
@@ -248,7 +248,7 @@ def _extract_plots(data: FrontPage) -> Iterator["Plot"]:
 
 
 def _left_out_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> "Plot":
-    from churn.reports.plots import Course, Plot, columns
+    from churn.reports.plots import Course, Plot, draw_columns
 
     title = "Rows left out"
     worst = max(drawn, key=_reject_share)
@@ -256,7 +256,7 @@ def _left_out_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> "Plot":
         title,
         f"Most rejects: {percent(_reject_share(worst), 2)} of the rows, extract of "
         f"{worst.extract_date}. Exact copies of a row do no harm and count apart.",
-        columns(
+        draw_columns(
             "left-out",
             title,
             labels,
@@ -269,7 +269,7 @@ def _left_out_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> "Plot":
 
 
 def _drift_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> Iterator["Plot"]:
-    from churn.reports.plots import Course, Plot, courses
+    from churn.reports.plots import Course, Plot, draw_courses
 
     moved = [each for each in drawn if each.drift is not None]
     if not moved:
@@ -282,7 +282,7 @@ def _drift_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> Iterator["Pl
         "How far the feature that moved most lies from the extract before (population stability "
         f"index). The furthest: {furthest.drifted.replace('_', ' ')}, {decimal(furthest.drift)}, "
         f"extract of {furthest.extract_date}.",
-        courses(
+        draw_courses(
             "drift",
             title,
             labels,
@@ -299,7 +299,7 @@ def _reject_share(extract: Extract) -> float:
 
 
 def _model_plots(models: Sequence[Model]) -> Iterator["Plot"]:
-    from churn.reports.plots import Course, Plot, courses
+    from churn.reports.plots import Course, Plot, draw_courses
 
     if not models:
         return
@@ -313,7 +313,7 @@ def _model_plots(models: Sequence[Model]) -> Iterator["Plot"]:
             title,
             f"{meaning} By the extract that a version learned from last; a large mark is a version "
             "that became champion.",
-            courses(
+            draw_courses(
                 key,
                 title,
                 labels,

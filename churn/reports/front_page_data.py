@@ -35,7 +35,7 @@ LOADS = """
     order by extract_date
 """
 # One line per load with its latest evaluation: the failed rules, and the features' largest drift.
-JUDGEMENTS = """
+EVALUATIONS = """
     select
         batch_id,
         last_one.verdict,
@@ -72,9 +72,9 @@ def gather(settings: Settings, spark: SparkSession) -> FrontPage:
 def _runs(folder: Path) -> tuple[Run, ...]:
     """Return the completed runs, including refused ones, earliest first."""
     return tuple(
-        Run(summary, has_report=(place.parent / REPORT).is_file())
-        for place in sorted(folder.glob("*/summary.json"))
-        if (summary := read_json_or_empty(place)).get("run_id") == place.parent.name
+        Run(summary, has_report=(path.parent / REPORT).is_file())
+        for path in sorted(folder.glob("*/summary.json"))
+        if (summary := read_json_or_empty(path)).get("run_id") == path.parent.name
     )
 
 
@@ -83,8 +83,8 @@ def _extracts(spark: SparkSession) -> tuple[Extract, ...]:
     if not spark.catalog.tableExists("silver.load_counts"):
         return ()
     loads = query_sequence(spark, sequences.LOADS, LOADS)
-    judged = _by_load(query_if_exists(spark, "audit.gate_results", JUDGEMENTS))
-    published = _by_load(
+    judged = _index_by_load(query_if_exists(spark, "audit.gate_results", EVALUATIONS))
+    published = _index_by_load(
         query_if_exists(
             spark, "gold.publications", "select batch_id, customers from gold.publications"
         )
@@ -95,7 +95,7 @@ def _extracts(spark: SparkSession) -> tuple[Extract, ...]:
     )
 
 
-def _by_load(rows: Rows) -> dict[str, dict[str, Any]]:
+def _index_by_load(rows: Rows) -> dict[str, dict[str, Any]]:
     return {row["batch_id"]: row for row in rows}
 
 
@@ -134,5 +134,5 @@ def _models(settings: Settings) -> tuple[Model, ...]:
             promotion=read_json_or_empty(registry.folder(settings) / record.version / PROMOTION),
             has_evaluation=(registry.folder(settings) / record.version / EVALUATION).is_file(),
         )
-        for record in sorted(filter(None, records), key=lambda each: each.created)
+        for record in sorted(filter(None, records), key=lambda model: model.created)
     )

@@ -167,7 +167,7 @@ def _strip(element: ElementTree.Element) -> None:
     element.attrib = attributes
 
 
-def bars(
+def draw_bars(
     name: str, title: str, rows: Sequence[Bar], limit: float, mark: float | None = None
 ) -> str:
     """Draw horizontal bars on a track that ends at `limit`.
@@ -200,7 +200,7 @@ def bars(
         return _save(figure, name, title, described)
 
 
-def lines(
+def draw_lines(
     name: str,
     title: str,
     drawn: Sequence[Line],
@@ -239,7 +239,7 @@ def lines(
         return _save(figure, name, title, f"{labels[1]} over {labels[0]}")
 
 
-def columns(name: str, title: str, labels: Sequence[str], stacked: Sequence[Course]) -> str:
+def draw_columns(name: str, title: str, labels: Sequence[str], stacked: Sequence[Course]) -> str:
     """Draw stacked vertical columns of counts.
 
     Args:
@@ -261,10 +261,10 @@ def columns(name: str, title: str, labels: Sequence[str], stacked: Sequence[Cour
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         figure.legend(loc="outside upper left")
-        return _save(figure, name, title, _in_words(labels, stacked, "{:,.0f}"))
+        return _save(figure, name, title, _format_values(labels, stacked, "{:,.0f}"))
 
 
-def courses(
+def draw_courses(
     name: str,
     title: str,
     labels: Sequence[str],
@@ -302,7 +302,7 @@ def courses(
             axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(MaxNLocator(6))
         figure.legend(loc="outside upper left")
-        return _save(figure, name, title, _in_words(labels, drawn, "{:.3f}"))
+        return _save(figure, name, title, _format_values(labels, drawn, "{:.3f}"))
 
 
 @contextmanager
@@ -321,7 +321,7 @@ def _over_time(labels: Sequence[str]) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
-def _in_words(labels: Sequence[str], drawn: Sequence[Course], form: str) -> str:
+def _format_values(labels: Sequence[str], drawn: Sequence[Course], form: str) -> str:
     """Describe the values in text, for screen readers."""
     return "; ".join(
         f"{label}: "
@@ -355,14 +355,14 @@ def _curves(
         return _save(figure, name, title, f"{labels[1]} over {labels[0]}, for {kinds}")
 
 
-def _named(evaluation: Evaluation, metric: str) -> str:
+def _format_legend(evaluation: Evaluation, metric: str) -> str:
     """Return the legend entry: the model type and its out-of-fold metric."""
     figure = evaluation.out_of_fold.get(metric)
     value = "" if figure is None else f" {figure:.3f}"
     return _label(readable_kind(evaluation.kind)) + value
 
 
-def _styled(
+def _assign_styles(
     evaluations: Sequence[Evaluation],
 ) -> Iterator[tuple[Evaluation, dict[str, Any], str]]:
     for evaluation, color, dash, marker in zip(
@@ -371,26 +371,26 @@ def _styled(
         yield evaluation, {"color": color, "linestyle": dash}, marker
 
 
-def roc(title: str, evaluations: Sequence[Evaluation]) -> str:
+def draw_roc(title: str, evaluations: Sequence[Evaluation]) -> str:
     """Draw the ROC curve of each model type, with its ROC-AUC in the legend."""
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, label="by chance 0.500")
-        for evaluation, style, _ in _styled(evaluations):
+        for evaluation, style, _ in _assign_styles(evaluations):
             drawn = _columns(evaluation, "roc", "false_positive_rate", "true_positive_rate")
-            axes.plot(*drawn, label=_named(evaluation, "roc_auc"), **style)
+            axes.plot(*drawn, label=_format_legend(evaluation, "roc_auc"), **style)
 
     labels = ("alarms among those who stay", "found of those who leave")
     return _curves("roc", title, evaluations, draw, labels)
 
 
-def precision_recall(title: str, evaluations: Sequence[Evaluation], rate: float | None) -> str:
+def draw_precision_recall(title: str, evaluations: Sequence[Evaluation], rate: float | None) -> str:
     """Draw the precision-recall curve of each model type; `rate` is the level of chance."""
 
     def draw(axes: Axes) -> None:
-        for evaluation, style, _ in _styled(evaluations):
+        for evaluation, style, _ in _assign_styles(evaluations):
             drawn = _columns(evaluation, "pr", "recall", "precision")
-            axes.plot(*drawn, label=_named(evaluation, "pr_auc"), **style)
+            axes.plot(*drawn, label=_format_legend(evaluation, "pr_auc"), **style)
         if rate is not None:
             axes.axhline(rate, color=MUTED, linewidth=1, label=f"by chance {rate:.3f}")
 
@@ -398,27 +398,27 @@ def precision_recall(title: str, evaluations: Sequence[Evaluation], rate: float 
     return _curves("precision-recall", title, evaluations, draw, labels)
 
 
-def calibration(title: str, evaluations: Sequence[Evaluation]) -> str:
+def draw_calibration(title: str, evaluations: Sequence[Evaluation]) -> str:
     """Draw the observed share over the predicted probability, by model type."""
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
-        for evaluation, style, marker in _styled(evaluations):
+        for evaluation, style, marker in _assign_styles(evaluations):
             drawn = _columns(evaluation, "calibration", "predicted", "observed")
-            label = _named(evaluation, "brier")
+            label = _format_legend(evaluation, "brier")
             axes.plot(*drawn, marker=marker, markersize=5, label=label, **style)
 
     labels = ("probability the model gives", "share that left")
     return _curves("calibration", title, evaluations, draw, labels)
 
 
-def thresholds(title: str, evaluations: Sequence[Evaluation], metric: str) -> str:
+def draw_thresholds(title: str, evaluations: Sequence[Evaluation], metric: str) -> str:
     """Draw `metric`, accuracy or f1, over the threshold, with a marker at the threshold in use."""
 
     def draw(axes: Axes) -> None:
-        for evaluation, style, marker in _styled(evaluations):
+        for evaluation, style, marker in _assign_styles(evaluations):
             swept = _columns(evaluation, "thresholds", "threshold", metric)
-            axes.plot(*swept, label=_named(evaluation, metric), **style)
+            axes.plot(*swept, label=_format_legend(evaluation, metric), **style)
             points = zip(*swept, strict=True)
             used = min(points, key=lambda point: abs(point[0] - evaluation.threshold), default=None)
             if used:
@@ -428,7 +428,7 @@ def thresholds(title: str, evaluations: Sequence[Evaluation], metric: str) -> st
     return _curves(metric, title, evaluations, draw, labels)
 
 
-def histogram(title: str, evaluation: Evaluation) -> str:
+def draw_histogram(title: str, evaluation: Evaluation) -> str:
     """Draw customers by probability, with churned customers stacked on those who stayed."""
     names = ("from", "to", "churned", "stayed")
     left, right, left_company, stayed = _columns(evaluation, "histogram", *names)

@@ -8,7 +8,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.provenance import load_state
 from churn.provenance.run_history import read_summary
 from churn.reports.rejects_workbook import Reject, RejectedLoad, write_rejects_workbook
-from churn.reports.xlsx_output import hold_writable, writing
+from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse import sequences, spark_server
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
@@ -19,8 +19,8 @@ from lakehouse.sql import query, statement
 from seeds_loader.contract import read_contract
 from seeds_loader.reject_messages import Reason, read_reject_messages
 
-LATEST_OTHERWISE = ", or leave --run out, which takes the latest load"
-ROWS_BETWEEN_WORDS = 100_000
+HINT_LATEST = ", or leave --run out, which takes the latest load"
+ROWS_PER_MESSAGE = 100_000
 LATEST_LOAD = """
     select batch_id, source_file, sheet, row_count, extract_date, _loaded_at as loaded_at
     from {{rows}}
@@ -76,30 +76,30 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
         InvalidInputError: There is no such run or load, its rejects do not exist (any longer), or
             the file can't be written; nothing was written.
     """
-    hold_writable(path)
-    batch_id = run_id and read_summary(settings, run_id, LATEST_OTHERWISE)["batch_id"]
-    spark_server.ensure(settings, say)
+    require_writable(path)
+    batch_id = run_id and read_summary(settings, run_id, HINT_LATEST)["batch_id"]
+    spark_server.ensure_running(settings, say)
     with spark_server.session(settings) as spark:
-        load = _load(spark, batch_id)
+        load = _read_load(spark, batch_id)
         about = f"{load.source_file}, extract of {load.extract_date}"
-        expected = _expected_rejects(spark, load)
+        expected = _count_rejects(spark, load)
         if expected == 0:
             return f"no rejects: all {load.row_count:,} rows of {about} were taken; nothing written"
-        _write_whole(spark, load, expected, path, say)
+        _write_workbook(spark, load, expected, path, say)
     return f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}"
 
 
-def _load(spark: SparkSession, batch_id: str | None) -> RejectedLoad:
+def _read_load(spark: SparkSession, batch_id: str | None) -> RejectedLoad:
     where, values = ("where batch_id = :batch", {"batch": batch_id}) if batch_id else ("", {})
-    found = query_sequence(spark, sequences.LOADS, LATEST_LOAD.format(where=where), **values)
-    if not found:
+    loads = query_sequence(spark, sequences.LOADS, LATEST_LOAD.format(where=where), **values)
+    if not loads:
         raise load_state.not_loaded_error(batch_id)
-    load = found[0]
+    load = loads[0]
     headers = query(spark, EXTRA_HEADERS, batch=load["batch_id"], day=load["extract_date"])
     return RejectedLoad(**load, extra=[row["header"] for row in headers])
 
 
-def _expected_rejects(spark: SparkSession, load: RejectedLoad) -> int:
+def _count_rejects(spark: SparkSession, load: RejectedLoad) -> int:
     """Return the number of rows rejected in the load's cleaning, including exact duplicates."""
     counts = load_state.load_state(spark, load.batch_id).counts
     if counts is None:
@@ -111,18 +111,20 @@ def _expected_rejects(spark: SparkSession, load: RejectedLoad) -> int:
     return counts["rejected"] + counts["exact_duplicates"]
 
 
-def _write_whole(
+def _write_workbook(
     spark: SparkSession, load: RejectedLoad, expected: int, path: Path, say: Say
 ) -> None:
     contract = read_contract()
-    rejects = _said(_rejects(spark, load, contract.names), expected, say)
-    with writing(path), atomic_write(path) as draft:
-        written = write_rejects_workbook(rejects, load, contract, read_reject_messages(), draft)
-        if written != expected:
-            raise _gone(load, written, expected)
+    rejects = _report_progress(_read_rejects(spark, load, contract.names), expected, say)
+    with translate_write_errors(path), atomic_write(path) as draft:
+        row_count = write_rejects_workbook(rejects, load, contract, read_reject_messages(), draft)
+        if row_count != expected:
+            raise _missing_rejects_error(load, row_count, expected)
 
 
-def _rejects(spark: SparkSession, load: RejectedLoad, names: Sequence[str]) -> Iterator[Reject]:
+def _read_rejects(
+    spark: SparkSession, load: RejectedLoad, names: Sequence[str]
+) -> Iterator[Reject]:
     """Yield the rows in the order of the sheet; they are fetched in batches, not all at once."""
     columns = ", ".join(f"rejects.`{name}`" for name in names)
     sql = REJECTED_ROWS.format(columns=columns)
@@ -133,23 +135,24 @@ def _rejects(spark: SparkSession, load: RejectedLoad, names: Sequence[str]) -> I
             cells=[row[name] for name in names],
             extra=row["_extra"] or {},
             reasons=[
-                Reason(each["code"], each["column_name"], each["value"]) for each in row["reasons"]
+                Reason(reason["code"], reason["column_name"], reason["value"])
+                for reason in row["reasons"]
             ],
             kept_row=row["kept_row"],
         )
 
 
-def _said(rejects: Iterator[Reject], total: int, say: Say) -> Iterator[Reject]:
+def _report_progress(rejects: Iterator[Reject], total: int, say: Say) -> Iterator[Reject]:
     for number, reject in enumerate(rejects, 1):
         yield reject
-        if number % ROWS_BETWEEN_WORDS == 0:
+        if number % ROWS_PER_MESSAGE == 0:
             say(f"{number:,} of {total:,} rows written")
 
 
-def _gone(load: RejectedLoad, found: int, expected: int) -> InvalidInputError:
+def _missing_rejects_error(load: RejectedLoad, present: int, expected: int) -> InvalidInputError:
     """Return the error for missing rejects: silver only has those of a date's latest load."""
     return InvalidInputError(
-        f"Of the {expected:,} rejects of {load.source_file}, {found:,} are there: its date was "
+        f"Of the {expected:,} rejects of {load.source_file}, {present:,} are there: its date was "
         "restated by another workbook",
         where=f"silver.rejected_rows, load {load.batch_id}, extract of {load.extract_date}",
         remedy="run that workbook again, or leave --run out, which takes the latest load",

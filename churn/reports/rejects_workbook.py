@@ -33,7 +33,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.writer.excel import ExcelWriter
 
 from seeds_loader.contract import Contract
-from seeds_loader.reject_messages import Reason, sentence
+from seeds_loader.reject_messages import Reason, format_reason
 
 # Limits of an .xlsx sheet: rows below the header, columns, UTF-16 units per cell.
 ROWS_A_SHEET = 1_048_575
@@ -47,7 +47,7 @@ NARROWEST, WIDEST = 10, 34
 ROWS_MEASURED = 200
 
 # Not allowed in XML, or not preserved: an XML reader converts a carriage return to a line feed.
-UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
+FORBIDDEN_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 # Excel's own escape for characters; a text that looks like one must be escaped itself.
 LIKE_AN_ESCAPE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 # In the form in which Excel writes it, and not longer than Excel displays in full.
@@ -119,7 +119,7 @@ def write_rejects_workbook(
     return _RejectsWorkbook(load, contract, words).write(rejects, path, rows_a_sheet)
 
 
-def begins_like_a_formula(text: str) -> bool:
+def is_formula_like(text: str) -> bool:
     """Return whether a spreadsheet might interpret the text as a formula.
 
     That is the case if it begins with = + - @, also in full width, or after blank or invisible
@@ -131,12 +131,12 @@ def begins_like_a_formula(text: str) -> bool:
     return False
 
 
-def held_by_a_cell(text: str) -> str:
+def make_storable(text: str) -> str:
     """Return the text in a form that a cell can contain.
 
     Unwritable characters are escaped visibly, and the text is cut at Excel's limit.
     """
-    visible = UNWRITABLE.sub(lambda found: _spelled(found.group()), text)
+    visible = FORBIDDEN_CHARACTERS.sub(lambda match: _escape_character(match.group()), text)
     # In UTF-16 each of Excel's units has two bytes.
     units = visible.encode("utf-16-le")
     if len(units) > 2 * UNITS_A_CELL:
@@ -146,7 +146,7 @@ def held_by_a_cell(text: str) -> str:
     return visible
 
 
-def _spelled(character: str) -> str:
+def _escape_character(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
@@ -198,7 +198,7 @@ class _RejectsWorkbook:
                 self._add_filter(sheet, rows_a_sheet)
                 sheet = self._rejects_sheet(count // rows_a_sheet + 1, widths)
             sheet.append(self._row(sheet, reject))
-            self._tally(reject)
+            self._count(reject)
             count += 1
         self._add_filter(sheet, count - (len(self._workbook.worksheets) - 1) * rows_a_sheet)
         return count
@@ -222,13 +222,13 @@ class _RejectsWorkbook:
         # Keep the header and the row number visible when scrolling.
         sheet.freeze_panes = "B2"
         _set_widths(sheet, widths)
-        own = [self._header(sheet, each, OWN_HEADER) for each in ORIGIN]
+        own = [self._header(sheet, header, OWN_HEADER) for header in ORIGIN]
         source = self._headers()[len(ORIGIN) :]
-        sheet.append([*own, *(self._header(sheet, each, SOURCE_HEADER) for each in source)])
+        sheet.append([*own, *(self._header(sheet, header, SOURCE_HEADER) for header in source)])
         return sheet
 
     def _header(self, sheet: Any, text: str, fill: PatternFill) -> Any:
-        cell = self._text(sheet, text)
+        cell = self._make_text_cell(sheet, text)
         cell.font, cell.fill = Font(bold=True, color=LIGHT), fill
         return cell
 
@@ -239,9 +239,9 @@ class _RejectsWorkbook:
         faulty = {reason.column for reason in reject.reasons}
         return [
             self._number(sheet, reject.row_number),
-            self._text(sheet, self._load.source_file),
-            self._text(sheet, self._load.sheet),
-            self._text(sheet, "\n".join(self._sentences(reject)), wrapped=True),
+            self._make_text_cell(sheet, self._load.source_file),
+            self._make_text_cell(sheet, self._load.sheet),
+            self._make_text_cell(sheet, "\n".join(self._sentences(reject)), wrapped=True),
             *(
                 self._source_cell(sheet, header, text, header in faulty)
                 for header, text in self._source_cells(reject)
@@ -255,7 +255,7 @@ class _RejectsWorkbook:
 
     def _sentences(self, reject: Reject) -> Iterator[str]:
         for reason in reject.reasons:
-            yield sentence(reason, self._columns.get(reason.column), self._words)
+            yield format_reason(reason, self._columns.get(reason.column), self._words)
         if reject.kept_row is not None:
             yield f"Row {reject.kept_row} was kept for this customer."
 
@@ -267,23 +267,25 @@ class _RejectsWorkbook:
         if text is not None and not is_key and PLAIN_NUMBER.fullmatch(text):
             number = float(text) if "." in text else int(text)
             return self._number(sheet, number, faulty)
-        like_formula = text is not None and begins_like_a_formula(text)
+        like_formula = text is not None and is_formula_like(text)
         self._like_formulas += like_formula
-        return self._text(sheet, text or "", faulty)
+        return self._make_text_cell(sheet, text or "", faulty)
 
     def _number(self, sheet: Any, number: float, faulty: bool = False) -> Any:
         cell = WriteOnlyCell(sheet, number)
         cell._style = self._style(sheet, faulty, False, False)
         return cell
 
-    def _text(self, sheet: Any, text: str, faulty: bool = False, wrapped: bool = False) -> Any:
+    def _make_text_cell(
+        self, sheet: Any, text: str, faulty: bool = False, wrapped: bool = False
+    ) -> Any:
         """Return a cell that is a text regardless of its content; all texts are written here."""
         cell = WriteOnlyCell(sheet)
         if text:
             # Bypass the setter, which converts texts that look like formulas or error values.
-            cell._value = LIKE_AN_ESCAPE.sub("_x005F_", held_by_a_cell(text))
+            cell._value = LIKE_AN_ESCAPE.sub("_x005F_", make_storable(text))
             cell.data_type = "s"
-        cell._style = self._style(sheet, faulty, begins_like_a_formula(text), wrapped)
+        cell._style = self._style(sheet, faulty, is_formula_like(text), wrapped)
         return cell
 
     def _style(self, sheet: Any, faulty: bool, quoted: bool, wrapped: bool) -> Any:
@@ -299,7 +301,7 @@ class _RejectsWorkbook:
         # A copy, because a header modifies its own style.
         return copy(self._styles[key])
 
-    def _tally(self, reject: Reject) -> None:
+    def _count(self, reject: Reject) -> None:
         """Count rows, not cells: each code, and each column of a code, counts once per row."""
         self._rows_by_code.update({reason.code for reason in reject.reasons})
         for code, column in {(reason.code, reason.column) for reason in reject.reasons}:
@@ -310,7 +312,9 @@ class _RejectsWorkbook:
         _set_widths(sheet, (26, 64, 14, 44))
         for name, value in self._facts(count):
             sheet.append([self._bold(sheet, name), self._any(sheet, value)])
-        sheet.append([self._bold(sheet, "Marked cells"), self._text(sheet, "at fault", True)])
+        sheet.append(
+            [self._bold(sheet, "Marked cells"), self._make_text_cell(sheet, "at fault", True)]
+        )
         sheet.append([])
         titles = ("Reason", "In words", "Rows", "Columns (rows)")
         sheet.append([self._header(sheet, title, OWN_HEADER) for title in titles])
@@ -320,15 +324,15 @@ class _RejectsWorkbook:
             )
             sheet.append(
                 [
-                    self._text(sheet, code),
-                    self._text(sheet, self._words.get(code, ""), wrapped=True),
+                    self._make_text_cell(sheet, code),
+                    self._make_text_cell(sheet, self._words.get(code, ""), wrapped=True),
                     self._number(sheet, rows),
-                    self._text(sheet, columns, wrapped=True),
+                    self._make_text_cell(sheet, columns, wrapped=True),
                 ]
             )
         sheet.append([])
         for note in self._notes():
-            sheet.append([self._text(sheet, note)])
+            sheet.append([self._make_text_cell(sheet, note)])
 
     def _facts(self, count: int) -> list[tuple[str, str | int]]:
         load = self._load
@@ -358,13 +362,13 @@ class _RejectsWorkbook:
             )
 
     def _bold(self, sheet: Any, text: str) -> Any:
-        cell = self._text(sheet, text)
+        cell = self._make_text_cell(sheet, text)
         cell.font = Font(bold=True)
         return cell
 
     def _any(self, sheet: Any, value: str | int) -> Any:
         if isinstance(value, str):
-            return self._text(sheet, value)
+            return self._make_text_cell(sheet, value)
         cell = self._number(sheet, value)
         cell.number_format = "#,##0"
         cell.alignment = Alignment(horizontal="left")
@@ -377,5 +381,5 @@ def _most_first(counter: Counter[str]) -> list[tuple[str, int]]:
 
 
 def _set_widths(sheet: Any, widths: Sequence[int]) -> None:
-    for place, width in enumerate(widths, 1):
-        sheet.column_dimensions[get_column_letter(place)].width = width
+    for number, width in enumerate(widths, 1):
+        sheet.column_dimensions[get_column_letter(number)].width = width

@@ -216,7 +216,7 @@ def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
     moved = [each for each in moved if each.figure is not None and each.threshold]
     if not moved:
         return
-    from churn.reports.plots import Bar, Plot, bars
+    from churn.reports.plots import Bar, Plot, draw_bars
 
     moved.sort(key=lambda each: each.figure or 0, reverse=True)
     refused_above = moved[0].threshold or 0.0
@@ -231,7 +231,7 @@ def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
         f"{refused_above:g}, a workbook is refused."
     )
     limit = max(refused_above * 1.2, rows[0].value)
-    yield Plot(title, caption, bars("drift", title, rows, limit, refused_above))
+    yield Plot(title, caption, draw_bars("drift", title, rows, limit, refused_above))
 
 
 # --- number formats ------------------------------------------------------------------------------
@@ -416,7 +416,7 @@ def _churn_plots(churn_by: Mapping[str, Sequence[ChurnGroup]]) -> Iterator["Plot
 
 
 def _churn_plot(name: str, groups: Sequence[ChurnGroup], limit: float) -> "Plot":
-    from churn.reports.plots import Bar, Plot, bars
+    from churn.reports.plots import Bar, Plot, draw_bars
 
     title = f"{GROUPINGS.get(name, name)}: share that left"
     overall = _churn_share(groups)
@@ -433,7 +433,7 @@ def _churn_plot(name: str, groups: Sequence[ChurnGroup], limit: float) -> "Plot"
         f"Highest: {highest.label}, {highest.note} customers. "
         f"The upright line is the share of all customers, {percent(overall)}."
     )
-    return Plot(title, caption, bars(f"churn-{name}", title, rows, limit, overall))
+    return Plot(title, caption, draw_bars(f"churn-{name}", title, rows, limit, overall))
 
 
 def model_plots(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Iterator["Plot"]:
@@ -459,14 +459,14 @@ def _ranking_plots(evaluations: Sequence[Evaluation]) -> Iterator["Plot"]:
             "Calling more customers finds more of those who leave and bothers more of those who "
             "stay. The further above the grey line of chance, the better. "
         )
-        yield plots.Plot(title, caption + _holdout(drawn, "roc_auc"), plots.roc(title, drawn))
+        yield plots.Plot(title, caption + _holdout(drawn, "roc_auc"), plots.draw_roc(title, drawn))
     if drawn := _having(evaluations, "pr"):
         title = "Precision and recall (PR-AUC)"
         caption = (
             "To find that share of the leavers (across), this share of the customers named is "
             "right (up). The grey line is what calling at random gives. "
         )
-        svg = plots.precision_recall(title, drawn, _base_rate(drawn))
+        svg = plots.draw_precision_recall(title, drawn, _base_rate(drawn))
         yield plots.Plot(title, caption + _holdout(drawn, "pr_auc"), svg)
 
 
@@ -482,7 +482,7 @@ def _threshold_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) -> I
     for metric, caption in captions.items():
         if drawn:
             title = f"{'Accuracy' if metric == 'accuracy' else 'F1'} by threshold"
-            svg = plots.thresholds(title, drawn, metric)
+            svg = plots.draw_thresholds(title, drawn, metric)
             yield plots.Plot(title, caption + used + _holdout(drawn, metric), svg)
 
 
@@ -495,7 +495,7 @@ def _probability_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) ->
             "Of 100 customers whom the model gives 60\u00a0%, about 60 should leave: "
             "points on the grey line. "
         )
-        svg = plots.calibration(title, drawn)
+        svg = plots.draw_calibration(title, drawn)
         yield plots.Plot(title, caption + _holdout(drawn, "brier"), svg)
     if chosen.curves.get("histogram"):
         title = "Customers by probability"
@@ -503,7 +503,7 @@ def _probability_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) ->
             f"How many customers the {plots.readable_kind(chosen.kind)} gives each probability. "
             "The better the model, the further apart the two colours lie."
         )
-        yield plots.Plot(title, caption, plots.histogram(title, chosen))
+        yield plots.Plot(title, caption, plots.draw_histogram(title, chosen))
 
 
 def _holdout(evaluations: Sequence[Evaluation], metric: str) -> str:
@@ -529,13 +529,13 @@ def _base_rate(evaluations: Sequence[Evaluation]) -> float | None:
 def _seconds_plot(seconds: Mapping[str, float]) -> Iterator["Plot"]:
     if not seconds:
         return
-    from churn.reports.plots import Bar, Plot, bars
+    from churn.reports.plots import Bar, Plot, draw_bars
 
     title = "Time by step"
     rows = [Bar(step.replace("_", " "), value, duration(value)) for step, value in seconds.items()]
     slowest = max(rows, key=lambda row: row.value)
     caption = f"In the order of the run. The longest step is {slowest.label}, {slowest.note}."
-    yield Plot(title, caption, bars("seconds", title, rows, slowest.value or 1.0))
+    yield Plot(title, caption, draw_bars("seconds", title, rows, slowest.value or 1.0))
 
 
 # --- model ---------------------------------------------------------------------------------------
@@ -557,7 +557,7 @@ def _champion(model: Mapping[str, Any]) -> str:
         return f"It is the champion: the scores and the online API come from it.{why}"
     if champion is False:
         earlier = promotion.get("champion")
-        from_whom = f"the scores come from {earlier}" if earlier else "nobody is scored"
+        from_whom = f"the scores come from {earlier}" if earlier else "no customer is scored"
         return f"It did not become the champion: {from_whom}.{why}"
     return str(champion) if champion else ""
 

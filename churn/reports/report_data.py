@@ -19,7 +19,7 @@ from churn.reports.report import (
 )
 from lakehouse.sql import query
 from seeds_loader.contract import read_contract
-from seeds_loader.reject_messages import Reason, read_reject_messages, sentence
+from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
@@ -59,19 +59,19 @@ def write_run_report(
 def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | None) -> ReportData:
     batch_id, extract_date = summary["batch_id"], summary["extract_date"]
     published = "gold" in summary.get("counts", {})
-    shown = summary
+    displayed = summary
     # Date of the latest published extract; the model may have been trained on earlier ones.
     scored = summary.get("scored_extract_date")
     if record and (scored or record.extract_date.isoformat()) != extract_date:
         # A late, older extract changes nothing online: those counts belong to the latest extract.
         later = {"online_verified", "scored"}
         counts = {name: n for name, n in summary["counts"].items() if name not in later}
-        shown = {**summary, "counts": counts}
+        displayed = {**summary, "counts": counts}
     return ReportData(
-        summary=shown,
+        summary=displayed,
         gate_results=_gate(spark, batch_id),
         reject_reasons=_reject_reasons(spark, batch_id),
-        rejected_rows=_rejected_rows(spark, batch_id),
+        rejected_rows=_read_rejected_rows(spark, batch_id),
         churn_by={name: _churn_by(spark, column, extract_date) for name, column in GROUPS.items()},
         evaluations=evaluations(record) if record else (),
         top_customers=_top_customers(spark, summary, record) if record and published else (),
@@ -111,7 +111,7 @@ def _reject_reasons(spark: SparkSession, batch_id: str) -> tuple[RejectReason, .
     return tuple(RejectReason(row["code"], row["column_name"], row["rejects"]) for row in rows)
 
 
-def _rejected_rows(spark: SparkSession, batch_id: str) -> tuple[RejectedRow, ...]:
+def _read_rejected_rows(spark: SparkSession, batch_id: str) -> tuple[RejectedRow, ...]:
     rows = query(
         spark,
         """
@@ -127,12 +127,12 @@ def _rejected_rows(spark: SparkSession, batch_id: str) -> tuple[RejectedRow, ...
         RejectedRow(
             row["_row_number"],
             tuple(
-                sentence(
-                    Reason(each["code"], each["column_name"], each["value"]),
-                    columns.get(each["column_name"]),
+                format_reason(
+                    Reason(reason["code"], reason["column_name"], reason["value"]),
+                    columns.get(reason["column_name"]),
                     words,
                 )
-                for each in row["reasons"]
+                for reason in row["reasons"]
             ),
         )
         for row in rows

@@ -6,9 +6,14 @@ from typing import Any
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from churn.reports.retention_workbook import Listed, RiskList, TriedOffer, write_risk_workbook
-from churn.reports.xlsx_output import hold_writable, writing
-from feature_repo.publications import Publication, latest_publication
+from churn.reports.retention_workbook import (
+    ListedCustomer,
+    RetentionList,
+    TriedOffer,
+    write_retention_workbook,
+)
+from churn.reports.xlsx_output import require_writable, translate_write_errors
+from feature_repo.publications import Publication, find_latest_publication
 from lakehouse import spark_server
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
@@ -83,12 +88,12 @@ select * from final order by expected_value desc, customer_id limit :most
 """
 
 
-def write_list(settings: Settings, most: int, path: Path, say: Say) -> str:
+def write_retention_list(settings: Settings, limit: int, path: Path, say: Say) -> str:
     """Write the customers who are most worth approaching to a workbook.
 
     Args:
         settings: The settings of this CHURN_HOME.
-        most: Maximum number of customers.
+        limit: Maximum number of customers.
         path: The .xlsx file to write.
         say: Callback for progress messages.
 
@@ -98,14 +103,14 @@ def write_list(settings: Settings, most: int, path: Path, say: Say) -> str:
     Raises:
         InvalidInputError: Nothing was published or scored yet, or the file can't be written.
     """
-    hold_writable(path)
+    require_writable(path)
     campaign = read_campaign()
-    spark_server.ensure(settings, say)
+    spark_server.ensure_running(settings, say)
     with spark_server.session(settings) as spark:
-        record, publication = _scored(settings, spark)
+        record, publication = _read_scored_extract(settings, spark)
         say(f"extract of {publication.extract_date}, scored by {record.version}")
-        listed = _listed(settings, spark, record, publication, campaign, most)
-    risk_list = RiskList(
+        listed = _select_customers(settings, spark, record, publication, campaign, limit)
+    risk_list = RetentionList(
         extract_date=publication.extract_date,
         customers=publication.customers,
         model=record.version,
@@ -113,14 +118,16 @@ def write_list(settings: Settings, most: int, path: Path, say: Say) -> str:
         campaign=campaign,
         listed=listed,
     )
-    with writing(path), atomic_write(path) as draft:
-        write_risk_workbook(risk_list, draft)
-    worth = sum(each.expected_value for each in listed)
+    with translate_write_errors(path), atomic_write(path) as draft:
+        write_retention_workbook(risk_list, draft)
+    worth = sum(customer.expected_value for customer in listed)
     return f"{path}: {len(listed):,} customers, expected value {worth:,.0f}"
 
 
-def _scored(settings: Settings, spark: SparkSession) -> tuple[ModelRecord, Publication]:
-    record, publication = registry.champion(settings), latest_publication(spark)
+def _read_scored_extract(
+    settings: Settings, spark: SparkSession
+) -> tuple[ModelRecord, Publication]:
+    record, publication = registry.champion(settings), find_latest_publication(spark)
     scored = 0
     if record and publication and spark.catalog.tableExists("gold.churn_scores"):
         condition = "extract_date = :day and model_version = :version"
@@ -135,15 +142,15 @@ def _scored(settings: Settings, spark: SparkSession) -> tuple[ModelRecord, Publi
     return record, publication
 
 
-def _listed(
+def _select_customers(
     settings: Settings,
     spark: SparkSession,
     record: ModelRecord,
     publication: Publication,
     campaign: Campaign,
-    most: int,
-) -> list[Listed]:
-    judged = f"{registry.pipeline(settings, record.version)}/{registry.OUT_OF_FOLD}"
+    limit: int,
+) -> list[ListedCustomer]:
+    out_of_fold = f"{registry.pipeline(settings, record.version)}/{registry.OUT_OF_FOLD}"
     if not registry.has_out_of_fold(settings, record.version):
         raise InvalidInputError(
             f"The model {record.version} is from before out-of-fold probabilities were kept",
@@ -151,31 +158,35 @@ def _listed(
             remedy="`churn train` makes one that has them",
         )
     sql = bind(
-        AT_RISK.replace("{revenue}", campaign.revenue).replace("{contact}", f"{campaign.contact}D"),
+        AT_RISK.replace("{revenue}", campaign.revenue).replace(
+            "{contact}", f"{campaign.contact_cost}D"
+        ),
         day=publication.extract_date,
         version=record.version,
-        most=most,
+        most=limit,
     )
     customers = spark.sql(
-        sql, out_of_fold=spark.read.parquet(escape_glob(judged))
+        sql, out_of_fold=spark.read.parquet(escape_glob(out_of_fold))
     ).localCheckpoint()
-    tried = {offer.name: _tried(customers, record, offer, campaign) for offer in campaign.offers}
+    tried = {
+        offer.name: _evaluate_offer(customers, record, offer, campaign) for offer in campaign.offers
+    }
     return [
-        Listed(
+        ListedCustomer(
             **{name: row[name] for name in ("customer_id", "probability", "contract", "tenure")},
             **{name: row[name] for name in ("monthly_charges", "revenue", "expected_value")},
             reasons=[reason["text"] for reason in row["reasons"]],
             offers=[
-                TriedOffer(name, **found[row["customer_id"]])
-                for name, found in tried.items()
-                if row["customer_id"] in found
+                TriedOffer(name, **effects[row["customer_id"]])
+                for name, effects in tried.items()
+                if row["customer_id"] in effects
             ],
         )
         for row in customers.toArrow().to_pylist()
     ]
 
 
-def _tried(
+def _evaluate_offer(
     customers: DataFrame, record: ModelRecord, offer: Offer, campaign: Campaign
 ) -> dict[str, dict[str, Any]]:
     """Return the probability with the offer and its gain, by eligible customer.
@@ -194,11 +205,11 @@ def _tried(
         f"cast({offer.sets[name]} as double) as `{name}`" if name in offer.sets else f"`{name}`"
         for name in record.features
     ]
-    kept = ["customer_id", "probability", "revenue", f"{odds} as odds_now"]
-    costs = f"cast({offer.costs} as double) + {campaign.contact}D as costs"
+    columns = ["customer_id", "probability", "revenue", f"{odds} as odds_now"]
+    costs = f"cast({offer.costs} as double) + {campaign.contact_cost}D as costs"
     with_offer = (
         customers.where(offer.condition)
-        .selectExpr(*kept, costs, *changed)
+        .selectExpr(*columns, costs, *changed)
         .selectExpr(
             "customer_id",
             "probability as before",

@@ -12,7 +12,7 @@ from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from churn.reports.rejects_workbook import begins_like_a_formula, held_by_a_cell
+from churn.reports.rejects_workbook import is_formula_like, make_storable
 from trainer.retention_campaign import Campaign
 
 HEADER = PatternFill("solid", fgColor="FF1F3A5F")
@@ -39,7 +39,7 @@ class TriedOffer:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedCustomer:
     """Customer of the list; `reasons` as text, the strongest first, `tenure` in months."""
 
     customer_id: str
@@ -54,7 +54,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class RiskList:
+class RetentionList:
     """Customers, the highest expected value first, and the list's sources."""
 
     extract_date: date
@@ -62,7 +62,7 @@ class RiskList:
     model: str
     kind: str
     campaign: Campaign
-    listed: Sequence[Listed]
+    listed: Sequence[ListedCustomer]
 
 
 @dataclass(frozen=True)
@@ -75,36 +75,36 @@ class Column:
     value: Any
 
 
-def write_risk_workbook(risk_list: RiskList, path: Path) -> None:
+def write_retention_workbook(retention_list: RetentionList, path: Path) -> None:
     """Write the list, and a sheet that explains it."""
     workbook = Workbook()
     sheet = workbook.active
     assert isinstance(sheet, Worksheet)
     sheet.title = "Customers"
-    columns = _columns(risk_list)
-    _write_rows(sheet, columns, risk_list.listed)
-    _make_readable(sheet, columns, len(risk_list.listed))
-    _make_printable(sheet, risk_list)
-    _write_notes(workbook.create_sheet("How to read"), risk_list)
+    columns = _columns(retention_list)
+    _write_rows(sheet, columns, retention_list.listed)
+    _make_readable(sheet, columns, len(retention_list.listed))
+    _make_printable(sheet, retention_list)
+    _write_notes(workbook.create_sheet("How to read"), retention_list)
     workbook.save(path)
 
 
-def _best(customer: Listed) -> TriedOffer | None:
+def _best_offer(customer: ListedCustomer) -> TriedOffer | None:
     gaining = [offer for offer in customer.offers if offer.gain > 0]
     return max(gaining, key=lambda offer: offer.gain, default=None)
 
 
-def _columns(risk_list: RiskList) -> list[Column]:
-    def of_best(name: str, otherwise: str | None = None) -> Any:
-        def value(_: int, customer: Listed) -> Any:
-            best = _best(customer)
+def _columns(retention_list: RetentionList) -> list[Column]:
+    def best_offer_value(name: str, otherwise: str | None = None) -> Any:
+        def value(_: int, customer: ListedCustomer) -> Any:
+            best = _best_offer(customer)
             return getattr(best, name) if best else otherwise
 
         return value
 
-    def reason(place: int) -> Any:
+    def reason(index: int) -> Any:
         return lambda _, customer: (
-            customer.reasons[place] if place < len(customer.reasons) else None
+            customer.reasons[index] if index < len(customer.reasons) else None
         )
 
     def with_offer(name: str) -> Any:
@@ -114,32 +114,34 @@ def _columns(risk_list: RiskList) -> list[Column]:
 
     return [
         Column("Rank", 6, WHOLE, lambda rank, _: rank),
-        Column("Customer", 15, None, lambda _, each: each.customer_id),
-        Column("Probability of leaving", 12, SHARE, lambda _, each: each.probability),
-        Column("Monthly bill", 9, MONEY, lambda _, each: each.monthly_charges),
-        Column("Yearly revenue", 10, MONEY, lambda _, each: each.revenue),
-        Column("Expected value", 11, MONEY, lambda _, each: each.expected_value),
-        Column("Contract", 15, None, lambda _, each: each.contract),
-        Column("Months here", 8, WHOLE, lambda _, each: each.tenure),
-        *(Column(f"Reason {place + 1}", 25, None, reason(place)) for place in range(3)),
-        Column("Proposed offer", 24, None, of_best("name", "none pays")),
-        Column("Its gain", 9, MONEY, of_best("gain")),
+        Column("Customer", 15, None, lambda _, listed: listed.customer_id),
+        Column("Probability of leaving", 12, SHARE, lambda _, listed: listed.probability),
+        Column("Monthly bill", 9, MONEY, lambda _, listed: listed.monthly_charges),
+        Column("Yearly revenue", 10, MONEY, lambda _, listed: listed.revenue),
+        Column("Expected value", 11, MONEY, lambda _, listed: listed.expected_value),
+        Column("Contract", 15, None, lambda _, listed: listed.contract),
+        Column("Months here", 8, WHOLE, lambda _, listed: listed.tenure),
+        *(Column(f"Reason {index + 1}", 25, None, reason(index)) for index in range(3)),
+        Column("Proposed offer", 24, None, best_offer_value("name", "none pays")),
+        Column("Its gain", 9, MONEY, best_offer_value("gain")),
         *(
             Column(f"Probability with {offer.name}", 14, SHARE, with_offer(offer.name))
-            for offer in risk_list.campaign.offers
+            for offer in retention_list.campaign.offers
         ),
-        Column("Done", 7, None, lambda _, each: None),
+        Column("Done", 7, None, lambda _, listed: None),
     ]
 
 
-def _write_rows(sheet: Worksheet, columns: Sequence[Column], listed: Sequence[Listed]) -> None:
-    for place, column in enumerate(columns, 1):
-        cell = sheet.cell(1, place, column.header)
+def _write_rows(
+    sheet: Worksheet, columns: Sequence[Column], listed: Sequence[ListedCustomer]
+) -> None:
+    for number, column in enumerate(columns, 1):
+        cell = sheet.cell(1, number, column.header)
         cell.fill, cell.font = HEADER, WHITE
         cell.alignment = Alignment(vertical="center", horizontal="center", wrap_text=True)
     for rank, customer in enumerate(listed, 1):
-        for place, column in enumerate(columns, 1):
-            cell = sheet.cell(rank + 1, place)
+        for number, column in enumerate(columns, 1):
+            cell = sheet.cell(rank + 1, number)
             set_value(cell, column.value(rank, customer))
             cell.border = HAIR
             cell.alignment = TOP if column.number_format else WRAPPED
@@ -150,9 +152,9 @@ def _write_rows(sheet: Worksheet, columns: Sequence[Column], listed: Sequence[Li
 def set_value(cell: Any, value: Any) -> None:
     """Set a cell's value; a text is written as a text, regardless of its beginning."""
     if isinstance(value, str):
-        cell.value = held_by_a_cell(value)
+        cell.value = make_storable(value)
         cell.data_type = "s"
-        cell.quotePrefix = begins_like_a_formula(value)
+        cell.quotePrefix = is_formula_like(value)
     else:
         cell.value = value
 
@@ -161,8 +163,8 @@ def _make_readable(sheet: Worksheet, columns: Sequence[Column], rows: int) -> No
     sheet.freeze_panes = "C2"
     sheet.row_dimensions[1].height = 64
     sheet.sheet_view.zoomScale = 90
-    for place, column in enumerate(columns, 1):
-        sheet.column_dimensions[get_column_letter(place)].width = column.width
+    for number, column in enumerate(columns, 1):
+        sheet.column_dimensions[get_column_letter(number)].width = column.width
     last = max(rows + 1, 2)
     sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{last}"
     headers = [column.header for column in columns]
@@ -178,26 +180,26 @@ def _make_readable(sheet: Worksheet, columns: Sequence[Column], rows: int) -> No
         sheet.conditional_formatting.add(f"{letter}2:{letter}{last}", rule)
 
 
-def _make_printable(sheet: Worksheet, risk_list: RiskList) -> None:
+def _make_printable(sheet: Worksheet, retention_list: RetentionList) -> None:
     sheet.print_title_rows = "1:1"
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
     sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
     sheet.page_margins.left = sheet.page_margins.right = 0.4
-    sheet.oddHeader.left.text = f"Customers at risk, extract of {risk_list.extract_date}"
-    sheet.oddHeader.right.text = f"model {risk_list.model}"
+    sheet.oddHeader.left.text = f"Customers at risk, extract of {retention_list.extract_date}"
+    sheet.oddHeader.right.text = f"model {retention_list.model}"
     sheet.oddFooter.center.text = "Page &P of &N"
 
 
-def _write_notes(sheet: Worksheet, risk_list: RiskList) -> None:
-    for place, (name, text) in enumerate(_notes(risk_list), 1):
-        sheet.cell(place, 1, name).font = BOLD
-        sheet.cell(place, 1).alignment = TOP
-        sheet.cell(place, 2, text).alignment = WRAPPED
+def _write_notes(sheet: Worksheet, retention_list: RetentionList) -> None:
+    for row, (name, text) in enumerate(_notes(retention_list), 1):
+        sheet.cell(row, 1, name).font = BOLD
+        sheet.cell(row, 1).alignment = TOP
+        sheet.cell(row, 2, text).alignment = WRAPPED
         # Set the height, because only Excel itself fits a row to its text.
         lines = -(-max(len(text), 1) // NOTE_LINE)
-        sheet.row_dimensions[place].height = LINE_HEIGHT * lines + 3
+        sheet.row_dimensions[row].height = LINE_HEIGHT * lines + 3
     sheet.column_dimensions["A"].width = 40
     sheet.column_dimensions["B"].width = NOTE_LINE
     sheet.page_setup.orientation = "landscape"
@@ -205,13 +207,16 @@ def _write_notes(sheet: Worksheet, risk_list: RiskList) -> None:
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
 
 
-def _notes(risk_list: RiskList) -> list[tuple[str, str]]:
+def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
     """Return the explanation of each number, by its name."""
-    campaign = risk_list.campaign
+    campaign = retention_list.campaign
     return [
-        ("Extract", f"{risk_list.extract_date}, {risk_list.customers:,} customers"),
-        ("Model", f"{risk_list.model}, {risk_list.kind.replace('_', ' ')}"),
-        ("Listed", f"{len(risk_list.listed):,} customers who have not left, by expected value"),
+        ("Extract", f"{retention_list.extract_date}, {retention_list.customers:,} customers"),
+        ("Model", f"{retention_list.model}, {retention_list.kind.replace('_', ' ')}"),
+        (
+            "Listed",
+            f"{len(retention_list.listed):,} customers who have not left, by expected value",
+        ),
         (
             "Probability of leaving",
             "of a model that did not learn from this customer's row (out of fold)",
@@ -219,7 +224,7 @@ def _notes(risk_list: RiskList) -> list[tuple[str, str]]:
         ("Yearly revenue", f"the monthly bill for {campaign.months} months"),
         (
             "Expected value",
-            f"probability × yearly revenue − {campaign.contact:,.2f} for the contact",
+            f"probability × yearly revenue − {campaign.contact_cost:,.2f} for the contact",
         ),
         ("Reasons", "what raises this customer's risk most, the strongest first"),
         (
@@ -232,7 +237,7 @@ def _notes(risk_list: RiskList) -> list[tuple[str, str]]:
             "the fall in probability × yearly revenue, less what the offer and the contact cost",
         ),
         *(
-            (f"Offer: {offer.name}", f"to {offer.whom}; costs {offer.costs_in_words}")
+            (f"Offer: {offer.name}", f"to {offer.eligibility}; costs {offer.costs_in_words}")
             for offer in campaign.offers
         ),
         ("Costs and offers", "declared in trainer/retention_campaign.yml"),

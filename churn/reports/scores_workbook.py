@@ -18,7 +18,7 @@ CUSTOMERS = (
     ("Customer", 18),
     ("Probability of leaving", 13),
     ("Decile (10: highest risk)", 13),
-    *((f"Reason {place}", 36) for place in (1, 2, 3)),
+    *((f"Reason {rank}", 36) for rank in (1, 2, 3)),
 )
 REJECTED = (("Row", 8), ("Customer", 18), ("What is wrong", 90))
 ABOUT = (("", 24), ("", 90))
@@ -109,8 +109,8 @@ def _write_sheets(
         number = start // ROWS_A_SHEET
         sheet = workbook.create_sheet(f"{title} {number + 1}" if number else title)
         sheet.freeze_panes = "A2"
-        for place, (_, width) in enumerate(columns, 1):
-            sheet.column_dimensions[get_column_letter(place)].width = width
+        for position, (_, width) in enumerate(columns, 1):
+            sheet.column_dimensions[get_column_letter(position)].width = width
         if any(header for header, _ in columns):
             sheet.append([_header(sheet, header) for header, _ in columns])
         for row in rows[start : start + ROWS_A_SHEET]:

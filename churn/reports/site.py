@@ -31,7 +31,7 @@ BRANDING = {
 
 def build_site(settings: Settings, say: Say) -> Path:
     """Build the site and return its folder; the pages work without a server."""
-    spark_server.ensure(settings, say)
+    spark_server.ensure_running(settings, say)
     say("building the dbt docs")
     run_dbt_command(settings, ["docs", "generate", "--static"])
     built = (settings.home / "dbt" / "static_index.html").read_text()
@@ -55,19 +55,21 @@ def write_front_page(settings: Settings, spark: SparkSession) -> Path:
 
     data, site = gather(settings, spark), settings.home / SITE
     runs, models = settings.home / "runs", settings.home / "models"
-    kept = {report_of(each): runs / each / REPORT for each in data.reports.values()}
-    kept |= {evaluation_of(each): models / each / EVALUATION for each in data.evaluated}
-    _keep(site, kept)
+    pages = {report_of(run_id): runs / run_id / REPORT for run_id in data.reports.values()}
+    pages |= {
+        evaluation_of(version): models / version / EVALUATION for version in data.evaluated_models
+    }
+    _sync_pages(site, pages)
     return _write(site / "index.html", front_page(data))
 
 
-def _keep(site: Path, kept: Mapping[str, Path]) -> None:
+def _sync_pages(site: Path, pages: Mapping[str, Path]) -> None:
     """Copy these pages, keyed by their path in the site, and remove all other runs and models."""
     for old in [*site.glob("runs/*"), *site.glob("models/*")]:
-        if not any(place.startswith(f"{old.parent.name}/{old.name}/") for place in kept):
+        if not any(path.startswith(f"{old.parent.name}/{old.name}/") for path in pages):
             shutil.rmtree(old, ignore_errors=True)
-    for place, page in kept.items():
-        target = site / place
+    for path, page in pages.items():
+        target = site / path
         if not target.exists() or target.stat().st_mtime != page.stat().st_mtime:
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(target) as draft:

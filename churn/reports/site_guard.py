@@ -44,7 +44,7 @@ MALFORMED = "The request has a header twice"
 NO_LOGIN = "Log in as {user}; the command that started this site says where the password is"
 
 
-class Refusal(Exception):
+class RefusedRequestError(Exception):
     """Response to a request that is not permitted."""
 
     def __init__(self, status: int, text: str, headers: Collection[tuple[bytes, bytes]] = ()):
@@ -79,7 +79,7 @@ class SiteGuard:
         """
         self.app = app
         self._login = None if password is None else f"{USER}:{password}".encode()
-        self._hosts = LOOPBACK_NAMES | {each.lower() for each in hosts}
+        self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
         self._read_only = read_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +92,7 @@ class SiteGuard:
             return
         try:
             self.check(scope)
-        except Refusal as refusal:
+        except RefusedRequestError as refusal:
             log.warning("refused with %d: %s", refusal.status, refusal.text)
             await answer(refusal, scope["method"], send)
             return
@@ -110,24 +110,24 @@ class SiteGuard:
         """Check that a request is permitted: addressed to the site and from its user.
 
         Raises:
-            Refusal: The request is not permitted.
+            RefusedRequestError: The request is not permitted.
         """
         names = [name for name, _ in scope["headers"]]
         if any(names.count(name) > 1 for name in ONCE):
-            raise Refusal(400, MALFORMED)
+            raise RefusedRequestError(400, MALFORMED)
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         if not is_named(headers.get(b"host", ""), self._hosts):
-            raise Refusal(421, MISDIRECTED)
+            raise RefusedRequestError(421, MISDIRECTED)
         if not is_from_here(headers, scope["method"]):
-            raise Refusal(403, FROM_ELSEWHERE)
+            raise RefusedRequestError(403, FROM_ELSEWHERE)
         if self._login is not None and not _has_login(headers, self._login):
             challenge = (b"www-authenticate", b'Basic realm="churn", charset="UTF-8"')
-            raise Refusal(401, NO_LOGIN.format(user=USER), [challenge])
+            raise RefusedRequestError(401, NO_LOGIN.format(user=USER), [challenge])
         if self._read_only and scope["method"] not in READING:
-            raise Refusal(405, READ_ONLY, [(b"allow", b"GET, HEAD")])
+            raise RefusedRequestError(405, READ_ONLY, [(b"allow", b"GET, HEAD")])
 
 
-async def answer(refusal: Refusal, method: str, send: Send) -> None:
+async def answer(refusal: RefusedRequestError, method: str, send: Send) -> None:
     """Send a refusal as a plain-text response."""
     body = f"{refusal.text}\n".encode()
     headers = [
@@ -216,6 +216,6 @@ def serve(app: App, name: str, variable: str, port: int, say: Say, host: str = L
     )
 
 
-def say_login(settings: Settings, say: Say) -> None:
+def log_login(settings: Settings, say: Say) -> None:
     """Log where the password is stored; never the password itself, which a terminal would keep."""
     say(f"log in as {USER}; the password is in {password_file(settings)}")

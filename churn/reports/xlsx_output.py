@@ -8,7 +8,7 @@ from lakehouse.errors import InvalidInputError
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def translate_write_errors(path: Path) -> Iterator[None]:
     """Translate a file system error into an error that names the file.
 
     Raises:
@@ -25,18 +25,18 @@ def writing(path: Path) -> Iterator[None]:
         ) from fault
 
 
-def hold_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """Raise unless the file can be created; an existing one may have been edited.
 
     Raises:
         InvalidInputError: The name does not end in .xlsx, the folder does not exist, or the file
             exists already.
     """
-    with writing(path):
-        _hold(path)
+    with translate_write_errors(path):
+        _check_writable(path)
 
 
-def _hold(path: Path) -> None:
+def _check_writable(path: Path) -> None:
     if path.suffix.lower() != ".xlsx":
         raise InvalidInputError(
             f"{path.name} does not end in .xlsx, which is what is written",

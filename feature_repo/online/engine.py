@@ -13,24 +13,24 @@ from feast.infra.compute_engines.local.job import LocalMaterializationJob
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel
 
-from feature_repo.offline import BATCH, PublishedExtract
-from feature_repo.online.store import Extract, Replaced, Told
+from feature_repo.offline import BATCH_ROWS, PublishedExtract
+from feature_repo.online.store import Extract, OnProgress, ReplaceResult
 from feature_repo.project import KEY_VERSION
 
 
 @dataclass
-class Order:
+class MaterializeRequest:
     """Request for a materialization and its result, which Feast's interface can't express.
 
     Attributes:
-        anew: Passed to StreamedRedisOnlineStore.replace.
-        told: Passed to StreamedRedisOnlineStore.replace.
-        done: The result, which the engine sets.
+        rewrite_all: Passed to StreamedRedisOnlineStore.replace.
+        on_progress: Passed to StreamedRedisOnlineStore.replace.
+        result: The result, which the engine sets.
     """
 
-    anew: bool = False
-    told: Told = lambda done: None
-    done: Replaced | None = None
+    rewrite_all: bool = False
+    on_progress: OnProgress = lambda done: None
+    result: ReplaceResult | None = None
 
 
 class StreamingEngineConfig(FeastConfigBaseModel):
@@ -48,10 +48,10 @@ class StreamingEngine(ComputeEngine):  # type: ignore[misc]
     It supports no other stores.
     """
 
-    def __init__(self, *, order: Order | None = None, **options: Any) -> None:
+    def __init__(self, *, order: MaterializeRequest | None = None, **options: Any) -> None:
         """Create the engine; the default request writes only the changed customers."""
         super().__init__(**options)
-        self._order = order or Order()
+        self._order = order or MaterializeRequest()
 
     def update(
         self,
@@ -81,8 +81,10 @@ class StreamingEngine(ComputeEngine):  # type: ignore[misc]
             features=published.features,
             batches=published.batches(),
         )
-        order = self._order
-        order.done = self.online_store.replace(self.repo_config, extract, order.anew, order.told)
+        request = self._order
+        request.result = self.online_store.replace(
+            self.repo_config, extract, request.rewrite_all, request.on_progress
+        )
         name = f"{view.name}-{task.start_time}-{task.end_time}"
         return LocalMaterializationJob(name, MaterializationJobStatus.SUCCEEDED)
 
@@ -92,5 +94,5 @@ def _identity(published: PublishedExtract) -> bytes:
 
     Each publish writes files of its own, so the file names distinguish its rows.
     """
-    told = [*published.files, *published.features, BATCH, KEY_VERSION]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest().encode()
+    parts = [*published.files, *published.features, BATCH_ROWS, KEY_VERSION]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest().encode()

@@ -12,15 +12,15 @@ from feature_repo.entities import customer
 from feature_repo.feast_compat import restore_regex_columns, suppress_feast_output
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
-from feature_repo.online.engine import Order
+from feature_repo.online.engine import MaterializeRequest
 from feature_repo.online.redis_layout import MARKER
 from feature_repo.online.row_digests import DigestStore
-from feature_repo.online.store import Replaced
+from feature_repo.online.store import ReplaceResult
 from feature_repo.project import PROJECT_NAME
 from feature_repo.publications import Publication, latest_publication_or_error
-from feature_repo.store import writing_store
+from feature_repo.store import open_writing_store
 from lakehouse import online_store
-from lakehouse.file_copy import Advance
+from lakehouse.file_copy import ProgressCallback
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 
@@ -28,9 +28,9 @@ from lakehouse.settings import Settings
 def apply(settings: Settings, say: Say) -> None:
     """Register entity, view and service, and unregister objects that are no longer declared."""
     declared = [customer, customer_features, churn]
-    with writing_store(settings, say, anew=True) as feature_store, suppress_feast_output():
+    with open_writing_store(settings, say, rewrite=True) as feature_store, suppress_feast_output():
         feature_store.apply(declared)
-        _unregister_others(feature_store.registry, {each.name for each in declared})
+        _unregister_others(feature_store.registry, {declaration.name for declaration in declared})
 
 
 def _unregister_others(registry: BaseRegistry, declared: set[str]) -> None:
@@ -44,17 +44,17 @@ def _unregister_others(registry: BaseRegistry, declared: set[str]) -> None:
         (registry.list_entities, registry.delete_entity),
     )
     for registered, delete in kinds:
-        for each in registered(PROJECT_NAME):
+        for declaration in registered(PROJECT_NAME):
             # Feast's own entity, for views without an entity
-            if each.name not in declared | {DUMMY_ENTITY_NAME}:
-                delete(each.name, PROJECT_NAME)
+            if declaration.name not in declared | {DUMMY_ENTITY_NAME}:
+                delete(declaration.name, PROJECT_NAME)
 
 
 Write = Literal["new", "changed", "all"]
 
 
 @dataclass(frozen=True)
-class Online:
+class OnlineContents:
     """Contents of the online store; `written` states whether this call wrote them."""
 
     customers: int
@@ -66,8 +66,8 @@ def materialize(
     spark: SparkSession,
     say: Say,
     write: Write = "new",
-    advance: Advance = lambda done, total, what: None,
-) -> Online:
+    advance: ProgressCallback = lambda done, total, what: None,
+) -> OnlineContents:
     """Make the online store contain exactly the customers of the latest published extract.
 
     An older extract that is published late changes nothing online.
@@ -85,52 +85,57 @@ def materialize(
         InvalidInputError: Nothing has been published yet.
     """
     publication = latest_publication_or_error(spark)
-    address = online_store.ensure(settings, say)
+    address = online_store.ensure_running(settings, say)
     with address.client() as client:
-        is_there = client.get(MARKER) == marker(publication) and DigestStore(client).is_intact()
-        if is_there and write == "new":
+        is_marked = client.get(MARKER) == encode_marker(publication)
+        if write == "new" and is_marked and DigestStore(client).is_intact():
             say("the online store holds the latest extract already")
-            return Online(publication.customers, written=False)
+            return OnlineContents(publication.customers, written=False)
         client.delete(MARKER)
         say(f"bringing {publication.customers:,} customers online")
-        order = Order(
+        request = MaterializeRequest(
             write == "all", lambda done: advance(done, publication.customers, "customers")
         )
-        done = _written(settings, spark, publication, order, say)
-        say(_in_words(done))
-        client.set(MARKER, marker(publication))
-    return Online(done.customers, written=True)
+        replaced = _run_materialization(settings, spark, publication, request, say)
+        say(format_replacement(replaced))
+        client.set(MARKER, encode_marker(publication))
+    return OnlineContents(replaced.customers, written=True)
 
 
-def _written(
-    settings: Settings, spark: SparkSession, publication: Publication, order: Order, say: Say
-) -> Replaced:
+def _run_materialization(
+    settings: Settings,
+    spark: SparkSession,
+    publication: Publication,
+    request: MaterializeRequest,
+    say: Say,
+) -> ReplaceResult:
     with (
-        writing_store(settings, say) as feature_store,
+        open_writing_store(settings, say) as feature_store,
         suppress_feast_output(),
         restore_regex_columns(spark),
     ):
-        feature_store.config.batch_engine_config["order"] = order
+        feature_store.config.batch_engine_config["order"] = request
         feature_store.materialize(
             start_date=publication.event_timestamp,
             end_date=publication.event_timestamp,
             feature_views=[customer_features.name],
         )
-    assert order.done is not None
-    return order.done
+    assert request.result is not None
+    return request.result
 
 
-def _in_words(done: Replaced) -> str:
-    same = done.customers - done.written - done.resumed
-    parts = [f"wrote {done.written:,} customers", f"{same:,} were there with the same features"]
-    if done.resumed:
-        parts.append(f"{done.resumed:,} were written before it was interrupted")
-    if done.removed:
-        parts.append(f"removed {done.removed:,} who are not in the extract")
+def format_replacement(replaced: ReplaceResult) -> str:
+    """Return the counts of a materialization as text."""
+    same = replaced.customers - replaced.written - replaced.resumed
+    parts = [f"wrote {replaced.written:,} customers", f"{same:,} were there with the same features"]
+    if replaced.resumed:
+        parts.append(f"{replaced.resumed:,} were written before it was interrupted")
+    if replaced.removed:
+        parts.append(f"removed {replaced.removed:,} who are not in the extract")
     return "; ".join(parts)
 
 
-def marker(publication: Publication) -> bytes:
+def encode_marker(publication: Publication) -> bytes:
     """Return the marker of an extract, which identifies its load and features."""
     return json.dumps(
         {

@@ -26,11 +26,11 @@ TIMESTAMP_FIELD = f"_ts:{VIEW}".encode()
 MARKER = b"churn:published-online"
 # Digests of the extract for which the store was last complete; stays while the next extract is
 # written. A hash, see row_digests.py.
-LEDGER = b"churn:online-ledger"
+DIGESTS = b"churn:online-ledger"
 # Field of that hash with the extract's event timestamp, in the same encoding as a customer's.
 AS_OF = b"as of"
 # Cache size for values that repeat: flags, counts, prices.
-KNOWN_VALUES = 1 << 16
+CACHED_VALUES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def encode_timestamp(moment: datetime) -> bytes:
     return bytes(stamp.SerializeToString())
 
 
-@lru_cache(KNOWN_VALUES)
+@lru_cache(CACHED_VALUES)
 def decode_timestamp(stamp: bytes) -> datetime:
     """Return the event timestamp, in UTC, of the store's encoding."""
     moment: datetime = Timestamp.FromString(stamp).ToDatetime(UTC)
@@ -89,16 +89,16 @@ def read_row(
     stamp = stored.get(TIMESTAMP_FIELD)
     if stamp is None:
         return None
-    features = {name: _value(stored.get(field(name), b"")) for name in names}
+    features = {name: _decode_value(stored.get(field(name), b"")) for name in names}
     return OnlineRow(decode_timestamp(latest_timestamp(stamp, as_of)), features)
 
 
-@lru_cache(KNOWN_VALUES)
-def _value(stored: bytes) -> int | float | None:
+@lru_cache(CACHED_VALUES)
+def _decode_value(stored: bytes) -> int | float | None:
     if not stored:
         return None
     value = Value.FromString(stored)
-    found = getattr(value, value.WhichOneof("val"))
-    if not isinstance(found, int | float) or not math.isfinite(found):
+    number = getattr(value, value.WhichOneof("val"))
+    if not isinstance(number, int | float) or not math.isfinite(number):
         raise TypeError("no number")
-    return found
+    return number

@@ -27,9 +27,9 @@ from feature_repo.online.redis_layout import (
 from lakehouse.errors import ChurnError
 
 # Rows of a matrix: as many as fit into the processor's cache.
-BLOCK = 2048
+BLOCK_ROWS = 2048
 # Integers within a range of this size are indexed by their distance from the smallest.
-NEAR = 4096
+NEAR_RANGE = 4096
 MICROSECONDS = 1_000_000
 
 
@@ -48,13 +48,13 @@ class Column:
     lengths: NDArray[np.int64]
 
 
-def _counted(text: bytes) -> bytes:
+def _with_length(text: bytes) -> bytes:
     return len(text).to_bytes(4, "little") + text
 
 
 # The bytes before and after the id and its length are the same in every key.
 PROBE = "any customer at all"
-BEFORE, _, AFTER = redis_key(PROBE).partition(_counted(PROBE.encode()))
+BEFORE, _, AFTER = redis_key(PROBE).partition(_with_length(PROBE.encode()))
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class ReadBatch:
     answer: bytes
     stamp: int
 
-    def is_answered_by(self, replies: bytes, as_of: datetime) -> bool:
+    def matches(self, replies: bytes, as_of: datetime) -> bool:
         """Return whether the replies equal the rows.
 
         Every byte must be equal, except that a timestamp may be any that is not after `as_of`.
@@ -81,16 +81,16 @@ class ReadBatch:
         if len(replies) != len(self.answer):
             return False
         ours, theirs = (
-            np.frombuffer(each, np.uint8).reshape(self.rows.num_rows, -1)
-            for each in (self.answer, replies)
+            np.frombuffer(content, np.uint8).reshape(self.rows.num_rows, -1)
+            for content in (self.answer, replies)
         )
         # A customer whose features were the same in a later extract keeps the earlier timestamp.
-        start, end = self.stamp, self.stamp + len(_text(encode_timestamp(as_of)))
-        stamps = {each.tobytes() for each in np.unique(theirs[:, start:end], axis=0)}
+        start, end = self.stamp, self.stamp + len(_encode_string(encode_timestamp(as_of)))
+        stamps = {stamp.tobytes() for stamp in np.unique(theirs[:, start:end], axis=0)}
         return (
             np.array_equal(ours[:, :start], theirs[:, :start])
             and np.array_equal(ours[:, end:], theirs[:, end:])
-            and all(_is_stamp_until(each, as_of) for each in stamps)
+            and all(_is_stamp_until(stamp, as_of) for stamp in stamps)
         )
 
 
@@ -102,74 +102,82 @@ class RespEncoder:
         self.features = list(features)
         self._fields = [TIMESTAMP_FIELD, *map(field, features)]
 
-    def written(self, rows: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
+    def encode_writes(self, rows: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
         """Return the commands that write the rows, in blocks: the row count and the bytes.
 
         `rows` contains customer_id, event_timestamp and the features.
         """
         columns = self._columns(rows)
         count = 2 + 2 * len(self._fields)
-        pieces: list[bytes | Column] = [_array(count) + _text(b"HSET"), columns[0]]
+        pieces: list[bytes | Column] = [
+            _encode_array_header(count) + _encode_string(b"HSET"),
+            columns[0],
+        ]
         for name, column in zip(self._fields, columns[1:], strict=True):
-            pieces += [_text(name), column]
-        return _blocks(pieces, rows.num_rows)
+            pieces += [_encode_string(name), column]
+        return _encode_blocks(pieces, rows.num_rows)
 
-    def read_back(self, rows: pa.RecordBatch) -> Iterator["ReadBatch"]:
+    def encode_reads(self, rows: pa.RecordBatch) -> Iterator["ReadBatch"]:
         """Yield the commands that read the rows, in blocks, with the expected answers."""
         columns = self._columns(rows)
-        head = _array(2 * len(self._fields))
+        head = _encode_array_header(2 * len(self._fields))
         answer: list[bytes | Column] = [head]
         for name, column in zip(self._fields, columns[1:], strict=True):
-            answer += [_text(name), column]
-        commands: list[bytes | Column] = [_array(2) + _text(b"HGETALL"), columns[0]]
-        stamp = len(head + _text(self._fields[0]))
-        for chosen in _chosen(columns, rows.num_rows):
+            answer += [_encode_string(name), column]
+        commands: list[bytes | Column] = [
+            _encode_array_header(2) + _encode_string(b"HGETALL"),
+            columns[0],
+        ]
+        stamp = len(head + _encode_string(self._fields[0]))
+        for chosen in _select_columns(columns, rows.num_rows):
             block = rows.take(pa.array(chosen))
-            yield ReadBatch(block, _matrix(commands, chosen), _matrix(answer, chosen), stamp)
+            yield ReadBatch(
+                block, _build_matrix(commands, chosen), _build_matrix(answer, chosen), stamp
+            )
 
     def _columns(self, rows: pa.RecordBatch) -> list[Column]:
-        stamps = _stamps(rows["event_timestamp"])
+        stamps = _encode_timestamps(rows["event_timestamp"])
         return [
-            _keys(rows["customer_id"]),
+            _encode_keys(rows["customer_id"]),
             stamps,
-            *(_values(rows[each]) for each in self.features),
+            *(_encode_values(rows[feature]) for feature in self.features),
         ]
 
 
-def keys(customer_ids: pa.Array) -> list[bytes]:
+def encode_keys(customer_ids: pa.Array) -> list[bytes]:
     """Return the keys of many customers at once; they equal those of `redis_layout.redis_key`."""
     if len(customer_ids) == 0:
         return []
-    texts = [each.encode() for each in customer_ids.to_pylist()]
-    made = [BEFORE + _counted(each) + AFTER for each in texts]
+    texts = [customer_id.encode() for customer_id in customer_ids.to_pylist()]
+    made = [BEFORE + _with_length(text) + AFTER for text in texts]
     assert made[-1] == redis_key(texts[-1].decode())
     return made
 
 
-def customer_id(key: bytes) -> str:
+def decode_customer_id(key: bytes) -> str:
     """Return the id of the customer with this key."""
     return key[len(BEFORE) + 4 : len(key) - len(AFTER)].decode()
 
 
-def _keys(customer_ids: pa.Array) -> Column:
-    return _column(keys(customer_ids))
+def _encode_keys(customer_ids: pa.Array) -> Column:
+    return _build_column(encode_keys(customer_ids))
 
 
-def _stamps(moments: pa.Array) -> Column:
+def _encode_timestamps(moments: pa.Array) -> Column:
     since_1970 = moments.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
     micros, codes = np.unique(since_1970, return_inverse=True)
     stamps = [
-        Timestamp(seconds=each // MICROSECONDS, nanos=each % MICROSECONDS * 1000)
-        for each in micros.tolist()
+        Timestamp(seconds=microseconds // MICROSECONDS, nanos=microseconds % MICROSECONDS * 1000)
+        for microseconds in micros.tolist()
     ]
-    return _column([each.SerializeToString() for each in stamps], codes)
+    return _build_column([stamp.SerializeToString() for stamp in stamps], codes)
 
 
-def _values(values: pa.Array) -> Column:
+def _encode_values(values: pa.Array) -> Column:
     if pa.types.is_float64(values.type):
-        return _doubles(values)
+        return _encode_doubles(values)
     if pa.types.is_int32(values.type):
-        return _whole_numbers(values)
+        return _encode_integers(values)
     raise ChurnError(
         f"A feature is of type {values.type}, which the online store is not given",
         where="gold.customer_features",
@@ -177,7 +185,7 @@ def _values(values: pa.Array) -> Column:
     )
 
 
-def _whole_numbers(values: pa.Array) -> Column:
+def _encode_integers(values: pa.Array) -> Column:
     """Encode integers, which usually have few distinct values.
 
     Null, which Feast writes as nothing, is one more distinct value.
@@ -187,19 +195,19 @@ def _whole_numbers(values: pa.Array) -> Column:
     least = int(numbers.min(initial=0))
     codes = numbers - least
     distinct: Sequence[int] = range(least, int(numbers.max(initial=0)) + 1)
-    if len(distinct) > NEAR:
+    if len(distinct) > NEAR_RANGE:
         some, codes = np.unique(numbers, return_inverse=True)
         distinct = some.tolist()
-    serialised = [_whole_number(each) for each in distinct]
-    return _column([*serialised, b""], np.where(there, codes, len(serialised)))
+    serialised = [_encode_integer(value) for value in distinct]
+    return _build_column([*serialised, b""], np.where(there, codes, len(serialised)))
 
 
-@lru_cache(NEAR)
-def _whole_number(number: int) -> bytes:
+@lru_cache(NEAR_RANGE)
+def _encode_integer(number: int) -> bytes:
     return bytes(Value(int32_val=number).SerializeToString())
 
 
-def _doubles(values: pa.Array) -> Column:
+def _encode_doubles(values: pa.Array) -> Column:
     """Encode doubles, which all have the same length: the message's tag and eight bytes."""
     tag = Value(double_val=1.0).SerializeToString()[:-8]
     numbers = pc.fill_null(values, 0.0).to_numpy().astype("<f8")
@@ -213,34 +221,34 @@ def _doubles(values: pa.Array) -> Column:
     return Column(table, codes, lengths)
 
 
-def _column(distinct: Sequence[bytes], codes: NDArray[np.int64] | None = None) -> Column:
-    lengths = np.array([len(each) for each in distinct], np.int64)
+def _build_column(distinct: Sequence[bytes], codes: NDArray[np.int64] | None = None) -> Column:
+    lengths = np.array([len(value) for value in distinct], np.int64)
     width = int(lengths.max(initial=1)) or 1
     padded = np.array(distinct, f"S{width}")
     table = np.frombuffer(padded.tobytes(), np.uint8).reshape(len(distinct), width)
     return Column(table, np.arange(len(distinct)) if codes is None else codes, lengths)
 
 
-def _array(count: int) -> bytes:
+def _encode_array_header(count: int) -> bytes:
     return b"*%d\r\n" % count
 
 
 def _is_stamp_until(text: bytes, as_of: datetime) -> bool:
     stamp = text.partition(b"\r\n")[2].removesuffix(b"\r\n")
-    return _text(stamp) == text and decode_timestamp(stamp) <= as_of
+    return _encode_string(stamp) == text and decode_timestamp(stamp) <= as_of
 
 
-def _text(text: bytes) -> bytes:
+def _encode_string(text: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
-def _blocks(pieces: Sequence[bytes | Column], rows: int) -> Iterator[tuple[int, bytes]]:
+def _encode_blocks(pieces: Sequence[bytes | Column], rows: int) -> Iterator[tuple[int, bytes]]:
     columns = [piece for piece in pieces if isinstance(piece, Column)]
-    for chosen in _chosen(columns, rows):
-        yield len(chosen), _matrix(pieces, chosen)
+    for chosen in _select_columns(columns, rows):
+        yield len(chosen), _build_matrix(pieces, chosen)
 
 
-def _chosen(columns: Sequence[Column], rows: int) -> Iterator[NDArray[np.int64]]:
+def _select_columns(columns: Sequence[Column], rows: int) -> Iterator[NDArray[np.int64]]:
     """Yield the rows in blocks; within a block, a column's values all have the same length."""
     shape = np.zeros(rows, np.int64)
     for column in columns:
@@ -249,12 +257,12 @@ def _chosen(columns: Sequence[Column], rows: int) -> Iterator[NDArray[np.int64]]
             pairs = shape * (lengths.max(initial=0) + 1) + lengths
             _, shape = np.unique(pairs, return_inverse=True)
     order = np.argsort(shape, kind="stable")
-    for alike in np.split(order, np.flatnonzero(np.diff(shape[order])) + 1):
-        for start in range(0, len(alike), BLOCK):
-            yield alike[start : start + BLOCK]
+    for same_shape in np.split(order, np.flatnonzero(np.diff(shape[order])) + 1):
+        for start in range(0, len(same_shape), BLOCK_ROWS):
+            yield same_shape[start : start + BLOCK_ROWS]
 
 
-def _matrix(pieces: Sequence[bytes | Column], chosen: NDArray[np.int64]) -> bytes:
+def _build_matrix(pieces: Sequence[bytes | Column], chosen: NDArray[np.int64]) -> bytes:
     """Return the bytes of the chosen rows, one row after another."""
     template = b""
     places: list[tuple[int, int, Column]] = []

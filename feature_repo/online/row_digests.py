@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from feature_repo.online.redis_layout import AS_OF, LEDGER, MARKER, decode_timestamp
+from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, decode_timestamp
 from lakehouse.online_store import Client
 
-NEXT = LEDGER + b":next"
+NEXT = DIGESTS + b":next"
 TARGET, OTHER_KEYS = b"written for", b"other keys"
-Words = NDArray[np.uint64]
+HashInput = NDArray[np.uint64]
 # An odd factor whose bits are well spread: Fibonacci hashing's (Knuth, TAOCP 3, 6.4).
 FACTOR, SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(29)
 # Represents null, which is distinct from zero.
@@ -45,14 +45,14 @@ class DigestBatch:
     """
 
     customer_ids: pa.Array
-    identities: Words
-    digests: Words
+    identities: HashInput
+    digests: HashInput
 
     def equals(self, other: "DigestBatch") -> bool:
         """Return whether both batches are of the same rows in the same order."""
         return np.array_equal(self.digests, other.digests)
 
-    def serialised(self) -> bytes:
+    def serialize(self) -> bytes:
         """Return the batch as an Arrow stream."""
         batch = pa.record_batch(
             [self.customer_ids, pa.array(self.identities), pa.array(self.digests)],
@@ -64,15 +64,15 @@ class DigestBatch:
         return written.getvalue()
 
     @staticmethod
-    def read(serialised: bytes) -> "DigestBatch":
+    def deserialize(serialised: bytes) -> "DigestBatch":
         """Return the batch that `serialised` encoded."""
         batch = pa.ipc.open_stream(serialised).read_next_batch()
         identities, digests = batch["identity"].to_numpy(), batch["digest"].to_numpy()
         return DigestBatch(batch["customer_id"], identities, digests)
 
 
-def chunk(
-    rows: pa.RecordBatch, features: Sequence[str], alike: DigestBatch | None = None
+def digest_rows(
+    rows: pa.RecordBatch, features: Sequence[str], same_position: DigestBatch | None = None
 ) -> DigestBatch:
     """Return the digests of rows, from customer_id and `features`; other columns are ignored.
 
@@ -80,26 +80,26 @@ def chunk(
     share their `identities`.
     """
     customer_ids = rows["customer_id"]
-    if alike is not None and alike.customer_ids.equals(customer_ids):
-        identities = alike.identities
+    if same_position is not None and same_position.customer_ids.equals(customer_ids):
+        identities = same_position.identities
     else:
-        identities = identified(customer_ids)
+        identities = hash_customer_ids(customer_ids)
     digests = identities.copy()
     for name in features:
-        digests ^= _words(rows[name])
+        digests ^= _to_hash_input(rows[name])
         digests *= FACTOR
         digests ^= digests >> SHIFT
     return DigestBatch(customer_ids, identities, digests)
 
 
-def identified(customer_ids: pa.Array) -> Words:
+def hash_customer_ids(customer_ids: pa.Array) -> HashInput:
     """Return the digests of ids."""
     texts = np.array(customer_ids.to_pylist(), object)
-    hashed: Words = pd.util.hash_array(texts, categorize=False)
+    hashed: HashInput = pd.util.hash_array(texts, categorize=False)
     return hashed
 
 
-def _words(values: pa.Array) -> Words:
+def _to_hash_input(values: pa.Array) -> HashInput:
     kind = "f8" if pa.types.is_floating(values.type) else "i8"
     if not values.null_count:
         return values.to_numpy().astype(kind, copy=False).view(np.uint64)
@@ -114,22 +114,22 @@ class DigestIndex:
     def __init__(self, chunks: Sequence[DigestBatch]) -> None:
         """Create the index over all batches of an extract."""
         self.chunks = chunks
-        self.customers = sum(len(each.digests) for each in chunks)
+        self.customers = sum(len(batch.digests) for batch in chunks)
 
-    def alike(self, number: int) -> DigestBatch | None:
+    def same_position(self, number: int) -> DigestBatch | None:
         """Return the batch with this number, or None if there is none.
 
         An extract usually has its customers in the same order as the extract before.
         """
         return self.chunks[number] if number < len(self.chunks) else None
 
-    def hold(self, identities: Words) -> NDArray[np.bool_]:
+    def contains(self, identities: HashInput) -> NDArray[np.bool_]:
         """Return, for each identity, whether there is such a customer."""
-        index, _ = self._by_identity
+        index, _ = self._sort_by_identity
         places: NDArray[np.intp] = index.get_indexer(identities)
         return places >= 0
 
-    def look_up(
+    def find_digests(
         self, asked: DigestBatch, alike: DigestBatch | None
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return, for each customer, whether it exists, and whether it has the same features.
@@ -139,7 +139,7 @@ class DigestIndex:
         """
         if alike is not None and alike.identities is asked.identities:
             return np.ones(len(asked.digests), np.bool_), alike.digests == asked.digests
-        index, digests = self._by_identity
+        index, digests = self._sort_by_identity
         places: NDArray[np.intp] = index.get_indexer(asked.identities)
         there = places >= 0
         same = there.copy()
@@ -147,10 +147,10 @@ class DigestIndex:
         return there, same
 
     @cached_property
-    def _by_identity(self) -> tuple[pd.Index, Words]:
+    def _sort_by_identity(self) -> tuple[pd.Index, HashInput]:
         none = np.zeros(0, np.uint64)
-        index = pd.Index(np.concatenate([each.identities for each in self.chunks] or [none]))
-        digests = np.concatenate([each.digests for each in self.chunks] or [none])
+        index = pd.Index(np.concatenate([batch.identities for batch in self.chunks] or [none]))
+        digests = np.concatenate([batch.digests for batch in self.chunks] or [none])
         if index.is_unique:
             return index, digests
         # Customers who share an identity are treated as changed, and written each time.
@@ -166,7 +166,7 @@ class DigestStore:
         # redis-py's commands on hashes are typed for text only.
         self._client: Any = client
 
-    def begin(self, target: bytes, as_of: bytes, anew: bool) -> list[DigestBatch]:
+    def begin(self, target: bytes, as_of: bytes, rewrite_all: bool) -> list[DigestBatch]:
         """Start the digest hash of an extract.
 
         If the writing of another extract was interrupted, or all rows are to be written, the
@@ -175,53 +175,53 @@ class DigestStore:
         Args:
             target: Distinguishes these rows and their order from others.
             as_of: Event timestamp of the rows.
-            anew: Whether all rows are to be written.
+            rewrite_all: Whether all rows are to be written.
 
         Returns:
             The batches that an interrupted call for the same rows has finished.
         """
         interrupted = self._client.hget(NEXT, TARGET)
-        if interrupted == target and not anew:
-            return list(self._chunks(NEXT))
-        if interrupted is not None or anew or not self.is_intact():
-            self.void()
-        confirmed = self._client.hget(LEDGER, AS_OF)
+        if interrupted == target and not rewrite_all:
+            return list(self._read_batches(NEXT))
+        if interrupted is not None or rewrite_all or not self.is_intact():
+            self.invalidate()
+        confirmed = self._client.hget(DIGESTS, AS_OF)
         if confirmed is not None and decode_timestamp(confirmed) > decode_timestamp(as_of):
             # A lake restored to an earlier state: the replacement is not newer than the stored
             # data.
-            self._client.hset(LEDGER, AS_OF, as_of)
+            self._client.hset(DIGESTS, AS_OF, as_of)
         self._client.unlink(NEXT)
         self._client.hset(NEXT, mapping={TARGET: target, AS_OF: as_of})
         return []
 
     def is_intact(self) -> bool:
         """Return whether the database has as many keys as after the last complete extract."""
-        return self._client.hget(LEDGER, OTHER_KEYS) == self._other_keys()
+        return self._client.hget(DIGESTS, OTHER_KEYS) == self._find_other_keys()
 
-    def void(self) -> None:
+    def invalidate(self) -> None:
         """Mark the contents of the store as unknown: the next extract is written completely."""
-        self._client.hdel(LEDGER, TARGET)
+        self._client.hdel(DIGESTS, TARGET)
 
-    def digests(self) -> DigestIndex | None:
+    def read_digests(self) -> DigestIndex | None:
         """Return the digests of the extract that was written last.
 
         Return None if the contents of the store are unknown.
         """
-        if not self._client.hexists(LEDGER, TARGET):
+        if not self._client.hexists(DIGESTS, TARGET):
             return None
-        return DigestIndex(list(self._chunks(LEDGER)))
+        return DigestIndex(list(self._read_batches(DIGESTS)))
 
     def finish(self) -> None:
         """Replace the previous digest hash with that of the extract that is now online."""
-        self._client.hset(NEXT, OTHER_KEYS, self._other_keys())
-        self._client.rename(NEXT, LEDGER)
+        self._client.hset(NEXT, OTHER_KEYS, self._find_other_keys())
+        self._client.rename(NEXT, DIGESTS)
 
-    def _other_keys(self) -> bytes:
+    def _find_other_keys(self) -> bytes:
         """Count the keys, customers among them, except the temporary ones of this package."""
-        return b"%d" % (self._client.dbsize() - self._client.exists(MARKER, LEDGER, NEXT))
+        return b"%d" % (self._client.dbsize() - self._client.exists(MARKER, DIGESTS, NEXT))
 
-    def _chunks(self, ledger: bytes) -> Iterator[DigestBatch]:
+    def _read_batches(self, key: bytes) -> Iterator[DigestBatch]:
         number = 0
-        while (serialised := self._client.hget(ledger, str(number))) is not None:
-            yield DigestBatch.read(serialised)
+        while (serialised := self._client.hget(key, str(number))) is not None:
+            yield DigestBatch.deserialize(serialised)
             number += 1

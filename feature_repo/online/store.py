@@ -21,18 +21,18 @@ import pyarrow as pa
 from feast import RepoConfig
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 
-from feature_repo.online.redis_layout import AS_OF, LEDGER, encode_timestamp, latest_timestamp
-from feature_repo.online.redis_protocol import RespEncoder, customer_id, keys
+from feature_repo.online.redis_layout import AS_OF, DIGESTS, encode_timestamp, latest_timestamp
+from feature_repo.online.redis_protocol import RespEncoder, decode_customer_id, encode_keys
 from feature_repo.online.row_digests import (
     NEXT,
     DigestBatch,
     DigestIndex,
     DigestStore,
-    Words,
-    chunk,
-    identified,
+    HashInput,
+    digest_rows,
+    hash_customer_ids,
 )
-from feature_repo.online.stream import Stream, command, streaming
+from feature_repo.online.stream import Stream, encode_command, open_stream
 from feature_repo.project import PROJECT_NAME
 from lakehouse.online_store import Client
 
@@ -69,7 +69,7 @@ class Extract:
 
 
 @dataclass(frozen=True)
-class Replaced:
+class ReplaceResult:
     """Result of a replacement.
 
     Attributes:
@@ -86,13 +86,15 @@ class Replaced:
 
 
 # Callback that receives the number of rows done.
-Told = Callable[[int], None]
+OnProgress = Callable[[int], None]
 
 
 class StreamedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
     """Online store that accepts an extract as a stream; reads and single writes are Feast's."""
 
-    def replace(self, config: RepoConfig, extract: Extract, anew: bool, told: Told) -> Replaced:
+    def replace(
+        self, config: RepoConfig, extract: Extract, rewrite_all: bool, on_progress: OnProgress
+    ) -> ReplaceResult:
         """Make the store contain exactly these rows, and write only those that differ.
 
         After an interruption, a call for the same rows continues where the previous one stopped.
@@ -102,20 +104,21 @@ class StreamedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         Args:
             config: Feast's configuration.
             extract: The rows.
-            anew: Whether to write all of them, whatever is known of the store.
-            told: Callback for the number of rows done.
+            rewrite_all: Whether to write all of them, whatever is known of the store.
+            on_progress: Callback for the number of rows done.
 
         Raises:
             redis.RedisError: The store refuses a command or does not respond.
         """
-        return _Replacement(self._get_client(config.online_store), extract, anew).run(told)
+        client = self._get_client(config.online_store)
+        return _Replacement(client, extract, rewrite_all).run(on_progress)
 
     def online_write_batch(self, config: RepoConfig, *arguments: Any, **options: Any) -> None:
         """Write rows as Feast does, and invalidate the digests.
 
         The digests do not cover these rows, so the next extract is written completely.
         """
-        DigestStore(self._get_client(config.online_store)).void()
+        DigestStore(self._get_client(config.online_store)).invalidate()
         super().online_write_batch(config, *arguments, **options)
 
     def _read_hash_fields(
@@ -126,7 +129,7 @@ class StreamedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
         The timestamp, which is last in each row, is the later one of the two that the module
         describes.
         """
-        *rows, (as_of,) = super()._read_hash_fields(config, [*commands, (LEDGER, [AS_OF])])
+        *rows, (as_of,) = super()._read_hash_fields(config, [*commands, (DIGESTS, [AS_OF])])
         for row in rows:
             if row[-1] is not None:
                 row[-1] = latest_timestamp(row[-1], as_of)
@@ -136,22 +139,22 @@ class StreamedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]
 class _Replacement:
     """Replacement of the store's contents by an extract."""
 
-    def __init__(self, client: Client, extract: Extract, anew: bool) -> None:
+    def __init__(self, client: Client, extract: Extract, rewrite_all: bool) -> None:
         self._client, self._extract = client, extract
         self._wire = RespEncoder(extract.features)
-        self._ledgers = DigestStore(client)
+        self._digest_store = DigestStore(client)
         stamp = encode_timestamp(extract.event_timestamp)
-        self._finished = self._ledgers.begin(extract.identity, stamp, anew)
-        self._before = self._ledgers.digests()
+        self._finished = self._digest_store.begin(extract.identity, stamp, rewrite_all)
+        self._before = self._digest_store.read_digests()
 
-    def run(self, told: Told) -> Replaced:
+    def run(self, on_progress: OnProgress) -> ReplaceResult:
         done = written = resumed = stayed = 0
         now: list[DigestBatch] = []
-        with streaming(self._client) as stream:
-            for number, (rows, made, alike) in enumerate(ahead(self._digested())):
+        with open_stream(self._client) as stream:
+            for number, (rows, made, alike) in enumerate(prefetch(self._digest_rows())):
                 changed = rows
                 if self._before is not None:
-                    there, same = self._before.look_up(made, alike)
+                    there, same = self._before.find_digests(made, alike)
                     changed = rows.filter(pa.array(~same))
                     stayed += int(there.sum())
                 if number < len(self._finished) and made.equals(self._finished[number]):
@@ -161,57 +164,57 @@ class _Replacement:
                     written += changed.num_rows
                     # Sent after the rows: a stored batch of digests implies that its rows are
                     # stored.
-                    stream.send(command(b"HSET", NEXT, b"%d" % number, made.serialised()))
+                    stream.send(encode_command(b"HSET", NEXT, b"%d" % number, made.serialize()))
                 now.append(made)
                 done += rows.num_rows
-                told(done)
+                on_progress(done)
             removed = 0
             if self._before is None or stayed != self._before.customers:
                 removed = self._remove_others(stream, DigestIndex(now))
-        self._ledgers.finish()
-        return Replaced(done, written, removed, resumed)
+        self._digest_store.finish()
+        return ReplaceResult(done, written, removed, resumed)
 
-    def _digested(self) -> Iterator[tuple[pa.RecordBatch, DigestBatch, DigestBatch | None]]:
+    def _digest_rows(self) -> Iterator[tuple[pa.RecordBatch, DigestBatch, DigestBatch | None]]:
         """Yield batches, their digests, and the stored digests of probably the same customers."""
         for number, rows in enumerate(self._extract.batches):
-            alike = None if self._before is None else self._before.alike(number)
-            yield rows, chunk(rows, self._extract.features, alike), alike
+            alike = None if self._before is None else self._before.same_position(number)
+            yield rows, digest_rows(rows, self._extract.features, alike), alike
 
     def _write(self, stream: Stream, rows: pa.RecordBatch) -> None:
         if rows.num_rows:
-            for count, commands in self._wire.written(rows):
+            for count, commands in self._wire.encode_writes(rows):
                 stream.send(commands, count)
 
     def _remove_others(self, stream: Stream, now: DigestIndex) -> int:
         removed = 0
         if self._before is None:
-            there = customers_there(self._client)
+            there = scan_customers(self._client)
         else:
-            there = ((each.customer_ids, each.identities) for each in self._before.chunks)
+            there = ((batch.customer_ids, batch.identities) for batch in self._before.chunks)
         for customer_ids, identities in there:
-            gone = customer_ids.filter(pa.array(~now.hold(identities)))
+            gone = customer_ids.filter(pa.array(~now.contains(identities)))
             if len(gone):
-                stream.send(command(b"UNLINK", *keys(gone)))
+                stream.send(encode_command(b"UNLINK", *encode_keys(gone)))
                 removed += len(gone)
         return removed
 
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
     """Yield the items; a thread computes the next item while the caller uses one."""
     left = iter(items)
     with ThreadPoolExecutor(1) as maker:
-        upcoming = maker.submit(next, left, None)
-        while (item := upcoming.result()) is not None:
-            upcoming = maker.submit(next, left, None)
+        queue = maker.submit(next, left, None)
+        while (item := queue.result()) is not None:
+            queue = maker.submit(next, left, None)
             yield item
 
 
-def customers_there(client: Client) -> Iterator[tuple[pa.Array, Words]]:
+def scan_customers(client: Client) -> Iterator[tuple[pa.Array, HashInput]]:
     """Yield the ids of all customers in the store with their digests, in batches.
 
     A customer may occur twice.
     """
-    found = client.scan_iter(match=b"*" + PROJECT_NAME.encode(), count=SCAN_COUNT)
-    while some := [customer_id(key) for key in islice(found, SCAN_COUNT)]:
+    keys = client.scan_iter(match=b"*" + PROJECT_NAME.encode(), count=SCAN_COUNT)
+    while some := [decode_customer_id(key) for key in islice(keys, SCAN_COUNT)]:
         customer_ids = pa.array(some, pa.string())
-        yield customer_ids, identified(customer_ids)
+        yield customer_ids, hash_customer_ids(customer_ids)

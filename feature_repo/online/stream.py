@@ -10,11 +10,11 @@ import redis
 from lakehouse.online_store import Client
 
 # Timeout in seconds; a server that is saving its data responds later.
-ANSWER = 60
-RECEIVED = 1 << 18
+RESPONSE_SECONDS = 60
+RECEIVE_BYTES = 1 << 18
 
 
-def command(*words: bytes) -> bytes:
+def encode_command(*words: bytes) -> bytes:
     """Return a command in the encoding of the Redis protocol."""
     counted = [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
     return b"*%d\r\n%b" % (len(words), b"".join(counted))
@@ -39,7 +39,7 @@ class Stream:
         Raises:
             redis.RedisError: The server refused a command or does not respond.
         """
-        with _faults_of_redis():
+        with _translate_errors():
             self._socket.sendall(commands)
         self._missing += replies
         self._receive_until(replies)
@@ -60,32 +60,32 @@ class Stream:
         """
         token = secrets.token_hex(16).encode()
         end, replies = b"$%d\r\n%b\r\n" % (len(token), token), bytearray()
-        with _faults_of_redis():
-            self._socket.sendall(commands + command(b"ECHO", token))
+        with _translate_errors():
+            self._socket.sendall(commands + encode_command(b"ECHO", token))
             while not replies.endswith(end):
-                replies += self._received()
+                replies += self._receive()
         return bytes(replies[: -len(end)])
 
     def _receive_until(self, missing: int) -> None:
-        with _faults_of_redis():
+        with _translate_errors():
             while self._missing > missing:
-                received = self._received()
+                received = self._receive()
                 if b"-" in received:
                     while not received.endswith(b"\r\n"):
-                        received += self._received()
+                        received += self._receive()
                     refusal = received.partition(b"-")[2].partition(b"\r\n")[0]
                     raise redis.ResponseError(refusal.decode(errors="replace"))
                 self._missing -= received.count(b"\n")
 
-    def _received(self) -> bytes:
-        received: bytes = self._socket.recv(RECEIVED)
+    def _receive(self) -> bytes:
+        received: bytes = self._socket.recv(RECEIVE_BYTES)
         if not received:
             raise redis.ConnectionError("the connection was closed")
         return received
 
 
 @contextmanager
-def streaming(client: Client) -> Iterator[Stream]:
+def open_stream(client: Client) -> Iterator[Stream]:
     """Yield a stream on a separate connection.
 
     When the context ends without an error, the server has executed everything that was sent.
@@ -93,7 +93,7 @@ def streaming(client: Client) -> Iterator[Stream]:
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:
-        connection._sock.settimeout(ANSWER)
+        connection._sock.settimeout(RESPONSE_SECONDS)
         stream = Stream(connection)
         yield stream
         stream.wait()
@@ -104,10 +104,10 @@ def streaming(client: Client) -> Iterator[Stream]:
 
 
 @contextmanager
-def _faults_of_redis() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Translate the socket's errors into those of the Redis client."""
     try:
         yield
-    except OSError as fault:
-        slow = isinstance(fault, TimeoutError)
-        raise (redis.TimeoutError if slow else redis.ConnectionError)(str(fault)) from fault
+    except OSError as error:
+        slow = isinstance(error, TimeoutError)
+        raise (redis.TimeoutError if slow else redis.ConnectionError)(str(error)) from error

@@ -10,23 +10,23 @@ import pyarrow as pa
 from feast import FeatureStore
 from pyspark.sql.connect.session import SparkSession
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.feature_services import churn
 from feature_repo.features import customer_features
 from feature_repo.offline import SnapshotOfflineStore
 from feature_repo.online.redis_protocol import RespEncoder
-from feature_repo.online.row_digests import DigestBatch, DigestIndex, DigestStore, chunk
-from feature_repo.online.store import ahead, customers_there
-from feature_repo.online.stream import Stream, streaming
+from feature_repo.online.row_digests import DigestBatch, DigestIndex, DigestStore, digest_rows
+from feature_repo.online.store import prefetch, scan_customers
+from feature_repo.online.stream import Stream, open_stream
 from feature_repo.publications import latest_publication_or_error
 from feature_repo.store import store
 from lakehouse import online_store
-from lakehouse.file_copy import Advance
+from lakehouse.file_copy import ProgressCallback
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 
 # Enough to see the pattern; a list of an extract's every difference would not help.
-MOST_DIFFERENCES = 20
+MAX_DIFFERENCES = 20
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def verify(
     settings: Settings,
     spark: SparkSession,
     say: Say,
-    advance: Advance = lambda done, total, what: None,
+    advance: ProgressCallback = lambda done, total, what: None,
 ) -> Verification:
     """Compare the online store with the latest published extract, value by value.
 
@@ -51,7 +51,7 @@ def verify(
     two batches of rows, and about 100 bytes for each customer.
     """
     publication = latest_publication_or_error(spark)
-    features = [feature.name for feature in read_features()]
+    features = [feature.name for feature in read_feature_columns()]
     feature_store = store(settings, say)
     extract = SnapshotOfflineStore.latest_extract(
         feature_store.config,
@@ -59,23 +59,25 @@ def verify(
         publication.event_timestamp,
         publication.event_timestamp,
     )
-    done = 0
+    compared = 0
     gold: list[DigestBatch] = []
-    found: list[dict[str, Any]] = []
-    with online_store.ensure(settings, say).client() as client, streaming(client) as stream:
+    differences: list[dict[str, Any]] = []
+    address = online_store.ensure_running(settings, say)
+    with address.client() as client, open_stream(client) as stream:
         comparison = _Comparison(feature_store, stream, features, publication.event_timestamp)
-        for rows in ahead(extract.batches()):
-            found += islice(comparison.differences(rows), MOST_DIFFERENCES - len(found))
-            gold.append(chunk(rows, []))
-            done += rows.num_rows
-            advance(done, publication.customers, "customers")
-        found += islice(_strangers(client, DigestIndex(gold)), MOST_DIFFERENCES)
-        if done != publication.customers:
+        for rows in prefetch(extract.batches()):
+            differences += islice(comparison.differences(rows), MAX_DIFFERENCES - len(differences))
+            gold.append(digest_rows(rows, []))
+            compared += rows.num_rows
+            advance(compared, publication.customers, "customers")
+        differences += islice(_unexpected_customers(client, DigestIndex(gold)), MAX_DIFFERENCES)
+        if compared != publication.customers:
             # Compare the files with the count that was recorded when they were published.
-            found.insert(0, _difference("(all)", "customers", publication.customers, done))
-        if found:
-            DigestStore(client).void()
-    return Verification(done, len(features), found[:MOST_DIFFERENCES])
+            counts = _difference("(all)", "customers", publication.customers, compared)
+            differences.insert(0, counts)
+        if differences:
+            DigestStore(client).invalidate()
+    return Verification(compared, len(features), differences[:MAX_DIFFERENCES])
 
 
 class _Comparison:
@@ -90,28 +92,28 @@ class _Comparison:
     ) -> None:
         self._feature_store, self._stream = feature_store, stream
         self._features, self._as_of = features, as_of
-        self._wire = RespEncoder(features)
+        self._encoder = RespEncoder(features)
         self._is_first = True
 
     def differences(self, rows: pa.RecordBatch) -> Iterator[dict[str, Any]]:
         """Yield the differences between the store and the rows, value by value."""
-        for block in self._wire.read_back(rows):
-            is_same = block.is_answered_by(self._stream.ask(block.commands), self._as_of)
+        for block in self._encoder.encode_reads(rows):
+            is_same = block.matches(self._stream.ask(block.commands), self._as_of)
             if self._is_first or not is_same:
-                yield from self._told_by_feast(block.rows)
+                yield from self._compare_through_feast(block.rows)
                 self._is_first = False
 
-    def _told_by_feast(self, rows: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    def _compare_through_feast(self, rows: pa.RecordBatch) -> Iterator[dict[str, Any]]:
         customers = rows["customer_id"].to_pylist()
         answer = self._feature_store.get_online_features(
             features=self._feature_store.get_feature_service(churn.name),
-            entity_rows=[{"customer_id": each} for each in customers],
+            entity_rows=[{"customer_id": customer_id} for customer_id in customers],
         )
         online = answer.to_dict()
         absent = [
             customer_id
             for customer_id, *values in zip(
-                customers, *(online[each] for each in self._features), strict=True
+                customers, *(online[feature] for feature in self._features), strict=True
             )
             if all(value is None for value in values)
         ]
@@ -119,24 +121,26 @@ class _Comparison:
             yield _difference(customer_id, "customer_id", customer_id, None)
         for feature in self._features:
             ours, theirs = rows[feature].to_pylist(), online[feature]
-            for customer_id, offline, there in zip(customers, ours, theirs, strict=True):
-                is_same = offline == there and type(offline) is type(there)
+            for customer_id, offline, stored in zip(customers, ours, theirs, strict=True):
+                is_same = offline == stored and type(offline) is type(stored)
                 if not is_same and customer_id not in absent:
-                    yield _difference(customer_id, feature, offline, there)
+                    yield _difference(customer_id, feature, offline, stored)
         as_of = f"{self._as_of:%Y-%m-%d}"
         for customer_id, stamp in zip(
             customers, answer.proto.results[-1].event_timestamps, strict=True
         ):
             if stamp.ToDatetime(UTC) > self._as_of:
-                stands = f"{stamp.ToDatetime(UTC):%Y-%m-%d}"
-                yield _difference(customer_id, "event_timestamp", as_of, stands)
+                stored_date = f"{stamp.ToDatetime(UTC):%Y-%m-%d}"
+                yield _difference(customer_id, "event_timestamp", as_of, stored_date)
 
 
-def _strangers(client: online_store.Client, gold: DigestIndex) -> Iterator[dict[str, Any]]:
+def _unexpected_customers(
+    client: online_store.Client, gold: DigestIndex
+) -> Iterator[dict[str, Any]]:
     """Yield the customers who are online and not in gold."""
-    for customer_ids, theirs in customers_there(client):
-        for each in customer_ids.filter(pa.array(~gold.hold(theirs))).to_pylist():
-            yield _difference(each, "customer_id", None, each)
+    for customer_ids, theirs in scan_customers(client):
+        for customer_id in customer_ids.filter(pa.array(~gold.contains(theirs))).to_pylist():
+            yield _difference(customer_id, "customer_id", None, customer_id)
 
 
 def _difference(customer_id: str, feature: str, gold: Any, online: Any) -> dict[str, Any]:

@@ -20,7 +20,13 @@ import pyarrow as pa
 from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Column, Contract
 from seeds_loader.reader.encodings import find_encoding
-from seeds_loader.reader.header import ROWS_SEARCHED, Header, describe_miss, find_header, unlabelled
+from seeds_loader.reader.header import (
+    ROWS_SEARCHED,
+    Header,
+    describe_miss,
+    find_header,
+    label_missing_error,
+)
 from seeds_loader.reader.notation import PLAIN
 from seeds_loader.reader.sheet_text import Grid
 
@@ -55,7 +61,7 @@ class _File:
         return len(self.header.titles)
 
     @cached_property
-    def required(self) -> int:
+    def min_width(self) -> int:
         """Return the minimum number of cells of a row: up to the last never-blank column."""
         never_blank = {
             column.name for column in self.contract.columns if not column.blank_is_zero_where
@@ -63,8 +69,8 @@ class _File:
         return 1 + max(n for n, place in enumerate(self.header.places) if place in never_blank)
 
     @cached_property
-    def last_required(self) -> Column:
-        name = self.header.places[self.required - 1]
+    def last_required_column(self) -> Column:
+        name = self.header.places[self.min_width - 1]
         return next(column for column in self.contract.columns if column.name == name)
 
     @cached_property
@@ -74,10 +80,10 @@ class _File:
             return file.read().decode(self.encoding, errors="ignore").endswith(("\n", "\r"))
 
     def records(self) -> Iterator[Record]:
-        return _records(self.path, self.encoding, self.delimiter)
+        return _read_records(self.path, self.encoding, self.delimiter)
 
 
-def read_delimited(path: Path, contract: Contract, encoding: str | None = None) -> Grid:
+def read_csv(path: Path, contract: Contract, encoding: str | None = None) -> Grid:
     """Return all records of the file, each as wide as its header.
 
     Args:
@@ -91,9 +97,9 @@ def read_delimited(path: Path, contract: Contract, encoding: str | None = None) 
             bytes or quotes are malformed.
     """
     encoding = find_encoding(path, encoding)
-    delimiter, header = _delimiter(path, encoding, contract)
+    delimiter, header = _find_delimiter(path, encoding, contract)
     if header is None or not header.fits:
-        raise unlabelled(header, contract, path.name, str(path)) or InvalidInputError(
+        raise label_missing_error(header, contract, path.name, str(path)) or InvalidInputError(
             f"{path.name} does not have the columns of the contract: {describe_miss(header)}",
             where=str(path),
             remedy="add the missing columns or correct their headers; cells are separated by "
@@ -101,35 +107,35 @@ def read_delimited(path: Path, contract: Contract, encoding: str | None = None) 
         )
     file = _File(path, encoding, delimiter, header, contract)
     schema = pa.schema([(str(index), pa.string()) for index in range(file.width)])
-    table = pa.Table.from_batches(_batches(file, schema), schema)
+    table = pa.Table.from_batches(_read_batches(file, schema), schema)
     return Grid("", tuple(table.columns))
 
 
-def _delimiter(path: Path, encoding: str, contract: Contract) -> tuple[str, Header | None]:
-    found: list[tuple[str, Header | None]] = []
-    faults: list[InvalidInputError] = []
+def _find_delimiter(path: Path, encoding: str, contract: Contract) -> tuple[str, Header | None]:
+    headers: list[tuple[str, Header | None]] = []
+    errors: list[InvalidInputError] = []
     for delimiter in DELIMITERS:
         try:
-            header = find_header(_top(path, encoding, delimiter), contract)
-        except InvalidInputError as fault:
+            header = find_header(_header_candidates(path, encoding, delimiter), contract)
+        except InvalidInputError as error:
             # Quotes that end before a semicolon are malformed if the delimiter is a comma.
-            faults.append(fault)
+            errors.append(error)
             continue
         if header is not None and header.fits:
             return delimiter, header
-        found.append((delimiter, header))
-    if faults:
-        raise faults[0]
-    return max(found, key=lambda pair: pair[1].matched if pair[1] else -1)
+        headers.append((delimiter, header))
+    if errors:
+        raise errors[0]
+    return max(headers, key=lambda pair: pair[1].match_count if pair[1] else -1)
 
 
-def _top(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, Record]]:
-    lines = islice(_records(path, encoding, delimiter), LINES_SEARCHED)
+def _header_candidates(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, Record]]:
+    lines = islice(_read_records(path, encoding, delimiter), LINES_SEARCHED)
     used = ((row, record) for row, record in enumerate(lines) if not _is_blank(record))
     return islice(used, ROWS_SEARCHED)
 
 
-def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Record]:
+def _read_records(path: Path, encoding: str, delimiter: str) -> Iterator[Record]:
     """Yield the file's records; an empty line is an empty record."""
     with path.open(encoding=encoding, newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -143,17 +149,17 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Record]:
                         remedy="name the file that holds the customers",
                     )
                 yield record
-        except csv.Error as fault:
+        except csv.Error as error:
             raise InvalidInputError(
-                f"{path.name} breaks the rules of CSV: {fault}",
+                f"{path.name} breaks the rules of CSV: {error}",
                 where=f"{path}, near line {reader.line_num}",
                 remedy="look for a quote that is opened and not closed, or get the file again: "
                 "its end may be missing",
-            ) from fault
+            ) from error
 
 
-def _batches(file: _File, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    rows = _rows(file)
+def _read_batches(file: _File, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    rows = _read_rows(file)
     while batch := list(islice(rows, BATCH_ROWS)):
         arrays = [
             pa.array([cell or None for cell in cells], pa.string())
@@ -162,7 +168,7 @@ def _batches(file: _File, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _rows(file: _File) -> Iterator[Record]:
+def _read_rows(file: _File) -> Iterator[Record]:
     """Yield the records, each as wide as the header."""
     width = file.width
     footer: tuple[int, Record] | None = None
@@ -171,7 +177,7 @@ def _rows(file: _File) -> Iterator[Record]:
     for index, record in enumerate(file.records()):
         if len(record) == width:
             if footer and not _is_blank(record):
-                raise _ragged(file, *footer)
+                raise _ragged_row_error(file, *footer)
             yield record
             continue
         # Titles above the header have their own width and are not read further.
@@ -181,10 +187,10 @@ def _rows(file: _File) -> Iterator[Record]:
             elif _is_footer(file, record):
                 footer = footer or (index, record)
             else:
-                raise _ragged(file, *(footer or (index, record)))
+                raise _ragged_row_error(file, *(footer or (index, record)))
         yield (record + [""] * width)[:width]
     if short == index and not file.ends_in_line_break:
-        raise _ragged(file, index, record)
+        raise _ragged_row_error(file, index, record)
 
 
 def _lacks_blanks(file: _File, record: Record) -> bool:
@@ -193,10 +199,10 @@ def _lacks_blanks(file: _File, record: Record) -> bool:
     The last cell that may not be blank shows this: if a delimiter was lost in the middle, the cell
     has the value of another column.
     """
-    if not file.required <= len(record) < file.width:
+    if not file.min_width <= len(record) < file.width:
         return False
-    last = record[file.required - 1].strip()
-    return not last or _is_accepted(file.last_required, last)
+    last = record[file.min_width - 1].strip()
+    return not last or _is_accepted(file.last_required_column, last)
 
 
 def _is_accepted(column: Column, value: str) -> bool:
@@ -205,7 +211,7 @@ def _is_accepted(column: Column, value: str) -> bool:
     if column.type in ("integer", "number"):
         return re.match(PLAIN, value.replace(",", ".")) is not None
     accepted = (*column.one, *column.zero, *column.categories)
-    return value.casefold() in {each.casefold() for each in accepted}
+    return value.casefold() in {spelling.casefold() for spelling in accepted}
 
 
 def _is_footer(file: _File, record: Record) -> bool:
@@ -214,7 +220,7 @@ def _is_footer(file: _File, record: Record) -> bool:
     if len(cells) > FOOTER_CELLS or len(record) > file.width:
         return False
     shape = _shape(cells[0])
-    return not any(each.startswith(shape) for each in _id_shapes(file))
+    return not any(id_shape.startswith(shape) for id_shape in _id_shapes(file))
 
 
 def _shape(text: str) -> str:
@@ -227,11 +233,11 @@ def _id_shapes(file: _File) -> frozenset[str]:
     ids = file.header.places.index(file.contract.columns[0].name)
     below = islice(file.records(), file.header.row + 1, file.header.row + 1 + IDS_COMPARED)
     return frozenset(
-        _shape(record[ids].strip()) for record in below if len(record) >= file.required
+        _shape(record[ids].strip()) for record in below if len(record) >= file.min_width
     )
 
 
-def _ragged(file: _File, index: int, record: Record) -> InvalidInputError:
+def _ragged_row_error(file: _File, index: int, record: Record) -> InvalidInputError:
     name, width = file.path.name, file.width
     longer = len(record) > width
     return InvalidInputError(

@@ -123,32 +123,32 @@ def find_encoding(path: Path, stated: str | None) -> str:
     with path.open("rb") as file:
         head = file.read(SAMPLE_BYTES)
     if stated is not None:
-        return _stated(path, head, stated)
+        return _check_stated_encoding(path, head, stated)
     marked = next((name for mark, name in MARKS.items() if head.startswith(mark)), None)
     if _is_text(path, head, marked or "utf-8-sig"):
         return marked or "utf-8-sig"
     if marked is None and _is_text(path, head, WESTERN) and _is_western(path):
         return WESTERN
-    raise _unknown(path, head, marked)
+    raise _unknown_encoding_error(path, head, marked)
 
 
-def _stated(path: Path, head: bytes, stated: str) -> str:
+def _check_stated_encoding(path: Path, head: bytes, stated: str) -> str:
     try:
         found = codecs.lookup(stated)
         # Raises LookupError as well for codecs of something other than text, such as 'hex'.
         io.TextIOWrapper(io.BytesIO(), encoding=stated)
-    except LookupError as fault:
+    except LookupError as error:
         raise InvalidInputError(
             f"there is no text encoding {stated!r}",
             where="--encoding, or vars.source_format in dbt_project.yml",
             remedy="name one such as utf-8, cp1252, cp1251, shift_jis, gb18030 or utf-16-le",
-        ) from fault
+        ) from error
     name = "utf-8-sig" if found.name == "utf-8" else found.name
     if not _is_text(path, head, name):
         raise InvalidInputError(
             f"{path.name} is not written in {stated}",
             where=str(path),
-            remedy=f"name another --encoding, or leave it out{_hint(head)}",
+            remedy=f"name another --encoding, or leave it out{_format_hint(head)}",
         )
     return name
 
@@ -159,7 +159,7 @@ def _is_text(path: Path, head: bytes, encoding: str) -> bool:
             while chunk := text.read(CHUNK_CHARACTERS):
                 if "\0" in chunk:
                     raise damaged_error(
-                        path, f"it holds zero bytes, which text does not{_wide(head)}"
+                        path, f"it holds zero bytes, which text does not{_find_wide_encoding(head)}"
                     )
     # Multi-byte codecs raise UnicodeError itself.
     except UnicodeError:
@@ -167,7 +167,7 @@ def _is_text(path: Path, head: bytes, encoding: str) -> bool:
     return True
 
 
-def _wide(head: bytes) -> str:
+def _find_wide_encoding(head: bytes) -> str:
     """Return a hint about zero bytes: UTF-16 has one beside each ASCII letter."""
     for name, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[0::2])):
         if len(zeros) > 8 and zeros.count(0) > 0.8 * len(zeros):
@@ -202,11 +202,14 @@ def _is_western_word(word: str) -> bool:
         and any(letters <= set(alphabet) for alphabet in ALPHABETS)
         and all(place.search(folded) for letter, place in PLACES.items() if letter in letters)
         # 'dÉf': a capital among lower-case letters.
-        and (word.isupper() or not any(each.isupper() for each in word[1:] if not each.isascii()))
+        and (
+            word.isupper()
+            or not any(letter.isupper() for letter in word[1:] if not letter.isascii())
+        )
     )
 
 
-def _unknown(path: Path, head: bytes, marked: str | None) -> InvalidInputError:
+def _unknown_encoding_error(path: Path, head: bytes, marked: str | None) -> InvalidInputError:
     if marked is not None:
         return InvalidInputError(
             f"{path.name} is no text: it begins as {marked.upper()} and does not go on so",
@@ -215,14 +218,14 @@ def _unknown(path: Path, head: bytes, marked: str | None) -> InvalidInputError:
         )
     return InvalidInputError(
         f"{path.name} is not UTF-8, nor is it Windows-1252 with certainty: read as that, "
-        f"{_oddity(path)}",
+        f"{_describe_first_oddity(path)}",
         where=str(path),
         remedy="save it in Excel as 'CSV UTF-8 (comma delimited)', or name what it is with "
-        f"--encoding{_hint(head) or ', for example --encoding cp1252'}",
+        f"--encoding{_format_hint(head) or ', for example --encoding cp1252'}",
     )
 
 
-def _oddity(path: Path) -> str:
+def _describe_first_oddity(path: Path) -> str:
     with path.open(encoding=WESTERN, newline="", errors="replace") as text:
         for number, line in enumerate(text, start=1):
             if line.isascii() or ("\ufffd" not in line and _is_western_line(line)):
@@ -234,7 +237,7 @@ def _oddity(path: Path) -> str:
     return "it is no text"
 
 
-def _hint(head: bytes) -> str:
+def _format_hint(head: bytes) -> str:
     """Return the likely encoding as the end of a remedy, or '' if no known one is likely."""
     # Imported here only because the import is slow.
     from charset_normalizer import from_bytes

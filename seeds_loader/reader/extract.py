@@ -25,9 +25,9 @@ from seeds_loader.reader.header import (
     column_letter,
     describe_miss,
     find_header,
-    hold_single,
-    listed,
-    unlabelled,
+    format_names,
+    label_missing_error,
+    require_unique_columns,
 )
 from seeds_loader.reader.notation import NumberColumn, read_numbers
 from seeds_loader.reader.sheet_text import Grid, has_text
@@ -37,7 +37,7 @@ EXTRA, ROW_NUMBER = "_extra", "_row_number"
 EXTRA_TYPE = pa.map_(pa.string(), pa.string())
 # Extra columns are collected for this many rows at once, which bounds memory use.
 EXTRA_BATCH_ROWS = 50_000
-SHEETS_LISTED = 10
+MAX_SHEETS_LISTED = 10
 # Excel's limit on the characters of a cell.
 MAX_CHARACTERS = 32_767
 
@@ -71,7 +71,7 @@ class Extract:
 def read_extract(
     path: Path,
     sheet: str | None,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     stated: SourceFormat = UNSTATED,
     labelled: bool = True,
     tolerant: bool = False,
@@ -83,42 +83,44 @@ def read_extract(
     contract = read_contract() if labelled else read_contract().without_label()
     source_format = stated.or_else(read_source_format())
     try:
-        say(f"checking {path.name}")
+        log(f"checking {path.name}")
         kind = file_format.detect_format(path)
         sha256 = _sha256(path)
-        saved_at = file_format.saved_at(path, kind)
+        saved_at = file_format.read_saved_date(path, kind)
         reader = None
         if kind == "csv":
-            grid, header = _only_sheet(path, sheet, contract, source_format.encoding, say)
+            grid, header = _read_csv(path, sheet, contract, source_format.encoding, log)
         else:
-            source_format = _of_workbook(path, stated, source_format)
+            source_format = _without_encoding(path, stated, source_format)
             reader = excel_reader.open_workbook(path, kind)
-            grid, header = _find_sheet(reader, path, kind, sheet, contract, say)
-    except OSError as fault:
+            grid, header = _find_sheet(reader, path, kind, sheet, contract, log)
+    except OSError as error:
         raise InvalidInputError(
-            f"{path.name} can't be read: {fault.strerror or fault}",
+            f"{path.name} can't be read: {error.strerror or error}",
             where=str(path),
             remedy="check the path and the rights to the file; close it in Excel",
-        ) from fault
-    hold_single(header, grid.left, _place(path, grid.sheet))
-    _hold_stored(grid, header, path)
-    _hold_short(grid, path)
-    cells = _Cells(grid, header, reader, path, say if tolerant else None)
-    table = _table(cells, contract, source_format.decimal)
+        ) from error
+    require_unique_columns(header, grid.first_column, _location(path, grid.sheet))
+    _require_computed(grid, header, path)
+    _require_short_cells(grid, path)
+    cells = _Cells(grid, header, reader, path, log if tolerant else None)
+    table = _build_table(cells, contract, source_format.decimal)
     if not table.num_rows:
-        raise _no_rows(path, grid, header)
+        raise _no_rows_error(path, grid, header)
     return Extract(path, sha256, grid.sheet, table, saved_at, header.row + 1, source_format)
 
 
-def _no_rows(path: Path, grid: Grid, header: Header) -> InvalidInputError:
+def _no_rows_error(path: Path, grid: Grid, header: Header) -> InvalidInputError:
     return InvalidInputError(
         f"{path.name} has a header but no rows",
-        where=f"{_place(path, grid.sheet)}, below row {header.row + 1}",
+        where=f"{_location(path, grid.sheet)}, below row {header.row + 1}",
         remedy="name the workbook that holds the customers",
     )
 
 
-def _of_workbook(path: Path, stated: SourceFormat, source_format: SourceFormat) -> SourceFormat:
+def _without_encoding(
+    path: Path, stated: SourceFormat, source_format: SourceFormat
+) -> SourceFormat:
     """Return the format without an encoding: a workbook declares its own, unlike a CSV file."""
     if stated.encoding is not None:
         raise InvalidInputError(
@@ -129,37 +131,37 @@ def _of_workbook(path: Path, stated: SourceFormat, source_format: SourceFormat) 
     return replace(source_format, encoding=None)
 
 
-def _hold_stored(grid: Grid, header: Header, path: Path) -> None:
+def _require_computed(grid: Grid, header: Header, path: Path) -> None:
     """Raise InvalidInputError if cells of the contract have formulas that were never computed.
 
     They would be read as blanks or zeros, and a blank total of a new customer counts as 0. In
     columns outside the contract they do no harm.
     """
     never = "a formula whose stored value is 0 or empty, in a workbook that was never computed"
-    for cells, what in (
-        (grid.unstored, "a formula without a stored value"),
-        (grid.uncomputed, never),
+    for cells, problem in (
+        (grid.uncached_formulas, "a formula without a stored value"),
+        (grid.uncomputed_formulas, never),
     ):
-        if named := _under_header(cells, grid, header):
+        if names := _cells_under_header(cells, grid, header):
             raise InvalidInputError(
-                f"{len(named):,} cells of {path.name} hold {what}",
-                where=f"{_place(path, grid.sheet)}, {listed(named)}",
+                f"{len(names):,} cells of {path.name} hold {problem}",
+                where=f"{_location(path, grid.sheet)}, {format_names(names)}",
                 remedy="open it in Excel, which computes them, and save it",
             )
 
 
-def _under_header(cells: Sequence[tuple[int, int]], grid: Grid, header: Header) -> list[str]:
+def _cells_under_header(cells: Sequence[tuple[int, int]], grid: Grid, header: Header) -> list[str]:
     """Return the names of the cells below the header in columns of the contract."""
     return [
         cell_name(row, column)
         for row, column in cells
         if row > header.row
-        and 0 <= column - grid.left < len(header.places)
-        and header.places[column - grid.left]
+        and 0 <= column - grid.first_column < len(header.places)
+        and header.places[column - grid.first_column]
     ]
 
 
-def _hold_short(grid: Grid, path: Path) -> None:
+def _require_short_cells(grid: Grid, path: Path) -> None:
     """Raise InvalidInputError for a cell that exceeds Excel's limit on characters."""
     for index, column in enumerate(grid.columns):
         # Bytes first: counting them costs nothing.
@@ -168,11 +170,11 @@ def _hold_short(grid: Grid, path: Path) -> None:
         lengths = pc.fill_null(pc.utf8_length(column), 0)
         longest = pc.max(lengths).as_py()
         if longest > MAX_CHARACTERS:
-            place = cell_name(pc.index(lengths, longest).as_py(), grid.left + index)
+            cell = cell_name(pc.index(lengths, longest).as_py(), grid.first_column + index)
             raise InvalidInputError(
-                f"cell {place} of {path.name} holds {longest:,} characters, more than Excel's "
+                f"cell {cell} of {path.name} holds {longest:,} characters, more than Excel's "
                 f"{MAX_CHARACTERS:,}",
-                where=f"{_place(path, grid.sheet)}, {place}",
+                where=f"{_location(path, grid.sheet)}, {cell}",
                 remedy="shorten it; in a CSV file look for a quote that is not closed",
             )
 
@@ -182,11 +184,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _place(path: Path, sheet: str) -> str:
+def _location(path: Path, sheet: str) -> str:
     return f"{path}, sheet '{sheet}'" if sheet else str(path)
 
 
-def _only_sheet(
+def _read_csv(
     path: Path,
     sheet: str | None,
     contract: Contract,
@@ -200,8 +202,8 @@ def _only_sheet(
             remedy="leave --sheet out, or name the workbook that has the sheet",
         )
     say(f"reading {path.name}")
-    grid = csv_reader.read_delimited(path, contract, encoding)
-    header = find_header(grid.top(), contract)
+    grid = csv_reader.read_csv(path, contract, encoding)
+    header = find_header(grid.header_candidates(), contract)
     # read_delimited has already validated the file against the contract.
     assert header is not None
     return grid, header
@@ -220,42 +222,42 @@ def _find_sheet(
     An unreadable sheet is ignored if another one fits, unless its header meets the contract too:
     then the user has to choose.
     """
-    names = reader.sheet_names if sheet is None else [_named(reader.sheet_names, sheet, path)]
-    found: tuple[Grid, Header] | None = None
+    names = _select_names(reader.sheet_names, sheet, path)
+    match: tuple[Grid, Header] | None = None
     fitting: dict[str, str] = {}
     misses: list[str] = []
-    useful: InvalidInputError | None = None
+    error: InvalidInputError | None = None
     unread: dict[str, InvalidInputError] = {}
     for name in names:
         say(f"reading sheet '{name}' of {path.name}")
         try:
             grid = excel_reader.read_sheet(reader, path, kind, name)
-        except InvalidInputError as fault:
-            unread[name] = fault
-            misses.append(f"'{name}': can't be read ({fault.what})")
+        except InvalidInputError as unreadable:
+            unread[name] = unreadable
+            misses.append(f"'{name}': can't be read ({unreadable.what})")
             continue
-        header = find_header(grid.top(), contract)
+        header = find_header(grid.header_candidates(), contract)
         if header is None or not header.fits:
-            misses.append(_miss(grid, header, contract))
-            useful = useful or unlabelled(header, contract, path.name, _place(path, name))
+            misses.append(_describe_miss(grid, header, contract))
+            error = error or label_missing_error(header, contract, path.name, _location(path, name))
             continue
         fitting[name] = f"is {grid.hidden}" if grid.hidden else ""
-        found = found or (grid, header)
-    fitting |= _unread_but_fitting(path, kind, contract, unread, is_found=found is not None)
+        match = match or (grid, header)
+    fitting |= _find_unreadable_fitting(path, kind, contract, unread, is_found=match is not None)
     if len(fitting) > 1:
-        raise _several_fit(path, fitting)
-    if found is None:
-        raise useful or _none_fits(path, sheet, reader.sheet_names, misses)
-    return found
+        raise _several_fit_error(path, fitting)
+    if match is None:
+        raise error or _none_fits_error(path, sheet, reader.sheet_names, misses)
+    return match
 
 
-def _miss(grid: Grid, header: Header | None, contract: Contract) -> str:
-    below = find_header(grid.below_top(), contract)
+def _describe_miss(grid: Grid, header: Header | None, contract: Contract) -> str:
+    below = find_header(grid.rows_below_candidates(), contract)
     hidden = f" ({grid.hidden})" if grid.hidden else ""
     return f"'{grid.sheet}'{hidden}: {describe_miss(header, below)}"
 
 
-def _unread_but_fitting(
+def _find_unreadable_fitting(
     path: Path,
     kind: file_format.Kind,
     contract: Contract,
@@ -268,43 +270,45 @@ def _unread_but_fitting(
         InvalidInputError: The reason, if no other sheet fits and this one may have been it.
     """
     fitting: dict[str, str] = {}
-    for name, fault in unread.items():
+    for name, error in unread.items():
         header = find_header(excel_reader.peek(path, kind, name), contract)
         if not is_found and (header is None or header.fits):
-            raise fault
+            raise error
         if header is not None and header.fits:
-            fitting[name] = f"can't be read: {fault.what}"
+            fitting[name] = f"can't be read: {error.what}"
     return fitting
 
 
-def _several_fit(path: Path, fitting: Mapping[str, str]) -> InvalidInputError:
+def _several_fit_error(path: Path, fitting: Mapping[str, str]) -> InvalidInputError:
     """Return the error for several fitting sheets; `fitting` maps each to a remark or ''."""
     plain = next((name for name, remark in fitting.items() if not remark), next(iter(fitting)))
     remarks = "".join(f"; '{name}' {remark}" for name, remark in fitting.items() if remark)
     return InvalidInputError(
         f"{len(fitting)} sheets of {path.name} meet the contract{remarks}",
-        where=f"{path}, sheets {_quoted(list(fitting))}",
+        where=f"{path}, sheets {_quote_names(list(fitting))}",
         remedy=f"say which with --sheet, for example --sheet '{plain}'",
     )
 
 
-def _named(names: Sequence[str], wanted: str, path: Path) -> str:
-    """Return the requested sheet; like Excel, ignore the case of names."""
+def _select_names(names: Sequence[str], wanted: str | None, path: Path) -> Sequence[str]:
+    """Return all sheets, or the requested one; like Excel, ignore the case of names."""
+    if wanted is None:
+        return names
     for name in names:
         if name.strip().casefold() == wanted.strip().casefold():
-            return name
+            return [name]
     raise InvalidInputError(
         f"{path.name} has no sheet '{wanted}'",
-        where=f"{path}, which has the sheets {_quoted(names)}",
+        where=f"{path}, which has the sheets {_quote_names(names)}",
         remedy="name one of these with --sheet, or leave --sheet out",
     )
 
 
-def _none_fits(
+def _none_fits_error(
     path: Path, sheet: str | None, names: Sequence[str], misses: Sequence[str]
 ) -> InvalidInputError:
-    looked_at = "; ".join(misses[:SHEETS_LISTED])
-    left_off = len(misses) - SHEETS_LISTED
+    described = "; ".join(misses[:MAX_SHEETS_LISTED])
+    left_off = len(misses) - MAX_SHEETS_LISTED
     more = f"; and {left_off} more sheets" if left_off > 0 else ""
     correct = (
         "add the missing columns or correct their headers; rows above the header have to be fewer "
@@ -313,18 +317,18 @@ def _none_fits(
     if sheet is None:
         return InvalidInputError(
             f"no sheet of {path.name} has all columns of the contract",
-            where=f"{path}, sheet {looked_at}{more}",
+            where=f"{path}, sheet {described}{more}",
             remedy=correct,
         )
     return InvalidInputError(
         f"sheet '{sheet}' of {path.name} does not have all columns of the contract",
-        where=f"{path}, sheet {looked_at}",
-        remedy=f"{correct}, or name another sheet: {_quoted(names)}",
+        where=f"{path}, sheet {described}",
+        remedy=f"{correct}, or name another sheet: {_quote_names(names)}",
     )
 
 
-def _quoted(names: Sequence[str]) -> str:
-    return listed([f"'{name}'" for name in names])
+def _quote_names(names: Sequence[str]) -> str:
+    return format_names([f"'{name}'" for name in names])
 
 
 @dataclass(frozen=True)
@@ -346,42 +350,42 @@ class _Cells:
 
     @cached_property
     def columns(self) -> list[pa.ChunkedArray]:
-        return [_rows_of(column, self.rows) for column in self.grid.columns]
+        return [_take_rows(column, self.rows) for column in self.grid.columns]
 
     @property
     def where(self) -> str:
-        return _place(self.path, self.grid.sheet)
+        return _location(self.path, self.grid.sheet)
 
     def is_number(self, name: str) -> npt.NDArray[np.bool_]:
         """Return which cells of a column of the contract are numbers, not text."""
         if self.reader is None:
             return np.zeros(len(self.rows), dtype=bool)
         index = self.header.places.index(name)
-        numbers = excel_reader.number_cells(self.reader, self.path, self.grid.sheet, index)
+        numbers = excel_reader.find_number_cells(self.reader, self.path, self.grid.sheet, index)
         return numbers[self.rows]
 
 
-def _table(cells: _Cells, contract: Contract, decimal: str | None) -> pa.Table:
+def _build_table(cells: _Cells, contract: Contract, decimal: str | None) -> pa.Table:
     as_read = {name: cells.columns[cells.header.places.index(name)] for name in contract.names}
-    known = {
-        column.name: _in_one_notation(cells, column, as_read[column.name], decimal)
+    columns = {
+        column.name: _normalise_column(cells, column, as_read[column.name], decimal)
         for column in contract.columns
     }
-    titles = _extra_titles(cells.header, cells.columns, cells.grid.left)
+    titles = _extra_titles(cells.header, cells.columns, cells.grid.first_column)
     extras = {title: cells.columns[index] for index, title in titles.items()}
-    for name, column in known.items():
+    for name, column in columns.items():
         if column is not as_read[name]:
-            extras |= _changed(AS_READ.format(column=name), as_read[name], column, extras)
+            extras |= _collect_changed(AS_READ.format(column=name), as_read[name], column, extras)
     return pa.table(
         {
-            **known,
+            **columns,
             EXTRA: _extra_maps(extras, len(cells.rows)),
             ROW_NUMBER: pa.array((cells.rows + 1).astype(np.int32)),
         }
     )
 
 
-def _in_one_notation(
+def _normalise_column(
     cells: _Cells, column: Column, as_read: pa.ChunkedArray, decimal: str | None
 ) -> pa.ChunkedArray:
     """Return the column as bronze stores it: the same array if its notation is unchanged."""
@@ -395,17 +399,17 @@ def _in_one_notation(
     return read_numbers(numbers, decimal, cells.warn)
 
 
-def _changed(
+def _collect_changed(
     title: str, before: pa.ChunkedArray, after: pa.ChunkedArray, extras: Mapping[str, object]
 ) -> dict[str, pa.ChunkedArray]:
     """Return an extra column with the original texts of cells that bronze writes differently."""
-    kept = pc.if_else(pc.fill_null(pc.not_equal(before, after), False), before, None)
+    original = pc.if_else(pc.fill_null(pc.not_equal(before, after), False), before, None)
     while title in extras:
         title += "_2"
-    return {title: kept} if kept.null_count < len(kept) else {}
+    return {title: original} if original.null_count < len(original) else {}
 
 
-def _rows_of(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
+def _take_rows(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
     # A slice copies nothing; only a sheet with gaps needs `take`.
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return column.slice(int(rows[0]), len(rows))

@@ -54,26 +54,26 @@ def detect_format(path: Path) -> Kind:
         InvalidInputError: The path is not a file, or the file is empty, damaged, encrypted, or in
             none of the formats.
     """
-    _hold_is_file(path)
+    _require_file(path)
     with path.open("rb") as file:
         head = file.read(len(OLE))
     if head == OLE:
-        _hold_xls(path)
+        _validate_xls(path)
         return "xls"
     if head.startswith(ZIP):
-        _hold_xlsx(path)
+        _validate_xlsx(path)
         return "xlsx"
     if path.suffix.lower() != ".csv":
-        raise _not_excel(path)
+        raise _not_excel_error(path)
     return "csv"
 
 
-def saved_at(path: Path, kind: Kind) -> datetime | None:
+def read_saved_date(path: Path, kind: Kind) -> datetime | None:
     """Return when the file was last saved, in UTC, as stored inside it; None if it does not say."""
     if kind == "xlsx":
-        return _saved_in_xlsx(path)
+        return _read_xlsx_saved_date(path)
     if kind == "xls":
-        return _saved_in_xls(path)
+        return _read_xls_saved_date(path)
     return None
 
 
@@ -82,11 +82,11 @@ def damaged_error(path: Path, detail: object) -> InvalidInputError:
     return InvalidInputError(
         f"{path.name} is damaged or incomplete: {detail}",
         where=str(path),
-        remedy="get the file again from where it came from, or open it in Excel and save it anew",
+        remedy="get the file again from where it came from, or open it in Excel and save it again",
     )
 
 
-def _hold_is_file(path: Path) -> None:
+def _require_file(path: Path) -> None:
     if path.is_dir():
         what, remedy = f"{path.name} is a folder", "name the workbook inside it"
     elif not path.exists():
@@ -97,14 +97,14 @@ def _hold_is_file(path: Path) -> None:
         what = f"{path.name} does not end in {', '.join(SUFFIXES)}"
         remedy = "save it in Excel as .xlsx, or as 'CSV UTF-8'"
     elif path.stat().st_size == 0:
-        what, remedy = f"{path.name} is empty (0 bytes)", "get the file again, or save it anew"
+        what, remedy = f"{path.name} is empty (0 bytes)", "get the file again, or save it again"
     else:
         return
     raise InvalidInputError(what, where=str(path), remedy=remedy)
 
 
 @contextmanager
-def in_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open the file as a zip archive.
 
     Raises:
@@ -113,13 +113,13 @@ def in_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except zipfile.BadZipFile as fault:
-        raise damaged_error(path, f"its table of contents is missing or wrong ({fault})") from fault
-    except (zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as fault:
-        raise damaged_error(path, fault) from fault
+    except zipfile.BadZipFile as error:
+        raise damaged_error(path, f"its table of contents is missing or wrong ({error})") from error
+    except (zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise damaged_error(path, error) from error
 
 
-def part(
+def read_part(
     path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, is_xml: bool
 ) -> Iterator[bytes]:
     """Yield the bytes of a part; validate its checksum and, if it is XML, its grammar.
@@ -141,10 +141,10 @@ def part(
                 yield chunk
         if parser:
             parser.Parse(b"", True)
-    except zipfile.BadZipFile as fault:
-        raise damaged_error(path, f"the checksum of {entry.filename} is wrong") from fault
-    except expat.ExpatError as fault:
-        raise damaged_error(path, f"{entry.filename} is not proper XML ({fault})") from fault
+    except zipfile.BadZipFile as error:
+        raise damaged_error(path, f"the checksum of {entry.filename} is wrong") from error
+    except expat.ExpatError as error:
+        raise damaged_error(path, f"{entry.filename} is not proper XML ({error})") from error
 
 
 def _is_sheet(name: str) -> bool:
@@ -156,20 +156,20 @@ def _refuse_document_type(path: Path, name: str) -> None:
     raise damaged_error(path, f"{name} declares a document type, which no workbook does")
 
 
-def _hold_xlsx(path: Path) -> None:
-    with in_archive(path) as archive:
+def _validate_xlsx(path: Path) -> None:
+    with open_archive(path) as archive:
         entries = archive.infolist()
-        _hold_bounded(path, entries)
-        _hold_workbook(path, entries)
+        _require_reasonable_size(path, entries)
+        _require_workbook(path, entries)
         for entry in entries:
             # A sheet is scanned later, when it is read.
             if not _is_sheet(entry.filename):
                 is_xml = entry.filename.lower().endswith(XML_PARTS)
-                for chunk in part(path, archive, entry, is_xml):
-                    _hold_count(path, entry, chunk)
+                for chunk in read_part(path, archive, entry, is_xml):
+                    _require_stated_size(path, entry, chunk)
 
 
-def _hold_count(path: Path, entry: zipfile.ZipInfo, chunk: bytes) -> None:
+def _require_stated_size(path: Path, entry: zipfile.ZipInfo, chunk: bytes) -> None:
     """Raise InvalidInputError if a part declares more shared texts than it can contain.
 
     fastexcel allocates memory for all declared texts; the shortest is <si/>.
@@ -181,7 +181,7 @@ def _hold_count(path: Path, entry: zipfile.ZipInfo, chunk: bytes) -> None:
         raise damaged_error(path, f"{entry.filename} claims {int(claimed[1]):,} texts")
 
 
-def _hold_bounded(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+def _require_reasonable_size(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     names = [entry.filename.replace("\\", "/").lower() for entry in entries]
     if len(set(names)) < len(names):
         twin = next(name for index, name in enumerate(names) if name in names[:index])
@@ -193,16 +193,16 @@ def _hold_bounded(path: Path, entries: list[zipfile.ZipInfo]) -> None:
         raise InvalidInputError(
             f"{path.name} would unpack to {unpacked / 1024**3:.1f} GiB, which no workbook does",
             where=f"{path}: {largest.filename}",
-            remedy="open it in Excel, delete the unused rows and columns, and save it anew",
+            remedy="open it in Excel, delete the unused rows and columns, and save it again",
         )
     if sum(entry.compress_size for entry in entries) > size:
         raise damaged_error(path, "its parts overlap")
 
 
-def _hold_workbook(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+def _require_workbook(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     names = {entry.filename.lower() for entry in entries}
     if any(entry.flag_bits & 1 for entry in entries):
-        raise _protected(path)
+        raise _protected_error(path)
     if not any(name.endswith("workbook.xml") for name in names):
         binary = any(name.endswith("workbook.bin") for name in names)
         kind = "a binary workbook (.xlsb)" if binary else "a zip archive without a workbook in it"
@@ -213,11 +213,11 @@ def _hold_workbook(path: Path, entries: list[zipfile.ZipInfo]) -> None:
         )
 
 
-def _hold_xls(path: Path) -> None:
-    _hold_records(path, xls_stream(path))
+def _validate_xls(path: Path) -> None:
+    _validate_records(path, read_xls_stream(path))
 
 
-def xls_stream(path: Path) -> bytes:
+def read_xls_stream(path: Path) -> bytes:
     """Return the stream of records of an .xls file.
 
     Raises:
@@ -226,13 +226,13 @@ def xls_stream(path: Path) -> bytes:
     try:
         with olefile.OleFileIO(path, raise_defects=olefile.DEFECT_INCORRECT) as ole:
             if ole.exists("EncryptedPackage"):
-                raise _protected(path)
+                raise _protected_error(path)
             name = next((name for name in ("Workbook", "Book") if ole.exists(name)), None)
             # Read to its end: a truncated stream fails here instead of losing rows.
             stream: bytes | None = ole.openstream(name).read() if name else None
     # On broken structures olefile raises the errors that its own code encounters.
-    except (OSError, IndexError, ValueError, TypeError, AttributeError) as fault:
-        raise damaged_error(path, fault) from fault
+    except (OSError, IndexError, ValueError, TypeError, AttributeError) as error:
+        raise damaged_error(path, error) from error
     if stream is None:
         raise InvalidInputError(
             f"{path.name} is an Office file, but not a workbook",
@@ -242,7 +242,7 @@ def xls_stream(path: Path) -> bytes:
     return stream
 
 
-def _hold_records(path: Path, stream: bytes) -> None:
+def _validate_records(path: Path, stream: bytes) -> None:
     """Raise InvalidInputError for an encrypted stream and for misplaced cells.
 
     Misplaced cells are out of order or outside any sheet. fastexcel lays out all sheets at once,
@@ -253,7 +253,7 @@ def _hold_records(path: Path, stream: bytes) -> None:
     while place + 8 <= len(stream):
         record, length, row, column = struct.unpack_from("<4H", stream, place)
         if record == BIFF_FILEPASS:
-            raise _protected(path)
+            raise _protected_error(path)
         if record == BIFF_SHEET:
             last_row = 0
         elif record == BIFF_DIMENSIONS and length == 14 and place + 18 <= len(stream):
@@ -277,7 +277,7 @@ def _hold_records(path: Path, stream: bytes) -> None:
         place += 4 + length
 
 
-def _protected(path: Path) -> InvalidInputError:
+def _protected_error(path: Path) -> InvalidInputError:
     return InvalidInputError(
         f"{path.name} is protected by a password",
         where=str(path),
@@ -285,7 +285,7 @@ def _protected(path: Path) -> InvalidInputError:
     )
 
 
-def _not_excel(path: Path) -> InvalidInputError:
+def _not_excel_error(path: Path) -> InvalidInputError:
     with path.open("rb") as file:
         head = file.read(4096)
     if head.startswith(ENCODINGS) or b"\0" not in head:
@@ -297,7 +297,7 @@ def _not_excel(path: Path) -> InvalidInputError:
     return InvalidInputError(what, where=str(path), remedy=remedy)
 
 
-def _saved_in_xlsx(path: Path) -> datetime | None:
+def _read_xlsx_saved_date(path: Path) -> datetime | None:
     with zipfile.ZipFile(path) as archive:
         part = next(
             (
@@ -319,18 +319,18 @@ def _saved_in_xlsx(path: Path) -> datetime | None:
         root = ElementTree.fromstring(text)
     except (UnicodeDecodeError, ElementTree.ParseError, ValueError):
         return None
-    dates = (_w3c_date(root.findtext(_DCTERMS + name)) for name in ("modified", "created"))
+    dates = (_parse_w3c_date(root.findtext(_DCTERMS + name)) for name in ("modified", "created"))
     return next(filter(None, dates), None)
 
 
-def _w3c_date(text: str | None) -> datetime | None:
+def _parse_w3c_date(text: str | None) -> datetime | None:
     try:
-        return _in_utc(datetime.fromisoformat((text or "").strip()))
+        return _to_utc(datetime.fromisoformat((text or "").strip()))
     except (ValueError, OverflowError):
         return None
 
 
-def _saved_in_xls(path: Path) -> datetime | None:
+def _read_xls_saved_date(path: Path) -> datetime | None:
     try:
         with olefile.OleFileIO(path) as ole:
             properties = ole.get_metadata()
@@ -339,10 +339,10 @@ def _saved_in_xls(path: Path) -> datetime | None:
         return None
     for saved in (properties.last_saved_time, properties.create_time):
         if isinstance(saved, datetime):
-            return _in_utc(saved)
+            return _to_utc(saved)
     return None
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _to_utc(moment: datetime) -> datetime:
     # Both formats store UTC; a time without a zone merely does not state it.
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -62,51 +62,51 @@ class Formulas:
         nameless: Whether such a cell does not name its position.
     """
 
-    unstored: list[Indices] = field(default_factory=list)
+    uncached: list[Indices] = field(default_factory=list)
     zeros: list[Indices] = field(default_factory=list)
     nameless: bool = False
     _covered: list[Indices] = field(default_factory=list)
     _covered_columns: Flags = field(default_factory=lambda: np.zeros(MAX_COLUMNS, dtype=bool))
     _settled: list[Indices] = field(default_factory=list)
 
-    def concern(self, has_formula: Flags) -> bool:
+    def needs_scan(self, has_formula: Flags) -> bool:
         """Return whether a piece with such cells has to be scanned."""
         return bool(self._covered) or bool(has_formula.any())
 
-    def take(self, cells: Cells) -> None:
+    def record(self, cells: Cells) -> None:
         """Record the formulas of a piece of the sheet, and the values of cells they cover."""
         keys = cells.rows * MAX_COLUMNS + cells.columns
         which = np.flatnonzero(cells.has_formula)
         if which.size:
             if b"array" in cells.xml or b"dataTable" in cells.xml:
                 self._cover(cells.xml)
-            stored, zero = _states(cells, which)
+            stored, zero = _read_states(cells, which)
             self.nameless |= bool((~cells.known[which] & (~stored | zero)).any())
-            self.unstored.append(keys[which[~stored]])
+            self.uncached.append(keys[which[~stored]])
             self.zeros.append(keys[which[zero]])
             self._settled.append(keys[which])
         if self._covered:
             beside = np.flatnonzero(
                 ~cells.has_formula & cells.known & self._covered_columns[cells.columns]
             )
-            stored, zero = _states(cells, beside)
+            stored, zero = _read_states(cells, beside)
             self._settled.append(keys[beside[stored]])
             covered_zeros = keys[beside[zero]]
             self.zeros.append(covered_zeros[np.isin(covered_zeros, np.concatenate(self._covered))])
 
-    def lacking(self, last_row: int) -> Indices:
+    def list_uncached(self, last_row: int) -> Indices:
         """Return the cells without a value, ascending; includes those that an array formula covers.
 
         Below the last row that has any value nothing is missing.
         """
-        lacking = [*self.unstored]
+        lacking = [*self.uncached]
         if self._covered:
             covered = np.concatenate(self._covered)
             covered = covered[covered < (last_row + 1) * MAX_COLUMNS]
             lacking.append(np.setdiff1d(covered, np.concatenate([[-1], *self._settled])))
         return np.unique(np.concatenate([np.zeros(0, np.int64), *lacking]))
 
-    def uncomputed(self) -> Indices:
+    def list_uncomputed(self) -> Indices:
         """Return the cells of a formula that store 0 or an empty text, ascending."""
         return np.unique(np.concatenate([np.zeros(0, np.int64), *self.zeros]))
 
@@ -116,7 +116,7 @@ class Formulas:
             kind, reference = _TYPE.search(tag), _REFERENCE.search(tag)
             if not kind or not reference or kind[1] not in (b"array", b"dataTable"):
                 continue
-            left, right = sorted((_column(reference[1]), _column(reference[3])))
+            left, right = sorted((_column_index(reference[1]), _column_index(reference[3])))
             top, bottom = sorted((int(reference[2]) - 1, int(reference[4]) - 1))
             rows, columns = np.arange(top, bottom + 1), np.arange(left, right + 1)
             room = MAX_COVERED - sum(map(len, self._covered))
@@ -126,7 +126,7 @@ class Formulas:
             self._covered_columns[left : right + 1] = True
 
 
-def _states(cells: Cells, which: Indices) -> tuple[Flags, Flags]:
+def _read_states(cells: Cells, which: Indices) -> tuple[Flags, Flags]:
     """Return for these cells whether they store a value, and whether it is 0 or an empty text."""
     content = cells.content[which]
     text = np.frombuffer(cells.xml, np.uint8)
@@ -136,14 +136,14 @@ def _states(cells: Cells, which: Indices) -> tuple[Flags, Flags]:
     for index in np.flatnonzero(odd).tolist():
         cell = which[index]
         end = cells.starts[cell + 1] if cell + 1 < len(cells.starts) else len(cells.xml)
-        stored[index], zero[index] = _state(cells.xml[cells.starts[cell] : end])
+        stored[index], zero[index] = _read_state(cells.xml[cells.starts[cell] : end])
     return stored, zero
 
 
-def _state(cell: bytes) -> tuple[bool, bool]:
+def _read_state(cell: bytes) -> tuple[bool, bool]:
     start = cell[: cell.find(b">") + 1]
-    found = _TYPE.search(start)
-    kind = found[1] if found else b"n"
+    type_match = _TYPE.search(start)
+    kind = type_match[1] if type_match else b"n"
     if start.endswith(b"/>"):
         return False, False
     if kind == b"inlineStr":
@@ -165,7 +165,7 @@ def _is_zero(text: bytes) -> bool:
         return False
 
 
-def _column(letters: bytes) -> int:
+def _column_index(letters: bytes) -> int:
     index = 0
     for letter in letters.upper():
         index = index * 26 + letter - ord("A") + 1

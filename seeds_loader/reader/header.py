@@ -8,10 +8,10 @@ from seeds_loader.contract import Contract
 
 # Titles, dates and notes may precede a header, but not pages of them.
 ROWS_SEARCHED = 20
-NAMES_LISTED = 8
+MAX_NAMES_LISTED = 8
 TITLE_CHARACTERS = 60
 # Two matching names are chance ('gender', 'Contract'); more are a header with missing columns.
-FEWEST_NAMES = 3
+MIN_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Header:
         return not self.missing
 
     @property
-    def matched(self) -> int:
+    def match_count(self) -> int:
         """Return how many titles name a column of the contract."""
         return sum(place is not None for place in self.places)
 
@@ -50,15 +50,15 @@ def find_header(
     """
     best: Header | None = None
     for row, cells in rows:
-        header = _held(row, cells, contract)
+        header = _match_row(row, cells, contract)
         if header.fits:
             return header
-        if best is None or header.matched > best.matched:
+        if best is None or header.match_count > best.match_count:
             best = header
     return best
 
 
-def hold_single(header: Header, left: int, where: str) -> None:
+def require_unique_columns(header: Header, left: int, where: str) -> None:
     """Raise InvalidInputError if two columns name one column of the contract.
 
     Choosing either would be a guess at what the customer is billed.
@@ -69,11 +69,11 @@ def hold_single(header: Header, left: int, where: str) -> None:
         where: The place for the message.
     """
     for name in filter(None, dict.fromkeys(header.places)):
-        twins = [index for index, place in enumerate(header.places) if place == name]
+        twins = [index for index, column in enumerate(header.places) if column == name]
         if len(twins) > 1:
-            named = " and ".join(_title_place(header, index, left) for index in twins)
+            descriptions = " and ".join(_describe_title(header, index, left) for index in twins)
             raise InvalidInputError(
-                f"{len(twins)} columns stand for {name}: {named}",
+                f"{len(twins)} columns stand for {name}: {descriptions}",
                 where=where,
                 remedy=f"keep one column for {name}; delete or rename the other",
             )
@@ -89,15 +89,15 @@ def describe_miss(header: Header | None, below: Header | None = None) -> str:
     if header is None:
         return "empty"
     limit = f"the header has to be within the first {ROWS_SEARCHED} used rows"
-    if below is not None and below.matched > max(header.matched, FEWEST_NAMES - 1):
-        lacks = f" but lacks {listed(below.missing)}" if below.missing else ""
+    if below is not None and below.match_count > max(header.match_count, MIN_NAMES - 1):
+        lacks = f" but lacks {format_names(below.missing)}" if below.missing else ""
         return f"row {below.row + 1} looks like the header{lacks}, but {limit}"
-    if header.matched < FEWEST_NAMES:
+    if header.match_count < MIN_NAMES:
         return f"nothing like the header in its first {ROWS_SEARCHED} used rows"
-    return f"row {header.row + 1} is nearest to the header but lacks {listed(header.missing)}"
+    return f"row {header.row + 1} is nearest to the header but lacks {format_names(header.missing)}"
 
 
-def unlabelled(
+def label_missing_error(
     header: Header | None, contract: Contract, name: str, where: str
 ) -> InvalidInputError | None:
     """Return the error for a file that lacks only the label, else None.
@@ -114,11 +114,11 @@ def unlabelled(
     )
 
 
-def listed(names: Sequence[str]) -> str:
+def format_names(names: Sequence[str]) -> str:
     """Return names for a message, shortened to a readable length."""
-    shown = ", ".join(names[:NAMES_LISTED])
-    rest = len(names) - NAMES_LISTED
-    return f"{shown} and {rest} more" if rest > 0 else shown
+    first = ", ".join(names[:MAX_NAMES_LISTED])
+    rest = len(names) - MAX_NAMES_LISTED
+    return f"{first} and {rest} more" if rest > 0 else first
 
 
 def column_letter(index: int) -> str:
@@ -136,19 +136,19 @@ def cell_name(row: int, column: int) -> str:
     return f"{column_letter(column)}{row + 1}"
 
 
-def _held(row: int, cells: Sequence[str | None], contract: Contract) -> Header:
+def _match_row(row: int, cells: Sequence[str | None], contract: Contract) -> Header:
     columns = [contract.match(cell) if cell else None for cell in cells]
-    places = tuple(column.name if column else None for column in columns)
-    missing = tuple(name for name in contract.names if name not in places)
-    return Header(row=row, titles=tuple(cells), places=places, missing=missing)
+    names = tuple(column.name if column else None for column in columns)
+    missing = tuple(name for name in contract.names if name not in names)
+    return Header(row=row, titles=tuple(cells), places=names, missing=missing)
 
 
-def _title_place(header: Header, index: int, left: int) -> str:
+def _describe_title(header: Header, index: int, left: int) -> str:
     letter = column_letter(left + index)
-    place = cell_name(header.row, left + index)
-    return f"{shortened(header.titles[index] or '')!r} in column {letter} (cell {place})"
+    cell = cell_name(header.row, left + index)
+    return f"{shorten(header.titles[index] or '')!r} in column {letter} (cell {cell})"
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """Return a text from a file, truncated to a length that suits a message."""
     return text if len(text) <= TITLE_CHARACTERS else f"{text[:TITLE_CHARACTERS]}…"

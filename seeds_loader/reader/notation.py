@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import InvalidInputError
-from seeds_loader.reader.header import shortened
+from seeds_loader.reader.header import shorten
 from seeds_loader.source_format import DECIMAL_SIGNS
 
 Mask = npt.NDArray[np.bool_]
@@ -69,7 +69,7 @@ class NumberColumn:
     is_number: Callable[[], Mask]
     where: str
 
-    def refusal(self, what: str, rows: Iterable[int], remedy: str) -> InvalidInputError:
+    def notation_error(self, what: str, rows: Iterable[int], remedy: str) -> InvalidInputError:
         """Return the error `what`, located at the first of the rows."""
         first = next(iter(rows))
         place = f"{self.where}, column {self.name}, row {first}"
@@ -96,7 +96,7 @@ def read_numbers(
     if decimal is None:
         _refuse_other_notations(column, texts, warn)
         return column.cells
-    return _rewritten(column, texts, decimal)
+    return _rewrite(column, texts, decimal)
 
 
 def is_widespread(count: int, total: int) -> bool:
@@ -106,29 +106,31 @@ def is_widespread(count: int, total: int) -> bool:
     return 2 * count > total
 
 
-def examples(values: Sequence[str]) -> str:
+def format_examples(values: Sequence[str]) -> str:
     """Return some distinct values for a message."""
-    return ", ".join(repr(shortened(value)) for value in list(dict.fromkeys(values))[:EXAMPLES])
+    return ", ".join(repr(shorten(value)) for value in list(dict.fromkeys(values))[:EXAMPLES])
 
 
-def matches(texts: pa.ChunkedArray, pattern: str) -> Mask:
+def match_pattern(texts: pa.ChunkedArray, pattern: str) -> Mask:
     """Return which of the texts match; a null does not."""
-    found: Mask = pc.fill_null(pc.match_substring_regex(texts, pattern), False).to_numpy()
-    return found
+    mask: Mask = pc.fill_null(pc.match_substring_regex(texts, pattern), False).to_numpy()
+    return mask
 
 
 def _refuse_other_notations(
     column: NumberColumn, texts: pa.ChunkedArray, warn: Callable[[str], None] | None
 ) -> None:
     filled = pc.fill_null(pc.not_equal(texts, ""), False).to_numpy()
-    plain = matches(texts, PLAIN)
+    plain = match_pattern(texts, PLAIN)
     try:
         _refuse_amounts(column, texts, filled & ~plain, int(filled.sum()))
     except InvalidInputError as error:
         if warn is None:
             raise
         warn(f"warning: {error.what}; {error.remedy}")
-    three, scientific = (plain & matches(texts, pattern) for pattern in (THREE_DECIMALS, "[eE]"))
+    three, scientific = (
+        plain & match_pattern(texts, pattern) for pattern in (THREE_DECIMALS, "[eE]")
+    )
     if three.any() or scientific.any():
         is_text = ~column.is_number()
         _refuse_three(column, texts, three & is_text, plain & is_text)
@@ -141,35 +143,35 @@ def _refuse_amounts(column: NumberColumn, texts: pa.ChunkedArray, odd: Mask, tot
     """Raise InvalidInputError if the column's amounts are not written plainly."""
     if not is_widespread(int(odd.sum()), total):
         return
-    found = [
+    amounts = [
         (row, text)
-        for row, text in zip(column.rows[odd].tolist(), _picked(texts, odd), strict=True)
+        for row, text in zip(column.rows[odd].tolist(), _filter_texts(texts, odd), strict=True)
         if AMOUNT.match(text)
     ]
-    if not is_widespread(len(found), total):
+    if not is_widespread(len(amounts), total):
         return
-    values = [text for _, text in found]
-    raise column.refusal(
-        f"{len(found):,} of {total:,} values of {column.name} are not written as plain numbers: "
-        f"{examples(values)} {_looks(values)}",
-        (row for row, _ in found),
-        _advice(values),
+    values = [text for _, text in amounts]
+    raise column.notation_error(
+        f"{len(amounts):,} of {total:,} values of {column.name} are not written as plain numbers: "
+        f"{format_examples(values)} {_describe_look(values)}",
+        (row for row, _ in amounts),
+        _format_hint(values),
     )
 
 
-def _looks(values: Sequence[str]) -> str:
+def _describe_look(values: Sequence[str]) -> str:
     if any("%" in value for value in values):
         return "look like percentages"
-    decimal = _decimal_of(values)
+    decimal = _find_decimal_sign(values)
     if decimal:
         return f"look like amounts with a decimal {NAMES[decimal]}, in text cells"
     return "look like amounts, in text cells"
 
 
-def _advice(values: Sequence[str]) -> str:
+def _format_hint(values: Sequence[str]) -> str:
     in_excel = "save the column in Excel as numbers, without signs"
-    signs = [sign for sign in DECIMAL_SIGNS if any(map(_grammar(sign).fullmatch, values))]
-    decimal = _decimal_of(values)
+    signs = [sign for sign in DECIMAL_SIGNS if any(map(_build_grammar(sign).fullmatch, values))]
+    decimal = _find_decimal_sign(values)
     if decimal in signs:
         return f"if they are, repeat the command with `--decimal {decimal}`; else {in_excel}"
     if decimal is None and len(signs) > 1:
@@ -180,10 +182,10 @@ def _advice(values: Sequence[str]) -> str:
     return f"the contract has plain amounts here: {in_excel}"
 
 
-def _decimal_of(values: Sequence[str]) -> str | None:
+def _find_decimal_sign(values: Sequence[str]) -> str | None:
     """Return the decimal sign of the values; None if they disagree or none of them shows it."""
-    found = {_decimal_sign(value) for value in values} - {None}
-    return found.pop() if len(found) == 1 else None
+    decimal_signs = {_decimal_sign(value) for value in values} - {None}
+    return decimal_signs.pop() if len(decimal_signs) == 1 else None
 
 
 def _decimal_sign(value: str) -> str | None:
@@ -206,13 +208,13 @@ def _refuse_three(column: NumberColumn, texts: pa.ChunkedArray, three: Mask, pla
     with fewer. They may not if others have more, or if 1234.560 shows that thousands have no point.
     """
     count = int(three.sum())
-    pointed = int((plain & matches(texts, "[.]")).sum())
+    pointed = int((plain & match_pattern(texts, "[.]")).sum())
     others = "" if count >= ALL_THREE * pointed else ", the others have fewer"
-    is_finer = (plain & matches(texts, "[.][0-9]{4}|[0-9]{4}[.][0-9]{3}|[eE]")).any()
+    is_finer = (plain & match_pattern(texts, "[.][0-9]{4}|[0-9]{4}[.][0-9]{3}|[eE]")).any()
     if not count or (others and (is_finer or count > MOST_OF_FEW * pointed)):
         return
-    value = _picked(texts, three)[0]
-    raise column.refusal(
+    value = _filter_texts(texts, three)[0]
+    raise column.notation_error(
         f"{count:,} of {pointed:,} values of {column.name} with a point have exactly three digits "
         f"behind it{others}: '{value}' may be {value.rstrip('0').rstrip('.')} or "
         f"{value.replace('.', ',')}",
@@ -223,56 +225,57 @@ def _refuse_three(column: NumberColumn, texts: pa.ChunkedArray, three: Mask, pla
 
 
 def _refuse_scientific(
-    column: NumberColumn, texts: pa.ChunkedArray, found: Mask, plain: Mask
+    column: NumberColumn, texts: pa.ChunkedArray, scientific: Mask, plain: Mask
 ) -> None:
     """Raise InvalidInputError for a text column in powers of ten: Excel drops digits that way."""
-    count, total = int(found.sum()), int(plain.sum())
+    count, total = int(scientific.sum()), int(plain.sum())
     if is_widespread(count, total):
-        raise column.refusal(
+        raise column.notation_error(
             f"{count:,} of {total:,} values of {column.name} are powers of ten, such as "
-            f"{examples(_picked(texts, found))}: digits may have been lost when the file was saved",
-            column.rows[found].tolist(),
+            f"{format_examples(_filter_texts(texts, scientific))}: digits may have been lost when "
+            "the file was saved",
+            column.rows[scientific].tolist(),
             "format the column as Number in Excel and save the file again; if nothing was lost, "
             "repeat the command with `--decimal .`",
         )
 
 
-def _rewritten(column: NumberColumn, texts: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
+def _rewrite(column: NumberColumn, texts: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
     """Return the cells, with each text that the decimal sign's grammar accepts rewritten."""
-    other = ~matches(texts, PLAIN if decimal == "." else WHOLE)
+    other = ~match_pattern(texts, PLAIN if decimal == "." else WHOLE)
     other &= pc.fill_null(pc.not_equal(texts, ""), False).to_numpy()
     if decimal == "," and other.any():
         other &= ~column.is_number()
     if not other.any():
         return column.cells
-    grammar = _grammar(decimal)
-    values = _picked(texts, other)
+    grammar = _build_grammar(decimal)
+    values = _filter_texts(texts, other)
     read = [grammar.fullmatch(value) for value in values]
     _refuse_contradictions(column, decimal, other, values, read)
     unread = other.copy()
-    unread[other] = [each is None for each in read]
+    unread[other] = [match is None for match in read]
     _refuse_amounts(column, texts, unread, len(texts) - texts.null_count)
     plain = [
-        value if each is None else _plain(each, decimal)
-        for value, each in zip(values, read, strict=True)
+        value if match is None else _to_plain(match, decimal)
+        for value, match in zip(values, read, strict=True)
     ]
-    done = pc.replace_with_mask(
+    rewritten = pc.replace_with_mask(
         column.cells.combine_chunks(), pa.array(other), pa.array(plain, pa.string())
     )
-    return pa.chunked_array([done])
+    return pa.chunked_array([rewritten])
 
 
-def _grammar(decimal: str) -> re.Pattern[str]:
+def _build_grammar(decimal: str) -> re.Pattern[str]:
     thousands = "[.]" if decimal == "," else ","
     separators = (thousands, BLANK, "['’]")
-    grouped = "|".join(f"[1-9][0-9]{{0,2}}(?:{each}[0-9]{{3}})+" for each in separators)
+    grouped = "|".join(f"[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}})+" for separator in separators)
     return re.compile(
         rf"(?P<sign>[+-]?)(?P<before>{CURRENCY})?{BLANK}*(?P<whole>{grouped}|[0-9]+)"
         rf"(?:[{decimal}](?P<part>[0-9]+))?{BLANK}*(?P<after>{CURRENCY})?"
     )
 
 
-def _plain(read: re.Match[str], decimal: str) -> str:
+def _to_plain(read: re.Match[str], decimal: str) -> str:
     whole = re.sub("[^0-9]", "", read["whole"])
     return read["sign"] + whole + (f".{read['part']}" if read["part"] else "")
 
@@ -288,19 +291,19 @@ def _refuse_contradictions(
     # Silver would read these as numbers with a decimal point.
     against = [
         (row, value)
-        for row, value, each in zip(rows, values, read, strict=True)
-        if each is None and re.match(PLAIN, value) and "." in value
+        for row, value, match in zip(rows, values, read, strict=True)
+        if match is None and re.match(PLAIN, value) and "." in value
     ]
     if against:
-        raise column.refusal(
+        raise column.notation_error(
             f"{len(against):,} values of {column.name} contradict `--decimal {decimal}`: "
-            f"{examples([value for _, value in against])}",
+            f"{format_examples([value for _, value in against])}",
             (row for row, _ in against),
             "correct these cells, or state the decimal sign that the file has",
         )
-    currencies = {each[name] for each in read if each for name in ("before", "after")} - {None}
+    currencies = {match[name] for match in read if match for name in ("before", "after")} - {None}
     if len(currencies) > 1:
-        raise column.refusal(
+        raise column.notation_error(
             f"the values of {column.name} are in several currencies: "
             f"{', '.join(sorted(map(str, currencies)))}",
             rows,
@@ -308,6 +311,6 @@ def _refuse_contradictions(
         )
 
 
-def _picked(texts: pa.ChunkedArray, mask: Mask) -> list[str]:
-    picked: list[str] = texts.filter(pa.array(mask)).to_pylist()
-    return picked
+def _filter_texts(texts: pa.ChunkedArray, mask: Mask) -> list[str]:
+    selected: list[str] = texts.filter(pa.array(mask)).to_pylist()
+    return selected

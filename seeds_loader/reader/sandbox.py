@@ -37,7 +37,7 @@ CPU_SECONDS_PER_BYTE = 1 / 1024**2
 MESSAGE_CHARACTERS = 1_000
 # Control, format (including those that change the direction of writing), surrogate, line
 # separators.
-UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+UNPRINTABLE_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
 def read_workbook(  # long: its arguments, each with a line
@@ -65,7 +65,7 @@ def read_workbook(  # long: its arguments, each with a line
             reading needs far more memory or time than is plausible for a file of this size. The
             error has the place and the remedy.
     """
-    _hold_utf8(path)
+    _require_utf8(path)
     # -P: modules in the working directory must not be imported.
     options = {
         "sheet": sheet,
@@ -87,13 +87,13 @@ def read_workbook(  # long: its arguments, each with a line
                     if progress:
                         progress(printable(content))
                     continue
-                raise _fault(kind, content)
+                raise _read_error(kind, content)
         except (EOFError, json.JSONDecodeError):
             # The process exited in the middle of its answer.
             pass
         finally:
             child.kill()
-    raise _ended(path, child.returncode)
+    raise _process_ended_error(path, child.returncode)
 
 
 def printable(text: str) -> str:
@@ -103,22 +103,22 @@ def printable(text: str) -> str:
         text = f"{text[:half]} … {text[-half:]}"
     return "".join(
         character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in UNPRINTABLE
+        if unicodedata.category(character) in UNPRINTABLE_CATEGORIES
         else character
         for character in text
     )
 
 
-def _hold_utf8(path: Path) -> None:
+def _require_utf8(path: Path) -> None:
     try:
         str(path).encode()
-    except UnicodeEncodeError as fault:
+    except UnicodeEncodeError as error:
         name = printable(str(path))
         raise InvalidInputError(
             f"the path of {printable(path.name)} holds bytes that are not UTF-8",
             where=name,
             remedy="rename the file, and the folder it is in if that is where they are",
-        ) from fault
+        ) from error
 
 
 def _extract(path: Path, content: dict[str, Any], rows: IO[bytes]) -> Extract:
@@ -126,8 +126,8 @@ def _extract(path: Path, content: dict[str, Any], rows: IO[bytes]) -> Extract:
     try:
         with pa.ipc.open_stream(rows) as stream:
             table = stream.read_all()
-    except (pa.ArrowInvalid, OSError) as fault:
-        raise EOFError from fault
+    except (pa.ArrowInvalid, OSError) as error:
+        raise EOFError from error
     return Extract(
         path=path,
         sha256=content["sha256"],
@@ -139,7 +139,7 @@ def _extract(path: Path, content: dict[str, Any], rows: IO[bytes]) -> Extract:
     )
 
 
-def _fault(kind: str, content: list[str]) -> Exception:
+def _read_error(kind: str, content: list[str]) -> Exception:
     if kind == "bug":
         return RuntimeError(f"the reader failed:\n{content[0]}")
     what, where, remedy = map(printable, content)
@@ -148,47 +148,49 @@ def _fault(kind: str, content: list[str]) -> Exception:
     )
 
 
-def _ended(path: Path, code: int) -> InvalidInputError:
+def _process_ended_error(path: Path, code: int) -> InvalidInputError:
     """Return the error for a reader process that exited without a result or an error."""
     if code == -signal.SIGXCPU:
         why = "reading it takes longer than any workbook of its size should"
     else:
-        why = "reading it takes far more memory than a workbook of its size should, or breaks off"
+        why = (
+            "reading it takes far more memory than a workbook of its size should, or is interrupted"
+        )
     return InvalidInputError(
         f"{printable(path.name)} is damaged, or claims far more than it holds: {why}",
         where=printable(str(path)),
         remedy="open it in Excel, delete the rows and columns beyond the table on every sheet "
-        "(Ctrl+End shows the last cell), and save it anew",
+        "(Ctrl+End shows the last cell), and save it again",
     )
 
 
-def _answer(path: Path, asked: str, out: IO[bytes]) -> None:
+def _run_child(path: Path, asked: str, out: IO[bytes]) -> None:
     """Read the file and write lines of JSON, each [kind, content]; the rows follow `extract`.
 
     `asked` is a JSON object of the further arguments of `read_extract`. This runs in the reader
     process, whose limits are its own.
     """
 
-    def tell(kind: str, content: object) -> None:
+    def send(kind: str, content: object) -> None:
         out.write(json.dumps([kind, content]).encode() + b"\n")
         out.flush()
 
     try:
         options = json.loads(asked)
         stated = SourceFormat(**options.pop("source_format"))
-        extract = read_extract(path, say=lambda text: tell("say", text), stated=stated, **options)
-    except InvalidInputError as fault:
-        tell("unusable", [fault.what, fault.where, fault.remedy])
-    except ChurnError as fault:
-        tell("fault", [fault.what, fault.where, fault.remedy])
+        extract = read_extract(path, log=lambda text: send("say", text), stated=stated, **options)
+    except InvalidInputError as error:
+        send("unusable", [error.what, error.where, error.remedy])
+    except ChurnError as error:
+        send("fault", [error.what, error.where, error.remedy])
     except (MemoryError, pa.ArrowMemoryError):
         # Abort, as native code does when an allocation fails.
         os.abort()
     except Exception:
-        tell("bug", [traceback.format_exc()])
+        send("bug", [traceback.format_exc()])
     else:
         saved_at = extract.saved_at.isoformat() if extract.saved_at else None
-        tell(
+        send(
             "extract",
             {
                 "sha256": extract.sha256,
@@ -210,7 +212,7 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError(name=name)
 
 
-def _limit(path: Path) -> None:
+def _limit_resources(path: Path) -> None:
     """Limit the resources of this process by the size of the file; core files are not used."""
     size = path.stat().st_size if path.is_file() else 0
     seconds = int(CPU_SECONDS + size * CPU_SECONDS_PER_BYTE)
@@ -227,5 +229,5 @@ def _limit(path: Path) -> None:
 if __name__ == "__main__":
     sys.meta_path.insert(0, _WithoutPandas())
     workbook = Path(sys.argv[1])
-    _limit(workbook)
-    _answer(workbook, sys.argv[2], sys.stdout.buffer)
+    _limit_resources(workbook)
+    _run_child(workbook, sys.argv[2], sys.stdout.buffer)

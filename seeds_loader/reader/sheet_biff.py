@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from seeds_loader.reader.file_format import BIFF_CELLS, BIFF_SHEET, damaged_error, xls_stream
+from seeds_loader.reader.file_format import BIFF_CELLS, BIFF_SHEET, damaged_error, read_xls_stream
 
 BIFF_EOF = 0x000A
 BIFF_FORMULA, BIFF_STRING, BIFF_RICH_TEXT = 0x0006, 0x0207, 0x00D6
@@ -39,26 +39,26 @@ class Formulas:
         uncomputed: The formula stores 0 or nothing and was never computed.
     """
 
-    unstored: list[tuple[int, int]] = field(default_factory=list)
+    uncached: list[tuple[int, int]] = field(default_factory=list)
     uncomputed: list[tuple[int, int]] = field(default_factory=list)
 
 
-def look(path: Path, number: int) -> Formulas:
+def scan(path: Path, number: int) -> Formulas:
     """Scan a sheet of an .xls file, by its number from 0, for formulas without a computed value.
 
     Raises:
         InvalidInputError: The sheet is missing, or has cells that fastexcel skips.
     """
-    stream = xls_stream(path)
-    starts, is_computed = _globals(stream)
+    stream = read_xls_stream(path)
+    starts, is_computed = _read_globals(stream)
     if number >= len(starts):
         raise damaged_error(path, f"the start of sheet {number + 1} is missing")
     seen, zeros = Formulas(), list[tuple[int, int]]()
     waiting: tuple[int, int] | None = None
-    for record in _sheet(path, stream, starts[number]):
+    for record in _read_sheet(path, stream, starts[number]):
         if waiting:
             if record.kind != BIFF_STRING:
-                seen.unstored.append(waiting)
+                seen.uncached.append(waiting)
             elif not struct.unpack_from("<H", stream, record.place)[0]:
                 zeros.append(waiting)
             waiting = None
@@ -78,13 +78,13 @@ def look(path: Path, number: int) -> Formulas:
             elif _is_zero(result):
                 zeros.append((row, column))
     if waiting:
-        seen.unstored.append(waiting)
+        seen.uncached.append(waiting)
     if not is_computed:
         seen.uncomputed = zeros
     return seen
 
 
-def _globals(stream: bytes) -> tuple[list[int], bool]:
+def _read_globals(stream: bytes) -> tuple[list[int], bool]:
     """Return where the sheets start, and whether the file states which engine computed formulas.
 
     Excel and LibreOffice state it; if it is missing or 0, Excel computes all formulas on opening
@@ -92,7 +92,7 @@ def _globals(stream: bytes) -> tuple[list[int], bool]:
     """
     starts: list[int] = []
     is_computed = False
-    for record in _records(stream, 0, {BIFF_EOF, BIFF_SHEET_NAME, BIFF_ENGINE}):
+    for record in _read_records(stream, 0, {BIFF_EOF, BIFF_SHEET_NAME, BIFF_ENGINE}):
         if record.kind == BIFF_EOF:
             break
         if record.kind == BIFF_SHEET_NAME and record.length >= 4:
@@ -102,12 +102,12 @@ def _globals(stream: bytes) -> tuple[list[int], bool]:
     return starts, is_computed
 
 
-def _sheet(path: Path, stream: bytes, start: int) -> Iterator[Record]:
+def _read_sheet(path: Path, stream: bytes, start: int) -> Iterator[Record]:
     """Yield the relevant records of a sheet, without those of the charts inside it."""
     if struct.unpack_from("<H", stream.ljust(start + 2, b"\0"), start)[0] != BIFF_SHEET:
         raise damaged_error(path, "a sheet does not start where the workbook says")
     depth, wanted = 0, set(OF_INTEREST)
-    for record in _records(stream, start, wanted):
+    for record in _read_records(stream, start, wanted):
         if record.kind == BIFF_SHEET:
             depth += 1
         elif record.kind == BIFF_EOF:
@@ -122,7 +122,7 @@ def _sheet(path: Path, stream: bytes, start: int) -> Iterator[Record]:
             yield record
 
 
-def _records(stream: bytes, place: int, wanted: Set[int]) -> Iterator[Record]:
+def _read_records(stream: bytes, place: int, wanted: Set[int]) -> Iterator[Record]:
     """Yield the records of these types from a place on; skip the others as fast as possible."""
     header, end = struct.Struct("<2H").unpack_from, len(stream) - 4
     while place <= end:

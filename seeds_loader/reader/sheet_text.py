@@ -30,9 +30,9 @@ class Grid:
 
     sheet: str
     columns: tuple[pa.ChunkedArray, ...]
-    left: int = 0
-    unstored: tuple[tuple[int, int], ...] = ()
-    uncomputed: tuple[tuple[int, int], ...] = ()
+    first_column: int = 0
+    uncached_formulas: tuple[tuple[int, int], ...] = ()
+    uncomputed_formulas: tuple[tuple[int, int], ...] = ()
     hidden: str = ""
 
     @cached_property
@@ -41,32 +41,32 @@ class Grid:
         height = len(self.columns[0]) if self.columns else 0
         used = np.zeros(height, dtype=bool)
         for column in self.columns:
-            used |= _filled(column)
+            used |= _mask_filled(column)
             # For most sheets the first column is sufficient.
             if used.all():
                 break
         return np.flatnonzero(used)
 
-    def top(self) -> Iterator[tuple[int, list[str | None]]]:
+    def header_candidates(self) -> Iterator[tuple[int, list[str | None]]]:
         """Yield the first used rows, as (index, cells): where a header may be."""
-        yield from self._cells_of(self.used_rows[:ROWS_SEARCHED])
+        yield from self._cells_of_rows(self.used_rows[:ROWS_SEARCHED])
 
-    def below_top(self) -> Iterator[tuple[int, list[str | None]]]:
+    def rows_below_candidates(self) -> Iterator[tuple[int, list[str | None]]]:
         """Yield some used rows below those, to find a header that is too low."""
         height = CELLS_LOOKED_BELOW // max(1, len(self.columns))
-        yield from self._cells_of(self.used_rows[ROWS_SEARCHED:][:height])
+        yield from self._cells_of_rows(self.used_rows[ROWS_SEARCHED:][:height])
 
-    def _cells_of(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[str | None]]]:
+    def _cells_of_rows(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[str | None]]]:
         for row in rows.tolist():
             yield row, [column[row].as_py() for column in self.columns]
 
 
 def has_text(column: pa.ChunkedArray) -> bool:
     """Return whether the column has a cell with more than white space."""
-    return bool(_filled(column).any())
+    return bool(_mask_filled(column).any())
 
 
-def _filled(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+def _mask_filled(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     text = pc.utf8_trim_whitespace(column)
     filled: npt.NDArray[np.bool_] = pc.fill_null(pc.not_equal(text, ""), False).to_numpy()
     return filled

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lakehouse.errors import InvalidInputError
-from seeds_loader.reader.file_format import damaged_error, in_archive, part
+from seeds_loader.reader.file_format import damaged_error, open_archive, read_part
 from seeds_loader.reader.formula_xml import MAX_COLUMNS, Cells, Formulas, Indices
 from seeds_loader.reader.header import cell_name
 
@@ -73,14 +73,14 @@ class Sheet:
     first: Cell | None = None
     lowest: Cell | None = None
     rightmost: Cell | None = None
-    unstored: list[Cell] = field(default_factory=list)
+    uncached: list[Cell] = field(default_factory=list)
     uncomputed: list[Cell] = field(default_factory=list)
     nearly_whole: bool = False
     _formulas: Formulas = field(default_factory=Formulas)
     _last: int = -1
 
 
-def look(path: Path, name: str) -> Sheet:
+def scan(path: Path, name: str) -> Sheet:
     """Scan a sheet of an .xlsx file.
 
     Args:
@@ -91,33 +91,33 @@ def look(path: Path, name: str) -> Sheet:
         InvalidInputError: The XML is broken, cells are out of order, outside any sheet or
             duplicated, or cells are so far from the others that the sheet can't be laid out.
     """
-    with in_archive(path) as archive:
-        book = _book(path, archive)
+    with open_archive(path) as archive:
+        book = _read_book(path, archive)
         place = book.places.get(name)
         if place is None:
             raise damaged_error(path, f"the part of sheet '{name}' is missing")
         seen = Sheet()
-        chunks = _in_utf8(path, name, part(path, archive, place, is_xml=True))
+        chunks = _require_utf8(path, name, read_part(path, archive, place, is_xml=True))
         recomputes = book.recomputes
         for piece, is_cells in _pieces(chunks):
             if is_cells:
-                _take(path, name, piece, seen)
+                _scan_piece(path, name, piece, seen)
                 seen.nearly_whole |= any(sign in piece for sign in _NEARLY_WHOLE)
             else:
                 recomputes |= bool(_SHEET_RECOMPUTES.search(piece))
-    _hold_compact(path, name, seen)
+    _require_reasonable_area(path, name, seen)
     _conclude(path, name, seen, recomputes)
     return seen
 
 
 def _conclude(path: Path, name: str, seen: Sheet, recomputes: bool) -> None:
-    lacking = seen._formulas.lacking(seen.lowest.row if seen.lowest else -1)
-    zeros = seen._formulas.uncomputed() if recomputes else lacking[:0]
+    lacking = seen._formulas.list_uncached(seen.lowest.row if seen.lowest else -1)
+    zeros = seen._formulas.list_uncomputed() if recomputes else lacking[:0]
     if seen._formulas.nameless and (recomputes or (lacking < 0).any()):
         raise damaged_error(
             path, f"formulas without a stored value, in no named cell (sheet '{name}')"
         )
-    seen.unstored = _cells(lacking)
+    seen.uncached = _cells(lacking)
     seen.uncomputed = _cells(zeros)
 
 
@@ -125,11 +125,11 @@ def _cells(keys: Indices) -> list[Cell]:
     return list(map(Cell, (keys // MAX_COLUMNS).tolist(), (keys % MAX_COLUMNS).tolist()))
 
 
-def packed_bytes(path: Path, name: str) -> int:
+def read_packed_size(path: Path, name: str) -> int:
     """Return the compressed size of a sheet in the archive, in bytes; 0 if it is missing."""
-    with in_archive(path) as archive:
-        place = _book(path, archive).places.get(name)
-        return place.compress_size if place else 0
+    with open_archive(path) as archive:
+        sheet_entry = _read_book(path, archive).places.get(name)
+        return sheet_entry.compress_size if sheet_entry else 0
 
 
 class _Book(NamedTuple):
@@ -139,8 +139,8 @@ class _Book(NamedTuple):
     recomputes: bool
 
 
-def _book(path: Path, archive: zipfile.ZipFile) -> _Book:
-    entries = {_spelled(entry.filename): entry for entry in archive.infolist()}
+def _read_book(path: Path, archive: zipfile.ZipFile) -> _Book:
+    entries = {_normalise_name(entry.filename): entry for entry in archive.infolist()}
     book = next(
         (name for name in sorted(entries, key=len) if name.endswith("workbook.xml")), "workbook.xml"
     )
@@ -150,15 +150,15 @@ def _book(path: Path, archive: zipfile.ZipFile) -> _Book:
         return _Book({}, False)
     targets = {
         link.get("Id"): _target(folder, link.get("Target", ""))
-        for link in _tree(path, archive, entries[links]).iter()
+        for link in _parse_part(path, archive, entries[links]).iter()
         if link.get("TargetMode") != "External"
     }
     for target in targets.values():
         if target.endswith(("styles.xml", "sharedstrings.xml")) and target not in entries:
             raise damaged_error(path, f"its part {target} is missing")
-    places: dict[str, zipfile.ZipInfo] = {}
+    sheets: dict[str, zipfile.ZipInfo] = {}
     recomputes = False
-    for element in _tree(path, archive, entries[book]).iter():
+    for element in _parse_part(path, archive, entries[book]).iter():
         kind = element.tag.rpartition("}")[2]
         if kind == "calcPr":
             recomputes |= _recomputes(element)
@@ -168,8 +168,8 @@ def _book(path: Path, archive: zipfile.ZipFile) -> _Book:
         entry = entries.get(targets.get(link_id, ""))
         if entry is not None:
             # If two sheets have one name, fastexcel uses the first.
-            places.setdefault(element.get("name", ""), entry)
-    return _Book(places, recomputes)
+            sheets.setdefault(element.get("name", ""), entry)
+    return _Book(sheets, recomputes)
 
 
 def _recomputes(properties: ElementTree.Element) -> bool:
@@ -182,20 +182,22 @@ def _recomputes(properties: ElementTree.Element) -> bool:
     return asks or unfinished
 
 
-def _tree(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> ElementTree.Element:
-    return ElementTree.fromstring(b"".join(part(path, archive, entry, is_xml=True)))
+def _parse_part(
+    path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo
+) -> ElementTree.Element:
+    return ElementTree.fromstring(b"".join(read_part(path, archive, entry, is_xml=True)))
 
 
 def _target(folder: str, target: str) -> str:
     absolute = target[1:] if target.startswith("/") else posixpath.join(folder, target)
-    return _spelled(absolute)
+    return _normalise_name(absolute)
 
 
-def _spelled(name: str) -> str:
+def _normalise_name(name: str) -> str:
     return name.replace("\\", "/").lower()
 
 
-def _in_utf8(path: Path, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _require_utf8(path: Path, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the chunks; raise for UTF-16, which XML allows but fastexcel does not read."""
     for chunk in chunks:
         if b"\0" in chunk[:4] or chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -210,7 +212,7 @@ def _pieces(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
     """
     rest, holds_cells = b"", True
     for chunk in chunks:
-        rest = _plain(rest + chunk)
+        rest = _simplify(rest + chunk)
         if holds_cells and (end := rest.find(b"</sheetData")) >= 0:
             yield rest[:end], True
             rest, holds_cells = rest[end:], False
@@ -225,7 +227,7 @@ def _pieces(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
     yield rest, holds_cells
 
 
-def _plain(xml: bytes) -> bytes:
+def _simplify(xml: bytes) -> bytes:
     """Return the XML without prefixes of names, and with comments and CDATA sections emptied."""
     if _may_have_asides(xml):
         xml = _ASIDE.sub(lambda aside: _EMPTIED.get(aside[0][:3], b""), xml)
@@ -239,7 +241,7 @@ def _may_have_asides(xml: bytes) -> bool:
     return b"!" in xml or b"?" in xml
 
 
-def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
+def _scan_piece(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
     # Padding for the lookahead from the last tag.
     text = np.frombuffer(piece + b" " * 32, np.uint8)
     tags = np.flatnonzero(text == ord("<"))
@@ -256,34 +258,36 @@ def _take(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
     filled = inline.copy()
     filled[is_value] = contents >= 0
     starts = tags[at]
-    has_value, has_formula = _within(filled, at), _within(is_formula, at)
-    _hold_plain_values(path, name, text, tags, is_value)
-    _hold_values_last(path, name, text, tags, is_value, is_formula)
-    _hold_no_entities(path, name, piece, tags, is_value, starts)
-    _hold_indices(path, name, text, tags, at, _names_shared_text(text, starts))
+    has_value, has_formula = _contains_flag(filled, at), _contains_flag(is_formula, at)
+    _require_plain_values(path, name, text, tags, is_value)
+    _require_values_last(path, name, text, tags, is_value, is_formula)
+    _require_no_entities(path, name, piece, tags, is_value, starts)
+    _require_indices(path, name, text, tags, at, _is_shared_text(text, starts))
 
-    rows, columns, known = _references(piece, text, starts)
-    wrong = known & ((rows < 0) | (rows >= MAX_ROWS) | (columns < 0) | (columns >= MAX_COLUMNS))
+    rows, columns, has_position = _references(piece, text, starts)
+    is_outside = (rows < 0) | (rows >= MAX_ROWS) | (columns < 0) | (columns >= MAX_COLUMNS)
+    wrong = has_position & is_outside
     if wrong.any():
         start = int(starts[np.argmax(wrong)])
         raise damaged_error(
             path, f"a cell at no place of a sheet, {piece[start : start + 32]!r} (sheet '{name}')"
         )
-    _hold_order(path, name, rows[known], columns[known], seen)
-    if seen._formulas.concern(has_formula):
+    _require_order(path, name, rows[has_position], columns[has_position], seen)
+    if seen._formulas.needs_scan(has_formula):
         by_cell = np.full(len(at), -1)
         owners = np.searchsorted(at, np.flatnonzero(is_value), side="right") - 1
         by_cell[owners[owners >= 0]] = contents[owners >= 0]
-        seen._formulas.take(Cells(piece, starts, rows, columns, known, has_formula, by_cell))
-    _stretch(rows[has_value & known], columns[has_value & known], seen)
-    seen.filled += int((has_value & ~known).sum())
+        cells = Cells(piece, starts, rows, columns, has_position, has_formula, by_cell)
+        seen._formulas.record(cells)
+    _extend_area(rows[has_value & has_position], columns[has_value & has_position], seen)
+    seen.filled += int((has_value & ~has_position).sum())
 
 
-def _names_shared_text(text: npt.NDArray[np.uint8], starts: Indices) -> npt.NDArray[np.bool_]:
+def _is_shared_text(text: npt.NDArray[np.uint8], starts: Indices) -> npt.NDArray[np.bool_]:
     """Return whether the last attribute of a cell is t="s", by its bytes before the last quote."""
     end = _tag_ends(text, starts)
     before = [text[end - back] for back in range(1, 6)]
-    return (before[0] == ord('"')) & _spells(before[1:5], b's"=t')
+    return (before[0] == ord('"')) & _equals_word(before[1:5], b's"=t')
 
 
 def _tag_ends(text: npt.NDArray[np.uint8], starts: Indices) -> Indices:
@@ -304,13 +308,13 @@ def _contents(
     return np.where(is_empty, -1, ends + 1)
 
 
-def _spells(letters: list[npt.NDArray[np.uint8]], word: bytes) -> npt.NDArray[np.bool_]:
+def _equals_word(letters: list[npt.NDArray[np.uint8]], word: bytes) -> npt.NDArray[np.bool_]:
     return np.logical_and.reduce(
         [letter == byte for letter, byte in zip(letters, word, strict=True)]
     )
 
 
-def _hold_plain_values(
+def _require_plain_values(
     path: Path,
     name: str,
     text: npt.NDArray[np.uint8],
@@ -323,7 +327,7 @@ def _hold_plain_values(
         raise damaged_error(path, f"a value that is not plain text (sheet '{name}')")
 
 
-def _hold_values_last(
+def _require_values_last(
     path: Path,
     name: str,
     text: npt.NDArray[np.uint8],
@@ -341,9 +345,9 @@ def _hold_values_last(
     # A value without </v> ends in its own tag.
     ends = np.minimum(values + 1 + (text[tags[values] + 2] == ord(">")), len(tags) - 1)
     is_good = (
-        _letters(text, tags[formulas - 1], b"c!").all()
-        and _letters(text, tags[values - 1], b"c!f/").all()
-        and _letters(text, tags[ends], b"/!").all()
+        _next_letter_is(text, tags[formulas - 1], b"c!").all()
+        and _next_letter_is(text, tags[values - 1], b"c!f/").all()
+        and _next_letter_is(text, tags[ends], b"/!").all()
     )
     if is_good and formulas.size:
         # A closing tag before a value is a formula's.
@@ -355,12 +359,14 @@ def _hold_values_last(
         raise damaged_error(path, f"a value that is not the end of its cell (sheet '{name}')")
 
 
-def _letters(text: npt.NDArray[np.uint8], tags: Indices, letters: bytes) -> npt.NDArray[np.bool_]:
-    found = text[tags + 1]
-    return np.logical_or.reduce([found == letter for letter in letters])
+def _next_letter_is(
+    text: npt.NDArray[np.uint8], tags: Indices, letters: bytes
+) -> npt.NDArray[np.bool_]:
+    following = text[tags + 1]
+    return np.logical_or.reduce([following == letter for letter in letters])
 
 
-def _hold_no_entities(
+def _require_no_entities(
     path: Path,
     name: str,
     piece: bytes,
@@ -371,15 +377,15 @@ def _hold_no_entities(
     """Raise for a number that is not all digits: fastexcel reads it only up to an entity."""
     if b"&" not in piece:
         return
-    places = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("&"))
-    before = np.searchsorted(tags, places) - 1
-    for place in places[(before >= 0) & is_value[before]].tolist():
-        start = int(starts[max(0, np.searchsorted(starts, place) - 1)])
+    positions = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("&"))
+    before = np.searchsorted(tags, positions) - 1
+    for position in positions[(before >= 0) & is_value[before]].tolist():
+        start = int(starts[max(0, np.searchsorted(starts, position) - 1)])
         if not _TEXT_TYPE.search(piece[start : piece.find(b">", start)]):
             raise damaged_error(path, f"a number that is not written in digits (sheet '{name}')")
 
 
-def _hold_indices(
+def _require_indices(
     path: Path,
     name: str,
     text: npt.NDArray[np.uint8],
@@ -390,10 +396,10 @@ def _hold_indices(
     """Raise if the number of a shared text can't be read: fastexcel reads it as 0."""
     following = tags[np.minimum(at[shared] + 1, len(tags) - 1)]
     following = following[(text[following + 1] == ord("v")) & (text[following + 2] == ord(">"))]
-    place = following + 3
+    position = following + 3
     for _ in range(10):
-        place = place + _is_digit(text[place])
-    if (text[place] != ord("<")).any():
+        position = position + _is_digit(text[position])
+    if (text[position] != ord("<")).any():
         raise damaged_error(path, f"a cell names a shared text by no number (sheet '{name}')")
 
 
@@ -401,29 +407,29 @@ def _references(
     piece: bytes, text: npt.NDArray[np.uint8], starts: Indices
 ) -> tuple[Indices, Indices, npt.NDArray[np.bool_]]:
     """Return rows and columns of the cells, -1 if invalid, and whether they name a position."""
-    place = starts + 6
-    plain = _spells([text[starts + back] for back in (3, 4, 5)], b'r="')
-    known = plain.copy()
+    position = starts + 6
+    plain = _equals_word([text[starts + back] for back in (3, 4, 5)], b'r="')
+    is_known = plain.copy()
     for index in np.flatnonzero(~plain).tolist():
         start = int(starts[index])
-        if found := _REFERENCE.match(piece, start):
-            known[index], place[index] = True, found.end()
+        if match := _REFERENCE.match(piece, start):
+            is_known[index], position[index] = True, match.end()
     columns, rows = np.zeros(len(starts), np.int64), np.zeros(len(starts), np.int64)
-    place = np.where(known, place, len(text) - 1)
+    position = np.where(is_known, position, len(text) - 1)
     for _ in range(4):
-        value = (text[place] | 0x20).astype(np.int64) - ord("a") + 1
+        value = (text[position] | 0x20).astype(np.int64) - ord("a") + 1
         is_letter = (value >= 1) & (value <= 26)
         columns = np.where(is_letter, columns * 26 + value, columns)
-        place = place + is_letter
+        position = position + is_letter
     for _ in range(8):
-        is_digit = _is_digit(text[place])
-        rows = np.where(is_digit, rows * 10 + text[place] - ord("0"), rows)
-        place = place + is_digit
-    closed = (text[place] == ord('"')) | (text[place] == ord("'"))
-    return np.where(closed, rows - 1, -1), np.where(closed, columns - 1, -1), known
+        is_digit = _is_digit(text[position])
+        rows = np.where(is_digit, rows * 10 + text[position] - ord("0"), rows)
+        position = position + is_digit
+    closed = (text[position] == ord('"')) | (text[position] == ord("'"))
+    return np.where(closed, rows - 1, -1), np.where(closed, columns - 1, -1), is_known
 
 
-def _hold_order(path: Path, name: str, rows: Indices, columns: Indices, seen: Sheet) -> None:
+def _require_order(path: Path, name: str, rows: Indices, columns: Indices, seen: Sheet) -> None:
     """Raise if cells are not ordered row by row, from left to right, as Excel also requires."""
     keys = np.concatenate([[seen._last], rows * MAX_COLUMNS + columns])
     back = np.flatnonzero(np.diff(keys) <= 0)
@@ -435,7 +441,7 @@ def _hold_order(path: Path, name: str, rows: Indices, columns: Indices, seen: Sh
     seen._last = int(keys[-1])
 
 
-def _stretch(rows: Indices, columns: Indices, seen: Sheet) -> None:
+def _extend_area(rows: Indices, columns: Indices, seen: Sheet) -> None:
     if not rows.size:
         return
     seen.filled += len(rows)
@@ -447,7 +453,7 @@ def _stretch(rows: Indices, columns: Indices, seen: Sheet) -> None:
         seen.rightmost = Cell(int(rows[far]), int(columns[far]))
 
 
-def _hold_compact(path: Path, name: str, seen: Sheet) -> None:
+def _require_reasonable_area(path: Path, name: str, seen: Sheet) -> None:
     if seen.first is None or seen.lowest is None or seen.rightmost is None:
         return
     height = seen.lowest.row - seen.first.row + 1
@@ -464,7 +470,7 @@ def _hold_compact(path: Path, name: str, seen: Sheet) -> None:
     )
 
 
-def _within(flags: npt.NDArray[np.bool_], at: Indices) -> npt.NDArray[np.bool_]:
+def _contains_flag(flags: npt.NDArray[np.bool_], at: Indices) -> npt.NDArray[np.bool_]:
     """Return whether a flag is set between an index in the array of tags and the next index."""
     counts = np.concatenate([[0], np.cumsum(flags)])
     return counts[np.append(at[1:], len(flags))] > counts[at]

@@ -20,20 +20,20 @@ from pandas.util import hash_array
 
 from seeds_loader.contract import Column, read_contract
 from seeds_loader.sample import shares as s
-from seeds_loader.sample.data_faults import Dirt, add_dirt
+from seeds_loader.sample.data_faults import RowFault, add_faults
 from seeds_loader.sample.parameters import SampleParameters
 from seeds_loader.sample.population import (
     churn_probabilities,
     draw_customers,
     draw_leavers,
     draw_terms,
-    live_a_month,
+    simulate_month,
 )
 
 # First month of the tenure bands that keep their share. The last is open, since stayers grow older.
 BAND_STARTS = np.array([0, 1, 2, 6, 12, 24, 36, 48])
 
-CANDIDATES_A_PLACE = 4
+CANDIDATES_PER_VACANCY = 4
 
 LETTERS = 26**5
 IDS = 10_000 * LETTERS
@@ -66,7 +66,7 @@ class Month:
     extract_date: date
     customers: pd.DataFrame
     sheet: pd.DataFrame
-    dirt: list[Dirt]
+    faults: list[RowFault]
 
 
 def simulate(parameters: SampleParameters) -> Iterator[Month]:
@@ -78,24 +78,24 @@ def simulate(parameters: SampleParameters) -> Iterator[Month]:
     columns = read_contract().columns
     rng = np.random.default_rng([parameters.seed, 0])
     dirt_rng = np.random.default_rng([parameters.seed, 1]) if parameters.dirt else None
-    base = _first_base(rng, parameters.rows)
+    base = _draw_first_base(rng, parameters.rows)
     for extract_date in parameters.extract_dates:
         if extract_date != parameters.start:
-            base = _next_base(rng, base)
-        yield _as_month(extract_date, _as_customers(base, columns), dirt_rng)
+            base = _simulate_next_base(rng, base)
+        yield _to_month(extract_date, _to_customers(base, columns), dirt_rng)
 
 
-def _first_base(rng: np.random.Generator, rows: int) -> Base:
+def _draw_first_base(rng: np.random.Generator, rows: int) -> Base:
     people = draw_customers(rng, *draw_terms(rng, rows, s.TERMS))
-    ids = new_ids(rng, rows, np.empty(0, dtype=np.int64))
+    ids = draw_new_ids(rng, rows, np.empty(0, dtype=np.int64))
     return Base(people, ids, draw_leavers(rng, churn_probabilities(people)), ids)
 
 
-def _next_base(rng: np.random.Generator, base: Base) -> Base:
-    stayers = live_a_month(rng, base.people[~base.leaves])
-    joiners = draw_joiners(rng, stayers, len(base.people))
+def _simulate_next_base(rng: np.random.Generator, base: Base) -> Base:
+    stayers = simulate_month(rng, base.people[~base.leaves])
+    joiners = draw_new_customers(rng, stayers, len(base.people))
     people = pd.concat([stayers, joiners], ignore_index=True)
-    joined = new_ids(rng, len(joiners), base.issued)
+    joined = draw_new_ids(rng, len(joiners), base.issued)
     return Base(
         people,
         np.concatenate([base.ids[~base.leaves], joined]),
@@ -104,20 +104,20 @@ def _next_base(rng: np.random.Generator, base: Base) -> Base:
     )
 
 
-def draw_joiners(rng: np.random.Generator, stayers: pd.DataFrame, rows: int) -> pd.DataFrame:
+def draw_new_customers(rng: np.random.Generator, stayers: pd.DataFrame, rows: int) -> pd.DataFrame:
     """Draw as many joiners as restore the base to `rows` customers and its usual composition."""
     places = rows - len(stayers)
-    terms = draw_terms(rng, places, _missing_terms(stayers, rows))
-    candidates = draw_customers(rng, *(np.repeat(term, CANDIDATES_A_PLACE) for term in terms))
+    terms = draw_terms(rng, places, _count_missing_terms(stayers, rows))
+    candidates = draw_customers(rng, *(np.repeat(term, CANDIDATES_PER_VACANCY) for term in terms))
     # Adding Gumbel noise to log weights and choosing the largest draws in proportion to the
     # weights.
     weights = np.maximum(churn_probabilities(candidates), 1e-12)
-    keys = (np.log(weights) + rng.gumbel(size=len(weights))).reshape(places, CANDIDATES_A_PLACE)
-    taken = np.arange(places) * CANDIDATES_A_PLACE + keys.argmax(axis=1)
+    keys = (np.log(weights) + rng.gumbel(size=len(weights))).reshape(places, CANDIDATES_PER_VACANCY)
+    taken = np.arange(places) * CANDIDATES_PER_VACANCY + keys.argmax(axis=1)
     return candidates.iloc[taken]
 
 
-def new_ids(rng: np.random.Generator, count: int, issued: np.ndarray) -> np.ndarray:
+def draw_new_ids(rng: np.random.Generator, count: int, issued: np.ndarray) -> np.ndarray:
     """Return `count` id numbers that differ from each other and from the issued ones."""
     fresh = np.empty(0, dtype=np.int64)
     while len(fresh) < count:
@@ -128,7 +128,7 @@ def new_ids(rng: np.random.Generator, count: int, issued: np.ndarray) -> np.ndar
     return fresh
 
 
-def _missing_terms(stayers: pd.DataFrame, rows: int) -> np.ndarray:
+def _count_missing_terms(stayers: pd.DataFrame, rows: int) -> np.ndarray:
     """Return what the base lacks, as weights of the shape of `shares.TERMS`."""
     band_of_tenure = np.searchsorted(BAND_STARTS, np.arange(s.TERMS.shape[1]), side="right") - 1
     expected = np.add.reduceat(s.TERMS, BAND_STARTS, axis=1)
@@ -142,7 +142,7 @@ def _missing_terms(stayers: pd.DataFrame, rows: int) -> np.ndarray:
     return np.asarray(s.TERMS * factor[:, band_of_tenure])
 
 
-def _id_text(numbers: np.ndarray) -> np.ndarray:
+def _format_ids(numbers: np.ndarray) -> np.ndarray:
     """Return customer ids like 7590-VHVEG: four digits, a dash, five capitals."""
     digits, letters = np.divmod(numbers, LETTERS)
     text = np.empty((len(numbers), 10), dtype=np.uint8)
@@ -154,11 +154,11 @@ def _id_text(numbers: np.ndarray) -> np.ndarray:
     return text.view("S10").ravel().astype("U10").astype(object)
 
 
-def _as_customers(base: Base, columns: Sequence[Column]) -> pd.DataFrame:
+def _to_customers(base: Base, columns: Sequence[Column]) -> pd.DataFrame:
     people = base.people
     tenure = people["tenure"].to_numpy(dtype=np.int64)
     known: dict[str, np.ndarray] = {
-        "customerID": _id_text(base.ids),
+        "customerID": _format_ids(base.ids),
         "SeniorCitizen": people["SeniorCitizen"].to_numpy(dtype=np.int64),
         "tenure": tenure,
         "MonthlyCharges": people["monthly"].to_numpy() / 100,
@@ -169,19 +169,21 @@ def _as_customers(base: Base, columns: Sequence[Column]) -> pd.DataFrame:
         known[name] = np.array(labels, dtype=object)[codes[name].to_numpy()]
     return pd.DataFrame(
         {
-            column.name: known[column.name] if column.name in known else drawn(column, base.ids)
+            column.name: known[column.name]
+            if column.name in known
+            else draw_values(column, base.ids)
             for column in columns
         }
     )
 
 
-def drawn(column: Column, ids: np.ndarray) -> np.ndarray:
+def draw_values(column: Column, ids: np.ndarray) -> np.ndarray:
     """Return values of a column unknown here: evenly what the contract accepts, by customer."""
     # From the id alone, so that a customer keeps the value and the other columns keep theirs.
     bits = hash_array(ids.astype(np.uint64) + np.uint64(crc32(column.name.encode())))
     shares = bits / 2**64
     if column.type == "text":
-        return np.array([f"{each:016x}" for each in bits], dtype=object)
+        return np.array([f"{value:016x}" for value in bits], dtype=object)
     if column.range is None:
         accepted = column.categories or (column.zero[0], column.one[0])
         return np.array(accepted, dtype=object)[(shares * len(accepted)).astype(int)]
@@ -191,7 +193,7 @@ def drawn(column: Column, ids: np.ndarray) -> np.ndarray:
     return np.asarray(np.round(low + shares * (high - low), 2))
 
 
-def _as_month(
+def _to_month(
     extract_date: date, customers: pd.DataFrame, dirt_rng: np.random.Generator | None
 ) -> Month:
     totals = customers["TotalCharges"].to_numpy(dtype=object)
@@ -199,5 +201,5 @@ def _as_month(
     sheet = customers.assign(TotalCharges=pd.Series(totals, dtype=object))
     if dirt_rng is None:
         return Month(extract_date, customers, sheet, [])
-    dirty, dirt = add_dirt(dirt_rng, sheet)
+    dirty, dirt = add_faults(dirt_rng, sheet)
     return Month(extract_date, customers, dirty, dirt)

@@ -6,7 +6,7 @@ from datetime import date
 from lakehouse.errors import InvalidInputError
 
 # With fewer rows, one error of each kind would exceed the gate's limit for rejects.
-SMALLEST_DIRTY_SAMPLE = 200
+MIN_ROWS_WITH_FAULTS = 200
 
 # The zip format, which a workbook is in, has no earlier year.
 FIRST_YEAR = 1980
@@ -35,14 +35,14 @@ class SampleParameters:
 
     def __post_init__(self) -> None:
         """Validate the values."""
-        _at_least(1, self.rows, "rows")
-        _at_least(1, self.months, "months")
-        _at_least(0, self.seed, "seed")
-        if self.dirt and self.rows < SMALLEST_DIRTY_SAMPLE:
+        _require_at_least(1, self.rows, "rows")
+        _require_at_least(1, self.months, "months")
+        _require_at_least(0, self.seed, "seed")
+        if self.dirt and self.rows < MIN_ROWS_WITH_FAULTS:
             raise InvalidInputError(
                 f"{self.rows} rows are too few for a sample with faults",
                 where="rows of the sample",
-                remedy=f"ask for {SMALLEST_DIRTY_SAMPLE} rows or more, or for no faults",
+                remedy=f"ask for {MIN_ROWS_WITH_FAULTS} rows or more, or for no faults",
             )
         self._check_dates()
 
@@ -68,7 +68,7 @@ class SampleParameters:
         return [date(m // 12, m % 12 + 1, 1) for m in range(first, first + self.months)]
 
 
-def _at_least(lowest: int, value: int, name: str) -> None:
+def _require_at_least(lowest: int, value: int, name: str) -> None:
     if value < lowest:
         raise InvalidInputError(
             f"{name} is {value}",

@@ -39,7 +39,10 @@ def draw_customers(
     years = tenure / 12
     senior = _flip(rng, s.SENIOR_SHARES[internet])
     partner = _flip(
-        rng, sigmoid(_by_contract(contract) @ s.PARTNER_EFFECTS[:3] + s.PARTNER_EFFECTS[3] * years)
+        rng,
+        sigmoid(
+            _values_by_contract(contract) @ s.PARTNER_EFFECTS[:3] + s.PARTNER_EFFECTS[3] * years
+        ),
     )
     phone = _flip(rng, s.PHONE_SHARES[internet])
     people = pd.DataFrame(
@@ -71,7 +74,7 @@ def churn_probabilities(people: pd.DataFrame) -> np.ndarray:
     """
     billed = (people["tenure"] > 0).to_numpy()
     probabilities = np.zeros(len(people))
-    pulls = _pulls(people[billed])
+    pulls = _churn_log_odds(people[billed])
     if pulls.size:
         probabilities[billed] = sigmoid(pulls + _intercept(pulls))
     return probabilities
@@ -90,7 +93,7 @@ def draw_leavers(rng: np.random.Generator, probabilities: np.ndarray) -> np.ndar
     return leaves
 
 
-def live_a_month(rng: np.random.Generator, people: pd.DataFrame) -> pd.DataFrame:
+def simulate_month(rng: np.random.Generator, people: pd.DataFrame) -> pd.DataFrame:
     """Return the stayers a month later: add-ons, contracts, prices, tenure and total updated."""
     older = people.copy()
     contract = older["Contract"].to_numpy()
@@ -114,7 +117,7 @@ def _choose(rng: np.random.Generator, weights: np.ndarray) -> np.ndarray:
     return np.asarray((points[:, None] >= steps[:, :-1]).sum(axis=1, dtype=np.int8))
 
 
-def _by_contract(contract: np.ndarray) -> np.ndarray:
+def _values_by_contract(contract: np.ndarray) -> np.ndarray:
     """Return columns for an intercept, one year and two year: shape (customers, 3)."""
     return np.column_stack([np.ones(len(contract)), contract == s.ONE_YEAR, contract == s.TWO_YEAR])
 
@@ -135,7 +138,7 @@ def _draw_multiple_lines(
 def _draw_add_ons(
     rng: np.random.Generator, internet: np.ndarray, contract: np.ndarray, years: np.ndarray
 ) -> dict[str, np.ndarray]:
-    terms = _by_contract(contract)
+    terms = _values_by_contract(contract)
     taste = rng.standard_normal(len(internet))
     add_ons = {}
     for name, (intercept, fiber, one_year, two_year, per_year, pull) in s.ADD_ON_EFFECTS.items():
@@ -151,7 +154,7 @@ def _draw_add_ons(
     return add_ons
 
 
-def _to_price_step(cents: np.ndarray) -> np.ndarray:
+def _round_to_price_step(cents: np.ndarray) -> np.ndarray:
     return (np.round(cents / s.PRICE_STEP) * s.PRICE_STEP).astype(np.int64)
 
 
@@ -164,7 +167,7 @@ def _draw_prices(rng: np.random.Generator, people: pd.DataFrame) -> np.ndarray:
         + (people[list(s.ADD_ONS)] == s.YES).to_numpy() @ s.ADD_ON_PRICES
     )
     beside = rng.standard_normal(len(people)) * s.PRICE_SPREAD
-    return _to_price_step(listed + beside).clip(s.LOWEST_PRICE, s.HIGHEST_PRICE)
+    return _round_to_price_step(listed + beside).clip(s.LOWEST_PRICE, s.HIGHEST_PRICE)
 
 
 def _draw_totals(rng: np.random.Generator, people: pd.DataFrame) -> np.ndarray:
@@ -172,10 +175,10 @@ def _draw_totals(rng: np.random.Generator, people: pd.DataFrame) -> np.ndarray:
     tenure, monthly = people["tenure"].to_numpy(), people["monthly"].to_numpy()
     spread = s.HISTORY_SPREAD * rng.standard_normal(len(people))
     stray = spread.clip(-s.HISTORY_LIMIT, s.HISTORY_LIMIT) / np.sqrt(np.maximum(tenure, 1))
-    return _to_price_step(tenure * monthly * np.where(tenure > 1, 1 + stray, 1.0))
+    return _round_to_price_step(tenure * monthly * np.where(tenure > 1, 1 + stray, 1.0))
 
 
-def _pulls(people: pd.DataFrame) -> np.ndarray:
+def _churn_log_odds(people: pd.DataFrame) -> np.ndarray:
     """Return the log-odds of leaving, without the intercept that all share."""
     return np.asarray(
         s.CONTRACT_PULLS[people["Contract"]]
@@ -219,7 +222,7 @@ def _change_add_ons(rng: np.random.Generator, people: pd.DataFrame) -> None:
         has = people[name].to_numpy() == s.YES
         price = np.where(has, -s.ADD_ON_PRICES[place], s.ADD_ON_PRICES[place])
         changes = thinks & (thought_of == place) & ~(has & keeps)
-        changes &= _may_pay(people, monthly + price)
+        changes &= _is_plausible_bill(people, monthly + price)
         people[name] = np.where(changes, 1 - people[name], people[name]).astype(np.int8)
         monthly = monthly + np.where(changes, price, 0)
     people["monthly"] = monthly
@@ -230,11 +233,11 @@ def _raise_prices(rng: np.random.Generator, people: pd.DataFrame) -> None:
     anniversary = (people["tenure"] % 12 == 11).to_numpy()
     dearer = anniversary & (rng.random(len(people)) < s.PRICE_RISE_SHARE)
     monthly = people["monthly"].to_numpy()
-    raised = _to_price_step(monthly * (1 + rng.uniform(*s.PRICE_RISE, size=len(people))))
-    people["monthly"] = np.where(dearer & _may_pay(people, raised), raised, monthly)
+    raised = _round_to_price_step(monthly * (1 + rng.uniform(*s.PRICE_RISE, size=len(people))))
+    people["monthly"] = np.where(dearer & _is_plausible_bill(people, raised), raised, monthly)
 
 
-def _may_pay(people: pd.DataFrame, monthly: np.ndarray) -> np.ndarray:
+def _is_plausible_bill(people: pd.DataFrame, monthly: np.ndarray) -> np.ndarray:
     """Return whether a bill is in the price range and fits the amount billed so far.
 
     The total has to stay within 40 % or four bills of tenure x bill. A month that is billed adds

@@ -12,7 +12,7 @@ from openpyxl.writer.excel import ExcelWriter
 
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
-from seeds_loader.sample.data_faults import extra_rows
+from seeds_loader.sample.data_faults import count_extra_rows
 from seeds_loader.sample.months import Month, simulate
 from seeds_loader.sample.parameters import SampleParameters
 
@@ -54,7 +54,7 @@ def write_samples(
 
 
 def _check_size(parameters: SampleParameters) -> None:
-    added = extra_rows(parameters.rows) if parameters.dirt else 0
+    added = count_extra_rows(parameters.rows) if parameters.dirt else 0
     if parameters.rows + added + 1 > MOST_SHEET_ROWS:
         raise InvalidInputError(
             f"{parameters.rows:,} rows do not fit on a sheet, which holds {MOST_SHEET_ROWS:,}",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from environments import CompletedRun
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.store import configuration
 from lakehouse import online_store, spark_server
 
@@ -82,7 +82,7 @@ def test_gold_is_parquet_by_extract_date_and_holds_no_label(completed_run: Compl
 def test_the_feature_view_is_the_dbt_contract(completed_run: CompletedRun) -> None:
     from feature_repo.features import customer_features
 
-    declared = [feature.name for feature in read_features()]
+    declared = [feature.name for feature in read_feature_columns()]
     assert [field.name for field in customer_features.features] == declared
     assert not [field for field in customer_features.features if "{{" in field.description]
     stored = [row["col_name"] for row in completed_run.home.sql("describe gold.customer_features")]
@@ -145,7 +145,7 @@ def test_verify_reads_everything_back(completed_run: CompletedRun) -> None:
     verified = completed_run.home.churn_json("features", "verify")
     assert verified == {
         "customers": 7043,
-        "features": len(read_features()),
+        "features": len(read_feature_columns()),
         "differences": [],
     }
 
@@ -154,7 +154,7 @@ def test_verify_finds_a_changed_value(completed_run: CompletedRun) -> None:
     from feature_repo.online.redis_layout import redis_key
 
     settings = completed_run.home.settings
-    address = online_store.ensure(settings, lambda _: None)
+    address = online_store.ensure_running(settings, lambda _: None)
     key = redis_key("7590-VHVEG")
     with address.client() as client:
         before = client.hgetall(key)
@@ -171,7 +171,7 @@ def test_verify_finds_a_changed_value(completed_run: CompletedRun) -> None:
 def test_features_come_back_by_feast_itself(completed_run: CompletedRun) -> None:
     from feast import FeatureStore
 
-    address = online_store.ensure(completed_run.home.settings, lambda _: None)
+    address = online_store.ensure_running(completed_run.home.settings, lambda _: None)
     store = FeatureStore(config=configuration(completed_run.home.settings, address))
     answer = store.get_online_features(
         features=["customer_features:tenure", "customer_features:billing_ratio"],
@@ -289,7 +289,7 @@ def test_the_server_is_found_again(completed_run: CompletedRun) -> None:
         (("train",), "ROC-AUC 0.8"),
         (("score",), "7,043 customers scored"),
         (("evaluate",), "hold-out"),
-        (("build", "-s", "open_loads"), "tests green"),
+        (("build", "-s", "open_loads"), "tests passed"),
     ],
 )
 def test_a_step_by_itself_finds_its_work_done(

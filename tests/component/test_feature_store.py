@@ -15,7 +15,9 @@ SOMEBODY = "7590-VHVEG"
 @pytest.fixture
 def client(completed_run: CompletedRun) -> Iterator[online_store.Client]:
     """A client of the home's online store, which is whole again afterwards."""
-    with online_store.ensure(completed_run.home.settings, lambda _: None).client() as client:
+    with online_store.ensure_running(
+        completed_run.home.settings, lambda _: None
+    ).client() as client:
         yield client
     completed_run.home.churn("features", "materialize", "--all")
 

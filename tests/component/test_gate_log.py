@@ -10,8 +10,9 @@ from churn.pipeline.refusals import format_rule
 from churn.provenance.load_state import RULE_COLUMNS, gate_results
 from churn.reports.front_page_data import gather
 from lakehouse import spark_server
+from lakehouse.variables import read_variables
 
-MEANING = "A workbook with fewer customers is a part of one."
+MEANING = read_variables()["gate_rules"]["enough_customers"]["description"]
 
 
 def as_the_previous_version_left_it(home: ChurnHome) -> None:

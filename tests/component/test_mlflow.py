@@ -312,7 +312,7 @@ def test_a_server_that_is_away_is_named(versions: Settings) -> None:
 @pytest.fixture
 def answering(completed_run: CompletedRun, record: ModelRecord, tmp_path: Path) -> ChurnHome:
     """A home with the champion and another version, both scored with, and the online store."""
-    online = online_store.ensure(completed_run.home.settings, ignore)
+    online = online_store.ensure_running(completed_run.home.settings, ignore)
     environ = {
         **completed_run.home.environ,
         "CHURN_HOME": str(tmp_path),
@@ -445,7 +445,7 @@ def test_an_alias_that_was_moved_on_a_server_is_followed(
     answering: ChurnHome, record: ModelRecord, served: tuple[str, str]
 ) -> None:
     address, password = served
-    answering.environ |= {"CHURN_MLFLOW_URL": address, "CHURN_MLFLOW_PASSWORD": password}
+    answering.environ.update(CHURN_MLFLOW_URL=address, CHURN_MLFLOW_PASSWORD=password)
     settings = read_settings(answering.environ)
     with run_lock(settings, "churn run", ignore):
         followed(settings)

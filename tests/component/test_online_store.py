@@ -16,15 +16,15 @@ from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreCo
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.features import customer_features
-from feature_repo.online.redis_layout import LEDGER, OnlineRow
-from feature_repo.online.store import Extract, Replaced, StreamedRedisOnlineStore
+from feature_repo.online.redis_layout import DIGESTS, OnlineRow
+from feature_repo.online.store import Extract, ReplaceResult, StreamedRedisOnlineStore
 from feature_repo.store import configuration
 from lakehouse import online_store
 from lakehouse.settings import Settings, read_settings
 
-FEATURES = {each.name: each.data_type for each in read_features()}
+FEATURES = {each.name: each.data_type for each in read_feature_columns()}
 FIRST, SECOND = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 # Past one batch, with ids of more than one length.
 CUSTOMERS = 2_500
@@ -35,14 +35,14 @@ BATCH = 1_000
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     home = tmp_path_factory.mktemp("online")
     settings = read_settings({"CHURN_HOME": str(home)})
-    online_store.ensure(settings, print)
+    online_store.ensure_running(settings, print)
     yield settings
     online_store.service(settings).stop()
 
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[online_store.Client]:
-    with online_store.ensure(settings, print).client() as client:
+    with online_store.ensure_running(settings, print).client() as client:
         client.flushdb()
         yield client
 
@@ -94,19 +94,19 @@ class Store:
     """The store under test, and the server behind it."""
 
     def __init__(self, settings: Settings, client: online_store.Client) -> None:
-        self.config = configuration(settings, online_store.ensure(settings, print))
+        self.config = configuration(settings, online_store.ensure_running(settings, print))
         self.store = StreamedRedisOnlineStore()
         # Its commands are typed for both clients, the blocking one and the other.
         self.client: Any = client
 
-    def replace(self, rows: Extract, anew: bool = False) -> Replaced:
+    def replace(self, rows: Extract, anew: bool = False) -> ReplaceResult:
         return self.store.replace(self.config, rows, anew, lambda done: None)
 
     def dump(self) -> Dump:
         return {
             key: self.client.hgetall(key)
             for key in self.client.scan_iter(count=1000)
-            if not key.startswith(LEDGER)
+            if not key.startswith(DIGESTS)
         }
 
     def calls(self, command: str) -> int:
@@ -159,7 +159,7 @@ def written_by_feast(store: Store, rows: pa.Table) -> Dump:
 def test_rows_lie_in_the_store_as_feast_itself_writes_them(store: Store) -> None:
     rows = drawn(1)
     done = store.replace(extract(rows))
-    assert done == Replaced(CUSTOMERS, written=CUSTOMERS, removed=0, resumed=0)
+    assert done == ReplaceResult(CUSTOMERS, written=CUSTOMERS, removed=0, resumed=0)
     assert store.dump() == written_by_feast(store, rows)
 
 
@@ -181,7 +181,7 @@ def test_only_changed_customers_are_written_and_absent_ones_removed(store: Store
     after = pa.concat_tables([after, newcomer])
     writes = store.calls("hset")
     done = store.replace(extract(after, SECOND, b"second"))
-    assert done == Replaced(CUSTOMERS - 9, written=26, removed=10, resumed=0)
+    assert done == ReplaceResult(CUSTOMERS - 9, written=26, removed=10, resumed=0)
     # Beside the customers: the ledger, whose three chunks tell how far it is
     assert store.calls("hset") - writes <= 26 + 3 + 3
     partly = store.dump()
@@ -198,7 +198,7 @@ def test_another_order_of_the_rows_is_no_change(store: Store) -> None:
     store.replace(extract(rows))
     shuffled = changed(rows, [0, 1_200]).take(np.random.default_rng(12).permutation(CUSTOMERS))
     done = store.replace(extract(shuffled, SECOND, b"second"))
-    assert done == Replaced(CUSTOMERS, written=2, removed=0, resumed=0)
+    assert done == ReplaceResult(CUSTOMERS, written=2, removed=0, resumed=0)
 
 
 def test_readers_are_told_the_extract_that_confirmed_a_customer(store: Store) -> None:
@@ -217,7 +217,7 @@ def test_readers_are_told_the_extract_that_confirmed_a_customer(store: Store) ->
     assert read.event_timestamp == FIRST
 
 
-class Cut(Exception):
+class CutError(Exception):
     pass
 
 
@@ -234,14 +234,16 @@ def broken_off(rows: Extract, after: int, fault: Any) -> Extract:
 
 
 def cut() -> None:
-    raise Cut
+    raise CutError
 
 
 def test_it_goes_on_where_it_broke_off(store: Store) -> None:
     rows = extract(drawn(6))
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         store.replace(broken_off(rows, 2, cut))
-    assert store.replace(rows) == Replaced(CUSTOMERS, written=500, removed=0, resumed=2 * BATCH)
+    assert store.replace(rows) == ReplaceResult(
+        CUSTOMERS, written=500, removed=0, resumed=2 * BATCH
+    )
     interrupted = store.dump()
     store.replace(rows, anew=True)
     assert store.dump() == interrupted
@@ -269,7 +271,7 @@ def test_what_is_not_known_for_certain_is_written_whole(store: Store) -> None:
     first, second = extract(drawn(8)), extract(drawn(9), SECOND, b"second")
     store.replace(first)
     # Others than the interrupted ones: what of those was written?
-    with pytest.raises(Cut):
+    with pytest.raises(CutError):
         store.replace(broken_off(second, 1, cut))
     assert store.replace(first).written == CUSTOMERS
     # A customer who was lost

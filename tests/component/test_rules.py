@@ -15,7 +15,7 @@ import pytest
 import yaml
 from environments import ChurnHome, Environments
 
-from feature_repo.publications import publications
+from feature_repo.publications import read_publications
 from lakehouse import spark_server
 from lakehouse.settings import PROJECT
 from lakehouse.sql import statement
@@ -484,7 +484,7 @@ def test_what_moved_unusually_is_an_alert(judged: Judged, rule: str, alerts: set
     """What the gate lets pass with a warning is a reason to look at the model."""
     settings = judged.home.settings
     with spark_server.session(settings) as spark:
-        of_date = {each.extract_date: each for each in publications(spark)}
+        of_date = {each.extract_date: each for each in read_publications(spark)}
         history = [of_date[BASE], of_date[judged.dates[rule]]]
         seen = monitor(settings, spark, read_rules(), history)
     assert seen is not None

@@ -21,10 +21,10 @@ from api import Answer, Api, OwnRedis, start
 from drawn_requests import hold_against_description
 from environments import ChurnHome, CompletedRun
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.online.redis_layout import (
     AS_OF,
-    LEDGER,
+    DIGESTS,
     MARKER,
     TIMESTAMP_FIELD,
     read_row,
@@ -36,9 +36,9 @@ from serving import keys, what_if
 from serving.server import HEAD_SECONDS, REQUEST_SECONDS
 from trainer import deciles, registry
 from trainer.portable_model import LinearModel
-from trainer.reason_texts import Figure, read_reasons
+from trainer.reason_texts import NumberTemplate, read_reasons
 
-FEATURES = [each.name for each in read_features()]
+FEATURES = [each.name for each in read_feature_columns()]
 CUSTOMERS = 7043
 EXTRACT = "extract_date = date '2025-12-03'"
 KNOWN = "7590-VHVEG"
@@ -54,7 +54,7 @@ HARD_NUMBERS = [
 def walked_settings(completed_run: CompletedRun) -> Settings:
     settings = completed_run.home.settings
     # Other tests may have come before with a restart of everything.
-    online_store.ensure(settings, print)
+    online_store.ensure_running(settings, print)
     return settings
 
 
@@ -119,7 +119,7 @@ def same_risk(answered: dict[str, Any], score: dict[str, Any]) -> None:
 def test_every_feature_online_is_the_one_of_gold(
     walked_settings: Settings, gold: dict[str, dict[str, Any]]
 ) -> None:
-    with online_store.ensure(walked_settings, print).client() as client:
+    with online_store.ensure_running(walked_settings, print).client() as client:
         pipeline = client.pipeline(transaction=False)
         for customer_id in gold:
             pipeline.hgetall(redis_key(customer_id))
@@ -161,17 +161,17 @@ def test_one_by_one_is_the_same_as_together(served: Api, scores: dict[str, dict[
 
 
 def test_words_are_the_same_letters_in_spark_and_here(completed_run: CompletedRun) -> None:
-    figures = [each for each in read_reasons() if isinstance(each.words, Figure)]
+    figures = [each for each in read_reasons() if isinstance(each.text, NumberTemplate)]
     assert len(figures) >= 5
     for reason in figures:
-        whole = reason.words.number.text.startswith("cast({value} as int)")
+        whole = reason.text.number.text.startswith("cast({value} as int)")
         numbers = [float(int(each)) for each in HARD_NUMBERS] if whole else HARD_NUMBERS
         rows = completed_run.home.sql(
-            f"select {reason.words.sql()} as said from values "
+            f"select {reason.text.sql()} as said from values "
             + ", ".join(f"({each!r}D)" for each in numbers)
             + f" as numbers ({reason.feature})"
         )
-        here = [reason.words.say({reason.feature: each}) for each in numbers]
+        here = [reason.text.render({reason.feature: each}) for each in numbers]
         assert [row["said"] for row in rows] == here
 
 
@@ -181,11 +181,11 @@ def test_words_of_undeclared_inputs_too(completed_run: CompletedRun) -> None:
     (reason,) = reasons_for(["fresh"], read_reasons())
     numbers = [*HARD_NUMBERS, 0.0000005, 1e-7, 3.0, -2.5]
     rows = completed_run.home.sql(
-        f"select {reason.words.sql()} as said from values "
+        f"select {reason.text.sql()} as said from values "
         + ", ".join(f"({each!r}D)" for each in numbers)
         + " as numbers (fresh)"
     )
-    assert [row["said"] for row in rows] == [reason.words.say({"fresh": n}) for n in numbers]
+    assert [row["said"] for row in rows] == [reason.text.render({"fresh": n}) for n in numbers]
 
 
 # --- what if ----------------------------------------------------------------------------------
@@ -508,8 +508,8 @@ def shaken_api(
 def fill(settings: Settings, source: Settings) -> None:
     """Copy all that is online."""
     with (
-        online_store.ensure(source, print).client() as there,
-        online_store.ensure(settings, print).client() as here,
+        online_store.ensure_running(source, print).client() as there,
+        online_store.ensure_running(settings, print).client() as here,
     ):
         found = [key for key in there.scan_iter(count=10_000) if key != MARKER]
         reading, writing = (each.pipeline(transaction=False) for each in (there, here))
@@ -527,7 +527,7 @@ def shaken(shaken_api: Api, shaken_home: ChurnHome, walked_settings: Settings) -
     """The API that faults are done to; afterwards everything is as before."""
     yield shaken_api
     settings = read_settings(shaken_home.environ)
-    with online_store.ensure(settings, print).client() as client:
+    with online_store.ensure_running(settings, print).client() as client:
         complete = client.dbsize() == CUSTOMERS + 1
     if not complete:
         fill(settings, walked_settings)
@@ -609,7 +609,7 @@ def test_an_emptied_redis_is_404_and_not_ready(
         assert answer.status in (200, 404), answer
 
     with Load(shaken, lambda api: api.churn(KNOWN), fair) as load:
-        with online_store.ensure(settings, print).client() as client:
+        with online_store.ensure_running(settings, print).client() as client:
             client.flushall()
         answer = shaken.wait_until(503)
         assert answer.problem == "online-store-empty"
@@ -651,13 +651,13 @@ def test_old_and_incomplete_customers_get_no_number(  # long: one story
     stamp = Timestamp()
     stamp.FromDatetime(datetime(2024, 12, 8, tzinfo=UTC))
     key = redis_key(KNOWN)
-    with online_store.ensure(read_settings(shaken_home.environ), print).client() as client:
+    with online_store.ensure_running(read_settings(shaken_home.environ), print).client() as client:
         before = client.hgetall(key)
-        confirmed = client.hget(LEDGER, AS_OF)
+        confirmed = client.hget(DIGESTS, AS_OF)
         client.hset(key, TIMESTAMP_FIELD, stamp.SerializeToString())
         # Old is who was neither written nor confirmed since; the API asks for the latter
         # once a second.
-        client.hdel(LEDGER, AS_OF)
+        client.hdel(DIGESTS, AS_OF)
         shaken.wait_until(404, f"/v1/customers/{KNOWN}/churn")
         answer = shaken.churn(KNOWN)
         assert (answer.status, answer.problem) == (404, "expired-customer")
@@ -666,7 +666,7 @@ def test_old_and_incomplete_customers_get_no_number(  # long: one story
         (told,) = shaken.batch([KNOWN]).json["customers"]
         assert told == {"customer_id": KNOWN, "found": False, "why": "expired"}
         client.hset(key, mapping=before)
-        client.hset(LEDGER, AS_OF, confirmed)
+        client.hset(DIGESTS, AS_OF, confirmed)
 
         for damaged in (None, b"\xff\xff", b"", *(each.SerializeToString() for each in unfit)):
             if damaged is None:
@@ -761,7 +761,7 @@ def test_the_embedded_store_is_found_again_on_another_port(
         service.stop()
         assert api.churn(KNOWN).problem == "online-store-down"
         before = settings_port(settings)
-        online_store.ensure(settings, print)
+        online_store.ensure_running(settings, print)
         api.wait_until(200)
         assert before is None
         assert api.churn(KNOWN).status == 200

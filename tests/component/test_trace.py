@@ -22,7 +22,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from monthly import restated, tables_only
 
-from churn.provenance.as_of import moment_of
+from churn.provenance.as_of import read_run_end
 from churn.provenance.trace import Tracing
 from churn.provenance.trace_queries import read_stages
 from lakehouse import online_store, spark_server
@@ -116,7 +116,9 @@ def truth(completed_run: CompletedRun, shared_data: Path, asked: list[str]) -> T
     lake = completed_run.home.path / "lake"
     scores = DeltaFiles(lake / "gold" / "churn_scores")
     everybody = scores.rows("extract_date", {date(2025, 12, 3)})
-    with online_store.ensure(completed_run.home.settings, lambda _: None).client() as client:
+    with online_store.ensure_running(
+        completed_run.home.settings, lambda _: None
+    ).client() as client:
         redis = {each: client.hgetall(redis_key_of(each)) for each in asked}
     return Truth(
         completed_run.summary,
@@ -333,7 +335,7 @@ def test_as_of_the_only_run_is_what_stands_now(
     assert {hop: then[hop] for hop in hops} == {hop: now[hop] for hop in hops}
     assert [row["values"] for row in then["silver"]] == [row["values"] for row in now["silver"]]
     with pytest.raises(InvalidInputError, match="no run '20250101T000000Z-none'") as raised:
-        moment_of(completed_run.home.settings, "20250101T000000Z-none")
+        read_run_end(completed_run.home.settings, "20250101T000000Z-none")
     assert completed_run.summary["run_id"] in raised.value.remedy
 
 
@@ -341,7 +343,7 @@ def test_a_past_score_that_the_table_has_no_more_is_worked_out_anew(
     completed_run: CompletedRun, traces: dict[str, Row]
 ) -> None:
     settings = completed_run.home.settings
-    moment = moment_of(settings, completed_run.summary["run_id"])
+    moment = read_run_end(settings, completed_run.summary["run_id"])
     champion = moment.champion
     assert champion == completed_run.summary["model"]["version"]
     customers = [*APPENDED]

@@ -15,18 +15,18 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 from trainer import deciles, registry, splits
-from trainer.cross_validation import fits, predict
+from trainer.cross_validation import all_jobs, predict
 from trainer.explain import contribution
 from trainer.model_types import KINDS
 from trainer.parameters import Parameters, read_parameters
-from trainer.pipeline import derived, run_in_threads
-from trainer.portable_model import log_odds, with_derived
+from trainer.pipeline import derive_inputs, run_in_threads
+from trainer.portable_model import add_derived_inputs, log_odds
 from trainer.reason_texts import read_reasons, reasons_for
 from trainer.record import ModelRecord
-from trainer.score import preview_deciles, score, scored
+from trainer.score import preview_deciles, score, score_rows
 from trainer.scorer import Scorer
 from trainer.train import fit_final, train_on
-from trainer.training_data import prepare
+from trainer.training_data import build_training_frame
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def explained(
     parameters = read_parameters()
     version = f"20251203-{request.param}"
     with registry.draft(trained.settings, version) as drafted:
-        rows = prepare(training, parameters)
+        rows = build_training_frame(training, parameters)
         form, _ = fit_final(rows, training, parameters, request.param, str(drafted / "model"))
         record = replace(trained.record, version=version, kind=request.param, form=form)
         registry.publish(trained.settings, drafted, record)
@@ -184,7 +184,7 @@ def with_reasons(trained: Trained, record: ModelRecord) -> list[dict[str, Any]]:
     path = registry.pipeline(trained.settings, record.version)
 
     def work(place: str) -> list[dict[str, Any]]:
-        predicted = scored(PipelineModel.load(place), record, features)
+        predicted = score_rows(PipelineModel.load(place), record, features)
         summed = features.selectExpr("*", f"{' + '.join(terms)} as contributions")
         rows = predicted.join(summed, "customer_id").toArrow().to_pylist()
         return [dict(row) for row in rows]
@@ -200,7 +200,7 @@ def test_baseline_and_contributions_are_the_models_log_odds(
     for row in rows:
         model = math.log(row["probability"] / (1 - row["probability"]))
         assert explained.form.baseline + row["contributions"] == pytest.approx(model, abs=1e-6)
-        values = with_derived({name: row[name] for name in FEATURES}, ["tenure"])
+        values = add_derived_inputs({name: row[name] for name in FEATURES}, ["tenure"])
         assert log_odds(explained.form, values) == pytest.approx(model, abs=1e-6)
 
 
@@ -241,7 +241,7 @@ def test_a_shorter_contract_does_not_lower_the_risk(
 ) -> None:
     features = trained.spark.table("gold.customer_features").select(*FEATURES)
     for row in features.limit(200).toArrow().to_pylist():
-        values = with_derived(row, ["tenure"])
+        values = add_derived_inputs(row, ["tenure"])
         monthly, two_years = (
             {
                 **values,
@@ -272,10 +272,10 @@ def test_the_deciles_of_a_version_are_known_before_it_is_champion(trained: Train
     score(trained.settings, trained.spark, ignore)
     scored = deciles.read(place)
     assert scored is not None
-    assert replace(previewed, lasts=()) == replace(scored, lasts=())
-    for one, other in zip(previewed.lasts, scored.lasts, strict=True):
+    assert replace(previewed, boundaries=()) == replace(scored, boundaries=())
+    for one, other in zip(previewed.boundaries, scored.boundaries, strict=True):
         assert (one.decile, one.customer_id) == (other.decile, other.customer_id)
-        assert one.probability == pytest.approx(other.probability, rel=0, abs=deciles.EQUAL)
+        assert one.probability == pytest.approx(other.probability, rel=0, abs=deciles.TOLERANCE)
     trained.spark.sql(
         f"delete from gold.churn_scores where model_version = '{trained.record.version}'"
     )
@@ -291,7 +291,7 @@ def test_scores_are_written_once_and_replaced_by_version(  # long: one story
     bounds = deciles.read(place)
     assert bounds is not None
     assert (bounds.customers, bounds.extract_date) == (7043, "2025-12-03")
-    assert [each.decile for each in bounds.lasts] == list(range(1, 11))
+    assert [each.decile for each in bounds.boundaries] == list(range(1, 11))
     before = commits(trained)
     (place / deciles.FILE).unlink()
     again = score(trained.settings, trained.spark, ignore)
@@ -341,7 +341,7 @@ def test_progress_names_the_folds(trained: Trained) -> None:
         kinds={kind: {**each, "max_iter": 1} for kind, each in parameters.kinds.items()},
     )
     said: list[str] = []
-    rows = prepare(a_training_set(gold_rows(trained.spark), "quick"), quick)
-    predict(rows.frame, fits(quick), said.append)
+    rows = build_training_frame(a_training_set(gold_rows(trained.spark), "quick"), quick)
+    predict(rows.frame, all_jobs(quick), said.append)
     assert "fold 2 of 2, logistic regression" in said
-    assert derived(quick) == {"log1p_tenure": "log1p(`tenure`)"}
+    assert derive_inputs(quick) == {"log1p_tenure": "log1p(`tenure`)"}

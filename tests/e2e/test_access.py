@@ -68,7 +68,7 @@ def attack(completed_run: CompletedRun) -> Attack:
     paths = [home.path, *home.path.rglob("*")]
     order = {
         "password": read_password(settings),
-        "redis_password": online_store.embedded_password(settings),
+        "redis_password": online_store.read_embedded_password(settings),
         "thrift_port": settings.thrift_port,
         "connect_port": settings.connect_port,
         "redis_port": online_store.service(settings).find().ports[0],  # type: ignore[union-attr]

@@ -41,10 +41,10 @@ def test_two_commands_at_once_start_one_server(environments: Environments) -> No
     started = [twin.stderr.read().count("starting the Spark server") for twin in twins]  # type: ignore[union-attr]
     assert sorted(started) == [0, 1]
     pid = home.churn_json("status")["spark"]["pid"]
-    keeper = json.loads((home.path / "spark" / "state.json").read_text())["keeper"]
+    supervisor = json.loads((home.path / "spark" / "state.json").read_text())["supervisor"]
     home.churn("down")
     assert has_ended(pid)
-    assert has_ended(keeper)
+    assert has_ended(supervisor)
     assert home.churn_json("status")["spark"]["state"] == "stopped"
 
 
@@ -70,8 +70,8 @@ def empty(environments: Environments) -> ChurnHome:
                 "trace 7590-VHVEG": "Nothing was loaded yet",
                 "rejects --out {folder}/rejects.xlsx": "Nothing was loaded yet",
                 "history gold.churn_scores": "none was made yet",
-                "list --out {folder}/list.xlsx": "no scores",
-                "watch": "No extract",
+                "retention-list --out {folder}/list.xlsx": "no scores",
+                "monitor": "No extract",
                 "rollback": "no earlier champion",
                 "features verify": "No extract",
                 "train": "No extract",

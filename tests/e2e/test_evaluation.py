@@ -10,18 +10,18 @@ import pytest
 from environments import CompletedRun, Environments
 from openpyxl import load_workbook
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from lakehouse import spark_server
 from lakehouse.sql import query
 from lakehouse.storage import escape_glob
 from trainer import registry
 from trainer.pipeline import run_in_threads
-from trainer.portable_model import log_odds, with_derived
+from trainer.portable_model import add_derived_inputs, log_odds
 from trainer.retention_campaign import read_campaign
-from trainer.score import scored
+from trainer.score import score_rows
 from trainer.scorer import probability
 
-FEATURES = [feature.name for feature in read_features()]
+FEATURES = [feature.name for feature in read_feature_columns()]
 FIGURES = ("roc_auc", "pr_auc", "brier", "accuracy", "f1")
 
 
@@ -168,7 +168,7 @@ def test_neither_order_nor_further_columns_nor_twins_change_a_score(
         )
 
         def work(place: str) -> list[dict[str, Any]]:
-            rows = scored(PipelineModel.load(escape_glob(place)), record, mixed)
+            rows = score_rows(PipelineModel.load(escape_glob(place)), record, mixed)
             return list(rows.select("customer_id", "probability").toArrow().to_pylist())
 
         found = run_in_threads(spark, work, [registry.pipeline(settings, record.version)])[0]
@@ -236,7 +236,9 @@ def test_the_list_has_the_most_valuable_first_and_nobody_who_left(  # long: one 
             continue
         before = unseen[row["Customer"]]
         odds = [
-            log_odds(record.form, with_derived({name: at[name] for name in FEATURES}, ["tenure"]))
+            log_odds(
+                record.form, add_derived_inputs({name: at[name] for name in FEATURES}, ["tenure"])
+            )
             for at in ({**now, "contract_month_to_month": 0, "contract_one_year": 1}, now)
         ]
         moved = math.log(before / (1 - before)) + odds[0] - odds[1]

@@ -284,7 +284,7 @@ class Trial:
 
     def history(self) -> dict[str, Any]:
         """What gold holds before a fault, for the dates that it must leave alone."""
-        spark_server.ensure(self.home.settings, lambda _: None)
+        spark_server.ensure_running(self.home.settings, lambda _: None)
         return history(self.home)
 
 
@@ -340,7 +340,7 @@ def test_further_faults_one_after_another(trial: Trial) -> None:
     extract = trial.take()
     assert trial.hit("run", Fault("client_killed", 2, "before"), extract.path).code == -9
     end = trial.hit("run", Fault("disk_full", 20, "before"), extract.path)
-    assert "an earlier run broke off" in end.said
+    assert "an earlier run was interrupted" in end.said
     assert "what to do: make room" in end.said
     assert end.code == 1, end.said
     trial.home.churn("build")
@@ -406,7 +406,7 @@ def test_a_redis_of_ones_own(trial: Trial, tmp_path: Path) -> None:
 
 def lose_a_customer(home: ChurnHome, customer_id: str, lost: int) -> None:
     """The store forgets a key, as it does under pressure; what it says of itself stays."""
-    with online_store.ensure(home.settings, lambda _: None).client() as client:
+    with online_store.ensure_running(home.settings, lambda _: None).client() as client:
         assert client.delete(redis_key(customer_id)) == lost
 
 
@@ -421,26 +421,26 @@ def test_tables_that_never_reached_the_metastore_are_gone_on_with(
     for table in ("telco_customers", "loads"):
         home.sql(f"drop table bronze.{table}")  # of an external table the files stay
     home.end()  # a server that met a fault is not gone on with, nor is what it keeps in memory
-    assert "was loaded before" in home.churn("ingest", workbook).stdout
+    assert "already loaded" in home.churn("ingest", workbook).stdout
     assert home.value("select count(*) from bronze.telco_customers") == 50
     assert home.value("select count(*) from bronze.loads") == 1
 
 
-def test_a_server_ends_with_its_keeper(environments: Environments) -> None:
-    """Else a keeper that is killed leaves a server that no command finds, on the port."""
-    home = environments.new("keeper")
-    port = online_store.ensure(home.settings, lambda _: None).port
+def test_a_server_ends_with_its_supervisor(environments: Environments) -> None:
+    """Else a supervisor that is killed leaves a server that no command finds, on the port."""
+    home = environments.new("supervisor")
+    port = online_store.ensure_running(home.settings, lambda _: None).port
     running = online_store.service(home.settings).find()
     assert running is not None
     server = psutil.Process(running.pid)
-    psutil.Process(running.keeper).kill()
+    psutil.Process(running.supervisor).kill()
     server.wait(10)
-    assert online_store.ensure(home.settings, lambda _: None).port != port
+    assert online_store.ensure_running(home.settings, lambda _: None).port != port
 
 
 def test_down_ends_a_server_that_hangs(environments: Environments) -> None:
     home = environments.new("hanging")
-    online_store.ensure(home.settings, lambda _: None)
+    online_store.ensure_running(home.settings, lambda _: None)
     running = online_store.service(home.settings).find()
     assert running is not None
     server = psutil.Process(running.pid)
@@ -463,7 +463,7 @@ def processes(word: str, cwd: Path) -> list[int]:
 
 @pytest.mark.long
 def test_a_starter_that_dies_leaves_one_server(environments: Environments) -> None:
-    """The keeper goes on alone, and who comes next waits for its server; or there is none yet."""
+    """The supervisor goes on alone, and the next caller waits for its server, if there is one."""
     home = environments.new("starter")
     starter = subprocess.Popen([BIN / "churn", "up"], env=home.environ, stderr=subprocess.PIPE)
     while not processes("lakehouse.supervisor", cwd=home.path / "spark"):

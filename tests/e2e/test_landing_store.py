@@ -12,7 +12,7 @@ from object_store import ObjectStore, object_store
 from lakehouse.errors import UnavailableError
 from lakehouse.settings import Settings, read_settings
 from seeds_loader import landing_zone
-from seeds_loader.landing_zone import receive, take, untaken
+from seeds_loader.landing_zone import claim, copy_new_files, list_unclaimed
 
 
 @pytest.fixture(scope="module")
@@ -30,26 +30,26 @@ def settings(store: ObjectStore, tmp_path: Path) -> Settings:
 def test_workbooks_of_a_prefix_are_taken_and_fetched(
     store: ObjectStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landing_zone, "SETTLES", timedelta(seconds=5))
+    monkeypatch.setattr(landing_zone, "QUIET_PERIOD", timedelta(seconds=5))
     files = store.files()
     files.create_dir("arrivals")
     for name in ("monthly/one.xlsx", "monthly/two.csv", "monthly/notes.txt", "other/three.csv"):
         with files.open_output_stream(f"arrivals/{name}") as target:
             target.write(name.encode())
     # They were written just now, and are waited for.
-    assert sorted(receive(settings)) == ["one.xlsx", "two.csv"]
-    assert untaken(settings) == []
+    assert sorted(copy_new_files(settings)) == ["one.xlsx", "two.csv"]
+    assert list_unclaimed(settings) == []
     time.sleep(6)
-    assert receive(settings) == []
-    assert {each.path.name for each in untaken(settings)} == {"one.xlsx", "two.csv"}
+    assert copy_new_files(settings) == []
+    assert {each.path.name for each in list_unclaimed(settings)} == {"one.xlsx", "two.csv"}
     for run in ("first", "second"):
-        taken = take(settings, run)
+        taken = claim(settings, run)
         assert taken is not None
         assert taken.path.read_text() == f"monthly/{taken.path.name}"
-    assert take(settings, "third") is None
+    assert claim(settings, "third") is None
 
 
 def test_a_store_that_does_not_answer_is_named(settings: Settings) -> None:
     nowhere = replace(settings, aws={**settings.aws, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     with pytest.raises(UnavailableError, match=r"does not answer[\s\S]*s3a://arrivals/monthly"):
-        receive(nowhere)
+        copy_new_files(nowhere)

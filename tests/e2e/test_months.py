@@ -12,7 +12,7 @@ from feast import FeatureStore
 from monthly import date_of, restated, tables_only
 from reference import times, truth_of
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.store import configuration
 from lakehouse import online_store
 
@@ -60,7 +60,7 @@ def worked_out(paths: list[Path]) -> Stand:
 
 def online_values(home: ChurnHome, customers: list[str]) -> list[dict[str, Any]]:
     """All online features of the customers, those who are not online included."""
-    address = online_store.ensure(home.settings, lambda _: None)
+    address = online_store.ensure_running(home.settings, lambda _: None)
     store = FeatureStore(config=configuration(home.settings, address))
     rows = []
     for start in range(0, len(customers), ONLINE_BATCH):
@@ -84,7 +84,7 @@ def assert_same(left: Stand, right: Stand) -> None:
 def assert_online_is_the_latest_extract(there: Stand) -> None:
     """The equality of two homes would hold as well if nothing were online in either."""
     latest = max(row["extract_date"] for row in there.features)
-    names = [feature.name for feature in read_features()]
+    names = [feature.name for feature in read_feature_columns()]
     published = {row["customer_id"]: row for row in there.features if row["extract_date"] == latest}
     assert len(published) < len(there.online)
     for seen in there.online:

@@ -26,9 +26,15 @@ from training_frames import QUICK
 
 from feature_repo.feast_compat import restore_regex_columns, suppress_feast_output
 from feature_repo.features import TTL
-from feature_repo.labels import count, observed_rows, plausible, read_pair_rules, read_pairs
+from feature_repo.labels import (
+    count_labels,
+    read_pair_rules,
+    read_pairs,
+    select_observed_rows,
+    select_plausible,
+)
 from feature_repo.online.materialize import apply
-from feature_repo.publications import publications
+from feature_repo.publications import read_publications
 from feature_repo.store import store
 from feature_repo.training import TrainingSet, training_set
 from lakehouse import spark_server
@@ -338,7 +344,7 @@ def test_labels_and_features_are_those_of_the_reference(year: Year) -> None:
 
 def test_an_extract_declared_to_be_of_others_is_not_learned_from(year: Year) -> None:
     """The second month, once its verdict says so: the pair is the first and the third then."""
-    before, history = year.training_set(), publications(year.spark)
+    before, history = year.training_set(), read_publications(year.spark)
     declared = history[1]
     year.spark.sql(
         "insert into audit.gate_results (run_id, batch_id, extract_date, rule, severity, verdict, "
@@ -368,7 +374,7 @@ def test_an_extract_declared_to_be_of_others_is_not_learned_from(year: Year) -> 
 
 def test_a_pair_of_other_customers_is_told_by_its_figures(year: Year) -> None:
     """Their ids are others: everybody would be gone. The other pairs stay what they are."""
-    history = publications(year.spark)
+    history = read_publications(year.spark)
     labels = year.spark.table("gold.churn_labels")
     others = labels.selectExpr(
         f"if(extract_date = date '{history[1].extract_date}', concat('x', customer_id), "
@@ -379,11 +385,11 @@ def test_a_pair_of_other_customers_is_told_by_its_figures(year: Year) -> None:
     pairs = read_pairs(others, list(pairwise(history)))
     assert [pair.retained for pair in pairs[:2]] == [0, 0]
     assert all(pair.positives == pair.rows > 500 for pair in pairs[:2])
-    fit, left_out = plausible(pairs, read_pair_rules())
+    fit, left_out = select_plausible(pairs, read_pair_rules())
     assert fit == pairs[2:]
     assert [each.extracts for each in left_out] == [pair.dates for pair in pairs[:2]]
-    assert all("of other customers" in each.why for each in left_out)
-    counted = count(observed_rows(others, fit))
+    assert all("of other customers" in each.reason for each in left_out)
+    counted = count_labels(select_observed_rows(others, fit))
     assert (counted.rows, counted.positives) == (
         sum(pair.rows for pair in fit),
         sum(pair.positives for pair in fit),
@@ -410,7 +416,7 @@ def test_at_any_moment_the_latest_extract_not_after_it_is_seen(year: Year, place
 
 def test_no_customer_is_in_two_folds(year: Year) -> None:
     training = year.training_set()
-    together = training.kept_together
+    together = training.group_columns
     frame = training.retrieve()
     split = query(
         year.spark,
@@ -470,7 +476,7 @@ def test_a_restated_extract_changes_what_may_see_it_and_nothing_before(
 def test_the_next_extract_is_held_against_what_a_model_of_it_foresaw(year: Year) -> None:
     """Customers who stay as they are raise no alarm."""
     record = train_on(year.settings, year.training_set(), QUICK, ignore).record
-    history = publications(year.spark)
+    history = read_publications(year.spark)
     for each in history[-2:]:
         score(year.settings, year.spark, ignore, each)
     seen = monitor(year.settings, year.spark, read_rules(), history)

@@ -125,7 +125,7 @@ def test_a_model_of_another_question_waits_until_a_person_promotes_it(contest: C
     challenger = contest.enter("observed", label=label)
     assert (challenger.decision.promoted, challenger.decision.waits) == (False, True)
     assert "from workbook to observed" in challenger.decision.reason
-    assert "churn promote" in challenger.in_words()
+    assert "churn promote" in challenger.format_outcome()
     assert contest.champion == before
     seen = monitor(contest.settings, contest.spark, read_rules())
     assert seen is not None
@@ -218,7 +218,7 @@ def test_the_next_score_is_of_the_version_that_the_alias_was_moved_to(
         (change, *_) = completed_home.churn_json("history", "champion")["written"]
         assert (change["version"], change["how"]) == (other.version, "alias")
         assert "by MLflow alias (alias)" in completed_home.churn("status").stdout
-        with pytest.raises(airflow_steps.NothingToDo):
+        with pytest.raises(airflow_steps.NothingToDoError):
             airflow_steps.follow_alias(settings)
     finally:
         completed_home.churn("rollback")

@@ -22,7 +22,7 @@ from monthly import cut_off, date_of, restated, tables_only
 from pyhive import hive
 from reference import truth_of
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.store import configuration
 from lakehouse import online_store, spark_server
 from lakehouse.settings import Settings
@@ -41,7 +41,7 @@ Row = dict[str, Any]
 Look = Callable[[], set[str]]
 
 
-class Wrong(Exception):
+class ReadError(Exception):
     """A reader saw what nobody must see."""
 
 
@@ -111,7 +111,7 @@ class Reader(threading.Thread):
             self.reads += 1
             possible = [stage for stage in STAGES[latest:] if stage in stages]
             if not possible:
-                raise Wrong(f"{sorted(stages)} after {STAGES[latest]}")
+                raise ReadError(f"{sorted(stages)} after {STAGES[latest]}")
             # of stages that can't be told apart, the one that needs no change
             self.seen[possible[0]] += 1
         except Exception as fault:
@@ -176,20 +176,20 @@ def whole_partitions(  # long: one look at all partitions
                 for what in columns
             }
             if not all(stages.values()):
-                raise Wrong(f"partitions {seen}, but they are {figures}")
+                raise ReadError(f"partitions {seen}, but they are {figures}")
             found = [seen.get(("pairs", each)) for each in plan.dates]
             if found[0] != figures["pairs", "before"] or found[1] not in (
                 None,
                 figures["pairs", "published"],
                 figures["pairs", "restated"],
             ):
-                raise Wrong(f"pairs {found}, but they are {figures}")
+                raise ReadError(f"pairs {found}, but they are {figures}")
             # the two tables change one after the other, and no further apart
             if stages["features"] & stages["labels"]:
                 return stages["features"] & stages["labels"]
             both = sorted(STAGES.index(stage) for each in stages.values() for stage in each)
             if both[-1] - both[0] > 1:
-                raise Wrong(f"features and labels are of extracts far apart: {stages}")
+                raise ReadError(f"features and labels are of extracts far apart: {stages}")
             return {STAGES[both[0]]}
 
         yield look
@@ -204,7 +204,7 @@ def whole_customers(plan: Plan, settings: Settings) -> Iterator[Look]:
         where customer_id in ({names})
             and extract_date in ({", ".join(f"date '{each}'" for each in plan.dates)})
     """
-    features = [feature.name for feature in read_features()]
+    features = [feature.name for feature in read_feature_columns()]
     login = {"username": "reader", "auth": "CUSTOM", "password": read_password(settings)}
     with hive.connect(host="127.0.0.1", port=settings.thrift_port, **login) as connection:
 
@@ -217,11 +217,11 @@ def whole_customers(plan: Plan, settings: Settings) -> Iterator[Look]:
             for row in rows:
                 day = of_date.setdefault(str(row["extract_date"]), {})
                 if row["customer_id"] in day:
-                    raise Wrong(f"{row['customer_id']} stands twice on {row['extract_date']}")
+                    raise ReadError(f"{row['customer_id']} stands twice on {row['extract_date']}")
                 day[row["customer_id"]] = row
             first, second = (of_date.get(str(each), {}) for each in plan.dates)
             if stages_of(plan, features, first, ["before"]) != {"before"}:
-                raise Wrong(f"of {len(plan.sample)} customers {len(first)} on {plan.dates[0]}")
+                raise ReadError(f"of {len(plan.sample)} customers {len(first)} on {plan.dates[0]}")
             return stages_of(plan, features, second, STAGES[1:]) if second else {"before"}
 
         yield look
@@ -230,10 +230,10 @@ def whole_customers(plan: Plan, settings: Settings) -> Iterator[Look]:
 @contextmanager
 def point_in_time(plan: Plan, settings: Settings) -> Iterator[Look]:
     """The latest features of the sample by Feast over the table, as a training set gets them."""
-    features = [feature.name for feature in read_features()]
+    features = [feature.name for feature in read_feature_columns()]
     moment = datetime.combine(plan.dates[1] + timedelta(days=1), datetime.min.time(), UTC)
     entities = pd.DataFrame({"customer_id": plan.sample, "event_timestamp": moment})
-    address = online_store.ensure(settings, lambda _: None)
+    address = online_store.ensure_running(settings, lambda _: None)
     store = FeatureStore(config=configuration(settings, address))
     # Feast takes the session that is active
     with spark_server.session(settings):
@@ -244,7 +244,7 @@ def point_in_time(plan: Plan, settings: Settings) -> Iterator[Look]:
             ).to_df()
             rows = {row["customer_id"]: row for row in frame.to_dict("records")}
             if len(frame) != len(rows):
-                raise Wrong(f"{len(frame)} rows for {len(rows)} customers")
+                raise ReadError(f"{len(frame)} rows for {len(rows)} customers")
             return stages_of(plan, features, rows, STAGES)
 
         yield look
@@ -253,9 +253,9 @@ def point_in_time(plan: Plan, settings: Settings) -> Iterator[Look]:
 @contextmanager
 def online(plan: Plan, settings: Settings) -> Iterator[Look]:
     """The sample in the online store. One customer at a time changes, all features at once."""
-    features = [feature.name for feature in read_features()]
+    features = [feature.name for feature in read_feature_columns()]
     customers = [*plan.sample, *plan.others]
-    address = online_store.ensure(settings, lambda _: None)
+    address = online_store.ensure_running(settings, lambda _: None)
     store = FeatureStore(config=configuration(settings, address))
     service = store.get_feature_service("churn")
     latest = dict.fromkeys(customers, 0)
@@ -274,7 +274,9 @@ def online(plan: Plan, settings: Settings) -> Iterator[Look]:
                 and seen == wanted(plan.expected(stage, customer), features)
             ]
             if not possible[customer]:
-                raise Wrong(f"{customer} is online with {seen}, after {STAGES[latest[customer]]}")
+                raise ReadError(
+                    f"{customer} is online with {seen}, after {STAGES[latest[customer]]}"
+                )
             latest[customer] = possible[customer][0]
         # all of one extract, or while it is written of two that follow each other
         furthest = max(numbers[0] for numbers in possible.values())
@@ -284,7 +286,7 @@ def online(plan: Plan, settings: Settings) -> Iterator[Look]:
             if not {furthest, furthest - 1} & set(numbers)
         }
         if late:
-            raise Wrong(f"beside {STAGES[furthest]} there are {late}")
+            raise ReadError(f"beside {STAGES[furthest]} there are {late}")
         return {STAGES[furthest]}
 
     yield look
@@ -298,7 +300,7 @@ def wanted(row: Row | None, features: list[str]) -> Row:
 def stages_of(plan: Plan, features: list[str], rows: dict[str, Row], stages: list[str]) -> set[str]:
     """The stages of which all rows of the sample are, every feature of them."""
     if set(rows) != set(plan.sample):
-        raise Wrong(f"{len(rows)} of {len(plan.sample)} customers")
+        raise ReadError(f"{len(rows)} of {len(plan.sample)} customers")
     found = {
         stage
         for stage in stages
@@ -309,7 +311,7 @@ def stages_of(plan: Plan, features: list[str], rows: dict[str, Row], stages: lis
         )
     }
     if not found:
-        raise Wrong(f"rows of no extract or of several, for one {rows[plan.sample[0]]}")
+        raise ReadError(f"rows of no extract or of several, for one {rows[plan.sample[0]]}")
     return found
 
 
@@ -409,7 +411,7 @@ def test_a_training_set_is_of_one_state_of_gold(
     switch = f"alter table gold.customer_features partition (extract_date = '{day}') set location"
     moment = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
     entities = pd.DataFrame({"customer_id": plan.sample, "event_timestamp": moment})
-    address = online_store.ensure(settings, lambda _: None)
+    address = online_store.ensure_running(settings, lambda _: None)
     store = FeatureStore(config=configuration(settings, address))
     with spark_server.session(settings) as spark:
         published = spark.table("gold.customer_features").where(f"extract_date = '{day}'")

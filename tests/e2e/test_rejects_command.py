@@ -62,7 +62,7 @@ def test_a_refused_run_says_how_to_get_the_rejects_and_they_come_as_they_were(  
     assert [cell.value for cell in sheet[1]] == [*ORIGIN, *headers]
 
     month = next(iter(simulate(SAMPLE)))
-    expected = {each.row_number: each for each in month.dirt if each.fate != "loads"}
+    expected = {each.row_number: each for each in month.faults if each.expected_outcome != "loads"}
     given = {row[0]: row for row in rows_below_header(sheet)}
     assert list(given) == sorted(expected)
     for number, row in given.items():
@@ -76,14 +76,14 @@ def test_a_refused_run_says_how_to_get_the_rejects_and_they_come_as_they_were(  
             if cell.fill.fgColor.rgb == FAULTY.fgColor.rgb
         }
         dirt = expected[row[0].value]
-        assert marked >= {dirt.column if dirt.fate == "fault" else "customerID"}
+        assert marked >= {dirt.column if dirt.expected_outcome == "fault" else "customerID"}
         assert {each.split(" is ")[0] for each in row[3].value.split("\n")} >= marked
     assert not any(cell.data_type == "f" for row in sheet.iter_rows() for cell in row)
 
     counts = summary["counts"]
     assert len(given) == counts["rejected"] + counts["exact_duplicates"]
     assert f"{len(given)} rejected of {counts['bronze']} rows" in said
-    duplicates = Counter(each.fate for each in expected.values())
+    duplicates = Counter(each.expected_outcome for each in expected.values())
     by_reason = {row[0]: row[2] for row in book["Summary"].iter_rows(values_only=True)}
     for code in ("exact_duplicate", "conflicting_duplicate"):
         assert by_reason[code] == duplicates[code]

@@ -21,7 +21,7 @@ from object_store import ObjectStore, object_store
 from churn.operations.backup_format import Signature
 from churn.operations.backup_reader import read_backup
 from lakehouse import spark_server
-from lakehouse.metastore_snapshot import known_tables
+from lakehouse.metastore_snapshot import list_tables
 from lakehouse.sql import query
 from lakehouse.storage import path_from_uri
 
@@ -95,7 +95,7 @@ def all_rows(home: ChurnHome) -> dict[str, Any]:
                 spark.table(table).schema.json(),
                 sorted(map(repr, query(spark, f"select * from {table}"))),
             )
-            for table in known_tables(spark)
+            for table in list_tables(spark)
         }
 
 

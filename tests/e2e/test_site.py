@@ -21,7 +21,7 @@ from playwright.sync_api import Page, expect
 
 from churn.reports.front_page import FrontPage, front_page
 from churn.reports.site_guard import USER, site_password
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from lakehouse.process import port_is_open
 from lakehouse.settings import PROJECT
 
@@ -219,7 +219,7 @@ def test_every_column_of_a_real_lake_is_described(site: Site, completed_run: Com
     artifacts = completed_run.home.path / "dbt"
     catalog = json.loads((artifacts / "catalog.json").read_text())
     gold = catalog["nodes"]["model.telco_churn.customer_features"]["columns"]
-    assert len(gold) == len(read_features()) + 4
+    assert len(gold) == len(read_feature_columns()) + 4
     # It looks for them in the folder `target` of a project.
     (completed_run.home.path / "artifacts").mkdir()
     (completed_run.home.path / "artifacts" / "target").symlink_to(artifacts)

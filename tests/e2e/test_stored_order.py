@@ -12,7 +12,7 @@ import pytest
 from environments import ChurnHome, Environments
 from monthly import WITHOUT_TESTS, restated, tables_only
 
-from feature_repo.publications import publications
+from feature_repo.publications import read_publications
 from lakehouse import spark_server
 from seeds_loader.bronze_reader import read_loads
 
@@ -50,7 +50,7 @@ def written_by_a_clock_that_was_ahead(home: ChurnHome) -> None:
 def in_gold(home: ChurnHome) -> set[Any]:
     """The loads that stand for the day in what readers ask, each in its own way."""
     with spark_server.session(home.settings) as spark:
-        (published,) = (each for each in publications(spark) if str(each.extract_date) == DAY)
+        (published,) = (each for each in read_publications(spark) if str(each.extract_date) == DAY)
     written = home.churn_json("history", "gold.customer_features")["written"]
     (told,) = (each for each in written if each["extract_date"] == DAY and each["in_gold"])
     loads = home.sql(f"""

@@ -12,7 +12,7 @@ import pytest
 from environments import Environments
 from training_frames import QUICK, ignore
 
-from feature_repo.publications import publications
+from feature_repo.publications import read_publications
 from feature_repo.training import training_set
 from lakehouse import spark_server
 from lakehouse.settings import Settings
@@ -66,7 +66,7 @@ def test_the_alert_fires_when_the_customers_change_and_not_before(  # long: one 
     give(settings, months, range(2, len(months)), tmp_path)
     home.churn("build")
     with spark_server.session(settings) as spark:
-        history = publications(spark)
+        history = read_publications(spark)
         assert [each.extract_date for each in history] == [each.extract_date for each in months]
         for month in range(1, MONTHS + 1):
             score(settings, spark, ignore, history[month - 1])

@@ -35,18 +35,18 @@ LISTING = """
 from lakehouse.settings import read_settings
 settings = read_settings()
 lake = settings.lake
-print(*(f"{schema.base_name}.{table.base_name}" for schema in lake.folders()
-        for table in lake.folders(schema.base_name)))
+print(*(f"{schema.base_name}.{table.base_name}" for schema in lake.list_folders()
+        for table in lake.list_folders(schema.base_name)))
 """
 # A line for each table and view: its name, and a digest of its rows whatever their order.
 DIGESTS = """
 from hashlib import sha256
 from lakehouse import spark_server
-from lakehouse.metastore_snapshot import known_tables
+from lakehouse.metastore_snapshot import list_tables
 from lakehouse.settings import read_settings
 from lakehouse.sql import query
 with spark_server.session(read_settings()) as spark:
-    for table in known_tables(spark):
+    for table in list_tables(spark):
         rows = sorted(map(repr, query(spark, f"select * from {table}")))
         print(table, len(rows), sha256("".join(rows).encode()).hexdigest())
 """

@@ -185,7 +185,7 @@ class OwnRedis:
 
 
 def extract_of(month: Month, path: Path) -> Extract:
-    rejected = {fault.row_number for fault in month.dirt if fault.fate != "loads"}
+    rejected = {fault.row_number for fault in month.faults if fault.expected_outcome != "loads"}
     ids = month.sheet["customerID"].tolist()
     kept = {str(ids[row - 2]).strip() for row in range(2, len(ids) + 2) if row not in rejected}
     there = tuple(str(each).strip() for each in ids)

@@ -21,7 +21,7 @@ def history(extracts: int) -> FrontPage:
 
 
 def _run(place: int, day: date) -> Run:
-    words = f"of 6,800 customers on {day}, 410 were foreseen to leave by v{place} and 402 did"
+    words = f"of 6,800 customers on {day}, 410 were predicted to churn by v{place} and 402 did"
     realised = {"watched": "realised churn", "words": words, "alert": place % 7 == 6, "bound": 0.25}
     return Run(
         {

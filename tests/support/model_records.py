@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from trainer.metrics import Metrics
-from trainer.portable_model import Form, Node
+from trainer.portable_model import Node, PortableModel
 from trainer.record import ModelRecord
 
 FIGURES = Metrics(100, 26, 0.85, 0.66, 0.8, 0.58, 0.13)
@@ -20,7 +20,7 @@ SPLITS = [
 ]
 
 
-def a_record(form: Form, features: Sequence[str], **others: Any) -> ModelRecord:
+def a_record(form: PortableModel, features: Sequence[str], **others: Any) -> ModelRecord:
     """The record of a model; `others` are fields of it that are to be others."""
     record = ModelRecord(
         version="20251203-0123abcd",

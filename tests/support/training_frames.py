@@ -5,12 +5,12 @@ from datetime import date
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.labels import WORKBOOK, Label
 from feature_repo.training import TrainingSet
 from trainer.parameters import read_parameters
 
-FEATURES = [feature.name for feature in read_features()]
+FEATURES = [feature.name for feature in read_feature_columns()]
 EXTRACT_DATE = date(2025, 12, 3)
 # The model type that wins on this workbook, and little of the other: it takes most of the time.
 QUICK = read_parameters().with_settings("gradient_boosted_trees", max_iter=1)

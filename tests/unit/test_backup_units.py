@@ -11,7 +11,13 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 from hostile_backups import seal_again
 
 from churn.operations.backup import backup
-from churn.operations.backup_format import FORMAT, Seal, address_of, as_json, parts
+from churn.operations.backup_format import (
+    FORMAT,
+    BackupManifest,
+    address_of,
+    encode_json,
+    locations,
+)
 from churn.operations.backup_reader import read_backup
 from churn.operations.restore import _files_there, _known_there, restore
 from feature_repo.registry_snapshot import diff_registries
@@ -39,7 +45,7 @@ TABLE = Table(
     (Partition({"extract_date": "2025-01-01"}, "gold/customer_features/extract_date=x/y"),),
 )
 ROWS = {"gold.customer_features": 1}
-SEAL = Seal(FORMAT, "2026-01-01T00:00:00+00:00", "/lake", "0.1.0", ROWS, 1, 4)
+SEAL = BackupManifest(FORMAT, "2026-01-01T00:00:00+00:00", "/lake", "0.1.0", ROWS, 1, 4)
 
 
 @pytest.fixture
@@ -54,10 +60,12 @@ def made(tmp_path: Path) -> Path:
     file = folder / DATA.path
     file.parent.mkdir(parents=True)
     file.write_bytes(b"data")
-    (folder / "files.json").write_bytes(as_json([DATA]))
-    (folder / "metastore.json").write_bytes(as_json(MetastoreSnapshot({"gold": "gold"}, (TABLE,))))
+    (folder / "files.json").write_bytes(encode_json([DATA]))
+    (folder / "metastore.json").write_bytes(
+        encode_json(MetastoreSnapshot({"gold": "gold"}, (TABLE,)))
+    )
     (folder / "registry.pb").write_bytes(b"")
-    (folder / "backup.json").write_bytes(as_json(SEAL))
+    (folder / "backup.json").write_bytes(encode_json(SEAL))
     seal_again(folder)
     return folder
 
@@ -98,7 +106,7 @@ def test_a_damaged_part_is_named(settings: Settings, made: Path, name: str) -> N
 def test_another_format_is_refused_with_the_version_that_reads_it(
     settings: Settings, made: Path
 ) -> None:
-    (made / "backup.json").write_bytes(as_json(replace(SEAL, format=FORMAT + 1, project="9.9")))
+    (made / "backup.json").write_bytes(encode_json(replace(SEAL, format=FORMAT + 1, project="9.9")))
     with pytest.raises(InvalidInputError, match=r"format 3[\s\S]*9\.9"):
         read_backup(settings, str(made))
 
@@ -145,8 +153,10 @@ def test_a_copy_has_content_and_time_of_the_original(tmp_path: Path) -> None:
 def test_models_beside_an_object_store_lie_with_their_records(settings: Settings) -> None:
     stored = replace(settings, lake_uri="s3a://lake/churn")
     kept = {"landed", "lineage", "models", "runs"}
-    assert set(parts(settings, ["v1"])) == {"lake", *(f"home/{each}" for each in kept)}
-    assert parts(stored, ["v1"])["home/models/v1/model"].address == "s3a://lake/churn/_models/v1"
+    assert set(locations(settings, ["v1"])) == {"lake", *(f"home/{each}" for each in kept)}
+    assert (
+        locations(stored, ["v1"])["home/models/v1/model"].address == "s3a://lake/churn/_models/v1"
+    )
 
 
 def test_an_address_is_absolute() -> None:
@@ -165,7 +175,9 @@ def test_who_writes_waits_for_a_restore_that_broke_off(settings: Settings) -> No
 def test_another_backup_does_not_go_on_with_it(settings: Settings, made: Path) -> None:
     settings.home.mkdir()
     restoring_file(settings).write_text(json.dumps({"backup": "/backups/one"}))
-    with pytest.raises(InvalidInputError, match="another backup broke off here: /backups/one"):
+    with pytest.raises(
+        InvalidInputError, match="another backup was interrupted here: /backups/one"
+    ):
         restore(settings, str(made), Steps(1))
 
 

@@ -239,7 +239,7 @@ def test_no_table_and_a_sheet_that_cannot_be_read(tmp_path):
 
 def test_a_far_cell_beside_the_table_of_a_large_file(tmp_path, monkeypatch):
     """There the look goes beside the reader, which must not be ended by a note."""
-    monkeypatch.setattr(excel_reader, "LOOK_FIRST_BYTES", 0)
+    monkeypatch.setattr(excel_reader, "SCAN_FIRST_BYTES", 0)
     path = write_xlsx(tmp_path / "book.xlsx", {"Notes": [["x"]], "Data": sheet_rows(2)})
     change_part(path, "xl/worksheets/sheet1.xml", BROKEN["a far cell"])
     assert read(path).table.num_rows == 2
@@ -257,13 +257,13 @@ def test_a_second_reading_that_differs_is_no_result(tmp_path, monkeypatch):
     rows[1][19], rows[1][20] = 1 / 3, 2 / 3
     path = write_xlsx(tmp_path / "book.xlsx", {"Data": rows})
     assert read(path).table["MonthlyCharges"].to_pylist()[0] == "0.3333333333333333"
-    real = excel_reader._Again.read
+    real = excel_reader._SecondReading.read
 
     def shifted(again, columns, which, dtype):
         for index, exact in real(again, columns, [index + 1 for index in which], dtype):
             yield index - 1, exact
 
-    monkeypatch.setattr(excel_reader._Again, "read", shifted)
+    monkeypatch.setattr(excel_reader._SecondReading, "read", shifted)
     refused(path, "two readings of cell", "differ")
 
 

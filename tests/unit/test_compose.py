@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from lakehouse.settings import PROJECT
-from lakehouse.stack_secrets import NAMES, PASSFILES, READERS
+from lakehouse.stack_secrets import NAMES, OWNER_UIDS, PASSFILES
 
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())[
     "services"
@@ -38,7 +38,7 @@ def test_a_service_has_no_right_that_it_does_not_need(service: str) -> None:
     assert ("cap_add" in declared) == (service in ("secrets", "postgres", "s3"))
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("reader", OWNER_UIDS)
 def test_a_volume_of_secrets_has_one_reader(reader: str) -> None:
     readers = {name for name in SERVICES if f"secrets-{reader}" in secrets_of(name)}
     assert readers == {"secrets", *SERVICES_OF.get(reader, [reader])}
@@ -47,7 +47,7 @@ def test_a_volume_of_secrets_has_one_reader(reader: str) -> None:
 
 
 def test_files_of_secrets_are_those_that_their_reader_has() -> None:
-    for reader in READERS:
+    for reader in OWNER_UIDS:
         for service in SERVICES_OF.get(reader, [reader]):
             environment = SERVICES[service].get("environment", {})
             told = {Path(text).name for text in environment.values() if "/secrets-of-" in str(text)}
@@ -72,7 +72,7 @@ def test_the_api_finds_no_secret_of_others_in_the_home() -> None:
 def folder(tmp_path: Path) -> Path:
     if os.getuid() or shutil.which("setpriv") is None:
         pytest.skip("files are given to other users by root alone")
-    for reader in READERS:
+    for reader in OWNER_UIDS:
         (tmp_path / "new" / reader).mkdir(parents=True)
     return tmp_path / "new"
 
@@ -100,7 +100,7 @@ def test_each_secret_lies_with_its_readers(folder: Path) -> None:
     for path in folder.glob("*/*"):
         found, above = path.stat(), path.parent.stat()
         assert (stat.S_IMODE(found.st_mode), stat.S_IMODE(above.st_mode)) == (0o600, 0o700)
-        assert found.st_uid == above.st_uid == READERS[path.parent.name]
+        assert found.st_uid == above.st_uid == OWNER_UIDS[path.parent.name]
     assert "registry" in made["driver/pgpass"] and "airflow" not in made["driver/pgpass"]
     fill(folder)
     assert contents(folder) == made

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from churn.operations.airflow_server import slim
+from churn.operations.airflow_server import slim_manifest
 from lakehouse.settings import PROJECT
 
 EXPECTED = Path(__file__).with_name("dag_01_etl.yml")
@@ -60,7 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> Path
     home = tmp_path_factory.mktemp("dag")
     manifest = json.loads((parsed_project / "target" / "manifest.json").read_text())
     (home / "airflow").mkdir()
-    (home / "airflow" / "manifest.json").write_text(json.dumps(slim(manifest)))
+    (home / "airflow" / "manifest.json").write_text(json.dumps(slim_manifest(manifest)))
     return home
 
 

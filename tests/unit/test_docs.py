@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from feature_repo.feature_definitions import declared_columns
+from feature_repo.feature_definitions import model_columns
 from lakehouse.settings import PROJECT
 from lakehouse.variables import read_variables
 
@@ -120,7 +120,7 @@ def _columns_by_themselves() -> Iterator[list[dict[str, Any]]]:
     without = {**read_variables(), **{name: {} for name in DECLARING}, "sql_types": {}}
     for path in (PROJECT / "models").rglob("*.yml"):
         for table in _tables(yaml.safe_load(path.read_text())):
-            yield declared_columns(table, without)
+            yield model_columns(table, without)
 
 
 def _tables(declared: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lakehouse.dbt_runner import STATEMENT_AT_FAULT
-from lakehouse.errors import ChurnError, DiskFullError, InterruptedWorkError, named_breakdown
+from lakehouse.dbt_runner import STATEMENT_ERROR
+from lakehouse.errors import ChurnError, DiskFullError, InterruptedWorkError, classify_error
 
 WRITE_FAILED = "[TASK_WRITE_FAILED] Task failed while writing rows to file:/lake. SQLSTATE: 58030"
 NO_LIBRARY = "java.lang.UnsatisfiedLinkError: no snappyjava in java.library.path"
@@ -35,20 +35,20 @@ BAD_CAST = "org.apache.spark.SparkNumberFormatException: [CAST_INVALID_INPUT] SQ
     ],
 )
 def test_a_fault_of_the_machine_is_named(message: str, kind: type[ChurnError], said: str) -> None:
-    fault = named_breakdown(message, "the lake")
+    fault = classify_error(message, "the lake")
     assert type(fault) is kind
     assert said in fault.what
     assert "make room" in fault.remedy
-    assert fault.shakes_server
+    assert fault.requires_server_restart
 
 
 @pytest.mark.parametrize("message", [f"{WRITE_FAILED}\nCaused by: {BAD_CAST}", BAD_CAST, "other"])
 def test_a_fault_of_the_data_is_not_the_machines(message: str) -> None:
-    assert named_breakdown(message, "the lake") is None
+    assert classify_error(message, "the lake") is None
 
 
 @pytest.mark.parametrize(
-    ("message", "is_own_fault"),
+    ("message", "is_statement_error"),
     [
         ("[PARSE_SYNTAX_ERROR] Syntax error at or near 'selec'. SQLSTATE: 42601", True),
         ("[UNRESOLVED_COLUMN.WITH_SUGGESTION] `tenur` cannot be resolved. SQLSTATE: 42703", True),
@@ -64,6 +64,6 @@ def test_a_fault_of_the_data_is_not_the_machines(message: str) -> None:
     ],
 )
 def test_only_an_error_in_the_statement_itself_leaves_the_server_running(
-    message: str, is_own_fault: bool
+    message: str, is_statement_error: bool
 ) -> None:
-    assert bool(STATEMENT_AT_FAULT.search(message)) is is_own_fault
+    assert bool(STATEMENT_ERROR.search(message)) is is_statement_error

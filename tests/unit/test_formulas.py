@@ -101,7 +101,7 @@ def test_every_spelling_of_no_value(tmp_path, monkeypatch, cell, in_pieces):
     if in_pieces:
         # read by a few bytes at a time, so that any place is where two pieces meet
         monkeypatch.setattr("seeds_loader.reader.file_format.CHUNK_BYTES", 7)
-        assert [tuple(cell) for cell in sheet_xml.look(path, "Data").unstored] == [(2, 19)]
+        assert [tuple(cell) for cell in sheet_xml.scan(path, "Data").uncached] == [(2, 19)]
     else:
         refused(path, "1 cells", *NOT_STORED, "'Data'", "T3")
 

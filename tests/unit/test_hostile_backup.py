@@ -9,12 +9,12 @@ from hostile_backups import Change, changed_json, mutations, seal_again, snapsho
 from test_backup_units import DATA, SEAL, TABLE, made, settings  # noqa: F401  fixtures
 
 from churn.operations import backup_reader
-from churn.operations.backup_format import Signature, as_json
+from churn.operations.backup_format import Signature, encode_json
 from churn.operations.backup_reader import check_contents, is_type, read_backup
-from churn.operations.backup_signature import key_file, signed
+from churn.operations.backup_signature import add_signature, key_file
 from churn.operations.restore import restore
 from lakehouse.errors import InvalidInputError
-from lakehouse.metastore_snapshot import MetastoreSnapshot, creation
+from lakehouse.metastore_snapshot import MetastoreSnapshot, create_statement
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 
@@ -74,8 +74,8 @@ def test_the_backup_that_is_mutated_is_a_good_one(settings: Settings, made: Path
 
 
 def sign(settings: Settings, folder: Path) -> None:  # noqa: F811
-    seal = read_backup(settings, str(folder)).seal
-    (folder / "backup.json").write_bytes(as_json(signed(settings, seal)))
+    seal = read_backup(settings, str(folder)).manifest
+    (folder / "backup.json").write_bytes(encode_json(add_signature(settings, seal)))
 
 
 def test_the_home_knows_its_own_backup(settings: Settings, made: Path) -> None:  # noqa: F811
@@ -139,7 +139,12 @@ PARTITIONED BY (extract_date)"""
 
 
 def as_format_1(folder: Path, statement: str = STATEMENT) -> None:
-    fields = {"name": TABLE.name, "provider": "parquet", "create": statement, "place": TABLE.place}
+    fields = {
+        "name": TABLE.name,
+        "provider": "parquet",
+        "create": statement,
+        "place": TABLE.place,
+    }
     partitions = [{"values": each.values, "place": each.place} for each in TABLE.partitions]
     view = {"name": "gold.v", "provider": "view", "create": "CREATE VIEW", "place": None}
     known = {
@@ -148,7 +153,7 @@ def as_format_1(folder: Path, statement: str = STATEMENT) -> None:
         "elsewhere": [],
     }
     (folder / "metastore.json").write_text(json.dumps(known))
-    seal = json.loads(as_json(SEAL)) | {"format": 1}
+    seal = json.loads(encode_json(SEAL)) | {"format": 1}
     for name in ("contents", "key", "hmac"):
         del seal[name]
     (folder / "backup.json").write_text(json.dumps(seal))
@@ -159,8 +164,8 @@ def test_a_backup_of_the_version_before_is_read(settings: Settings, made: Path) 
     backup = read_backup(settings, str(made))
     assert backup.signature is Signature.NONE
     assert backup.files == (DATA,)
-    assert backup.catalogue.tables[0] == TABLE
-    assert backup.catalogue.tables[1].provider == "view"
+    assert backup.metastore.tables[0] == TABLE
+    assert backup.metastore.tables[1].provider == "view"
 
 
 @pytest.mark.parametrize(
@@ -191,8 +196,8 @@ def test_a_statement_that_is_no_list_of_columns_is_refused(
 
 def test_what_follows_the_columns_is_not_taken_over(settings: Settings, made: Path) -> None:  # noqa: F811
     as_format_1(made, f"{STATEMENT}\nLOCATION '/etc'\nTBLPROPERTIES ('x' = 'y')")
-    table = read_backup(settings, str(made)).catalogue.tables[0]
-    assert creation(table) == (
+    table = read_backup(settings, str(made)).metastore.tables[0]
+    assert create_statement(table) == (
         r"create table gold.customer_features (`n` int comment 'it\'s a number', "
         "`extract_date` date) using parquet partitioned by (`extract_date`)"
     )
@@ -221,10 +226,10 @@ def test_a_checkpoint_is_looked_at_too(made: Path) -> None:  # noqa: F811
             continue
         with pytest.raises(ValueError, match="outside of its table"):
             backup_reader.check_log(file.name, file.read_bytes())
-    with pytest.raises(ValueError, match="no checkpoint"):
+    with pytest.raises(ValueError, match="not a checkpoint"):
         backup_reader.check_log("x.parquet", b"PAR1")
 
 
 def test_the_catalogue_has_a_place_for_every_field() -> None:
     known = MetastoreSnapshot({"gold": "gold"}, (TABLE,))
-    assert backup_reader._tables(as_json(known)) == known
+    assert backup_reader._read_tables(encode_json(known)) == known

@@ -32,7 +32,7 @@ from workbooks import (
 from lakehouse.errors import InvalidInputError
 from seeds_loader.reader import excel_reader
 from seeds_loader.reader.extract import Extract, read_extract
-from seeds_loader.reader.sandbox import _ended, printable, read_workbook
+from seeds_loader.reader.sandbox import _process_ended_error, printable, read_workbook
 
 SHEET = "xl/worksheets/sheet1.xml"
 TEXTS = [str(value) for value in customer()]
@@ -253,7 +253,7 @@ def xls_of(rows: list) -> bytes:
     ],
 )
 def test_sheets_that_no_program_writes(tmp_path, xml, words):
-    refused(with_rows(tmp_path / "book.xlsx", xml), "damaged", "save it anew", *words)
+    refused(with_rows(tmp_path / "book.xlsx", xml), "damaged", "save it again", *words)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_sheets_that_no_program_writes(tmp_path, xml, words):
 )
 def test_a_large_file_is_looked_through_beside_the_reader(tmp_path, monkeypatch, xml, words):
     """And what the look says comes first, whether the reader minds or not."""
-    monkeypatch.setattr(excel_reader, "LOOK_FIRST_BYTES", 0)
+    monkeypatch.setattr(excel_reader, "SCAN_FIRST_BYTES", 0)
     refused(with_rows(tmp_path / "book.xlsx", xml), *words)
 
 
@@ -524,7 +524,7 @@ def test_a_folder_brings_no_code(tmp_path):
     ],
 )
 def test_what_is_said_of_a_reader_that_died(code, words):
-    assert words in str(_ended(Path("book.xlsx"), code))
+    assert words in str(_process_ended_error(Path("book.xlsx"), code))
 
 
 # --- CSV -----------------------------------------------------------------------------------------

@@ -9,22 +9,22 @@ import pytest
 import yaml
 
 from feature_repo.labels import (
-    FEWEST,
+    MIN_CUSTOMERS,
     OBSERVED,
     OLDER,
     WORKBOOK,
     Counts,
-    LeftOut,
+    Exclusion,
     Pair,
     PairRules,
-    label_of,
-    objection,
-    plausible,
+    choose_label,
+    find_objection,
     read_pair_rules,
-    taking_part,
+    select_eligible,
+    select_plausible,
 )
 from feature_repo.publications import Publication
-from feature_repo.training import TrainingSet, _runs, signature
+from feature_repo.training import TrainingSet, _group_runs, hash_training_set
 from lakehouse.errors import ChurnError
 from lakehouse.variables import read_variables
 
@@ -47,7 +47,7 @@ def a_pair(days: int = 31, retained: int = 735, rows: int = 809, positives: int 
 
 
 def test_one_extract_has_the_workbooks_label() -> None:
-    label = label_of([], OF_WORKBOOK, 1)
+    label = choose_label([], OF_WORKBOOK, 1)
     assert (label.kind, label.extracts, label.days_between) == (WORKBOOK, 1, [])
     assert (label.rows, label.positives) == (1100, 291)
     assert "the one published extract had no next one" in label.reason
@@ -56,10 +56,10 @@ def test_one_extract_has_the_workbooks_label() -> None:
 @pytest.mark.parametrize(
     ("observed", "kind"),
     [
-        (Counts(809, FEWEST), OBSERVED),
-        (Counts(809, FEWEST - 1), WORKBOOK),
+        (Counts(809, MIN_CUSTOMERS), OBSERVED),
+        (Counts(809, MIN_CUSTOMERS - 1), WORKBOOK),
         (Counts(809, 0), WORKBOOK),
-        (Counts(809, 809 - FEWEST), OBSERVED),
+        (Counts(809, 809 - MIN_CUSTOMERS), OBSERVED),
         # the customers of two companies: all of the first ones are gone
         (Counts(809, 809), WORKBOOK),
         (Counts(0, 0), WORKBOOK),
@@ -67,7 +67,7 @@ def test_one_extract_has_the_workbooks_label() -> None:
 )
 def test_churn_is_observed_where_enough_leave_and_enough_stay(observed: Counts, kind: str) -> None:
     pair = a_pair(rows=observed.rows, positives=observed.positives)
-    label = label_of([pair], OF_WORKBOOK, 2)
+    label = choose_label([pair], OF_WORKBOOK, 2)
     assert label.kind == kind
     used = observed if kind == OBSERVED else OF_WORKBOOK
     assert (label.rows, label.positives) == (used.rows, used.positives)
@@ -75,7 +75,7 @@ def test_churn_is_observed_where_enough_leave_and_enough_stay(observed: Counts, 
 
 
 def test_the_pairs_leavers_are_counted_together() -> None:
-    label = label_of([a_pair(positives=60), a_pair(positives=50)], OF_WORKBOOK, 3)
+    label = choose_label([a_pair(positives=60), a_pair(positives=50)], OF_WORKBOOK, 3)
     assert (label.kind, label.rows, label.positives) == (OBSERVED, 1618, 110)
 
 
@@ -90,7 +90,7 @@ def test_the_pairs_leavers_are_counted_together() -> None:
 def test_the_reason_says_what_was_observed(days: list[int], said: str) -> None:
     def reason(rows: int, positives: int) -> str:
         pairs = [a_pair(each, rows=rows, positives=positives) for each in days]
-        return label_of(pairs, OF_WORKBOOK, len(days) + 1).reason
+        return choose_label(pairs, OF_WORKBOOK, len(days) + 1).reason
 
     assert said in reason(8000, 2000)
     assert f"of {8000 * len(days):,} rows" in reason(8000, 2000)
@@ -120,15 +120,15 @@ def test_the_reason_says_what_was_observed(days: list[int], said: str) -> None:
     ],
 )
 def test_each_pair_is_judged_by_itself(pair: Pair, said: str | None) -> None:
-    found = objection(pair, RULES)
+    found = find_objection(pair, RULES)
     assert found == said if said is None else said in str(found)
 
 
 def test_a_second_extract_of_mostly_new_customers_is_of_others() -> None:
     pair = a_pair(retained=200)
     grown = replace(pair, second=replace(pair.second, customers=2001))
-    assert objection(pair, RULES) is None
-    assert "90.0% of the second one's are not in the first" in str(objection(grown, RULES))
+    assert find_objection(pair, RULES) is None
+    assert "90.0% of the second one's are not in the first" in str(find_objection(grown, RULES))
 
 
 def test_a_bad_pair_is_left_out_however_good_the_others_are() -> None:
@@ -140,37 +140,37 @@ def test_a_bad_pair_is_left_out_however_good_the_others_are() -> None:
             pairwise(history), [(735, 130), (0, 809), (735, 0)], strict=True
         )
     ]
-    fit, left_out = plausible(pairs, RULES)
+    fit, left_out = select_plausible(pairs, RULES)
     assert fit == pairs[:1]
     assert [each.extracts for each in left_out] == [
         ["2024-02-01", "2024-03-03"],
         ["2024-03-03", "2024-04-03"],
     ]
-    label = label_of(fit, OF_WORKBOOK, 4, left_out)
+    label = choose_label(fit, OF_WORKBOOK, 4, left_out)
     assert (label.kind, label.days_between, label.left_out) == (OBSERVED, [31], left_out)
     assert "left out: 2024-02-01 to 2024-03-03, of other customers: 0.0%" in label.reason
-    nothing = label_of([], OF_WORKBOOK, 4, left_out)
+    nothing = choose_label([], OF_WORKBOOK, 4, left_out)
     assert nothing.kind == WORKBOOK
     assert "no pair of extracts was plausible" in nothing.reason
 
 
 def test_many_that_are_left_out_are_counted() -> None:
-    left_out = [LeftOut([f"2024-01-0{day}"], OLDER) for day in (1, 2)]
-    left_out += [LeftOut([f"2024-02-0{day}"], "odd") for day in (1, 2, 3, 4, 5)]
-    reason = label_of([], OF_WORKBOOK, 1, left_out).reason
+    left_out = [Exclusion([f"2024-01-0{day}"], OLDER) for day in (1, 2)]
+    left_out += [Exclusion([f"2024-02-0{day}"], "odd") for day in (1, 2, 3, 4, 5)]
+    reason = choose_label([], OF_WORKBOOK, 1, left_out).reason
     assert f"(left out: 2 {OLDER}; 2024-02-03, odd; " in reason
     assert reason.endswith("2024-02-05, odd; and 2 more)")
 
 
 def test_an_extract_declared_to_be_of_others_takes_no_part() -> None:
     history = published("a", "b", "c", "d")
-    usable, left_out = taking_part(history, history[:1], {"c"})
+    usable, left_out = select_eligible(history, history[:1], {"c"})
     assert [each.batch_id for each in usable] == ["b", "d"]
-    assert left_out[0] == LeftOut(["2024-01-01"], OLDER)
+    assert left_out[0] == Exclusion(["2024-01-01"], OLDER)
     assert left_out[1].extracts == ["2024-03-03"]
-    assert "declared to be of other customers" in left_out[1].why
+    assert "declared to be of other customers" in left_out[1].reason
     # where there is nothing else, the latest one's own marks will do
-    alone, others = taking_part(history[2:3], [], {"c"})
+    alone, others = select_eligible(history[2:3], [], {"c"})
     assert (alone, others) == (history[2:3], [])
 
 
@@ -197,38 +197,38 @@ def test_the_rules_are_those_that_are_declared(tmp_path: Path) -> None:
 
 
 def test_the_signature_changes_with_each_load_that_takes_part() -> None:
-    of_three = signature(OBSERVED, [published("a", "b", "c")], ["tenure"])
+    of_three = hash_training_set(OBSERVED, [published("a", "b", "c")], ["tenure"])
     others = [
-        signature(OBSERVED, [published("a", "x", "c")], ["tenure"]),
-        signature(OBSERVED, [published("a", "b", "x")], ["tenure"]),
-        signature(OBSERVED, [published("b", "c")], ["tenure"]),
-        signature(OBSERVED, [published("a", "b", "c")], ["tenure", "partner"]),
-        signature(OBSERVED, [published("a", "b"), published("b", "c")], ["tenure"]),
-        signature(WORKBOOK, [published("a", "b", "c")], ["tenure"]),
+        hash_training_set(OBSERVED, [published("a", "x", "c")], ["tenure"]),
+        hash_training_set(OBSERVED, [published("a", "b", "x")], ["tenure"]),
+        hash_training_set(OBSERVED, [published("b", "c")], ["tenure"]),
+        hash_training_set(OBSERVED, [published("a", "b", "c")], ["tenure", "partner"]),
+        hash_training_set(OBSERVED, [published("a", "b"), published("b", "c")], ["tenure"]),
+        hash_training_set(WORKBOOK, [published("a", "b", "c")], ["tenure"]),
     ]
     assert len({of_three, *others}) == 1 + len(others)
     # the workbook's label is of the latest extract alone
-    latest = signature(WORKBOOK, [published("a", "x", "c")], ["tenure"])
-    assert latest == signature(WORKBOOK, [published("c")], ["tenure"]) == others[-1]
+    latest = hash_training_set(WORKBOOK, [published("a", "x", "c")], ["tenure"])
+    assert latest == hash_training_set(WORKBOOK, [published("c")], ["tenure"]) == others[-1]
 
 
 def test_signatures_are_those_of_the_versions_before() -> None:
     """Computed by the version before pairs were left out: its models need no training again."""
     of_pairs, of_workbook = "23470a8542292406", "7dd43da7ea930cd8"  # pragma: allowlist secret
-    assert signature(OBSERVED, [published("a", "b", "c")], ["tenure"]).startswith(of_pairs)
-    assert signature(WORKBOOK, [published("c")], ["tenure"]).startswith(of_workbook)
+    assert hash_training_set(OBSERVED, [published("a", "b", "c")], ["tenure"]).startswith(of_pairs)
+    assert hash_training_set(WORKBOOK, [published("c")], ["tenure"]).startswith(of_workbook)
 
 
 def test_runs_are_broken_where_a_pair_is_missing() -> None:
     a, b, c, d, e = published("a", "b", "c", "d", "e")
     pairs = [Pair(first, second, 1, 1, 1) for first, second in ((a, b), (b, c), (d, e))]
-    assert _runs(pairs) == [[a, b, c], [d, e]]
+    assert _group_runs(pairs) == [[a, b, c], [d, e]]
 
 
 def test_over_several_extracts_the_rows_of_a_customer_stay_together() -> None:
     def together(*pairs: Pair) -> list[str]:
-        label = label_of(pairs, OF_WORKBOOK, 2)
-        return TrainingSet(lambda: None, ["tenure"], JANUARY, "s", label).kept_together
+        label = choose_label(pairs, OF_WORKBOOK, 2)
+        return TrainingSet(lambda: None, ["tenure"], JANUARY, "s", label).group_columns
 
     assert together() == ["tenure"]
     assert together(a_pair(positives=5)) == ["tenure"]

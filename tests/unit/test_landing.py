@@ -12,7 +12,14 @@ import pytest
 from churn.pipeline.airflow_steps import workbook_for
 from lakehouse.errors import InvalidInputError, UnavailableError
 from lakehouse.settings import Settings, read_settings
-from seeds_loader.landing_zone import SETTLES, Arrival, receive, take, take_file, untaken
+from seeds_loader.landing_zone import (
+    QUIET_PERIOD,
+    LandedFile,
+    claim,
+    claim_file,
+    copy_new_files,
+    list_unclaimed,
+)
 
 TAKERS = 8
 
@@ -31,19 +38,19 @@ def land(settings: Settings, name: str, day: int, content: str = "x") -> Path:
     return path
 
 
-def names(arrivals: list[Arrival]) -> list[str]:
+def names(arrivals: list[LandedFile]) -> list[str]:
     return [each.path.name for each in arrivals]
 
 
 def test_nothing_landed_yet(settings: Settings) -> None:
-    assert receive(settings) == []
-    assert take(settings, "run") is None
+    assert copy_new_files(settings) == []
+    assert claim(settings, "run") is None
 
 
 def test_a_place_that_was_named_has_to_be_there(tmp_path: Path) -> None:
     settings = read_settings({"CHURN_HOME": str(tmp_path), "CHURN_LANDING": str(tmp_path / "mnt")})
     with pytest.raises(UnavailableError, match=r"is not there[\s\S]*CHURN_LANDING"):
-        receive(settings)
+        copy_new_files(settings)
 
 
 def test_workbooks_are_found_oldest_first_and_nothing_else(settings: Settings) -> None:
@@ -51,75 +58,75 @@ def test_workbooks_are_found_oldest_first_and_nothing_else(settings: Settings) -
     for day, name in enumerate(files):
         land(settings, name, 20 - day)
     (Path(settings.landing) / "folder.xlsx").mkdir()
-    receive(settings)
-    assert names(untaken(settings)) == ["b.csv", "a.XLS", "c.xlsx"]
+    copy_new_files(settings)
+    assert names(list_unclaimed(settings)) == ["b.csv", "a.XLS", "c.xlsx"]
 
 
 def test_each_is_taken_once_oldest_first(settings: Settings) -> None:
     land(settings, "late.csv", 2)
     land(settings, "early.csv", 1)
-    receive(settings)
-    taken = [take(settings, run) for run in ("one", "two", "three")]
+    copy_new_files(settings)
+    taken = [claim(settings, run) for run in ("one", "two", "three")]
     assert [each and each.path.name for each in taken] == ["early.csv", "late.csv", None]
-    receive(settings)
-    assert untaken(settings) == []
+    copy_new_files(settings)
+    assert list_unclaimed(settings) == []
 
 
 def test_what_was_received_does_not_depend_on_the_landing_place(settings: Settings) -> None:
     path = land(settings, "a.csv", 3, "first")
-    receive(settings)
-    (arrival,) = untaken(settings)
+    copy_new_files(settings)
+    (arrival,) = list_unclaimed(settings)
     shutil.rmtree(path.parent)
-    taken = take(settings, "one", arrival.key)
+    taken = claim(settings, "one", arrival.key)
     assert taken and taken.path.read_text() == "first"
     assert taken.path.stat().st_mtime == datetime(2025, 1, 3, tzinfo=UTC).timestamp()
 
 
 def test_a_taker_is_given_the_same_again(settings: Settings) -> None:
     land(settings, "a.csv", 2)
-    receive(settings)
-    taken = take(settings, "one")
+    copy_new_files(settings)
+    taken = claim(settings, "one")
     land(settings, "older.csv", 1)
-    receive(settings)
-    assert take(settings, "one") == taken
+    copy_new_files(settings)
+    assert claim(settings, "one") == taken
 
 
 def test_an_arrival_of_another_run_is_not_shared(settings: Settings) -> None:
     land(settings, "a.csv", 1)
-    receive(settings)
-    (arrival,) = untaken(settings)
-    assert take(settings, "one", arrival.key) == arrival
-    assert take(settings, "two", arrival.key) is None
-    assert take(settings, "two") is None
+    copy_new_files(settings)
+    (arrival,) = list_unclaimed(settings)
+    assert claim(settings, "one", arrival.key) == arrival
+    assert claim(settings, "two", arrival.key) is None
+    assert claim(settings, "two") is None
 
 
 def test_a_key_of_nothing_is_a_fault(settings: Settings) -> None:
     with pytest.raises(InvalidInputError, match="landing place again"):
-        take(settings, "one", "0123456789abcdef")
+        claim(settings, "one", "0123456789abcdef")
 
 
 def test_a_file_that_was_changed_is_another_arrival(settings: Settings) -> None:
     land(settings, "a.csv", 1, "first")
-    receive(settings)
+    copy_new_files(settings)
     land(settings, "a.csv", 2, "second")
-    receive(settings)
-    taken = [take(settings, run) for run in ("one", "two", "three")]
+    copy_new_files(settings)
+    taken = [claim(settings, run) for run in ("one", "two", "three")]
     assert [each and each.path.read_text() for each in taken] == ["first", "second", None]
 
 
 def test_what_is_given_by_its_place_is_taken_too(settings: Settings, tmp_path: Path) -> None:
     path = land(settings, "a.csv", 1)
     elsewhere = shutil.copy2(path, tmp_path / "a.csv")
-    take_file(settings, Path(elsewhere), "one")
-    receive(settings)
-    assert names(untaken(settings)) == ["a.csv"]
-    take_file(settings, path, "one")
-    assert untaken(settings) == []
+    claim_file(settings, Path(elsewhere), "one")
+    copy_new_files(settings)
+    assert names(list_unclaimed(settings)) == ["a.csv"]
+    claim_file(settings, path, "one")
+    assert list_unclaimed(settings) == []
 
 
 def _receive_and_take(settings: Settings, taker: str) -> str | None:
-    receive(settings)
-    taken = take(settings, taker)
+    copy_new_files(settings)
+    taken = claim(settings, taker)
     return taken.path.name if taken else None
 
 
@@ -153,9 +160,9 @@ def test_by_schedule_none_where_nothing_waits(settings: Settings) -> None:
 
 def test_what_is_still_written_is_waited_for(settings: Settings) -> None:
     path = land(settings, "a.csv", 1)
-    begun = time.time() - SETTLES.total_seconds() + 2
+    begun = time.time() - QUIET_PERIOD.total_seconds() + 2
     os.utime(path, (begun, begun))
-    assert receive(settings) == ["a.csv"]
-    assert untaken(settings) == []
+    assert copy_new_files(settings) == ["a.csv"]
+    assert list_unclaimed(settings) == []
     chosen = workbook_for(settings, "one", None, None, by_hand=True)
     assert chosen and chosen.name == "a.csv"

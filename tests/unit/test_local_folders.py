@@ -95,13 +95,13 @@ def test_a_lock_that_is_released_in_time_is_taken(tmp_path: Path) -> None:
 
 def test_a_start_that_hangs_is_named_with_its_process(tmp_path: Path) -> None:
     service = Service("spark", tmp_path / "spark", start_wait=0.5)
-    with service.starting():
+    with service.start_lock():
         pass
     begun = time.monotonic()
     with (
         locked(tmp_path / "spark" / "start.lock"),
         pytest.raises(UnavailableError, match=f"spark server .* by process {os.getpid()}"),
-        service.starting(),
+        service.start_lock(),
     ):
         pytest.fail("two processes start one server")
     assert time.monotonic() - begun < 30

@@ -67,7 +67,9 @@ def test_curves_are_small_and_complete() -> None:
 def test_counts_by_block_give_the_metrics_of_all_rows() -> None:
     frame = many().assign(block=lambda rows: np.arange(len(rows)) % BLOCKS)
     counted = bootstrap.count(frame, 0.5)
-    whole = {name: value[0] for name, value in counted.figures(bootstrap.EVERYTHING).items()}
+    whole = {
+        name: value[0] for name, value in counted.compute_metrics(bootstrap.ALL_BLOCKS).items()
+    }
     exact = metrics.measure(frame, 0.5)
     for name in ("brier", "accuracy", "f1"):
         assert whole[name] == pytest.approx(getattr(exact, name), abs=1e-9)

@@ -23,9 +23,9 @@ from starlette.testclient import TestClient
 from churn.operations.status import status
 from churn.pipeline import airflow_steps
 from churn.pipeline.mlflow_sync import adopt_alias, adopt_alias_if_free
+from churn.provenance.history import format_history
 from churn.provenance.history import history as champions
-from churn.provenance.history import history_lines
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from lakehouse import run_lock
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import UnavailableError
@@ -35,14 +35,14 @@ from serving.app import application
 from serving.champion_alias import RETRY_SECONDS
 from serving.models import Models
 from trainer import deciles, decisions, manual_promotion, mlflow_alias, mlflow_sync, registry
-from trainer.deciles import Deciles, Last
+from trainer.deciles import Boundary, Deciles
 from trainer.mlflow_alias import Alias, Synced
 from trainer.mlflow_sync import Store
 from trainer.portable_model import LinearModel
 from trainer.registry import ChampionHistory, Change
 
 FIRST, SECOND, THIRD, GONE = (f"2025{k}203-0000000{k}" for k in (1, 2, 3, 4))
-FEATURES = [each.name for each in read_features()]
+FEATURES = [each.name for each in read_feature_columns()]
 
 
 def say(_: str) -> None:
@@ -128,13 +128,13 @@ def last_change(settings: Settings) -> Change:
 
 
 def test_a_moved_alias_is_a_promotion_with_user_time_and_reason(settings: Settings) -> None:
-    begun = decisions.now()
+    begun = decisions.timestamp()
     move(settings, SECOND)
     assert adopt(settings) == manual_promotion.MovedAlias(SECOND, None)
     change = last_change(settings)
     assert (champion(settings), change.version, change.how) == (SECOND, SECOND, "alias")
     assert (change.user, change.reason) == ("MLflow alias", manual_promotion.ALIAS_REASON)
-    assert begun <= change.time <= decisions.now()
+    assert begun <= change.time <= decisions.timestamp()
     decision = decisions.read(registry.folder(settings) / SECOND)
     assert decision is not None
     assert (decision.promoted, decision.champion) == (True, FIRST)
@@ -540,17 +540,17 @@ def test_the_status_says_who_promoted_and_what_the_alias_asks_for(settings: Sett
     assert "no longer declared: no_longer_declared" in str(told(settings))
     mlflow_alias.file(settings).write_text("no database, but text long enough" * 50)
     assert str(told(settings)).startswith("no answer, so the champion is the last known one")
-    lines = history_lines(champions(settings, "champion", say))
+    lines = format_history(champions(settings, "champion", say))
     assert lines[1].startswith(f"  {change.time}  {SECOND}  alias by MLflow alias: the alias ")
 
 
 def test_airflow_follows_only_a_moved_alias_and_no_run_at_work(settings: Settings) -> None:
-    with pytest.raises(airflow_steps.NothingToDo, match="was not moved"):
+    with pytest.raises(airflow_steps.NothingToDoError, match="was not moved"):
         airflow_steps.follow_alias(settings)
     move(settings, SECOND)
     with (
         run_lock.run_lock(settings, "churn run", say),
-        pytest.raises(airflow_steps.NothingToDo, match=r"churn run .* is at work"),
+        pytest.raises(airflow_steps.NothingToDoError, match=r"churn run .* is at work"),
     ):
         airflow_steps.follow_alias(settings)
     mlflow_alias.file(settings).write_text("no database, but text long enough" * 50)
@@ -594,7 +594,7 @@ def test_the_lock_is_free_again_afterwards(settings: Settings) -> None:
 
 # --- the API -------------------------------------------------------------------------------------
 
-BOUNDS = Deciles("2025-12-03", "b", 10, tuple(Last(k, k / 10, "x") for k in range(1, 11)))
+BOUNDS = Deciles("2025-12-03", "b", 10, tuple(Boundary(k, k / 10, "x") for k in range(1, 11)))
 
 
 @pytest.fixture

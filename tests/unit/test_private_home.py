@@ -13,7 +13,7 @@ import pytest
 
 from lakehouse import online_store, spark_server
 from lakehouse.atomic_write import atomic_write, generate_secret, write_secret
-from lakehouse.errors import InvalidInputError, UnavailableError, named_breakdown
+from lakehouse.errors import InvalidInputError, UnavailableError, classify_error
 from lakehouse.jars import SPARK_HOME, password_check
 from lakehouse.java import find_java
 from lakehouse.private_home import protect
@@ -84,7 +84,7 @@ def test_what_is_made_later_is_closed_from_the_start(tmp_path: Path) -> None:
 
 def test_a_server_that_a_library_starts_closes_the_home(tmp_path: Path) -> None:
     """Without a command before it, under the umask of a notebook."""
-    with Service("spark", tmp_path / "home" / "spark").starting():
+    with Service("spark", tmp_path / "home" / "spark").start_lock():
         assert mode(tmp_path / "home") == 0o700
 
 
@@ -132,14 +132,14 @@ def test_a_servers_files_are_closed_and_its_scratch_goes_with_it(tmp_path: Path)
     redis = online_store.service(settings)
     for end in (redis.stop, lambda: os.kill(redis.find().pid, signal.SIGKILL), redis.stop):
         os.umask(0)
-        online_store.ensure(settings, lambda _: None)
+        online_store.ensure_running(settings, lambda _: None)
         assert redis.scratch.is_dir() and not list(redis.scratch.iterdir())
         (redis.scratch / "rows").mkdir()
         running = redis.find()
         assert running is not None
         end()
         deadline = time.monotonic() + 30
-        while redis.scratch.exists() or is_alive(running.keeper, running.created):
+        while redis.scratch.exists() or is_alive(running.supervisor, running.created):
             assert time.monotonic() < deadline
             time.sleep(0.1)
     # The log and the lock are made by the caller, which has its own umask here.
@@ -161,7 +161,7 @@ def test_the_password_is_given_or_generated(tmp_path: Path) -> None:
     file.write_text("by file\n")
     by_file = settings_of(tmp_path, CHURN_SPARK_PASSWORD_FILE=str(file))
     assert read_password(by_file) == "by file"
-    assert "by file" not in f"{by_file}{by_file.shown()}"
+    assert "by file" not in f"{by_file}{by_file.mask_secrets()}"
 
 
 def test_a_server_of_before_passwords_is_not_used(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_server_of_before_passwords_is_not_used(tmp_path: Path) -> None:
     ],
 )
 def test_a_refused_password_is_named(message: str) -> None:
-    fault = named_breakdown(message, "here")
+    fault = classify_error(message, "here")
     assert isinstance(fault, UnavailableError) and "refuses the password" in str(fault)
 
 

@@ -67,7 +67,7 @@ def a_challenger(settings: Settings, roc_auc: float = 0.85, **others: Any) -> Mo
 def decided(settings: Settings, challenger: ModelRecord) -> Decision:
     """The decision where nothing is compared: rows and training set are not asked."""
     decision = promotion.decide(settings, None, None, PARAMETERS, challenger)
-    promotion.carry_out(settings, decision)
+    promotion.apply_decision(settings, decision)
     return decision
 
 
@@ -80,7 +80,7 @@ def test_the_registry_of_before_is_read_as_it_was(settings: Settings) -> None:
     decision = decisions.read(registry.folder(settings) / CHAMPION)
     assert decision is not None
     assert (decision.promoted, decision.waits, decision.user) == (True, False, "")
-    assert decisions.waiting(settings) is None
+    assert decisions.find_waiting(settings) is None
     # what is written next keeps what was there
     registry.roll_back(settings)
     now = registry.read_champion_history(settings)
@@ -109,7 +109,7 @@ def test_what_cant_be_compared_or_is_too_poor_waits_for_a_person(
     assert (decision.promoted, decision.waits, decision.champion) == (False, True, CHAMPION)
     assert said in decision.reason
     assert registry.champion_version(settings) == CHAMPION
-    assert decisions.waiting(settings) == decision
+    assert decisions.find_waiting(settings) == decision
 
 
 @pytest.mark.parametrize("damage", ["record", "pipeline"])
@@ -132,7 +132,7 @@ def test_a_damaged_champion_is_replaced_by_no_run(settings: Settings, damage: st
 def test_months_of_other_lengths_are_the_same_question() -> None:
     def redefined(before: list[int], now: list[int]) -> str | None:
         labels = ({"kind": "observed", "days_between": days} for days in (before, now))
-        return promotion._redefined(*labels, RULE)
+        return promotion._label_change(*labels, RULE)
 
     assert redefined([31], [28]) is None
     assert redefined([28], [31, 30, 31, 29]) is None
@@ -140,7 +140,7 @@ def test_months_of_other_lengths_are_the_same_question() -> None:
     assert redefined([92], [31]) is not None
     # the marks of a workbook look at no next extract, however far that is
     of_workbook = ({"kind": "workbook", "days_between": days} for days in ([31], [92]))
-    assert promotion._redefined(*of_workbook, RULE) is None
+    assert promotion._label_change(*of_workbook, RULE) is None
 
 
 def test_far_below_the_champions_own_figures_is_suspect(settings: Settings) -> None:
@@ -156,13 +156,13 @@ def test_the_first_model_needs_no_comparison_but_a_minimum(empty: Settings) -> N
     poor = decided(empty, a_challenger(empty, roc_auc=0.61))
     assert (poor.promoted, poor.waits, poor.champion) == (False, True, None)
     assert registry.champion_version(empty) is None
-    assert decisions.waiting(empty) == poor
+    assert decisions.find_waiting(empty) == poor
     with pytest.raises(InvalidInputError, match=f"{NEW}[^.]*churn promote VERSION"):
         registry.champion_or_error(empty)
     good = decided(empty, a_challenger(empty, version="20250303-00000004"))
     assert (good.promoted, good.reason) == (True, "it is the first model")
     assert registry.champion_version(empty) == good.version
-    assert decisions.waiting(empty) is None
+    assert decisions.find_waiting(empty) is None
 
 
 def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Settings) -> None:
@@ -180,7 +180,7 @@ def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Setti
     change = now.changes[-1]
     assert (change.how, change.user, change.reason) == ("promote", user, "marks are what we want")
     assert change.time == decision.decided
-    assert decisions.waiting(settings) is None
+    assert decisions.find_waiting(settings) is None
     # what was rolled back no run promotes, and a person may
     registry.roll_back(settings)
     refused = decided(settings, replace(a_challenger(settings), label=MONTHS))

@@ -22,7 +22,7 @@ from churn.reports.rejects_workbook import (
 )
 from seeds_loader.contract import read_contract
 from seeds_loader.reader.sandbox import read_workbook
-from seeds_loader.reject_messages import Reason, sentence
+from seeds_loader.reject_messages import Reason, format_reason
 
 CONTRACT = read_contract()
 NAMES = CONTRACT.names
@@ -222,12 +222,12 @@ def test_of_a_duplicate_the_kept_row_is_named(tmp_path):
     ],
 )
 def test_a_sentence_shows_what_can_not_be_seen(value, shown):
-    said = sentence(Reason("new_rule", "Partner", value), None, {"new_rule": "So it is"})
+    said = format_reason(Reason("new_rule", "Partner", value), None, {"new_rule": "So it is"})
     assert said == f"Partner is {shown}: So it is."
 
 
 def test_a_code_without_words_speaks_for_itself():
-    assert sentence(Reason("old_rule", "gone", "1"), None, {}) == 'gone is "1": old rule.'
+    assert format_reason(Reason("old_rule", "gone", "1"), None, {}) == 'gone is "1": old rule.'
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from openpyxl import load_workbook
 
 from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Column, read_contract
-from seeds_loader.sample import Dirt, Month, SampleParameters, simulate, write_samples
-from seeds_loader.sample.data_faults import KINDS, dirt_counts
-from seeds_loader.sample.months import drawn
+from seeds_loader.sample import Month, RowFault, SampleParameters, simulate, write_samples
+from seeds_loader.sample.data_faults import FAULT_TYPES, count_faults
+from seeds_loader.sample.months import draw_values
 from seeds_loader.sample.shares import ADD_ONS, LABELS
 
 HEADERS = read_contract().names
@@ -152,20 +152,20 @@ def test_categories_are_the_contracts() -> None:
     ids=lambda value: getattr(value, "type", ""),
 )
 def test_a_column_that_is_not_simulated_is_drawn_evenly(column: Column, accepted: set[Any]) -> None:
-    drawn_values = drawn(column, np.arange(9000)).tolist()
+    drawn_values = draw_values(column, np.arange(9000)).tolist()
     counts = Counter(drawn_values)
     assert set(counts) == accepted
     assert min(counts.values()) > 0.9 * len(drawn_values) / len(accepted)
     # a customer keeps the value, whoever else is there
-    assert drawn(column, np.arange(4000, 5000)).tolist() == drawn_values[4000:5000]
+    assert draw_values(column, np.arange(4000, 5000)).tolist() == drawn_values[4000:5000]
 
 
 def test_numbers_and_texts_that_are_not_simulated() -> None:
     ids = np.arange(2000)
-    amounts = drawn(Column("Fee", "number", "fee", range=(5, 10)), ids)
+    amounts = draw_values(Column("Fee", "number", "fee", range=(5, 10)), ids)
     assert 5 <= amounts.min() < 5.1 and 9.9 < amounts.max() <= 10
-    assert len(set(drawn(Column("Note", "text", "note"), ids))) == len(ids)
-    other = drawn(Column("Other", "number", "other", range=(5, 10)), ids)
+    assert len(set(draw_values(Column("Note", "text", "note"), ids))) == len(ids)
+    other = draw_values(Column("Other", "number", "other", range=(5, 10)), ids)
     assert abs(np.corrcoef(amounts, other)[0, 1]) < 0.1
 
 
@@ -335,7 +335,7 @@ def test_faults_leave_the_customers_alone(dirty_months: list[Month]) -> None:
         simulate(SampleParameters(rows=1000, months=2, seed=7)), dirty_months, strict=True
     ):
         pd.testing.assert_frame_equal(clean.customers, dirty.customers)
-        assert clean.dirt == []
+        assert clean.faults == []
 
 
 def test_faults_are_few_and_of_every_kind(dirty_months: list[Month]) -> None:
@@ -343,12 +343,12 @@ def test_faults_are_few_and_of_every_kind(dirty_months: list[Month]) -> None:
         *((1000, month) for month in dirty_months),
         (7043, next(simulate(SampleParameters(dirt=True)))),
     ]:
-        counts = Counter(fault.kind for fault in month.dirt)
-        assert counts == dirt_counts(rows)
-        assert set(counts) == set(KINDS)
-        assert len({fault.row_number for fault in month.dirt}) == len(month.dirt)
-        assert 0.015 < len(month.dirt) / rows < 0.025
-        fates = Counter(fault.fate for fault in month.dirt)
+        counts = Counter(fault.kind for fault in month.faults)
+        assert counts == count_faults(rows)
+        assert set(counts) == set(FAULT_TYPES)
+        assert len({fault.row_number for fault in month.faults}) == len(month.faults)
+        assert 0.015 < len(month.faults) / rows < 0.025
+        fates = Counter(fault.expected_outcome for fault in month.faults)
         rejected = fates["fault"] + fates["conflicting_duplicate"]
         assert 0.008 < rejected / (len(month.sheet) - fates["exact_duplicate"]) < 0.03
 
@@ -357,9 +357,9 @@ def test_faults_stand_where_the_list_says(written: list[Path], dirty_months: lis
     for path, month in zip(written, dirty_months, strict=True):
         rows = read_rows(path)
         assert len(rows) == len(month.sheet) + 1
-        for fault in month.dirt:
+        for fault in month.faults:
             check_fault(fault, rows, month)
-        listed = {f.row_number for f in month.dirt if f.kind != "exact_duplicate"}
+        listed = {f.row_number for f in month.faults if f.kind != "exact_duplicate"}
         odd = {number for number, row in enumerate(rows[1:], 2) if not is_clean(row, month)}
         assert odd == listed
 
@@ -374,7 +374,7 @@ def is_clean(row: tuple[Any, ...], month: Month) -> bool:
     return dict(zip(HEADERS, row, strict=True)) == truth(row, month)
 
 
-def check_fault(fault: Dirt, rows: list[tuple[Any, ...]], month: Month) -> None:
+def check_fault(fault: RowFault, rows: list[tuple[Any, ...]], month: Month) -> None:
     row = rows[fault.row_number - 1]
     value = dict(zip(HEADERS, row, strict=True))[fault.column]
     real = truth(row, month)[fault.column]
@@ -394,5 +394,5 @@ def check_fault(fault: Dirt, rows: list[tuple[Any, ...]], month: Month) -> None:
     elif fault.kind == "number_as_text":
         assert value != real and float(value) == real
     else:
-        assert fault.fate == "loads"
+        assert fault.expected_outcome == "loads"
         assert value != real and value.strip().lower() == real.lower()

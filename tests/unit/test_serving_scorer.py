@@ -9,8 +9,8 @@ from model_records import SPLITS, a_record
 
 from lakehouse.errors import ChurnError
 from trainer import deciles
-from trainer.deciles import Deciles, Last
-from trainer.portable_model import Form, LinearModel, Node, TreeEnsemble
+from trainer.deciles import Boundary, Deciles
+from trainer.portable_model import LinearModel, Node, PortableModel, TreeEnsemble
 from trainer.reason_texts import FlagTemplate, read_reasons
 from trainer.scorer import Scorer, probability
 
@@ -47,7 +47,7 @@ NEWCOMER = {
 }
 
 
-def a_scorer(form: Form) -> Scorer:
+def a_scorer(form: PortableModel) -> Scorer:
     return Scorer(a_record(form, FEATURES), read_reasons())
 
 
@@ -106,7 +106,7 @@ def test_numbers_that_are_none_are_refused() -> None:
 
 def said(reason: str, **features: float) -> str:
     declared = {each.feature: each for each in read_reasons()}
-    return declared[reason].words.say(features)
+    return declared[reason].text.render(features)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_numbers_are_written_as_spark_writes_them(reason: str, value: float, tex
 
 def test_flags_say_the_one_that_is_set() -> None:
     words = FlagTemplate({"a_yes": "it's a", "b_yes": "b"}, "none")
-    assert words.say({"a_yes": 0, "b_yes": 1}) == "b"
-    assert words.say({"a_yes": 0, "b_yes": 0}) == "none"
+    assert words.render({"a_yes": 0, "b_yes": 1}) == "b"
+    assert words.render({"a_yes": 0, "b_yes": 0}) == "none"
     assert words.sql() == (
         r"case when `a_yes` = 1 then 'it\'s a' when `b_yes` = 1 then 'b' else 'none' end"
     )
@@ -156,7 +156,7 @@ def test_words_that_nobody_knows_are_refused(tmp_path: Path, entry: str) -> None
 # --- deciles ---------------------------------------------------------------------------------
 
 BOUNDS = Deciles(
-    "2025-12-03", "b", 40, tuple(Last(k, k / 10, f"customer-{k}") for k in range(1, 11))
+    "2025-12-03", "b", 40, tuple(Boundary(k, k / 10, f"customer-{k}") for k in range(1, 11))
 )
 
 

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from model_records import a_record
 from starlette.testclient import TestClient
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.online.redis_layout import redis_key
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import PROJECT, Settings, read_settings
@@ -30,12 +30,12 @@ from serving.models import Models
 from serving.rate_limit import Limits
 from serving.server import client_of
 from trainer import deciles, registry
-from trainer.deciles import Deciles, Last
+from trainer.deciles import Boundary, Deciles
 from trainer.portable_model import LinearModel
 from trainer.record import ModelRecord
 
-FEATURES = [each.name for each in read_features()]
-BOUNDS = Deciles("2025-12-03", "b", 10, tuple(Last(k, k / 10, "x") for k in range(1, 11)))
+FEATURES = [each.name for each in read_feature_columns()]
+BOUNDS = Deciles("2025-12-03", "b", 10, tuple(Boundary(k, k / 10, "x") for k in range(1, 11)))
 
 
 def a_model(version: str) -> ModelRecord:

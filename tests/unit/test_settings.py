@@ -30,7 +30,7 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     secrets = [*passwords, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
     settings = read_settings({f"{name}_FILE": str(file) for name in secrets}, tmp_path)
     assert settings.redis_password == settings.aws["AWS_ACCESS_KEY_ID"] == "open sesame"
-    assert [settings.shown()[name] for name in secrets] == [MASK] * len(secrets)
+    assert [settings.mask_secrets()[name] for name in secrets] == [MASK] * len(secrets)
     assert "sesame" not in repr(replace(settings, api_rate=1))
 
 

@@ -16,18 +16,18 @@ def test_a_folder_is_used_with_nothing_else(tmp_path: Path) -> None:
     place.prepare()
     assert place.folder == tmp_path / "lake" and place.folder.is_dir()
     assert (place.bucket, place.jar_purposes, place.spark_configuration) == (None, set(), {})
-    file = place.at("gold", "table", "file")
+    file = place.join("gold", "table", "file")
     file.prepare_file()
     Path(file.address).write_text("rows")
     file.set_mtime(1_000_000_000)
-    (found,) = place.all_files()
-    assert (found.mtime_ns, place.name(found.path)) == (1_000_000_000, "gold/table/file")
+    (found,) = place.list_files()
+    assert (found.mtime_ns, place.relative_path(found.path)) == (1_000_000_000, "gold/table/file")
     assert place.locate(found) == file
     assert file.lineage_name == ("file", f"{tmp_path}/lake/gold/table/file")
 
 
 def test_a_prefix_of_an_object_store_has_no_folder() -> None:
-    file = BUCKET.at("gold", "file")
+    file = BUCKET.join("gold", "file")
     assert file.address == "s3a://bucket/a prefix/gold/file"
     assert (file.folder, file.bucket, file.root) == (None, "bucket", "bucket/a prefix/gold/file")
     assert file.lineage_name == ("s3://bucket", "a prefix/gold/file")
@@ -44,7 +44,7 @@ def test_an_address_of_another_kind_is_refused_when_it_is_opened() -> None:
 
 def test_locations_below_share_the_file_system(tmp_path: Path) -> None:
     place = Storage(str(tmp_path))
-    assert place.at("a").files is place.files is place.at("b").at("c").files
+    assert place.join("a").files is place.files is place.join("b").join("c").files
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,13 @@ def test_old_logs_go_with_the_folders_they_leave_empty(
     monkeypatch.setattr(
         "lakehouse.process.Service.find", lambda self: running if self.name == "redis" else None
     )
-    assert cleanup._logs(settings, BEFORE, dry_run=True) == cleanup.Removed("log files", 1, 5)
+    assert cleanup._remove_logs(settings, BEFORE, dry_run=True) == cleanup.Removed(
+        "log files", 1, 5
+    )
     assert old.exists()
-    assert cleanup._logs(settings, BEFORE, dry_run=False) == cleanup.Removed("log files", 1, 5)
+    assert cleanup._remove_logs(settings, BEFORE, dry_run=False) == cleanup.Removed(
+        "log files", 1, 5
+    )
     assert not old.parent.exists()
     assert beside.exists()
     assert quiet.exists()
@@ -70,10 +74,10 @@ def test_runs_stay_that_a_table_refers_to_and_the_last_one(
     answers["gold.publications"] = [{"run_id": "published"}]
     answers["silver.customers"] = [{"batch_id": "b1"}]
     answers["silver.rejected_rows"] = [{"batch_id": "b2"}]
-    found = cleanup._runs(settings, None, BEFORE, dry_run=True)
+    found = cleanup._remove_runs(settings, None, BEFORE, dry_run=True)
     assert sorted(found.names) == ["broken", "restated"]
     assert len(list(runs.iterdir())) == 6
-    removed = cleanup._runs(settings, None, BEFORE, dry_run=False)
+    removed = cleanup._remove_runs(settings, None, BEFORE, dry_run=False)
     assert removed == found
     assert removed.bytes == len('{"batch_id": "superseded"}') + len("12345")
     assert sorted(each.name for each in runs.iterdir()) == [
@@ -86,7 +90,7 @@ def test_the_last_run_stays_however_old(
 ) -> None:
     written(tmp_path / "runs" / "first" / "summary.json", 300, "{}")
     last = written(tmp_path / "runs" / "a_later_one" / "summary.json", 200, "{}")
-    assert cleanup._runs(settings, None, BEFORE, dry_run=False).names == ["first"]
+    assert cleanup._remove_runs(settings, None, BEFORE, dry_run=False).names == ["first"]
     assert last.exists()
 
 
@@ -99,10 +103,10 @@ def test_models_stay_that_are_champion_or_have_scores(
         written(models / version / "model" / "part-0", days)
     (models / "champion.json").write_text(json.dumps({"version": "champion"}))
     answers["gold.churn_scores"] = [{"model_version": "scored"}]
-    found = cleanup._models(settings, None, BEFORE, dry_run=True)
+    found = cleanup._remove_models(settings, None, BEFORE, dry_run=True)
     assert found == cleanup.Removed("model versions", 1, 10, ["unused"])
     assert (models / "unused").exists()
-    assert cleanup._models(settings, None, BEFORE, dry_run=False) == found
+    assert cleanup._remove_models(settings, None, BEFORE, dry_run=False) == found
     assert sorted(each.name for each in models.iterdir()) == [
         *("champion", "champion.json", "scored", "young")
     ]
@@ -112,17 +116,19 @@ def test_where_there_is_nothing_nothing_is_removed(
     settings: Settings, answers: dict[str, list[dict[str, str]]]
 ) -> None:
     for found in (
-        cleanup._logs(settings, BEFORE, dry_run=False),
-        cleanup._runs(settings, None, BEFORE, dry_run=False),
-        cleanup._models(settings, None, BEFORE, dry_run=False),
+        cleanup._remove_logs(settings, BEFORE, dry_run=False),
+        cleanup._remove_runs(settings, None, BEFORE, dry_run=False),
+        cleanup._remove_models(settings, None, BEFORE, dry_run=False),
     ):
         assert (found.count, found.bytes) == (0, 0)
 
 
 def test_lines_name_what_was_removed() -> None:
     removed = [cleanup.Removed("runs", 2, 12_345, ["a", "b"]), cleanup.Removed("log files", 0, 0)]
-    assert cleanup.lines(removed, dry_run=False) == [
+    assert cleanup.format_removed(removed, dry_run=False) == [
         "removed 2 runs, 12,345 bytes: a, b",
         "removed 0 log files, 0 bytes",
     ]
-    assert cleanup.lines(removed[:1], dry_run=True) == ["would remove 2 runs, 12,345 bytes: a, b"]
+    assert cleanup.format_removed(removed[:1], dry_run=True) == [
+        "would remove 2 runs, 12,345 bytes: a, b"
+    ]

@@ -7,7 +7,7 @@ import pytest
 
 from churn.provenance.as_of import compose_traced
 from churn.provenance.compiled_sql import read_constant
-from churn.provenance.trace_rules import changes, standardised
+from churn.provenance.trace_rules import find_changes, find_standardised_cells
 from lakehouse import sequences
 from lakehouse.table_history import Commit, TableHistory
 from seeds_loader.contract import read_contract
@@ -36,10 +36,10 @@ def test_what_a_run_wrote_last_stands_after_it_whatever_the_clock_said() -> None
     ahead = Commit(1, BEGIN + timedelta(days=1), True, "", "first")
     back = Commit(2, BEGIN, True, "", "second")
     history = TableHistory("silver.customers", [ahead, back])
-    assert history.at(BEGIN + timedelta(days=1), "first") == 1
-    assert history.at(BEGIN + timedelta(minutes=5), "second") == 2
+    assert history.version_at(BEGIN + timedelta(days=1), "first") == 1
+    assert history.version_at(BEGIN + timedelta(minutes=5), "second") == 2
     # A run that wrote nothing there has only its time.
-    assert history.at(BEGIN + timedelta(days=2), "third") == 2
+    assert history.version_at(BEGIN + timedelta(days=2), "third") == 2
 
 
 @pytest.mark.parametrize("sequence", sequences.ALL)
@@ -50,37 +50,37 @@ def test_rows_of_a_moment_go_by_their_number_and_old_ones_by_their_time(
         return {sequence.number: number, sequence.time: BEGIN + timedelta(days=days)}
 
     then = {sequence.number: 3}
-    assert sequence.has_reached(row(3, 9), then, BEGIN)
-    assert not sequence.has_reached(row(4, -9), then, BEGIN)
-    assert sequence.has_reached(row(None, 9), then, BEGIN)
-    assert sequence.has_reached(row(7, -1), {}, BEGIN)
-    assert not sequence.has_reached(row(7, 1), {}, BEGIN)
+    assert sequence.is_included(row(3, 9), then, BEGIN)
+    assert not sequence.is_included(row(4, -9), then, BEGIN)
+    assert sequence.is_included(row(None, 9), then, BEGIN)
+    assert sequence.is_included(row(7, -1), {}, BEGIN)
+    assert not sequence.is_included(row(7, 1), {}, BEGIN)
 
 
 def test_a_version_stands_until_the_next_and_forgotten_ones_are_none() -> None:
-    assert HISTORY.at(BEGIN + timedelta(days=5, hours=1)) == 5
-    assert HISTORY.at(BEGIN + timedelta(days=5)) == 5
-    assert HISTORY.at(BEGIN + timedelta(days=2)) is None
+    assert HISTORY.version_at(BEGIN + timedelta(days=5, hours=1)) == 5
+    assert HISTORY.version_at(BEGIN + timedelta(days=5)) == 5
+    assert HISTORY.version_at(BEGIN + timedelta(days=2)) is None
     assert HISTORY.latest == 6
     nothing = TableHistory("silver.customers", [])
-    assert nothing.at(BEGIN) is nothing.latest is None
+    assert nothing.version_at(BEGIN) is nothing.latest is None
 
 
 def test_what_stands_is_read_plainly() -> None:
-    assert HISTORY.stood(6) == "silver.customers"
-    assert HISTORY.stood(4) == "silver.customers version as of 4"
+    assert HISTORY.as_of_clause(6) == "silver.customers"
+    assert HISTORY.as_of_clause(4) == "silver.customers version as of 4"
 
 
 def test_the_version_that_wrote_something_is_found() -> None:
-    assert HISTORY.wrote_extract(JANUARY) == 6
-    assert HISTORY.wrote_extract(FEBRUARY) == 4
+    assert HISTORY.last_write_of_extract(JANUARY) == 6
+    assert HISTORY.last_write_of_extract(FEBRUARY) == 4
     # of before the second writing of January only the table's creation is left
-    assert HISTORY.wrote_extract(JANUARY, until=5) == 3
-    assert HISTORY.wrote_extract(FEBRUARY, until=2) is None
-    assert HISTORY.first_since(BEGIN + timedelta(days=4, hours=1)) == 6
-    assert HISTORY.first_since(BEGIN + timedelta(days=7)) is None
-    assert HISTORY.wrote_between(BEGIN + timedelta(days=3), BEGIN + timedelta(days=6)) == 4
-    assert HISTORY.wrote_between(BEGIN + timedelta(days=3), None) == 6
+    assert HISTORY.last_write_of_extract(JANUARY, until=5) == 3
+    assert HISTORY.last_write_of_extract(FEBRUARY, until=2) is None
+    assert HISTORY.first_write_after(BEGIN + timedelta(days=4, hours=1)) == 6
+    assert HISTORY.first_write_after(BEGIN + timedelta(days=7)) is None
+    assert HISTORY.last_write_between(BEGIN + timedelta(days=3), BEGIN + timedelta(days=6)) == 4
+    assert HISTORY.last_write_between(BEGIN + timedelta(days=3), None) == 6
 
 
 def test_each_rule_that_changed_a_cell_is_named() -> None:
@@ -100,7 +100,9 @@ def test_each_rule_that_changed_a_cell_is_named() -> None:
     names = {column.name: column.silver for column in contract.columns}
     for name, (cell, value, _) in told.items():
         cells[name], silver[names[name]] = cell, value
-    found = {each["column"]: each["rules"] for each in standardised(cells, silver, contract)}
+    found = {
+        each["column"]: each["rules"] for each in find_standardised_cells(cells, silver, contract)
+    }
     assert {name: found.get(name, []) for name in told} == {
         name: rules for name, (_, _, rules) in told.items()
     }
@@ -109,8 +111,8 @@ def test_each_rule_that_changed_a_cell_is_named() -> None:
 
 
 def test_changes_are_told_from_one_extract_to_the_next() -> None:
-    assert changes({"a": 1, "b": 2}, {"a": 1, "b": 3}) == {"b": {"before": 2, "after": 3}}
-    assert changes(None, {"a": 1}) == changes({"a": 1}, None) == {}
+    assert find_changes({"a": 1, "b": 2}, {"a": 1, "b": 3}) == {"b": {"before": 2, "after": 3}}
+    assert find_changes(None, {"a": 1}) == find_changes({"a": 1}, None) == {}
 
 
 def test_the_models_are_chained_with_their_tables_replaced() -> None:

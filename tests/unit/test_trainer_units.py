@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from model_records import SPLITS, a_record
 
-from feature_repo.feature_definitions import read_features
+from feature_repo.feature_definitions import read_feature_columns
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.settings import Settings
 from trainer import record as records
@@ -17,11 +17,11 @@ from trainer import registry, splits
 from trainer.explain import contribution, reasons_column
 from trainer.model_selection import select_model
 from trainer.parameters import DECLARED, ChampionRule, check_features, read_parameters
-from trainer.pipeline import derived
+from trainer.pipeline import derive_inputs
 from trainer.portable_model import (
-    Form,
     LinearModel,
     Node,
+    PortableModel,
     TreeEnsemble,
     from_json,
     log_odds,
@@ -53,13 +53,13 @@ LABEL = {
 }
 
 
-def a_model(version: str = "20251203-0123abcd", form: Form = LINEAR) -> ModelRecord:
+def a_model(version: str = "20251203-0123abcd", form: PortableModel = LINEAR) -> ModelRecord:
     return a_record(
         form,
         ["tenure"],
         version=version,
         curves={"logistic_regression": {"out_of_fold": {"roc": [{"threshold": 0.5}]}}},
-        parameters=read_parameters().shown(),
+        parameters=read_parameters().to_json(),
         label=LABEL,
         seconds={"final": 1.25},
         created=datetime(2025, 12, 4, 5, 6, tzinfo=UTC),
@@ -112,7 +112,7 @@ def test_a_feature_that_knows_the_label_is_refused(leak: str) -> None:
 
 
 def test_the_declared_features_leak_nothing() -> None:
-    check_features([feature.name for feature in read_features()], read_parameters())
+    check_features([feature.name for feature in read_feature_columns()], read_parameters())
 
 
 # --- folds -----------------------------------------------------------------------------------
@@ -153,13 +153,17 @@ def test_the_challenger_must_gain_more_than_the_noise(challenger: list[float], c
 
 
 def test_every_input_belongs_to_one_reason() -> None:
-    inputs = [feature.name for feature in read_features()] + list(derived(read_parameters()))
+    inputs = [feature.name for feature in read_feature_columns()] + list(
+        derive_inputs(read_parameters())
+    )
     covered = [name for reason in reasons_for(inputs, read_reasons()) for name in reason.inputs]
     assert sorted(covered) == sorted(inputs)
 
 
 def test_every_declared_reason_is_of_a_feature() -> None:
-    inputs = {feature.name for feature in read_features()} | set(derived(read_parameters()))
+    inputs = {feature.name for feature in read_feature_columns()} | set(
+        derive_inputs(read_parameters())
+    )
     declared = {name for reason in read_reasons() for name in reason.inputs}
     assert declared == inputs
 
@@ -167,14 +171,14 @@ def test_every_declared_reason_is_of_a_feature() -> None:
 def test_an_undeclared_input_is_a_reason_of_its_own() -> None:
     (reason,) = reasons_for(["fresh"], read_reasons())
     assert (reason.feature, reason.inputs) == ("fresh", ("fresh",))
-    said = [reason.words.say({"fresh": value}) for value in (3, 0.5, 1234567.25, 0)]
+    said = [reason.text.render({"fresh": value}) for value in (3, 0.5, 1234567.25, 0)]
     assert said == ["fresh = 3", "fresh = 0.5", "fresh = 1234567.25", "fresh = 0"]
-    assert "format_number(`fresh`, '0.######')" in reason.words.sql()
+    assert "format_number(`fresh`, '0.######')" in reason.text.sql()
 
 
 def test_one_hot_columns_speak_as_one_category() -> None:
     contract = next(reason for reason in read_reasons() if reason.feature == "contract")
-    words = contract.words.sql()
+    words = contract.text.sql()
     assert "when `contract_month_to_month` = 1 then 'month-to-month contract'" in words
     assert len(contract.inputs) == 3
 
@@ -221,7 +225,7 @@ def test_log_odds_are_the_baseline_and_all_contributions() -> None:
 
 
 @pytest.mark.parametrize("form", [LINEAR, TREES])
-def test_a_form_survives_json(form: Form) -> None:
+def test_a_form_survives_json(form: PortableModel) -> None:
     assert from_json(to_json(form)) == form
 
 
@@ -229,7 +233,7 @@ def test_a_form_survives_json(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", [LINEAR, TREES])
-def test_a_record_survives_its_file(form: Form) -> None:
+def test_a_record_survives_its_file(form: PortableModel) -> None:
     record = a_model(form=form)
     assert records.read(records.write(record)) == record
 

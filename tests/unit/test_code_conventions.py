@@ -1,5 +1,8 @@
-"""The code stays as it was meant: short functions, no logic written twice, no module that nothing
-uses, no table without its description beside it. What linters know is left to `make lint`."""
+"""Conventions of the code that no linter checks.
+
+Functions are short and named by a verb, no logic is written twice, every module is used, and every
+model has its description beside it.
+"""
 
 import ast
 import re
@@ -16,6 +19,8 @@ from lakehouse.settings import PROJECT
 LONGEST = 40
 LONG = re.compile(r"#\s*long: \w+")
 PACKAGES = ("churn", "dags", "feature_repo", "lakehouse", "seeds_loader", "serving", "trainer")
+# Those whose names were brought to the convention; the others follow.
+NAMED_PACKAGES = ("feature_repo", "lakehouse", "seeds_loader")
 # How a module is called that nothing imports: by its name on a command line, by an entry point, or
 # since Airflow loads all that lies in the folder of DAGs.
 CALLED = r"\b{name}(?![\w.])"
@@ -29,6 +34,25 @@ NEEDED = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 SAYS_SOMETHING = re.compile(r"^(?!#|--).*\w")
+# Words that name no action, so that a function named by one gives no expectation (CONTRIBUTING.md).
+# A participle may describe a noun: `passed_loads`, `damaged_error`.
+WITHOUT_NOUN = r"(_(about|again|anew|as|at|by|for|from|in|of|on|to|together|until)(_|$)|$)"
+PARTICIPLE = re.compile(
+    r"(?!(embed|exceed|feed|need|proceed|seed|(started|ended|saved)_at)$)"
+    r"([a-z]+ed|begun|broken|brought|built|caught|chosen|done|drawn|driven|found|given|gone|held"
+    r"|hidden|kept|known|laid|left|lost|made|meant|said|seen|sent|shown|spelled|stood|taken|taught"
+    r"|thought|told|torn|written)" + WITHOUT_NOUN
+)
+NO_VERB = re.compile(
+    r"(follow|hold|judge|keep|lie|look|offer|stand|tell|void|walk)(_|$)"
+    r"|(about|at|by|in|of|on|until|unless)_|(\w+_)in_words$"
+    r"|(after|again|alone|anew|before|elsewhere|now|of|then|there|together)$"
+)
+# A text of several lines or words is made by a formatter.
+TEXT = re.compile(
+    r"(?!(begins|check|draw|equals|format|has|is|read|render|require|write)_)"
+    r"(\w+_)?(lines|text|words)$"
+)
 # The same job for another engine: that it is alike is what makes it a peer.
 ALIKE_BY_PURPOSE = "benchmarks/peers/dbt_duckdb/"
 
@@ -121,6 +145,58 @@ def test_the_check_finds_what_is_written_twice(start: str, is_found: bool) -> No
     body = "".join(f"x{line} = {line}\n" for line in range(SHORTEST_DUPLICATE - 1))
     texts = {name: f"{name}\n{start}\n{body}" for name in ("one", "other")}
     assert duplicates(texts) == ({("one", "other")} if is_found else set())
+
+
+def misnamed(source: str) -> Iterator[str]:
+    """Functions, formatters and errors that are not named as such, with the problem."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if (problem := problem_of_name(node.name.strip("_"))) is not None:
+                yield f"{node.name} {problem}"
+        elif isinstance(node, ast.ClassDef) and not node.name.endswith("Error"):
+            bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+            if any(base.endswith(("Error", "Exception")) for base in bases):
+                yield f"{node.name} is an error and does not end in Error"
+
+
+def problem_of_name(name: str) -> str | None:
+    """What is wrong with the name of a function, or None."""
+    if PARTICIPLE.match(name) or NO_VERB.match(name):
+        return "is not an imperative verb with its object"
+    return "is a formatter and does not begin with format_" if TEXT.match(name) else None
+
+
+@pytest.mark.parametrize("package", NAMED_PACKAGES)
+def test_names_are_verbs_and_say_what_they_name(package: str) -> None:
+    found = {
+        str(path.relative_to(PROJECT)): names
+        for path in committed(f"{package}/*.py")
+        if (names := list(misnamed(path.read_text())))
+    }
+    assert not found, "name a function by an imperative verb and its object"
+
+
+@pytest.mark.parametrize(
+    ("definition", "is_found"),
+    [
+        ("def shown(): ...", True),
+        ("def _masked(): ...", True),
+        ("def held_by_parent(): ...", True),
+        ("def in_words(): ...", True),
+        ("def hold_single(): ...", True),
+        ("def history_lines(): ...", True),
+        ("class Doubt(Exception): ...", True),
+        ("class Refusal(errors.ChurnError): ...", True),
+        ("def format_lines(): ...", False),
+        ("def has_text(): ...", False),
+        ("def started_at(): ...", False),
+        ("def damaged_error(): ...", False),
+        ("def as_json(): ...", False),
+        ("class LockedError(ChurnError): ...", False),
+    ],
+)
+def test_the_check_finds_a_misleading_name(definition: str, is_found: bool) -> None:
+    assert bool(list(misnamed(definition))) == is_found
 
 
 @pytest.fixture(scope="module")
