@@ -88,7 +88,7 @@ class Models:
             self._model = model
 
     def _read(self, version: str) -> Model | None:
-        record = registry.stored(self._settings, version)
+        record = registry.read_record(self._settings, version)
         bounds = deciles.read(registry.folder(self._settings) / version)
         if record is None or bounds is None:
             lacks = "its record is damaged" if record is None else "it was not scored with yet"

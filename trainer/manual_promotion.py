@@ -117,7 +117,7 @@ def promote_by_hand(
 def moved_alias(settings: Settings, alias: Alias) -> MovedAlias | None:
     """Return the version that a person moved the alias to; None if no person moved it."""
     history = registry.read_champion_history(settings)
-    version = mlflow_alias.moved_to(alias, history)
+    version = mlflow_alias.find_moved_version(alias, history)
     if version is None:
         return None
     change = mlflow_alias.overruling(alias, history)

@@ -99,7 +99,7 @@ def file(settings: Settings) -> Path:
     return folder(settings) / "mlflow.db"
 
 
-def moved_to(alias: Alias, history: ChampionHistory | None) -> str | None:
+def find_moved_version(alias: Alias, history: ChampionHistory | None) -> str | None:
     """Return the version that a person moved the alias to; None if no person moved it."""
     if alias.synced is None or alias.version is None:
         return None

@@ -135,13 +135,13 @@ def sync(settings: Settings, store: Store, draw: Draw, say: Say) -> SyncResult:
         gone = sorted(set(held) - set(known))
         for version in gone:
             _remove(store, version, held.pop(version))
-        records = [registry.stored(settings, each) for each in known if each not in held]
+        records = [registry.read_record(settings, each) for each in known if each not in held]
         lacking = sorted((each for each in records if each), key=lambda each: each.created)
         for record in lacking:
             say(f"logging {record.version}")
             held[record.version] = _log(settings, store, record, draw)
         for version, registered in held.items():
-            _keep_current(settings, store, version, registered)
+            _update_version(settings, store, version, registered)
         champion = _sync_alias(settings, store, held, say)
     return SyncResult([each.version for each in lacking], gone, champion)
 
@@ -334,7 +334,9 @@ def _lay_out_model(settings: Settings, record: ModelRecord, run_id: str, place: 
 # --- mutable parts of a version ------------------------------------------------------------------
 
 
-def _keep_current(settings: Settings, store: Store, version: str, registered: ModelVersion) -> None:
+def _update_version(
+    settings: Settings, store: Store, version: str, registered: ModelVersion
+) -> None:
     """Update what can change after a version was logged.
 
     That is the decision on promotion, as its description, and the full evaluation, if there is one.
@@ -413,7 +415,7 @@ def _milliseconds(moment: datetime) -> int:
 def _translate_errors(settings: Settings) -> Iterator[None]:
     """Log MLflow's client in, and translate its errors into errors with a remedy."""
     try:
-        with _logged_in(settings):
+        with _log_in(settings):
             yield
     # OSErrors are those of this machine, and those of the library that sends files to a server,
     # which MLflow does not wrap. A server that is not MLflow may not respond with JSON.
@@ -435,7 +437,7 @@ def _translate_errors(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _logged_in(settings: Settings) -> Iterator[None]:
+def _log_in(settings: Settings) -> Iterator[None]:
     """Set the login in the environment, where MLflow's client reads it.
 
     It is removed as soon as it is not needed.

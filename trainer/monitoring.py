@@ -182,7 +182,7 @@ def monitor(
     if not history:
         return None
     latest, version = history[-1], registry.champion_version(settings)
-    record = registry.stored(settings, version) if version else None
+    record = registry.read_record(settings, version) if version else None
     figures = []
     learned = record.extract_date if record else None
     against = {"the previous extract": history[-2:-1]} | {
@@ -331,7 +331,7 @@ def _measure_realised_churn(
     metrics = []
     rows = spark.sql(sql, labels=labels).toArrow().to_pylist()
     for row in sorted(rows, key=lambda result: str(result["model_version"])):
-        record = registry.stored(settings, row["model_version"])
+        record = registry.read_record(settings, row["model_version"])
         # A model of the workbook's own marks predicts which customers resemble churned ones, not
         # which customers churn next.
         if record is None or record.label["kind"] != OBSERVED:

@@ -108,10 +108,10 @@ def find(settings: Settings, version: str) -> ModelRecord | None:
     """Return the version's record, or None if the version is missing or damaged."""
     if not settings.storage(pipeline(settings, version)).exists():
         return None
-    return stored(settings, version)
+    return read_record(settings, version)
 
 
-def stored(settings: Settings, version: str) -> ModelRecord | None:
+def read_record(settings: Settings, version: str) -> ModelRecord | None:
     """Return the version's record, or None if it is missing or damaged.
 
     Unlike `find`, do not check that the pipeline exists.

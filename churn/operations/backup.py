@@ -60,9 +60,8 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, BackupMa
     not affected; writers wait for the run lock.
 
     Raises:
-        lakehouse.errors.InvalidInputError: The target is unusable; nothing was written.
-        lakehouse.errors.UnavailableError: A service does not respond, or another run has the
-            lock of the lake.
+        InvalidInputError: The target is unusable; nothing was written.
+        UnavailableError: A service does not respond, or another run has the lock of the lake.
     """
     address = address_of(target)
     above = _create_target(settings, address)
@@ -74,8 +73,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, BackupMa
     ):
         sources = locations(settings, registry.versions(settings))
         now = datetime.now(UTC)
-        name = f"{now:%Y%m%dT%H%M%SZ}"
-        place = above.join(name)
+        place = above.join(name := f"{now:%Y%m%dT%H%M%SZ}")
         with steps.step("metastore") as step:
             known, rows = _read_tables(spark, sources[LAKE], step)
         with steps.step("copy") as step:

@@ -73,11 +73,11 @@ def format_evaluation(figures: dict[str, Any]) -> list[str]:
         f"worth approaching: from {best['threshold']:.2f} on, {best['approached']:.0%} of the "
         f"customers, {best['gain']:,.0f} per 1,000 customers"
     )
-    flagged = [group for group in figures["slices"] if group["flagged"]]
     lines += [
         f"slice {group['slice']}, {group['group']}: says {group['predicted']:.1%}, "
         f"{group['observed']:.1%} left"
-        for group in flagged
+        for group in figures["slices"]
+        if group["flagged"]
     ] or ["no slice is off by more than the declared gap"]
     lines += [
         f"behaviour: {check['what']} moves the probability by {check['shift']:+.3f} on average, "
@@ -85,11 +85,9 @@ def format_evaluation(figures: dict[str, Any]) -> list[str]:
         for check in figures["behaviour"]
         if not check["holds"]
     ]
-    leaks = [leak["feature"] for leak in figures["leaks"]["found"]]
-    lines.append(f"leaks: {', '.join(leaks) or 'none found'}")
-    if "page" in figures:
-        lines.append(f"page: {figures['page']}")
-    return lines
+    leaks = ", ".join(leak["feature"] for leak in figures["leaks"]["found"])
+    lines.append(f"leaks: {leaks or 'none found'}")
+    return [*lines, f"page: {figures['page']}"] if "page" in figures else lines
 
 
 # --- page ----------------------------------------------------------------------------------------

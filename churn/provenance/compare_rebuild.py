@@ -164,7 +164,7 @@ def _compare_model(
     """Compare the model metrics in the run's summary with those of the model trained now."""
     model = summary.get("model")
     versions = registry.versions(scratch)
-    record = registry.stored(scratch, versions[-1]) if model and versions else None
+    record = registry.read_record(scratch, versions[-1]) if model and versions else None
     if model is None or record is None:
         missing = ["no model was trained"] if model else []
         return {
@@ -193,7 +193,7 @@ def _compare_model(
         "figures": len(was),
         "largest": max(off.values(), default=0.0),
         "differences": differences,
-        "warnings": _warn_of_other_commit(registry.stored(settings, model["version"]), record),
+        "warnings": _warn_of_other_commit(registry.read_record(settings, model["version"]), record),
     }
 
 

@@ -324,7 +324,7 @@ class Tracing:
 
     def _record(self, version: str) -> ModelRecord | None:
         if version not in self._records:
-            self._records[version] = registry.stored(self._settings, version)
+            self._records[version] = registry.read_record(self._settings, version)
         return self._records[version]
 
     def _trace_model(self, scores: Sequence[Hop]) -> Hop | None:

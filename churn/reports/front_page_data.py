@@ -121,7 +121,7 @@ def _extract(
 def _models(settings: Settings) -> tuple[Model, ...]:
     """Return the model versions, earliest first."""
     champion = registry.champion_version(settings)
-    records = [registry.stored(settings, version) for version in registry.versions(settings)]
+    records = [registry.read_record(settings, version) for version in registry.versions(settings)]
     return tuple(
         Model(
             version=record.version,

@@ -157,17 +157,11 @@ def _select_customers(
             where=str(registry.folder(settings) / record.version),
             remedy="`churn train` makes one that has them",
         )
-    sql = bind(
-        AT_RISK.replace("{revenue}", campaign.revenue).replace(
-            "{contact}", f"{campaign.contact_cost}D"
-        ),
-        day=publication.extract_date,
-        version=record.version,
-        most=limit,
-    )
-    customers = spark.sql(
-        sql, out_of_fold=spark.read.parquet(escape_glob(out_of_fold))
-    ).localCheckpoint()
+    sql = AT_RISK.replace("{revenue}", campaign.revenue)
+    sql = sql.replace("{contact}", f"{campaign.contact_cost}D")
+    sql = bind(sql, day=publication.extract_date, version=record.version, most=limit)
+    rows = spark.sql(sql, out_of_fold=spark.read.parquet(escape_glob(out_of_fold)))
+    customers = rows.localCheckpoint()
     tried = {
         offer.name: _evaluate_offer(customers, record, offer, campaign) for offer in campaign.offers
     }

@@ -53,7 +53,9 @@ def ignore(_: str) -> None:
 
 @pytest.fixture(scope="module")
 def record(completed_run: CompletedRun) -> ModelRecord:
-    found = registry.stored(completed_run.home.settings, completed_run.summary["model"]["version"])
+    found = registry.read_record(
+        completed_run.home.settings, completed_run.summary["model"]["version"]
+    )
     assert found is not None
     return found
 
@@ -452,7 +454,7 @@ def test_an_alias_that_was_moved_on_a_server_is_followed(
     api = start(answering.environ, keys.new(settings, "tests"), answering.path / "api.log")
     try:
         assert api.churn("7590-VHVEG").json["model_version"] == record.version
-        with mlflow_sync._logged_in(settings):
+        with mlflow_sync._log_in(settings):
             move(settings, "20251203-another0")
         deadline = time.monotonic() + POLL_SECONDS + mlflow_alias.SERVER_SECONDS
         while api.churn("7590-VHVEG").json["model_version"] == record.version:
@@ -467,7 +469,7 @@ def test_an_alias_that_was_moved_on_a_server_is_followed(
                 time.sleep(0.4)
         assert "the champion stays as last known" in api.log.read_text()
         # the batch too
-        with mlflow_sync._logged_in(settings):
+        with mlflow_sync._log_in(settings):
             move(settings, record.version)
         with run_lock(settings, "churn score", ignore):
             adopt_alias(settings, ignore)
@@ -533,7 +535,7 @@ def test_an_outage_is_a_warning_and_made_up_for(  # long: one story
     registry.promote(versions, registry.versions(versions)[-1])
     store = mlflow_sync.open_store(settings)
     missing = followed(settings).champion
-    with mlflow_sync._logged_in(settings):
+    with mlflow_sync._log_in(settings):
         registered = store.client.get_model_version_by_alias("churn", "champion")
         store.client.delete_model_version("churn", registered.version)
     outages: dict[str, AbstractContextManager[None]] = {

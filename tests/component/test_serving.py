@@ -700,7 +700,7 @@ def test_a_swap_of_the_model_under_load_mixes_nothing(
     shaken: Api, shaken_home: ChurnHome, scores: dict[str, dict[str, Any]]
 ) -> None:
     settings = read_settings(shaken_home.environ)
-    record = registry.stored(settings, registry.champion_version(settings) or "")
+    record = registry.read_record(settings, registry.champion_version(settings) or "")
     assert record is not None and isinstance(record.form, LinearModel)
     other = replace(
         record,

@@ -746,4 +746,4 @@ def history(*changes: tuple[str, str]) -> ChampionHistory:
 def test_what_differs_from_all_champions_since_the_last_sync_was_moved(
     alias: str | None, synced: Synced | None, changes: list[tuple[str, str]], moved: str | None
 ) -> None:
-    assert mlflow_alias.moved_to(Alias(alias, synced), history(*changes)) == moved
+    assert mlflow_alias.find_moved_version(Alias(alias, synced), history(*changes)) == moved
