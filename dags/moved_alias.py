@@ -20,7 +20,7 @@ def follow_alias() -> dict[str, Any]:
     """Adopt a moved alias; skip the task if there is none, or if MLflow does not respond."""
     from churn.pipeline import airflow_steps
 
-    return in_airflows_terms(airflow_steps.follow_alias, may_fail=True)
+    return in_airflows_terms(airflow_steps.adopt_moved_alias, may_fail=True)
 
 
 with DAG(

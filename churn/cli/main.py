@@ -641,7 +641,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
 
     steps = Steps(restores.STEPS)
     restored = restores.restore(settings, source, steps, require_signature)
-    click.echo(restores.closing_words(settings, restored))
+    click.echo(restores.format_result(settings, restored))
 
 
 @main.command("cleanup")

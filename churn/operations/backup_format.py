@@ -68,9 +68,9 @@ class Backup:
 
     address: str
     place: Storage
-    seal: BackupManifest
+    manifest: BackupManifest
     files: tuple[FileCopy, ...]
-    catalogue: MetastoreSnapshot
+    metastore: MetastoreSnapshot
     registry: bytes
     signature: Signature
 

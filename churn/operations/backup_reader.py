@@ -79,28 +79,28 @@ def read_backup(settings: Settings, address: str) -> Backup:
         lakehouse.errors.UnavailableError: The object store does not respond.
     """
     place = settings.storage(address)
-    seal, beside = _sealed(place, address), {}
+    seal, beside = _read_manifest(place, address), {}
     for name in BESIDE:
         beside[name] = _bytes(place, address, name)
         if seal.format == FORMAT and _sha256(beside[name]) != seal.contents.get(name):
-            raise _damaged(address, name, "its SHA-256 is not that of backup.json")
+            raise _damaged_error(address, name, "its SHA-256 is not that of backup.json")
     signature = check_signature(settings, seal)
     if signature is None:
-        raise _damaged(address, MANIFEST, "it was changed after this home had signed it")
+        raise _damaged_error(address, MANIFEST, "it was changed after this home had signed it")
     read_tables = _read_tables if seal.format == FORMAT else _old_tables
     backup = Backup(
         address=address,
         place=place,
-        seal=seal,
-        files=tuple(_read(address, FILES, beside, lambda text: _decoded(text, list[FileCopy]))),
-        catalogue=_read(address, METASTORE, beside, read_tables),
+        manifest=seal,
+        files=tuple(_read(address, FILES, beside, lambda text: _decode(text, list[FileCopy]))),
+        metastore=_read(address, METASTORE, beside, read_tables),
         registry=beside[REGISTRY],
         signature=signature,
     )
     _read(address, FILES, beside, lambda _: check_files(backup.files))
-    _read(address, METASTORE, beside, lambda _: check_catalogue(backup.catalogue, seal))
+    _read(address, METASTORE, beside, lambda _: check_catalogue(backup.metastore, seal))
     _read(address, REGISTRY, beside, _check_registry)
-    _hold_whole(backup)
+    _require_whole(backup)
     return backup
 
 
@@ -125,14 +125,14 @@ def check_contents(backup: Backup, advance: ProgressCallback) -> None:
                 if log:
                     kept += chunk
         if digest.hexdigest() != file.sha256:
-            raise _damaged(
+            raise _damaged_error(
                 backup.address, file.path, f"is not what was backed up: {digest.hexdigest()}"
             )
         if log:
             try:
                 check_log(file.path, bytes(kept))
             except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as fault:
-                raise _damaged(backup.address, file.path, str(fault)) from fault
+                raise _damaged_error(backup.address, file.path, str(fault)) from fault
 
     run_concurrently(check, backup.files, advance, "checking")
 
@@ -152,18 +152,18 @@ def check_files(files: Sequence[FileCopy]) -> None:
     for file in files:
         _check_path(file.path)
         if not 0 <= file.size < LATEST_NS or not 0 <= file.mtime_ns < LATEST_NS:
-            raise InvalidBackupError(f"{_shown(file.path)} has no such size or time")
+            raise InvalidBackupError(f"{_escape(file.path)} has no such size or time")
         if not SHA256.fullmatch(file.sha256):
-            raise InvalidBackupError(f"{_shown(file.path)} has no SHA-256")
-        folders |= {_folded(str(each)) for each in PurePosixPath(file.path).parents}
-    names = Counter(_folded(each.path) for each in files)
+            raise InvalidBackupError(f"{_escape(file.path)} has no SHA-256")
+        folders |= {_fold_case(str(each)) for each in PurePosixPath(file.path).parents}
+    names = Counter(_fold_case(each.path) for each in files)
     for file in files:
-        if names[_folded(file.path)] > 1:
+        if names[_fold_case(file.path)] > 1:
             raise InvalidBackupError(
-                f"{_shown(file.path)} is there twice, as far as some file systems can tell"
+                f"{_escape(file.path)} is there twice, as far as some file systems can tell"
             )
-        if _folded(file.path) in folders:
-            raise InvalidBackupError(f"{_shown(file.path)} is a file and a folder")
+        if _fold_case(file.path) in folders:
+            raise InvalidBackupError(f"{_escape(file.path)} is a file and a folder")
 
 
 def _check_path(path: str) -> None:
@@ -176,22 +176,22 @@ def _check_path(path: str) -> None:
     )
     part = LAKE if steps[0] == LAKE else "/".join(steps[:2])
     if wrong or part not in (LAKE, *(f"home/{each}" for each in HOME_FOLDERS)) or path == part:
-        raise InvalidBackupError(f"{_shown(path)} is no path of a backup")
+        raise InvalidBackupError(f"{_escape(path)} is no path of a backup")
     # The lake's lock and drafts: `churn backup` copies none, and a restore must not overwrite them.
     if path.removeprefix(f"{part}/").startswith(INTERNAL_PREFIX if part == LAKE else "."):
-        raise InvalidBackupError(f"{_shown(path)} is not a file that a backup contains")
+        raise InvalidBackupError(f"{_escape(path)} is not a file that a backup contains")
 
 
-def _folded(path: str) -> str:
+def _fold_case(path: str) -> str:
     return unicodedata.normalize("NFC", path).casefold()
 
 
-def _shown(text: str) -> str:
+def _escape(text: str) -> str:
     """Return text from a backup in a form that is safe to print to a terminal."""
     return ascii(text[:LONGEST_TEXT])
 
 
-def _hold_whole(backup: Backup) -> None:
+def _require_whole(backup: Backup) -> None:
     """Raise unless exactly the listed files exist, in their sizes; contents are checked later."""
     if backup.place.folder:
         _refuse_odd_entries(backup.address)
@@ -210,13 +210,13 @@ def _hold_whole(backup: Backup) -> None:
     if surplus:
         raise InvalidInputError(
             f"{len(surplus)} files in the backup are not in {FILES} "
-            f"({', '.join(map(_shown, surplus[:NAMED]))})",
+            f"({', '.join(map(_escape, surplus[:NAMED]))})",
             where=backup.address,
             remedy="find out who put them there; remove them, or restore another backup",
         )
     total = (len(backup.files), sum(each.size for each in backup.files))
-    if total != (backup.seal.files, backup.seal.bytes):
-        raise _damaged(backup.address, MANIFEST, "it counts other files than there are")
+    if total != (backup.manifest.files, backup.manifest.bytes):
+        raise _damaged_error(backup.address, MANIFEST, "it counts other files than there are")
 
 
 def _refuse_odd_entries(folder: str) -> None:
@@ -230,7 +230,7 @@ def _refuse_odd_entries(folder: str) -> None:
             )
             if not plain:
                 raise InvalidInputError(
-                    f"{_shown(name)} is a link or a device, and no file of the backup's own",
+                    f"{_escape(name)} is a link or a device, and no file of the backup's own",
                     where=ascii(str(entry)),
                     remedy="copy the backup, links followed, if you trust them (cp -rL); or "
                     "restore another one",
@@ -256,7 +256,7 @@ def check_catalogue(catalogue: MetastoreSnapshot, seal: BackupManifest) -> None:
     for table in catalogue.tables:
         names = table.name.split(".")
         if len(names) != 2 or names[0] not in catalogue.schemas:
-            raise InvalidBackupError(f"{_shown(table.name)} is no table of the backup's schemas")
+            raise InvalidBackupError(f"{_escape(table.name)} is no table of the backup's schemas")
         _check_identifier(names[1])
         _check_table(table)
     if len({each.name for each in catalogue.tables}) != len(catalogue.tables):
@@ -278,7 +278,7 @@ def _check_table(table: Table) -> None:
         _check_identifier(column.name)
         if not is_type(column.type):
             raise InvalidBackupError(
-                f"{table.name}.{column.name} has no type: {_shown(column.type)}"
+                f"{table.name}.{column.name} has no type: {_escape(column.type)}"
             )
         _check_text(column.comment)
     if len(set(names)) != len(names) or not set(table.partitioned_by) <= set(names):
@@ -297,14 +297,14 @@ def _check_table(table: Table) -> None:
 
 def _check_identifier(name: str) -> None:
     if not IDENTIFIER.fullmatch(name):
-        raise InvalidBackupError(f"{_shown(name)} is no name")
+        raise InvalidBackupError(f"{_escape(name)} is no name")
 
 
 def _check_place(place: str) -> None:
     """Raise an error unless the location is a folder of the lake; "" is the lake itself."""
     steps = place.split("/")
     if place and any(each in ("", ".", "..") for each in steps):
-        raise InvalidBackupError(f"{_shown(place)} is no folder of the lake")
+        raise InvalidBackupError(f"{_escape(place)} is no folder of the lake")
     _check_text(place)
     if (
         "\\" in place
@@ -312,7 +312,7 @@ def _check_place(place: str) -> None:
         or place.startswith(INTERNAL_PREFIX)
         or ":" in steps[0]
     ):
-        raise InvalidBackupError(f"{_shown(place)} is no folder of the lake")
+        raise InvalidBackupError(f"{_escape(place)} is no folder of the lake")
 
 
 def _check_text(text: str) -> None:
@@ -322,7 +322,7 @@ def _check_text(text: str) -> None:
         or "${" in text
         or not all(each.isprintable() or each in "\n\t" for each in text)
     ):
-        raise InvalidBackupError(f"{_shown(text)} is no plain text")
+        raise InvalidBackupError(f"{_escape(text)} is no plain text")
 
 
 def is_type(text: str) -> bool:
@@ -351,12 +351,12 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _read_tables(content: bytes) -> MetastoreSnapshot:
-    return _decoded(content, MetastoreSnapshot)
+    return _decode(content, MetastoreSnapshot)
 
 
 def _old_tables(content: bytes) -> MetastoreSnapshot:
     """Read tables in format 1, which has a statement per table; no statement is executed."""
-    known: dict[str, Any] = _decoded(content, dict[str, Any])
+    known: dict[str, Any] = _decode(content, dict[str, Any])
     tables = [_old_table(each) for each in known["tables"]]
     plain = {"schemas": known["schemas"], "elsewhere": known["elsewhere"], "tables": []}
     return replace(msgspec.convert(plain, MetastoreSnapshot), tables=tuple(tables))
@@ -371,12 +371,12 @@ def _old_table(fields: dict[str, Any]) -> Table:
         return table
     head, _, lines = create.partition("\n")
     if not head.endswith("("):
-        raise InvalidBackupError(f"{table.name}: {_shown(create)} is not understood")
+        raise InvalidBackupError(f"{table.name}: {_escape(create)} is not understood")
     columns = []
     for line in lines.split("\n"):
         match = OLD_COLUMN.fullmatch(line)
         if match is None:
-            raise InvalidBackupError(f"{table.name}: {_shown(line)} is not understood as a column")
+            raise InvalidBackupError(f"{table.name}: {_escape(line)} is not understood as a column")
         comment = re.sub(r"\\(.)", r"\1", match["comment"] or "")
         columns.append(Column(match["name"], match["type"].lower(), comment))
         if match["end"] != ",":
@@ -473,13 +473,13 @@ def _actions(path: str, content: bytes) -> Iterator[dict[str, Any]]:
         return
     for line in content.splitlines():
         if line.strip():
-            yield _decoded(line, dict[str, Any])
+            yield _decode(line, dict[str, Any])
 
 
 # --- reading -------------------------------------------------------------------------------------
 
 
-def _sealed(place: Storage, address: str) -> BackupManifest:
+def _read_manifest(place: Storage, address: str) -> BackupManifest:
     if MANIFEST not in {each.base_name for each in place.list_children()}:
         below, _ = list_backups(place)
         named = f"; the latest there is {address}/{below[-1]}" if below else ""
@@ -489,17 +489,17 @@ def _sealed(place: Storage, address: str) -> BackupManifest:
             remedy=f"name a folder that `churn backup` wrote to its end{named}",
         )
     content = {MANIFEST: _bytes(place, address, MANIFEST)}
-    fields = _read(address, MANIFEST, content, lambda text: _decoded(text, dict[str, Any]))
+    fields = _read(address, MANIFEST, content, lambda text: _decode(text, dict[str, Any]))
     if fields.get("format") not in READABLE:
         raise InvalidInputError(
             f"The backup is of format {fields.get('format')}; this version of the project reads "
             f"formats {READABLE[0]} to {FORMAT}",
             where=f"{address}/{MANIFEST}",
             remedy="restore it with the version of the project that made it: "
-            f"{_shown(str(fields.get('project', 'which it does not name')))}",
+            f"{_escape(str(fields.get('project', 'which it does not name')))}",
         )
     seal: BackupManifest = _read(
-        address, MANIFEST, content, lambda text: _decoded(text, BackupManifest)
+        address, MANIFEST, content, lambda text: _decode(text, BackupManifest)
     )
     _read(address, MANIFEST, content, lambda _: _check_seal(seal))
     return seal
@@ -515,7 +515,7 @@ def _bytes(place: Storage, address: str, name: str) -> bytes:
         with place.files.open_input_stream(place.join(name).root) as source:
             content: bytes = source.read(LARGEST)
     except OSError as fault:
-        raise _damaged(address, name, f"can't be read: {fault}") from fault
+        raise _damaged_error(address, name, f"can't be read: {fault}") from fault
     return content
 
 
@@ -525,10 +525,10 @@ def _read(
     try:
         return meaning(beside[name])
     except (ValueError, KeyError, TypeError, RecursionError, msgspec.MsgspecError) as fault:
-        raise _damaged(address, name, f"can't be read: {fault}") from fault
+        raise _damaged_error(address, name, f"can't be read: {fault}") from fault
 
 
-def _decoded(content: bytes, kind: type[Kind]) -> Kind:
+def _decode(content: bytes, kind: type[Kind]) -> Kind:
     return msgspec.json.decode(content, type=kind)
 
 
@@ -545,7 +545,7 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _damaged(address: str, name: str, why: str) -> InvalidInputError:
+def _damaged_error(address: str, name: str, why: str) -> InvalidInputError:
     return InvalidInputError(
         f"The backup is damaged, {name} {why}",
         where=f"{address}/{name}",

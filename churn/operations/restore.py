@@ -76,7 +76,7 @@ def restore(
             metastore are not empty; nothing was changed.
         lakehouse.errors.ChurnError: The restored data differs from the backup.
     """
-    backup = _checked(settings, address_of(source), steps, require_signature)
+    backup = _check_backup(settings, address_of(source), steps, require_signature)
     purpose = f"churn restore {backup.address}"
     with run_lock(settings, purpose, steps.say, restores=True):
         goes_on = _goes_on(settings, backup, steps)
@@ -86,12 +86,14 @@ def restore(
             if not goes_on:
                 _refuse_filled(_known_there(settings, spark))
                 _begin(settings, backup)
-            restored = _restored(settings, spark, backup, steps)
+            restored = _restore_tables(settings, spark, backup, steps)
         restoring_file(settings).unlink()
     return restored
 
 
-def _checked(settings: Settings, address: str, steps: Steps, require_signature: bool) -> Backup:
+def _check_backup(
+    settings: Settings, address: str, steps: Steps, require_signature: bool
+) -> Backup:
     """Read and check the whole backup, without writing anything."""
     with steps.step("check") as step, _readable(address):
         backup = read_backup(settings, address)
@@ -178,22 +180,24 @@ def _refuse_filled(there: list[str]) -> None:
         )
 
 
-def _restored(settings: Settings, spark: SparkSession, backup: Backup, steps: Steps) -> Restored:
+def _restore_tables(
+    settings: Settings, spark: SparkSession, backup: Backup, steps: Steps
+) -> Restored:
     with steps.step("copy") as step:
         copied = _copy_back(settings, backup, step)
-        step.outcome = f"{copied:,} files, {format_bytes(backup.seal.bytes)}"
+        step.outcome = f"{copied:,} files, {format_bytes(backup.manifest.bytes)}"
     with steps.step("tables") as step:
-        metastore_snapshot.create_missing(spark, backup.catalogue, settings.lake)
+        metastore_snapshot.create_missing(spark, backup.metastore, settings.lake)
         left_out = [
             each.name
-            for each in backup.catalogue.tables
+            for each in backup.metastore.tables
             if each.provider not in (*metastore_snapshot.CREATABLE, metastore_snapshot.VIEW)
         ]
         for name in left_out:
             step.say(f"warning: {name} is to be made by hand: its format has options of its own")
-        _hold_complete(spark, backup, left_out)
+        _require_complete(spark, backup, left_out)
         champion = registry.champion(settings)
-        rows = backup.seal.rows
+        rows = backup.manifest.rows
         step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows, as in the backup"
     _make_views(settings, backup, steps)
     online = _online(settings, spark, backup, steps)
@@ -241,7 +245,7 @@ def _part(file: FileCopy, targets: dict[str, Storage]) -> str:
 def _make_views(settings: Settings, backup: Backup, steps: Steps) -> None:
     """Create the project's views from its own declarations; warn of views not declared there."""
     known = {
-        each.name for each in backup.catalogue.tables if each.provider == metastore_snapshot.VIEW
+        each.name for each in backup.metastore.tables if each.provider == metastore_snapshot.VIEW
     }
     with steps.step("views") as step:
         try:
@@ -257,9 +261,9 @@ def _make_views(settings: Settings, backup: Backup, steps: Steps) -> None:
         step.outcome = f"{len(made)} views, as the project declares them"
 
 
-def _hold_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str]) -> None:
+def _require_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str]) -> None:
     expected_rows = {
-        table: rows for table, rows in backup.seal.rows.items() if table not in left_out
+        table: rows for table, rows in backup.manifest.rows.items() if table not in left_out
     }
     rows = metastore_snapshot.count_rows(spark, list(expected_rows))
     for table, expected in expected_rows.items():
@@ -296,9 +300,9 @@ def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Step
     return customers
 
 
-def closing_words(settings: Settings, restored: Restored) -> str:
+def format_result(settings: Settings, restored: Restored) -> str:
     """Format the result of a restore for the terminal."""
-    seal = restored.backup.seal
+    seal = restored.backup.manifest
     moved = "" if seal.lake == settings.lake.address else f", which was {seal.lake}"
     online = "nothing" if restored.online is None else f"{restored.online:,} customers"
     return "\n".join(

@@ -159,7 +159,7 @@ def score(settings: Settings, summary: Summary) -> Summary:
         return write_final_summary(run, spark)
 
 
-def follow_alias(settings: Settings) -> Summary:
+def adopt_moved_alias(settings: Settings) -> Summary:
     """Promote the version that a person moved MLflow's alias to, and score with it.
 
     Raises:

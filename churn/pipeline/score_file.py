@@ -151,7 +151,7 @@ def _score(
         model_version=record.version,
         compared_extract=date.fromisoformat(bounds.extract_date) if bounds else None,
         customers=_customers(scores, bounds),
-        rejected=_rejected(rejected, contract),
+        rejected=_list_rejected_rows(rejected, contract),
     )
 
 
@@ -175,7 +175,7 @@ def _customers(scores: pa.Table, bounds: deciles.Deciles | None) -> list[ScoredC
     ]
 
 
-def _rejected(rows: Sequence[Mapping[str, Any]], contract: Contract) -> list[RejectedRow]:
+def _list_rejected_rows(rows: Sequence[Mapping[str, Any]], contract: Contract) -> list[RejectedRow]:
     messages, columns = read_reject_messages(), {column.name: column for column in contract.columns}
     key = next(column.name for column in contract.columns if column.silver == "customer_id")
     return [

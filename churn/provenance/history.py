@@ -72,7 +72,7 @@ def _publications(spark: SparkSession) -> Rows:
     users = {each["run_id"]: each["user"] for each in _versions(spark, PUBLICATIONS)}
     return [
         {
-            "time": _in_words(row["published_at"]),
+            "time": _format_time(row["published_at"]),
             "run_id": row["run_id"],
             "user": users.get(row["run_id"]),
             "operation": "publish",
@@ -102,7 +102,7 @@ def _version(row: Mapping[str, Any]) -> dict[str, Any]:
     metrics = dict(row["operationMetrics"] or {})
     return {
         "version": row["version"],
-        "time": _in_words(row["timestamp"]),
+        "time": _format_time(row["timestamp"]),
         "run_id": run_id,
         "user": user,
         "operation": row["operation"].lower(),
@@ -116,7 +116,7 @@ def _number(metrics: Mapping[str, str], *names: str) -> int | None:
     return next((int(metrics[name]) for name in names if name in metrics), None)
 
 
-def _in_words(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -170,7 +170,7 @@ def front_page(data: FrontPage) -> str:
             "models": [*reversed(data.models[-LISTED:])],
             "model_plots": list(_model_plots(data.models[-DRAWN:])),
             "watch": summary.get("watch") or {},
-            "realised": _realised(data.runs),
+            "realised": _compare_with_outcome(data.runs),
             "reports": {day: report_of(run) for day, run in data.reports.items()},
             "evaluations": {version: evaluation_of(version) for version in data.evaluated_models},
             "dbt_docs": {"Tables and columns": DBT_DOCS, "Lineage": LINEAGE}
@@ -202,7 +202,7 @@ def _tiles(data: FrontPage) -> Iterator[Tile]:
         yield Tile("alerts", count(alerts) if alerts else "none", "on the champion")
 
 
-def _realised(runs: Sequence[Run]) -> list[tuple[str, str, bool]]:
+def _compare_with_outcome(runs: Sequence[Run]) -> list[tuple[str, str, bool]]:
     """Return the checks of predictions against realised churn, latest first: date, text, alert."""
     found: dict[tuple[str, str], tuple[str, str, bool]] = {}
     for run in runs:

@@ -440,7 +440,7 @@ def model_plots(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> 
     """Yield the plots of the scores; a curve that no model has is omitted."""
     if not evaluations:
         return
-    chosen = _chosen(evaluations, model)
+    chosen = _select_evaluation(evaluations, model)
     yield from _ranking_plots(evaluations)
     yield from _threshold_plots(evaluations, chosen)
     yield from _probability_plots(evaluations, chosen)
@@ -541,7 +541,7 @@ def _seconds_plot(seconds: Mapping[str, float]) -> Iterator["Plot"]:
 # --- model ---------------------------------------------------------------------------------------
 
 
-def _chosen(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Evaluation:
+def _select_evaluation(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Evaluation:
     """Return the evaluation of the run's model type; the first if the summary names none."""
     kind = model.get("kind")
     return next(

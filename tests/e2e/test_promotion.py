@@ -211,7 +211,7 @@ def test_the_next_score_is_of_the_version_that_the_alias_was_moved_to(
     store.client.set_registered_model_alias("churn", "champion", registered.version)
     try:
         # as Airflow does every five minutes, and `churn score` by the same way
-        found = airflow_steps.follow_alias(settings)
+        found = airflow_steps.adopt_moved_alias(settings)
         assert found["model"] == other.version
         scored = f"select count(*) from gold.churn_scores where model_version = '{other.version}'"
         assert completed_home.value(scored) == 7043
@@ -219,7 +219,7 @@ def test_the_next_score_is_of_the_version_that_the_alias_was_moved_to(
         assert (change["version"], change["how"]) == (other.version, "alias")
         assert "by MLflow alias (alias)" in completed_home.churn("status").stdout
         with pytest.raises(airflow_steps.NothingToDoError):
-            airflow_steps.follow_alias(settings)
+            airflow_steps.adopt_moved_alias(settings)
     finally:
         completed_home.churn("rollback")
         completed_home.sql(f"delete from gold.churn_scores where model_version = '{other.version}'")

@@ -167,7 +167,7 @@ def test_a_backup_is_signed_by_its_home(completed_run: CompletedRun, backed_up: 
     assert backup.signature is Signature.OWN
     key = (completed_run.home.path / "secrets" / "backup_key").read_bytes()
     assert not [name for name, text in files_below(backed_up).items() if key in text]
-    assert all(each.definition == "" for each in backup.catalogue.tables if each.place is not None)
+    assert all(each.definition == "" for each in backup.metastore.tables if each.place is not None)
 
 
 def test_every_table_is_equal_value_by_value(

@@ -76,9 +76,9 @@ def local(path: Path) -> Storage:
 
 def test_what_was_written_is_read(settings: Settings, made: Path) -> None:
     read = read_backup(settings, str(made))
-    assert replace(read.seal, contents={}) == SEAL
+    assert replace(read.manifest, contents={}) == SEAL
     assert read.files == (DATA,)
-    assert read.catalogue == MetastoreSnapshot({"gold": "gold"}, (TABLE,))
+    assert read.metastore == MetastoreSnapshot({"gold": "gold"}, (TABLE,))
 
 
 def test_a_folder_without_its_seal_is_no_backup(settings: Settings, made: Path) -> None:

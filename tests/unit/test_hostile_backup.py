@@ -226,7 +226,7 @@ def test_a_checkpoint_is_looked_at_too(made: Path) -> None:  # noqa: F811
             continue
         with pytest.raises(ValueError, match="outside of its table"):
             backup_reader.check_log(file.name, file.read_bytes())
-    with pytest.raises(ValueError, match="not a checkpoint"):
+    with pytest.raises(ValueError, match="is no checkpoint"):
         backup_reader.check_log("x.parquet", b"PAR1")
 
 

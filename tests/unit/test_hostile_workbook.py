@@ -520,7 +520,7 @@ def test_a_folder_brings_no_code(tmp_path):
     [
         (-signal.SIGXCPU, "takes longer"),
         (-signal.SIGABRT, "memory"),
-        (-signal.SIGSEGV, "breaks off"),
+        (-signal.SIGSEGV, "is interrupted"),
     ],
 )
 def test_what_is_said_of_a_reader_that_died(code, words):

@@ -546,16 +546,16 @@ def test_the_status_says_who_promoted_and_what_the_alias_asks_for(settings: Sett
 
 def test_airflow_follows_only_a_moved_alias_and_no_run_at_work(settings: Settings) -> None:
     with pytest.raises(airflow_steps.NothingToDoError, match="was not moved"):
-        airflow_steps.follow_alias(settings)
+        airflow_steps.adopt_moved_alias(settings)
     move(settings, SECOND)
     with (
         run_lock.run_lock(settings, "churn run", say),
         pytest.raises(airflow_steps.NothingToDoError, match=r"churn run .* is at work"),
     ):
-        airflow_steps.follow_alias(settings)
+        airflow_steps.adopt_moved_alias(settings)
     mlflow_alias.file(settings).write_text("no database, but text long enough" * 50)
     with pytest.raises(UnavailableError):
-        airflow_steps.follow_alias(settings)
+        airflow_steps.adopt_moved_alias(settings)
     assert champion(settings) == FIRST
 
 

@@ -232,7 +232,7 @@ def test_a_champion_is_made_in_one_place() -> None:
         if isinstance(call, ast.Attribute) and ast.unparse(call) == "registry.promote"
     }
     assert callers == {
-        ("trainer/promotion.py", "carry_out"),
+        ("trainer/promotion.py", "apply_decision"),
         ("trainer/manual_promotion.py", "promote_by_hand"),
     }
 
