@@ -143,7 +143,7 @@ def test_a_damaged_file_is_refused_and_a_restore_that_was_killed_goes_on(
     assert "is not what was backed up" in restored.of_damaged
     assert "gold/churn_labels" in restored.of_damaged
     assert f"repeat `churn restore {backed_up}`" in restored.of_other_writer
-    assert "going on" in restored.at_last.stderr
+    assert "continuing it" in restored.at_last.stderr
     copied = re.search(r"copy .* ([\d,]+) files", restored.at_last.stderr)
     assert copied is not None
     everything = json.loads((backed_up / "backup.json").read_text())["files"]
@@ -344,7 +344,7 @@ def test_a_restore_that_is_killed_goes_on(
     bronze = home.path / "lake" / "bronze"
     kill_restore(home, backed_up, lambda said: any(bronze.rglob("*.parquet")))
     kill_restore(home, backed_up, lambda said: "✓ 3/9 copy" in said)
-    assert "going on" in home.churn("restore", backed_up).stderr
+    assert "continuing it" in home.churn("restore", backed_up).stderr
     assert all_rows(home) == all_rows(completed_run.home)
 
 
