@@ -20,11 +20,11 @@ from feature_repo.online.redis_layout import OnlineRow, read_row
 from lakehouse.settings import Settings
 from serving import docs_page, errors, schemas, what_if
 from serving.derived_features import Value
-from serving.errors import Problem
+from serving.errors import ProblemError
 from serving.keys import Keys
 from serving.metrics import MEDIA_TYPE as METRICS_TYPE
 from serving.metrics import Metrics
-from serving.middleware import RequestGuard, broken
+from serving.middleware import RequestGuard, unexpected_error
 from serving.models import Model, Models
 from serving.online import AT_ONCE, Hash, OnlineStore
 from serving.rate_limit import Limits
@@ -57,13 +57,13 @@ class Service:
         """Return one customer's risk.
 
         Raises:
-            Problem: The customer is unknown or expired, there is no model, or the online store is
-                down or does not have the features of the model.
+            ProblemError: The customer is unknown or expired, there is no model, or the online store
+                is down or does not have the features of the model.
         """
-        model = self.models.required()
+        model = self.models.champion_or_error()
         row = await self._row(customer_id, model.scorer.features)
         return {
-            **self._known(customer_id, row),
+            **self._describe_customer(customer_id, row),
             **_risk(model, customer_id, _complete(row)),
             "model_version": model.version,
         }
@@ -72,10 +72,10 @@ class Service:
         """Return the risk of many customers, by one model, in the order of `ids`.
 
         Raises:
-            Problem: There is no model, or the online store is down or does not have the features of
-                the model.
+            ProblemError: There is no model, or the online store is down or does not have the
+                features of the model.
         """
-        model = self.models.required()
+        model = self.models.champion_or_error()
         answers: list[schemas.Found | schemas.NotFound] = []
         for start in range(0, len(ids), AT_ONCE):
             part = ids[start : start + AT_ONCE]
@@ -86,20 +86,20 @@ class Service:
             await asyncio.sleep(0)
         return {"model_version": model.version, "customers": answers}
 
-    async def changed(self, customer_id: str, changes: what_if.Changes) -> schemas.WhatIf:
+    async def answer_what_if(self, customer_id: str, changes: what_if.Changes) -> schemas.WhatIf:
         """Return one customer's risk as it is, and with other source values.
 
         Raises:
-            Problem: As in `score`; or the changes do not apply to the customer.
+            ProblemError: As in `score`; or the changes do not apply to the customer.
         """
-        model = self.models.required()
+        model = self.models.champion_or_error()
         row = await self._row(
             customer_id, (*model.scorer.features, *self.contract.required_features)
         )
         features = _complete(row)
-        after = what_if.changed(features, changes, self.contract)
+        after = what_if.apply_changes(features, changes, self.contract)
         return {
-            **self._known(customer_id, row),
+            **self._describe_customer(customer_id, row),
             "changes": dict(changes),
             "before": _risk(model, customer_id, features),
             "after": _risk(model, customer_id, after),
@@ -110,18 +110,18 @@ class Service:
         """Return the health status if a customer could be scored now.
 
         Raises:
-            Problem: The store is down, empty, or without features of the model; or there is no
+            ProblemError: The store is down, empty, or without features of the model; or there is no
                 model.
         """
         # First of all, so that a store that is down is reported even if there is no first model
         # yet.
         keys, marker = await self.online.state()
-        model = self.models.required()
+        model = self.models.champion_or_error()
         if not keys:
             raise errors.empty_store()
         # While an extract is being materialized there is no marker, and customers are still scored.
         if marker is not None:
-            there = _marked(marker)
+            there = _parse_marker(marker)
             missing = [name for name in model.scorer.features if name not in there]
             if missing:
                 raise errors.features_missing(", ".join(missing))
@@ -139,7 +139,7 @@ class Service:
         features = _complete(row)
         self.metrics.customer("found")
         return {
-            **self._known(customer_id, row),
+            **self._describe_customer(customer_id, row),
             "found": True,
             **_risk(model, customer_id, features),
         }
@@ -148,10 +148,10 @@ class Service:
         (row,) = await self._read([await self.online.customer(customer_id)], names)
         if row is None:
             self.metrics.customer("unknown")
-            raise errors.unknown(customer_id)
+            raise errors.unknown_customer(customer_id)
         if self._is_expired(row):
             self.metrics.customer("expired")
-            raise errors.expired(customer_id, f"{row.event_timestamp:%Y-%m-%d}", TTL.days)
+            raise errors.expired_customer(customer_id, f"{row.event_timestamp:%Y-%m-%d}", TTL.days)
         self.metrics.customer("found")
         return row
 
@@ -165,7 +165,7 @@ class Service:
     def _is_expired(self, row: OnlineRow) -> bool:
         return self._clock() - row.event_timestamp > TTL
 
-    def _known(self, customer_id: str, row: OnlineRow) -> schemas.Known:
+    def _describe_customer(self, customer_id: str, row: OnlineRow) -> schemas.Known:
         return {
             "customer_id": customer_id,
             "event_timestamp": f"{row.event_timestamp:%Y-%m-%dT%H:%M:%SZ}",
@@ -173,7 +173,7 @@ class Service:
         }
 
 
-def _marked(marker: bytes) -> set[str]:
+def _parse_marker(marker: bytes) -> set[str]:
     """Return the features that are online according to the marker."""
     try:
         return set(json.loads(marker)["features"])
@@ -182,7 +182,7 @@ def _marked(marker: bytes) -> set[str]:
 
 
 def _complete(row: OnlineRow) -> Mapping[str, Value]:
-    """Return the features; raise Problem if one is missing, because the score would be wrong."""
+    """Return the features; raise ProblemError if one is missing: the score would be wrong."""
     missing = [name for name, value in row.features.items() if value is None]
     if missing:
         raise errors.features_missing(", ".join(missing))
@@ -204,12 +204,12 @@ def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> sche
     }
 
 
-def now() -> datetime:
+def current_time() -> datetime:
     """Return the current time, in UTC."""
     return datetime.now(UTC)
 
 
-def application(settings: Settings, clock: Clock = now) -> RequestGuard:
+def application(settings: Settings, clock: Clock = current_time) -> RequestGuard:
     """Return the application wrapped in its request guard.
 
     It reads models and keys, and connects to the online store, only when a request needs them. The
@@ -240,7 +240,7 @@ def application(settings: Settings, clock: Clock = now) -> RequestGuard:
     app.exception_handler(HTTPException)(_http_problem)
     app.exception_handler(RequestValidationError)(_validation_problem)
     # The request guard, which gets the exception next, logs it.
-    app.exception_handler(Exception)(lambda *_: broken().response())
+    app.exception_handler(Exception)(lambda *_: unexpected_error().response())
     _describe_key(app)
     return RequestGuard(app, Keys(settings), service.limits, service.metrics)
 
@@ -320,7 +320,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
             ),
         ],
     ) -> Response:
-        return _json(await service.changed(customer_id, body))
+        return _json(await service.answer_what_if(customer_id, body))
 
 
 def _add_plain_routes(app: FastAPI, service: Service) -> None:
@@ -354,7 +354,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:
         model = service.models.current()
         return Response(
-            service.metrics.text(model.version if model else None), media_type=METRICS_TYPE
+            service.metrics.format_text(model.version if model else None), media_type=METRICS_TYPE
         )
 
     @app.get("/", include_in_schema=False)
@@ -367,7 +367,7 @@ def _describe_key(app: FastAPI) -> None:
     """Add the API key to the API description: the request guard requires it, no route does."""
     describe = app.openapi
 
-    def described() -> dict[str, Any]:
+    def describe_api() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = describe()
             components = schema["components"]
@@ -382,12 +382,12 @@ def _describe_key(app: FastAPI) -> None:
                     operation["security"] = [{"key": []}]
         return describe()
 
-    app.openapi = described  # type: ignore[method-assign]
+    app.openapi = describe_api  # type: ignore[method-assign]
 
 
 def _http_problem(_: Request, fault: Exception) -> Response:
     """Return any HTTP error in the one JSON format, including the framework's own terse ones."""
-    if isinstance(fault, Problem):
+    if isinstance(fault, ProblemError):
         return fault.response()
     assert isinstance(fault, HTTPException)
     kinds = {
@@ -397,7 +397,7 @@ def _http_problem(_: Request, fault: Exception) -> Response:
     }
     kind, what, where = kinds.get(fault.status_code, ("refused", str(fault.detail), "request"))
     remedy = "GET /docs shows what there is, and how to ask"
-    return Problem(
+    return ProblemError(
         fault.status_code, kind, what, where=where, remedy=remedy, headers=fault.headers
     ).response()
 
@@ -406,7 +406,7 @@ def _validation_problem(_: Request, fault: Exception) -> Response:
     """Return the first mismatch with the API description, without the value that was sent."""
     assert isinstance(fault, RequestValidationError)
     first = fault.errors()[0]
-    return Problem(
+    return ProblemError(
         422,
         "unfit-request",
         str(first["msg"]),

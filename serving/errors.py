@@ -21,7 +21,7 @@ class ProblemDetails(TypedDict):
     what_to_do: str
 
 
-class Problem(HTTPException):
+class ProblemError(HTTPException):
     """A request that can't be answered; `kind` stays the same if messages change.
 
     It is an HTTPException because FastAPI treats any other one as an error of the body that it
@@ -54,9 +54,9 @@ class Problem(HTTPException):
         )
 
 
-def no_key() -> Problem:
+def no_key() -> ProblemError:
     """Return the error for a missing or unknown key, without revealing which of the two."""
-    return Problem(
+    return ProblemError(
         401,
         "no-key",
         "The request has no valid API key",
@@ -66,9 +66,9 @@ def no_key() -> Problem:
     )
 
 
-def too_many(seconds: int) -> Problem:
+def too_many(seconds: int) -> ProblemError:
     """Return the error for a key that has used up its rate limit."""
-    return Problem(
+    return ProblemError(
         429,
         "too-many-requests",
         "This key has asked for more customers than it may",
@@ -78,9 +78,9 @@ def too_many(seconds: int) -> Problem:
     )
 
 
-def too_many_connections(limit: int) -> Problem:
+def too_many_connections(limit: int) -> ProblemError:
     """Return the error for a client address that has reached its limit of open connections."""
-    return Problem(
+    return ProblemError(
         429,
         "too-many-connections",
         f"This address has {limit} connections open, which is the maximum",
@@ -90,9 +90,9 @@ def too_many_connections(limit: int) -> Problem:
     )
 
 
-def too_big(limit: int) -> Problem:
+def too_big(limit: int) -> ProblemError:
     """Return the error for a body with more bytes than any request needs."""
-    return Problem(
+    return ProblemError(
         413,
         "body-too-big",
         f"The body is larger than {limit:,} bytes",
@@ -103,9 +103,9 @@ def too_big(limit: int) -> Problem:
     )
 
 
-def too_slow(seconds: float) -> Problem:
+def too_slow(seconds: float) -> ProblemError:
     """Return the error for a body that did not arrive in time."""
-    return Problem(
+    return ProblemError(
         408,
         "body-too-slow",
         f"The body did not arrive within {seconds:.0f} s",
@@ -115,9 +115,9 @@ def too_slow(seconds: float) -> Problem:
     )
 
 
-def unknown(customer_id: str) -> Problem:
+def unknown_customer(customer_id: str) -> ProblemError:
     """Return the error for a customer id that is not online."""
-    return Problem(
+    return ProblemError(
         404,
         "unknown-customer",
         f"There is no customer {customer_id!r} in the latest published extract",
@@ -127,9 +127,9 @@ def unknown(customer_id: str) -> Problem:
     )
 
 
-def expired(customer_id: str, extract_date: str, days: int) -> Problem:
+def expired_customer(customer_id: str, extract_date: str, days: int) -> ProblemError:
     """Return the error for a customer whose features are too old to score."""
-    return Problem(
+    return ProblemError(
         404,
         "expired-customer",
         f"What is known of customer {customer_id!r} is of {extract_date}, over {days} days ago",
@@ -138,7 +138,7 @@ def expired(customer_id: str, extract_date: str, days: int) -> Problem:
     )
 
 
-def no_model() -> Problem:
+def no_model() -> ProblemError:
     """Return the error for a missing model: none was both trained and used to score."""
     return _unavailable(
         "no-model",
@@ -148,7 +148,7 @@ def no_model() -> Problem:
     )
 
 
-def store_down(why: str) -> Problem:
+def store_down(why: str) -> ProblemError:
     """Return the error for an online store that does not respond."""
     return _unavailable(
         "online-store-down",
@@ -159,7 +159,7 @@ def store_down(why: str) -> Problem:
     )
 
 
-def empty_store() -> Problem:
+def empty_store() -> ProblemError:
     """Return the error for an online store that responds and is empty."""
     return _unavailable(
         "online-store-empty",
@@ -169,7 +169,7 @@ def empty_store() -> Problem:
     )
 
 
-def features_missing(names: str) -> Problem:
+def features_missing(names: str) -> ProblemError:
     """Return the error for features online that are not those that the model was trained on."""
     return _unavailable(
         "features-missing",
@@ -179,6 +179,6 @@ def features_missing(names: str) -> Problem:
     )
 
 
-def _unavailable(kind: str, what: str, where: str, remedy: str) -> Problem:
+def _unavailable(kind: str, what: str, where: str, remedy: str) -> ProblemError:
     headers = {"Retry-After": "1"}
-    return Problem(503, kind, what, where=where, remedy=remedy, headers=headers)
+    return ProblemError(503, kind, what, where=where, remedy=remedy, headers=headers)

@@ -50,7 +50,7 @@ def new(settings: Settings, name: str) -> str:
             remedy=f"`churn api-key revoke {name}` first, or choose another name",
         )
     key = PREFIX + secrets.token_urlsafe(32)
-    kept = {"sha256": hashed(key), "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    kept = {"sha256": hash_key(key), "created": datetime.now(UTC).isoformat(timespec="seconds")}
     write_secret(_file(settings, name), json.dumps(kept) + "\n")
     return key
 
@@ -75,7 +75,7 @@ def revoke(settings: Settings, name: str) -> None:
     _file(settings, name).unlink()
 
 
-def hashed(key: str) -> str:
+def hash_key(key: str) -> str:
     """Return the hash that is stored for a key, in hexadecimal."""
     return hashlib.sha256(key.encode()).hexdigest()
 
@@ -98,7 +98,7 @@ class Keys:
 
         It is compared with all keys, each in constant time: the duration reveals nothing.
         """
-        self._look()
+        self._reload()
         given = hashlib.sha256(key).hexdigest().encode()
         found = None
         for stored, name in self._hashes.items():
@@ -106,7 +106,7 @@ class Keys:
                 found = name
         return found
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         try:
             seen = self._folder.stat().st_mtime_ns
         except OSError:

@@ -59,7 +59,7 @@ class Metrics(Collector):
         """Count a customer by outcome: found, unknown or expired."""
         self._customers[outcome] += 1
 
-    def text(self, model_version: str | None) -> bytes:
+    def format_text(self, model_version: str | None) -> bytes:
         """Return all metrics in Prometheus's text format, with the version of the model in use."""
         self._version = model_version
         return generate_latest(self._registry)

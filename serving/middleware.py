@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from serving import errors
-from serving.errors import Problem
+from serving.errors import ProblemError
 from serving.keys import Keys
 from serving.metrics import Metrics
 from serving.rate_limit import Limits
@@ -76,7 +76,7 @@ class RequestGuard:
             # The cause is in the log, under the id that the client has, and nowhere else.
             log.exception("request %s failed", request_id.decode())
             if not status:
-                await broken().response()(scope, receive, sending)
+                await unexpected_error().response()(scope, receive, sending)
         seconds = time.perf_counter() - begun
         # The route, not the path: a customer's id must not appear in metrics or the log.
         route = getattr(scope.get("route"), "path", NO_ROUTE)
@@ -103,16 +103,16 @@ class RequestGuard:
                 if wait:
                     raise errors.too_many(wait)
             if b"content-length" in headers or b"transfer-encoding" in headers:
-                receive = _bounded(headers, receive)
-        except Problem as problem:
+                receive = _limit_body(headers, receive)
+        except ProblemError as problem:
             await problem.response()(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
 
-def broken() -> Problem:
+def unexpected_error() -> ProblemError:
     """Return the error for an internal failure; its cause is in the log."""
-    return Problem(
+    return ProblemError(
         500,
         "fault",
         "The service failed to answer",
@@ -127,11 +127,11 @@ def _request_id(headers: dict[bytes, bytes]) -> bytes:
     return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
 
 
-def _bounded(headers: dict[bytes, bytes], receive: Receive) -> Receive:
+def _limit_body(headers: dict[bytes, bytes], receive: Receive) -> Receive:
     """Return a `receive` for a body that is neither too big nor too slow.
 
     Raises:
-        Problem: The declared length is too big; `receive` raises if the body is too big or too
+        ProblemError: The declared length is too big; `receive` raises if the body is too big or too
             slow.
     """
     length = headers.get(b"content-length", b"0")

@@ -50,14 +50,14 @@ class Models:
         """Return the model in use, or None before the first one; a request calls this once."""
         self.alias.check_file()
         if self._marks() != self._seen:
-            self._look()
+            self._reload()
         return self._model
 
-    def required(self) -> Model:
+    def champion_or_error(self) -> Model:
         """Return the model in use.
 
         Raises:
-            serving.errors.Problem: There is none.
+            serving.errors.ProblemError: There is none.
         """
         model = self.current()
         if model is None:
@@ -72,7 +72,7 @@ class Models:
     def _files(self, version: Path) -> tuple[Path, Path]:
         return version / registry.RECORD, version / deciles.FILE
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         """Read the champion; the next call detects a change that happens while it is read."""
         try:
             self._named = registry.champion_version(self._settings) or ""

@@ -51,16 +51,16 @@ class OnlineStore:
         """Return the customer's hash; empty if there is none.
 
         Raises:
-            serving.errors.Problem: The store does not respond.
+            serving.errors.ProblemError: The store does not respond.
         """
         key = redis_key(customer_id)
-        return await self._asked(lambda client: client.hgetall(key))
+        return await self._ask(lambda client: client.hgetall(key))
 
     async def customers(self, ids: Sequence[str]) -> list[Hash]:
         """Return the hashes of at most AT_ONCE customers, in the order of `ids`.
 
         Raises:
-            serving.errors.Problem: The store does not respond.
+            serving.errors.ProblemError: The store does not respond.
         """
         keys = [redis_key(each) for each in ids]
 
@@ -70,7 +70,7 @@ class OnlineStore:
                     pipeline.hgetall(key)
                 return list(await pipeline.execute())
 
-        return await self._asked(work)
+        return await self._ask(work)
 
     async def as_of(self) -> bytes | None:
         """Return the timestamp of the extract with which the store was last complete, or None.
@@ -79,11 +79,11 @@ class OnlineStore:
         seconds.
 
         Raises:
-            serving.errors.Problem: The store does not respond.
+            serving.errors.ProblemError: The store does not respond.
         """
         now = time.monotonic()
         if now - self._asked_at >= CONFIRMED:
-            self._as_of = await self._asked(lambda client: client.hget(DIGESTS, AS_OF))
+            self._as_of = await self._ask(lambda client: client.hget(DIGESTS, AS_OF))
             self._asked_at = now
         return self._as_of
 
@@ -91,13 +91,13 @@ class OnlineStore:
         """Return the number of keys in the store, and the content of its marker.
 
         Raises:
-            serving.errors.Problem: The store does not respond.
+            serving.errors.ProblemError: The store does not respond.
         """
 
         async def work(client: Client) -> tuple[int, bytes | None]:
             return await client.dbsize(), await client.get(MARKER)
 
-        return await self._asked(work)
+        return await self._ask(work)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -105,12 +105,12 @@ class OnlineStore:
         if client is not None:
             await client.aclose()
 
-    async def _asked(self, ask: Callable[[Client], Awaitable[Found]]) -> Found:
-        client = self._client or await self._connected(None)
+    async def _ask(self, ask: Callable[[Client], Awaitable[Found]]) -> Found:
+        client = self._client or await self._connect(None)
         try:
             return await ask(client)
         except FAULTS as fault:
-            again = await self._connected(client)
+            again = await self._connect(client)
             if again is client:
                 raise errors.store_down(_why(fault)) from fault
         try:
@@ -118,7 +118,7 @@ class OnlineStore:
         except FAULTS as fault:
             raise errors.store_down(_why(fault)) from fault
 
-    async def _connected(self, failed: Client | None) -> Client:
+    async def _connect(self, failed: Client | None) -> Client:
         """Return a client for the store's current address; `failed` if the address is unchanged."""
         if self._client is not failed and self._client is not None:
             return self._client  # another request has reconnected already

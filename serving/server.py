@@ -15,7 +15,7 @@ from lakehouse.errors import UnavailableError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from serving import errors
-from serving.app import Clock, application, now
+from serving.app import Clock, application, current_time
 from serving.middleware import RequestGuard
 
 # Bytes of a request's line and headers. The server itself would accept any number of them.
@@ -60,7 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer and uncount the connection."""
-        self._in_time()
+        self._check_time()
         self.open_connections[self._client] -= 1
         if not self.open_connections[self._client]:
             del self.open_connections[self._client]
@@ -87,7 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Record that the head has arrived, and stop its timer."""
         self._head_is_here = True
-        self._in_time()
+        self._check_time()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -98,10 +98,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Reset the state for the next request, and stop the timer."""
         self._unused, self._begun, self._head_is_here = 0, False, False
-        self._in_time()
+        self._check_time()
         super().on_message_complete()
 
-    def _in_time(self) -> None:
+    def _check_time(self) -> None:
         if self._late is not None:
             self._late.cancel()
             self._late = None
@@ -136,7 +136,7 @@ def _too_many(limit: int) -> bytes:
     return b"\r\n".join([*lines, b"", bytes(response.body)])
 
 
-def serve(settings: Settings, say: Say, clock: Clock = now) -> None:
+def serve(settings: Settings, say: Say, clock: Clock = current_time) -> None:
     """Serve until SIGTERM or SIGINT; requests in progress are answered first.
 
     Starts the embedded online store if no other one is configured. `clock` determines the age of

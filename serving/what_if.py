@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from lakehouse.variables import DECLARED, read_variables
 from serving.derived_features import DerivedFeatures, Value
-from serving.errors import Problem
+from serving.errors import ProblemError
 
 ADD_ONS = (
     "online_security",
@@ -53,7 +53,7 @@ class Contract:
 
     @property
     def required_features(self) -> tuple[str, ...]:
-        """Return the features that `changed` requires."""
+        """Return the features that `apply_changes` requires."""
         return (*self.derived.inputs, PRICE, NO_INTERNET)
 
 
@@ -98,16 +98,16 @@ def changes_type(contract: Contract) -> Any:
     return body
 
 
-def changed(
+def apply_changes(
     features: Mapping[str, Value], changes: Changes, contract: Contract
 ) -> dict[str, Value]:
     """Return the features after the changes; those that neither change nor follow stay as they are.
 
     Raises:
-        Problem: There is nothing to change, or an add-on for a customer without internet access.
+        ProblemError: There is no change, or an add-on is for a customer without internet access.
     """
     if not changes:
-        raise Problem(
+        raise ProblemError(
             422,
             "nothing-changed",
             "The request changes nothing",
@@ -116,7 +116,7 @@ def changed(
         )
     unfit = [name for name in ADD_ONS if name in changes]
     if unfit and features[NO_INTERNET] == 1:
-        raise Problem(
+        raise ProblemError(
             409,
             "no-internet-service",
             "The customer has no internet service, so no add-on to it can change",

@@ -214,7 +214,7 @@ def test_changed_values_make_the_features_that_sql_makes(
     contract = what_if.read_contract()
     for row in expected:
         before = gold[row.pop("customer_id")]
-        after = what_if.changed(before, changes, contract) if changes else before
+        after = what_if.apply_changes(before, changes, contract) if changes else before
         assert after == {**row, **contract.derived.compute(row)} == row
 
 
@@ -284,7 +284,7 @@ def test_add_ons_need_internet_service(served: Api, gold: dict[str, dict[str, An
 
 
 def test_without_a_good_key_nothing_is_told(served: Api) -> None:
-    for key in ("", "churn_wrong", keys.hashed(served.key)):
+    for key in ("", "churn_wrong", keys.hash_key(served.key)):
         answer = served.ask("GET", f"/v1/customers/{KNOWN}/churn", **{"X-API-Key": key})
         assert (answer.status, answer.problem) == (401, "no-key")
         assert KNOWN not in answer.text
@@ -432,7 +432,7 @@ def test_the_log_holds_no_secret_and_no_customer(served: Api, completed_run: Com
     assert "GET /v1/customers/{customer_id}/churn 200" in said
     secrets = (completed_run.home.path / "secrets").rglob("*")
     kept = [each.read_text().strip() for each in secrets if each.is_file()]
-    for secret in [served.key, keys.hashed(served.key), KNOWN, *kept]:
+    for secret in [served.key, keys.hash_key(served.key), KNOWN, *kept]:
         assert secret not in said
     assert "Traceback" not in said
 

@@ -603,7 +603,7 @@ def models(settings: Settings) -> Models:
     for version in (FIRST, SECOND):
         deciles.write(registry.folder(settings) / version, BOUNDS)
     models = Models(settings)
-    assert models.required().version == FIRST
+    assert models.champion_or_error().version == FIRST
     return models
 
 
@@ -614,15 +614,15 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_the_next_answer_follows_a_moved_alias(settings: Settings, models: Models) -> None:
     for version in (SECOND, FIRST, SECOND):
         move(settings, version)
-        assert models.required().version == version
+        assert models.champion_or_error().version == version
         change = last_change(settings)
         assert (change.version, change.how, change.user) == (version, "alias", "MLflow alias")
     # our own changes, which MLflow does not show yet, are not undone
     registry.roll_back(settings)
     client(settings).set_registered_model_tag("churn", "of", "a person")
-    assert models.required().version == FIRST
+    assert models.champion_or_error().version == FIRST
     sync(settings)
-    assert (models.required().version, named(settings)) == (FIRST, FIRST)
+    assert (models.champion_or_error().version, named(settings)) == (FIRST, FIRST)
 
 
 @pytest.mark.usefixtures("models")
@@ -637,16 +637,16 @@ def test_the_file_is_read_once_a_change(
     settings: Settings, models: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time.sleep(0.1)
-    models.required()
+    models.champion_or_error()
     read: list[Settings] = []
     monkeypatch.setattr(mlflow_alias, "read", lambda asked, **_: read.append(asked) or Alias())
     for _ in range(10):
-        models.required()
+        models.champion_or_error()
     assert read == []
     client(settings).set_registered_model_tag("churn", "of", "a person")
     time.sleep(0.1)
     for _ in range(10):
-        models.required()
+        models.champion_or_error()
     assert len(read) == 1
 
 
@@ -655,9 +655,9 @@ def test_while_a_run_writes_the_api_waits_for_its_end(
 ) -> None:
     with run_lock.run_lock(settings, "churn run", say):
         move(settings, SECOND)
-        assert [models.required().version for _ in range(3)] == [FIRST] * 3
+        assert [models.champion_or_error().version for _ in range(3)] == [FIRST] * 3
     time.sleep(RETRY_SECONDS)
-    assert models.required().version == SECOND
+    assert models.champion_or_error().version == SECOND
     (warning,) = warnings(caplog)
     assert f"MLflow's alias names {SECOND}, and the API may not write now" in warning
 
@@ -672,13 +672,13 @@ def test_what_was_not_scored_with_is_left_to_the_next_score(
     if bounds is not None:
         deciles.write(registry.folder(settings) / THIRD, bounds)
     move(settings, THIRD)
-    assert [models.required().version for _ in range(3)] == [FIRST] * 3
+    assert [models.champion_or_error().version for _ in range(3)] == [FIRST] * 3
     assert champion(settings) == FIRST
     (warning,) = warnings(caplog)
     assert f"{THIRD}, which `churn score` has yet to score with" in warning
     adopt(settings)  # as scoring does, and then writes the bounds
     deciles.write(registry.folder(settings) / THIRD, BOUNDS)
-    assert models.required().version == THIRD
+    assert models.champion_or_error().version == THIRD
 
 
 def test_the_api_answers_on_while_mlflow_cant_be_read(
@@ -687,11 +687,11 @@ def test_the_api_answers_on_while_mlflow_cant_be_read(
     move(settings, SECOND)
     whole = mlflow_alias.file(settings).read_bytes()
     mlflow_alias.file(settings).write_text("no database, but text long enough" * 50)
-    assert [models.required().version for _ in range(3)] == [FIRST] * 3
+    assert [models.champion_or_error().version for _ in range(3)] == [FIRST] * 3
     (warning,) = warnings(caplog)
     assert warning.startswith("the champion stays as last known: MLflow's file can't be read")
     mlflow_alias.file(settings).write_bytes(whole)
-    assert models.required().version == SECOND
+    assert models.champion_or_error().version == SECOND
 
 
 def test_a_locked_file_holds_no_answer_up(settings: Settings, models: Models) -> None:
@@ -699,10 +699,10 @@ def test_a_locked_file_holds_no_answer_up(settings: Settings, models: Models) ->
     with closing(sqlite3.connect(mlflow_alias.file(settings))) as other:
         other.execute("begin exclusive")
         begun = time.monotonic()
-        assert models.required().version == FIRST
+        assert models.champion_or_error().version == FIRST
         assert time.monotonic() - begun < 1
     time.sleep(RETRY_SECONDS)
-    assert models.required().version == SECOND
+    assert models.champion_or_error().version == SECOND
 
 
 def test_a_server_is_asked_beside_the_answers(
@@ -712,7 +712,7 @@ def test_a_server_is_asked_beside_the_answers(
     served.alias.start()
     try:
         begun = time.monotonic()
-        assert served.required().version == FIRST
+        assert served.champion_or_error().version == FIRST
         assert time.monotonic() - begun < 1
     finally:
         served.alias.stop()

@@ -22,7 +22,7 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.settings import PROJECT, Settings, read_settings
 from serving import keys, what_if
 from serving.app import application
-from serving.errors import Problem
+from serving.errors import ProblemError
 from serving.keys import Keys
 from serving.metrics import Metrics
 from serving.middleware import LARGEST_BODY
@@ -67,7 +67,7 @@ def test_a_key_is_kept_as_its_hash_alone(settings: Settings) -> None:
     assert len(key) > 40
     (file,) = keys.folder(settings).iterdir()
     assert key not in file.read_text()
-    assert keys.hashed(key) in file.read_text()
+    assert keys.hash_key(key) in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(keys.folder(settings).stat().st_mode) == 0o700
 
@@ -78,7 +78,7 @@ def test_keys_are_good_until_they_are_revoked(settings: Settings) -> None:
     one, other = keys.new(settings, "one"), keys.new(settings, "other")
     assert (good.owner(one.encode()), good.owner(other.encode())) == ("one", "other")
     assert good.owner(one.encode() + b"x") is None
-    assert good.owner(keys.hashed(one).encode()) is None
+    assert good.owner(keys.hash_key(one).encode()) is None
     keys.revoke(settings, "one")
     assert good.owner(one.encode()) is None
     assert good.owner(other.encode()) == "other"
@@ -169,9 +169,9 @@ def test_new_bounds_of_the_same_version_are_taken_up(settings: Settings) -> None
     place = store(settings, "20251203-00000001")
     registry.promote(settings, "20251203-00000001")
     models = Models(settings)
-    assert models.required().deciles.batch_id == "b"
+    assert models.champion_or_error().deciles.batch_id == "b"
     deciles.write(place, replace(BOUNDS, batch_id="c"))
-    assert models.required().deciles.batch_id == "c"
+    assert models.champion_or_error().deciles.batch_id == "c"
 
 
 @pytest.mark.parametrize(
@@ -240,32 +240,32 @@ def differing(after: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_price_changes_what_follows_from_it() -> None:
-    after = what_if.changed(CUSTOMER, {"monthly_charges": 60}, CONTRACT)
+    after = what_if.apply_changes(CUSTOMER, {"monthly_charges": 60}, CONTRACT)
     assert differing(after) == {"monthly_charges": 60.0, "billing_ratio": 0.75, "is_high_value": 0}
 
 
 def test_the_first_months_average_is_the_price() -> None:
     fresh = {**CUSTOMER, "tenure": 0, "total_charges": 0.0}
-    after = what_if.changed(fresh, {"monthly_charges": 60}, CONTRACT)
+    after = what_if.apply_changes(fresh, {"monthly_charges": 60}, CONTRACT)
     assert (after["avg_historical_charge"], after["billing_ratio"]) == (60.0, 1.0)
-    free = what_if.changed(fresh, {"monthly_charges": 0}, CONTRACT)
+    free = what_if.apply_changes(fresh, {"monthly_charges": 0}, CONTRACT)
     assert (free["avg_historical_charge"], free["billing_ratio"]) == (0.0, 1.0)
 
 
 def test_a_category_has_one_flag() -> None:
-    after = what_if.changed(CUSTOMER, {"contract": "Two year"}, CONTRACT)
+    after = what_if.apply_changes(CUSTOMER, {"contract": "Two year"}, CONTRACT)
     assert differing(after) == {"contract_month_to_month": 0, "contract_two_year": 1}
 
 
 def test_an_add_on_is_one_more_service() -> None:
-    after = what_if.changed(CUSTOMER, {"tech_support": "Yes"}, CONTRACT)
+    after = what_if.apply_changes(CUSTOMER, {"tech_support": "Yes"}, CONTRACT)
     assert differing(after) == {"tech_support_no": 0, "tech_support_yes": 1, "service_count": 3}
 
 
 def test_who_has_no_internet_gets_no_add_on() -> None:
     offline = {**CUSTOMER, "internet_service_dsl": 0, "internet_service_no": 1}
-    with pytest.raises(Problem, match="no internet service"):
-        what_if.changed(offline, {"tech_support": "No"}, CONTRACT)
+    with pytest.raises(ProblemError, match="no internet service"):
+        what_if.apply_changes(offline, {"tech_support": "No"}, CONTRACT)
 
 
 def test_the_contract_names_the_features_that_there_are() -> None:
@@ -446,7 +446,7 @@ def test_the_log_knows_neither_keys_nor_customers(
     assert len(lines) == 2
     assert lines[0].startswith("GET /v1/customers/{customer_id}/churn 503 ")
     assert lines[1].startswith("other (none) 404 ")
-    for secret in (key, "7590-VHVEG", "tests", keys.hashed(key), "a\nb"):
+    for secret in (key, "7590-VHVEG", "tests", keys.hash_key(key), "a\nb"):
         assert secret not in "".join(lines)
 
 
@@ -464,7 +464,7 @@ def test_an_answer_counts_in_its_bucket_and_those_above() -> None:
     metrics = Metrics()
     for seconds in (0.002, 0.0021, 7.0):
         metrics.request("/r", "GET", 200, seconds)
-    lines = metrics.text(None).decode().splitlines()
+    lines = metrics.format_text(None).decode().splitlines()
     counted = {
         bound: f'churn_api_request_seconds_bucket{{le="{bound}",route="/r"}} {count}' in lines
         for bound, count in {"0.001": 0.0, "0.002": 1.0, "0.005": 2.0, "+Inf": 3.0}.items()
