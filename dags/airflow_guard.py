@@ -12,7 +12,7 @@ from lakehouse.settings import read_settings
 from serving.middleware import App, Receive, Scope, Send
 
 
-def guarded(app: App) -> SiteGuard:
+def guard_site(app: App) -> SiteGuard:
     """Wrap Airflow's application; the host name that its workers use is permitted too."""
     prefixes = tuple(each["url_prefix"] for each in get_fastapi_plugins()[0])
     return SiteGuard(PluginLogin(app, prefixes), None, [read_settings().airflow_host])

@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 PRODUCER = "dbt_producer_watcher"
 
 
-def server_is_up(context: Any) -> None:
+def ensure_spark_server(context: Any) -> None:
     """Start the Spark server if it has stopped since the last task; dbt does not start it.
 
     A task that watches calls dbt itself only if the producer no longer can.
@@ -22,7 +22,7 @@ def server_is_up(context: Any) -> None:
     start_server(read_settings(), log.info)
 
 
-def say_why(context: Any) -> None:
+def log_failure_reason(context: Any) -> None:
     """Log why a task failed: what, where, what to do; for a dbt test also the rows that it found.
 
     For a refused workbook, also write the run's report.

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TriggerRule, chain
 
-from dags.callbacks import say_why, server_is_up
+from dags.callbacks import ensure_spark_server, log_failure_reason
 from dags.rendering import render
 from dags.tasks import RunReport, ingest, step
 from lakehouse.settings import read_settings
@@ -26,14 +26,14 @@ A refused workbook turns `validate` red and leaves gold, Redis, model and scores
 of the red test names the rule, its rows and the location of the rejected rows.
 """
 
-TRIED_AGAIN: dict[str, Any] = {
+RETRY: dict[str, Any] = {
     "retries": 2,
     "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
 }
 # A test that failed would fail again.
-TRIED_ONCE: dict[str, Any] = {"retries": 0}
+NO_RETRY: dict[str, Any] = {"retries": 0}
 
 
 with DAG(
@@ -47,9 +47,9 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
     default_args={
-        **TRIED_AGAIN,
+        **RETRY,
         "execution_timeout": timedelta(hours=2),
-        "on_failure_callback": say_why,
+        "on_failure_callback": log_failure_reason,
     },
     params={
         "workbook": Param(None, type=["null", "string"], description="The file to load"),
@@ -79,8 +79,8 @@ with DAG(
         dag,
         read_settings(),
         ["clean", "engineer", "validate", "publish"],
-        models={**TRIED_AGAIN, "pre_execute": server_is_up},
-        tests={**TRIED_ONCE, "pre_execute": server_is_up},
+        models={**RETRY, "pre_execute": ensure_spark_server},
+        tests={**NO_RETRY, "pre_execute": ensure_spark_server},
     )
     apply = PythonOperator(
         task_id="feast_apply",

@@ -10,8 +10,8 @@ from typing import Any
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG
 
-from dags.callbacks import say_why
-from dags.tasks import in_airflows_terms
+from dags.callbacks import log_failure_reason
+from dags.tasks import map_exceptions
 
 CHECK_EVERY = timedelta(minutes=5)
 
@@ -20,7 +20,7 @@ def follow_alias() -> dict[str, Any]:
     """Adopt a moved alias; skip the task if there is none, or if MLflow does not respond."""
     from churn.pipeline import airflow_steps
 
-    return in_airflows_terms(airflow_steps.adopt_moved_alias, may_fail=True)
+    return map_exceptions(airflow_steps.adopt_moved_alias, may_fail=True)
 
 
 with DAG(
@@ -34,7 +34,7 @@ with DAG(
     default_args={
         "retries": 0,
         "execution_timeout": timedelta(minutes=30),
-        "on_failure_callback": say_why,
+        "on_failure_callback": log_failure_reason,
     },
     tags=["churn"],
 ) as dag:

@@ -37,9 +37,9 @@ class AirflowGuard:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Handle an ASGI connection; create the guard first if there is none."""
         if self._guard is None:
-            from dags.airflow_guard import guarded
+            from dags.airflow_guard import guard_site
 
-            self._guard = guarded(self._app)
+            self._guard = guard_site(self._app)
         await self._guard(scope, receive, send)
 
 

@@ -44,7 +44,7 @@ class Rendered:
     groups: dict[str, TaskGroup]
 
 
-class OneTest(DbtTestWatcherOperator):  # type: ignore[misc]
+class SingleTestWatcher(DbtTestWatcherOperator):  # type: ignore[misc]
     """Watcher of one test that reads several models; rerun alone, it runs just that test."""
 
     def _fallback_to_non_watcher_run(self, try_number: int, context: Any) -> bool:
@@ -119,7 +119,7 @@ class Stages:
         stages = [
             self._stages[each] for each in test["depends_on"]["nodes"] if each in self._stages
         ]
-        return OneTest(
+        return SingleTestWatcher(
             task_id=test["name"],
             dag=dag,
             task_group=self.groups[max(stages, key=names.index)],

@@ -69,7 +69,7 @@ def step(name: str, optional: bool = False) -> Callable[..., Summary]:
 
         os.environ.update(parents_of(context["ti"]))
         is_last_try = context["ti"].try_number > context["ti"].max_tries
-        return in_airflows_terms(
+        return map_exceptions(
             lambda settings: getattr(airflow_steps, name)(settings, summary_so_far(context)),
             may_fail=optional and is_last_try,
         )
@@ -112,7 +112,7 @@ def ingest(**context: Any) -> Summary:
             ),
         )
 
-    return in_airflows_terms(load)
+    return map_exceptions(load)
 
 
 def summary_so_far(context: Any) -> Summary:
@@ -133,7 +133,7 @@ def summary_so_far(context: Any) -> Summary:
     return summary
 
 
-def in_airflows_terms(work: Callable[[Settings], Summary], may_fail: bool = False) -> Summary:
+def map_exceptions(work: Callable[[Settings], Summary], may_fail: bool = False) -> Summary:
     """Run the work, and translate its errors into Airflow's exceptions.
 
     Errors that would occur again fail the task permanently; others are retried.

@@ -29,7 +29,7 @@ from test_sql_registry import database  # noqa: F401  a server of PostgreSQL
 from churn.pipeline import airflow_steps
 from churn.pipeline.mlflow_sync import adopt_alias, open_store_async, sync_registry
 from churn.reports.model_page import model_page
-from dags.tasks import in_airflows_terms
+from dags.tasks import map_exceptions
 from lakehouse import online_store
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import ChurnError, UnavailableError
@@ -561,8 +561,8 @@ def test_an_outage_is_a_warning_and_made_up_for(  # long: one story
         for name, value in {**environ, "CHURN_MLFLOW_PASSWORD": password}.items():
             within.setenv(name, value)
         with pytest.raises(AirflowException, match="logs what is missing"):
-            in_airflows_terms(lambda found: airflow_steps.log_to_mlflow(found, {}))
+            map_exceptions(lambda found: airflow_steps.log_to_mlflow(found, {}))
         with pytest.raises(AirflowSkipException):
-            in_airflows_terms(lambda found: airflow_steps.log_to_mlflow(found, {}), may_fail=True)
+            map_exceptions(lambda found: airflow_steps.log_to_mlflow(found, {}), may_fail=True)
         assert str(asked.mlflow_url) in capsys.readouterr().out
     assert followed(settings).logged == [missing]
