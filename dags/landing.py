@@ -13,10 +13,10 @@ from airflow.sdk import DAG
 
 from lakehouse.settings import read_settings
 
-LOOK_EVERY = timedelta(minutes=5)
+SCAN_EVERY = timedelta(minutes=5)
 
 
-def look() -> list[dict[str, Any]]:
+def list_run_requests() -> list[dict[str, Any]]:
     """Return one run request per unclaimed workbook, oldest first."""
     from churn.pipeline.airflow_steps import list_unclaimed_files
 
@@ -29,7 +29,7 @@ def look() -> list[dict[str, Any]]:
 with DAG(
     "00_landing",
     description="Start a run for each new workbook in the landing zone",
-    schedule=LOOK_EVERY,
+    schedule=SCAN_EVERY,
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=1,
@@ -40,7 +40,7 @@ with DAG(
     },
     tags=["churn"],
 ) as dag:
-    found = PythonOperator(task_id="look", python_callable=look)
+    requests = PythonOperator(task_id="look", python_callable=list_run_requests)
     TriggerDagRunOperator.partial(
         task_id="run",
         trigger_dag_id="01_etl",
@@ -49,4 +49,4 @@ with DAG(
         openlineage_inject_parent_info=False,
         # One at a time, so that runs wait in the order of their requests.
         max_active_tis_per_dagrun=1,
-    ).expand_kwargs(found.output)
+    ).expand_kwargs(requests.output)

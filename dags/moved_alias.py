@@ -16,7 +16,7 @@ from dags.tasks import map_exceptions
 CHECK_EVERY = timedelta(minutes=5)
 
 
-def follow_alias() -> dict[str, Any]:
+def adopt_moved_alias() -> dict[str, Any]:
     """Adopt a moved alias; skip the task if there is none, or if MLflow does not respond."""
     from churn.pipeline import airflow_steps
 
@@ -38,4 +38,4 @@ with DAG(
     },
     tags=["churn"],
 ) as dag:
-    PythonOperator(task_id="follow_alias", python_callable=follow_alias)
+    PythonOperator(task_id="adopt_moved_alias", python_callable=adopt_moved_alias)

@@ -303,6 +303,8 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
 
     @app.post(
         "/v1/customers/{customer_id}/churn:what-if",
+        # Clients that were generated from the API's description call it by this name.
+        operation_id="changed_v1_customers__customer_id__churn_what_if_post",
         summary="One customer's risk with another contract, price or add-ons",
         response_model=None,
         responses={
@@ -310,7 +312,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
             **_faults(400, 401, 404, 408, 409, 413, 422, 429, 503),
         },
     )
-    async def changed(
+    async def compute_what_if(
         customer_id: CustomerId,
         body: Annotated[
             changes_type,  # type: ignore[valid-type]

@@ -85,7 +85,7 @@ def test_the_manifest_of_the_last_dbt_call_will_do(
 def test_the_alias_is_followed_by_a_dag_of_its_own(home: Path) -> None:
     found = parsed("moved_alias", home)
     assert found["dag"] == {"paused": True, "catchup": False, "at_once": 1}
-    assert found["tasks"].keys() == {"follow_alias"}
+    assert found["tasks"].keys() == {"adopt_moved_alias"}
 
 
 @pytest.mark.parametrize("file", ["etl", "landing", "moved_alias"])
