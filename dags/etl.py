@@ -99,7 +99,7 @@ with DAG(
 
     # Skipped if the latest extract raises no alert about the champion. To be notified through any
     # channel, schedule a DAG on the asset.
-    alert = PythonOperator(task_id="alert", python_callable=step("alert"), outlets=[ALERT])
+    alert = PythonOperator(task_id="alert", python_callable=step("print_alerts"), outlets=[ALERT])
 
     # A leaf, because everything in use is in place by then. If MLflow does not respond, the task is
     # skipped, its log names the reason, and the next run's task logs what is missing.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -120,3 +121,12 @@ def test_every_task_is_bounded_and_leads_to_the_report(etl: dict[str, Any]) -> N
         assert task["minutes"] == 120, name
         assert task["says_why"], name
         assert "Report of the run" in task["links"], name
+
+
+def test_every_step_of_the_dag_is_a_function() -> None:
+    """Tasks find their functions by name, since parsing the DAG must not import the pipeline."""
+    from churn.pipeline import airflow_steps
+
+    names = re.findall(r'step\("(\w+)"', (PROJECT / "dags" / "etl.py").read_text())
+    assert len(names) > 5
+    assert [name for name in names if not callable(getattr(airflow_steps, name, None))] == []
