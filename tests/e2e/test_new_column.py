@@ -109,8 +109,8 @@ def test_every_layer_has_and_describes_it(project: Path, tmp_path: Path) -> None
         columns = {**manifest["nodes"], **manifest["sources"]}[table]["columns"]
         assert names <= columns.keys(), table
         assert all(len(columns[name]["description"]) > 8 for name in names), table
-    reading = "from feature_repo.feature_definitions import read_features"
-    listing = f"{reading}; print(*[feature.name for feature in read_features()])"
+    reading = "from feature_repo.feature_definitions import read_feature_columns"
+    listing = f"{reading}; print(*[feature.name for feature in read_feature_columns()])"
     assert set(printed(project, environ, listing).split()) >= FEATURES
     api = "from serving.what_if import read_contract"
     computing = (
