@@ -20,7 +20,9 @@ from seeds_loader.sample import SampleParameters, write_samples
 PRINTED_SECONDS = 20
 # The stages whose tests use servers, and the fixtures whose homes their files share.
 WITH_SERVERS = ("component", "e2e")
-SHARED = ["completed_run", "completed_home", "shared_home", "extracts_home"]
+SHARED = ["completed_run", "completed_home", "changed_home", "shared_home", "extracts_home"]
+# One home under three names, in the order in which its tests run.
+COMPLETED = {"completed_home": "completed_run", "changed_home": "completed_run"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -40,8 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank[item.path])
     for item in items:
         shared = SHARED[rank[item.path]] if rank[item.path] < len(SHARED) else ""
-        group = "completed_run" if shared == "completed_home" else shared or item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(COMPLETED.get(shared, shared) or item.path.name))
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +66,12 @@ def completed_run(environments: Environments, shared_data: Path) -> CompletedRun
 def completed_home(completed_run: CompletedRun) -> ChurnHome:
     """The same home, for tests that add scores of their own models: they run after the others."""
     return completed_run.home
+
+
+@pytest.fixture(scope="session")
+def changed_home(completed_home: ChurnHome) -> ChurnHome:
+    """The same home, for tests that publish and promote in it: they run last."""
+    return completed_home
 
 
 @pytest.fixture(scope="session")

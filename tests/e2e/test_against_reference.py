@@ -20,7 +20,7 @@ from faulty_workbooks import Drawn, workbooks
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from reference import HEADERS, Truth, times, trimmed, truth_of
 
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.settings import PROJECT
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import Load, load
@@ -143,7 +143,7 @@ def load_all(home: ChurnHome, drawn: list[Drawn], folder: Path) -> list[Example]
     """
     paths = [each.write(folder / f"drawn_{place:03}.xlsx") for place, each in enumerate(drawn)]
     extracts = [read_workbook(path) for path in paths]
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         date_given = ExtractDate(FIRST_DATE, "given")
         first = load(home.settings, spark, extracts[0], date_given, lambda _: None)
         loads = [first, *(like(first, place, each) for place, each in enumerate(extracts) if place)]
@@ -375,7 +375,10 @@ def report(example: Example, wrong: dict[str, set[int]], folder: Path) -> str:
 # --- tests ----------------------------------------------------------------------------------------
 
 
-def hold_against_reference(home: ChurnHome, count: int, folder: Path) -> None:
+def hold_against_reference(environments: Environments, count: int, folder: Path) -> None:
+    """In a home of its own: the gate would compare other tests' extracts with these."""
+    home = environments.new("truths")
+    home.churn("up")
     drawn, turned = with_turned(draw_all(count, folder), folder)
     examples = load_all(home, drawn, folder)
     build(home)
@@ -398,6 +401,7 @@ def hold_against_reference(home: ChurnHome, count: int, folder: Path) -> None:
     ]
     assert not said, f"{len(said)} of {len(examples)} workbooks differ\n" + "\n\n".join(said[:5])
     assert_worth_it(examples, len(turned))
+    home.churn("down")
 
 
 def kept_cells(example: Example, found: Found) -> dict[str, dict[str, str | None]]:
@@ -423,9 +427,9 @@ def assert_worth_it(examples: list[Example], turned: int) -> None:
 
 
 def test_drawn_workbooks_become_what_the_reference_says(
-    extracts_home: ChurnHome, tmp_path: Path
+    environments: Environments, tmp_path: Path
 ) -> None:
-    hold_against_reference(extracts_home, SLICE, tmp_path)
+    hold_against_reference(environments, SLICE, tmp_path)
 
 
 @pytest.mark.long
@@ -433,7 +437,4 @@ def test_drawn_workbooks_become_what_the_reference_says(
 def test_many_drawn_workbooks_become_what_the_reference_says(
     environments: Environments, tmp_path: Path
 ) -> None:
-    home = environments.new("truths")
-    home.churn("up")
-    hold_against_reference(home, EXAMPLES, tmp_path)
-    home.churn("down")
+    hold_against_reference(environments, EXAMPLES, tmp_path)

@@ -46,8 +46,12 @@ def batch_scores(completed_run: CompletedRun) -> dict[str, dict[str, Any]]:
 
 
 def files_of(completed_run: CompletedRun) -> dict[Path, int]:
-    """Every file of lake, models and online store with the time of its last change."""
-    folders = [completed_run.home.path / name for name in ("lake", "models", "redis")]
+    """Every file of lake, models and online store with the time of its last change.
+
+    Of the online store its append-only file, to which it writes every change at once; the rest it
+    writes when it likes.
+    """
+    folders = [completed_run.home.path / name for name in ("lake", "models", "redis/appendonlydir")]
     found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     return {path: path.stat().st_mtime_ns for path in found}
 
