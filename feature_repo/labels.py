@@ -94,7 +94,7 @@ class Exclusion:
 
     Attributes:
         extracts: One extract date, or the two dates of a pair.
-        why: The reason.
+        reason: The reason.
     """
 
     extracts: list[str]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from front_pages import DAY, history
+from template_lines import missed_lines
 
 from churn.reports.front_page import FrontPage, Run, front_page
 from churn.reports.front_page_data import _runs
@@ -91,3 +92,14 @@ def test_a_damaged_summary_costs_nothing_but_itself(tmp_path: Path) -> None:
 def test_when_a_run_began() -> None:
     assert Run({"run_id": "20250101T093000Z-a"}).began == "2025-01-01 09:30 UTC"
     assert Run({"run_id": "manual"}).began == ""
+
+
+def test_every_line_of_the_template_is_rendered_by_these_tests() -> None:
+    data = history(extracts=12)
+    refused = replace(data.extracts[0], verdict="refused", published=None, failed=("labels",))
+    summary = {"run_id": "20250101T000000Z-abc", "extract_date": DAY.isoformat()}
+    summary |= {"gate": {"verdict": "refused", "failed": 1}}
+    with missed_lines() as missed:
+        for each in (FrontPage(), data, FrontPage(runs=(Run(summary),), extracts=(refused,))):
+            front_page(each)
+    assert missed["front_page.html.j2"] == set()

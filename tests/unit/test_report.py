@@ -2,11 +2,13 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from template_lines import missed_lines
 
 from churn.reports.curves import Evaluation
 from churn.reports.report import (
@@ -23,6 +25,8 @@ from churn.reports.report import (
     stages,
     write_report,
 )
+from feature_repo.labels import Exclusion
+from trainer.monitoring import MonitoredMetric, MonitoringResult
 
 HOSTILE = '<script>alert("x")</script>\'&\u202ekcab\x00 $x$'
 SCORES = {"roc_auc": 0.845, "pr_auc": 0.656, "accuracy": 0.804, "f1": 0.59, "brier": 0.136}
@@ -78,6 +82,25 @@ FULL = ReportData(
         Evaluation("gradient_boosted_trees", SCORES, HOLDOUT, CURVES),
     ),
     top_customers=(CustomerAtRisk("0001-A", 0.836, 1, 95.1, "Month-to-month", 1, ("new",)),),
+)
+WATCHED = MonitoredMetric("feature: tenure", "training", 0.3, 0.25, True, "tenure moved by 0.3")
+# Everything that only some runs have: extracts that were left out of the training, and alerts.
+RARE = replace(
+    FULL,
+    summary=SUMMARY
+    | {
+        "model": SUMMARY["model"]
+        | {
+            "label": {"kind": "observed", "reason": "two pairs of extracts"},
+            "left_out": [asdict(Exclusion(["2025-01-01", "2025-02-01"], "too few customers"))],
+        },
+        "watch": MonitoringResult(date(2025, 7, 14), "v1", (WATCHED,)).to_json(),
+    },
+    gate_results=(
+        *RULES,
+        replace(RULES[1], rule="drift_of_tenure", drift_of="tenure", compared_with="2025-06-01"),
+        replace(RULES[1], severity="warn", verdict="warned", compared_with="2025-06-01"),
+    ),
 )
 REFUSED = ReportData(
     summary={
@@ -211,6 +234,16 @@ def test_hostile_text_stays_text(render):
     assert "javascript:" not in html
     # The text itself is there for the reader, in tables and in plots.
     assert page.text.count('<script>alert("x")</script>') > 10
+
+
+def test_every_line_of_the_template_is_rendered_by_these_tests(render):
+    watched_without_alert = {**RARE.summary["watch"], "alerts": []}
+    with missed_lines() as missed:
+        for data in (FULL, RARE, REFUSED, ReportData({})):
+            render(data)
+        render(replace(RARE, summary=RARE.summary | {"watch": watched_without_alert}))
+        render(replace(FULL, summary=SUMMARY | {"counts": COUNTS | {"silver": 7000}}))
+    assert missed == {"report.html.j2": set(), "page_parts.html.j2": set()}
 
 
 def test_undecodable_file_names_can_be_written(render):
