@@ -20,6 +20,13 @@ METASTORE_BROKEN_MESSAGES = (
     "org.apache.derby",
     "read-only database",
 )
+# Java tries to load a library only once: it fails until the end of the process if the disk was full
+# when the library was unpacked.
+LIBRARY_BROKEN_MESSAGES = (
+    "java.lang.UnsatisfiedLinkError",
+    "java.lang.NoClassDefFoundError",
+    "java.lang.ExceptionInInitializerError",
+)
 # SQLSTATE classes: an error of the system below Spark, and an error in the data.
 SYSTEM_ERROR, DATA_ERROR = "SQLSTATE: 58", "SQLSTATE: 22"
 
@@ -115,7 +122,8 @@ def classify_error(message: str, where: str) -> ChurnError | None:
             "CHURN_SPARK_PASSWORD to its password",
         )
     # Spark also reports this class if a row could not be converted to the type to be written.
-    if SYSTEM_ERROR in message and DATA_ERROR not in message:
+    is_library_broken = any(words in message for words in LIBRARY_BROKEN_MESSAGES)
+    if is_library_broken or (SYSTEM_ERROR in message and DATA_ERROR not in message):
         return InterruptedWorkError(
             f"The Spark server could not write or read a file: {_cause(message)}",
             where=where,

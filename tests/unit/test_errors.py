@@ -32,6 +32,17 @@ BAD_CAST = "org.apache.spark.SparkNumberFormatException: [CAST_INVALID_INPUT] SQ
             NO_LIBRARY,
         ),
         (WRITE_FAILED, InterruptedWorkError, "writing rows to file:/lake"),
+        # of a statement that only reads
+        (
+            f"Job aborted due to stage failure: Lost task 0.0: {NO_LIBRARY}",
+            InterruptedWorkError,
+            NO_LIBRARY,
+        ),
+        (
+            "java.lang.NoClassDefFoundError: Could not initialize class org.xerial.snappy.Snappy",
+            InterruptedWorkError,
+            "Could not initialize class",
+        ),
     ],
 )
 def test_a_fault_of_the_machine_is_named(message: str, kind: type[ChurnError], said: str) -> None:
