@@ -11,12 +11,12 @@ from pathlib import Path
 from environments import quiet_port
 
 from benchmarks.measure import call
-from lakehouse import online_store, spark_server
+from lakehouse import online_store, spark_process, spark_session
 from lakehouse.settings import Settings, read_settings
 
 PORTS = ("THRIFT", "CONNECT", "AIRFLOW", "API")
 CHURN = Path(sys.executable).with_name("churn")
-SERVICES = (spark_server.service, online_store.service)
+SERVICES = (spark_process.service, online_store.service)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ChurnHome:
 
     def give(self, files: Sequence[Path]) -> None:
         """Put files of a set into bronze, as the loader would leave them; the server must run."""
-        with spark_server.session(self.settings) as spark:
+        with spark_session.session(self.settings) as spark:
             rows = spark.read.parquet(*map(str, files))
             rows.createOrReplaceTempView("given")
             for table, query, layout in (

@@ -2,9 +2,11 @@
 
 from feast import Entity, ValueType
 
+from feature_repo.project import JOIN_KEY
+
 customer = Entity(
     name="customer",
-    join_keys=["customer_id"],
+    join_keys=[JOIN_KEY],
     value_type=ValueType.STRING,
     description="A customer of the operator, by the key of the workbook.",
 )

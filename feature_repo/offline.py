@@ -34,7 +34,7 @@ from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import StructType
 
 from feature_repo.publications import not_published_error
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import escape_glob, path_from_uri, spark_uri
 
@@ -174,7 +174,7 @@ _original_session = feast_spark.get_spark_session_or_start_new_with_repoconfig
 def _session(store_config: SparkOfflineStoreConfig) -> SparkSession:
     """Return the active session, or one with the password, which Feast's own session would lack."""
     if SparkSession.getActiveSession() is None:
-        spark_server.connect(getattr(store_config, "settings", None) or read_settings())
+        spark_session.connect(getattr(store_config, "settings", None) or read_settings())
     return _original_session(store_config)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from feast import FeatureStore
 from feast.protos.feast.core.Registry_pb2 import Registry
 
-from feature_repo.store import configuration, registry_file
+from feature_repo.feature_store import configuration, registry_file
 from lakehouse.online_store import Address
 from lakehouse.settings import LOOPBACK, Settings
 

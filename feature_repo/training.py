@@ -13,6 +13,7 @@ from pyspark.sql.connect.session import SparkSession
 from feature_repo.feast_compat import restore_regex_columns, suppress_feast_output
 from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.feature_services import churn
+from feature_repo.feature_store import open_store
 from feature_repo.labels import (
     OBSERVED,
     Exclusion,
@@ -30,7 +31,6 @@ from feature_repo.labels import (
 )
 from feature_repo.offline import snapshot_files
 from feature_repo.publications import Publication, latest_publication_or_error, read_publications
-from feature_repo.store import store
 from lakehouse.errors import ChurnError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
@@ -219,7 +219,7 @@ def _retrieve_features(
     state: Mapping[str, str],
     features: list[str],
 ) -> DataFrame:
-    feature_store = store(settings)
+    feature_store = open_store(settings)
     feature_store.config.offline_store.states = dict(state)
     with suppress_feast_output(), restore_regex_columns(spark):
         retrieved = feature_store.get_historical_features(

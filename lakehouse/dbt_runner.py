@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lakehouse import spark_server
+from lakehouse import spark_process, spark_server
 from lakehouse.commit_metadata import RUN, USER, user
 from lakehouse.errors import ChurnError, InterruptedWorkError, classify_error
 from lakehouse.lineage import DbtArtifacts, read_dbt
@@ -60,7 +60,7 @@ def dbt_build(
     running = spark_server.ensure_running(settings, lambda _: None)
     answer = _invoke(settings, ["build", *arguments], on_node)
     if answer.exception is not None:
-        spark_server.check_running(settings, running)
+        spark_process.check_running(settings, running)
         raise ChurnError(
             f"dbt could not build: {answer.exception}",
             where=f"{settings.home}/logs/dbt/dbt.log",
@@ -148,7 +148,7 @@ def _raise_on_failed_model(
     for result in results:
         is_test = result.node.resource_type in ("test", "unit_test")
         if result.status == "error" or (not is_test and result.status == "fail"):
-            spark_server.check_running(settings, running)
+            spark_process.check_running(settings, running)
             message = result.message or ""
             location = f"the lake, {settings.lake.address}, at {result.node.name}"
             if (known_error := classify_error(message, location)) is not None:

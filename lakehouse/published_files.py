@@ -67,10 +67,10 @@ def _remove(lake: Storage, partition: "FileInfo", published: set[str]) -> int:
 
 def main() -> None:
     """Remove superseded files as a standalone command, for a caller that holds the run lock."""
-    from lakehouse import spark_server
+    from lakehouse import spark_session
 
     settings = read_settings()
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         remove_superseded_files(settings, spark)
 
 

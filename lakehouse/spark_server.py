@@ -4,37 +4,32 @@ No other process starts a JVM for Spark, so Delta tables have one writing driver
 has one owner.
 """
 
-import atexit
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NoReturn
 
-import grpc  # type: ignore[import-untyped]
 import psutil
-from pyspark.errors.exceptions.connect import SparkConnectGrpcException
-from pyspark.sql.connect.client.core import DefaultChannelBuilder
-from pyspark.sql.connect.client.retries import DefaultPolicy
-from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.errors import ServerLostError, UnavailableError
+from lakehouse.errors import UnavailableError
 from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, password_check, spark_jars
 from lakehouse.java import find_java
 from lakehouse.metastore import JAR_PURPOSE, create_tables, write_configuration
 from lakehouse.process import IDLE_SECONDS, ProcessInfo, Say, Service, port_is_open
-from lakehouse.settings import LOOPBACK, Settings
-from lakehouse.spark_credentials import generate_password, read_password
+from lakehouse.settings import Settings
+from lakehouse.spark_credentials import generate_password
+from lakehouse.spark_process import (
+    check_running,
+    find,
+    identity,
+    server_lost_error,
+    service,
+)
 from lakehouse.truststore import java_options
 
 SCHEMAS = ("bronze", "silver", "audit", "gold")
 START_SECONDS = 180
 POLL_SECONDS = 1
-# A healthy server responds in milliseconds; garbage collection may delay it by some seconds.
-RESPONSE_SECONDS = 15
-# The client's default policy tries for ten minutes to reach a server that has ended.
-RETRIES = {"max_retries": 6, "max_backoff": 4000}
 # Memory limits of a container: cgroup version 2 and, for engines that still use it, version 1.
 CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -64,28 +59,6 @@ JIT_OPTIONS = [
     "-XX:Tier4CompileThreshold=60000",
     "-XX:Tier4BackEdgeThreshold=200000",
 ]
-
-
-def service(settings: Settings) -> Service:
-    """Return the Spark server's service of this CHURN_HOME."""
-    # A server for other machines keeps running without connected clients.
-    idle = IDLE_SECONDS if settings.spark_bind == LOOPBACK else None
-    return Service("spark", settings.home / "spark", idle)
-
-
-def find(settings: Settings) -> ProcessInfo | None:
-    """Return the running server, or None.
-
-    A server on another machine is found by its state file and its open ports.
-    """
-    if not settings.spark_is_elsewhere:
-        return service(settings).find()
-    running = service(settings).read_state()
-    return running if running and _ports_open(settings, running) else None
-
-
-def _ports_open(settings: Settings, running: ProcessInfo) -> bool:
-    return all(port_is_open(port, settings.spark_host) for port in running.ports)
 
 
 def ensure_running(settings: Settings, say: Say) -> ProcessInfo:
@@ -156,7 +129,7 @@ def run_forever(settings: Settings, say: Say) -> NoReturn:
             restart(settings, say)
             running = ensure_running(settings, say)
         elif service(settings).find() is None:
-            raise _server_lost_error(settings, running)
+            raise server_lost_error(settings, running)
 
 
 def _request(settings: Settings) -> Path:
@@ -184,46 +157,6 @@ def restart(settings: Settings, say: Say) -> None:
     spark = service(settings)
     spark.stop(patience=0)  # running statements must not complete
     ensure_running(settings, say)
-
-
-def is_responsive(settings: Settings) -> bool:
-    """Return whether the server responds to a request; a hung process only accepts connections.
-
-    Tries twice, because a client process that was itself suspended for a while may time out.
-    """
-    return _responds(settings) or _responds(settings)
-
-
-def _responds(settings: Settings) -> bool:
-    with grpc.insecure_channel(f"{settings.spark_host}:{settings.connect_port}") as channel:
-        try:
-            # Does not involve Spark; the error for an unknown method is also a response.
-            channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=RESPONSE_SECONDS)
-        except grpc.RpcError as answer:
-            none = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-            return answer.code() not in none
-    return True
-
-
-def check_running(settings: Settings, running: ProcessInfo) -> None:
-    """Raise ServerLostError if that server process has exited or does not respond."""
-    if find(settings) != running or not is_responsive(settings):
-        raise _server_lost_error(settings, running)
-
-
-def _server_lost_error(settings: Settings, running: ProcessInfo) -> ServerLostError:
-    """Return the error for a server that has exited or does not respond."""
-    if find(settings) != running:
-        return ServerLostError(
-            "The Spark server ended while it was at work",
-            where=f"process {running.pid}, {running.log}",
-            remedy="repeat the command: it starts the server and goes on where it stopped",
-        )
-    return ServerLostError(
-        f"The Spark server has not answered for {2 * RESPONSE_SECONDS} s",
-        where=f"process {running.pid}, {settings.connect_url}",
-        remedy="`churn down` ends it, also when it hangs; then repeat the command",
-    )
 
 
 def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> ProcessInfo:
@@ -254,14 +187,6 @@ def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> Proce
 def _purposes(settings: Settings) -> set[str]:
     """Return the purposes whose additional JARs the settings require."""
     return settings.lake.jar_purposes | ({JAR_PURPOSE} if settings.metastore_url else set())
-
-
-def identity(settings: Settings) -> str:
-    """Return the settings that a client and the server must have in common.
-
-    A server from before passwords were introduced has a different identity.
-    """
-    return f"{settings.lake.address} on {settings.spark_master}, with a password"
 
 
 def _check_identity(running: ProcessInfo, settings: Settings) -> None:
@@ -367,6 +292,10 @@ def configuration(  # long: a list with one line per setting
         "spark.driver.host": settings.spark_host,
         "spark.driver.bindAddress": settings.spark_bind,
         "spark.ui.enabled": "false",
+        # Spark describes the plan of each statement as text, even without the UI: in few words.
+        "spark.sql.ui.explainMode": "simple",
+        "spark.sql.maxPlanStringLength": 1000,
+        "spark.sql.debug.maxToStringFields": 5,
         "spark.log.level": "WARN",
         # Authentication on the ports that Spark's components use among themselves.
         **_internal_authentication(settings),
@@ -425,6 +354,8 @@ def _internal_authentication(settings: Settings) -> dict[str, str]:
 
 def _create_schemas(settings: Settings) -> None:
     """Create the missing schemas, each in its folder of the lake."""
+    from lakehouse.spark_session import session  # imports PySpark, which other commands need not
+
     with session(settings) as spark:
         for schema in SCHEMAS:
             spark.sql(
@@ -436,65 +367,3 @@ def _create_schemas(settings: Settings) -> None:
 def _schema_literal(settings: Settings, schema: str) -> str:
     # A quote would end the SQL literal; a backslash escapes it.
     return settings.lake.join(schema).address.replace("\\", "\\\\").replace("'", "\\'")
-
-
-class _Channels(DefaultChannelBuilder):  # type: ignore[misc]
-    """Channel builder that sends the token with each request.
-
-    Spark's own client sends a token over plain text only to the host name `localhost`, otherwise
-    over TLS.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.connect_url)
-        self._token = read_password(settings)
-
-    def toChannel(self) -> grpc.Channel:  # noqa: N802 - overrides pyspark's method
-        """Return a plain-text channel, even if the environment has a token for other servers."""
-        return self._insecure_channel(self.endpoint)
-
-    def metadata(self) -> list[tuple[str, str]]:
-        """Return the metadata that is sent with each request."""
-        return [*super().metadata(), ("authorization", f"Bearer {self._token}")]
-
-
-def connect(settings: Settings) -> SparkSession:
-    """Open a DataFrame session, which becomes the active one; the caller must stop it.
-
-    Raises:
-        UnavailableError: If there is no password.
-    """
-    # Spark ML checks this variable, which `create` does not set, and starts a JVM without it.
-    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
-    spark = SparkSession.builder.channelBuilder(_Channels(settings)).create()
-    spark.client.set_retry_policies([DefaultPolicy(**RETRIES)])
-    # Runs before the client's own last request, which a closed client does not send: if the server
-    # has ended by then, the request would delay the end of the process.
-    atexit.register(spark.client.close)
-    return spark
-
-
-@contextmanager
-def session(settings: Settings) -> Iterator[SparkSession]:
-    """Open a DataFrame session on the running server for the duration of the body.
-
-    Raises:
-        UnavailableError: If the server does not respond, or ended while the session was open.
-    """
-    # Checked first because the client tries for minutes to reach a server that does not exist.
-    if not port_is_open(settings.connect_port, settings.spark_host):
-        raise UnavailableError(
-            "The Spark server does not answer",
-            where=settings.connect_url,
-            remedy="`churn up` starts it; `churn status` shows what runs",
-        )
-    spark = connect(settings)
-    running = find(settings)
-    try:
-        yield spark
-    except SparkConnectGrpcException:
-        if running is not None:
-            check_running(settings, running)
-        raise
-    finally:
-        spark.stop()

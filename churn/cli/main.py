@@ -171,11 +171,11 @@ def up(settings: Settings, foreground: bool) -> None:
 def down(settings: Settings) -> None:
     """Stop the Spark server, the embedded online store and Airflow."""
     from churn.operations import airflow_server
-    from lakehouse import online_store, spark_server
+    from lakehouse import online_store, spark_process
 
     for name in airflow_server.down(settings):
         click.echo(f"{name}: stopped")
-    for service in (spark_server.service(settings), online_store.service(settings)):
+    for service in (spark_process.service(settings), online_store.service(settings)):
         click.echo(f"{service.name}: {'stopped' if service.stop() else 'was not running'}")
 
 
@@ -298,10 +298,10 @@ def feast_ui(settings: Settings) -> None:
 def verify(settings: Settings, as_json: bool) -> None:
     """Read every customer back from the online store and compare every value with gold."""
     from feature_repo.online.verify import verify as verify_online
-    from lakehouse import spark_server
+    from lakehouse import spark_server, spark_session
 
     spark_server.ensure_running(settings, _log)
-    with Steps(1).step("verify") as step, spark_server.session(settings) as spark:
+    with Steps(1).step("verify") as step, spark_session.session(settings) as spark:
         verification = verify_online(settings, spark, _log, step.advance)
     if as_json:
         _print_json(asdict(verification))

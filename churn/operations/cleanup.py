@@ -12,7 +12,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.operations import airflow_server as airflow
 from churn.pipeline.context import writer_session
 from churn.pipeline.mlflow_sync import adopt_alias, sync_registry
-from lakehouse import online_store, spark_server
+from lakehouse import online_store, spark_process
 from lakehouse.metastore_snapshot import list_delta_tables
 from lakehouse.progress import Step, Steps, format_bytes
 from lakehouse.settings import Settings
@@ -117,7 +117,7 @@ def _remove_logs(settings: Settings, before: float, dry_run: bool) -> Removed:
     """Remove log files that have not changed since `before`, except those of running servers."""
     folder = settings.home / "logs"
     services = [
-        spark_server.service(settings),
+        spark_process.service(settings),
         online_store.service(settings),
         *airflow.services(settings).values(),
     ]

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
 from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
-from feature_repo.store import store
+from feature_repo.feature_store import open_store
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 
@@ -51,7 +51,7 @@ def application(settings: Settings, say: Say) -> FastAPI:
     """Return Feast's application, without endpoints that do not read declarations."""
     from feast.ui_server import get_app
 
-    feature_store = store(settings, say)
+    feature_store = open_store(settings, say)
     with warnings.catch_warnings():
         # Feast warns developers that its server is experimental.
         warnings.simplefilter("ignore")

@@ -4,7 +4,7 @@ from typing import Any
 
 from churn.operations import airflow_server as airflow
 from churn.provenance.run_history import read_last_summary
-from lakehouse import online_store, spark_server
+from lakehouse import online_store, spark_process
 from lakehouse.errors import UnavailableError
 from lakehouse.process import ProcessInfo, Service, port_is_open
 from lakehouse.run_lock import find_holder
@@ -17,7 +17,7 @@ def status(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the state of services, last run, model and lake, by name."""
     return {
         "spark": {
-            **_state(spark_server.find(settings), settings.spark_host),
+            **_state(spark_process.find(settings), settings.spark_host),
             "host": settings.spark_host,
             "thrift_port": settings.thrift_port,
             "connect_port": settings.connect_port,

@@ -20,7 +20,7 @@ from churn.pipeline.refusals import run_refused_error, warn_of_refused
 from churn.pipeline.run import write_sample_workbook
 from churn.pipeline.summary import update_gate_summary, write_final_summary
 from churn.provenance import load_state
-from lakehouse import spark_server
+from lakehouse import spark_server, spark_session
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.progress import Steps
@@ -216,7 +216,7 @@ def explain_refusal(settings: Settings, summary: Summary, tests: Sequence[str]) 
         The explanation as text.
     """
     spark_server.ensure_running(settings, lambda _: None)
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         run = RunContext(settings, Steps(1), dict(summary))
         words = ""
         if update_gate_summary(run, spark).verdict == "refused":

@@ -3,7 +3,7 @@
 from typing import Any
 
 from feature_repo.publications import not_published_error
-from lakehouse import spark_server
+from lakehouse import spark_server, spark_session
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from trainer.monitoring import monitor, read_rules
@@ -16,7 +16,7 @@ def check_champion(settings: Settings, say: Say) -> dict[str, Any]:
         InvalidInputError: Nothing was published yet.
     """
     spark_server.ensure_running(settings, say)
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         result = monitor(settings, spark, read_rules())
     if result is None:
         raise not_published_error()

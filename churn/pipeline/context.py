@@ -12,7 +12,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline.lineage import emit_lineage
 from churn.pipeline.server_watchdog import watch_server
-from lakehouse import commit_metadata, spark_server
+from lakehouse import commit_metadata, spark_server, spark_session
 from lakehouse.error_translation import translate_errors
 from lakehouse.errors import GateRefusedError
 from lakehouse.progress import Step, Steps
@@ -98,7 +98,7 @@ def writer_session(
     ):
         with steps.step("server") as step:
             running = spark_server.ensure_running(settings, step.say)
-        with watch_server(settings, running), spark_server.session(settings) as spark:
+        with watch_server(settings, running), spark_session.session(settings) as spark:
             commit_metadata.set_commit_metadata(spark, run_id)
             try:
                 yield spark

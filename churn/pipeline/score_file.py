@@ -23,7 +23,7 @@ from churn.reports.scores_workbook import (
     write_scores_workbook,
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
-from lakehouse import spark_server
+from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import compile_models
 from lakehouse.process import Say
@@ -106,7 +106,7 @@ def score_file(settings: Settings, request: Request, out: Path | None, steps: St
         step.outcome = f"{extract.table.num_rows:,} rows"
     with steps.step("server") as step:
         spark_server.ensure_running(settings, step.say)
-    with steps.step("score") as step, spark_server.session(settings) as spark:
+    with steps.step("score") as step, spark_session.session(settings) as spark:
         result = _score(settings, spark, record, extract, contract, step.say)
         step.outcome = f"{len(result.customers):,} scored, {len(result.rejected):,} rejected"
     if out is not None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import click
 
-from lakehouse import spark_server
+from lakehouse import spark_process
 from lakehouse.errors import ServerLostError
 from lakehouse.process import ProcessInfo
 from lakehouse.settings import Settings
@@ -46,9 +46,9 @@ def watch_server(settings: Settings, running: ProcessInfo) -> Iterator[None]:
 def _watch(settings: Settings, running: ProcessInfo, done: threading.Event) -> None:
     while not done.wait(POLL_SECONDS):
         try:
-            spark_server.check_running(settings, running)
+            spark_process.check_running(settings, running)
         except ServerLostError as fault:
-            hangs = spark_server.find(settings) == running
+            hangs = spark_process.find(settings) == running
             if done.wait(0 if hangs else GRACE_SECONDS):
                 return
             click.echo(f"{fault}", err=True)

@@ -1,30 +1,31 @@
-"""Show a single customer: the values in the online store, and the score."""
+"""Show a single customer: the values in the online store, and the score.
+
+It needs only the online store and the champion's record: neither Feast nor the Spark server.
+"""
 
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+import redis
+
 from churn.provenance.run_history import HINT_RUN_FIRST
-from lakehouse import spark_server
+from feature_repo.feature_definitions import read_feature_columns
+from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, read_row, redis_key
+from lakehouse import online_store
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, query_if_exists
-from trainer.registry import champion_version
+from trainer import deciles, registry
+from trainer.reason_texts import read_reasons
+from trainer.scorer import Features, Scorer
 
-SCORE = """
-    select probability, decile, model_version, extract_date, reasons
-    from gold.churn_scores
-    where customer_id = :customer_id
-    order by extract_date desc, model_version = :champion desc, scored_at desc
-    limit 1
-"""
 # Event timestamp and features of a customer, as stored in the online store.
 Online = dict[str, Any]
 
 
 def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
-    """Return a customer's values in the online store, and the latest score.
+    """Return a customer's values in the online store, and the champion's score for them.
 
     Raises:
         InvalidInputError: The online store does not have the customer, or nothing was ever written
@@ -32,7 +33,7 @@ def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, A
     """
     # The loader normalizes ids to NFC; earlier versions did not.
     composed = unicodedata.normalize("NFC", customer_id)
-    by_id = online_customers(settings, list(dict.fromkeys([customer_id, composed])), say)
+    by_id = read_online_customers(settings, list(dict.fromkeys([customer_id, composed])), say)
     if by_id is None:
         raise InvalidInputError(
             "Nothing is online yet", where="feature view customer_features", remedy=HINT_RUN_FIRST
@@ -46,62 +47,66 @@ def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, A
             where="feature view customer_features",
             remedy="check the id; `churn trace ID` says whether its row was rejected",
         )
-    spark_server.ensure_running(settings, say)
-    with spark_server.session(settings) as spark:
-        # The champion's score takes precedence.
-        champion = champion_version(settings) or ""
-        scores = query_if_exists(
-            spark, "gold.churn_scores", SCORE, customer_id=customer_id, champion=champion
-        )
-    return {"customer_id": customer_id, **online, "score": _score(scores)}
+    score = score_online_customer(settings, customer_id, online["features"])
+    return {"customer_id": customer_id, **online, "score": score}
 
 
-def online_customers(
+def read_online_customers(
     settings: Settings, customer_ids: Sequence[str], say: Say
 ) -> dict[str, Online] | None:
-    """Read customers from the online store through Feast.
+    """Read customers from the online store, and start the embedded one if it is not running.
 
     Returns:
         Event timestamp and features by customer id, without customers that the store does not
-        have; None if nothing was ever published.
+        have; None if no extract was ever written completely.
+
+    Raises:
+        UnavailableError: The online store does not respond.
     """
-    from feast.errors import FeatureServiceNotFoundException
-
-    from feature_repo.feature_definitions import read_feature_columns
-    from feature_repo.feature_services import churn
-    from feature_repo.store import store
-
-    feature_store = store(settings, say)
+    names = [feature.name for feature in read_feature_columns()]
+    address = online_store.ensure_running(settings, say)
     try:
-        service = feature_store.get_feature_service(churn.name)
-    except FeatureServiceNotFoundException:
+        with address.client() as client:
+            pipeline = client.pipeline(transaction=False)
+            pipeline.exists(MARKER)
+            pipeline.hget(DIGESTS, AS_OF)
+            for customer_id in customer_ids:
+                pipeline.hgetall(redis_key(customer_id))
+            is_complete, as_of, *hashes = pipeline.execute()
+    except redis.RedisError as error:
+        place = online_store.describe_location(settings)
+        raise online_store.translate_redis_error(error, place) from error
+    rows = {
+        customer_id: row
+        for customer_id, stored in zip(customer_ids, hashes, strict=True)
+        if (row := read_row(names, stored, as_of)) is not None
+    }
+    if not rows and not is_complete:
         return None
-    answer = feature_store.get_online_features(
-        features=service,
-        entity_rows=[{"customer_id": name} for name in customer_ids],
-    )
-    values = answer.to_dict()
-    stamps = answer.proto.results[-1].event_timestamps
-    by_id: dict[str, Online] = {}
-    for index, customer_id in enumerate(customer_ids):
-        features = {feature.name: values[feature.name][index] for feature in read_feature_columns()}
-        if any(value is not None for value in features.values()):
-            by_id[customer_id] = {
-                "event_timestamp": stamps[index].ToDatetime().strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "features": features,
-            }
-    return by_id
-
-
-def _score(scores: Rows) -> dict[str, Any] | None:
-    if not scores:
-        return None
-    score = scores[0]
     return {
-        "probability": score["probability"],
-        "decile": score["decile"],
-        "model_version": score["model_version"],
-        "reasons": [reason["text"] for reason in score["reasons"]],
+        customer_id: {
+            "event_timestamp": f"{row.event_timestamp:%Y-%m-%dT%H:%M:%SZ}",
+            "features": row.features,
+        }
+        for customer_id, row in rows.items()
+    }
+
+
+def score_online_customer(
+    settings: Settings, customer_id: str, features: Features
+) -> dict[str, Any] | None:
+    """Score a customer with the champion, as the batch does; None before it has scored anything."""
+    version = registry.champion_version(settings)
+    record = registry.read_record(settings, version) if version else None
+    boundaries = deciles.read(registry.folder(settings) / version) if version else None
+    if record is None or boundaries is None:
+        return None
+    answer = Scorer(record, read_reasons()).answer(features)
+    return {
+        "probability": answer.probability,
+        "decile": boundaries.decile(answer.probability, customer_id),
+        "model_version": version,
+        "reasons": [reason.text for reason in answer.reasons],
     }
 
 

@@ -8,7 +8,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.provenance import load_state
 from churn.provenance.extract_rows import find_rows
 from churn.provenance.run_history import read_summary
-from lakehouse import spark_server
+from lakehouse import spark_server, spark_session
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from lakehouse.sql import query
@@ -98,7 +98,7 @@ def diff(settings: Settings, first: str, second: str, say: Say) -> dict[str, Any
     features = [feature.name for feature in read_feature_columns()]
     batches = [summary["batch_id"] for summary in summaries]
     spark_server.ensure_running(settings, say)
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         return {
             "runs": [_describe_run(summary) for summary in summaries],
             "counts": _compare_values(

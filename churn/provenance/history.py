@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance.run_history import HINT_RUN_FIRST
-from lakehouse import sequences, spark_server
+from lakehouse import sequences, spark_server, spark_session
 from lakehouse.commit_metadata import parse_commit_metadata
 from lakehouse.errors import InvalidInputError
 from lakehouse.metastore_snapshot import list_tables
@@ -50,7 +50,7 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
     if table == CHAMPION:
         return {"table": table, "written": _champions(settings)}
     spark_server.ensure_running(settings, say)
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         known = list_tables(spark)
         if table not in known:
             raise InvalidInputError(

@@ -10,7 +10,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.provenance.compare_rebuild import PastRun, compare
 from churn.provenance.run_history import parse_start_time, read_end_time, read_summary
 from churn.provenance.scratch_home import Scratch, scratch_home
-from lakehouse import sequences, spark_server
+from lakehouse import sequences, spark_server, spark_session
 from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
 from lakehouse.sequences import query_sequence
@@ -50,12 +50,12 @@ def reproduce(settings: Settings, run_id: str, steps: Steps) -> dict[str, Any]:
     summary = read_summary(settings, run_id)
     spark_server.ensure_running(settings, steps.say)
     with ExitStack() as stack:
-        live = stack.enter_context(spark_server.session(settings))
+        live = stack.enter_context(spark_session.session(settings))
         past = _read_past_run(settings, live, summary)
         scratch = stack.enter_context(scratch_home(settings, steps.say))
         with steps.step("server") as step:
             spark_server.ensure_running(scratch.settings, step.say)
-        rebuilt = stack.enter_context(spark_server.session(scratch.settings))
+        rebuilt = stack.enter_context(spark_session.session(scratch.settings))
         _rebuild(past, live, rebuilt, scratch, steps)
         with steps.step("compare") as step:
             result = compare(settings, past, live, rebuilt, scratch.settings)

@@ -9,13 +9,13 @@ from datetime import date
 from typing import Any
 
 from churn.provenance.as_of import FROM_BRONZE, RunEnd, read_run_end
-from churn.provenance.customer import Online, online_customers
+from churn.provenance.customer import Online, read_online_customers
 from churn.provenance.trace_queries import BRONZE, SCORES, SILVER, TraceData, read_stages
 from churn.provenance.trace_rules import explain_rejection, find_changes, find_standardised_cells
 from feature_repo.feature_definitions import VIEW, read_feature_columns
 from feature_repo.online.redis_layout import redis_key
 from feature_repo.project import PROJECT_NAME
-from lakehouse import spark_server
+from lakehouse import spark_server, spark_session
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
 from lakehouse.settings import Settings
@@ -55,7 +55,7 @@ def trace_customers(
     champion = moment.champion if moment else registry.champion_version(settings)
     customers = list(dict.fromkeys(text.strip() for text in customer_ids))
     spark_server.ensure_running(settings, say)
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         try:
             data = read_stages(settings, spark, customers, champion or "", moment, say)
         except InvalidInputError:
@@ -65,7 +65,7 @@ def trace_customers(
                 raise
             customers = composed
             data = read_stages(settings, spark, customers, champion or "", moment, say)
-    online = (online_customers(settings, customers, say) or {}) if moment is None else {}
+    online = (read_online_customers(settings, customers, say) or {}) if moment is None else {}
     tracing = Tracing(settings, data, champion, moment, online)
     plain: list[Lineage] = json.loads(
         json.dumps([tracing.lineage(customer) for customer in customers], default=str)

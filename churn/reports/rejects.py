@@ -9,7 +9,7 @@ from churn.provenance import load_state
 from churn.provenance.run_history import read_summary
 from churn.reports.rejects_workbook import Reject, RejectedLoad, write_rejects_workbook
 from churn.reports.xlsx_output import require_writable, translate_write_errors
-from lakehouse import sequences, spark_server
+from lakehouse import sequences, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
@@ -79,7 +79,7 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
     require_writable(path)
     batch_id = run_id and read_summary(settings, run_id, HINT_LATEST)["batch_id"]
     spark_server.ensure_running(settings, say)
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         load = _read_load(spark, batch_id)
         about = f"{load.source_file}, extract of {load.extract_date}"
         expected = _count_rejects(spark, load)

@@ -14,7 +14,7 @@ from churn.reports.retention_workbook import (
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from feature_repo.publications import Publication, find_latest_publication
-from lakehouse import spark_server
+from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Say
@@ -106,7 +106,7 @@ def write_retention_list(settings: Settings, limit: int, path: Path, say: Say) -
     require_writable(path)
     campaign = read_campaign()
     spark_server.ensure_running(settings, say)
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         record, publication = _read_scored_extract(settings, spark)
         say(f"extract of {publication.extract_date}, scored by {record.version}")
         listed = _select_customers(settings, spark, record, publication, campaign, limit)

@@ -15,7 +15,7 @@ from churn.reports.front_page import (
     front_page,
     report_of,
 )
-from lakehouse import spark_server
+from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import run_dbt_command
 from lakehouse.process import Say
@@ -39,7 +39,7 @@ def build_site(settings: Settings, say: Say) -> Path:
         built = built.replace(theirs, ours)
     _write(settings.home / SITE / DBT_DOCS, built)
     say("writing the front page")
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         return write_front_page(settings, spark).parent
 
 

@@ -11,6 +11,7 @@ from pyspark.sql.connect.session import SparkSession
 from feature_repo.entities import customer
 from feature_repo.feast_compat import restore_regex_columns, suppress_feast_output
 from feature_repo.feature_services import churn
+from feature_repo.feature_store import open_writing_store
 from feature_repo.features import customer_features
 from feature_repo.online.engine import MaterializeRequest
 from feature_repo.online.redis_layout import MARKER
@@ -18,7 +19,6 @@ from feature_repo.online.row_digests import DigestStore
 from feature_repo.online.store import ReplaceResult
 from feature_repo.project import PROJECT_NAME
 from feature_repo.publications import Publication, latest_publication_or_error
-from feature_repo.store import open_writing_store
 from lakehouse import online_store
 from lakehouse.file_copy import ProgressCallback
 from lakehouse.process import Say

@@ -5,19 +5,18 @@ view and feature, its value is Feast's message `Value`. One more field contains 
 """
 
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 
-from feast.infra.online_stores.helpers import _mmh3, _redis_key
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
+import mmh3
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from feature_repo.entities import customer
 from feature_repo.feature_definitions import VIEW
-from feature_repo.project import KEY_VERSION, PROJECT_NAME
+from feature_repo.online.feast_messages import Value
+from feature_repo.project import JOIN_KEY, PROJECT_NAME
 
 TIMESTAMP_FIELD = f"_ts:{VIEW}".encode()
 # Identifies the extract in the online store. Written last and deleted first, so that it never
@@ -29,6 +28,8 @@ MARKER = b"churn:published-online"
 DIGESTS = b"churn:online-ledger"
 # Field of that hash with the extract's event timestamp, in the same encoding as a customer's.
 AS_OF = b"as of"
+# Number of the type of a text in Feast's entity keys.
+STRING_TYPE = 2
 # Cache size for values that repeat: flags, counts, prices.
 CACHED_VALUES = 1 << 16
 
@@ -42,15 +43,21 @@ class OnlineRow:
 
 
 def redis_key(customer_id: str) -> bytes:
-    """Return the key of a customer's hash."""
-    entity = EntityKey(join_keys=[customer.join_key], entity_values=[Value(string_val=customer_id)])
-    return bytes(_redis_key(PROJECT_NAME, entity, entity_key_serialization_version=KEY_VERSION))
+    """Return the key of a customer's hash: Feast's entity key, version 3, and the project."""
+    name, value = JOIN_KEY.encode(), customer_id.encode()
+    return (
+        struct.pack("<III", 1, STRING_TYPE, len(name))
+        + name
+        + struct.pack("<II", STRING_TYPE, len(value))
+        + value
+        + PROJECT_NAME.encode()
+    )
 
 
 @cache
 def field(feature: str) -> bytes:
     """Return the field of the hash that contains a feature."""
-    return bytes(_mmh3(f"{VIEW}:{feature}"))
+    return struct.pack("<I", mmh3.hash(f"{VIEW}:{feature}", signed=False))
 
 
 def encode_timestamp(moment: datetime) -> bytes:

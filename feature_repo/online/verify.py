@@ -12,6 +12,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.feature_services import churn
+from feature_repo.feature_store import open_store
 from feature_repo.features import customer_features
 from feature_repo.offline import SnapshotOfflineStore
 from feature_repo.online.redis_protocol import RespEncoder
@@ -19,7 +20,6 @@ from feature_repo.online.row_digests import DigestBatch, DigestIndex, DigestStor
 from feature_repo.online.store import prefetch, scan_customers
 from feature_repo.online.stream import Stream, open_stream
 from feature_repo.publications import latest_publication_or_error
-from feature_repo.store import store
 from lakehouse import online_store
 from lakehouse.file_copy import ProgressCallback
 from lakehouse.process import Say
@@ -52,7 +52,7 @@ def verify(
     """
     publication = latest_publication_or_error(spark)
     features = [feature.name for feature in read_feature_columns()]
-    feature_store = store(settings, say)
+    feature_store = open_store(settings, say)
     extract = SnapshotOfflineStore.latest_extract(
         feature_store.config,
         customer_features,

@@ -10,8 +10,8 @@ import pytest
 from environments import CompletedRun
 
 from feature_repo.feature_definitions import read_feature_columns
-from feature_repo.store import configuration
-from lakehouse import online_store, spark_server
+from feature_repo.feature_store import configuration
+from lakehouse import online_store, spark_process
 
 LEAKS = {"churn", "churned", "churn_label", "churn_value", "churn_score", "churn_reason", "cltv"}
 
@@ -277,7 +277,7 @@ def test_dbt_stops_at_another_lake(completed_run: CompletedRun, tmp_path: Path) 
 
 
 def test_the_server_is_found_again(completed_run: CompletedRun) -> None:
-    assert spark_server.service(completed_run.home.settings).find() is not None
+    assert spark_process.service(completed_run.home.settings).find() is not None
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ import pytest
 from environments import ChurnHome, Environments
 
 from churn.provenance.load_state import mark_pending
-from lakehouse import spark_server
+from lakehouse import spark_session
 from seeds_loader.sample import SampleParameters, simulate, write_samples
 
 SAMPLE = SampleParameters(months=2, dirt=True)
@@ -213,7 +213,7 @@ def test_a_run_finishes_a_load_that_is_to_be_judged_again(
     shared_home: ChurnHome, samples: list[Path]
 ) -> None:
     load_and_build(shared_home, samples[1], "2025-05-01")
-    with spark_server.session(shared_home.settings) as spark:
+    with spark_session.session(shared_home.settings) as spark:
         mark_pending(spark, "extract_date = '2025-05-01' and verdict = 'passed'", "test")
     summary = shared_home.churn_json("run", samples[1], "--extract-date", "2025-05-01")
     assert summary["gate"]["verdict"] == "passed"

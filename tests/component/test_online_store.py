@@ -17,10 +17,10 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.feature_definitions import read_feature_columns
+from feature_repo.feature_store import configuration
 from feature_repo.features import customer_features
 from feature_repo.online.redis_layout import DIGESTS, OnlineRow
 from feature_repo.online.store import Extract, ReplaceResult, StreamedRedisOnlineStore
-from feature_repo.store import configuration
 from lakehouse import online_store
 from lakehouse.settings import Settings, read_settings
 

@@ -16,7 +16,7 @@ import yaml
 from environments import ChurnHome, Environments
 
 from feature_repo.publications import read_publications
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.settings import PROJECT
 from lakehouse.sql import statement
 from seeds_loader.bronze_reader import read_extract_from_bronze, read_loads
@@ -416,7 +416,7 @@ def judged(
     ]
     dates = {case.rule: BASE + timedelta(days=n + 1) for n, case in enumerate(cases)}
     sheets = {BASE: base} | {dates[case.rule]: case.change(base) for case in cases}
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         for day, sheet in sorted(sheets.items()):
             path = folder / f"{day}.csv"
             sheet.to_csv(path, index=False)
@@ -435,7 +435,7 @@ def tamper(
     home: ChurnHome, dates: dict[str, date], of: Callable[[Case], str], first: str, last: str
 ) -> None:
     """Changes tables as nobody should, between two steps of the build."""
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         for case in (case for case in REFUSED if case.rule in dates):
             for each in filter(str.strip, of(case).split(";")):
                 statement(spark, each, day=dates[case.rule], first=first, last=last)
@@ -483,7 +483,7 @@ def test_what_was_refused_is_not_published(judged: Judged) -> None:
 def test_what_moved_unusually_is_an_alert(judged: Judged, rule: str, alerts: set[str]) -> None:
     """What the gate lets pass with a warning is a reason to look at the model."""
     settings = judged.home.settings
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         of_date = {each.extract_date: each for each in read_publications(spark)}
         history = [of_date[BASE], of_date[judged.dates[rule]]]
         seen = monitor(settings, spark, read_rules(), history)
@@ -516,7 +516,7 @@ def test_a_build_names_every_load_that_it_refused(judged: Judged, tmp_path: Path
         "others.csv": base.assign(customerID="X" + base["customerID"]),
     }
     days = {name: last + timedelta(days=n) for n, name in enumerate(sheets, start=1)}
-    with spark_server.session(judged.home.settings) as spark:
+    with spark_session.session(judged.home.settings) as spark:
         for name, sheet in sheets.items():
             sheet.to_csv(tmp_path / name, index=False)
             extract, day = read_workbook(tmp_path / name), ExtractDate(days[name], "given")
@@ -563,7 +563,7 @@ def in_notation(path: Path, spell: Callable[[float], str], rows: int = 30) -> pd
 
 
 def load_as(home: ChurnHome, path: Path, day: date, stated: SourceFormat) -> Load:
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         extract = read_workbook(path, source_format=stated)
         return load(home.settings, spark, extract, ExtractDate(day, "given"), lambda _: None)
 
@@ -594,7 +594,7 @@ def test_the_same_file_read_in_another_way_is_another_load(judged: Judged, tmp_p
     )
     assert (point.is_new, again.is_new, comma.is_new) == (True, False, True)
     assert again.batch_id == point.batch_id != comma.batch_id
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         kept = {each.batch_id: each for each in read_loads(spark)}
         for batch, decimal in ((point, "."), (comma, ",")):
             extract = read_workbook(path, source_format=SourceFormat(decimal))
@@ -609,7 +609,7 @@ def test_a_lake_from_before_takes_both(judged: Judged, tmp_path: Path) -> None:
     path = tmp_path / "plain.csv"
     in_notation(path, str)
     first = load_as(home, path, day, SourceFormat())
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         place = spark.sql("describe detail bronze.loads").head()["location"]
         spark.sql(
             "create table bronze.before as select * except (decimal, encoding) from bronze.loads"
@@ -644,7 +644,7 @@ def test_one_id_in_two_spellings_is_one_customer(judged: Judged, tmp_path: Path)
 def test_ids_that_lost_their_zeros_are_named(judged: Judged, tmp_path: Path) -> None:
     home, day = judged.home, judged.after + timedelta(days=5)
     said: list[str] = []
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         for place, spell in enumerate((lambda n: f"{n:08}", str, str)):
             path = tmp_path / f"{place}.csv"
             rows = [{"customerID": spell(n), **SOUND} for n in range(1, 31)]

@@ -25,7 +25,7 @@ from monthly import restated, tables_only
 from churn.provenance.as_of import read_run_end
 from churn.provenance.trace import Tracing
 from churn.provenance.trace_queries import read_stages
-from lakehouse import online_store, spark_server
+from lakehouse import online_store, spark_session
 from lakehouse.errors import InvalidInputError
 
 Row = dict[str, Any]
@@ -347,7 +347,7 @@ def test_a_past_score_that_the_table_has_no_more_is_worked_out_anew(
     champion = moment.champion
     assert champion == completed_run.summary["model"]["version"]
     customers = [*APPENDED]
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         found = read_stages(settings, spark, customers, champion, moment, lambda _: None)
     found.scores = []
     tracing = Tracing(settings, found, champion, moment, {})
@@ -512,7 +512,7 @@ def without_times(trace: Row) -> Row:
 
 def forget_the_past(home: ChurnHome) -> None:
     """What `churn tidy` does when the days have passed."""
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
         for table in ("silver.customers", "silver.rejected_rows", "gold.publications"):
             spark.sql(f"vacuum {table} retain 0 hours").collect()

@@ -10,7 +10,7 @@ from environments import ChurnHome
 from pyspark.sql.connect.session import SparkSession
 from training_frames import FEATURES, a_training_set, gold_rows, ignore
 
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.sql import query
@@ -44,7 +44,7 @@ def trained(
 ) -> Iterator[Trained]:
     # Models apart: the home's own champion stays what it is.
     settings = completed_home.settings_in(tmp_path_factory.mktemp("models"))
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         training = a_training_set(gold_rows(spark), "in gold's order")
         result = train_on(settings, training, read_parameters(), ignore)
         assert result.is_new

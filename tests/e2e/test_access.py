@@ -19,7 +19,7 @@ import pytest
 from environments import BIN, ChurnHome, CompletedRun, Environments, called
 
 from feature_repo import store as configured_store
-from lakehouse import online_store, spark_server
+from lakehouse import online_store, spark_process
 from lakehouse.jars import SPARK_HOME
 from lakehouse.java import find_java
 from lakehouse.private_home import OTHERS
@@ -34,7 +34,7 @@ SECONDS = 120
 def servers(home: ChurnHome) -> list[ProcessInfo]:
     """The running servers of the home."""
     settings = home.settings
-    found = [spark_server.find(settings), online_store.service(settings).find()]
+    found = [spark_process.find(settings), online_store.service(settings).find()]
     return [each for each in found if each is not None]
 
 

@@ -19,7 +19,7 @@ from object_store import ObjectStore, object_store
 from pyarrow import fs
 from tls import new_identity, tls_door
 
-from lakehouse import spark_server
+from lakehouse import spark_process
 from lakehouse.settings import LOOPBACK
 
 BUCKET = "lake"
@@ -170,7 +170,7 @@ def test_the_cluster_listens_on_loopback_only(grown: Grown, summary: dict[str, A
     processes = [
         psutil.Process(each.pid) for each in [grown.cluster.master_process, *grown.cluster.workers]
     ]
-    running = spark_server.find(grown.home.settings)
+    running = spark_process.find(grown.home.settings)
     assert running is not None
     processes += [
         psutil.Process(running.pid),

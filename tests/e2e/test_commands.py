@@ -11,7 +11,7 @@ import psutil
 import pytest
 from environments import BIN, ChurnHome, Environments, quiet_port
 
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.run_lock import acquire, release
 
 
@@ -166,6 +166,6 @@ def test_the_session_needs_a_server(bare: ChurnHome) -> None:
 
     with (
         pytest.raises(UnavailableError, match="does not answer"),
-        spark_server.session(bare.settings),
+        spark_session.session(bare.settings),
     ):
         pass

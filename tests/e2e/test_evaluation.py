@@ -11,7 +11,7 @@ from environments import CompletedRun, Environments
 from openpyxl import load_workbook
 
 from feature_repo.feature_definitions import read_feature_columns
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.sql import query
 from lakehouse.storage import escape_glob
 from trainer import registry
@@ -157,7 +157,7 @@ def test_neither_order_nor_further_columns_nor_twins_change_a_score(
     settings = completed_run.home.settings
     record = registry.champion(settings)
     assert record is not None
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         gold = spark.table("gold.customer_features").select("customer_id", *FEATURES)
         other = gold.selectExpr("concat('twin of ', customer_id) as customer_id", *FEATURES)
         mixed = (
@@ -203,7 +203,7 @@ def test_the_list_has_the_most_valuable_first_and_nobody_who_left(  # long: one 
     record = registry.champion(settings)
     assert record is not None
     place = f"{registry.pipeline(settings, record.version)}/{registry.OUT_OF_FOLD}"
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         unseen = {
             row["customer_id"]: row["probability"]
             for row in spark.read.parquet(escape_glob(place)).toArrow().to_pylist()

@@ -9,7 +9,7 @@ from monthly import WITHOUT_TESTS, cut_off, date_of, tables_only
 from churn.pipeline.refusals import format_rule
 from churn.provenance.load_state import RULE_COLUMNS, gate_results
 from churn.reports.front_page_data import gather
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.variables import read_variables
 
 MEANING = read_variables()["gate_rules"]["enough_customers"]["description"]
@@ -23,7 +23,7 @@ def as_the_previous_version_left_it(home: ChurnHome) -> None:
 def results(home: ChurnHome, extract_date: str) -> dict[str, dict[str, Any]]:
     """What readers find of the date's load, by rule."""
     load = f"select batch_id from bronze.loads where extract_date = '{extract_date}'"
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         return {result["rule"]: result for result in gate_results(spark, home.value(load))}
 
 
@@ -32,7 +32,7 @@ def assert_read_without_the_columns(home: ChurnHome, extract_date: str) -> None:
     old = results(home, extract_date)
     assert {old[rule][column] for rule in old for column in RULE_COLUMNS} == {None}
     assert format_rule(old["enough_customers"]) == "enough_customers: 1100 against 1000"
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         (extract,) = gather(home.settings, spark).extracts
     assert extract.drift_bounds == (0.1, 0.25)
 

@@ -13,7 +13,7 @@ from monthly import date_of, restated, tables_only
 from reference import times, truth_of
 
 from feature_repo.feature_definitions import read_feature_columns
-from feature_repo.store import configuration
+from feature_repo.feature_store import configuration
 from lakehouse import online_store
 
 Step = Callable[[ChurnHome, Path], None]

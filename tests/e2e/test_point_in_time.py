@@ -25,6 +25,7 @@ from reference import ADD_ONS, CATEGORIES, snake_case
 from training_frames import QUICK
 
 from feature_repo.feast_compat import restore_regex_columns, suppress_feast_output
+from feature_repo.feature_store import open_store
 from feature_repo.features import TTL
 from feature_repo.labels import (
     count_labels,
@@ -35,9 +36,8 @@ from feature_repo.labels import (
 )
 from feature_repo.online.materialize import apply
 from feature_repo.publications import read_publications
-from feature_repo.store import store
 from feature_repo.training import TrainingSet, training_set
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 from seeds_loader.extract_date import ExtractDate
@@ -286,7 +286,7 @@ def year(
     # the lake's path has a blank and a percent sign
     home = environments.new("a year of 100% ")
     home.churn("up")
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         published = months[: len(arrivals.days_between) + 1]
         made = Year(arrivals, home, home.settings, spark, published)
         made.give(*(months[place] for place in arrivals.first))
@@ -401,7 +401,7 @@ def test_a_pair_of_other_customers_is_told_by_its_figures(year: Year) -> None:
 @pytest.mark.parametrize("place", ["UTC", WEST])
 def test_at_any_moment_the_latest_extract_not_after_it_is_seen(year: Year, place: str) -> None:
     asked = year.spark.sql(ASKED)
-    feature_store = store(year.settings)
+    feature_store = open_store(year.settings)
     with zone(place), suppress_feast_output(), restore_regex_columns(year.spark):
         retrieved = feature_store.get_historical_features(
             entity_df=asked, features=feature_store.get_feature_service("churn")

@@ -13,7 +13,7 @@ from training_frames import FEATURES, QUICK, a_training_set, gold_rows, ignore
 from churn.pipeline import airflow_steps
 from churn.reports.model_page import model_page
 from feature_repo.labels import OBSERVED, Label
-from lakehouse import commit_metadata, spark_server
+from lakehouse import commit_metadata, spark_session
 from lakehouse.errors import InvalidInputError
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
@@ -45,7 +45,7 @@ class Contest:
 
 @pytest.fixture(scope="module")
 def server(completed_home: ChurnHome) -> Iterator[tuple[SparkSession, Settings]]:
-    with spark_server.session(completed_home.settings) as spark:
+    with spark_session.session(completed_home.settings) as spark:
         yield spark, completed_home.settings
 
 

@@ -23,8 +23,8 @@ from pyhive import hive
 from reference import truth_of
 
 from feature_repo.feature_definitions import read_feature_columns
-from feature_repo.store import configuration
-from lakehouse import online_store, spark_server
+from feature_repo.feature_store import configuration
+from lakehouse import online_store, spark_session
 from lakehouse.settings import Settings
 from lakehouse.spark_credentials import read_password
 from lakehouse.sql import query
@@ -158,7 +158,7 @@ def whole_partitions(  # long: one look at all partitions
         for what, names in {**columns, "pairs": pairs}.items()
         for stage, rows in plan.rows.items()
     }
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
 
         def look() -> set[str]:
             seen: dict[tuple[str, date], tuple[Any, ...]] = {}
@@ -236,7 +236,7 @@ def point_in_time(plan: Plan, settings: Settings) -> Iterator[Look]:
     address = online_store.ensure_running(settings, lambda _: None)
     store = FeatureStore(config=configuration(settings, address))
     # Feast takes the session that is active
-    with spark_server.session(settings):
+    with spark_session.session(settings):
 
         def look() -> set[str]:
             frame = store.get_historical_features(
@@ -413,7 +413,7 @@ def test_a_training_set_is_of_one_state_of_gold(
     entities = pd.DataFrame({"customer_id": plan.sample, "event_timestamp": moment})
     address = online_store.ensure_running(settings, lambda _: None)
     store = FeatureStore(config=configuration(settings, address))
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         published = spark.table("gold.customer_features").where(f"extract_date = '{day}'")
         (file,) = published.selectExpr("_metadata.file_path").distinct().toArrow()["file_path"]
         location = str(file).rpartition("/")[0]

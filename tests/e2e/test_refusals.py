@@ -11,7 +11,7 @@ import pytest
 from environments import ChurnHome, Environments
 from monthly import WITHOUT_TESTS
 
-from lakehouse import spark_server
+from lakehouse import spark_session
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import load
 from seeds_loader.reader.sandbox import read_workbook
@@ -39,7 +39,7 @@ def pending(environments: Environments, shared_data: Path) -> ChurnHome:
     """A home in which the loads wait for a build, in an order that is not theirs."""
     home, cases = environments.new("refusals"), shared_data.parent / "cases"
     home.churn("up")
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         for name in (GOOD, NUMBER_IDS, BAD, TEXT_IDS):
             given = ExtractDate(LOADS[name], "given")
             extract = read_workbook(cases / name, tolerant=True)

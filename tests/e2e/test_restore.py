@@ -20,7 +20,7 @@ from object_store import ObjectStore, object_store
 
 from churn.operations.backup_format import Signature
 from churn.operations.backup_reader import read_backup
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.metastore_snapshot import list_tables
 from lakehouse.sql import query
 from lakehouse.storage import path_from_uri
@@ -89,7 +89,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 def all_rows(home: ChurnHome) -> dict[str, Any]:
     """Of every table and view: its columns, and its rows in an order of their own."""
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         return {
             table: (
                 spark.table(table).schema.json(),
@@ -182,7 +182,7 @@ def test_every_table_is_equal_value_by_value(
 
 
 def test_every_table_lies_in_the_new_lake(restored: Restored) -> None:
-    with spark_server.session(restored.home.settings) as spark:
+    with spark_session.session(restored.home.settings) as spark:
         for table in ("gold.customer_features", "gold.churn_labels", "silver.customers"):
             files = spark.table(table).inputFiles()
             assert files

@@ -20,11 +20,11 @@ from environments import CompletedRun, quiet_port
 from feast.feature_view import DUMMY_ENTITY_NAME
 from pyspark.sql.connect.dataframe import DataFrame
 
+from feature_repo.feature_store import open_store
 from feature_repo.online.materialize import apply
 from feature_repo.registry_snapshot import diff_registries, read_registry
-from feature_repo.store import store
 from feature_repo.training import training_set
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.process import port_is_open
 from lakehouse.settings import LOOPBACK
 
@@ -109,9 +109,9 @@ def test_a_training_set_by_a_registry_in_postgresql(
             found = connection.execute(f"select count(*) from {table}").fetchone()
             assert found is not None and found[0] >= 1, table
 
-    offline = store(by_sql).config.offline_store
+    offline = open_store(by_sql).config.offline_store
     assert offline.spark_conf == {"spark.remote": by_file.connect_url}
-    with spark_server.session(by_file) as spark:
+    with spark_session.session(by_file) as spark:
         frames = [training_set(each, spark, ignore).retrieve() for each in (by_file, by_sql)]
         assert all(isinstance(each, DataFrame) for each in frames)
         one, other = (each.toArrow().sort_by("customer_id") for each in frames)

@@ -13,7 +13,7 @@ from environments import ChurnHome, Environments
 from monthly import WITHOUT_TESTS, restated, tables_only
 
 from feature_repo.publications import read_publications
-from lakehouse import spark_server
+from lakehouse import spark_session
 from seeds_loader.bronze_reader import read_loads
 
 DAY = "2023-01-31"
@@ -49,7 +49,7 @@ def written_by_a_clock_that_was_ahead(home: ChurnHome) -> None:
 
 def in_gold(home: ChurnHome) -> set[Any]:
     """The loads that stand for the day in what readers ask, each in its own way."""
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         (published,) = (each for each in read_publications(spark) if str(each.extract_date) == DAY)
     written = home.churn_json("history", "gold.customer_features")["written"]
     (told,) = (each for each in written if each["extract_date"] == DAY and each["in_gold"])
@@ -95,7 +95,7 @@ def test_a_clock_set_back_changes_neither_order_nor_pairs(
         "passed",
     ]
     assert len(in_gold(extracts_home)) == 1
-    with spark_server.session(extracts_home.settings) as spark:
+    with spark_session.session(extracts_home.settings) as spark:
         of_day = [each for each in read_loads(spark) if str(each.extract_date) == DAY]
     assert [each.source_file for each in of_day] == [first.name, second.name]
     assert in_gold(extracts_home) == {of_day[-1].batch_id}

@@ -14,7 +14,7 @@ from training_frames import QUICK, ignore
 
 from feature_repo.publications import read_publications
 from feature_repo.training import training_set
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.settings import Settings
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import load
@@ -59,13 +59,13 @@ def test_the_alert_fires_when_the_customers_change_and_not_before(  # long: one 
     give(settings, months, range(2), tmp_path)
     home.churn("build")
     home.churn("features", "apply")
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         training = training_set(settings, spark, ignore)
         assert training.label.kind == "observed"
         record = train_on(settings, training, QUICK, ignore).record
     give(settings, months, range(2, len(months)), tmp_path)
     home.churn("build")
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         history = read_publications(spark)
         assert [each.extract_date for each in history] == [each.extract_date for each in months]
         for month in range(1, MONTHS + 1):
@@ -96,7 +96,7 @@ def test_the_alert_fires_when_the_customers_change_and_not_before(  # long: one 
 
 
 def give(settings: Settings, months: list[Month], places: range, folder: Path) -> None:
-    with spark_server.session(settings) as spark:
+    with spark_session.session(settings) as spark:
         for place in places:
             month = months[place]
             sheet = with_drift(month.sheet) if place + 1 >= DRIFTS_FROM else month.sheet

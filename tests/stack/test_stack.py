@@ -41,11 +41,11 @@ print(*(f"{schema.base_name}.{table.base_name}" for schema in lake.list_folders(
 # A line for each table and view: its name, and a digest of its rows whatever their order.
 DIGESTS = """
 from hashlib import sha256
-from lakehouse import spark_server
+from lakehouse import spark_session
 from lakehouse.metastore_snapshot import list_tables
 from lakehouse.settings import read_settings
 from lakehouse.sql import query
-with spark_server.session(read_settings()) as spark:
+with spark_session.session(read_settings()) as spark:
     for table in list_tables(spark):
         rows = sorted(map(repr, query(spark, f"select * from {table}")))
         print(table, len(rows), sha256("".join(rows).encode()).hexdigest())

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse import spark_server
+from lakehouse import spark_process, spark_session
 from lakehouse.process import port_is_open
 from lakehouse.settings import PROJECT, Settings, read_settings
 from lakehouse.spark_credentials import read_password
@@ -99,7 +99,7 @@ class ChurnHome:
 
     def sql(self, text: str) -> list[dict[str, Any]]:
         """Rows of a query on the home's server."""
-        with spark_server.session(self.settings) as spark:
+        with spark_session.session(self.settings) as spark:
             return query(spark, text)
 
     def gold(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -122,7 +122,7 @@ def _make_room_for(home: ChurnHome) -> None:
     _used.pop(home.path, None)
     _used[home.path] = home
     for idle in list(_used.values())[:-SERVERS_AT_ONCE]:
-        if spark_server.service(read_settings(idle.environ)).find() is not None:
+        if spark_process.service(read_settings(idle.environ)).find() is not None:
             idle.end()
             _stopped.add(idle.path)
     if home.path in _stopped:

