@@ -32,7 +32,7 @@ from faults import (
     extract_of,
     found,
     history,
-    spark_process,
+    server_process,
     struck,
 )
 from lake_reader import Extract, Lake, Loads
@@ -40,7 +40,7 @@ from monthly import WITHOUT_TESTS, cut_off
 
 from feature_repo.online.redis_layout import redis_key
 from feature_repo.online.verify import verify
-from lakehouse import online_store, spark_server
+from lakehouse import online_store, spark_server, spark_session
 from lakehouse.run_lock_file import lock_file
 from lakehouse.settings import PROJECT
 from seeds_loader.sample import SampleParameters, simulate, write_samples
@@ -74,7 +74,7 @@ LEVELS = {
 OPEN_SESSION = """
 import sys
 from lakehouse.settings import read_settings
-from lakehouse.spark_server import connect
+from lakehouse.spark_session import connect
 spark = connect(read_settings())
 spark.sql("select 1").collect()
 print("open", flush=True)
@@ -256,7 +256,13 @@ class Trial:
                 of_day.append(extract)
                 self.built.discard(day)
         if sequence.level == "build":
-            self.settle("build")
+            # A refusal that a build has recorded, even an interrupted one, is not repeated. Loads
+            # of earlier sequences, which ingested them only, may be pending too.
+            refuses = any(
+                loads[-1].is_refused and not lake.is_evaluated(date_of_load)
+                for date_of_load, loads in self.loads.items()
+            )
+            self.settle("build", code=3 if refuses else 0)
         wrong = lake.bronze_errors(self.loads)
         if sequence.level in ("build", "whole"):
             self.built |= set(self.loads)
@@ -279,7 +285,7 @@ class Trial:
         }
         assert lock_file(self.home.settings).read_text() == ""
         assert not list((self.home.path / "models").glob(".*.new"))
-        with spark_server.session(self.home.settings) as spark:
+        with spark_session.session(self.home.settings) as spark:
             assert verify(self.home.settings, spark, lambda _: None).differences == []
         return found(self.home, extract, before)
 
@@ -577,7 +583,7 @@ def test_a_process_ends_though_its_open_session_has_no_server(begun: Trial) -> N
     )
     assert opened.stdout is not None
     assert opened.stdout.readline() == "open\n"
-    server = spark_process(begun.home)
+    server = server_process(begun.home)
     assert server is not None
     server.kill()
     server.wait(10)

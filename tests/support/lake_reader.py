@@ -71,6 +71,11 @@ class Lake:
             found[day].append((moment, batch))
         return {day: [(batch, moment) for moment, batch in sorted(of)] for day, of in found.items()}
 
+    def is_evaluated(self, day: date) -> bool:
+        """Whether the gate has recorded a verdict on the latest load of a date."""
+        batch, _ = self.loads()[day][-1]
+        return (batch,) in self.table("audit.gate_results", "batch_id")
+
     def bronze_errors(self, expected: Loads) -> list[str]:
         """Every row of every load once, and no row of anything else."""
         there = self.loads()
