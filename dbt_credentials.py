@@ -1,17 +1,24 @@
 """dbt plugin that passes this checkout's settings to dbt: the server's password and the lake.
 
-It also makes created files private to their owner. A dbt profile can only contain environment
-variables and literal text, but `dbt build` must work from a checkout in which no variable was
-exported. dbt starts its plugins after it has read the profile and before it connects.
+It also makes created files private to their owner, lets nodes share sessions, and adds run and
+user to all Delta commits. A dbt profile can only contain environment variables and literal text,
+but `dbt build` must work from a checkout in which no variable was exported. dbt starts its plugins
+after it has read the profile and before it connects.
 """
 
+import os
 import sys
 
 import click
+from dbt.adapters.spark.connections import SparkCredentials
+from dbt.adapters.spark.impl import SparkAdapter
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.context import get_invocation_context
 from dbt_common.exceptions import DbtRuntimeError
+from dbt_common.invocation import get_invocation_id
 
+from lakehouse.commit_metadata import METADATA, RUN, USER, format_commit_metadata, user
+from lakehouse.dbt_sessions import SharedSessions, add_session_setting
 from lakehouse.errors import ChurnError
 from lakehouse.private_home import protect
 from lakehouse.settings import read_settings
@@ -36,8 +43,15 @@ class Credentials(dbtPlugin):
         # `env_var` reads the copy of the environment that dbt made when it started.
         get_invocation_context().env["CHURN_LAKE_URI"] = settings.lake.address
         # Commands that need no server, such as `dbt deps`, have a different credentials class.
-        if getattr(credentials, "password", None) == "":
+        if not isinstance(credentials, SparkCredentials):
+            return
+        if credentials.password == "":
             credentials.password = find_password(settings) or ""
+        SparkAdapter.ConnectionManager = SharedSessions
+        # Set when a session is opened: a parsed hook would be parsed again for every run.
+        run_id = os.environ.get(RUN) or get_invocation_id()
+        author = format_commit_metadata(run_id, os.environ.get(USER) or user())
+        add_session_setting(credentials, METADATA, author)
 
 
 plugins = [Credentials]

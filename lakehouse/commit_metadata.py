@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
-# If dbt is called by a run, these variables pass the same values to macros/commits.sql.
+# If dbt is called by a run, these variables pass the same values to dbt_credentials.py.
 RUN, USER = "CHURN_RUN_ID", "CHURN_USER"
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
@@ -20,9 +20,14 @@ def user() -> str:
         return ""
 
 
+def format_commit_metadata(run_id: str, user_name: str) -> str:
+    """Return the value of the setting `METADATA`, which marks all commits of a session."""
+    return json.dumps({"run_id": run_id, "user": user_name})
+
+
 def set_commit_metadata(spark: "SparkSession", run_id: str) -> None:
     """Add the run id and the user to all commits of the Spark session."""
-    spark.conf.set(METADATA, json.dumps({"run_id": run_id, "user": user()}))
+    spark.conf.set(METADATA, format_commit_metadata(run_id, user()))
 
 
 def parse_commit_metadata(metadata: str | None) -> tuple[str | None, str | None]:

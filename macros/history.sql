@@ -73,15 +73,15 @@
     {#- Add the ordering columns to tables of earlier versions. Existing rows have no number, and
         sort before the others by their times. -#}
     {%- if execute and invocation_args_dict.which in ('build', 'run') -%}
-        {#- Other writers add the column to their own table. The last table of this list is changed
-            after all others: if it has the column, nothing is left to do. -#}
-        {%- set tables = [
-            ('bronze', 'loads', 'load_number'),
-            ('audit', 'gate_results', 'verdict_number'),
-            ('gold', 'publications', 'publication_number'),
-        ] -%}
-        {%- if not has_column(*tables[-1]) -%}
-            {%- for schema, identifier, column in tables -%}
+        {#- In earlier versions the list of pending loads was a table: now it is a view, which the
+            build makes after this. -#}
+        {%- set pending = adapter.get_relation(target.database, 'silver', 'open_loads') -%}
+        {%- if pending is not none and not pending.is_view -%}
+            {%- for schema, identifier, column in [
+                ('bronze', 'loads', 'load_number'),
+                ('audit', 'gate_results', 'verdict_number'),
+                ('gold', 'publications', 'publication_number'),
+            ] -%}
                 {%- set relation = adapter.get_relation(target.database, schema, identifier) -%}
                 {%- if relation is not none and not has_column(schema, identifier, column) -%}
                     {%- do run_query(

@@ -7,6 +7,13 @@
 {%- endmacro %}
 
 
+{% macro run_id() -%}
+    {#- The run that calls dbt, otherwise the dbt command. It is not read while dbt parses, because
+        dbt parses every model again whose variables have changed. -#}
+    {{ (env_var('CHURN_RUN_ID', '') if execute else '') or invocation_id }}
+{%- endmacro %}
+
+
 {% macro stop_at_another_lake() %}
     {#- Otherwise a server with other settings would receive this checkout's writes. -#}
     {%- if execute -%}
@@ -22,25 +29,5 @@
                 ~ 'server was started, or start one for this checkout with `churn up`.'
             ) }}
         {%- endif -%}
-    {%- endif -%}
-{% endmacro %}
-
-
-{% macro get_insert_overwrite_sql(source_relation, target_relation, existing_relation) %}
-    {#- Replace the dates of the loads to clean in one commit, also with no rows; a dynamic
-        overwrite would not clear a date that has become empty. -#}
-    {%- set columns = adapter.get_columns_in_relation(target_relation)
-        | map(attribute='quoted') | join(', ') -%}
-    {%- set dates = run_query(
-        'select distinct extract_date from ' ~ ref('open_loads') ~ ' where to_clean'
-    ).columns[0].values() -%}
-    {%- if dates -%}
-        insert into {{ target_relation }}
-        replace where extract_date in (
-            {%- for date in dates %}date '{{ date }}'{{ ', ' if not loop.last }}{% endfor -%}
-        )
-        select {{ columns }} from {{ source_relation }}
-    {%- else -%}
-        select 'no load to clean' as nothing_to_do
     {%- endif -%}
 {% endmacro %}

@@ -7,36 +7,40 @@
 {% materialization published_partitions, adapter='spark' %}
 
     {%- set relation = this.incorporate(type='table') -%}
-    {%- set staged = this.incorporate(path={'identifier': this.identifier ~ '__staged'})
-        .include(database=false, schema=false) -%}
     {%- set partition = config.require('partition_by') -%}
 
     {{ run_hooks(pre_hooks) }}
 
-    {%- do get_assert_columns_equivalent(compiled_code) -%}
+    {%- do assert_contract(compiled_code) -%}
     {%- if load_relation(this) is none -%}
         {%- call statement('create') -%}
             {{ create_partitioned_table(relation, partition) }}
         {%- endcall -%}
     {%- endif -%}
-    {%- call statement('stage') -%}
-        {{ create_table_as(true, staged, compiled_code) }}
-    {%- endcall -%}
-    {%- do process_schema_changes('append_new_columns', staged, relation) -%}
 
-    {%- set location = location_of(relation) -%}
+    {%- set described = run_query('describe table extended ' ~ relation).rows -%}
+    {%- set location = described | selectattr(0, 'equalto', 'Location') | map(attribute=1) | first -%}
+    {%- set existing = described | map(attribute=0) | list -%}
+    {%- for column in model.columns.values() if column.name not in existing -%}
+        {%- do run_query(
+            'alter table ' ~ relation ~ ' add columns (' ~ column.name ~ ' ' ~ column.data_type ~ ')'
+        ) -%}
+    {%- endfor -%}
     {%- set known = run_query('show partitions ' ~ relation).columns[0].values() -%}
-    {%- set columns = adapter.get_columns_in_relation(relation)
-        | map(attribute='quoted') | reject('equalto', adapter.quote(partition)) | join(', ') -%}
     {%- set values = run_query(
-        'select distinct ' ~ partition ~ ' from ' ~ staged ~ ' order by 1'
+        'select distinct ' ~ partition ~ ' from (' ~ compiled_code ~ ') order by 1'
     ).columns[0].values() -%}
 
     {%- for value in values %}
         {%- set folder = location ~ '/' ~ partition ~ '=' ~ value ~ '/' ~ invocation_id -%}
         {%- call statement('write') -%}
             insert overwrite directory '{{ dbt.escape_single_quotes(folder) }}' using parquet
-            select {{ columns }} from {{ staged }} where {{ partition }} = '{{ value }}'
+            select
+                {%- for column in model.columns.values() if column.name != partition %}
+                {{ adapter.quote(column.name) }}{{ ',' if not loop.last }}
+                {%- endfor %}
+            from ({{ compiled_code }})
+            where {{ partition }} = '{{ value }}'
         {%- endcall -%}
         {%- call statement('switch') -%}
             {{ switch_partition(
@@ -45,11 +49,8 @@
         {%- endcall -%}
     {%- endfor %}
 
-    {%- call statement('main') -%}
-        select '{{ values | length }} partitions published' as outcome
-    {%- endcall -%}
+    {%- call noop_statement('main', values | length ~ ' partitions published') -%}{%- endcall -%}
 
-    {%- do persist_docs(relation, model) -%}
     {{ run_hooks(post_hooks) }}
 
     {{ return({'relations': [relation]}) }}
@@ -79,13 +80,4 @@
         alter table {{ relation }} add partition ({{ partition }} = '{{ value }}')
         location '{{ folder }}'
     {%- endif -%}
-{%- endmacro %}
-
-
-{% macro location_of(relation) -%}
-    {#- The table's folder. -#}
-    {%- for row in run_query('describe table extended ' ~ relation).rows
-        if row[0] == 'Location' -%}
-        {{ return(row[1]) }}
-    {%- endfor -%}
 {%- endmacro %}

@@ -201,3 +201,13 @@
 {% macro snake_case(text) -%}
     {{ modules.re.sub('[^a-z0-9]+', '_', text | lower).strip('_') }}
 {%- endmacro %}
+
+
+{% macro one_category_of_each(contract) -%}
+    {#- Whether a row is in exactly one category of every categorical column, as a condition. -#}
+    {%- set conditions = [] -%}
+    {%- for group, columns in one_hot_columns(contract) | groupby('group') if group -%}
+        {%- do conditions.append(columns | map(attribute='name') | join(' + ') ~ ' = 1') -%}
+    {%- endfor -%}
+    ({{ (conditions or ['true']) | join(') and (') }})
+{%- endmacro %}

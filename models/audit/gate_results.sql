@@ -174,7 +174,7 @@ judged_now as (
 final as (
 
     select
-        '{{ env_var("CHURN_RUN_ID", "") or invocation_id }}' as run_id,
+        '{{ run_id() }}' as run_id,
         batch_id,
         extract_date,
         rule,

@@ -1,4 +1,4 @@
-{{ config(materialized='table') }}
+{{ config(materialized='literal_view', file_format=none) }}
 
 with
 

@@ -56,6 +56,19 @@ def test_dbt_bouncer_would_find_something(parsed_project: Path, tmp_path: Path) 
     assert "customer_features" in answer.stdout
 
 
+def test_every_model_has_a_test_of_its_key(manifest: dict[str, Any]) -> None:
+    """A test of keys reads the models whose keys it checks, and has `unique` in its name."""
+    nodes = manifest["nodes"].values()
+    models = {each["unique_id"] for each in nodes if each["resource_type"] == "model"}
+    tested = {
+        model
+        for each in nodes
+        if each["resource_type"] == "test" and "unique" in each["name"]
+        for model in re.findall(r"violations\(\s*'(\w+)'", each["raw_code"])
+    }
+    assert {f"model.telco_churn.{name}" for name in tested} == models
+
+
 def test_columns_of_sources_are_described(manifest: dict[str, Any]) -> None:
     sources = manifest["sources"].values()
     assert {each["name"] for each in sources} == {"telco_customers", "loads", "churn_scores"}
