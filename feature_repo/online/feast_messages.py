@@ -1,27 +1,25 @@
-"""Feast's protocol buffer messages, imported without Feast, whose own import takes seconds."""
+"""Feast's protocol buffer message `Value`, without Feast, whose own import takes seconds.
 
-import importlib.util
-import sys
-from types import ModuleType
+Its generated module needs nothing of Feast. It is loaded by its file, because importing it by name
+imports the package `feast` first. Both ways result in the same class.
+"""
 
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
 
-def _import_messages() -> None:
-    """Import the messages; their package `feast` is empty meanwhile, unless it is imported already.
-
-    Afterwards the package is unknown again, so that a later `import feast` imports all of it.
-    """
-    if "feast" in sys.modules:
-        return
-    spec = importlib.util.find_spec("feast")
-    assert spec is not None and spec.submodule_search_locations is not None
-    empty = ModuleType("feast")
-    empty.__path__ = list(spec.submodule_search_locations)
-    sys.modules["feast"] = empty
-    try:
-        importlib.import_module("feast.protos.feast.types.Value_pb2")
-    finally:
-        del sys.modules["feast"]
+GENERATED = Path("protos", "feast", "types", "Value_pb2.py")
 
 
-_import_messages()
-Value = sys.modules["feast.protos.feast.types.Value_pb2"].Value
+def _load_value() -> Any:
+    package = find_spec("feast")  # does not import it
+    assert package is not None and package.submodule_search_locations
+    file = Path(next(iter(package.submodule_search_locations))) / GENERATED
+    spec = spec_from_file_location("feature_repo.online.feast_value_pb2", file)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Value
+
+
+Value = _load_value()
