@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from dbt.adapters.contracts.connection import Connection, ConnectionState, Identifier
 from dbt.adapters.spark.connections import SparkConnectionManager, SparkCredentials
-from pyhive.exc import Error as HiveError
+from dbt_common.exceptions import DbtRuntimeError
 from thrift.Thrift import TException
 
 # A lake of which no load has more rows gets the settings for small loads.
@@ -59,7 +59,7 @@ class SharedSessions(SparkConnectionManager):
         question = Connection(Identifier(cls.TYPE), "size of loads", credentials=credentials)
         handle = super().open(question).handle
         rows = 0
-        with suppress(HiveError):  # nothing was loaded yet
+        with suppress(DbtRuntimeError):  # nothing was loaded yet
             cursor = handle.cursor()
             cursor.execute(LARGEST_LOAD)
             ((rows,),) = cursor.fetchall()
