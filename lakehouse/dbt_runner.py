@@ -17,6 +17,8 @@ from lakehouse.settings import Settings
 # After any other error the server itself may be broken, for example its metastore by a full disk.
 # A broken metastore also reports tables and schemas as missing, or as existing already.
 STATEMENT_ERROR = re.compile(r"SQLSTATE: 42(?!P01|P06|P07|704|710)")
+# The models that are views: of a query, and of the rows that a query had when they were built.
+VIEWS = ("config.materialized:view", "config.materialized:literal_view")
 # Folder of dbt's artifacts, below CHURN_HOME.
 TARGET = "dbt"
 OnNode = Callable[[int, int, str], None]
@@ -94,7 +96,7 @@ def make_views(settings: Settings) -> list[str]:
         ChurnError: If dbt could not create a view.
     """
     os.environ.update(settings.for_dbt())
-    answer = _invoke(settings, ["run", "--select", "config.materialized:view"], lambda *_: None)
+    answer = _invoke(settings, ["run", "--select", *VIEWS], lambda *_: None)
     if not answer.success:
         message = answer.exception or next(
             result.message for result in answer.result if result.message

@@ -1,5 +1,6 @@
-{# How the list of pending loads is kept: a view that consists of literal rows costs the statements
-   that read it no job, whereas Delta lists the files of a table for each of them. #}
+{# How the few rows are kept that other models read again and again, a row for each pending load: a
+   view that consists of literal rows costs its readers no job, whereas Delta lists the files of a
+   table for each reference to it. #}
 
 
 {% materialization literal_view, adapter='spark' %}

@@ -1,4 +1,4 @@
-{{ config(materialized='table') }}
+{{ config(materialized='literal_view', file_format=none) }}
 
 {%- set conditions = silver_conditions(var('source_contract')) %}
 {%- set ranges = feature_ranges(var('source_contract')) %}

@@ -77,7 +77,7 @@ def green(scheduled: Scheduled, shared_data: Path) -> str:
     assert airflow.wait("00_landing", "first-look") == "success"
     (run_id,) = landed(airflow)
     workbook.unlink()
-    wait_for(airflow, run_id, "clean.open_loads.run")
+    wait_for(airflow, run_id, "clean.open_loads_run")
     # dbt is at the next model and holds the lake
     rival = home.churn("build", code=4, CHURN_LOCK_WAIT="0").stderr
     assert "held by dbt build" in rival
@@ -143,7 +143,7 @@ def of_root(event: Any) -> str:
 
 
 def test_a_task_by_itself_ends_as_before(scheduled: Scheduled, green: str) -> None:
-    again(scheduled, green, "publish.customer_features.run", scheduled.home.gold())
+    again(scheduled, green, "publish.customer_features_run", scheduled.home.gold())
 
 
 @pytest.mark.long
@@ -208,7 +208,7 @@ def test_a_refused_workbook_stops_at_validate(
     airflow.clear(DAG, "refused", *(each for each in states if each.startswith("publish.")))
     assert airflow.wait(DAG, "refused") == "failed"
     states = airflow.states(DAG, "refused")
-    assert states["publish.customer_features.run"] == "success", states
+    assert states["publish.customer_features_run"] == "success", states
     assert home.gold() == before
     # nor does the rest of the run go on, which Airflow tries as soon as all before is green
     while states["feast_apply"] == "upstream_failed":
@@ -265,7 +265,7 @@ def test_an_outage_of_mlflow_turns_nothing_red_and_is_made_up_for(
 def test_the_scheduler_is_killed_at_any_step(
     scheduled: Scheduled, green: str, shared_data: Path
 ) -> None:
-    moments = [None, "clean.open_loads.run", "validate.load_figures.run", *STEPS[:-1]]
+    moments = [None, "clean.open_loads_run", "validate.load_figures_run", *STEPS[:-1]]
     for number, task in enumerate(moments):
         day = f"2026-04-{number + 1:02}"
         workbook = str(shared_data / "Telco-Customer-Churn.xlsx")

