@@ -1,7 +1,7 @@
 # The main commands are `make run` and `make test`; each does all its set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run airflow secrets test test-rest test-all test-long bench lint lock clean
+.PHONY: help setup run airflow secrets test test-rest test-all test-long bench lint columns lock clean
 
 PYTHON ?= python3
 # The machine's uv if it exists, otherwise one installed below .tools.
@@ -49,8 +49,8 @@ bench: .venv/.ready ## Compare with alternatives: takes an hour, on an otherwise
 	@# Additional servers are started with the tests' code.
 	@PYTHONPATH=tests/support .venv/bin/python -m benchmarks $(ARGS)
 
-LINTERS := lint-python lint-types lint-imports lint-dependencies lint-sql lint-docker lint-secrets \
-	lint-language
+LINTERS := lint-python lint-types lint-imports lint-dependencies lint-sql lint-columns lint-docker \
+	lint-secrets lint-language
 .PHONY: $(LINTERS)
 
 lint: .venv/.ready ## Check code, types, imports, SQL, Dockerfile, compose file and secrets
@@ -72,6 +72,9 @@ lint-dependencies:
 lint-sql:
 	@.venv/bin/sqlfluff lint models tests/gate
 
+lint-columns:
+	@.venv/bin/python -m lakehouse.generated_columns --check
+
 lint-docker:
 	@.venv/bin/hadolint docker/spark/Dockerfile
 	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
@@ -83,6 +86,9 @@ lint-secrets:
 lint-language:
 	@.venv/bin/codespell $$(git ls-files)
 	@.venv/bin/python tests/lint_language.py
+
+columns: .venv/.ready ## Write the columns that dbt_project.yml declares into the models' YAML
+	@.venv/bin/python -m lakehouse.generated_columns
 
 lock: ## Upgrade uv.lock
 	@"$(UV)" lock --upgrade

@@ -48,6 +48,7 @@ class Credentials(dbtPlugin):
         if credentials.password == "":
             credentials.password = find_password(settings) or ""
         SparkAdapter.ConnectionManager = SharedSessions
+        SparkAdapter.list_schemas = lambda *asked: SharedSessions.list_schemas(*asked)
         # Set when a session is opened: a parsed hook would be parsed again for every run.
         run_id = os.environ.get(RUN) or get_invocation_id()
         author = format_commit_metadata(run_id, os.environ.get(USER) or user())

@@ -1,8 +1,6 @@
 """Read the features that the dbt contract of gold.customer_features declares."""
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -14,7 +12,6 @@ from jinja2 import Template
 
 from lakehouse.errors import ChurnError
 from lakehouse.settings import PROJECT
-from lakehouse.variables import read_variables
 
 CONTRACT = PROJECT / "models" / "gold" / "customer_features.yml"
 BLOCK = re.compile(r"{% docs (\w+) %}(.*?){% enddocs %}", re.DOTALL)
@@ -41,7 +38,7 @@ def read_feature_columns(path: Path = CONTRACT) -> list[Feature]:
     Raises:
         ChurnError: The file declares no feature, or a feature has no `data_type`.
     """
-    declared = model_columns(yaml.safe_load(path.read_text())["models"][0])
+    declared = yaml.safe_load(path.read_text())["models"][0]["columns"]
     features = [_feature(column) for column in declared if _is_feature(column)]
     if not features or not all(feature.data_type for feature in features):
         raise ChurnError(
@@ -50,27 +47,6 @@ def read_feature_columns(path: Path = CONTRACT) -> list[Feature]:
             remedy="mark each feature with config.meta.feature and give its data_type",
         )
     return features
-
-
-def model_columns(
-    table: Mapping[str, Any], variables: Mapping[str, Any] | None = None
-) -> list[dict[str, Any]]:
-    """Return the columns that the YAML of a model or source declares, as a list or a template.
-
-    A template iterates over the source contract, which is one of the `variables` of the dbt project
-    (by default those of this checkout). dbt renders the template in the same way.
-    """
-    columns: str | list[dict[str, Any]] = table.get("columns", [])
-    if isinstance(columns, list):
-        return columns
-    rendered = Template(columns).render(
-        var=(variables or read_variables()).__getitem__,
-        fromyaml=lambda text: text,
-        tojson=json.dumps,
-        modules={"re": re},
-    )
-    parsed: list[dict[str, Any]] = yaml.safe_load(rendered)
-    return parsed
 
 
 def _is_feature(column: dict[str, Any]) -> bool:

@@ -9,8 +9,10 @@ from contextlib import suppress
 from threading import Lock
 from typing import Any, ClassVar
 
-from dbt.adapters.contracts.connection import Connection, ConnectionState, Identifier
+from dbt.adapters.contracts.connection import Connection, ConnectionState
 from dbt.adapters.spark.connections import SparkConnectionManager, SparkCredentials
+from dbt.adapters.spark.impl import SparkAdapter
+from dbt.adapters.sql import SQLAdapter
 from dbt_common.exceptions import DbtRuntimeError
 from thrift.Thrift import TException
 
@@ -18,11 +20,13 @@ from thrift.Thrift import TException
 SMALL_LOAD_ROWS = 100_000
 LARGEST_LOAD = "select coalesce(max(row_count), 0) from bronze.loads"
 # For small loads, generating and compiling code takes longer than interpreting the plan; adaptive
-# execution makes each stage a job of its own; and one task needs no shuffle.
+# execution makes each stage a job of its own, and a broadcast join each broadcast table; and one
+# task needs no shuffle.
 SMALL_LOAD_SETTINGS = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
     "spark.sql.shuffle.partitions": "1",
     "spark.sql.leafNodeDefaultParallelism": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
@@ -34,12 +38,27 @@ def add_session_setting(credentials: SparkCredentials, name: str, value: str) ->
     credentials.server_side_parameters[f"set:hiveconf:{name}"] = value
 
 
+def remove_session_setting(credentials: SparkCredentials, name: str) -> None:
+    """Let all sessions that are opened from now on have the server's value of a setting."""
+    credentials.server_side_parameters.pop(f"set:hiveconf:{name}", None)
+
+
 class SharedSessions(SparkConnectionManager):
     """The connection manager of dbt-spark, except that it keeps released sessions for reuse."""
 
     _lock = Lock()
     _idle: ClassVar[list[Any]] = []
     _knows_size: ClassVar[bool] = False
+    _schemas_lock = Lock()
+    _schemas: ClassVar[list[str]] = []
+
+    @classmethod
+    def list_schemas(cls, adapter: SparkAdapter, database: str | None) -> list[str]:
+        """List the schemas once: dbt asks again for each schema that a build writes to."""
+        with cls._schemas_lock:
+            if not cls._schemas:
+                cls._schemas = SQLAdapter.list_schemas(adapter, database)
+            return cls._schemas
 
     @classmethod
     def open(cls, connection: Connection) -> Connection:
@@ -49,24 +68,29 @@ class SharedSessions(SparkConnectionManager):
                 connection.handle, connection.state = cls._idle.pop(), ConnectionState.OPEN
                 return connection
             if not cls._knows_size:
-                cls._set_for_size(connection.credentials)
                 cls._knows_size = True
+                return cls._open_for_size(connection)
         return super().open(connection)
 
     @classmethod
-    def _set_for_size(cls, credentials: Any) -> None:
-        """Choose the settings of all sessions by the largest load of the lake."""
-        question = Connection(Identifier(cls.TYPE), "size of loads", credentials=credentials)
-        handle = super().open(question).handle
+    def _open_for_size(cls, connection: Connection) -> Connection:
+        """Open the first session and choose the settings of all by the largest load of the lake."""
+        credentials: Any = connection.credentials
+        for name, value in SMALL_LOAD_SETTINGS.items():
+            add_session_setting(credentials, name, value)
+        super().open(connection)
         rows = 0
         with suppress(DbtRuntimeError):  # nothing was loaded yet
-            cursor = handle.cursor()
+            cursor = connection.handle.cursor()
             cursor.execute(LARGEST_LOAD)
             ((rows,),) = cursor.fetchall()
-        handle.close()
         if rows <= SMALL_LOAD_ROWS:
-            for name, value in SMALL_LOAD_SETTINGS.items():
-                add_session_setting(credentials, name, value)
+            return connection
+        for name in SMALL_LOAD_SETTINGS:
+            remove_session_setting(credentials, name)
+        connection.handle.close()
+        connection.state = ConnectionState.INIT
+        return super().open(connection)
 
     @classmethod
     def _close_handle(cls, connection: Connection) -> None:
@@ -79,6 +103,7 @@ class SharedSessions(SparkConnectionManager):
         super().cleanup_all()
         with self._lock:
             SharedSessions._knows_size = False
+            SharedSessions._schemas = []
             while self._idle:
                 # The server may have ended, and its sessions with it.
                 with suppress(TException, OSError):

@@ -1,6 +1,6 @@
 """OpenLineage events of a dbt call, from dbt's own integration with the project's table names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attr
@@ -34,7 +34,7 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
         profile = self.load_yaml_with_jinja(str(self._settings.project / "profiles.yml"))
         target = profile[self.profile_name]
         return (
-            self._work.manifest,
+            {**self._work.manifest, "parent_map": _parent_tables(self._work.manifest)},
             self._work.results,
             target["outputs"][target["target"]],
             None,
@@ -67,6 +67,17 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
                 name = node.get("alias") or node["name"]
                 documented.setdefault(node["schema"], {})[name] = list(node["columns"])
         return documented
+
+
+def _parent_tables(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the parents of each node; for an ephemeral model, which is no table, its parents."""
+
+    def parents(node: str) -> Iterator[str]:
+        for parent in manifest["parent_map"][node]:
+            config = manifest["nodes"].get(parent, {}).get("config", {})
+            yield from parents(parent) if config.get("materialized") == "ephemeral" else [parent]
+
+    return {node: list(dict.fromkeys(parents(node))) for node in manifest["parent_map"]}
 
 
 def dbt_events(

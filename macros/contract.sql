@@ -2,7 +2,7 @@
    decides which row becomes a customer. #}
 
 
-{% macro blanks() -%}
+{% macro whitespace_chars() -%}
     {#- All white space of Unicode; the loader uses the same set. -#}
     ' \t\n\u000b\u000c\r\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009'
     '\u200a\u2028\u2029\u202f\u205f\u3000'
@@ -10,7 +10,7 @@
 
 
 {% macro trimmed(cell) -%}
-    btrim({{ cell }}, {{ blanks() }})
+    btrim({{ cell }}, {{ whitespace_chars() }})
 {%- endmacro %}
 
 
@@ -29,10 +29,10 @@
         nullif({{ trimmed(cell) }}, '')
     {%- elif rule.type == 'flag' -%}
         case
-            when {{ cell }} in ({{ literals(rule.one) }}) then 1
-            when {{ cell }} in ({{ literals(rule.zero) }}) then 0
-            when lower({{ trimmed(cell) }}) in ({{ literals(rule.one) | lower }}) then 1
-            when lower({{ trimmed(cell) }}) in ({{ literals(rule.zero) | lower }}) then 0
+            when {{ cell }} in ({{ literals(rule.true_values) }}) then 1
+            when {{ cell }} in ({{ literals(rule.false_values) }}) then 0
+            when lower({{ trimmed(cell) }}) in ({{ literals(rule.true_values) | lower }}) then 1
+            when lower({{ trimmed(cell) }}) in ({{ literals(rule.false_values) | lower }}) then 0
         end
     {%- elif rule.type == 'category' -%}
         case
@@ -43,12 +43,12 @@
         end
     {%- elif rule.type == 'integer' -%}
         try_cast({{ number(cell, whole_number()) }} as int)
-    {%- elif rule.blank_is_zero_where -%}
+    {%- elif rule.zero_if_blank_when_zero -%}
         coalesce(
             {{ number(cell) }},
             case
                 when {{ is_blank(cell) }}
-                    and {{ typed_value(rule.blank_is_zero_where, contract) }} = 0 then 0d
+                    and {{ typed_value(rule.zero_if_blank_when_zero, contract) }} = 0 then 0d
             end
         )
     {%- else -%}
@@ -61,12 +61,12 @@
     {#- A cast alone would accept '12d', 'NaN' and 'Infinity' as numbers. -#}
     coalesce(
         case when {{ cell }} rlike '{{ pattern }}' then try_cast({{ cell }} as double) end,
-        case when {{ looks_like(cell, pattern) }} then try_cast({{ trimmed(cell) }} as double) end
+        case when {{ trimmed_matches(cell, pattern) }} then try_cast({{ trimmed(cell) }} as double) end
     )
 {%- endmacro %}
 
 
-{% macro looks_like(cell, pattern) -%}
+{% macro trimmed_matches(cell, pattern) -%}
     {{ trimmed(cell) }} rlike '{{ pattern }}'
 {%- endmacro %}
 
@@ -76,15 +76,15 @@
 {%- endmacro %}
 
 
-{% macro cell_of(column) -%}
+{% macro raw_cell(column) -%}
     {#- The workbook's cell, in a struct because some cells have the name of silver's value. -#}
     cells.{{ column }}
 {%- endmacro %}
 
 
-{% macro reason(code, column, value=none) -%}
+{% macro reject_reason(code, column, value=none) -%}
     named_struct(
-        'code', {{ code }}, 'column_name', '{{ column }}', 'value', {{ value or cell_of(column) }}
+        'code', {{ code }}, 'column_name', '{{ column }}', 'value', {{ value or raw_cell(column) }}
     )
 {%- endmacro %}
 

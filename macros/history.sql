@@ -3,13 +3,13 @@
    before. #}
 
 
-{% macro cleaned_before() -%}
-    {{ earlier('silver', 'load_counts', {'batch_id': 'string', 'rules_version': 'string'}) }}
+{% macro previous_load_counts() -%}
+    {{ previous_state_of('silver', 'load_counts', {'batch_id': 'string', 'rules_version': 'string'}) }}
 {%- endmacro %}
 
 
-{% macro judged_before() -%}
-    {{ earlier('audit', 'gate_results', {
+{% macro previous_gate_results() -%}
+    {{ previous_state_of('audit', 'gate_results', {
         'batch_id': 'string',
         'severity': 'string',
         'verdict': 'string',
@@ -21,8 +21,8 @@
 {%- endmacro %}
 
 
-{% macro published_before() -%}
-    {{ earlier('gold', 'publications', {
+{% macro previous_publications() -%}
+    {{ previous_state_of('gold', 'publications', {
         'batch_id': 'string',
         'extract_date': 'date',
         'published_at': 'timestamp',
@@ -31,21 +31,21 @@
 {%- endmacro %}
 
 
-{% macro in_gold_before() -%}
+{% macro current_gold_loads() -%}
     {#- The load that gold contains for each date: the last one that was published. -#}
     (
         select
             extract_date,
             max_by(batch_id, struct(publication_number, published_at)) as batch_id
-        from {{ published_before() }}
+        from {{ previous_publications() }}
         group by extract_date
     )
 {%- endmacro %}
 
 
-{% macro published_customers_before() -%}
+{% macro previous_published_customers() -%}
     {#- The customers of each published extract: customer_id and extract_date of every label. -#}
-    {{ earlier('gold', 'churn_labels', {'customer_id': 'string', 'extract_date': 'date'}) }}
+    {{ previous_state_of('gold', 'churn_labels', {'customer_id': 'string', 'extract_date': 'date'}) }}
 {%- endmacro %}
 
 
@@ -62,35 +62,49 @@
     greatest(
         current_timestamp(),
         (
-            select max(judged.candidates_built_at) + interval 1 microsecond
-            from {{ judged_before() }} as judged
+            select max(evaluated.candidates_built_at) + interval 1 microsecond
+            from {{ previous_gate_results() }} as evaluated
         )
     )
 {%- endmacro %}
 
 
-{% macro add_number_columns() %}
-    {#- Add the ordering columns to tables of earlier versions. Existing rows have no number, and
-        sort before the others by their times. -#}
+{% macro migrate_earlier_versions() %}
+    {#- Change what earlier versions left in the lake. A migration starts from the tables that dbt
+        knows already, so that it costs a current lake no statement. -#}
     {%- if execute and invocation_args_dict.which in ('build', 'run') -%}
-        {#- In earlier versions the list of pending loads was a table: now it is a view, which the
-            build makes after this. -#}
         {%- set pending = adapter.get_relation(target.database, 'silver', 'open_loads') -%}
         {%- if pending is not none and not pending.is_view -%}
-            {%- for schema, identifier, column in [
-                ('bronze', 'loads', 'load_number'),
-                ('audit', 'gate_results', 'verdict_number'),
-                ('gold', 'publications', 'publication_number'),
-            ] -%}
-                {%- set relation = adapter.get_relation(target.database, schema, identifier) -%}
-                {%- if relation is not none and not has_column(schema, identifier, column) -%}
-                    {%- do run_query(
-                        'alter table ' ~ relation ~ ' add columns (' ~ column ~ ' bigint)'
-                    ) -%}
-                {%- endif -%}
-            {%- endfor -%}
+            {{ add_number_columns() }}
         {%- endif -%}
+        {%- for schema, identifier in [
+            ('audit', 'compared_loads'),
+            ('audit', 'load_figures'),
+            ('audit', 'possible_judgements'),
+            ('silver', 'faulty_rows'),
+            ('silver', 'open_loads'),
+        ] -%}
+            {%- set relation = adapter.get_relation(target.database, schema, identifier) -%}
+            {%- if relation is not none -%}
+                {%- do adapter.drop_relation(relation) -%}
+            {%- endif -%}
+        {%- endfor -%}
     {%- endif -%}
+{% endmacro %}
+
+
+{% macro add_number_columns() %}
+    {#- Existing rows have no number, and sort before the others by their times. -#}
+    {%- for schema, identifier, column in [
+        ('bronze', 'loads', 'load_number'),
+        ('audit', 'gate_results', 'verdict_number'),
+        ('gold', 'publications', 'publication_number'),
+    ] -%}
+        {%- set relation = adapter.get_relation(target.database, schema, identifier) -%}
+        {%- if relation is not none and not has_column(schema, identifier, column) -%}
+            {%- do run_query('alter table ' ~ relation ~ ' add columns (' ~ column ~ ' bigint)') -%}
+        {%- endif -%}
+    {%- endfor -%}
 {% endmacro %}
 
 
@@ -104,7 +118,7 @@
 {%- endmacro %}
 
 
-{% macro earlier(schema, identifier, columns) %}
+{% macro previous_state_of(schema, identifier, columns) %}
     {#- The existing table, or an empty relation with its columns before its first build. -#}
     {%- set relation = adapter.get_relation(target.database, schema, identifier)
         if execute else none -%}

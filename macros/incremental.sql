@@ -13,18 +13,21 @@
         {%- call statement('main') -%}
             {{ create_table_as(false, relation, compiled_code) }}
         {%- endcall -%}
-    {%- elif strategy == 'insert_overwrite' -%}
-        {{ replace_dates_to_clean(relation, compiled_code) }}
     {%- else -%}
-        {%- do assert_contract(compiled_code) -%}
-        {%- call statement('main') -%}
-            {%- if strategy == 'append' -%}
-                insert with schema evolution into {{ relation }} by name
-                {{ compiled_code }}
-            {%- else -%}
-                {{ merge_rows(relation, compiled_code, config.require('unique_key')) }}
-            {%- endif -%}
-        {%- endcall -%}
+        {%- set key = config.get('unique_key') -%}
+        {%- set keys = keys_to_replace(key) if strategy == 'replace_where' else [] -%}
+        {%- if strategy == 'replace_where' and not keys -%}
+            {%- call noop_statement('main', 'no load to write') -%}{%- endcall -%}
+        {%- else -%}
+            {%- do assert_contract(compiled_code) -%}
+            {%- call statement('main') -%}
+                {%- if strategy == 'merge' -%}
+                    {{ merge_rows(relation, compiled_code, key) }}
+                {%- else -%}
+                    {{ insert_rows(relation, compiled_code, key, keys) }}
+                {%- endif -%}
+            {%- endcall -%}
+        {%- endif -%}
     {%- endif -%}
 
     {{ run_hooks(post_hooks) }}
@@ -34,42 +37,36 @@
 {% endmaterialization %}
 
 
-{% macro replace_dates_to_clean(relation, query) -%}
-    {#- Replace the dates of the loads to clean in one commit, also with no rows; a dynamic
-        overwrite would not clear a date that has become empty. -#}
-    {%- set dates = run_query(
-        'select distinct extract_date from ' ~ ref('open_loads') ~ ' where to_clean'
-    ).columns[0].values() -%}
-    {%- if dates -%}
-        {%- do assert_contract(query) -%}
-        {%- call statement('main') -%}
-            insert with schema evolution into {{ relation }} by name
-            replace where extract_date in (
-                {%- for date in dates %}date '{{ date }}'{{ ', ' if not loop.last }}{% endfor -%}
-            )
-            {{ query }}
-        {%- endcall -%}
-    {%- else -%}
-        {%- call noop_statement('main', 'no load to clean') -%}{%- endcall -%}
-    {%- endif -%}
+{% macro keys_to_replace(key) -%}
+    {#- The values of the key whose rows this build replaces: the extract dates (`extract_date`) or the
+        ids (`batch_id`) of the loads to clean; of all pending loads from the candidates on. The list
+        is named without a ref: some of these models depend on it through others. -#}
+    {%- set scope = ' where to_clean' if model.config.meta.stage == 'clean' else '' -%}
+    {{ return(
+        run_query('select distinct ' ~ key ~ ' from silver.pending_loads' ~ scope)
+        .columns[0].values()
+    ) }}
 {%- endmacro %}
 
 
-{% macro merge_rows(relation, query, unique_key) -%}
+{% macro insert_rows(relation, query, key, keys) -%}
+    {#- Add the rows of the query, in one commit with the removal of all rows that have one of the
+        keys; a key of which the query has no row is removed too. -#}
+    insert with schema evolution into {{ relation }} by name
+    {%- if keys %}
+    replace where {{ key }} in (
+        {%- for value in keys %}'{{ value }}'{{ ', ' if not loop.last }}{% endfor -%}
+    )
+    {%- endif %}
+    {{ query }}
+{%- endmacro %}
+
+
+{% macro merge_rows(relation, query, key) -%}
     {#- Replace the rows with the keys of the query's rows, and add the others. -#}
-    {%- set keys = [unique_key] if unique_key is string else unique_key -%}
-    {%- set source = '(' ~ query ~ ')' -%}
-    {%- if relation | string in query -%}
-        {#- Spark can't read a table in a statement that merges into it, except through a view. -#}
-        {%- set source = relation.identifier ~ '__built' -%}
-        {%- do run_query('create or replace temporary view ' ~ source ~ ' as ' ~ query) -%}
-    {%- endif -%}
     merge with schema evolution into {{ relation }} as existing
-    using {{ source }} as built
-    on
-        {%- for key in keys %}
-        {{ 'and ' if not loop.first }}existing.{{ key }} = built.{{ key }}
-        {%- endfor %}
+    using ({{ query }}) as built
+    on existing.{{ key }} = built.{{ key }}
     when matched then update set *
     when not matched then insert *
 {%- endmacro %}

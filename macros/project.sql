@@ -14,13 +14,18 @@
 {%- endmacro %}
 
 
-{% macro stop_at_another_lake() %}
+{% macro assert_server_matches_settings() %}
     {#- Otherwise a server with other settings would receive this checkout's writes. -#}
     {%- if execute -%}
         {#- Resolved by lakehouse/settings.py; the plugin dbt_credentials.py passes it on. -#}
         {%- set wanted = env_var('CHURN_LAKE_URI') -%}
-        {%- set answer = run_query('set spark.sql.warehouse.dir') -%}
-        {%- set served = answer.rows[0][1] | replace('file:', '') -%}
+        {%- set known = adapter.get_relation(target.database, 'silver', 'load_counts') -%}
+        {%- if known is none -%}
+            {%- set served = run_query('set spark.sql.warehouse.dir').rows[0][1] -%}
+        {%- else -%}
+            {%- set served = location_of(known) | replace('/silver/load_counts', '') -%}
+        {%- endif -%}
+        {%- set served = served | replace('file:', '') -%}
         {%- if served.rstrip('/') != wanted.rstrip('/') -%}
             {{ exceptions.raise_compiler_error(
                 'The server on port ' ~ target.port ~ ' serves the lake ' ~ served

@@ -12,16 +12,15 @@
     {{ run_hooks(pre_hooks) }}
 
     {%- do assert_contract(compiled_code) -%}
-    {%- if load_relation(this) is none -%}
+    {%- set existing = load_relation(this) -%}
+    {%- if existing is none -%}
         {%- call statement('create') -%}
             {{ create_partitioned_table(relation, partition) }}
         {%- endcall -%}
     {%- endif -%}
 
-    {%- set described = run_query('describe table extended ' ~ relation).rows -%}
-    {%- set location = described | selectattr(0, 'equalto', 'Location') | map(attribute=1) | first -%}
-    {%- set existing = described | map(attribute=0) | list -%}
-    {%- for column in model.columns.values() if column.name not in existing -%}
+    {%- set location, columns = read_location_and_columns(relation, existing) -%}
+    {%- for column in model.columns.values() if column.name not in columns -%}
         {%- do run_query(
             'alter table ' ~ relation ~ ' add columns (' ~ column.name ~ ' ' ~ column.data_type ~ ')'
         ) -%}
@@ -56,6 +55,28 @@
     {{ return({'relations': [relation]}) }}
 
 {% endmaterialization %}
+
+
+{% macro read_location_and_columns(relation, existing) -%}
+    {#- From the description that dbt has cached when it started; of a new table, from the server. -#}
+    {%- if existing is none -%}
+        {%- set described = run_query('describe table extended ' ~ relation).rows -%}
+        {{ return((
+            described | selectattr(0, 'equalto', 'Location') | map(attribute=1) | first,
+            described | map(attribute=0) | list,
+        )) }}
+    {%- endif -%}
+    {{ return((
+        location_of(existing),
+        modules.re.findall('[|]-- (\\w+): ', existing.information),
+    )) }}
+{%- endmacro %}
+
+
+{% macro location_of(relation) -%}
+    {#- The location of a table that dbt has cached. -#}
+    {{ return(modules.re.search('(?m)^Location: (.*)$', relation.information).group(1)) }}
+{%- endmacro %}
 
 
 {% macro create_partitioned_table(relation, partition) -%}

@@ -29,10 +29,10 @@ class Column:
     silver: str
     aliases: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
-    one: tuple[str, ...] = ()
-    zero: tuple[str, ...] = ()
+    true_values: tuple[str, ...] = ()
+    false_values: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
-    blank_is_zero_where: str | None = None
+    zero_if_blank_when_zero: str | None = None
     is_label: bool = False
     longest: int | None = None
     refused: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -133,13 +133,13 @@ def _column(name: str, entry: Mapping[str, Any]) -> Column:
     return Column(
         name=name,
         type=entry["type"],
-        silver=entry["silver"],
+        silver=entry["name"],
         aliases=_to_texts(entry.get("aliases")),
         categories=_to_texts(entry.get("categories")),
-        one=_to_texts(entry.get("one")),
-        zero=_to_texts(entry.get("zero")),
+        true_values=_to_texts(entry.get("true_values")),
+        false_values=_to_texts(entry.get("false_values")),
         range=(float(bounds[0]), float(bounds[1])) if bounds else None,
-        blank_is_zero_where=entry.get("blank_is_zero_where"),
+        zero_if_blank_when_zero=entry.get("zero_if_blank_when_zero"),
         is_label=bool(entry.get("is_label")),
         longest=entry.get("longest"),
         refused=entry.get("refused") or {},

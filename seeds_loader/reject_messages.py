@@ -78,7 +78,8 @@ def _format_accepted(code: str, column: Column | None) -> str:
     if column is None:
         return ""
     if code == "not_accepted":
-        return f" (accepted: {', '.join((*column.one, *column.zero, *column.categories))})"
+        accepted = (*column.true_values, *column.false_values, *column.categories)
+        return f" (accepted: {', '.join(accepted)})"
     if code == "out_of_range" and column.range:
         return f" ({column.range[0]:g} to {column.range[1]:,.0f})"
     if code == "too_long" and column.longest:

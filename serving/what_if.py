@@ -61,7 +61,7 @@ class Contract:
 def read_contract(path: Path = DECLARED) -> Contract:
     """Return the contract, by silver's names."""
     variables = read_variables(path)
-    rules = {rule["silver"]: rule for rule in variables["source_contract"].values()}
+    rules = {rule["name"]: rule for rule in variables["source_contract"].values()}
     groups = {
         name: {value: f"{name}_{_snake_case(value)}" for value in rule["categories"]}
         for name, rule in rules.items()

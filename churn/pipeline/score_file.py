@@ -158,7 +158,7 @@ def _score(
 def _label_value(contract: Contract) -> str:
     """Return the select item that sets the label to an accepted placeholder value."""
     label = next(column for column in contract.columns if column.is_label)
-    accepted = (*label.zero, *label.one, *label.categories)[0]
+    accepted = (*label.false_values, *label.true_values, *label.categories)[0]
     return f"{bind(':accepted', accepted=accepted)} as `{label.name}`,"
 
 

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 
 from sqlglot import exp, parse_one
 
-CLEANED = ("faulty_rows", "customers", "rejected_rows")
+CLEANED = ("rejected_rows", "customers")
 FEATURES, LABELS = "audit_customer_features", "audit_churn_labels"
 # The models in the order of the data flow.
 COMPOSED = (*CLEANED, FEATURES, LABELS)
 PREFIX = "composed_"
-ROWS, LOADS = f"{PREFIX}rows", f"{PREFIX}loads"
+ROWS, LOADS, DATES = f"{PREFIX}rows", f"{PREFIX}loads", f"{PREFIX}dates"
 RELATIONS = {
     "bronze.telco_customers": ROWS,
-    "silver.open_loads": LOADS,
+    "silver.pending_loads": LOADS,
+    "silver.pending_dates": DATES,
     **{f"silver.{name}": f"{PREFIX}{name}" for name in CLEANED},
 }
 
@@ -31,9 +32,14 @@ def compose(models: Mapping[str, str], last: str, rows: str, loads: str) -> str:
         models: The compiled SQL by model.
         last: The model whose rows are wanted.
         rows: A query with the columns of bronze.telco_customers.
-        loads: A query with the columns of silver.open_loads.
+        loads: A query with the columns of silver.pending_loads.
     """
-    steps = {LOADS: loads, ROWS: rows}
+    dates = "collect_set(extract_date)"
+    steps = {
+        LOADS: loads,
+        DATES: f"select {dates} as extract_dates, {dates} as dates_to_clean from {LOADS}",
+        ROWS: rows,
+    }
     for name in COMPOSED[: COMPOSED.index(last)]:
         steps[f"{PREFIX}{name}"] = replace_relations(models[name], RELATIONS)
     ctes = ",\n".join(f"{name} as (\n{sql}\n)" for name, sql in steps.items())

@@ -173,7 +173,7 @@ def list_unpublished_loads(spark: SparkSession) -> set[str]:
         spark,
         """
         select batch_id
-        from silver.open_loads inner join audit.load_verdicts using (batch_id)
+        from silver.pending_loads inner join audit.load_verdicts using (batch_id)
         where load_verdicts.verdict = 'passed'
         """,
     )

@@ -45,8 +45,8 @@ EVALUATIONS = """
         ) as warned,
         max(figure) filter (where rule like 'drift_of_%') as drift,
         max_by(rule, figure) filter (where rule like 'drift_of_%') as drifted,
-        max(threshold) filter (where rule like 'unusual_drift_of_%') as unusual_above,
-        max(threshold) filter (where rule like 'drift_of_%') as refused_above
+        max(threshold) filter (where rule like 'unusual_drift_of_%') as warn_above,
+        max(threshold) filter (where rule like 'drift_of_%') as error_above
     from audit.load_verdicts as last_one
     inner join audit.gate_results as results using (batch_id, judged_at)
     group by batch_id, last_one.verdict
@@ -114,7 +114,7 @@ def _extract(
         warned=tuple(judged.get("warned", ())),
         drift=judged.get("drift"),
         drifted=(judged.get("drifted") or "").removeprefix("drift_of_"),
-        drift_bounds=(judged.get("unusual_above"), judged.get("refused_above")),
+        drift_bounds=(judged.get("warn_above"), judged.get("error_above")),
     )
 
 

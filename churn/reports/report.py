@@ -219,7 +219,7 @@ def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
     from churn.reports.plots import Bar, Plot, draw_bars
 
     moved.sort(key=lambda each: each.figure or 0, reverse=True)
-    refused_above = moved[0].threshold or 0.0
+    error_above = moved[0].threshold or 0.0
     rows = [
         Bar(each.drift_of.replace("_", " "), each.figure or 0, decimal(each.figure))
         for each in moved[:DRIFTS_SHOWN]
@@ -228,10 +228,10 @@ def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
     caption = (
         f"Population stability index against the extract of {moved[0].compared_with}, for the "
         f"features that moved most of the {len(moved)} watched. Beyond the line, at "
-        f"{refused_above:g}, a workbook is refused."
+        f"{error_above:g}, a workbook is refused."
     )
-    limit = max(refused_above * 1.2, rows[0].value)
-    yield Plot(title, caption, draw_bars("drift", title, rows, limit, refused_above))
+    limit = max(error_above * 1.2, rows[0].value)
+    yield Plot(title, caption, draw_bars("drift", title, rows, limit, error_above))
 
 
 # --- number formats ------------------------------------------------------------------------------

@@ -8,23 +8,23 @@
     {%- set rules = [] -%}
     {%- for feature in drift.bands.keys() | list + drift.categories -%}
         {%- set terms = {
-            'figure': 'drift_of_' ~ feature,
+            'metric': 'drift_of_' ~ feature,
             'description': 'Population stability index of ' ~ feature ~ ' against the baseline.',
             'unit': 'index',
         } -%}
         {%- do rules.append(dict(terms, rule='drift_of_' ~ feature, severity='error',
-            at_most=drift.refused_above)) -%}
+            at_most=drift.error_above)) -%}
         {%- do rules.append(dict(terms, rule='unusual_drift_of_' ~ feature, severity='warn',
-            at_most=drift.unusual_above)) -%}
+            at_most=drift.warn_above)) -%}
     {%- endfor -%}
     {%- for rule, terms in var('gate_rules').items() -%}
-        {%- set metric = var('gate_metrics').get(terms.figure, {}) -%}
+        {%- set metric = var('gate_metrics').get(terms.metric, {}) -%}
         {%- do rules.append(dict(terms, rule=rule, unit=metric.unit)) -%}
     {%- endfor -%}
     values
     {%- for rule in rules %}
     (
-        '{{ rule.rule }}', '{{ rule.severity }}', '{{ rule.figure }}',
+        '{{ rule.rule }}', '{{ rule.severity }}', '{{ rule.metric }}',
         cast({{ rule.get('at_least', 'null') }} as double),
         cast({{ rule.get('at_most', 'null') }} as double),
         {{ text_literal(rule.description) }},
@@ -37,7 +37,7 @@
 
 {% macro gate_rules_columns() -%}
     {#- The columns of gate_rules_table. -#}
-    rule, severity, figure, lowest, highest, description, direction, unit
+    rule, severity, metric, min_allowed, max_allowed, description, direction, unit
 {%- endmacro %}
 
 
@@ -80,22 +80,22 @@
             {%- endif -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- set declared = var('source_contract').values() | map(attribute='silver') | list -%}
+    {%- set declared = var('source_contract').values() | map(attribute='name') | list -%}
     {%- for feature in var('drift').categories if feature not in declared -%}
         {{ exceptions.raise_compiler_error(
             'The drift watches ' ~ feature ~ ', which is no column of the source contract.'
         ) }}
     {%- endfor -%}
-    {%- for rule in var('source_contract').values() if rule.silver in var('drift').categories -%}
+    {%- for rule in var('source_contract').values() if rule.name in var('drift').categories -%}
         {%- if rule.type == 'flag' -%}
-            {%- do bins.append({'feature': rule.silver, 'bin': 'Yes',
-                'condition': rule.silver ~ ' = 1'}) -%}
-            {%- do bins.append({'feature': rule.silver, 'bin': 'No',
-                'condition': rule.silver ~ ' = 0'}) -%}
+            {%- do bins.append({'feature': rule.name, 'bin': 'Yes',
+                'condition': rule.name ~ ' = 1'}) -%}
+            {%- do bins.append({'feature': rule.name, 'bin': 'No',
+                'condition': rule.name ~ ' = 0'}) -%}
         {%- else -%}
             {%- for category in rule.categories -%}
-                {%- do bins.append({'feature': rule.silver, 'bin': category,
-                    'condition': rule.silver ~ '_' ~ snake_case(category) ~ ' = 1'}) -%}
+                {%- do bins.append({'feature': rule.name, 'bin': category,
+                    'condition': rule.name ~ '_' ~ snake_case(category) ~ ' = 1'}) -%}
             {%- endfor -%}
         {%- endif -%}
     {%- endfor -%}

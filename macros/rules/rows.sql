@@ -1,5 +1,5 @@
 {# The declared rules of rows, in SQL that any engine understands. Each engine defines how a cell is
-   read: cell_of, is_blank, looks_like and matches. #}
+   read: raw_cell, is_blank, trimmed_matches and matches. #}
 
 
 {% macro whole_number() -%}
@@ -12,7 +12,7 @@
 {%- endmacro %}
 
 
-{% macro fault_of(column, contract) %}
+{% macro cell_error_code(column, contract) %}
     {#- The error code of a cell; null if it is valid. -#}
     {%- set rule = contract[column] -%}
     {%- set refusal = {
@@ -22,37 +22,37 @@
         'number': 'not_a_number',
     } -%}
     case
-        when {{ rule.silver }} is null and {{ is_blank(cell_of(column)) }} then 'missing'
-        {%- for each in text_faults(rule) %}
+        when {{ rule.name }} is null and {{ is_blank(raw_cell(column)) }} then 'missing'
+        {%- for each in text_errors(rule) %}
         when {{ each.condition }} then '{{ each.code }}'
         {%- endfor %}
         {%- if rule.type == 'integer' %}
         -- a whole number beyond the range of an integer
-        when {{ rule.silver }} is null and {{ looks_like(cell_of(column), whole_number()) }}
+        when {{ rule.name }} is null and {{ trimmed_matches(raw_cell(column), whole_number()) }}
             then 'out_of_range'
         {%- endif %}
         {%- if rule.type in refusal %}
-        when {{ rule.silver }} is null then '{{ refusal[rule.type] }}'
+        when {{ rule.name }} is null then '{{ refusal[rule.type] }}'
         {%- endif %}
         {%- if rule.range %}
-        when {{ rule.silver }} not between {{ rule.range[0] }} and {{ rule.range[1] }}
+        when {{ rule.name }} not between {{ rule.range[0] }} and {{ rule.range[1] }}
             then 'out_of_range'
         {%- endif %}
     end
 {%- endmacro %}
 
 
-{% macro text_faults(rule) %}
+{% macro text_errors(rule) %}
     {#- The possible errors of a text, as code and condition on silver's column. -#}
     {%- set faults = [] -%}
     {%- if rule.longest -%}
         {%- do faults.append({
             'code': 'too_long',
-            'condition': 'length(' ~ rule.silver ~ ') > ' ~ rule.longest,
+            'condition': 'length(' ~ rule.name ~ ') > ' ~ rule.longest,
         }) -%}
     {%- endif -%}
     {%- for code, pattern in (rule.refused or {}).items() -%}
-        {%- do faults.append({'code': code, 'condition': matches(rule.silver, pattern)}) -%}
+        {%- do faults.append({'code': code, 'condition': matches(rule.name, pattern)}) -%}
     {%- endfor -%}
     {{ return(faults) }}
 {% endmacro %}
@@ -66,14 +66,14 @@
             {%- do terms.append({
                 'code': code,
                 'column': column,
-                'condition': rule.holds | replace('{cell}', contract[column].silver),
+                'condition': rule.condition | replace('{cell}', contract[column].name),
             }) -%}
         {%- endfor -%}
     {%- endfor -%}
     {#- Cells that are valid on their own but result in an implausible feature. -#}
     {%- set accepted = [] -%}
     {%- for rule in contract.values() if rule.range -%}
-        {%- do accepted.append(in_range(rule.silver, rule.range)) -%}
+        {%- do accepted.append(in_range(rule.name, rule.range)) -%}
     {%- endfor -%}
     {%- for column in contract -%}
         {%- set plausible = [] -%}
@@ -108,7 +108,7 @@
     {#- Every feature with its lowest and highest plausible value. -#}
     {%- set ranges = [] -%}
     {%- for rule in contract.values() if rule.range -%}
-        {%- do ranges.append({'feature': rule.silver, 'range': rule.range}) -%}
+        {%- do ranges.append({'feature': rule.name, 'range': rule.range}) -%}
     {%- endfor -%}
     {%- for feature, declared in var('derived_features').items() -%}
         {%- do ranges.append({'feature': feature, 'range': declared.range}) -%}
@@ -139,29 +139,29 @@
 {%- endmacro %}
 
 
-{% macro fault_by(term) -%}
+{% macro row_rule_error_code(term) -%}
     {#- The error code of a row rule; null if the rule is met or can't be evaluated. -#}
     case when not ({{ term.condition }}) then '{{ term.code }}' end
 {%- endmacro %}
 
 
-{% macro silver_conditions(contract) %}
+{% macro silver_constraints(contract) %}
     {#- The conditions of every row of silver, on silver's columns: contract and row rules. -#}
     {%- set conditions = [] -%}
     {%- for rule in contract.values() -%}
         {%- if rule.type == 'text' -%}
-            {%- do conditions.append(rule.silver ~ " != ''") -%}
-            {%- for each in text_faults(rule) -%}
+            {%- do conditions.append(rule.name ~ " != ''") -%}
+            {%- for each in text_errors(rule) -%}
                 {%- do conditions.append('not (' ~ each.condition ~ ')') -%}
             {%- endfor -%}
         {%- elif rule.type == 'flag' -%}
-            {%- do conditions.append(rule.silver ~ ' in (0, 1)') -%}
+            {%- do conditions.append(rule.name ~ ' in (0, 1)') -%}
         {%- elif rule.type == 'category' -%}
             {%- set accepted = "'" ~ rule.categories | join("', '") ~ "'" -%}
-            {%- do conditions.append(rule.silver ~ ' in (' ~ accepted ~ ')') -%}
+            {%- do conditions.append(rule.name ~ ' in (' ~ accepted ~ ')') -%}
         {%- else -%}
             {%- do conditions.append(
-                rule.silver ~ ' between ' ~ rule.range[0] ~ ' and ' ~ rule.range[1]
+                rule.name ~ ' between ' ~ rule.range[0] ~ ' and ' ~ rule.range[1]
             ) -%}
         {%- endif -%}
     {%- endfor -%}
@@ -176,7 +176,7 @@
     {#- The columns of silver of those types that are features as they are; not the label. -#}
     {%- set names = [] -%}
     {%- for rule in contract.values() if rule.type in types and not rule.is_label -%}
-        {%- do names.append(rule.silver) -%}
+        {%- do names.append(rule.name) -%}
     {%- endfor -%}
     {{ return(names) }}
 {% endmacro %}
@@ -188,9 +188,9 @@
     {%- for rule in contract.values() if rule.type == 'category' -%}
         {%- for category in rule.categories -%}
             {%- do columns.append({
-                'group': rule.silver,
-                'name': rule.silver ~ '_' ~ snake_case(category),
-                'condition': rule.silver ~ " = '" ~ category ~ "'",
+                'group': rule.name,
+                'name': rule.name ~ '_' ~ snake_case(category),
+                'condition': rule.name ~ " = '" ~ category ~ "'",
             }) -%}
         {%- endfor -%}
     {%- endfor -%}

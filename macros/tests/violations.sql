@@ -32,7 +32,7 @@ from (
         {%- endif %}
 
     from {{ table }}
-    {%- if pending and var('tested') != 'everything' %}
+    {%- if pending and var('test_scope') != 'all' %}
 
     where {{ is_pending(pending) }}
     {%- endif %}
@@ -47,8 +47,8 @@ having count(*) > 1 or max(broken_rule) is not null
 {% macro is_pending(column) -%}
     {#- Whether a row belongs to a pending load, by its date or by its load. -#}
     {%- if column == 'extract_date' -%}
-        {{ has_date_of(ref('open_loads')) }}
+        array_contains((select extract_dates from {{ ref('pending_dates') }}), extract_date)
     {%- else -%}
-        {{ column }} in (select pending.batch_id from {{ ref('open_loads') }} as pending)
+        {{ column }} in (select pending.batch_id from {{ ref('pending_loads') }} as pending)
     {%- endif -%}
 {%- endmacro %}

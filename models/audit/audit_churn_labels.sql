@@ -2,36 +2,42 @@
 
 with
 
-open_loads as (
+pending_loads as (
 
-    select * from {{ ref('open_loads') }}
+    select * from {{ ref('pending_loads') }}
+
+),
+
+pending_dates as (
+
+    select * from {{ ref('pending_dates') }}
 
 ),
 
 customers as (
 
     select * from {{ ref('customers') }}
-    where {{ has_date_of('open_loads') }}
+    where array_contains((select pending_dates.extract_dates from pending_dates), extract_date)
 
 ),
 
 final as (
 
     select
-        open_loads.batch_id,
+        pending_loads.batch_id,
         customers.customer_id,
         cast(customers.extract_date as timestamp) as event_timestamp,
-        open_loads.loaded_at as created_timestamp,
+        pending_loads.loaded_at as created_timestamp,
         customers.churned,
         {{ candidates_time() }} as built_at,
         customers.extract_date
 
     from customers
 
-    inner join open_loads
+    inner join pending_loads
         on
-            customers.extract_date = open_loads.extract_date
-            and customers._batch_id = open_loads.batch_id
+            customers.extract_date = pending_loads.extract_date
+            and customers._batch_id = pending_loads.batch_id
 
 )
 

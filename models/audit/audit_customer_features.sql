@@ -4,16 +4,22 @@
 
 with
 
-open_loads as (
+pending_loads as (
 
-    select * from {{ ref('open_loads') }}
+    select * from {{ ref('pending_loads') }}
+
+),
+
+pending_dates as (
+
+    select * from {{ ref('pending_dates') }}
 
 ),
 
 customers as (
 
     select * from {{ ref('customers') }}
-    where {{ has_date_of('open_loads') }}
+    where array_contains((select pending_dates.extract_dates from pending_dates), extract_date)
 
 ),
 
@@ -21,15 +27,15 @@ candidates as (
 
     select
         customers.*,
-        open_loads.batch_id,
-        open_loads.loaded_at
+        pending_loads.batch_id,
+        pending_loads.loaded_at
 
     from customers
 
-    inner join open_loads
+    inner join pending_loads
         on
-            customers.extract_date = open_loads.extract_date
-            and customers._batch_id = open_loads.batch_id
+            customers.extract_date = pending_loads.extract_date
+            and customers._batch_id = pending_loads.batch_id
 
 ),
 

@@ -1,8 +1,8 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='merge',
-        unique_key=['batch_id', 'feature', 'bin'],
+        incremental_strategy='replace_where',
+        unique_key='batch_id',
         full_refresh=false,
         on_schema_change='append_new_columns',
     )

@@ -9,146 +9,95 @@
 
 with
 
-loads as (
-
-    select * from {{ source('bronze', 'loads') }}
-
-),
-
-load_figures as (
-
-    select * from {{ ref('load_figures') }}
-
-),
-
-judgements as (
-
-    select * from {{ ref('possible_judgements') }}
-
-),
-
-compared_loads as (
-
-    select * from {{ ref('compared_loads') }}
-
-),
-
-judged as (
-
-    select * from {{ judged_before() }}
-
-),
-
-in_gold as (
-
-    select * from {{ in_gold_before() }}
-
-),
-
 gate_rules as (
 
-    select * from {{ gate_rules_table() }} as gate_rules ({{ gate_rules_columns() }})
+    select * from {{ ref('gate_rules') }}
+
+),
+
+evaluated_loads as (
+
+    select * from {{ ref('int_comparison_baselines') }}
+
+),
+
+pending_loads as (
+
+    select * from {{ ref('pending_loads') }}
+
+),
+
+previous_results as (
+
+    select * from {{ previous_gate_results() }}
 
 ),
 
 -- every rule on every load: on its own, or against its baseline
-ruled as (
+evaluated as (
 
     select
-        load_figures.batch_id,
-        load_figures.extract_date,
-        gate_rules.rule,
-        gate_rules.severity,
-        judgements.figure,
-        coalesce(gate_rules.lowest, gate_rules.highest) as threshold,
-        coalesce(judgements.verdict, 'not_applicable') as verdict,
-        judgements.other_extract_date as compared_with,
-        if(gate_rules.figure = 'customers_out_of_range', load_figures.features_out_of_range, null)
-            as details,
-        load_figures.candidates_built_at,
-        gate_rules.description,
-        gate_rules.direction,
-        gate_rules.unit
+        evaluated_loads.batch_id,
+        evaluated_loads.extract_date,
+        evaluated_loads.candidates_built_at,
+        gate_rules.*,
+        get(filter(evaluated_loads.evaluations, one -> one.rule = gate_rules.rule), 0) as evaluation
 
-    from load_figures
+    from evaluated_loads
 
     cross join gate_rules
 
-    left join compared_loads
-        on load_figures.batch_id = compared_loads.batch_id
-
-    left join judgements
-        on
-            load_figures.batch_id = judgements.batch_id
-            and gate_rules.rule = judgements.rule
-            and (
-                judgements.other_batch_id is null
-                or (
-                    compared_loads.other_batch_id = judgements.other_batch_id
-                    and compared_loads.other_is_open = judgements.other_is_open
-                )
-            )
-
 ),
 
-passing as (
-
-    select batch_id
-
-    from ruled
-
-    group by batch_id
-
-    having not bool_or(severity = 'error' and verdict = 'failed')
-
-),
-
-states as (
+results as (
 
     select
-        batch_id,
-        max_by(verdict = 'superseded', struct(verdict_number, judged_at)) as is_superseded
+        evaluated.batch_id,
+        evaluated.extract_date,
+        evaluated.rule,
+        evaluated.severity,
+        evaluated.evaluation.value as figure,
+        coalesce(evaluated.min_allowed, evaluated.max_allowed) as threshold,
+        coalesce(evaluated.evaluation.verdict, 'not_applicable') as verdict,
+        evaluated.evaluation.compared_with,
+        evaluated.evaluation.details,
+        evaluated.candidates_built_at,
+        evaluated.description,
+        evaluated.direction,
+        evaluated.unit
 
-    from judged
-
-    group by batch_id
+    from evaluated
 
 ),
 
--- a later load of the date supersedes this one: at once if this one is not in gold, otherwise when
--- the later one has passed
 superseded as (
 
-    select distinct
-        loads.batch_id,
-        loads.extract_date
+    select
+        extract_date,
+        explode(superseded_batch_ids) as batch_id
 
-    from loads
+    from pending_loads
 
-    inner join loads as later
-        on
-            loads.extract_date = later.extract_date
-            and struct(loads.load_number, loads._loaded_at)
-            < struct(later.load_number, later._loaded_at)
+    union all
 
-    left join states
-        on loads.batch_id = states.batch_id
+    select
+        pending_loads.extract_date,
+        pending_loads.superseded_if_passed as batch_id
 
-    left join in_gold
-        on loads.batch_id = in_gold.batch_id
+    from pending_loads
 
-    left join passing
-        on later.batch_id = passing.batch_id
+    inner join evaluated_loads
+        on pending_loads.batch_id = evaluated_loads.batch_id
 
     where
-        not coalesce(states.is_superseded, false)
-        and (in_gold.batch_id is null or passing.batch_id is not null)
+        pending_loads.superseded_if_passed is not null
+        and evaluated_loads.passes
 
 ),
 
-judged_now as (
+new_results as (
 
-    select * from ruled
+    select * from results
 
     union all
 
@@ -187,12 +136,12 @@ final as (
         candidates_built_at,
         '{{ rules_version() }}' as rules_version,
         current_timestamp() as judged_at,
-        {{ next_number('verdict_number', 'judged') }} as verdict_number,
+        {{ next_number('verdict_number', 'previous_results') }} as verdict_number,
         description,
         direction,
         unit
 
-    from judged_now
+    from new_results
 
 )
 

@@ -2,23 +2,9 @@
 
 with
 
-gate_results as (
+latest_results as (
 
-    select * from {{ ref('gate_results') }}
-
-),
-
--- only the latest evaluation of a load counts
-last_judgements as (
-
-    select
-        *,
-        rank() over (
-            partition by batch_id
-            order by verdict_number desc, judged_at desc
-        ) as recency
-
-    from gate_results
+    select * from {{ ref('int_latest_gate_results') }}
 
 ),
 
@@ -38,9 +24,7 @@ final as (
             else 'passed'
         end as verdict
 
-    from last_judgements
-
-    where recency = 1
+    from latest_results
 
     group by
         batch_id,

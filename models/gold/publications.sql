@@ -10,15 +10,15 @@
 
 with
 
-open_loads as (
+pending_loads as (
 
-    select * from {{ ref('open_loads') }}
+    select * from {{ ref('pending_loads') }}
 
 ),
 
-published as (
+pending_dates as (
 
-    select * from {{ published_before() }}
+    select * from {{ ref('pending_dates') }}
 
 ),
 
@@ -32,12 +32,14 @@ passed_loads as (
 features as (
 
     select * from {{ ref('customer_features') }}
+    where array_contains((select pending_dates.extract_dates from pending_dates), extract_date)
 
 ),
 
 labels as (
 
     select * from {{ ref('churn_labels') }}
+    where array_contains((select pending_dates.extract_dates from pending_dates), extract_date)
 
 ),
 
@@ -49,8 +51,6 @@ published_features as (
         count(*) as customers
 
     from features
-
-    where {{ has_date_of('open_loads') }}
 
     group by
         extract_date,
@@ -67,8 +67,6 @@ published_labels as (
 
     from labels
 
-    where {{ has_date_of('open_loads') }}
-
     group by
         extract_date,
         created_timestamp
@@ -79,28 +77,28 @@ published_labels as (
 final as (
 
     select
-        open_loads.batch_id,
-        open_loads.extract_date,
-        open_loads.loaded_at as created_timestamp,
+        pending_loads.batch_id,
+        pending_loads.extract_date,
+        pending_loads.loaded_at as created_timestamp,
         cast(published_features.customers as int) as customers,
         passed_loads.run_id,
         current_timestamp() as published_at,
-        {{ next_number('publication_number', 'published') }} as publication_number
+        pending_loads.publication_number
 
-    from open_loads
+    from pending_loads
 
     inner join passed_loads
-        on open_loads.batch_id = passed_loads.batch_id
+        on pending_loads.batch_id = passed_loads.batch_id
 
     inner join published_features
         on
-            open_loads.extract_date = published_features.extract_date
-            and open_loads.loaded_at = published_features.created_timestamp
+            pending_loads.extract_date = published_features.extract_date
+            and pending_loads.loaded_at = published_features.created_timestamp
 
     inner join published_labels
         on
-            open_loads.extract_date = published_labels.extract_date
-            and open_loads.loaded_at = published_labels.created_timestamp
+            pending_loads.extract_date = published_labels.extract_date
+            and pending_loads.loaded_at = published_labels.created_timestamp
             and published_features.customers = published_labels.customers
 
 )

@@ -1,7 +1,8 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='insert_overwrite',
+        incremental_strategy='replace_where',
+        unique_key='extract_date',
         partition_by='extract_date',
         on_schema_change='append_new_columns',
         full_refresh=false,
@@ -10,28 +11,38 @@
 
 with
 
-typed_rows as (
+pending_dates as (
 
-    {{ typed_open_rows() | indent(4) }}
+    select * from {{ ref('pending_dates') }}
 
 ),
 
-faulty_rows as (
+typed_rows as (
 
-    select * from {{ ref('faulty_rows') }}
+    select * from {{ ref('stg_telco__customers') }}
+
+),
+
+rejected_rows as (
+
+    select * from {{ ref('rejected_rows') }}
+    where array_contains((select pending_dates.dates_to_clean from pending_dates), extract_date)
 
 ),
 
 final as (
 
-    select typed_rows.* except (cells, _extra, _source_file, _source_sha256, _sheet)
+    select
+        typed_rows.* except (
+            cells, _extra, _source_file, _source_sha256, _sheet, is_valid, errors
+        )
 
     from typed_rows
 
-    left anti join faulty_rows
+    left anti join rejected_rows
         on
-            typed_rows._batch_id = faulty_rows._batch_id
-            and typed_rows._row_number = faulty_rows._row_number
+            typed_rows._batch_id = rejected_rows._batch_id
+            and typed_rows._row_number = rejected_rows._row_number
 
 )
 

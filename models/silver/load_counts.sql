@@ -1,7 +1,7 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='merge',
+        incremental_strategy='replace_where',
         unique_key='batch_id',
         full_refresh=false,
     )
@@ -9,28 +9,37 @@
 
 with
 
-open_loads as (
+pending_dates as (
 
-    select * from {{ ref('open_loads') }}
-    where to_clean
+    select * from {{ ref('pending_dates') }}
 
 ),
 
-source_rows as (
+loads_to_clean as (
 
-    select * from {{ source('bronze', 'telco_customers') }}
+    select * from {{ ref('pending_loads') }}
+    where to_clean
 
 ),
 
 customers as (
 
     select * from {{ ref('customers') }}
+    where array_contains((select pending_dates.dates_to_clean from pending_dates), extract_date)
 
 ),
 
 rejected_rows as (
 
     select * from {{ ref('rejected_rows') }}
+    where array_contains((select pending_dates.dates_to_clean from pending_dates), extract_date)
+
+),
+
+source_rows as (
+
+    select * from {{ source('bronze', 'telco_customers') }}
+    where array_contains((select pending_dates.dates_to_clean from pending_dates), _extract_date)
 
 ),
 
@@ -42,9 +51,7 @@ bronze_counts as (
 
     from source_rows
 
-    where
-        {{ has_date_of('open_loads', '_extract_date') }}
-        and _batch_id in (select open_loads.batch_id from open_loads)
+    where _batch_id in (select loads_to_clean.batch_id from loads_to_clean)
 
     group by _batch_id
 
@@ -57,8 +64,6 @@ silver_counts as (
         count(*) as silver_rows
 
     from customers
-
-    where {{ has_date_of('open_loads') }}
 
     group by _batch_id
 
@@ -73,8 +78,6 @@ reject_counts as (
 
     from rejected_rows
 
-    where {{ has_date_of('open_loads') }}
-
     group by _batch_id
 
 ),
@@ -82,8 +85,8 @@ reject_counts as (
 final as (
 
     select
-        open_loads.batch_id,
-        open_loads.extract_date,
+        loads_to_clean.batch_id,
+        loads_to_clean.extract_date,
         cast(coalesce(bronze_counts.bronze_rows, 0) as int) as bronze_rows,
         cast(coalesce(silver_counts.silver_rows, 0) as int) as silver_rows,
         cast(coalesce(reject_counts.exact_duplicates, 0) as int) as exact_duplicates,
@@ -91,16 +94,16 @@ final as (
         '{{ rules_version() }}' as rules_version,
         current_timestamp() as cleaned_at
 
-    from open_loads
+    from loads_to_clean
 
     left join bronze_counts
-        on open_loads.batch_id = bronze_counts._batch_id
+        on loads_to_clean.batch_id = bronze_counts._batch_id
 
     left join silver_counts
-        on open_loads.batch_id = silver_counts._batch_id
+        on loads_to_clean.batch_id = silver_counts._batch_id
 
     left join reject_counts
-        on open_loads.batch_id = reject_counts._batch_id
+        on loads_to_clean.batch_id = reject_counts._batch_id
 
 )
 

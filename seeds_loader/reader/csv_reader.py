@@ -64,7 +64,7 @@ class _File:
     def min_width(self) -> int:
         """Return the minimum number of cells of a row: up to the last never-blank column."""
         never_blank = {
-            column.name for column in self.contract.columns if not column.blank_is_zero_where
+            column.name for column in self.contract.columns if not column.zero_if_blank_when_zero
         }
         return 1 + max(n for n, place in enumerate(self.header.places) if place in never_blank)
 
@@ -210,7 +210,7 @@ def _is_accepted(column: Column, value: str) -> bool:
         return True
     if column.type in ("integer", "number"):
         return re.match(PLAIN, value.replace(",", ".")) is not None
-    accepted = (*column.one, *column.zero, *column.categories)
+    accepted = (*column.true_values, *column.false_values, *column.categories)
     return value.casefold() in {spelling.casefold() for spelling in accepted}
 
 

@@ -185,7 +185,7 @@ def draw_values(column: Column, ids: np.ndarray) -> np.ndarray:
     if column.type == "text":
         return np.array([f"{value:016x}" for value in bits], dtype=object)
     if column.range is None:
-        accepted = column.categories or (column.zero[0], column.one[0])
+        accepted = column.categories or (column.false_values[0], column.true_values[0])
         return np.array(accepted, dtype=object)[(shares * len(accepted)).astype(int)]
     low, high = column.range
     if column.type == "integer":

@@ -267,7 +267,7 @@ def test_the_same_workbook_again_changes_nothing(
 
 def test_dbt_stops_at_another_lake(completed_run: CompletedRun, tmp_path: Path) -> None:
     answer = completed_run.home.call(
-        [Path(__file__).parents[2] / ".venv/bin/dbt", "run", "-s", "open_loads"],
+        [Path(__file__).parents[2] / ".venv/bin/dbt", "run", "-s", "pending_loads"],
         code=2,
         CHURN_LAKE_URI=str(tmp_path),
         DBT_TARGET_PATH=str(tmp_path / "target"),
@@ -289,7 +289,7 @@ def test_the_server_is_found_again(completed_run: CompletedRun) -> None:
         (("train",), "ROC-AUC 0.8"),
         (("score",), "7,043 customers scored"),
         (("evaluate",), "hold-out"),
-        (("build", "-s", "open_loads"), "tests passed"),
+        (("build", "-s", "pending_loads"), "tests passed"),
     ],
 )
 def test_a_step_by_itself_finds_its_work_done(

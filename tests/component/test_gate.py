@@ -132,7 +132,7 @@ def test_a_refused_load_changes_nothing_that_is_published(
     rows = rows_of(samples[1])
     path = workbook(tmp_path / "few.xlsx", rows[:500])
     said = shared_home.churn("run", path, "--extract-date", "2025-03-01", code=3).stderr
-    assert "enough_customers" in said
+    assert "minimum_customers" in said
     assert "silver.rejected_rows" in said
     assert published(shared_home) == before
     assert (
@@ -255,7 +255,7 @@ def test_gold_holds_just_the_published_files(shared_home: ChurnHome, samples: li
     )
     leftover.mkdir()
     (leftover / "part-0.parquet").write_bytes(b"half a file")
-    shared_home.dbt("build", "-s", "open_loads", *NO_UNIT_TESTS)
+    shared_home.dbt("build", "-s", "pending_loads", *NO_UNIT_TESTS)
     for name in ("customer_features", "churn_labels"):
         read = pd.read_parquet(shared_home.path / "lake" / "gold" / name)
         counts = read.groupby("extract_date", observed=True).size().to_dict()

@@ -56,7 +56,7 @@ def test_the_workbook_leads_to_the_scores(
     completed_run: CompletedRun, shared_data: Path, graph: Graph
 ) -> None:
     names = (
-        *("bronze.telco_customers", "silver.faulty_rows", "silver.customers"),
+        *("bronze.telco_customers", "silver.rejected_rows", "silver.customers"),
         *("audit.customer_features", "gold.customer_features"),
     )
     tables = [table(completed_run, name) for name in names]
@@ -121,7 +121,7 @@ def test_every_run_has_its_end_and_its_parent(
     steps = ("ingest", "build", "materialize", "train", "score")
     assert {f"churn run.{step}" for step in steps} <= jobs
     # every model of dbt but those that are no tables of a run
-    assert sum(name.endswith(".build.run") for name in jobs) == 17
+    assert sum(name.endswith(".build.run") for name in jobs) == 16
 
 
 def test_every_event_is_of_the_spec(events: list[Event]) -> None:

@@ -139,7 +139,7 @@ def drifts() -> list[Case]:
 # Of the many drifts these are in every test run: a band, a category and a flag.
 # One of each sort in `make test`; every one of them costs a load, and is compared with all others.
 SHORT = (
-    *("enough_customers", "rejects_bearable", "rows_not_lost", "customers_retained"),
+    *("minimum_customers", "reject_share_below_limit", "rows_not_lost", "customers_retained"),
     "features_in_range",
     *("drift_of_tenure", "rows_accounted_for"),
 )
@@ -147,10 +147,10 @@ SHORT = (
 
 REFUSED = [
     Case(
-        "enough_customers",
+        "minimum_customers",
         lambda sheet: sheet[sheet["customerID"].isin(sheet["customerID"].unique()[-999:])],
     ),
-    Case("rejects_bearable", some(0.06, "gender", "?")),
+    Case("reject_share_below_limit", some(0.06, "gender", "?")),
     Case(
         "churn_rate_not_too_low",
         lambda sheet: some(0.04, "Churn", "Yes")(every("Churn", "No")(sheet)),
@@ -160,7 +160,7 @@ REFUSED = [
         lambda sheet: some(0.61, "Churn", "Yes")(every("Churn", "No")(sheet)),
     ),
     Case("rows_not_lost", lambda sheet: sheet.drop_duplicates().head(1039)),
-    Case("rows_not_multiplied", lambda sheet: pd.concat([sheet, sheet.head(326)])),
+    Case("row_count_not_inflated", lambda sheet: pd.concat([sheet, sheet.head(326)])),
     # 119 of 1,200 are still there, and make more than a tenth of what is
     Case("customers_retained", known(119, size=1150)),
     # 125 of 1,200 are still there, and make less than a tenth of what is
@@ -171,7 +171,7 @@ REFUSED = [
         silver="delete from silver.customers where extract_date = :day and _row_number = 2",
     ),
     Case(
-        "rows_hold_rules",
+        "silver_rows_valid",
         silver="""
             update silver.customers set tenure = 10, monthly_charges = 50, total_charges = 299.99
             where extract_date = :day and _row_number = 2
@@ -201,7 +201,7 @@ REFUSED = [
         """,
     ),
     Case(
-        "candidates_complete",
+        "candidates_match_silver",
         candidates="""
             delete from audit.customer_features
             where extract_date = :day and customer_id = :first;
@@ -220,8 +220,8 @@ OTHER_CUSTOMERS = [
 FAULTY = "faulty"
 WARNED = [
     *OTHER_CUSTOMERS,
-    Case("rejects_usual", some(0.01, "gender", "?")),
-    Case("totals_usual", odd_totals),
+    Case("reject_share_typical", some(0.01, "gender", "?")),
+    Case("totals_typical", odd_totals),
     Case("unusual_drift_of_gender", some(0.4, "gender", "Female")),
 ]
 
@@ -422,12 +422,12 @@ def judged(
             sheet.to_csv(path, index=False)
             extract = read_workbook(path)
             load(home.settings, spark, extract, ExtractDate(day, "given"), lambda _: None)
-    home.dbt("run", "-s", "customers", "rejected_rows", "+faulty_rows")
+    home.dbt("run", "-s", "+customers")
     first, last = base["customerID"].min(), base["customerID"].max()
     tamper(home, dates, lambda case: case.silver, first, last)
     home.dbt("run", "-s", "load_counts", "audit_customer_features", "audit_churn_labels")
     tamper(home, dates, lambda case: case.candidates, first, last)
-    home.dbt("run", "-s", "load_figures+", "extract_profiles+")
+    home.dbt("run", "-s", "load_metrics+", "extract_profiles+", "gate_rules")
     return Judged(home, dates)
 
 
@@ -454,7 +454,7 @@ def test_a_broken_rule_refuses_the_load_alone(judged: Judged, rule: str) -> None
     # the same figure, past the lower threshold as well; of other customers both figures tell
     identity = {"customers_retained_typical", "new_customers_typical"}
     also_warned = {
-        "rejects_bearable": {"rejects_usual"},
+        "reject_share_below_limit": {"reject_share_typical"},
         "customers_retained": identity,
         "new_customers_bounded": identity,
     }
@@ -478,7 +478,8 @@ def test_what_was_refused_is_not_published(judged: Judged) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "alerts"), [("unusual_drift_of_gender", {"feature: gender"}), ("rejects_usual", set())]
+    ("rule", "alerts"),
+    [("unusual_drift_of_gender", {"feature: gender"}), ("reject_share_typical", set())],
 )
 def test_what_moved_unusually_is_an_alert(judged: Judged, rule: str, alerts: set[str]) -> None:
     """What the gate lets pass with a warning is a reason to look at the model."""
@@ -524,7 +525,7 @@ def test_a_build_names_every_load_that_it_refused(judged: Judged, tmp_path: Path
     said = judged.home.churn("build", code=3).stderr
     for name in ("genders.csv", "others.csv"):
         assert f"{name}, extract of {days[name]}:" in said
-    assert "rejects_bearable: 1 against 0.05" in said
+    assert "reject_share_below_limit: 1 against 0.05" in said
     identity = ("customers_retained", "new_customers_bounded")
     assert f'{{extract_date: "{days["others.csv"]}", rules: [{", ".join(identity)}]' in said
     assert "good.csv" not in said
@@ -576,7 +577,7 @@ def test_amounts_are_published_as_they_were_stated(judged: Judged, tmp_path: Pat
     assert "`--decimal ,`" in said
     assert not home.sql(f"select * from bronze.loads where extract_date = '{day}'")
     home.churn("ingest", path, "--extract-date", str(day), "--decimal", ",")
-    home.dbt("run", "-s", "customers", "+faulty_rows")
+    home.dbt("run", "-s", "+customers")
     found = home.sql(
         f"select customer_id, monthly_charges from silver.customers where extract_date = '{day}'"
     )
@@ -632,7 +633,7 @@ def test_one_id_in_two_spellings_is_one_customer(judged: Judged, tmp_path: Path)
     path = tmp_path / "spelled.csv"
     rows.to_csv(path, index=False)
     load_as(home, path, day, SourceFormat())
-    home.dbt("run", "-s", "customers", "rejected_rows", "+faulty_rows")
+    home.dbt("run", "-s", "+customers")
     kept = home.sql(f"select customer_id from silver.customers where extract_date = '{day}'")
     lost = home.sql(f"select reasons from silver.rejected_rows where extract_date = '{day}'")
     assert [row["customer_id"] for row in kept] == [composed]

@@ -40,7 +40,8 @@ from trainer.reason_texts import NumberTemplate, read_reasons
 
 FEATURES = [each.name for each in read_feature_columns()]
 CUSTOMERS = 7043
-EXTRACT = "extract_date = date '2025-12-03'"
+EXTRACT_DATE = "date '2025-12-03'"
+EXTRACT = f"extract_date = {EXTRACT_DATE}"
 KNOWN = "7590-VHVEG"
 # Numbers that are hard to write: halves, what is a half in one notation only, thousands, bounds.
 HARD_NUMBERS = [
@@ -236,11 +237,14 @@ def features_query(home: ChurnHome, changes: dict[str, Any], allowed: str) -> st
         f"select distinct extract_date, _batch_id as batch_id, now() as loaded_at from ({source})"
     )
     text = compiled.read_text()
-    for name, replaced in (("open_loads", loads), ("customers", source)):
+    for name, replaced in (("pending_loads", loads), ("customers", source)):
         text, count = re.subn(
             rf"(?m)^\s*select \* from \S+\b{name}`?\s*$", f" select * from ({replaced})", text
         )
         assert count == 1, (name, text)
+    text = text.replace(
+        "(select extract_dates from silver.pending_dates)", f"array({EXTRACT_DATE})"
+    )
     return f"select customer_id, {', '.join(FEATURES)} from ({text})"
 
 

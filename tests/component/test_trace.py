@@ -471,7 +471,7 @@ def changed_from_the_refused_extract(month: Restated, trace: Row) -> None:
     verdicts = {each["batch_id"]: each for each in trace["gate"]}
     gate = verdicts[refused["batch_id"]]
     assert gate["verdict"] == "refused" and gate["run_id"] == month.run_id
-    assert "enough_customers" in {each["rule"] for each in gate["failed"]}
+    assert "minimum_customers" in {each["rule"] for each in gate["failed"]}
     assert [row["extract_date"] for row in trace["gold"]] == [PAST]
     said = month.home.churn("trace", month.refused).stdout
     assert f"monthly_charges {charge} → " in said

@@ -36,8 +36,8 @@ CONSISTENCY = {
     "unique_customers",
     "labels_present",
     "rows_accounted_for",
-    "rows_hold_rules",
-    "candidates_complete",
+    "silver_rows_valid",
+    "candidates_match_silver",
     "features_in_range",
 }
 NO_BOUND = {"at_least": -1e9, "at_most": 1e9}
@@ -211,7 +211,7 @@ def build(home: ChurnHome) -> None:
     rules, drift = declared["gate_rules"], declared["drift"]
     for name in set(rules) - CONSISTENCY:
         rules[name] |= {key: bound for key, bound in NO_BOUND.items() if key in rules[name]}
-    drift |= {"unusual_above": NO_BOUND["at_most"], "refused_above": NO_BOUND["at_most"]}
+    drift |= {"warn_above": NO_BOUND["at_most"], "error_above": NO_BOUND["at_most"]}
     home.churn(
         *("build", "--exclude-resource-type", "unit_test"),
         *("--vars", json.dumps({"gate_rules": rules, "drift": drift})),

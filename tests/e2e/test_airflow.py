@@ -77,7 +77,7 @@ def green(scheduled: Scheduled, shared_data: Path) -> str:
     assert airflow.wait("00_landing", "first-look") == "success"
     (run_id,) = landed(airflow)
     workbook.unlink()
-    wait_for(airflow, run_id, "clean.open_loads_run")
+    wait_for(airflow, run_id, "clean.pending_loads_run")
     # dbt is at the next model and holds the lake
     rival = home.churn("build", code=4, CHURN_LOCK_WAIT="0").stderr
     assert "held by dbt build" in rival
@@ -200,7 +200,7 @@ def test_a_refused_workbook_stops_at_validate(
     assert {states[each] for each in STEPS[1:]} == {"upstream_failed"}, states
     said = airflow.log(DAG, "refused", "validate.assert_pending_loads_passed")
     assert "assert_pending_loads_passed found" in said
-    assert "enough_customers" in said
+    assert "minimum_customers" in said
     assert "silver.rejected_rows" in said
     assert home.gold() == before
     # Whoever calls the red tests green and has `publish` run gets nothing out either.
@@ -265,7 +265,7 @@ def test_an_outage_of_mlflow_turns_nothing_red_and_is_made_up_for(
 def test_the_scheduler_is_killed_at_any_step(
     scheduled: Scheduled, green: str, shared_data: Path
 ) -> None:
-    moments = [None, "clean.open_loads_run", "validate.load_figures_run", *STEPS[:-1]]
+    moments = [None, "clean.pending_loads_run", "validate.load_metrics_run", *STEPS[:-1]]
     for number, task in enumerate(moments):
         day = f"2026-04-{number + 1:02}"
         workbook = str(shared_data / "Telco-Customer-Churn.xlsx")

@@ -120,10 +120,12 @@ def test_another_run_is_named(shared_home: ChurnHome) -> None:
         said = shared_home.churn("build", code=4, **soon).stderr
         assert "the holder of this test" in said
         assert "the holder of this test" in shared_home.churn("status").stdout
-        dbt = shared_home.dbt("run", "-s", "open_loads", code=4, **soon)
+        dbt = shared_home.dbt("run", "-s", "pending_loads", code=4, **soon)
         assert "the holder of this test" in dbt.stdout
         # the tests of a run wait as well, since the writer before may have to end the server
-        dbt = shared_home.dbt("test", "-s", "open_loads", code=4, CHURN_RUN_ID="of-a-run", **soon)
+        dbt = shared_home.dbt(
+            "test", "-s", "pending_loads", code=4, CHURN_RUN_ID="of-a-run", **soon
+        )
         assert "the holder of this test" in dbt.stdout
     finally:
         release(held)

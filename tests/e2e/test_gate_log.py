@@ -12,7 +12,7 @@ from churn.reports.front_page_data import gather
 from lakehouse import spark_session
 from lakehouse.variables import read_variables
 
-MEANING = read_variables()["gate_rules"]["enough_customers"]["description"]
+MEANING = read_variables()["gate_rules"]["minimum_customers"]["description"]
 
 
 def as_the_previous_version_left_it(home: ChurnHome) -> None:
@@ -31,7 +31,7 @@ def assert_read_without_the_columns(home: ChurnHome, extract_date: str) -> None:
     """Readers fall back to the bare figure."""
     old = results(home, extract_date)
     assert {old[rule][column] for rule in old for column in RULE_COLUMNS} == {None}
-    assert format_rule(old["enough_customers"]) == "enough_customers: 1100 against 1000"
+    assert format_rule(old["minimum_customers"]) == "minimum_customers: 1100 against 1000"
     with spark_session.session(home.settings) as spark:
         (extract,) = gather(home.settings, spark).extracts
     assert extract.drift_bounds == (0.1, 0.25)
@@ -44,18 +44,18 @@ def test_a_log_of_the_previous_version_gets_the_columns_and_keeps_its_rows(
     home.churn("up")
     tables_only(home, months[0])
     first, second = date_of(months[0]), date_of(months[1])
-    assert results(home, first)["enough_customers"]["description"] == MEANING
+    assert results(home, first)["minimum_customers"]["description"] == MEANING
     as_the_previous_version_left_it(home)
     assert_read_without_the_columns(home, first)
 
     part = cut_off(months[1], tmp_path, rows=500)
     home.churn("ingest", part, "--extract-date", second)
     answer = home.churn("build", *WITHOUT_TESTS, code=3)
-    assert f"enough_customers: 500 against 1000. {MEANING}" in answer.stdout + answer.stderr
+    assert f"minimum_customers: 500 against 1000. {MEANING}" in answer.stdout + answer.stderr
     new = results(home, second)
     read = {rule: [new[rule][column] for column in RULE_COLUMNS] for rule in new}
-    assert read["enough_customers"] == [MEANING, "at least", "customers"]
-    assert read["rejects_bearable"][1:] == ["at most", "share"]
+    assert read["minimum_customers"] == [MEANING, "at least", "customers"]
+    assert read["reject_share_below_limit"][1:] == ["at most", "share"]
     meaning = "Population stability index of tenure against the baseline."
     assert read["drift_of_tenure"] == [meaning, "at most", "index"]
     assert all(None not in columns for columns in read.values())

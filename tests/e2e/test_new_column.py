@@ -20,18 +20,18 @@ from lakehouse.settings import PROJECT
 ROWS = 1500
 ENTRIES = """\
     SupportCalls:
-      silver: support_calls
+      name: support_calls
       description: Calls to the support line in the last month.
       type: integer
       range: [0, 9]
     Roams:
-      silver: roams
+      name: roams
       description: Whether the customer was abroad in the last month.
       type: flag
-      one: ["Yes"]
-      zero: ["No"]
+      true_values: ["Yes"]
+      false_values: ["No"]
     Plan:
-      silver: plan
+      name: plan
       description: The tariff.
       type: category
       categories: [Basic, Family and friends]
@@ -56,7 +56,7 @@ FURTHER_ENTRIES = {
     support_calls_bounded:
       description: With more calls than this the support line's log was counted twice.
       severity: error
-      figure: mean_support_calls
+      metric: mean_support_calls
       at_most: 8
 """,
 }
@@ -73,13 +73,12 @@ TABLES = {
     "model.telco_churn.audit_customer_features": FEATURES,
     "model.telco_churn.customer_features": FEATURES,
     "model.telco_churn.features_with_labels": FEATURES,
-    "model.telco_churn.load_figures": {"mean_support_calls"},
 }
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which nothing but the declarations is different."""
+    """A copy of the project with other declarations, and with what `make columns` makes of them."""
     copy = tmp_path_factory.mktemp("copy") / "project"
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
@@ -96,6 +95,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert text.count(f"\n  {variable}:\n") == 1
         text = text.replace(f"\n  {variable}:\n", f"\n  {variable}:\n{entries}")
     declared.write_text(text)
+    generating = [sys.executable, "-m", "lakehouse.generated_columns"]
+    subprocess.run(generating, check=True, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)})
     return copy
 
 

@@ -55,7 +55,7 @@ def test_a_build_names_every_load_that_it_refused(pending: ChurnHome) -> None:
     names = {name: f"{Path(name).name}, extract of {day}:" for name, day in LOADS.items()}
     assert {names[each] for each in (BAD, TEXT_IDS, NUMBER_IDS)} <= refused
     assert names[GOOD] not in said
-    assert "rejects_bearable: 1 against 0.05" in said
+    assert "reject_share_below_limit: 1 against 0.05" in said
     for rule in IDENTITY:
         assert f"{rule}: {0 if rule == 'customers_retained' else 1} against" in said
     # what to do where they really are others

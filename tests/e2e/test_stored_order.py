@@ -14,6 +14,7 @@ from monthly import WITHOUT_TESTS, restated, tables_only
 
 from feature_repo.publications import read_publications
 from lakehouse import spark_session
+from lakehouse.metastore_snapshot import list_tables
 from seeds_loader.bronze_reader import read_loads
 
 DAY = "2023-01-31"
@@ -23,6 +24,10 @@ NUMBERED = {
     "audit.gate_results": ("verdict_number", ["judged_at", "candidates_built_at"]),
     "gold.publications": ("publication_number", ["published_at"]),
 }
+REPLACED = [
+    *("silver.open_loads", "silver.faulty_rows"),
+    *("audit.load_figures", "audit.possible_judgements"),
+]
 VERDICTS = """
     select loads.source_file, verdicts.verdict
     from bronze.loads inner join audit.load_verdicts as verdicts using (batch_id)
@@ -34,9 +39,10 @@ LATEST_IN_GOLD = f"""
 
 
 def as_an_earlier_version_left_it(home: ChurnHome) -> None:
-    """The tables without their numbers, and the pending loads in a table instead of a view."""
-    home.sql("drop view silver.open_loads")
-    home.sql("create table silver.open_loads (batch_id string) using delta")
+    """The tables without their numbers, and those that this version has replaced."""
+    for table in REPLACED:
+        home.sql(f"create table {table} (batch_id string) using delta")
+    home.sql("create view audit.compared_loads as select * from audit.possible_judgements")
     for table, (number, _) in NUMBERED.items():
         rows = f"select * except ({number}) from {table}"
         home.sql(f"create or replace table {table} using delta as {rows}")
@@ -87,6 +93,8 @@ def test_a_clock_set_back_changes_neither_order_nor_pairs(
 
     extracts_home.churn("ingest", second, "--extract-date", DAY)
     extracts_home.churn("build", *WITHOUT_TESTS, "--exclude", "churn_labels", "publications")
+    with spark_session.session(extracts_home.settings) as spark:
+        assert not {*REPLACED, "audit.compared_loads"} & set(list_tables(spark))
     # Features of one load, labels of the other: no pair of them is right.
     assert before["customers"] > 0 and pairs(extracts_home)["customers"] == 0
     extracts_home.churn("build", *WITHOUT_TESTS)

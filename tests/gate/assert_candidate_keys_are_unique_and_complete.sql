@@ -33,19 +33,15 @@ union all
 
 union all
 
-{{ violations('load_figures', ['batch_id']) }}
-
-union all
-
 {{
     violations(
-        'possible_judgements', ['batch_id', 'other_batch_id', 'other_is_open', 'rule']
+        'load_metrics', ['batch_id', 'baseline_batch_id', 'baseline_is_pending', 'metric']
     )
 }}
 
 union all
 
-{{ violations('compared_loads', ['batch_id']) }}
+{{ violations('gate_rules', ['rule'], complete=['rule', 'severity', 'metric']) }}
 
 union all
 

@@ -12,9 +12,9 @@
 
 with
 
-open_loads as (
+pending_loads as (
 
-    select * from {{ ref('open_loads') }}
+    select * from {{ ref('pending_loads') }}
 
 ),
 
@@ -24,33 +24,24 @@ load_counts as (
 
 ),
 
-loads as (
-
-    select * from {{ source('bronze', 'loads') }}
-
-),
-
 final as (
 
     select
         load_counts.batch_id,
         load_counts.extract_date,
-        loads.row_count as sheet_rows,
+        pending_loads.row_count as sheet_rows,
         load_counts.bronze_rows,
         load_counts.silver_rows,
         load_counts.exact_duplicates,
         load_counts.rejected_rows
 
-    from open_loads
+    from pending_loads
 
     inner join load_counts
-        on open_loads.batch_id = load_counts.batch_id
-
-    inner join loads
-        on open_loads.batch_id = loads.batch_id
+        on pending_loads.batch_id = load_counts.batch_id
 
     where
-        loads.row_count != load_counts.bronze_rows
+        pending_loads.row_count != load_counts.bronze_rows
         or load_counts.bronze_rows
         != load_counts.silver_rows + load_counts.exact_duplicates + load_counts.rejected_rows
 

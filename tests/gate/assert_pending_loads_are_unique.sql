@@ -32,7 +32,11 @@ final as (
 
     union all
 
-    {{ violations('open_loads', ['extract_date'], complete='all') | indent(4) }}
+    {{
+        violations(
+            'pending_loads', ['extract_date'], complete=['batch_id', 'extract_date', 'to_clean']
+        ) | indent(4)
+    }}
 
 )
 

@@ -8,4 +8,8 @@
 -- The test reads only tables that gold itself is built from; a test that reads anything else would
 -- not block gold.
 
-{{ judgements_of_pending_loads(severity='error', verdict='failed') }}
+select * from {{ ref('int_latest_gate_results') }}
+where
+    batch_id in (select pending.batch_id from {{ ref('pending_loads') }} as pending)
+    and severity = 'error'
+    and verdict = 'failed'

@@ -6,4 +6,8 @@
 
 {{ config(severity='warn') }}
 
-{{ judgements_of_pending_loads(severity='warn', verdict='warned') }}
+select * from {{ ref('int_latest_gate_results') }}
+where
+    batch_id in (select pending.batch_id from {{ ref('pending_loads') }} as pending)
+    and severity = 'warn'
+    and verdict = 'warned'

@@ -36,8 +36,4 @@ union all
 
 union all
 
-{{ violations('faulty_rows', ['_batch_id', '_row_number']) }}
-
-union all
-
 {{ violations('load_counts', ['batch_id'], complete='all', pending='batch_id') }}

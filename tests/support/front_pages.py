@@ -45,7 +45,7 @@ def _extract(place: int, day: date) -> Extract:
         verdict="refused" if refused else "passed",
         published=None if refused else customers,
         failed=("drift_of_monthly_charges",) if refused else (),
-        warned=("rejects_usual", "unusual_drift_of_contract") if place % 3 == 2 else (),
+        warned=("reject_share_typical", "unusual_drift_of_contract") if place % 3 == 2 else (),
         drift=None if place == 0 else 0.3 if refused else 0.02 + place % 5 / 100,
         drifted="monthly_charges",
         drift_bounds=(0.1, 0.25),

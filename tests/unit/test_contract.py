@@ -43,11 +43,11 @@ def test_other_headers_match_nothing(contract, header):
 
 def test_a_column_carries_its_rules(contract):
     columns = {column.name: column for column in contract.columns}
-    assert columns["SeniorCitizen"].one == ("Yes", "1")
-    assert columns["SeniorCitizen"].zero == ("No", "0")
+    assert columns["SeniorCitizen"].true_values == ("Yes", "1")
+    assert columns["SeniorCitizen"].false_values == ("No", "0")
     assert columns["Churn"].silver == "churned"
     assert columns["tenure"].range == (0, 600)
-    assert columns["TotalCharges"].blank_is_zero_where == "tenure"
+    assert columns["TotalCharges"].zero_if_blank_when_zero == "tenure"
     assert columns["InternetService"].categories == ("DSL", "Fiber optic", "No")
     assert {column.type for column in contract.columns} == {
         *("text", "flag", "integer", "number", "category")
@@ -60,10 +60,10 @@ def test_a_column_carries_its_rules(contract):
         ("vars: [", "can't be read"),
         ("vars: {}", "can't be read"),
         ("vars: {source_contract: {}}", "no column"),
-        ("vars: {source_contract: {a: {type: text}}}", "silver"),
+        ("vars: {source_contract: {a: {type: text}}}", "name"),
         (
-            """vars: {source_contract: {a: {type: text, silver: a},
-                      b: {type: text, silver: b, aliases: [A.]}}}""",
+            """vars: {source_contract: {a: {type: text, name: a},
+                      b: {type: text, name: b, aliases: [A.]}}}""",
             "both a and b",
         ),
     ],

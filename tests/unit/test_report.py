@@ -64,8 +64,12 @@ CURVES = {
     for curve, (names, *points) in POINTS.items()
 }
 RULES = (
-    GateResult("enough_customers", "error", 7043, 1000, "at least", "passed", "The base is whole."),
-    GateResult("rejects_bearable", "error", 0.0003, 0.05, "at most", "passed", "Share.", "share"),
+    GateResult(
+        "minimum_customers", "error", 7043, 1000, "at least", "passed", "The base is whole."
+    ),
+    GateResult(
+        "reject_share_below_limit", "error", 0.0003, 0.05, "at most", "passed", "Share.", "share"
+    ),
 )
 FULL = ReportData(
     summary=SUMMARY,
@@ -254,7 +258,7 @@ def test_undecodable_file_names_can_be_written(render):
 def test_a_refusal_names_the_rule_its_figure_and_the_place_of_the_rejects(render):
     page = Page(render(REFUSED))
     assert "Refused: this workbook did not pass the gate" in page.text
-    assert "rejects_bearable: 20.0 %, allowed is at most 5.00 %" in page.text
+    assert "reject_share_below_limit: 20.0 %, allowed is at most 5.00 %" in page.text
     assert "silver.rejected_rows" in page.text
     assert "No model was trained in this run." in page.text
     assert "customers, not published" in page.text
@@ -391,9 +395,9 @@ def test_drift_is_drawn_and_only_what_it_broke_is_listed(render) -> None:
 
 
 def test_a_verdict_of_an_earlier_version_is_its_bare_figure(render) -> None:
-    rule = GateResult("rejects_bearable", "error", 0.2, 0.05, "", "failed")
+    rule = GateResult("reject_share_below_limit", "error", 0.2, 0.05, "", "failed")
     text = render(replace(REFUSED, gate_results=(rule,)))
-    assert re.search(r"<code>rejects_bearable</code>: 0.2, allowed is\s+0.05\.", text)
+    assert re.search(r"<code>reject_share_below_limit</code>: 0.2, allowed is\s+0.05\.", text)
 
 
 def test_a_rule_without_anything_to_compare_with_shows_no_figure(render) -> None:

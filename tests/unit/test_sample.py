@@ -146,7 +146,10 @@ def test_categories_are_the_contracts() -> None:
     ("column", "accepted"),
     [
         (Column("Plan", "category", "plan", categories=("A", "B", "C")), {"A", "B", "C"}),
-        (Column("Roams", "flag", "roams", one=("Yes", "1"), zero=("No",)), {"Yes", "No"}),
+        (
+            Column("Roams", "flag", "roams", true_values=("Yes", "1"), false_values=("No",)),
+            {"Yes", "No"},
+        ),
         (Column("Calls", "integer", "calls", range=(0, 3)), {0, 1, 2, 3}),
     ],
     ids=lambda value: getattr(value, "type", ""),

@@ -117,13 +117,13 @@ def test_changes_are_told_from_one_extract_to_the_next() -> None:
 
 def test_the_models_are_chained_with_their_tables_replaced() -> None:
     models = {
-        "faulty_rows": "select * from bronze.telco_customers join silver.open_loads "
+        "rejected_rows": "select * from bronze.telco_customers join silver.pending_loads "
         "where note = '\u00a0 silver.customers'  -- of silver.customers",
-        "customers": "select customers.id from silver.faulty_rows as customers",
+        "customers": "select customers.id from silver.rejected_rows as customers",
     }
     sql = compose_traced(models, "customers", {"batches": ["it's"], "row_numbers": [2, 3]})
     assert "select * from composed_rows join composed_loads" in sql
-    assert "select customers.id from composed_faulty_rows as customers" in sql
+    assert "select customers.id from composed_rejected_rows as customers" in sql
     assert r"_batch_id in ('it\'s') and _row_number in (2, 3)" in sql
     assert "'\u00a0 silver.customers'  -- of silver.customers" in sql, "neither texts nor comments"
     assert read_constant("select 'a' as version, now() as b from silver.t", "version") == "a"

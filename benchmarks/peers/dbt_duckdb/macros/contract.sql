@@ -10,7 +10,7 @@
 
 {% macro standardised(column, contract) -%}
     {#- The cell for comparison: trimmed, and in lowercase if the contract lists accepted values. -#}
-    {%- set text = trimmed(cell_of(column)) -%}
+    {%- set text = trimmed(raw_cell(column)) -%}
     {{ 'lower(' ~ text ~ ')' if contract[column].type in ('flag', 'category') else text }}
 {%- endmacro %}
 
@@ -20,7 +20,7 @@
 {%- endmacro %}
 
 
-{% macro looks_like(cell, pattern) -%}
+{% macro trimmed_matches(cell, pattern) -%}
     regexp_matches({{ trimmed(cell) }}, '{{ pattern }}')
 {%- endmacro %}
 
@@ -38,8 +38,8 @@
         nullif({{ text }}, '')
     {%- elif rule.type == 'flag' -%}
         case
-            when {{ text }} in ({{ literals(rule.one) | lower }}) then 1
-            when {{ text }} in ({{ literals(rule.zero) | lower }}) then 0
+            when {{ text }} in ({{ literals(rule.true_values) | lower }}) then 1
+            when {{ text }} in ({{ literals(rule.false_values) | lower }}) then 0
         end
     {%- elif rule.type == 'category' -%}
         case {{ text }}
@@ -49,10 +49,10 @@
         end
     {%- elif rule.type == 'integer' -%}
         try_cast({{ number(text, whole_number()) }} as int)
-    {%- elif rule.blank_is_zero_where -%}
+    {%- elif rule.zero_if_blank_when_zero -%}
         case
             when coalesce({{ text }}, '') = ''
-                and {{ typed_value(rule.blank_is_zero_where, contract) }} = 0 then 0.0::double
+                and {{ typed_value(rule.zero_if_blank_when_zero, contract) }} = 0 then 0.0::double
             else {{ number(text) }}
         end
     {%- else -%}
@@ -67,16 +67,16 @@
 {%- endmacro %}
 
 
-{% macro reason(code, column, value=none) -%}
+{% macro reject_reason(code, column, value=none) -%}
     struct_pack(
         code := {{ code }},
         column_name := '{{ column }}',
-        value := {{ value or cell_of(column) }}
+        value := {{ value or raw_cell(column) }}
     )
 {%- endmacro %}
 
 
-{% macro cell_of(column) -%}
+{% macro raw_cell(column) -%}
     {#- The workbook's cell has a separate name: some cells have the name of silver's value. -#}
     {{ adapter.quote('cell of ' ~ column) }}
 {%- endmacro %}

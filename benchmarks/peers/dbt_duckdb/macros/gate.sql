@@ -2,7 +2,7 @@
 
 
 {% macro judgements_on(figures) %}
-{#- Every rule on its metric; `figures` has batch_id, extract_date, figure, finding. -#}
+{#- Every rule on its metric; `figures` has batch_id, extract_date, metric, value. -#}
 
 with
 
@@ -25,14 +25,14 @@ final as (
         figures.extract_date,
         gate_rules.rule,
         gate_rules.severity,
-        figures.finding as figure,
-        coalesce(gate_rules.lowest, gate_rules.highest) as threshold,
+        figures.value as figure,
+        coalesce(gate_rules.min_allowed, gate_rules.max_allowed) as threshold,
         -- a metric that could not be computed does not meet its rule
         case
             when
                 coalesce(
-                    figures.finding >= coalesce(gate_rules.lowest, figures.finding)
-                    and figures.finding <= coalesce(gate_rules.highest, figures.finding),
+                    figures.value >= coalesce(gate_rules.min_allowed, figures.value)
+                    and figures.value <= coalesce(gate_rules.max_allowed, figures.value),
                     false
                 ) then 'passed'
             when expected_changes.rule is not null then 'expected'
@@ -43,7 +43,7 @@ final as (
     from {{ figures }} as figures
 
     inner join gate_rules
-        on figures.figure = gate_rules.figure
+        on figures.metric = gate_rules.metric
 
     left join expected_changes
         on

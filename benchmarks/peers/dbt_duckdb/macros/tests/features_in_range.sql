@@ -1,7 +1,7 @@
-{% test features_in_range(model, of=none) %}
+{% test features_in_range(model) %}
 {#- Rows with a feature that is missing, not finite, or outside its declared range. -#}
 
-select * from {{ tested_rows(model, of) }}
+select * from {{ model }}
 where {{ features_out_of_range() }}
 
 {% endtest %}

@@ -1,7 +1,6 @@
-{% test one_hot_groups_sum_to_one(model, after=none) %}
+{% test one_hot_groups_sum_to_one(model) %}
 {#- Rows that are not in exactly one declared category of every categorical column; all groups in
     one scan. -#}
-{{ '/* after ' ~ after ~ ' */' if after }}
 {%- set groups = one_hot_columns(var('source_contract')) | groupby('group') -%}
 
 select *

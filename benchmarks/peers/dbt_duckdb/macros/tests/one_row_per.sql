@@ -1,10 +1,8 @@
-{% test one_row_per(model, columns, complete=none, also_in=none, after=none, of=none) %}
+{% test one_row_per(model, columns, complete=none, also_in=none) %}
 {#- Key values that more than one row has; nulls count as a value.
     `complete` names columns without nulls, and `all` means every column: keys of rows with a null
     there are failures too. `also_in` is another table that must have one row per key as well.
-    One scan does all of it, because every test is a statement on the server.
-    `of: open_loads` restricts the test to the extracts of this build. -#}
-{{ '/* after ' ~ after ~ ' */' if after }}
+    One scan does all of it, because every test is a statement on the server. -#}
 
 select
     {{ columns | join(', ') }},
@@ -14,13 +12,13 @@ select
 
 from (
     select {{ columns | join(', ') }}, true as is_here, {{ has_gap(model, complete) }} as has_gap
-    from {{ tested_rows(model, of) }}
+    from {{ model }}
     {%- if also_in %}
 
     union all
 
     select {{ columns | join(', ') }}, false as is_here, false as has_gap
-    from {{ tested_rows(also_in, of) }}
+    from {{ also_in }}
     {%- endif %}
 )
 

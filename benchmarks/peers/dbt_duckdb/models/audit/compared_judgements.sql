@@ -61,8 +61,8 @@ changes_of_rows as (
     select
         batch_id,
         extract_date,
-        'change_of_rows' as figure,
-        bronze_rows / other_bronze_rows - 1 as finding
+        'change_of_rows' as metric,
+        bronze_rows / other_bronze_rows - 1 as value
 
     from pairs
 
@@ -74,11 +74,11 @@ drifts as (
     select
         pairs.batch_id,
         pairs.extract_date,
-        'drift_of_' || profiles.feature as figure,
+        'drift_of_' || profiles.feature as metric,
         sum(
             (profiles.share_or_floor - other_profiles.share_or_floor)
             * ln(profiles.share_or_floor / other_profiles.share_or_floor)
-        ) as finding
+        ) as value
 
     from pairs
 

@@ -1,4 +1,4 @@
-{%- set conditions = silver_conditions(var('source_contract')) %}
+{%- set conditions = silver_constraints(var('source_contract')) %}
 
 with
 
@@ -45,7 +45,7 @@ customer_figures as (
                 {%- endfor %},
                 false
             )
-        ) as customers_against_rules
+        ) as invalid_customers
 
     from customers
 
@@ -74,7 +74,7 @@ feature_figures as (
         count(distinct customer_id) as customers,
         avg(cast(
             abs(total_charges - tenure * monthly_charges) > 0.2 * tenure * monthly_charges as int
-        )) as share_of_odd_totals
+        )) as atypical_total_share
 
     from features
 
@@ -104,7 +104,7 @@ counts as (
         loads.extract_date,
         loads.bronze_rows,
         coalesce(customer_figures.silver_rows, 0) as silver_rows,
-        coalesce(customer_figures.customers_against_rules, 0) as customers_against_rules,
+        coalesce(customer_figures.invalid_customers, 0) as invalid_customers,
         coalesce(reject_figures.exact_duplicates, 0) as exact_duplicates,
         coalesce(reject_figures.rejected_rows, 0) as rejected_rows,
         coalesce(feature_figures.feature_rows, 0) as feature_rows,
@@ -113,7 +113,7 @@ counts as (
         coalesce(label_figures.labelled_customers, 0) as labelled_customers,
         coalesce(label_figures.labels, 0) as labels,
         label_figures.churn_rate,
-        feature_figures.share_of_odd_totals
+        feature_figures.atypical_total_share
 
     from loads
 
@@ -137,16 +137,16 @@ final as (
         batch_id,
         extract_date,
         customers::double as customers,
-        (feature_rows - customers + label_rows - labelled_customers)::double as surplus_keys,
+        (feature_rows - customers + label_rows - labelled_customers)::double as duplicate_keys,
         (feature_rows - labels)::double as customers_without_label,
         coalesce(rejected_rows / nullif(bronze_rows - exact_duplicates, 0), 0) as reject_share,
         abs(bronze_rows - silver_rows - rejected_rows - exact_duplicates)::double
-            as unaccounted_rows,
+            as unreconciled_rows,
         (abs(silver_rows - feature_rows) + abs(silver_rows - label_rows))::double
-            as candidates_missing_or_surplus,
-        customers_against_rules::double as customers_against_rules,
+            as candidate_row_mismatch,
+        invalid_customers::double as invalid_customers,
         churn_rate,
-        share_of_odd_totals
+        atypical_total_share
 
     from counts
 

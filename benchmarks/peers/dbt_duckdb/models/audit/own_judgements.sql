@@ -10,7 +10,7 @@ figures as (
 
     select * from load_figures
     unpivot include nulls (
-        finding for figure in (columns(* exclude (batch_id, extract_date)))
+        value for metric in (columns(* exclude (batch_id, extract_date)))
     )
 
 ),

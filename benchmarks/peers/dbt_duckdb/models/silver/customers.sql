@@ -20,7 +20,7 @@ final as (
         extract_date,
         _loaded_at,
         {%- for rule in var('source_contract').values() %}
-        {{ rule.silver }}{{ ',' if not loop.last }}
+        {{ rule.name }}{{ ',' if not loop.last }}
         {%- endfor %}
 
     from typed_rows

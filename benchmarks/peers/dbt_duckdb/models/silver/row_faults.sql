@@ -16,10 +16,10 @@ own_faults as (
         list_filter(
             [
                 {%- for column in contract %}
-                {{ reason(fault_of(column, contract), column) }},
+                {{ reject_reason(cell_error_code(column, contract), column) }},
                 {%- endfor %}
                 {%- for term in row_rule_terms(contract) %}
-                {{ reason(fault_by(term), term.column) }}{{ ',' if not loop.last }}
+                {{ reject_reason(row_rule_error_code(term), term.column) }}{{ ',' if not loop.last }}
                 {%- endfor %}
             ],
             lambda each: each.code is not null
@@ -57,7 +57,7 @@ copies as (
             partition by
                 _batch_id,
                 {%- for column in contract %}
-                {{ cell_of(column) }}{{ ',' if not loop.last }}
+                {{ raw_cell(column) }}{{ ',' if not loop.last }}
                 {%- endfor %}
             order by _row_number
         ) as copy_number
@@ -90,7 +90,7 @@ duplicates as (
         _batch_id,
         _row_number,
         [
-            {{ reason(
+            {{ reject_reason(
                 "if(copy_number > 1, 'exact_duplicate', 'conflicting_duplicate')",
                 'customerID',
                 'customer_id'

@@ -24,7 +24,7 @@ cells as (
         _extract_date as extract_date,
         _loaded_at,
         {%- for column in contract %}
-        {{ adapter.quote(column) }} as {{ cell_of(column) }}{{ ',' if not loop.last }}
+        {{ adapter.quote(column) }} as {{ raw_cell(column) }}{{ ',' if not loop.last }}
         {%- endfor %}
 
     from source_rows
@@ -51,7 +51,7 @@ typed as (
     select
         *,
         {%- for column, rule in contract.items() %}
-        {{ typed_value(column, contract) }} as {{ rule.silver }}{{ ',' if not loop.last }}
+        {{ typed_value(column, contract) }} as {{ rule.name }}{{ ',' if not loop.last }}
         {%- endfor %}
 
     from standardised
@@ -65,10 +65,10 @@ final as (
         -- the first error is sufficient here; all errors of invalid rows are listed later
         coalesce(
             {%- for column in contract %}
-            {{ fault_of(column, contract) }},
+            {{ cell_error_code(column, contract) }},
             {%- endfor %}
             {%- for term in row_rule_terms(contract) %}
-            {{ fault_by(term) }}{{ ',' if not loop.last }}
+            {{ row_rule_error_code(term) }}{{ ',' if not loop.last }}
             {%- endfor %}
         ) is null as is_sound
 

@@ -1,7 +1,6 @@
-{% test holds(model, expressions, after=none, of=none) %}
+{% test expressions_are_true(model, expressions) %}
 {#- Rows for which an expression is not true (null is not true), with the first such expression;
     many rules in one scan. -#}
-{{ '/* after ' ~ after ~ ' */' if after }}
 
 select
     case
@@ -11,7 +10,7 @@ select
     end as broken,
     checked.*
 
-from {{ tested_rows(model, of) }} as checked
+from {{ model }} as checked
 
 where
     {%- for expression in expressions %}

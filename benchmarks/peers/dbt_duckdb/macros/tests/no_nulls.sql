@@ -1,6 +1,5 @@
-{% test complete(model, after=none) %}
+{% test no_nulls(model) %}
 {#- Rows with a null in any column. -#}
-{{ '/* after ' ~ after ~ ' */' if after }}
 
 select * from {{ model }}
 where {{ has_gap(model, 'all') }}

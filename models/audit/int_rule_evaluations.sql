@@ -1,0 +1,70 @@
+{{ config(materialized='ephemeral') }}
+
+{%- set metrics = var('gate_metrics') %}
+{%- for rule, terms in var('gate_rules').items() if terms.metric not in metrics %}
+{#- a rule without its metric would never be evaluated #}
+{{ exceptions.raise_compiler_error(
+    'The gate rule ' ~ rule ~ ' names the metric ' ~ terms.metric ~ ', which nothing computes; '
+    ~ 'gate_metrics declares ' ~ metrics | join(', ') ~ '.'
+) }}
+{%- endfor %}
+
+with
+
+load_metrics as (
+
+    select * from {{ ref('load_metrics') }}
+
+),
+
+gate_rules as (
+
+    select * from {{ ref('gate_rules') }}
+
+),
+
+expected_changes as (
+
+    select * from {{ expected_changes_table() }} as expected_changes (extract_date, rule)
+
+),
+
+final as (
+
+    select
+        load_metrics.batch_id,
+        load_metrics.extract_date,
+        load_metrics.candidates_built_at,
+        load_metrics.baseline_batch_id,
+        load_metrics.baseline_date,
+        load_metrics.baseline_is_pending,
+        gate_rules.rule,
+        gate_rules.severity,
+        load_metrics.value,
+        load_metrics.details,
+        -- a metric that could not be computed does not meet its rule
+        case
+            when
+                coalesce(
+                    load_metrics.value >= coalesce(gate_rules.min_allowed, load_metrics.value)
+                    and load_metrics.value <= coalesce(gate_rules.max_allowed, load_metrics.value),
+                    false
+                ) then 'passed'
+            when expected_changes.rule is not null then 'expected'
+            when gate_rules.severity = 'warn' then 'warned'
+            else 'failed'
+        end as verdict
+
+    from load_metrics
+
+    inner join gate_rules
+        on load_metrics.metric = gate_rules.metric
+
+    left join expected_changes
+        on
+            load_metrics.extract_date = expected_changes.extract_date
+            and gate_rules.rule = expected_changes.rule
+
+)
+
+select * from final
