@@ -6,7 +6,9 @@
 -- waits for either and blocks no other load: the next build is green.
 --
 -- The test reads only tables that gold itself is built from; a test that reads anything else would
--- not block gold.
+-- not block gold. It depends on the verdicts so that it runs after them.
+--
+-- depends_on: {{ ref('load_verdicts') }}
 
 select * from {{ ref('int_latest_gate_results') }}
 where

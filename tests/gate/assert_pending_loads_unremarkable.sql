@@ -6,6 +6,10 @@
 
 {{ config(severity='warn') }}
 
+-- The test depends on the verdicts so that it runs after them.
+--
+-- depends_on: {{ ref('load_verdicts') }}
+
 select * from {{ ref('int_latest_gate_results') }}
 where
     batch_id in (select pending.batch_id from {{ ref('pending_loads') }} as pending)
