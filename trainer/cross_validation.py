@@ -54,13 +54,30 @@ def fold_jobs(kind: str, parameters: Parameters) -> list[TrainingJob]:
     ]
 
 
-def all_jobs(parameters: Parameters) -> list[TrainingJob]:
-    """Return every training of a run's cross-validation, those of the slow model type first."""
-    # A long fit that starts last would leave the other thread idle; the challenger is the slow one.
-    slow_first = list(reversed(parameters.candidates))
-    return [fit for kind in slow_first for fit in fold_jobs(kind, parameters)] + [
-        TrainingJob(kind, HOLDOUT, "is_holdout", "hold-out", parameters) for kind in slow_first
+def first_jobs(parameters: Parameters) -> list[TrainingJob]:
+    """Return all trainings of the default, after the first ones of the challenger.
+
+    A long fit that starts last would leave the other thread idle; the challenger is the slow one.
+    """
+    rule = parameters.champion
+    return [
+        *fold_jobs(rule.challenger, parameters)[: rule.race_folds],
+        *fold_jobs(rule.default, parameters),
+        _holdout_job(rule.default, parameters),
     ]
+
+
+def further_jobs(parameters: Parameters) -> list[TrainingJob]:
+    """Return the other trainings of the challenger."""
+    rule = parameters.champion
+    return [
+        *fold_jobs(rule.challenger, parameters)[rule.race_folds :],
+        _holdout_job(rule.challenger, parameters),
+    ]
+
+
+def _holdout_job(kind: str, parameters: Parameters) -> TrainingJob:
+    return TrainingJob(kind, HOLDOUT, "is_holdout", "hold-out", parameters)
 
 
 def predict(rows: DataFrame, trainings: Sequence[TrainingJob], say: Say) -> DataFrame:

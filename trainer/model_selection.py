@@ -15,6 +15,18 @@ class Selection:
     reason: str
 
 
+def has_chance(fold_auc: Mapping[str, Sequence[float]], rule: ChampionRule) -> bool:
+    """Return whether the challenger is worth training on all folds, after the first ones.
+
+    Args:
+        fold_auc: The ROC-AUC of each model type, fold by fold in the same order; of the challenger
+            only those of the first folds.
+        rule: The declared rule.
+    """
+    gains = _gains(fold_auc, rule)
+    return not gains or mean(gains) > rule.race_gain
+
+
 def select_model(fold_auc: Mapping[str, Sequence[float]], rule: ChampionRule) -> Selection:
     """Return the champion's model type.
 
@@ -22,25 +34,33 @@ def select_model(fold_auc: Mapping[str, Sequence[float]], rule: ChampionRule) ->
     differences is the noise that a gain must exceed.
 
     Args:
-        fold_auc: The ROC-AUC of each model type, fold by fold in the same order.
+        fold_auc: The ROC-AUC of each model type, fold by fold in the same order; of a challenger
+            without a chance only those of the first folds.
         rule: The declared rule.
     """
-    gains = [
-        challenger - default
-        for default, challenger in zip(
-            fold_auc[rule.default], fold_auc[rule.challenger], strict=True
+    gains = _gains(fold_auc, rule)
+    compared = f"{_format_kind(rule.challenger)} against {_format_kind(rule.default)}"
+    if len(gains) < len(fold_auc[rule.default]):
+        return Selection(
+            rule.default,
+            f"{compared}: mean gain in ROC-AUC over the first {len(gains)} folds "
+            f"{mean(gains):+.4f}; it was not trained on the other folds, which takes a gain of "
+            f"more than {rule.race_gain}",
         )
-    ]
     gain, error = mean(gains), stdev(gains) / len(gains) ** 0.5
     needed = max(rule.minimum_gain, rule.standard_errors * error)
     kind = rule.challenger if gain > needed else rule.default
     verb = "exceeds" if gain > needed else "does not exceed"
     reason = (
-        f"{_format_kind(rule.challenger)} against {_format_kind(rule.default)}: mean gain in "
-        f"ROC-AUC over {len(gains)} folds {gain:+.4f}, which {verb} the {needed:.4f} needed "
-        f"(standard error {error:.4f}, minimum gain {rule.minimum_gain})"
+        f"{compared}: mean gain in ROC-AUC over {len(gains)} folds {gain:+.4f}, which {verb} the "
+        f"{needed:.4f} needed (standard error {error:.4f}, minimum gain {rule.minimum_gain})"
     )
     return Selection(kind, reason)
+
+
+def _gains(fold_auc: Mapping[str, Sequence[float]], rule: ChampionRule) -> list[float]:
+    default, challenger = fold_auc[rule.default], fold_auc.get(rule.challenger, [])
+    return [gained - base for base, gained in zip(default, challenger, strict=False)]
 
 
 def _format_kind(kind: str) -> str:

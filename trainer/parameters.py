@@ -19,12 +19,17 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 @dataclass(frozen=True, config=COMPLETE)
 class ChampionRule:
-    """Bounds that the challenger's mean gain in ROC-AUC over the folds must exceed."""
+    """Bounds that the challenger's mean gain in ROC-AUC over the folds must exceed.
+
+    `race_folds` and `race_gain` are 0 in models of versions that trained it on all folds.
+    """
 
     default: str
     challenger: str
     minimum_gain: float
     standard_errors: float
+    race_folds: Annotated[int, Field(ge=0)] = 0
+    race_gain: float = 0.0
 
 
 @dataclass(frozen=True, config=COMPLETE)
@@ -73,6 +78,8 @@ class Parameters:
             *self.candidates
         }:
             raise ValueError(f"default and challenger must be two of {', '.join(KINDS)}")
+        if self.champion.race_folds >= self.folds:
+            raise ValueError("race_folds must be lower than folds")
         return self
 
     @property

@@ -16,11 +16,11 @@ from pyspark.sql.connect.session import SparkSession
 from lakehouse.process import Say
 from lakehouse.settings import Settings
 from trainer import decisions, leakage, metrics, pipeline, promotion, registry
-from trainer.cross_validation import all_jobs, predict
+from trainer.cross_validation import first_jobs, further_jobs, predict
 from trainer.decisions import Decision
 from trainer.extract_model import extract_model
-from trainer.metrics import Curves, Metrics
-from trainer.model_selection import Selection, select_model
+from trainer.metrics import OUT_OF_FOLD, Curves, Metrics
+from trainer.model_selection import has_chance, select_model
 from trainer.parameters import Parameters, check_features, read_parameters
 from trainer.portable_model import PortableModel
 from trainer.record import ModelRecord
@@ -145,7 +145,7 @@ def _train_version(  # long: names all that a model is made of
 ) -> ModelRecord:
     _raise_on_leaks(rows, training, parameters)
     predictions, evaluations, curves = _cross_validate(rows, parameters, say, seconds)
-    choice = _select_model(evaluations, parameters)
+    choice = select_model(_fold_auc(evaluations), parameters.champion)
     say(f"{choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
     with registry.draft(settings, version) as drafted:
         path = registry.pipeline(settings, version, drafted)
@@ -188,23 +188,39 @@ def _raise_on_leaks(rows: TrainingRows, training: "TrainingSet", parameters: Par
 def _cross_validate(
     rows: TrainingRows, parameters: Parameters, say: Say, seconds: dict[str, float]
 ) -> CrossValidation:
-    """Return predictions of both model types on unseen rows, metrics and curves."""
+    """Return predictions of both model types on unseen rows, metrics and curves.
+
+    The challenger is trained on all folds only if it has a chance after the first ones. Otherwise
+    it has the metrics of those folds alone, and no curves.
+    """
     with _measure_time(seconds, "cross_validate"):
-        predictions = predict(rows.frame, all_jobs(parameters), say).localCheckpoint()
-    say("measuring both kinds")
-    with _measure_time(seconds, "measure"):
-        fetched = list(metrics.fetch(predictions, "part"))
-        evaluations = metrics.metrics(fetched, parameters.threshold)
-        curves = metrics.curves(fetched)
+        predictions = predict(rows.frame, first_jobs(parameters), say).localCheckpoint()
+        evaluations, curves = _measure(predictions, parameters)
+        if has_chance(_fold_auc(evaluations), parameters.champion):
+            further = predict(rows.frame, further_jobs(parameters), say)
+            predictions = predictions.union(further).localCheckpoint()
+            evaluations, curves = _measure(predictions, parameters)
+        else:
+            say(f"{parameters.champion.challenger.replace('_', ' ')} has no chance")
+            # Pooled over some of the folds, these could be compared with nothing.
+            del evaluations[parameters.champion.challenger][OUT_OF_FOLD]
+            del curves[parameters.champion.challenger]
     return predictions, evaluations, curves
 
 
-def _select_model(evaluations: dict[str, dict[str, Metrics]], parameters: Parameters) -> Selection:
-    fold_auc = {
-        kind: [evaluations[kind][f"fold_{k}"].roc_auc for k in range(parameters.folds)]
-        for kind in parameters.candidates
+def _measure(
+    predictions: DataFrame, parameters: Parameters
+) -> tuple[dict[str, dict[str, Metrics]], dict[str, dict[str, Curves]]]:
+    fetched = list(metrics.fetch(predictions, "part"))
+    return metrics.metrics(fetched, parameters.threshold), metrics.curves(fetched)
+
+
+def _fold_auc(evaluations: dict[str, dict[str, Metrics]]) -> dict[str, list[float]]:
+    """Return the ROC-AUC by model type and fold, of the folds that were evaluated."""
+    return {
+        kind: [parts[f"fold_{k}"].roc_auc for k in range(len(parts)) if f"fold_{k}" in parts]
+        for kind, parts in evaluations.items()
     }
-    return select_model(fold_auc, parameters.champion)
 
 
 def fit_final(

@@ -154,7 +154,10 @@ def _churn_by(spark: SparkSession, column: str, extract_date: str) -> tuple[Chur
 
 
 def evaluations(record: ModelRecord) -> tuple[Evaluation, ...]:
-    """Return the metrics and curves of both model types in the form that the report uses."""
+    """Return the metrics and curves of the model types in the form that the report uses.
+
+    A challenger that was not trained on all folds is left out.
+    """
     return tuple(
         Evaluation(
             kind=kind,
@@ -164,6 +167,7 @@ def evaluations(record: ModelRecord) -> tuple[Evaluation, ...]:
             threshold=float(record.parameters["threshold"]),
         )
         for kind, evaluated in record.evaluations.items()
+        if OUT_OF_FOLD in evaluated
     )
 
 

@@ -14,9 +14,11 @@ from lakehouse import spark_session
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.sql import query
-from trainer import deciles, registry, splits
-from trainer.cross_validation import all_jobs, predict
+from trainer import deciles, metrics, registry, splits
+from trainer.cross_validation import first_jobs, fold_jobs, predict
 from trainer.explain import contribution
+from trainer.metrics import Metrics
+from trainer.model_selection import has_chance, select_model
 from trainer.model_types import KINDS
 from trainer.parameters import Parameters, read_parameters
 from trainer.pipeline import derive_inputs, run_in_threads
@@ -51,9 +53,17 @@ def trained(
         yield Trained(spark, settings, result.record)
 
 
+def evaluated_kinds(record: ModelRecord) -> list[dict[str, Metrics]]:
+    """The evaluations of the model types that were trained on all folds."""
+    found = [each for each in record.evaluations.values() if "out_of_fold" in each]
+    assert record.evaluations[record.kind] in found
+    return found
+
+
 def test_the_metrics_are_honest(trained: Trained) -> None:
-    for kind in KINDS:
-        out_of_fold = trained.record.evaluations[kind]["out_of_fold"]
+    assert trained.record.evaluations.keys() == KINDS.keys()
+    for evaluations in evaluated_kinds(trained.record):
+        out_of_fold = evaluations["out_of_fold"]
         assert (out_of_fold.rows, out_of_fold.positives) == (7043, 1869)
         assert 0.835 < out_of_fold.roc_auc < 0.87
         assert out_of_fold.pr_auc > 0.64
@@ -66,7 +76,7 @@ def test_the_metrics_are_honest(trained: Trained) -> None:
 
 
 def test_the_folds_add_up_to_the_pooled_rows(trained: Trained) -> None:
-    for evaluations in trained.record.evaluations.values():
+    for evaluations in evaluated_kinds(trained.record):
         judged = [evaluations[f"fold_{k}"] for k in range(5)]
         assert sum(fold.rows for fold in judged) == evaluations["out_of_fold"].rows
         assert all(1200 < fold.rows < 1620 for fold in judged)
@@ -334,14 +344,36 @@ def test_scores_are_written_once_and_replaced_by_version(  # long: one story
         assert row["top"] > 0.7 > 0.05 > row["bottom"]
 
 
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 20))]
+)
+def test_a_race_has_the_winner_of_all_folds(trained: Trained, seed: int) -> None:
+    parameters: Parameters = replace(read_parameters(), seed=seed)
+    rule = parameters.champion
+    training = a_training_set(gold_rows(trained.spark), f"of seed {seed}")
+    rows = build_training_frame(training, parameters)
+    fits = [fit for kind in parameters.candidates for fit in fold_jobs(kind, parameters)]
+    predictions = predict(rows.frame, fits, ignore).localCheckpoint()
+    found = metrics.metrics(list(metrics.fetch(predictions, "part")), parameters.threshold)
+    whole = {
+        kind: [parts[f"fold_{k}"].roc_auc for k in range(parameters.folds)]
+        for kind, parts in found.items()
+    }
+    raced = {**whole, rule.challenger: whole[rule.challenger][: rule.race_folds]}
+    if not has_chance(raced, rule):
+        assert select_model(raced, rule).kind == select_model(whole, rule).kind
+
+
 def test_progress_names_the_folds(trained: Trained) -> None:
-    parameters: Parameters = replace(read_parameters(), folds=2)
+    declared = read_parameters()
+    rule = replace(declared.champion, race_folds=1)
+    parameters: Parameters = replace(declared, folds=2, champion=rule)
     quick = replace(
         parameters,
         kinds={kind: {**each, "max_iter": 1} for kind, each in parameters.kinds.items()},
     )
     said: list[str] = []
     rows = build_training_frame(a_training_set(gold_rows(trained.spark), "quick"), quick)
-    predict(rows.frame, all_jobs(quick), said.append)
+    predict(rows.frame, first_jobs(quick), said.append)
     assert "fold 2 of 2, logistic regression" in said
     assert derive_inputs(quick) == {"log1p_tenure": "log1p(`tenure`)"}

@@ -95,10 +95,13 @@ def test_metrics_and_parameters_are_those_of_the_record(
         above = "" if kind == record.kind else f"{kind}/"
         folds = client.get_metric_history(logged.info.run_id, f"{above}fold/roc_auc")
         assert {each.step: each.value for each in folds} == pytest.approx(
-            {k: evaluations[f"fold_{k}"].roc_auc for k in range(5)}, abs=1e-12
+            {k: evaluations[f"fold_{k}"].roc_auc for k in range(5) if f"fold_{k}" in evaluations},
+            abs=1e-12,
         )
-        pooled = asdict(evaluations["out_of_fold"])
-        assert logged.data.metrics[f"{above}brier"] == pytest.approx(pooled["brier"], abs=1e-12)
+        # A challenger without a chance was not trained on all folds.
+        if "out_of_fold" in evaluations:
+            pooled = asdict(evaluations["out_of_fold"])
+            assert logged.data.metrics[f"{above}brier"] == pytest.approx(pooled["brier"], abs=1e-12)
     declared = record.parameters["logistic_regression"]["reg_param"]
     assert float(logged.data.params["logistic_regression.reg_param"]) == declared
     assert logged.data.params["kind"] == record.kind

@@ -15,7 +15,7 @@ from lakehouse.settings import Settings
 from trainer import record as records
 from trainer import registry, splits
 from trainer.explain import contribution, reasons_column
-from trainer.model_selection import select_model
+from trainer.model_selection import has_chance, select_model
 from trainer.parameters import DECLARED, ChampionRule, check_features, read_parameters
 from trainer.pipeline import derive_inputs
 from trainer.portable_model import (
@@ -147,6 +147,22 @@ def test_the_challenger_must_gain_more_than_the_noise(challenger: list[float], c
     choice = select_model({RULE.default: default, RULE.challenger: challenger}, RULE)
     assert choice.kind == chosen
     assert "mean gain" in choice.reason
+
+
+@pytest.mark.parametrize(
+    ("gains", "is_worth_it"),
+    [([0.003, -0.002], False), ([0.0009, 0.001], False), ([0.004, 0.0], True), ([], True)],
+)
+def test_a_challenger_without_a_chance_is_not_trained_on_all_folds(
+    gains: list[float], is_worth_it: bool
+) -> None:
+    rule = replace(RULE, race_folds=2, race_gain=0.001)
+    fold_auc = {rule.default: [0.85] * 5, rule.challenger: [0.85 + gain for gain in gains]}
+    assert has_chance(fold_auc, rule) == is_worth_it
+    if not is_worth_it:
+        choice = select_model(fold_auc, rule)
+        assert choice.kind == rule.default
+        assert "first 2 folds" in choice.reason and "more than 0.001" in choice.reason
 
 
 # --- words and contributions -----------------------------------------------------------------
