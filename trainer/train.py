@@ -234,18 +234,23 @@ def fit_final(
     spark = rows.frame.sparkSession
     added = pipeline.derive_inputs(parameters)
 
-    def fit(part: tuple[DataFrame, str]) -> PortableModel:
-        frame, to = part
-        fitted = pipeline.build_estimator(kind, parameters).fit(
+    def fit(frame: DataFrame) -> Any:
+        return pipeline.build_estimator(kind, parameters).fit(
             frame.select(pipeline.LABEL, pipeline.INPUTS)
         )
+
+    def save(part: tuple[Any, str]) -> PortableModel:
+        fitted, to = part
         pipeline.build_pipeline(training.features, added, fitted).write().overwrite().save(to)
         return extract_model(spark, kind, fitted, to, [*training.features, *added], rows.means)
 
+    frames = [rows.frame, rows.frame.where("not is_holdout")]
+    whole, held_out = pipeline.run_in_threads(spark, fit, frames)
     # One after the other: the first one overwrites everything below its path.
-    whole = pipeline.run_in_threads(spark, fit, [(rows.frame, path)])[0]
-    held_out = rows.frame.where("not is_holdout")
-    return whole, pipeline.run_in_threads(spark, fit, [(held_out, f"{path}/{HELD_OUT}")])[0]
+    return (
+        pipeline.run_in_threads(spark, save, [(whole, path)])[0],
+        pipeline.run_in_threads(spark, save, [(held_out, f"{path}/{HELD_OUT}")])[0],
+    )
 
 
 @contextmanager
