@@ -1,7 +1,7 @@
-"""What the sides of a comparison are given: the same seeded customers, as rows of bronze.
+"""Input of a comparison: the same seeded customers for all sides, as rows of bronze.
 
-A set is a folder of Parquet files, one a piece of an extract: the 21 columns of the contract as
-text, and `_batch_id`, `_row_number`, `_extract_date`, `_loaded_at`. It is made once and kept.
+A data set is a folder of Parquet files, one per part of an extract: the 21 columns of the contract
+as text, and `_batch_id`, `_row_number`, `_extract_date`, `_loaded_at`. It is generated once.
 """
 
 from collections.abc import Iterator
@@ -21,25 +21,25 @@ PIECE = 1_000_000
 
 
 def bronze_rows(folder: Path, customers: int, months: int = 1) -> Path:
-    """The set of so many customers a month; 0.5 % of its rows are faulty in a known way."""
-    made = folder / f"bronze-{customers}-{months}"
-    made.mkdir(parents=True, exist_ok=True)
-    done = made / "_complete"
+    """Return a data set of that many customers per month; 0.5 % of its rows have known faults."""
+    target = folder / f"bronze-{customers}-{months}"
+    target.mkdir(parents=True, exist_ok=True)
+    done = target / "_complete"
     if not done.exists():
         for name, rows in _pieces(customers, months):
-            with atomic_write(made / name) as draft:
+            with atomic_write(target / name) as draft:
                 pq.write_table(rows, draft, compression="snappy")
         done.touch()
-    return made
+    return target
 
 
 def dates_of(bronze: Path) -> list[date]:
-    """The extract dates of a set, in order."""
-    return sorted({date.fromisoformat(each.name[:10]) for each in bronze.glob("*.parquet")})
+    """Return the extract dates of a data set in ascending order."""
+    return sorted({date.fromisoformat(file.name[:10]) for file in bronze.glob("*.parquet")})
 
 
 def _pieces(customers: int, months: int) -> Iterator[tuple[str, pa.Table]]:
-    """Files of a set, by name."""
+    """Yield name and rows of each file."""
     first = 2  # Excel's number of the first row below the header
     for piece, start in enumerate(range(0, customers, PIECE)):
         size = min(PIECE, customers - start)

@@ -1,4 +1,4 @@
-"""Seconds and memory of a command, and what the machine is."""
+"""Measure time and memory of a command, and describe the machine."""
 
 import os
 import platform
@@ -16,40 +16,40 @@ import psutil
 
 from lakehouse.settings import PROJECT
 
-Servers = Callable[[], Sequence[int]]
+ServerProcesses = Callable[[], Sequence[int]]
 SAMPLE_SECONDS = 0.5
 GIB = 2**30
 
 
 @dataclass
-class Measured:
-    """What one side took, round by round: seconds, and the most memory at any moment in GiB."""
+class Measurement:
+    """Seconds and peak memory in GiB of one side, per round."""
 
     seconds: list[float] = field(default_factory=list)
     gib: list[float] = field(default_factory=list)
 
-    def told(self) -> dict[str, Any]:
-        """As results.json keeps it."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of results.json."""
         return {
             "median_s": round(statistics.median(self.seconds), 2),
-            "seconds": [round(each, 2) for each in self.seconds],
+            "seconds": [round(duration, 2) for duration in self.seconds],
             "most_gib": round(max(self.gib, default=0), 2),
         }
 
 
 @contextmanager
-def measuring(into: Measured, servers: Servers = list) -> Iterator[None]:
+def measuring(into: Measurement, servers: ServerProcesses = list) -> Iterator[None]:
     """Measure the body: its time, and the memory of the processes it starts and of the servers.
 
-    Pages that processes share count for each of them.
+    Memory that processes share counts for each of them.
     """
-    done = threading.Event()
-    most = 0.0
+    stopped = threading.Event()
+    peak = 0.0
 
     def sample() -> None:
-        nonlocal most
-        while not done.wait(SAMPLE_SECONDS):
-            most = max(most, _resident(servers()))
+        nonlocal peak
+        while not stopped.wait(SAMPLE_SECONDS):
+            peak = max(peak, _resident_gib(servers()))
 
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()
@@ -58,29 +58,28 @@ def measuring(into: Measured, servers: Servers = list) -> Iterator[None]:
         yield
     finally:
         seconds = time.monotonic() - start
-        done.set()
+        stopped.set()
         sampler.join()
     into.seconds.append(seconds)
-    into.gib.append(most)
+    into.gib.append(peak)
 
 
-def _resident(servers: Sequence[int]) -> float:
-    """GiB of the children of this process and of the servers."""
-    children = (each.pid for each in psutil.Process().children(recursive=True))
-    found = 0
+def _resident_gib(servers: Sequence[int]) -> float:
+    children = (child.pid for child in psutil.Process().children(recursive=True))
+    total = 0
     for pid in {*children, *servers}:
         with suppress(psutil.NoSuchProcess):
-            found += psutil.Process(pid).memory_info().rss
-    return found / GIB
+            total += psutil.Process(pid).memory_info().rss
+    return total / GIB
 
 
 def call(command: Sequence[str | Path], environ: Mapping[str, str] | None = None) -> None:
-    """Run a command to its end, which has to be good.
+    """Run a command and wait for it.
 
     Raises:
-        RuntimeError: it did not end with 0; with what it said.
+        RuntimeError: If it does not exit with 0; the message contains its output.
     """
-    answer = subprocess.run(
+    process = subprocess.run(
         [str(part) for part in command],
         cwd=PROJECT,
         env={**_own_environ(), **(environ or {})},
@@ -88,28 +87,31 @@ def call(command: Sequence[str | Path], environ: Mapping[str, str] | None = None
         stderr=subprocess.STDOUT,
         text=True,
     )
-    if answer.returncode != 0:
-        raise RuntimeError(f"{command} ended with {answer.returncode}\n{answer.stdout[-4000:]}")
+    if process.returncode != 0:
+        raise RuntimeError(f"{command} ended with {process.returncode}\n{process.stdout[-4000:]}")
 
 
 def _own_environ() -> dict[str, str]:
-    """This process's environment, without what a session on our server has set in it."""
-    ours = "SPARK_CONNECT_MODE_ENABLED"
-    return {name: value for name, value in os.environ.items() if name != ours}
+    """Return this process's environment without the variable that a Connect session sets."""
+    connect = "SPARK_CONNECT_MODE_ENABLED"
+    return {name: value for name, value in os.environ.items() if name != connect}
 
 
-def in_turns(sides: Mapping[str, Callable[[Measured], None]], rounds: int) -> dict[str, Measured]:
-    """Every side `rounds` times, in turns, so that what else the machine does meets all of them."""
-    found = {name: Measured() for name in sides}
+def in_turns(
+    sides: Mapping[str, Callable[[Measurement], None]], rounds: int
+) -> dict[str, Measurement]:
+    """Run all sides alternately, so that other load on the machine affects all of them."""
+    measurements = {name: Measurement() for name in sides}
     for number in range(rounds):
         for name, side in sides.items():
-            side(found[name])
-            print(f"  {name}, round {number + 1}: {found[name].seconds[-1]:.1f} s", flush=True)
-    return found
+            side(measurements[name])
+            seconds = measurements[name].seconds[-1]
+            print(f"  {name}, round {number + 1}: {seconds:.1f} s", flush=True)
+    return measurements
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe the machine: processor, cores, memory, system and load."""
     names = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()

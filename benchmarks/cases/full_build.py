@@ -1,49 +1,49 @@
-"""Silver, gate and gold of many customers, from rows that lie in bronze."""
+"""Silver, gate and gold of many customers, from rows in bronze."""
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import ours
-from benchmarks.agreement import differences
+from benchmarks import churn_pipeline
 from benchmarks.inputs import bronze_rows
-from benchmarks.measure import Measured, call, in_turns, measuring
+from benchmarks.measure import Measurement, call, in_turns, measuring
+from benchmarks.result_check import differences
 
-PEERS = {"dbt on DuckDB": "dbt_duckdb_run"}
+# Modules below benchmarks/alternatives, by the name of their side.
+ALTERNATIVES = {"dbt on DuckDB": "dbt_duckdb_run"}
 
 
-def run(
-    folder: Path, customers: int, rounds: int, peers: Mapping[str, str] = PEERS
-) -> dict[str, Measured]:
-    """Sides `ours` and the peers, each from the start of its own process, servers included.
+def run(folder: Path, customers: int, rounds: int) -> dict[str, Measurement]:
+    """Measure the side `churn` and the alternatives, each including the start of its processes.
 
     Raises:
-        AssertionError: the sides do not agree on gold; figures of other work say nothing.
+        AssertionError: If the sides do not produce the same gold.
     """
     rows = bronze_rows(folder, customers)
-    kept = folder / "peer"
-    with ours.home(folder / "build") as home:
+    output = folder / "alternative"
+    with churn_pipeline.home(folder / "build") as home:
         home.churn("up")
-        home.give(sorted(rows.glob("*.parquet")))
+        home.load(sorted(rows.glob("*.parquet")))
         home.churn("down")
 
-        def by_us(into: Measured) -> None:
+        def churn(into: Measurement) -> None:
             with measuring(into, home.processes):
                 home.churn("build", "--rebuild")
-            # Its memory is the next side's, and the next round starts a server too.
+            # The next side needs the memory, and every round includes a start of the server.
             home.churn("down")
 
-        def by(module: str) -> Callable[[Measured], None]:
-            def side(into: Measured) -> None:
-                shutil.rmtree(kept, ignore_errors=True)
+        def alternative(module: str) -> Callable[[Measurement], None]:
+            def side(into: Measurement) -> None:
+                shutil.rmtree(output, ignore_errors=True)
                 with measuring(into):
-                    call([sys.executable, "-m", f"benchmarks.peers.{module}", rows, kept])
-                assert not (found := differences(home.lake, kept)), (module, found)
+                    call([sys.executable, "-m", f"benchmarks.alternatives.{module}", rows, output])
+                assert not (differing := differences(home.lake, output)), (module, differing)
 
             return side
 
+        others = {name: alternative(module) for name, module in ALTERNATIVES.items()}
         try:
-            return in_turns({"ours": by_us, **{name: by(m) for name, m in peers.items()}}, rounds)
+            return in_turns({"churn": churn, **others}, rounds)
         finally:
-            shutil.rmtree(kept, ignore_errors=True)
+            shutil.rmtree(output, ignore_errors=True)

@@ -1,11 +1,11 @@
-"""A workbook of a million rows into bronze, beside the fastest reader that only reads it."""
+"""A workbook of a million rows into bronze, next to the fastest reader that only reads it."""
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import ours
-from benchmarks.measure import Measured, call, in_turns, measuring
+from benchmarks import churn_pipeline
+from benchmarks.measure import Measurement, call, in_turns, measuring
 from seeds_loader.sample import SampleParameters, write_samples
 
 READERS = {
@@ -14,29 +14,26 @@ READERS = {
 }
 
 
-def run(folder: Path, rows: int, rounds: int) -> dict[str, Measured]:
-    """Sides `ours` (`churn ingest`, its memory without the Spark server's) and the readers."""
-    made = folder / f"workbook-{rows}"
-    (workbook,) = made.glob("*.xlsx") if made.exists() else write_samples(_sample(rows), made)
-    with ours.home(folder / "bronze") as home:
+def run(folder: Path, rows: int, rounds: int) -> dict[str, Measurement]:
+    """Measure `churn ingest` (memory without the Spark server) and the readers."""
+    target = folder / f"workbook-{rows}"
+    if not target.exists():
+        write_samples(SampleParameters(rows), target)
+    (workbook,) = target.glob("*.xlsx")
+    with churn_pipeline.home(folder / "bronze") as home:
         home.churn("up")
         days = iter(range(1, 29))
 
-        def by_us(into: Measured) -> None:
+        def churn(into: Measurement) -> None:
             with measuring(into):
                 home.churn("ingest", workbook, "--extract-date", f"2024-01-{next(days):02}")
 
-        def by(code: str) -> Callable[[Measured], None]:
-            def side(into: Measured) -> None:
+        def reader(code: str) -> Callable[[Measurement], None]:
+            def side(into: Measurement) -> None:
                 with measuring(into):
                     call([sys.executable, "-c", code.format(path=str(workbook))])
 
             return side
 
-        return in_turns(
-            {"ours": by_us, **{name: by(code) for name, code in READERS.items()}}, rounds
-        )
-
-
-def _sample(rows: int) -> SampleParameters:
-    return SampleParameters(rows)
+        others = {name: reader(code) for name, code in READERS.items()}
+        return in_turns({"churn": churn, **others}, rounds)

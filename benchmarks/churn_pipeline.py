@@ -1,4 +1,4 @@
-"""This project as one of the sides: its commands, over a home and servers of their own."""
+"""This project as a side of a comparison: its commands, in a home with its own servers."""
 
 import os
 import shutil
@@ -27,30 +27,30 @@ class ChurnHome:
     environ: Mapping[str, str]
 
     def churn(self, *arguments: str | Path) -> None:
-        """Call the command line and wait."""
+        """Run a command and wait for it."""
         call([CHURN, *arguments], self.environ)
 
     def processes(self) -> list[int]:
-        """The processes of the servers that run."""
-        found = (service(self.settings).find() for service in SERVICES)
-        return [running.pid for running in found if running is not None]
+        """Return the process ids of the running servers."""
+        states = (service(self.settings).find() for service in SERVICES)
+        return [state.pid for state in states if state is not None]
 
-    def give(self, files: Sequence[Path]) -> None:
-        """Put files of a set into bronze, as the loader would leave them; the server must run."""
+    def load(self, files: Sequence[Path]) -> None:
+        """Append files of a data set to bronze as the loader would; the server must be running."""
         with spark_session.session(self.settings) as spark:
             rows = spark.read.parquet(*map(str, files))
-            rows.createOrReplaceTempView("given")
+            rows.createOrReplaceTempView("new_rows")
             for table, query, layout in (
                 ("bronze.telco_customers", ROWS, "partitioned by (_extract_date)"),
                 ("bronze.loads", LOADS, ""),
             ):
-                known = spark.catalog.tableExists(table)
-                made = f"create table {table} using delta {layout} as"
-                spark.sql(f"{f'insert into {table} by name' if known else made} {query}")
+                exists = spark.catalog.tableExists(table)
+                create = f"create table {table} using delta {layout} as"
+                spark.sql(f"{f'insert into {table} by name' if exists else create} {query}")
 
     @property
     def lake(self) -> Path:
-        """The folder of the tables."""
+        """Return the folder of the tables."""
         return Path(self.settings.lake.address)
 
 
@@ -65,7 +65,7 @@ select
     'Customers' as _sheet,
     _extract_date,
     _loaded_at
-from given
+from new_rows
 """
 LOADS = """
 select
@@ -77,14 +77,14 @@ select
     _extract_date as extract_date,
     'given' as extract_date_source,
     _loaded_at
-from given
+from new_rows
 group by _batch_id, _extract_date, _loaded_at
 """
 
 
 @contextmanager
 def home(folder: Path, **settings: str) -> Iterator[ChurnHome]:
-    """A fresh home in the folder, which is removed with all in it at the end."""
+    """Create an empty home in the folder; stop its servers and remove it at the end."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     environ = {key: value for key, value in os.environ.items() if not key.startswith("CHURN_")}
@@ -92,9 +92,9 @@ def home(folder: Path, **settings: str) -> Iterator[ChurnHome]:
     environ |= {"DBT_LOG_PATH": str(folder), "DBT_TARGET_PATH": str(folder / "target")}
     environ |= {f"CHURN_{name}_PORT": str(quiet_port()) for name in PORTS}
     environ |= settings
-    made = ChurnHome(read_settings(environ), environ)
+    created = ChurnHome(read_settings(environ), environ)
     try:
-        yield made
+        yield created
     finally:
-        made.churn("down")
+        created.churn("down")
         shutil.rmtree(folder, ignore_errors=True)

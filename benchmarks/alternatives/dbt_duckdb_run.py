@@ -1,6 +1,6 @@
-"""The job in dbt on DuckDB: one `dbt build` of the project beside this file.
+"""Run the job in dbt on DuckDB: one `dbt build` of the project next to this file.
 
-python -m benchmarks.peers.dbt_duckdb_run BRONZE OUT
+python -m benchmarks.alternatives.dbt_duckdb_run BRONZE OUT
 """
 
 import os
@@ -13,7 +13,7 @@ from dbt.cli.main import dbtRunner
 from lakehouse.variables import read_variables
 
 PROJECT = Path(__file__).with_name("dbt_duckdb")
-# The variables of dbt_project.yml that decide on rows and loads.
+# The variables of dbt_project.yml with the rules for rows and loads.
 NAMES = (
     *("source_contract", "row_rules", "derived_features", "gate_metrics", "gate_rules"),
     *("drift", "expected_changes"),
@@ -23,9 +23,9 @@ FAILED, REFUSED = 1, 3
 
 
 def run(bronze: Path, out: Path) -> int:
-    """Build and test all models; nothing is written outside of `out`; the exit code."""
+    """Build and test all models, writing below `out` only; return the exit code."""
     out.mkdir(parents=True)
-    # DuckDB makes the folder of a table, not the one above it
+    # DuckDB creates the folder of a table, but not its parent
     (out / "gold").mkdir()
     folders = {"bronze": str(bronze.resolve()), "out": str(out.resolve())}
     cores = len(os.sched_getaffinity(0))
