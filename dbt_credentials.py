@@ -38,8 +38,8 @@ class Credentials(dbtPlugin):
         try:
             settings = read_settings()
             protect(settings, lambda text: print(text, file=sys.stderr))
-        except ChurnError as fault:
-            raise DbtRuntimeError(str(fault)) from fault
+        except ChurnError as error:
+            raise DbtRuntimeError(str(error)) from error
         # `env_var` reads the copy of the environment that dbt made when it started.
         get_invocation_context().env["CHURN_LAKE_URI"] = settings.lake.address
         # Commands that need no server, such as `dbt deps`, have a different credentials class.

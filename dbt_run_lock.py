@@ -47,12 +47,12 @@ class RunLock(dbtPlugin):
         try:
             settings = read_settings()
             RunLock.held = acquire_for_dbt(settings, f"dbt {command}")
-        except ChurnError as fault:
+        except ChurnError as error:
             if Path(sys.argv[0]).name == "dbt":
                 # dbt exits with 2 on every error of its own. As a standalone command it must use
                 # the exit codes of all other commands, for example if another run holds the lock.
-                atexit.register(os._exit, fault.exit_code)
-            raise DbtRuntimeError(str(fault)) from fault
+                atexit.register(os._exit, error.exit_code)
+            raise DbtRuntimeError(str(error)) from error
         if RunLock.held is not None:
             # pyarrow registers its exit handler on import. Exit handlers run in reverse order, so
             # importing it before our handler is registered makes its handler run after ours.

@@ -40,9 +40,9 @@ class PluginLogin:
             request: Any = Request(scope)
             try:
                 await get_user(request, None, await bearer_scheme(request))
-            except HTTPException as fault:
+            except HTTPException as error:
                 await answer(
-                    RefusedRequestError(fault.status_code, str(fault.detail)), scope["method"], send
+                    RefusedRequestError(error.status_code, str(error.detail)), scope["method"], send
                 )
                 return
         await self._app(scope, receive, send)

@@ -27,10 +27,10 @@ def log_failure_reason(context: Any) -> None:
 
     For a refused workbook, also write the run's report.
     """
-    task, fault = context["task"], context.get("exception")
+    task, exception = context["task"], context.get("exception")
     tests = _tests_of(context)
     if not tests:
-        log.error("%s failed: %s", task.task_id, fault)
+        log.error("%s failed: %s", task.task_id, exception)
         return
     from churn.pipeline.airflow_steps import explain_refusal
 

@@ -128,7 +128,7 @@ def summary_so_far(context: Any) -> Summary:
         raise InvalidInputError(
             "Nothing is known of the run's workbook: `ingest` has no result",
             where=f"run {context['dag_run'].run_id}",
-            remedy="clear `ingest`; when it is green, clear this task",
+            hint="clear `ingest`; when it is green, clear this task",
         )
     return summary
 
@@ -161,10 +161,10 @@ def map_exceptions(work: Callable[[Settings], Summary], may_fail: bool = False) 
         # Airflow's own log does not name the reason.
         print(nothing)
         raise AirflowSkipException from None
-    except ChurnError as fault:
+    except ChurnError as error:
         if may_fail:
-            print(f"warning: skipped, all else is done. {fault}")
+            print(f"warning: skipped, all else is done. {error}")
             raise AirflowSkipException from None
-        if isinstance(fault, InvalidInputError | GateRefusedError):
-            raise AirflowFailException(str(fault)) from None
-        raise AirflowException(str(fault)) from fault
+        if isinstance(error, InvalidInputError | GateRefusedError):
+            raise AirflowFailException(str(error)) from None
+        raise AirflowException(str(error)) from error

@@ -44,7 +44,7 @@ def read_feature_columns(path: Path = CONTRACT) -> list[Feature]:
         raise ChurnError(
             "The dbt contract declares no feature, or a feature without data_type",
             where=str(path),
-            remedy="mark each feature with config.meta.feature and give its data_type",
+            hint="mark each feature with config.meta.feature and give its data_type",
         )
     return features
 

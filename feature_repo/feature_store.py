@@ -12,13 +12,13 @@ from feast.repo_config import RegistryConfig, RepoConfig
 from feature_repo.project import KEY_VERSION, PROJECT_NAME
 from lakehouse import online_store
 from lakehouse.postgresql import database
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings, read_settings
 
 REGISTRY_CACHE_SECONDS = 60
 
 
-def open_store(settings: Settings | None = None, say: Say = lambda text: None) -> FeatureStore:
+def open_store(settings: Settings | None = None, log: Log = lambda text: None) -> FeatureStore:
     """Return the FeatureStore; start the embedded online store if it is not running.
 
     Offline reads use the Spark server through Spark Connect, online reads use Redis.
@@ -27,12 +27,12 @@ def open_store(settings: Settings | None = None, say: Say = lambda text: None) -
         lakehouse.errors.UnavailableError: The online store does not respond.
     """
     settings = settings or read_settings()
-    return FeatureStore(config=configuration(settings, online_store.ensure_running(settings, say)))
+    return FeatureStore(config=configuration(settings, online_store.ensure_running(settings, log)))
 
 
 @contextmanager
 def open_writing_store(
-    settings: Settings, say: Say, rewrite: bool = False
+    settings: Settings, log: Log, rewrite: bool = False
 ) -> Iterator[FeatureStore]:
     """Yield a FeatureStore whose registry file is replaced atomically after the body completes.
 
@@ -41,7 +41,7 @@ def open_writing_store(
     incomplete set. `rewrite` starts a file without the previously registered objects; a database
     keeps them for its readers.
     """
-    address = online_store.ensure_running(settings, say)
+    address = online_store.ensure_running(settings, log)
     if settings.registry_url is not None:
         yield FeatureStore(config=configuration(settings, address))
         return

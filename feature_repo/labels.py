@@ -155,7 +155,7 @@ def read_pair_rules(path: Path = DECLARED, project: Path = PROJECT_FILE) -> Pair
         raise ChurnError(
             f"The rules on observed churn can't be used: {error!r}",
             where=f"{path}; {RETAINED} and {NEW} of gate_rules in {project}",
-            remedy="declare them again; the file's comments say what each is",
+            hint="declare them again; the file's comments say what each is",
         ) from error
 
 

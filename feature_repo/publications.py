@@ -62,7 +62,7 @@ def not_published_error(when: str = "yet", where: str = "gold.publications") -> 
     return InvalidInputError(
         f"No extract has been published {when}",
         where=where,
-        remedy="load a workbook that passes the gate: `churn run WORKBOOK`",
+        hint="load a workbook that passes the gate: `churn run WORKBOOK`",
     )
 
 

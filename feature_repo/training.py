@@ -32,7 +32,7 @@ from feature_repo.labels import (
 from feature_repo.offline import snapshot_files
 from feature_repo.publications import Publication, latest_publication_or_error, read_publications
 from lakehouse.errors import ChurnError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 
 FEATURES, LABELS = "gold.customer_features", "gold.churn_labels"
@@ -73,7 +73,7 @@ class TrainingSet:
         return ["customer_id"] if self.label.kind == OBSERVED else self.features
 
 
-def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingSet:
+def training_set(settings: Settings, spark: SparkSession, log: Log) -> TrainingSet:
     """Return the labels that the published extracts allow, with features that Feast retrieves.
 
     All data is read from the files that gold has at the time of the call.
@@ -92,10 +92,10 @@ def training_set(settings: Settings, spark: SparkSession, say: Say) -> TrainingS
     )
     rows, label, pairs = _select_labels(spark.table(state[LABELS]), usable, left_out)
     runs = _group_runs(pairs) if label.kind == OBSERVED else [usable[-1:]]
-    say(f"label: {label.reason}")
+    log(f"label: {label.reason}")
 
     def retrieve() -> DataFrame:
-        say("retrieving the training set from the feature store")
+        log("retrieving the training set from the feature store")
         return _retrieve_features(settings, spark, rows, state, features)
 
     return TrainingSet(
@@ -173,7 +173,7 @@ def _require_usable(
                 raise ChurnError(
                     f"The extract of {publication.extract_date} is published by half",
                     where=f"{table} against gold.publications",
-                    remedy="`churn build` publishes the rest, then train again",
+                    hint="`churn build` publishes the rest, then train again",
                 )
         empty |= {row["event_timestamp"] for row in rows if row["filled"] == 0}
     return empty

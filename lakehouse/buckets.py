@@ -26,12 +26,12 @@ def create_buckets(settings: Settings) -> list[str]:
         bucket = str(address.bucket)
         try:
             address.create_bucket()
-        except OSError as fault:
+        except OSError as error:
             raise UnavailableError(
-                f"The object store does not make the bucket {bucket}: {fault}",
+                f"The object store does not make the bucket {bucket}: {error}",
                 where=address.address,
-                remedy="check the address and the AWS_* variables, or make the bucket yourself",
-            ) from fault
+                hint="check the address and the AWS_* variables, or make the bucket yourself",
+            ) from error
         path, content = f"{bucket}/{OBJECT}", bucket.encode()
         with address.files.open_output_stream(path) as target:
             target.write(content)
@@ -40,7 +40,7 @@ def create_buckets(settings: Settings) -> list[str]:
                 raise UnavailableError(
                     f"The object store gave back something else from {bucket}",
                     where=address.address,
-                    remedy="do not use this store",
+                    hint="do not use this store",
                 )
         address.files.delete_file(path)
     return [str(address.bucket) for address in addresses]

@@ -66,7 +66,7 @@ def dbt_build(
         raise ChurnError(
             f"dbt could not build: {answer.exception}",
             where=f"{settings.home}/logs/dbt/dbt.log",
-            remedy="correct what the message names; `dbt show --inline 'select 1'` checks the "
+            hint="correct what the message names; `dbt show --inline 'select 1'` checks the "
             "connection",
         )
     _raise_on_failed_model(answer.result.results, settings, running)
@@ -85,7 +85,7 @@ def run_dbt_command(settings: Settings, arguments: Sequence[str]) -> None:
         raise ChurnError(
             f"dbt {' '.join(arguments)} failed: {answer.exception or 'see the log'}",
             where=f"{settings.home}/logs/dbt/dbt.log",
-            remedy="correct what the message names",
+            hint="correct what the message names",
         )
 
 
@@ -104,7 +104,7 @@ def make_views(settings: Settings) -> list[str]:
         raise ChurnError(
             f"dbt could not make a view: {_format_message(str(message))}",
             where=f"{settings.home}/logs/dbt/dbt.log",
-            remedy="correct what the message names",
+            hint="correct what the message names",
         )
     return [f"{result.node.schema}.{result.node.alias}" for result in answer.result.results]
 
@@ -122,7 +122,7 @@ def compile_models(settings: Settings, names: Sequence[str]) -> dict[str, str]:
         raise ChurnError(
             f"dbt could not compile {', '.join(names)}: {answer.exception or 'see the log'}",
             where=f"{settings.home}/logs/dbt/dbt.log",
-            remedy="correct what the message names",
+            hint="correct what the message names",
         )
     return {result.node.name: result.node.compiled_code for result in answer.result.results}
 
@@ -160,7 +160,7 @@ def _raise_on_failed_model(
             raise kind(
                 f"dbt could not build {result.node.name}: {_format_message(result.message)}",
                 where=result.node.original_file_path,
-                remedy=f"read {settings.home}/logs/dbt/dbt.log; then repeat the command",
+                hint=f"read {settings.home}/logs/dbt/dbt.log; then repeat the command",
             )
 
 

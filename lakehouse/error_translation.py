@@ -1,4 +1,4 @@
-"""Translate errors of services and of the operating system into errors with a remedy."""
+"""Translate errors of services and of the operating system into errors with a hint."""
 
 import errno
 from collections.abc import Iterator

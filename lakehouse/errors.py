@@ -32,7 +32,7 @@ SYSTEM_ERROR, DATA_ERROR = "SQLSTATE: 58", "SQLSTATE: 22"
 
 
 class ChurnError(Exception):
-    """An error with a location and a remedy.
+    """An error with a location and a hint.
 
     Attributes:
         exit_code: Exit code of a command that fails with this error.
@@ -43,22 +43,22 @@ class ChurnError(Exception):
     exit_code = 1
     requires_server_restart = False
 
-    def __init__(self, what: str, *, where: str, remedy: str) -> None:
+    def __init__(self, message: str, *, where: str, hint: str) -> None:
         """Create the error.
 
         Args:
-            what: What is wrong.
+            message: What is wrong.
             where: The file, address or setting concerned.
-            remedy: What to do about it.
+            hint: What to do about it.
         """
-        super().__init__(what)
-        self.what = what
+        super().__init__(message)
+        self.message = message
         self.where = where
-        self.remedy = remedy
+        self.hint = hint
 
     def __str__(self) -> str:
         """Return the three parts of the message, one per line."""
-        return f"{self.what}\n  where: {self.where}\n  what to do: {self.remedy}"
+        return f"{self.message}\n  where: {self.where}\n  what to do: {self.hint}"
 
 
 class InvalidInputError(ChurnError):
@@ -112,13 +112,13 @@ def classify_error(message: str, where: str) -> ChurnError | None:
         return InterruptedWorkError(
             "The metastore of the Spark server broke, as it does when the disk is full",
             where=where,
-            remedy="make room, then repeat the command: it starts a fresh server",
+            hint="make room, then repeat the command: it starts a fresh server",
         )
     if any(words in message for words in PASSWORD_REFUSED_MESSAGES):
         return UnavailableError(
             "The Spark server refuses the password: it was started with another one",
             where=where,
-            remedy="`churn down`, then repeat the command; for a server of another CHURN_HOME set "
+            hint="`churn down`, then repeat the command; for a server of another CHURN_HOME set "
             "CHURN_SPARK_PASSWORD to its password",
         )
     # Spark also reports this class if a row could not be converted to the type to be written.
@@ -127,7 +127,7 @@ def classify_error(message: str, where: str) -> ChurnError | None:
         return InterruptedWorkError(
             f"The Spark server could not write or read a file: {_cause(message)}",
             where=where,
-            remedy="make room where the disk is full, then repeat the command: it starts a fresh "
+            hint="make room where the disk is full, then repeat the command: it starts a fresh "
             "server",
         )
     return None
@@ -145,5 +145,5 @@ def disk_full_error(where: str) -> DiskFullError:
     return DiskFullError(
         "The disk is full, or a limit on the size of files is reached",
         where=where,
-        remedy="make room, then repeat the command: it goes on where it stopped",
+        hint="make room, then repeat the command: it goes on where it stopped",
     )

@@ -30,7 +30,7 @@ def try_lock(file: IO[str], path: Path, mode: int = fcntl.LOCK_EX) -> bool:
         raise InvalidInputError(
             f"The file system of {path.parent} has no file locks: {error.strerror}",
             where=str(path),
-            remedy="set CHURN_HOME and CHURN_LAKE_URI to folders of a local file system: without "
+            hint="set CHURN_HOME and CHURN_LAKE_URI to folders of a local file system: without "
             "locks two writers would overwrite each other's work",
         ) from error
     return True

@@ -28,7 +28,7 @@ Jar: TypeAlias = dict[str, Any]
 
 
 def spark_jars(
-    project: Path, say: Callable[[str], None], purposes: Collection[str] | None = None
+    project: Path, log: Callable[[str], None], purposes: Collection[str] | None = None
 ) -> list[Path]:
     """Return the listed JARs in `.tools/jars` of the project; download missing ones.
 
@@ -51,15 +51,15 @@ def spark_jars(
     _make_public(folder)
     path = folder / ".lock"
     with path.open("w") as lock:
-        if not lock_within(lock, path, FETCH_WAIT_SECONDS, lambda: say("waiting for the JARs")):
+        if not lock_within(lock, path, FETCH_WAIT_SECONDS, lambda: log("waiting for the JARs")):
             raise UnavailableError(
                 f"Another process has been fetching JARs for over {FETCH_WAIT_SECONDS} s",
                 where=str(path),
-                remedy="wait for that process, or end it, then repeat the command",
+                hint="wait for that process, or end it, then repeat the command",
             )
         wanted = [jar for jar in needed if not (folder / _file_name(jar)).exists()]
         if wanted:
-            say(f"fetching {len(wanted)} JARs for Spark into {folder}")
+            log(f"fetching {len(wanted)} JARs for Spark into {folder}")
             _fetch(wanted, folder)
     return paths
 
@@ -101,7 +101,7 @@ def password_check(project: Path) -> Path:
                 f"{PASSWORD_CHECK.name} could not be compiled:\n    "
                 f"{_end(answer.stdout + answer.stderr)}",
                 where=str(PASSWORD_CHECK),
-                remedy="see that it is the released one, and that there is room on the disk",
+                hint="see that it is the released one, and that there is room on the disk",
             )
         for path in (compiled, *compiled.iterdir()):
             path.chmod(0o755)
@@ -147,7 +147,7 @@ def _fetch(wanted: list[Jar], folder: Path) -> None:
                 raise UnavailableError(
                     f"Could not fetch {fetched.name}:\n    {_end(answer.stdout + answer.stderr)}",
                     where="Maven Central",
-                    remedy="check the network, then repeat the command",
+                    hint="check the network, then repeat the command",
                 )
             with fetched.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -155,7 +155,7 @@ def _fetch(wanted: list[Jar], folder: Path) -> None:
                 raise UnavailableError(
                     f"{fetched.name} is not the file that was listed (SHA-256 {digest})",
                     where=f"{LIST.name}, {jar['artifact']}",
-                    remedy="do not use it; find out who changed the file",
+                    hint="do not use it; find out who changed the file",
                 )
             if "services" in jar:
                 fetched = _with_services(fetched, jar["services"])

@@ -42,7 +42,7 @@ from lakehouse.lineage_facets import (
     parent_facet,
 )
 from lakehouse.lineage_file import LineageFile
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 
 # The longest delay that an unreachable endpoint can cause for a command.
@@ -62,10 +62,10 @@ class Command:
     failed: bool
 
 
-def emit(settings: Settings, command: Command, steps: Sequence[StepRun], say: Say) -> None:
+def emit(settings: Settings, command: Command, steps: Sequence[StepRun], log: Log) -> None:
     """Write the events to the lineage file and send them to the endpoint, if one is configured.
 
-    Errors are reported through `say`, not raised.
+    Errors are reported through `log`, not raised.
     """
     if os.environ.get("OPENLINEAGE_DISABLED", "").lower() == "true":
         return
@@ -76,14 +76,14 @@ def emit(settings: Settings, command: Command, steps: Sequence[StepRun], say: Sa
         _emit(OpenLineageClient(transport=transport, config=WITHOUT_REMOTE), run_events)
         client = OpenLineageClient(config=WITHOUT_REMOTE)
     except Exception as error:  # lineage only describes the work and must never fail it
-        say(f"warning: the lineage of {command.run_id} could not be told: {error}")
+        log(f"warning: the lineage of {command.run_id} could not be told: {error}")
         return
     if client.transport.kind not in ("console", "noop"):
-        _send(settings, client, run_events, say)
+        _send(settings, client, run_events, log)
 
 
 def _send(
-    settings: Settings, client: OpenLineageClient, run_events: list[RunEvent], say: Say
+    settings: Settings, client: OpenLineageClient, run_events: list[RunEvent], log: Log
 ) -> None:
     faults: list[Exception] = []
 
@@ -102,7 +102,7 @@ def _send(
         work()
     if sender.is_alive() or faults:
         why = type(faults[0]).__name__ if faults else f"no answer within {ENDPOINT_SECONDS} s"
-        say(
+        log(
             f"warning: the lineage endpoint did not take all events ({why}); "
             f"they are in {lineage_file(settings)}"
         )

@@ -32,6 +32,6 @@ def folder_refused_error(settings: Settings, error: OSError) -> InvalidInputErro
             return InvalidInputError(
                 f"{name} can't be used: {cause}",
                 where=f"{name}={folder}" + ("" if path == folder else f", {path}"),
-                remedy=f"set {name} to a folder in which this user may write",
+                hint=f"set {name} to a folder in which this user may write",
             )
     return None

@@ -10,7 +10,7 @@ from lakehouse.errors import UnavailableError
 from lakehouse.jars import SPARK_HOME
 from lakehouse.java import find_java
 from lakehouse.postgresql import database
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 
 JAR_PURPOSE = "postgresql"
@@ -37,7 +37,7 @@ def write_configuration(settings: Settings, folder: Path) -> Path:
     return configuration_folder
 
 
-def create_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) -> None:
+def create_tables(settings: Settings, folder: Path, jars: list[Path], log: Log) -> None:
     """Create the metastore's missing tables in PostgreSQL before the server starts.
 
     The server would create each table on first use in a second connection, which would wait forever
@@ -48,7 +48,7 @@ def create_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) 
     """
     if settings.metastore_url is None:
         return
-    say("creating missing tables of the metastore")
+    log("creating missing tables of the metastore")
     properties = folder / "conf" / "datanucleus.properties"
     tool_properties = {
         name.replace("javax.jdo.option", "datanucleus"): value
@@ -75,7 +75,7 @@ def create_tables(settings: Settings, folder: Path, jars: list[Path], say: Say) 
         raise UnavailableError(
             f"The metastore's tables could not be made: {error.splitlines()[-1]}",
             where=f"CHURN_METASTORE_URL, {settings.metastore_url}",
-            remedy="see that the database is up and takes this user with its password",
+            hint="see that the database is up and takes this user with its password",
         )
 
 

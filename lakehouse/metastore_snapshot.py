@@ -221,7 +221,7 @@ def _partitions(spark: SparkSession, table: str, lake: Storage) -> Iterator[Part
             raise ChurnError(
                 f"The partition {row['partition']} of {table} does not lie in the lake",
                 where=location,
-                remedy="write it again into the lake, or drop it",
+                hint="write it again into the lake, or drop it",
             )
         yield Partition(values, place)
 

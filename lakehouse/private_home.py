@@ -5,28 +5,28 @@ import stat
 from pathlib import Path
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 
 # Permission bits of a file or folder that users other than its owner must not have.
 OTHERS = 0o077
 
 
-def protect(settings: Settings, say: Say) -> None:
+def protect(settings: Settings, log: Log) -> None:
     """Set this process's umask and remove other users' access to an existing CHURN_HOME and lake.
 
     A CHURN_HOME of an earlier version, and a lake outside CHURN_HOME, have the mode that the user's
-    umask produced. If a lake cannot be closed to other users, a line is reported through `say`.
+    umask produced. If a lake cannot be closed to other users, a line is reported through `log`.
 
     Raises:
         InvalidInputError: If CHURN_HOME belongs to another user, or its mode cannot be changed.
     """
     os.umask(OTHERS)
-    if (problem := _close_to_others(settings.home, say)) is not None:
+    if (problem := _close_to_others(settings.home, log)) is not None:
         raise InvalidInputError(
             problem,
             where="CHURN_HOME",
-            remedy="run the command as its owner, `chmod 700` it, or choose another folder",
+            hint="run the command as its owner, `chmod 700` it, or choose another folder",
         )
     lake = settings.lake.folder
     # A lake outside CHURN_HOME was placed there deliberately, in a folder whose modes are
@@ -34,12 +34,12 @@ def protect(settings: Settings, say: Say) -> None:
     if (
         lake
         and settings.home not in lake.parents
-        and (problem := _close_to_others(lake, say)) is not None
+        and (problem := _close_to_others(lake, log)) is not None
     ):
-        say(f"CHURN_LAKE_URI: {problem}")
+        log(f"CHURN_LAKE_URI: {problem}")
 
 
-def _close_to_others(folder: Path, say: Say) -> str | None:
+def _close_to_others(folder: Path, log: Log) -> str | None:
     """Remove other users' permissions from an existing folder; return the problem, if any."""
     if not folder.is_dir():
         return None  # created later with this umask
@@ -56,5 +56,5 @@ def _close_to_others(folder: Path, say: Say) -> str | None:
         error = refused.strerror
     if error:
         return f"{folder} is open to other users (mode {mode:04o}), and can't be closed: {error}"
-    say(f"{folder} was open to other users of this machine (mode {mode:04o}); it is closed now")
+    log(f"{folder} was open to other users of this machine (mode {mode:04o}); it is closed now")
     return None

@@ -34,7 +34,7 @@ SUPERVISORS = {"lakehouse.supervisor", "lakehouse.keeper"}  # language: a former
 START_WAIT_SECONDS = 300
 # The system needs some seconds to reclaim the resources of a killed process of some gigabytes.
 PORT_SECONDS = 10.0
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Service:
             f"The {self.name} server has been starting or stopping for over "
             f"{self.start_wait:.0f} s, by process {lock.read() or 'unknown'}",
             where=str(path),
-            remedy="wait for that process, or end it, then repeat the command",
+            hint="wait for that process, or end it, then repeat the command",
         )
 
     def start(
@@ -237,7 +237,7 @@ class Service:
         return UnavailableError(
             f"The {self.name} server did not start: {why}\n    {end}",
             where=str(self.log),
-            remedy="read the log; `churn down` clears what is left, then try again",
+            hint="read the log; `churn down` clears what is left, then try again",
         )
 
 
@@ -330,7 +330,7 @@ def check_port_free(port: int, what: str, variables: str) -> None:
     raise UnavailableError(
         f"Port {port} for {what} is taken by {_port_user(port)}",
         where=f"{LOOPBACK}:{port}",
-        remedy=f"stop that process, or choose other ports ({variables})",
+        hint=f"stop that process, or choose other ports ({variables})",
     )
 
 

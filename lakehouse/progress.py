@@ -59,7 +59,7 @@ class Steps:
         """Return whether standard error is a terminal."""
         return sys.stderr.isatty()
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Print an indented message for the user."""
         self.line(f"  {text}")
 
@@ -100,9 +100,9 @@ class Step:
             yield
             self._bar = None
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Print a message about the step."""
-        self._steps.say(text)
+        self._steps.log(text)
 
     def advance(self, done: int, total: int, what: str) -> None:
         """Report that `done` of `total` items are complete, and what is being processed.
@@ -115,4 +115,4 @@ class Step:
             )
         elif time.monotonic() - self._last_line > LINE_SECONDS:
             self._last_line = time.monotonic()
-            self.say(f"{self.name}: {done:,} of {total:,} ({what})")
+            self.log(f"{self.name}: {done:,} of {total:,} ({what})")

@@ -22,7 +22,7 @@ from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.file_locks import lock_within, try_lock
 from lakehouse.local_folders import folder_refused_error
 from lakehouse.orphaned_tables import remove_uncommitted_tables
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.run_lock_file import lock_file, restoring_file
 from lakehouse.settings import Settings
 
@@ -31,7 +31,7 @@ LOCK_VARIABLE = "CHURN_RUN_LOCK"
 
 
 @contextmanager
-def run_lock(settings: Settings, purpose: str, say: Say, restores: bool = False) -> Iterator[None]:
+def run_lock(settings: Settings, purpose: str, log: Log, restores: bool = False) -> Iterator[None]:
     """Hold the lock on the lake for writing; do nothing if a parent process holds it.
 
     `restores`: whether the caller may lock a lake that an interrupted restore left incomplete.
@@ -43,7 +43,7 @@ def run_lock(settings: Settings, purpose: str, say: Say, restores: bool = False)
     if _is_held_by_parent(settings):
         yield
         return
-    lock = acquire(settings, purpose, say, restores)
+    lock = acquire(settings, purpose, log, restores)
     os.environ[LOCK_VARIABLE] = _token(settings)
     is_completed = False
     try:
@@ -60,7 +60,7 @@ def run_lock(settings: Settings, purpose: str, say: Say, restores: bool = False)
             lock.close()
 
 
-def acquire(settings: Settings, purpose: str, say: Say, restores: bool = False) -> IO[str]:
+def acquire(settings: Settings, purpose: str, log: Log, restores: bool = False) -> IO[str]:
     """Acquire the lock and return the open lock file, to be passed to `release`.
 
     Closing the file instead also releases the lock, but marks the work as interrupted.
@@ -79,19 +79,19 @@ def acquire(settings: Settings, purpose: str, say: Say, restores: bool = False) 
         raise folder_refused_error(settings, error) or error from error
     try:
         if not lock_within(
-            lock, path, settings.lock_wait, lambda: say(f"waiting for {describe_holder(path)}")
+            lock, path, settings.lock_wait, lambda: log(f"waiting for {describe_holder(path)}")
         ):
             raise _locked_error(path)
         if not restores:
             _refuse_incomplete_restore(settings)
-        _write_holder(settings, lock, purpose, say)
+        _write_holder(settings, lock, purpose, log)
     except BaseException:
         lock.close()
         raise
     return lock
 
 
-def _write_holder(settings: Settings, lock: IO[str], purpose: str, say: Say) -> None:
+def _write_holder(settings: Settings, lock: IO[str], purpose: str, log: Log) -> None:
     """Write the holder's name, and end the work that an earlier holder left running."""
     left_behind = lock.read()
     # Overwrite the old text, then truncate: the file is never empty in between, and this works
@@ -104,8 +104,8 @@ def _write_holder(settings: Settings, lock: IO[str], purpose: str, say: Say) -> 
         # Imported here because `churn status` and most dbt calls do not need Spark's client.
         from lakehouse import spark_server
 
-        spark_server.restart(settings, say)
-        remove_uncommitted_tables(settings.lake, say)
+        spark_server.restart(settings, log)
+        remove_uncommitted_tables(settings.lake, log)
 
 
 def _refuse_incomplete_restore(settings: Settings) -> None:
@@ -119,7 +119,7 @@ def _refuse_incomplete_restore(settings: Settings) -> None:
         raise InvalidInputError(
             f"A restore was interrupted here: the lake and CHURN_HOME contain a part of {backup}",
             where=str(path),
-            remedy=f"repeat `churn restore {backup}`, which continues where it stopped; or give it "
+            hint=f"repeat `churn restore {backup}`, which continues where it stopped; or give it "
             "up, as docs/backup.md describes",
         )
 
@@ -157,7 +157,7 @@ def _locked_error(path: Path) -> UnavailableError:
     return UnavailableError(
         f"The lake is held by {describe_holder(path)}",
         where=str(path),
-        remedy="wait for it to end, or end that process, then repeat the command",
+        hint="wait for it to end, or end that process, then repeat the command",
     )
 
 

@@ -207,7 +207,7 @@ def _invalid(error: ValidationError) -> InvalidInputError:
     return InvalidInputError(
         f"{variable(name)}={given} is not {known['title']}",
         where=f"the environment or .env, {variable(name)}",
-        remedy=f"give a number from {known['minimum']} to {known['maximum']}; the default is "
+        hint=f"give a number from {known['minimum']} to {known['maximum']}; the default is "
         f"{known['default']}",
     )
 
@@ -236,7 +236,7 @@ def _dotenv(path: Path) -> dict[str, str | None]:
         raise InvalidInputError(
             f"{path.name} can't be read: {error}",
             where=str(path),
-            remedy="save it as UTF-8 text that this user may read",
+            hint="save it as UTF-8 text that this user may read",
         ) from error
 
 
@@ -252,7 +252,7 @@ def _require_utf8(values: Mapping[str, str | None]) -> None:
             raise InvalidInputError(
                 f"{name} has bytes that are not UTF-8",
                 where=f"{name}={readable}",
-                remedy="rename the folder, or choose another one",
+                hint="rename the folder, or choose another one",
             ) from error
 
 
@@ -265,12 +265,12 @@ def _from_files(values: Mapping[str, str | None]) -> dict[str, str]:
         if path := values.get(name):
             try:
                 found[secret] = Path(path).read_text().strip()
-            except OSError as fault:
+            except OSError as read_error:
                 raise InvalidInputError(
-                    f"{path} can't be read: {fault.strerror}",
+                    f"{path} can't be read: {read_error.strerror}",
                     where=f"the environment or .env, {name}",
-                    remedy="name a file that holds the secret and that this user may read",
-                ) from fault
+                    hint="name a file that holds the secret and that this user may read",
+                ) from read_error
     return found
 
 

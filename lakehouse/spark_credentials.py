@@ -37,7 +37,7 @@ def read_password(settings: Settings) -> str:
         raise UnavailableError(
             "The password of the Spark server is missing",
             where=str(password_file(settings)),
-            remedy="`churn down`, then repeat the command: a server that starts generates it. For "
+            hint="`churn down`, then repeat the command: a server that starts generates it. For "
             "a server of another CHURN_HOME set CHURN_SPARK_PASSWORD or CHURN_SPARK_PASSWORD_FILE",
         )
     return password

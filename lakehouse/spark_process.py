@@ -64,12 +64,12 @@ def server_lost_error(settings: Settings, running: ProcessInfo) -> ServerLostErr
         return ServerLostError(
             "The Spark server ended while it was at work",
             where=f"process {running.pid}, {running.log}",
-            remedy="repeat the command: it starts the server and goes on where it stopped",
+            hint="repeat the command: it starts the server and goes on where it stopped",
         )
     return ServerLostError(
         f"The Spark server has not answered for {2 * RESPONSE_SECONDS} s",
         where=f"process {running.pid}, {settings.connect_url}",
-        remedy="`churn down` ends it, also when it hangs; then repeat the command",
+        hint="`churn down` ends it, also when it hangs; then repeat the command",
     )
 
 

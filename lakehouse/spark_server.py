@@ -15,7 +15,7 @@ from lakehouse.errors import UnavailableError
 from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, password_check, spark_jars
 from lakehouse.java import find_java
 from lakehouse.metastore import JAR_PURPOSE, create_tables, write_configuration
-from lakehouse.process import IDLE_SECONDS, ProcessInfo, Say, Service, port_is_open
+from lakehouse.process import IDLE_SECONDS, Log, ProcessInfo, Service, port_is_open
 from lakehouse.settings import Settings
 from lakehouse.spark_credentials import generate_password
 from lakehouse.spark_process import (
@@ -61,7 +61,7 @@ JIT_OPTIONS = [
 ]
 
 
-def ensure_running(settings: Settings, say: Say) -> ProcessInfo:
+def ensure_running(settings: Settings, log: Log) -> ProcessInfo:
     """Return the running server, ready to execute statements; start it if there is none.
 
     Raises:
@@ -69,7 +69,7 @@ def ensure_running(settings: Settings, say: Say) -> ProcessInfo:
             was started with other settings, or does not respond.
     """
     if settings.spark_is_elsewhere:
-        return _wait_for_remote(settings, say)
+        return _wait_for_remote(settings, log)
     spark = service(settings)
     running = spark.find()
     if running is not None and all(map(port_is_open, running.ports)):
@@ -79,7 +79,7 @@ def ensure_running(settings: Settings, say: Say) -> ProcessInfo:
     with spark.start_lock() as lock:
         running = spark.find()
         if running is None:
-            running = _start(spark, settings, say, lock)
+            running = _start(spark, settings, log, lock)
         _check_identity(running, settings)
         ports = running.ports
         spark.wait_until(lambda: all(map(port_is_open, ports)), START_SECONDS)
@@ -88,7 +88,7 @@ def ensure_running(settings: Settings, say: Say) -> ProcessInfo:
 
 
 def _wait_for_remote(
-    settings: Settings, say: Say, replaced: ProcessInfo | None = None
+    settings: Settings, log: Log, replaced: ProcessInfo | None = None
 ) -> ProcessInfo:
     """Wait for the server that is operated on another machine and return it.
 
@@ -101,10 +101,10 @@ def _wait_for_remote(
             raise UnavailableError(
                 "The Spark server does not answer",
                 where=f"CHURN_SPARK_HOST, {settings.connect_url}",
-                remedy="start it there with `churn up --foreground`, with the same CHURN_HOME",
+                hint="start it there with `churn up --foreground`, with the same CHURN_HOME",
             )
         if not is_reported:
-            say(f"waiting for the Spark server at {settings.spark_host}")
+            log(f"waiting for the Spark server at {settings.spark_host}")
             is_reported = True
         time.sleep(0.5)
     assert running is not None
@@ -113,21 +113,21 @@ def _wait_for_remote(
     return running
 
 
-def run_forever(settings: Settings, say: Say) -> NoReturn:
+def run_forever(settings: Settings, log: Log) -> NoReturn:
     """Keep the server running for other processes, and restart it when one of them requests it.
 
     Raises:
         ServerLostError: If the server ended; the supervisor of this process must restart both.
     """
-    running = ensure_running(settings, say)
+    running = ensure_running(settings, log)
     request = _request(settings)
     request.unlink(missing_ok=True)
     while True:
         time.sleep(POLL_SECONDS)
         if request.exists():
             request.unlink()
-            restart(settings, say)
-            running = ensure_running(settings, say)
+            restart(settings, log)
+            running = ensure_running(settings, log)
         elif service(settings).find() is None:
             raise server_lost_error(settings, running)
 
@@ -140,7 +140,7 @@ def _request(settings: Settings) -> Path:
     return service(settings).folder / "restart"
 
 
-def restart(settings: Settings, say: Say) -> None:
+def restart(settings: Settings, log: Log) -> None:
     """Terminate the server with all running statements and start it again; do nothing if none runs.
 
     A client that dies leaves its statements running, which would commit during the next client's
@@ -149,22 +149,22 @@ def restart(settings: Settings, say: Say) -> None:
     running = find(settings)
     if running is None or running.identity != identity(settings):
         return
-    say("an earlier run was interrupted: restarting the Spark server, which may still execute it")
+    log("an earlier run was interrupted: restarting the Spark server, which may still execute it")
     if settings.spark_is_elsewhere:
         _request(settings).touch()
-        _wait_for_remote(settings, say, replaced=running)
+        _wait_for_remote(settings, log, replaced=running)
         return
     spark = service(settings)
     spark.stop(patience=0)  # running statements must not complete
-    ensure_running(settings, say)
+    ensure_running(settings, log)
 
 
-def _start(spark: Service, settings: Settings, say: Say, lock: IO[str]) -> ProcessInfo:
+def _start(spark: Service, settings: Settings, log: Log, lock: IO[str]) -> ProcessInfo:
     spark.folder.mkdir(parents=True, exist_ok=True)
-    jars = spark_jars(settings.project, say, _purposes(settings))
+    jars = spark_jars(settings.project, log, _purposes(settings))
     settings.lake.prepare()  # raises a clear error before Spark fails
-    create_tables(settings, spark.folder, jars, say)
-    say("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
+    create_tables(settings, spark.folder, jars, log)
+    log("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
     # Secrets are passed in the environment: a command line is readable by all users.
     paths = {
         "SPARK_HOME": str(SPARK_HOME),
@@ -196,7 +196,7 @@ def _check_identity(running: ProcessInfo, settings: Settings) -> None:
             f"The Spark server that runs serves {running.identity}, ports {running.ports}; "
             f"the settings say {wanted[0]}, ports {wanted[1]}",
             where=f"CHURN_HOME={settings.home}",
-            remedy="`churn down`, then repeat the command",
+            hint="`churn down`, then repeat the command",
         )
 
 

@@ -69,7 +69,7 @@ def session(settings: Settings) -> Iterator[SparkSession]:
         raise UnavailableError(
             "The Spark server does not answer",
             where=settings.connect_url,
-            remedy="`churn up` starts it; `churn status` shows what runs",
+            hint="`churn up` starts it; `churn status` shows what runs",
         )
     spark = connect(settings)
     running = spark_process.find(settings)

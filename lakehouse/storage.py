@@ -226,7 +226,7 @@ def _open_bucket(address: str, aws: Mapping[str, str]) -> "fs.FileSystem":
         raise InvalidInputError(
             f"{address} is neither a folder nor {SCHEME}://bucket/prefix",
             where=address,
-            remedy="correct it, where it was given: on the command line, or as CHURN_LAKE_URI or "
+            hint="correct it, where it was given: on the command line, or as CHURN_LAKE_URI or "
             "CHURN_LANDING",
         )
     store = _object_store(aws)
@@ -236,13 +236,13 @@ def _open_bucket(address: str, aws: Mapping[str, str]) -> "fs.FileSystem":
         raise UnavailableError(
             f"The object store does not answer: {error}",
             where=f"{address} at {aws.get('AWS_ENDPOINT_URL', 'Amazon S3')}",
-            remedy="check the address and the AWS_* variables",
+            hint="check the address and the AWS_* variables",
         ) from error
     if not exists:
         raise UnavailableError(
             f"The object store has no bucket {url.netloc}",
             where=address,
-            remedy="make the bucket, or correct the address",
+            hint="make the bucket, or correct the address",
         )
     return store
 

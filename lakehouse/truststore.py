@@ -33,7 +33,7 @@ def java_options(bundle: str | None, folder: Path) -> list[str]:
         raise InvalidInputError(
             f"The certificates of the object store's authorities can't be read: {error}",
             where=f"AWS_CA_BUNDLE, {bundle}",
-            remedy="name a file of certificates in PEM, or leave the variable out",
+            hint="name a file of certificates in PEM, or leave the variable out",
         ) from error
     entries = [
         PKCS12Certificate(certificate, f"{n}".encode())

@@ -165,5 +165,5 @@ def _contract_error(what: str, place: Path) -> ChurnError:
     return ChurnError(
         what,
         where=str(place),
-        remedy="restore or correct vars.source_contract and vars.source_format",
+        hint="restore or correct vars.source_contract and vars.source_format",
     )

@@ -58,7 +58,7 @@ def _require_plausible_date(given: date, latest: date) -> None:
     raise InvalidInputError(
         f"the extract date {given} lies {reason}",
         where="--extract-date",
-        remedy=f"give the day the workbook speaks of, from {EARLIEST_DATE} to {latest}",
+        hint=f"give the day the workbook speaks of, from {EARLIEST_DATE} to {latest}",
     )
 
 
@@ -69,6 +69,6 @@ def _read_modification_date(extract: Extract) -> date:
         raise InvalidInputError(
             f"{extract.path.name} is gone since it was read",
             where=str(extract.path),
-            remedy="put the file back, or give --extract-date",
+            hint="put the file back, or give --extract-date",
         ) from error
     return datetime.fromtimestamp(stamp, UTC).date()

@@ -61,7 +61,7 @@ def copy_new_files(settings: Settings) -> list[str]:
         raise UnavailableError(
             f"The landing place does not answer: {error}",
             where=f"CHURN_LANDING, {settings.landing}",
-            remedy="check the address and the AWS_* variables",
+            hint="check the address and the AWS_* variables",
         ) from error
     return being_written
 
@@ -86,7 +86,7 @@ def claim(settings: Settings, claimant: str, key: str | None = None) -> LandedFi
         raise InvalidInputError(
             f"No workbook of the key {key} was received",
             where=str(_copy_folder(settings, key)),
-            remedy="lay the workbook into the landing place again",
+            hint="lay the workbook into the landing place again",
         )
     claimed = [file for file in landed if _read_claimant(settings, file.key) == claimant]
     return next(
@@ -166,7 +166,7 @@ def _open_storage(settings: Settings) -> Storage:
         raise UnavailableError(
             "The landing place is not there",
             where=f"CHURN_LANDING, {place.address}",
-            remedy="make the folder, or correct the address",
+            hint="make the folder, or correct the address",
         )
     return place
 

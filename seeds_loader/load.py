@@ -10,7 +10,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse import sequences
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.sequences import add_number_column, query_sequence, read_last_number
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, literal, statement
@@ -65,7 +65,7 @@ class Load:
 
 
 def load(
-    settings: Settings, spark: SparkSession, extract: Extract, extract_date: ExtractDate, say: Say
+    settings: Settings, spark: SparkSession, extract: Extract, extract_date: ExtractDate, log: Log
 ) -> Load:
     """Write the extract to bronze, unless it already is the latest load of its date.
 
@@ -77,7 +77,7 @@ def load(
         spark: The Spark session.
         extract: The extract to write.
         extract_date: Its extract date.
-        say: Called with each message for the user.
+        log: Called with each message for the user.
 
     Returns:
         The load that contains the extract, new or existing.
@@ -87,17 +87,17 @@ def load(
     rows = _add_origin(extract.table.slice(0, 1), first)
     _create_table(spark, ROWS, rows, "partitioned by (_extract_date)")
     _create_table(spark, LOADS, _load_record(first))
-    incomplete = _clean_up(spark, say)
+    incomplete = _clean_up(spark, log)
     earlier = _read_loads_of_date(spark, extract_date.date)
     if earlier and _is_same(earlier[-1], extract):
         if earlier[-1].batch_id not in incomplete:
             return earlier[-1]
-        say(f"loading {extract.path.name} again: the rows of its earlier load are incomplete")
+        log(f"loading {extract.path.name} again: the rows of its earlier load are incomplete")
     new = _new_load(extract, extract_date, earlier, read_last_number(spark, sequences.LOADS) + 1)
     if earlier:
-        say(f"restating {new.extract_date}: {earlier[-1].source_file} was loaded before")
-    _warn_of_lost_zeros(spark, extract, new, say)
-    _write_rows(settings, spark, extract, new, say)
+        log(f"restating {new.extract_date}: {earlier[-1].source_file} was loaded before")
+    _warn_of_lost_zeros(spark, extract, new, log)
+    _write_rows(settings, spark, extract, new, log)
     _append(spark.createDataFrame(_load_record(new)), LOADS)
     return new
 
@@ -175,7 +175,7 @@ def _new_load(
     )
 
 
-def _warn_of_lost_zeros(spark: SparkSession, extract: Extract, new: Load, say: Say) -> None:
+def _warn_of_lost_zeros(spark: SparkSession, extract: Extract, new: Load, log: Log) -> None:
     """Warn if the ids differ from those of the previous extract only by leading zeros.
 
     Excel drops leading zeros when it converts an id to a number; the gate then sees unknown
@@ -192,7 +192,7 @@ def _warn_of_lost_zeros(spark: SparkSession, extract: Extract, new: Load, say: S
     ).toArrow()
     lost = count_lost_zeros(ids, distinct_ids(previous))
     if lost:
-        say(
+        log(
             f"warning: {lost:,} of {len(ids):,} customer ids are in the extract before only with "
             "zeros in front (00123, now 123): Excel drops them when it takes ids for numbers; "
             "format the column as Text before the ids are put in"
@@ -200,11 +200,11 @@ def _warn_of_lost_zeros(spark: SparkSession, extract: Extract, new: Load, say: S
 
 
 def _write_rows(
-    settings: Settings, spark: SparkSession, extract: Extract, new: Load, say: Say
+    settings: Settings, spark: SparkSession, extract: Extract, new: Load, log: Log
 ) -> None:
     total = extract.table.num_rows
     if total > SLICE_ROWS:
-        say(f"writing {total:,} rows")
+        log(f"writing {total:,} rows")
     slices = (
         _add_origin(extract.table.slice(start, SLICE_ROWS), new)
         for start in range(0, total, SLICE_ROWS)
@@ -213,7 +213,7 @@ def _write_rows(
         _append(spark.read.parquet(escape_glob(address)), ROWS)
 
 
-def _clean_up(spark: SparkSession, say: Say) -> set[str]:
+def _clean_up(spark: SparkSession, log: Log) -> set[str]:
     """Remove rows without a load record; warn of loads whose row count differs from their record.
 
     Returns:
@@ -227,10 +227,10 @@ def _clean_up(spark: SparkSession, say: Say) -> set[str]:
     batches = query_sequence(spark, sequences.LOADS, BATCHES)
     leftovers = [batch for batch in batches if batch["recorded"] is None]
     if leftovers:
-        _remove_leftovers(spark, leftovers, say)
+        _remove_leftovers(spark, leftovers, log)
     incomplete = [batch for batch in batches if batch["recorded"] not in (None, batch["there"])]
     for batch in incomplete:
-        say(
+        log(
             f"warning: {ROWS} has {batch['there']:,} rows of the load {batch['batch_id']} "
             f"({batch['source_file']}, extract of {batch['extract_date']}); bronze.loads records "
             f"{batch['recorded']:,}. Other loads are not affected. What to do: ingest that "
@@ -239,10 +239,10 @@ def _clean_up(spark: SparkSession, say: Say) -> set[str]:
     return {batch["batch_id"] for batch in incomplete}
 
 
-def _remove_leftovers(spark: SparkSession, leftovers: Rows, say: Say) -> None:
+def _remove_leftovers(spark: SparkSession, leftovers: Rows, log: Log) -> None:
     """Remove the rows of ingests that terminated before they wrote their load record."""
     count = sum(batch["there"] for batch in leftovers)
-    say(f"removing {count:,} rows of an interrupted ingest")
+    log(f"removing {count:,} rows of an interrupted ingest")
     # As literals: Delta rejects a DELETE with a subquery.
     statement(
         spark,

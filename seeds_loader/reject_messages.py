@@ -44,7 +44,7 @@ def read_reject_messages(path: Path | None = None) -> Mapping[str, str]:
         raise ChurnError(
             f"the words of the reject codes can't be read: {error!r}",
             where=str(location),
-            remedy="restore or correct vars.row_rules and vars.reject_reasons",
+            hint="restore or correct vars.row_rules and vars.reject_reasons",
         ) from error
     return {code: " ".join(str(text).split()) for code, text in messages.items()}
 

@@ -159,8 +159,8 @@ class Service:
         as_of = await self.online.as_of()
         try:
             return [read_row(names, each, as_of) for each in stored]
-        except (DecodeError, TypeError) as fault:
-            raise errors.features_missing("a value is no number of Feast's") from fault
+        except (DecodeError, TypeError) as error:
+            raise errors.features_missing("a value is no number of Feast's") from error
 
     def _is_expired(self, row: OnlineRow) -> bool:
         return self._clock() - row.event_timestamp > TTL
@@ -177,8 +177,8 @@ def _parse_marker(marker: bytes) -> set[str]:
     """Return the features that are online according to the marker."""
     try:
         return set(json.loads(marker)["features"])
-    except (ValueError, KeyError, TypeError) as fault:
-        raise errors.features_missing("the marker is damaged") from fault
+    except (ValueError, KeyError, TypeError) as error:
+        raise errors.features_missing("the marker is damaged") from error
 
 
 def _complete(row: OnlineRow) -> Mapping[str, Value]:
@@ -192,8 +192,8 @@ def _complete(row: OnlineRow) -> Mapping[str, Value]:
 def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> schemas.Risk:
     try:
         answer = model.scorer.answer(features)
-    except (ValueError, ArithmeticError) as fault:
-        raise errors.features_missing("a value is out of all bounds") from fault
+    except (ValueError, ArithmeticError) as error:
+        raise errors.features_missing("a value is out of all bounds") from error
     return {
         "probability": answer.probability,
         "decile": model.deciles.decile(answer.probability, customer_id),
@@ -387,31 +387,31 @@ def _describe_key(app: FastAPI) -> None:
     app.openapi = describe_api  # type: ignore[method-assign]
 
 
-def _http_problem(_: Request, fault: Exception) -> Response:
+def _http_problem(_: Request, error: Exception) -> Response:
     """Return any HTTP error in the one JSON format, including the framework's own terse ones."""
-    if isinstance(fault, ProblemError):
-        return fault.response()
-    assert isinstance(fault, HTTPException)
+    if isinstance(error, ProblemError):
+        return error.response()
+    assert isinstance(error, HTTPException)
     kinds = {
         400: ("bad-body", "The body can't be read as JSON", "body"),
         404: ("no-route", "There is nothing at this path", "path"),
         405: ("no-method", "This path does not know the method", "method"),
     }
-    kind, what, where = kinds.get(fault.status_code, ("refused", str(fault.detail), "request"))
-    remedy = "GET /docs shows what there is, and how to ask"
+    kind, what, where = kinds.get(error.status_code, ("refused", str(error.detail), "request"))
+    hint = "GET /docs shows what there is, and how to ask"
     return ProblemError(
-        fault.status_code, kind, what, where=where, remedy=remedy, headers=fault.headers
+        error.status_code, kind, what, where=where, hint=hint, headers=error.headers
     ).response()
 
 
-def _validation_problem(_: Request, fault: Exception) -> Response:
+def _validation_problem(_: Request, error: Exception) -> Response:
     """Return the first mismatch with the API description, without the value that was sent."""
-    assert isinstance(fault, RequestValidationError)
-    first = fault.errors()[0]
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
     return ProblemError(
         422,
         "unfit-request",
         str(first["msg"]),
         where=".".join(str(part) for part in first["loc"])[:200],
-        remedy="correct it; GET /docs shows what fits",
+        hint="correct it; GET /docs shows what fits",
     ).response()

@@ -82,8 +82,8 @@ class ChampionAlias:
                 )
                 return True
             return self._promote(alias, moved.version)
-        except (ChurnError, OSError, ValueError, KeyError, TypeError) as fault:
-            first = (str(fault).splitlines() or [type(fault).__name__])[0]
+        except (ChurnError, OSError, ValueError, KeyError, TypeError) as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
             self._report(f"the champion stays as last known: {first}")
             return False
 

@@ -61,7 +61,7 @@ class DerivedFeatures:
             raise ChurnError(
                 f"The API cannot compute a derived feature: {error}",
                 where="derived_features in dbt_project.yml",
-                remedy="declare it by functions that SQLite has, too",
+                hint="declare it by functions that SQLite has, too",
             ) from error
 
     def compute(self, features: Mapping[str, Value]) -> dict[str, Value]:

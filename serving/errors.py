@@ -35,13 +35,13 @@ class ProblemError(HTTPException):
         what: str,
         *,
         where: str,
-        remedy: str,
+        hint: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Create the error from its parts; `kind` is appended to `KIND` to form the type."""
         super().__init__(status, what, dict(headers or {}))
         self.details = ProblemDetails(
-            type=KIND + kind, title=what, status=status, where=where, what_to_do=remedy
+            type=KIND + kind, title=what, status=status, where=where, what_to_do=hint
         )
 
     def response(self) -> Response:
@@ -61,7 +61,7 @@ def no_key() -> ProblemError:
         "no-key",
         "The request has no valid API key",
         where="header X-API-Key",
-        remedy="send a key that `churn api-key new NAME` made",
+        hint="send a key that `churn api-key new NAME` made",
         headers={"WWW-Authenticate": 'ApiKey header="X-API-Key"'},
     )
 
@@ -73,7 +73,7 @@ def too_many(seconds: int) -> ProblemError:
         "too-many-requests",
         "This key has asked for more customers than it may",
         where="header X-API-Key",
-        remedy=f"wait {seconds} s, then go on more slowly; CHURN_API_RATE is the limit",
+        hint=f"wait {seconds} s, then go on more slowly; CHURN_API_RATE is the limit",
         headers={"Retry-After": str(seconds)},
     )
 
@@ -85,7 +85,7 @@ def too_many_connections(limit: int) -> ProblemError:
         "too-many-connections",
         f"This address has {limit} connections open, which is the maximum",
         where="the connection",
-        remedy="close those that are idle, use them again; CHURN_API_CONNECTIONS is the limit",
+        hint="close those that are idle, use them again; CHURN_API_CONNECTIONS is the limit",
         headers={"Retry-After": "1"},
     )
 
@@ -97,7 +97,7 @@ def too_big(limit: int) -> ProblemError:
         "body-too-big",
         f"The body is larger than {limit:,} bytes",
         where="body",
-        remedy="send fewer customers a request; 1,000 at most",
+        hint="send fewer customers a request; 1,000 at most",
         # The rest of the body is not read.
         headers={"Connection": "close"},
     )
@@ -110,7 +110,7 @@ def too_slow(seconds: float) -> ProblemError:
         "body-too-slow",
         f"The body did not arrive within {seconds:.0f} s",
         where="body",
-        remedy="send the request again, all of it",
+        hint="send the request again, all of it",
         headers={"Connection": "close"},
     )
 
@@ -122,7 +122,7 @@ def unknown_customer(customer_id: str) -> ProblemError:
         "unknown-customer",
         f"There is no customer {customer_id!r} in the latest published extract",
         where="path: customer_id",
-        remedy="check the id, as the workbook writes it; `churn trace ID` says whether its row "
+        hint="check the id, as the workbook writes it; `churn trace ID` says whether its row "
         "was rejected",
     )
 
@@ -134,7 +134,7 @@ def expired_customer(customer_id: str, extract_date: str, days: int) -> ProblemE
         "expired-customer",
         f"What is known of customer {customer_id!r} is of {extract_date}, over {days} days ago",
         where="path: customer_id",
-        remedy="publish a newer extract: `churn run WORKBOOK`",
+        hint="publish a newer extract: `churn run WORKBOOK`",
     )
 
 
@@ -179,6 +179,6 @@ def features_missing(names: str) -> ProblemError:
     )
 
 
-def _unavailable(kind: str, what: str, where: str, remedy: str) -> ProblemError:
+def _unavailable(kind: str, what: str, where: str, hint: str) -> ProblemError:
     headers = {"Retry-After": "1"}
-    return ProblemError(503, kind, what, where=where, remedy=remedy, headers=headers)
+    return ProblemError(503, kind, what, where=where, hint=hint, headers=headers)

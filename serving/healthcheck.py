@@ -23,8 +23,8 @@ def main() -> int:
         connection.request("GET", "/health/ready")
         answer = connection.getresponse()
         said = json.loads(answer.read())
-    except (OSError, http.client.HTTPException, ValueError) as fault:
-        print(f"the API does not answer at {host}:{settings.api_port}: {fault}", file=sys.stderr)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        print(f"the API does not answer at {host}:{settings.api_port}: {error}", file=sys.stderr)
         return 1
     if answer.status == 200:
         return 0

@@ -41,13 +41,13 @@ def new(settings: Settings, name: str) -> str:
         raise InvalidInputError(
             f"{name!r} is no name for a key",
             where="the command line",
-            remedy="use small letters, digits and hyphens, 40 at most: retention-team",
+            hint="use small letters, digits and hyphens, 40 at most: retention-team",
         )
     if name in names(settings):
         raise InvalidInputError(
             f"{name} has a key",
             where=str(folder(settings)),
-            remedy=f"`churn api-key revoke {name}` first, or choose another name",
+            hint=f"`churn api-key revoke {name}` first, or choose another name",
         )
     key = PREFIX + secrets.token_urlsafe(32)
     kept = {"sha256": hash_key(key), "created": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -70,7 +70,7 @@ def revoke(settings: Settings, name: str) -> None:
         raise InvalidInputError(
             f"{name!r} has no key",
             where=str(folder(settings)),
-            remedy=f"there are: {', '.join(names(settings)) or 'none'}",
+            hint=f"there are: {', '.join(names(settings)) or 'none'}",
         )
     _file(settings, name).unlink()
 

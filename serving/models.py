@@ -76,8 +76,8 @@ class Models:
         """Read the champion; the next call detects a change that happens while it is read."""
         try:
             self._named = registry.champion_version(self._settings) or ""
-        except (OSError, ValueError, KeyError, TypeError) as fault:
-            log.warning("the champion's name can't be read: %s", fault)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("the champion's name can't be read: %s", error)
         self._seen = self._marks()
         if not self._named:
             return
@@ -96,6 +96,6 @@ class Models:
             return None
         try:
             return Model(Scorer(record, self._declared), bounds)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as fault:
-            log.warning("model %s is not taken up: %r", version, fault)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            log.warning("model %s is not taken up: %r", version, error)
             return None

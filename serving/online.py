@@ -109,14 +109,14 @@ class OnlineStore:
         client = self._client or await self._connect(None)
         try:
             return await ask(client)
-        except FAULTS as fault:
+        except FAULTS as error:
             again = await self._connect(client)
             if again is client:
-                raise errors.store_down(_why(fault)) from fault
+                raise errors.store_down(_why(error)) from error
         try:
             return await ask(again)
-        except FAULTS as fault:
-            raise errors.store_down(_why(fault)) from fault
+        except FAULTS as error:
+            raise errors.store_down(_why(error)) from error
 
     async def _connect(self, failed: Client | None) -> Client:
         """Return a client for the store's current address; `failed` if the address is unchanged."""
@@ -124,8 +124,8 @@ class OnlineStore:
             return self._client  # another request has reconnected already
         try:
             address = online_store.find(self._settings)
-        except ChurnError as fault:
-            raise errors.store_down(fault.what) from fault
+        except ChurnError as error:
+            raise errors.store_down(error.message) from error
         if address is None:
             raise errors.store_down("the embedded server is not running")
         if failed is not None and address == self._address:
@@ -153,6 +153,6 @@ def _client(address: online_store.Address) -> Client:
     return redis.asyncio.Redis(connection_pool=pool)
 
 
-def _why(fault: BaseException) -> str:
+def _why(error: BaseException) -> str:
     """Return the type of an error; its message may contain hosts and ports, which stay private."""
-    return type(fault).__name__
+    return type(error).__name__

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lakehouse import online_store
 from lakehouse.errors import UnavailableError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 from serving import errors
 from serving.app import Clock, application, current_time
@@ -136,7 +136,7 @@ def _too_many(limit: int) -> bytes:
     return b"\r\n".join([*lines, b"", bytes(response.body)])
 
 
-def serve(settings: Settings, say: Say, clock: Clock = current_time) -> None:
+def serve(settings: Settings, log: Log, clock: Clock = current_time) -> None:
     """Serve until SIGTERM or SIGINT; requests in progress are answered first.
 
     Starts the embedded online store if no other one is configured. `clock` determines the age of
@@ -147,11 +147,11 @@ def serve(settings: Settings, say: Say, clock: Clock = current_time) -> None:
             use.
     """
     if not settings.redis_url:
-        online_store.ensure_running(settings, say)
-    run(application(settings, clock), settings, say)
+        online_store.ensure_running(settings, log)
+    run(application(settings, clock), settings, log)
 
 
-def run(app: RequestGuard, settings: Settings, say: Say) -> None:
+def run(app: RequestGuard, settings: Settings, log: Log) -> None:
     """Serve an application; see `serve`."""
     log_to_stderr()
     listening = _listening(settings)
@@ -171,11 +171,11 @@ def run(app: RequestGuard, settings: Settings, say: Say) -> None:
         timeout_graceful_shutdown=LAST_SECONDS,
     )
     host = f"[{settings.api_bind}]" if ":" in settings.api_bind else settings.api_bind
-    say(f"the API answers at http://{host}:{settings.api_port} (Ctrl-C ends)")
+    log(f"the API answers at http://{host}:{settings.api_port} (Ctrl-C ends)")
     try:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
-        say("stopped")
+        log("stopped")
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -184,12 +184,12 @@ def _listening(settings: Settings) -> socket.socket:
         return socket.create_server(
             (settings.api_bind, settings.api_port), family=family, backlog=BACKLOG
         )
-    except OSError as fault:
+    except OSError as error:
         raise UnavailableError(
-            f"The API can't listen: {fault.strerror}",
+            f"The API can't listen: {error.strerror}",
             where=f"{settings.api_bind}:{settings.api_port}",
-            remedy="set CHURN_API_PORT to a free port, CHURN_API_BIND to an own address",
-        ) from fault
+            hint="set CHURN_API_PORT to a free port, CHURN_API_BIND to an own address",
+        ) from error
 
 
 def log_to_stderr() -> None:

@@ -112,7 +112,7 @@ def apply_changes(
             "nothing-changed",
             "The request changes nothing",
             where="body",
-            remedy=f"give at least one of {', '.join((PRICE, *CHOSEN, *SWITCHED))}",
+            hint=f"give at least one of {', '.join((PRICE, *CHOSEN, *SWITCHED))}",
         )
     unfit = [name for name in ADD_ONS if name in changes]
     if unfit and features[NO_INTERNET] == 1:
@@ -121,7 +121,7 @@ def apply_changes(
             "no-internet-service",
             "The customer has no internet service, so no add-on to it can change",
             where=", ".join(f"body.{name}" for name in unfit),
-            remedy="leave the add-ons out",
+            hint="leave the add-ons out",
         )
     after = dict(features)
     for name, value in changes.items():

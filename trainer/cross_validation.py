@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql.connect.dataframe import DataFrame
 
-from lakehouse.process import Say
+from lakehouse.process import Log
 from trainer.metrics import HOLDOUT
 from trainer.parameters import Parameters
 from trainer.pipeline import INPUTS, LABEL, build_estimator, run_in_threads
@@ -80,14 +80,14 @@ def _holdout_job(kind: str, parameters: Parameters) -> TrainingJob:
     return TrainingJob(kind, HOLDOUT, "is_holdout", "hold-out", parameters)
 
 
-def predict(rows: DataFrame, trainings: Sequence[TrainingJob], say: Say) -> DataFrame:
+def predict(rows: DataFrame, trainings: Sequence[TrainingJob], log: Log) -> DataFrame:
     """Return rows of `kind, part, churned, probability`, and the columns to keep.
 
     The rows have the form that `trainer.metrics.steps` expects.
     """
 
     def run_job(fit: TrainingJob) -> DataFrame:
-        say(f"{fit.title}, {fit.kind.replace('_', ' ')}")
+        log(f"{fit.title}, {fit.kind.replace('_', ' ')}")
         trained = rows.where(fit.training_filter or f"not ({fit.validation_filter})").select(
             LABEL, INPUTS
         )

@@ -74,6 +74,6 @@ def _node(row: Mapping[str, Any], scale: float, inputs: Sequence[str]) -> Node:
         raise ChurnError(
             f"A tree splits {inputs[row['feature']]} by categories, which reasons do not support",
             where="the saved model",
-            remedy="give the trainer numeric features without category metadata",
+            hint="give the trainer numeric features without category metadata",
         )
     return Node(value, inputs[row["feature"]], row["cut"][0], row["left"], row["right"])

@@ -20,7 +20,7 @@ import yaml
 from pyspark.sql.connect.dataframe import DataFrame
 
 from lakehouse.atomic_write import atomic_write
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 from trainer import bootstrap, leakage, metrics, registry, splits
 from trainer.cross_validation import KEPT_COLUMNS, TrainingJob, fold_jobs, predict
@@ -96,7 +96,7 @@ def evaluate(  # long: names all parts of an evaluation
     parameters: Parameters,
     protocol: EvaluationConfig,
     campaign: Campaign,
-    say: Say,
+    log: Log,
     advance: Callable[[int, int, str], None],
 ) -> dict[str, Any]:
     """Return the evaluation of the record's recipe on the training set, as JSON types."""
@@ -108,7 +108,7 @@ def evaluate(  # long: names all parts of an evaluation
         frame, trainings, lambda title: advance(next(numbers), len(trainings), title)
     )
     predictions = predicted.union(_baselines(frame, parameters, protocol)).localCheckpoint()
-    say("measuring")
+    log("measuring")
     figures = metrics.metrics(metrics.fetch(predictions, "part"), parameters.threshold)
     repeats = predictions.where("kind like 'repeat%'")
     first_round = repeats.where("kind = 'repeat_0'")

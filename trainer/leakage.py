@@ -90,5 +90,5 @@ def raise_on_leakage(leaks: Sequence[Leak], rule: LeakRule) -> None:
             where=f"the training set, against leaks of trainer/parameters.yml "
             f"(ROC-AUC below {rule.roc_auc}, leavers at a value below "
             f"{rule.max_positive_share:.0%})",
-            remedy="take the column out of the features: it was known only after the customer left",
+            hint="take the column out of the features: it was known only after the customer left",
         )

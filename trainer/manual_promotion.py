@@ -46,7 +46,7 @@ def require_promotable(settings: Settings, version: str, reason: str) -> ModelRe
         raise InvalidInputError(
             "A promotion by hand has a reason, which is kept with it",
             where="--reason",
-            remedy="say in a sentence why the model may take over",
+            hint="say in a sentence why the model may take over",
         )
     record = registry.find(settings, version)
     if record is None:
@@ -54,7 +54,7 @@ def require_promotable(settings: Settings, version: str, reason: str) -> ModelRe
         raise InvalidInputError(
             f"No model {version}",
             where=f"{place}; versions there: {there}",
-            remedy="name one of these; `churn train` makes one of what is published",
+            hint="name one of these; `churn train` makes one of what is published",
         )
 
     # imports Feast, which takes seconds
@@ -65,13 +65,13 @@ def require_promotable(settings: Settings, version: str, reason: str) -> ModelRe
         raise InvalidInputError(
             f"{version} needs features that are no longer declared: {', '.join(missing)}",
             where=place,
-            remedy="name a version of the features that there are; `churn train` makes one",
+            hint="name a version of the features that there are; `churn train` makes one",
         )
     if registry.champion_version(settings) == version:
         raise InvalidInputError(
             f"{version} is the champion already",
             where=place,
-            remedy="nothing is left to do; `churn score` scores with it",
+            hint="nothing is left to do; `churn score` scores with it",
         )
     return record
 
@@ -131,7 +131,7 @@ def moved_alias(settings: Settings, alias: Alias) -> MovedAlias | None:
     try:
         require_promotable(settings, version, ALIAS_REASON)
     except InvalidInputError as refusal:
-        return MovedAlias(version, refusal.what)
+        return MovedAlias(version, refusal.message)
     return MovedAlias(version, None)
 
 

@@ -161,7 +161,7 @@ def read(settings: Settings, seconds: float = FILE_SECONDS) -> Alias:
         raise UnavailableError(
             f"MLflow's file can't be read: {error}",
             where=str(path),
-            remedy="repeat the command; if the file is damaged, remove its folder: it is made "
+            hint="repeat the command; if the file is damaged, remove its folder: it is made "
             "again from the models, which are whole",
         ) from error
     found: dict[str, dict[str, Any]] = {"alias": {}, "model": {}, "version": {}}
@@ -199,7 +199,7 @@ def _read_server(settings: Settings, url: str) -> Alias:
         raise UnavailableError(
             f"MLflow does not answer as it should: {error}",
             where=url,
-            remedy="see that it is up, and that CHURN_MLFLOW_PASSWORD is its password",
+            hint="see that it is up, and that CHURN_MLFLOW_PASSWORD is its password",
         ) from error
     return _alias(number, tags, _tags(found.get("model_version", {})))
 

@@ -41,7 +41,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from feature_repo.feature_definitions import read_feature_columns
 from lakehouse.errors import ChurnError, UnavailableError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 from trainer import decisions, full_evaluation, manual_promotion, mlflow_alias, registry
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
@@ -119,7 +119,7 @@ def open_store(settings: Settings) -> Store:
         return Store(client, found.experiment_id)
 
 
-def sync(settings: Settings, store: Store, draw: Draw, say: Say) -> SyncResult:
+def sync(settings: Settings, store: Store, draw: Draw, log: Log) -> SyncResult:
     """Update MLflow from the registry; versions that it already has are not logged again.
 
     An alias that a person moved, to a version that can be promoted, stays where it is. Call it
@@ -138,11 +138,11 @@ def sync(settings: Settings, store: Store, draw: Draw, say: Say) -> SyncResult:
         records = [registry.read_record(settings, each) for each in known if each not in held]
         lacking = sorted((each for each in records if each), key=lambda each: each.created)
         for record in lacking:
-            say(f"logging {record.version}")
+            log(f"logging {record.version}")
             held[record.version] = _log(settings, store, record, draw)
         for version, registered in held.items():
             _update_version(settings, store, version, registered)
-        champion = _sync_alias(settings, store, held, say)
+        champion = _sync_alias(settings, store, held, log)
     return SyncResult([each.version for each in lacking], gone, champion)
 
 
@@ -363,7 +363,7 @@ def _update_version(
 
 
 def _sync_alias(
-    settings: Settings, store: Store, held: Mapping[str, ModelVersion], say: Say
+    settings: Settings, store: Store, held: Mapping[str, ModelVersion], log: Log
 ) -> str | None:
     """Move the alias to the registry's champion, and return that if MLflow has it.
 
@@ -376,12 +376,12 @@ def _sync_alias(
     champion = history.version if history and registered else None
     moved = manual_promotion.moved_alias(settings, alias)
     if moved is not None and moved.refusal is None:
-        say(f"MLflow's alias champion was moved to {moved.version}: the next score promotes it")
+        log(f"MLflow's alias champion was moved to {moved.version}: the next score promotes it")
         return champion
     if moved is not None:
-        say(f"warning: {moved.warning()}; the alias is moved back")
+        log(f"warning: {moved.warning()}; the alias is moved back")
     elif alias.version is None and alias.synced and alias.synced.champion:
-        say("warning: MLflow's alias champion was gone, which changes no champion; it is set again")
+        log("warning: MLflow's alias champion was gone, which changes no champion; it is set again")
     _move_alias(store, registered)
     # Written last: until then, the values that the alias had and has are known from the registry.
     synced = Synced(champion, len(history.changes) if history else 0)
@@ -413,27 +413,27 @@ def _milliseconds(moment: datetime) -> int:
 
 @contextmanager
 def _translate_errors(settings: Settings) -> Iterator[None]:
-    """Log MLflow's client in, and translate its errors into errors with a remedy."""
+    """Log MLflow's client in, and translate its errors into errors with a hint."""
     try:
         with _log_in(settings):
             yield
     # OSErrors are those of this machine, and those of the library that sends files to a server,
     # which MLflow does not wrap. A server that is not MLflow may not respond with JSON.
-    except (MlflowException, SQLAlchemyError, OSError, JSONDecodeError) as fault:
-        first = (str(fault).splitlines() or [type(fault).__name__])[0]
+    except (MlflowException, SQLAlchemyError, OSError, JSONDecodeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         if settings.mlflow_url is None:
             raise ChurnError(
                 f"MLflow's file can't be used: {first}",
                 where=str(folder(settings)),
-                remedy="make room where the disk is full; else remove that folder. Then repeat "
+                hint="make room where the disk is full; else remove that folder. Then repeat "
                 "the command: it is made again from the models, which are whole",
-            ) from fault
+            ) from error
         raise UnavailableError(
             f"MLflow does not answer as it should: {first}",
             where=settings.mlflow_url,
-            remedy="see that it is up, and that CHURN_MLFLOW_PASSWORD is its password; then repeat "
+            hint="see that it is up, and that CHURN_MLFLOW_PASSWORD is its password; then repeat "
             "the command: it logs what is missing. Everything else is done",
-        ) from fault
+        ) from error
 
 
 @contextmanager

@@ -114,12 +114,12 @@ def read_parameters(path: Path = DECLARED) -> Parameters:
     """
     try:
         return TypeAdapter(Parameters).validate_python(yaml.safe_load(path.read_text()))
-    except ValidationError as fault:
+    except ValidationError as error:
         raise ChurnError(
-            f"The training parameters can't be used: {fault}",
+            f"The training parameters can't be used: {error}",
             where=str(path),
-            remedy="correct the file; its comments say what each parameter is",
-        ) from fault
+            hint="correct the file; its comments say what each parameter is",
+        ) from error
 
 
 def parameters_of_record(shown: dict[str, Any], declared: Parameters) -> Parameters:
@@ -148,12 +148,12 @@ def check_features(features: list[str], parameters: Parameters) -> None:
         raise InvalidInputError(
             f"The training set would leak: {', '.join(leaks)} may not be a feature",
             where="the feature service, against forbidden_features of trainer/parameters.yml",
-            remedy="take the column out of the features; a label belongs to gold.churn_labels",
+            hint="take the column out of the features; a label belongs to gold.churn_labels",
         )
     missing = [name for name in parameters.log1p if name not in features]
     if missing:
         raise InvalidInputError(
             f"The model derives inputs from {', '.join(missing)}, which the training set lacks",
             where="the feature service, against log1p of trainer/parameters.yml",
-            remedy="add the feature, or take it out of log1p",
+            hint="add the feature, or take it out of log1p",
         )

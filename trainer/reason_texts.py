@@ -190,7 +190,7 @@ def _reason(feature: str, entry: dict[str, Any], path: Path) -> Reason:
         raise ChurnError(
             f"The reason {feature} is declared with an unknown number format or case",
             where=str(path),
-            remedy=f"number is one of {', '.join(NUMBERS)}; says has {', '.join(CASES)}, otherwise",
+            hint=f"number is one of {', '.join(NUMBERS)}; says has {', '.join(CASES)}, otherwise",
         )
     figure = NumberTemplate(feature, NUMBERS[entry["number"]], cases, entry["says"]["otherwise"])
     return Reason(feature, inputs, figure)

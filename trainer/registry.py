@@ -193,7 +193,7 @@ def champion_or_error(settings: Settings) -> ModelRecord:
         raise InvalidInputError(
             "No model is champion" if there else "No model has been trained yet",
             where=f"{folder(settings)}{'; versions there: ' if there else ''}{', '.join(there)}",
-            remedy="`churn promote VERSION --reason TEXT` makes one of these champion, which is "
+            hint="`churn promote VERSION --reason TEXT` makes one of these champion, which is "
             "for a person to decide: its promotion.json says why"
             if there
             else "`churn run WORKBOOK`, or `churn train` where gold has data",
@@ -217,7 +217,7 @@ def roll_back(settings: Settings, version: str | None = None) -> str:
         raise InvalidInputError(
             f"No model {version}" if version else "There is no earlier champion to go back to",
             where=f"{folder(settings)}; versions there: {there or 'none'}",
-            remedy="`churn rollback VERSION` with one of these"
+            hint="`churn rollback VERSION` with one of these"
             if there
             else "`churn run WORKBOOK` trains the first",
         )
@@ -280,7 +280,7 @@ def champion(settings: Settings) -> ModelRecord | None:
         raise ChurnError(
             f"The champion {version} is missing or damaged",
             where=str(folder(settings) / version),
-            remedy="`churn train` makes it again where what it learned from is published still; "
+            hint="`churn train` makes it again where what it learned from is published still; "
             "else `churn rollback`, or `churn promote VERSION --reason TEXT`, names another one",
         )
     return found

@@ -70,9 +70,9 @@ def read_campaign(path: Path = DECLARED) -> Campaign:
             for name, offer in declared["offers"].items()
         ]
         return TypeAdapter(Campaign).validate_python({**declared, "offers": offers})
-    except (AttributeError, KeyError, TypeError, ValidationError) as fault:
+    except (AttributeError, KeyError, TypeError, ValidationError) as error:
         raise ChurnError(
-            f"The campaign's figures can't be used: {fault}",
+            f"The campaign's figures can't be used: {error}",
             where=str(path),
-            remedy="correct the file; its comments say what each figure is",
-        ) from fault
+            hint="correct the file; its comments say what each figure is",
+        ) from error

@@ -11,7 +11,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.publications import Publication, latest_publication_or_error
 from lakehouse.errors import InvalidInputError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 from lakehouse.sql import bind, literal
 from lakehouse.storage import escape_glob
@@ -59,7 +59,7 @@ class Scores:
 
 
 def score(
-    settings: Settings, spark: SparkSession, say: Say, publication: Publication | None = None
+    settings: Settings, spark: SparkSession, log: Log, publication: Publication | None = None
 ) -> Scores:
     """Score the latest published extract, or that of the publication, with the champion.
 
@@ -75,10 +75,10 @@ def score(
     record = registry.champion_or_error(settings)
     spark.sql(CREATE)
     if _is_complete(spark, record.version, publication):
-        say(f"the scores of {publication.extract_date} by {record.version} are there already")
+        log(f"the scores of {publication.extract_date} by {record.version} are there already")
         _ensure_deciles(settings, spark, record.version, publication, again=False)
         return Scores(publication.customers, False, record, publication.extract_date)
-    say(f"scoring {publication.customers} customers with {record.version}")
+    log(f"scoring {publication.customers} customers with {record.version}")
     features = _features(spark, record, publication)
     model = registry.pipeline(settings, record.version)
     run_in_threads(spark, lambda path: _write(path, record, publication, features), [model])
@@ -160,7 +160,7 @@ def _features(spark: SparkSession, record: ModelRecord, publication: Publication
         raise InvalidInputError(
             f"Gold lacks features of model {record.version}: {', '.join(missing)}",
             where="gold.customer_features",
-            remedy="`churn train` makes a model of the features that there are, and "
+            hint="`churn train` makes a model of the features that there are, and "
             "`churn promote VERSION --reason TEXT` makes that the champion",
         )
     extract = gold.where(f"extract_date = {literal(publication.extract_date)}")

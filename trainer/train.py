@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 from trainer import decisions, leakage, metrics, pipeline, promotion, registry
 from trainer.cross_validation import first_jobs, further_jobs, predict
@@ -85,7 +85,7 @@ def format_retained_champion(champion: str | None) -> str:
     return f"{champion} stays the champion" if champion else "there is no champion yet"
 
 
-def train(settings: Settings, spark: SparkSession, say: Say) -> Training:
+def train(settings: Settings, spark: SparkSession, log: Log) -> Training:
     """Train on what is published; the result becomes the champion if it passes the promotion gate.
 
     A version with the same training set and parameters is not trained again. Call it under the run
@@ -98,11 +98,11 @@ def train(settings: Settings, spark: SparkSession, say: Say) -> Training:
     # Imported here: Feast takes seconds to import, and scoring does not need it.
     from feature_repo.training import training_set
 
-    return train_on(settings, training_set(settings, spark, say), read_parameters(), say)
+    return train_on(settings, training_set(settings, spark, log), read_parameters(), log)
 
 
 def train_on(
-    settings: Settings, training: "TrainingSet", parameters: Parameters, say: Say
+    settings: Settings, training: "TrainingSet", parameters: Parameters, log: Log
 ) -> Training:
     """Train on the given training set; see `train`."""
     check_features(training.features, parameters)
@@ -113,7 +113,7 @@ def train_on(
     decision = decisions.read(registry.folder(settings) / version)
     now = registry.champion_version(settings)
     if record is not None:
-        say(f"model {version} is trained already")
+        log(f"model {version} is trained already")
         if now == version:
             if decision is None or not decision.promoted:
                 decision = Decision(version, None, True, "it was made champion by hand")
@@ -126,10 +126,10 @@ def train_on(
         rows = build_training_frame(training, parameters)
     is_new = record is None
     if record is None:
-        record = _train_version(settings, rows, training, parameters, version, seconds, say)
+        record = _train_version(settings, rows, training, parameters, version, seconds, log)
     decision = promotion.decide(settings, rows, training, parameters, record)
     became = "takes over" if decision.promoted else "does not take over"
-    say(f"{version} {became}: {decision.reason}")
+    log(f"{version} {became}: {decision.reason}")
     promotion.apply_decision(settings, decision)
     return Training(record, is_new, decision, training.label.left_out)
 
@@ -141,12 +141,12 @@ def _train_version(  # long: names all that a model is made of
     parameters: Parameters,
     version: str,
     seconds: dict[str, float],
-    say: Say,
+    log: Log,
 ) -> ModelRecord:
     _raise_on_leaks(rows, training, parameters)
-    predictions, evaluations, curves = _cross_validate(rows, parameters, say, seconds)
+    predictions, evaluations, curves = _cross_validate(rows, parameters, log, seconds)
     choice = select_model(_fold_auc(evaluations), parameters.champion)
-    say(f"{choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
+    log(f"{choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
     with registry.draft(settings, version) as drafted:
         path = registry.pipeline(settings, version, drafted)
         with _measure_time(seconds, "final"):
@@ -186,7 +186,7 @@ def _raise_on_leaks(rows: TrainingRows, training: "TrainingSet", parameters: Par
 
 
 def _cross_validate(
-    rows: TrainingRows, parameters: Parameters, say: Say, seconds: dict[str, float]
+    rows: TrainingRows, parameters: Parameters, log: Log, seconds: dict[str, float]
 ) -> CrossValidation:
     """Return predictions of both model types on unseen rows, metrics and curves.
 
@@ -194,14 +194,14 @@ def _cross_validate(
     it has the metrics of those folds alone, and no curves.
     """
     with _measure_time(seconds, "cross_validate"):
-        predictions = predict(rows.frame, first_jobs(parameters), say).localCheckpoint()
+        predictions = predict(rows.frame, first_jobs(parameters), log).localCheckpoint()
         evaluations, curves = _measure(predictions, parameters)
         if has_chance(_fold_auc(evaluations), parameters.champion):
-            further = predict(rows.frame, further_jobs(parameters), say)
+            further = predict(rows.frame, further_jobs(parameters), log)
             predictions = predictions.union(further).localCheckpoint()
             evaluations, curves = _measure(predictions, parameters)
         else:
-            say(f"{parameters.champion.challenger.replace('_', ' ')} has no chance")
+            log(f"{parameters.champion.challenger.replace('_', ' ')} has no chance")
             # Pooled over some of the folds, these could be compared with nothing.
             del evaluations[parameters.champion.challenger][OUT_OF_FOLD]
             del curves[parameters.champion.challenger]

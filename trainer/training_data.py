@@ -98,7 +98,7 @@ def _raise_on_non_finite(
         raise InvalidInputError(
             f"The training set has values that are not finite numbers: {named}",
             where="the retrieved training set, from gold.customer_features",
-            remedy="`churn build --rebuild` publishes the extracts again, without such rows",
+            hint="`churn build --rebuild` publishes the extracts again, without such rows",
         )
 
 
@@ -113,12 +113,12 @@ def _check(retrieved: DataFrame, features: list[str]) -> int:
         raise InvalidInputError(
             f"The training set has gaps: {', '.join(missing)}",
             where="the retrieved training set",
-            remedy="`churn features apply`, then train again; gold's columns have no nulls",
+            hint="`churn features apply`, then train again; gold's columns have no nulls",
         )
     if count == 0 or positives in (0, count):
         raise InvalidInputError(
             f"Nothing to learn: {positives or 0} of {count} customers churned",
             where="gold.churn_labels",
-            remedy="publish an extract with customers who left and customers who stayed",
+            hint="publish an extract with customers who left and customers who stayed",
         )
     return int(count)

@@ -73,32 +73,32 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
             settings = read_settings()
             protect(settings, _log)
             function(settings, *arguments, **options)
-        except ChurnError as fault:
-            click.echo(f"{fault}", err=True)
-            sys.exit(fault.exit_code)
+        except ChurnError as error:
+            click.echo(f"{error}", err=True)
+            sys.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted; repeat the command to continue where it stopped", err=True)
             sys.exit(INTERRUPTED)
-        except Exception as fault:
-            known = _explanation(settings, fault)
+        except Exception as error:
+            known = _explanation(settings, error)
             if known is not None:
                 click.echo(f"{known}", err=True)
                 sys.exit(known.exit_code)
             traceback.print_exc()
             click.echo(
-                UNEXPECTED.format((str(fault).splitlines() or [type(fault).__name__])[0]), err=True
+                UNEXPECTED.format((str(error).splitlines() or [type(error).__name__])[0]), err=True
             )
             sys.exit(1)
 
     return call
 
 
-def _explanation(settings: Settings | None, fault: Exception) -> ChurnError | None:
+def _explanation(settings: Settings | None, error: Exception) -> ChurnError | None:
     if settings is None:
         return None
     from lakehouse.error_translation import translate
 
-    return translate(settings, fault)
+    return translate(settings, error)
 
 
 @click.group(
@@ -158,12 +158,12 @@ def up(settings: Settings, foreground: bool) -> None:
     """Start the Spark server and the embedded online store."""
     from lakehouse import online_store, spark_server
 
-    say = _log
-    spark_server.ensure_running(settings, say)
-    online_store.ensure_running(settings, say)
+    log = _log
+    spark_server.ensure_running(settings, log)
+    online_store.ensure_running(settings, log)
     _print_status(settings)
     if foreground:
-        spark_server.run_forever(settings, say)
+        spark_server.run_forever(settings, log)
 
 
 @main.command()
@@ -403,7 +403,7 @@ def score(
         raise InvalidInputError(
             "the options of `churn score` apply only to the scores of a file",
             where="churn score",
-            remedy="name the file: `churn score FILE`; without one, call `churn score` alone",
+            hint="name the file: `churn score FILE`; without one, call `churn score` alone",
         )
     from churn.pipeline import commands
 

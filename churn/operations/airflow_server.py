@@ -20,7 +20,7 @@ from churn.operations.airflow_lineage import lineage_environment
 from lakehouse.atomic_write import atomic_write, write_secret
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.postgresql import database
-from lakehouse.process import Say, Service, port_is_open
+from lakehouse.process import Log, Service, port_is_open
 from lakehouse.settings import LOOPBACK, Settings
 
 USER = "admin"
@@ -51,12 +51,12 @@ def services(settings: Settings) -> dict[str, Service]:
     return {part: Service(f"airflow-{part}", home / part, None) for part in COMPONENTS}
 
 
-def up(settings: Settings, say: Say, dags: Path | None = None) -> str:
+def up(settings: Settings, log: Log, dags: Path | None = None) -> str:
     """Start the components that are not running, with this checkout's DAGs and dbt docs.
 
     Args:
         settings: The settings of this CHURN_HOME.
-        say: Callback for progress messages.
+        log: Callback for progress messages.
         dags: Another folder of DAGs to use.
 
     Returns:
@@ -65,12 +65,12 @@ def up(settings: Settings, say: Say, dags: Path | None = None) -> str:
     Raises:
         lakehouse.errors.UnavailableError: A component did not start.
     """
-    environ = initialize(settings, say, dags)
+    environ = initialize(settings, log, dags)
     for part, service in services(settings).items():
         with service.start_lock() as lock:
             if service.find() is not None:
                 continue
-            say(f"starting {service.name}")
+            log(f"starting {service.name}")
             service.start(
                 [sys.executable, "-m", "airflow", *COMPONENTS[part]],
                 [settings.airflow_port] if part == "api-server" else [],
@@ -122,7 +122,7 @@ def password(settings: Settings) -> str:
     return str(password_text)
 
 
-def initialize(settings: Settings, say: Say, dags: Path | None = None) -> dict[str, str]:
+def initialize(settings: Settings, log: Log, dags: Path | None = None) -> dict[str, str]:
     """Create what the components need before they start, and return their environment.
 
     That is the tables of the metadata database, a password, the reduced dbt manifest and the dbt
@@ -130,7 +130,7 @@ def initialize(settings: Settings, say: Say, dags: Path | None = None) -> dict[s
 
     Args:
         settings: The settings of this CHURN_HOME.
-        say: Callback for progress messages.
+        log: Callback for progress messages.
         dags: Another folder of DAGs to use.
 
     Returns:
@@ -146,12 +146,12 @@ def initialize(settings: Settings, say: Say, dags: Path | None = None) -> dict[s
     home = settings.home / "airflow"
     home.mkdir(parents=True, exist_ok=True)
     password(settings)
-    build_site(settings, say)
+    build_site(settings, log)
     manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
     with atomic_write(home / "manifest.json") as draft:
         draft.write_text(json.dumps(slim_manifest(manifest)))
     environ = environment(settings, dags or settings.project / "dags")
-    say("initialising Airflow's database")
+    log("initialising Airflow's database")
     _airflow(settings, environ, "db", "migrate")
     return environ
 
@@ -166,7 +166,7 @@ def run_component(settings: Settings, component: str) -> NoReturn:
         raise InvalidInputError(
             f"Airflow has no part {component}",
             where="the command",
-            remedy=f"say {', '.join(COMPONENTS)}",
+            hint=f"say {', '.join(COMPONENTS)}",
         )
     environ = environment(settings, settings.project / "dags")
     os.chdir(settings.home)
@@ -184,13 +184,13 @@ def check_health(settings: Settings, component: str) -> None:
     name = "metadatabase" if component == "api-server" else component.replace("-", "_")
     try:
         status = _health(settings)[name]["status"]
-    except (OSError, KeyError) as fault:
-        status = str(fault)
+    except (OSError, KeyError) as error:
+        status = str(error)
     if status != "healthy":
         raise UnavailableError(
             f"Airflow's {component} is not healthy: {status}",
             where=address(settings),
-            remedy="look at its log",
+            hint="look at its log",
         )
 
 
@@ -267,7 +267,7 @@ def _airflow(settings: Settings, environ: dict[str, str], *arguments: str) -> No
         raise ChurnError(
             f"`airflow {' '.join(arguments)}` failed\n    {end}",
             where=str(settings.home / "airflow"),
-            remedy="read the lines above; remove that folder to start again",
+            hint="read the lines above; remove that folder to start again",
         )
 
 

@@ -66,7 +66,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, BackupMa
     address = address_of(target)
     above = _create_target(settings, address)
     for broken in list_backups(above)[1]:
-        steps.say(f"{address}/{broken} has no {MANIFEST}: unless it is being written, remove it")
+        steps.log(f"{address}/{broken} has no {MANIFEST}: unless it is being written, remove it")
     with (
         writer_session(settings, f"churn backup {target}", steps) as spark,
         _translate_disk_full(address),
@@ -102,7 +102,7 @@ def _read_tables(
     known = metastore_snapshot.read(spark, lake)
     rows = metastore_snapshot.count_rows(spark, known.table_names)
     for table in known.elsewhere:
-        step.say(f"warning: {table} does not lie in the lake and is left out")
+        step.log(f"warning: {table} does not lie in the lake and is left out")
     step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows"
     return known, rows
 
@@ -112,9 +112,9 @@ def _translate_disk_full(address: str) -> Iterator[None]:
     """Translate a full disk into an error that names the target."""
     try:
         yield
-    except OSError as fault:
-        if fault.errno in FULL:
-            raise disk_full_error(address) from fault
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full_error(address) from error
         raise
 
 
@@ -126,16 +126,16 @@ def _create_target(settings: Settings, address: str) -> Storage:
             raise InvalidInputError(
                 f"The target lies in what is to be copied, {part}",
                 where=address,
-                remedy="name a place outside of lake and CHURN_HOME, best on another disk",
+                hint="name a place outside of lake and CHURN_HOME, best on another disk",
             )
     try:
         place.prepare()
-    except OSError as fault:
+    except OSError as error:
         raise InvalidInputError(
-            f"The target can't be made: {fault.strerror}",
+            f"The target can't be made: {error.strerror}",
             where=address,
-            remedy="name a folder that may be written to",
-        ) from fault
+            hint="name a folder that may be written to",
+        ) from error
     return place
 
 
@@ -150,7 +150,7 @@ def _copy_files(sources: dict[str, Storage], target: Storage, step: Step) -> lis
         raise InvalidInputError(
             "There is nothing to back up",
             where=", ".join(place.root for place in sources.values()),
-            remedy="CHURN_HOME, CHURN_LAKE_URI tell of a lake; `churn run WORKBOOK` begins one",
+            hint="CHURN_HOME, CHURN_LAKE_URI tell of a lake; `churn run WORKBOOK` begins one",
         )
 
     def copy(original: SourceFile) -> FileCopy | None:

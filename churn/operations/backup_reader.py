@@ -131,8 +131,8 @@ def check_contents(backup: Backup, advance: ProgressCallback) -> None:
         if log:
             try:
                 check_log(file.path, bytes(kept))
-            except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as fault:
-                raise _damaged_error(backup.address, file.path, str(fault)) from fault
+            except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+                raise _damaged_error(backup.address, file.path, str(error)) from error
 
     run_concurrently(check, backup.files, advance, "checking")
 
@@ -204,7 +204,7 @@ def _require_whole(backup: Backup) -> None:
             f"The backup is not whole: {len(wrong)} of {len(backup.files)} files are missing or "
             f"have another size ({', '.join(wrong[:NAMED])})",
             where=backup.address,
-            remedy="restore another backup",
+            hint="restore another backup",
         )
     surplus = sorted(set(found) - {each.path for each in backup.files})
     if surplus:
@@ -212,7 +212,7 @@ def _require_whole(backup: Backup) -> None:
             f"{len(surplus)} files in the backup are not in {FILES} "
             f"({', '.join(map(_escape, surplus[:NAMED]))})",
             where=backup.address,
-            remedy="find out who put them there; remove them, or restore another backup",
+            hint="find out who put them there; remove them, or restore another backup",
         )
     total = (len(backup.files), sum(each.size for each in backup.files))
     if total != (backup.manifest.files, backup.manifest.bytes):
@@ -232,7 +232,7 @@ def _refuse_odd_entries(folder: str) -> None:
                 raise InvalidInputError(
                     f"{_escape(name)} is a link or a device, and no file of the backup's own",
                     where=ascii(str(entry)),
-                    remedy="copy the backup, links followed, if you trust them (cp -rL); or "
+                    hint="copy the backup, links followed, if you trust them (cp -rL); or "
                     "restore another one",
                 )
 
@@ -468,8 +468,8 @@ def _actions(path: str, content: bytes) -> Iterator[dict[str, Any]]:
         try:
             for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches():
                 yield from batch.to_pylist()
-        except (pa.ArrowException, OSError) as fault:
-            raise InvalidBackupError("is no checkpoint") from fault
+        except (pa.ArrowException, OSError) as error:
+            raise InvalidBackupError("is no checkpoint") from error
         return
     for line in content.splitlines():
         if line.strip():
@@ -486,7 +486,7 @@ def _read_manifest(place: Storage, address: str) -> BackupManifest:
         raise InvalidInputError(
             f"This is not a backup, or it was interrupted: it has no {MANIFEST}",
             where=address,
-            remedy=f"name a folder that `churn backup` wrote to its end{named}",
+            hint=f"name a folder that `churn backup` wrote to its end{named}",
         )
     content = {MANIFEST: _bytes(place, address, MANIFEST)}
     fields = _read(address, MANIFEST, content, lambda text: _decode(text, dict[str, Any]))
@@ -495,7 +495,7 @@ def _read_manifest(place: Storage, address: str) -> BackupManifest:
             f"The backup is of format {fields.get('format')}; this version of the project reads "
             f"formats {READABLE[0]} to {FORMAT}",
             where=f"{address}/{MANIFEST}",
-            remedy="restore it with the version of the project that made it: "
+            hint="restore it with the version of the project that made it: "
             f"{_escape(str(fields.get('project', 'which it does not name')))}",
         )
     seal: BackupManifest = _read(
@@ -514,8 +514,8 @@ def _bytes(place: Storage, address: str, name: str) -> bytes:
     try:
         with place.files.open_input_stream(place.join(name).root) as source:
             content: bytes = source.read(LARGEST)
-    except OSError as fault:
-        raise _damaged_error(address, name, f"can't be read: {fault}") from fault
+    except OSError as error:
+        raise _damaged_error(address, name, f"can't be read: {error}") from error
     return content
 
 
@@ -524,8 +524,8 @@ def _read(
 ) -> Kind:
     try:
         return meaning(beside[name])
-    except (ValueError, KeyError, TypeError, RecursionError, msgspec.MsgspecError) as fault:
-        raise _damaged_error(address, name, f"can't be read: {fault}") from fault
+    except (ValueError, KeyError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+        raise _damaged_error(address, name, f"can't be read: {error}") from error
 
 
 def _decode(content: bytes, kind: type[Kind]) -> Kind:
@@ -537,8 +537,8 @@ def _check_registry(content: bytes) -> None:
 
     try:
         Registry.FromString(content)
-    except DecodeError as fault:
-        raise InvalidBackupError("it is no registry of Feast's") from fault
+    except DecodeError as error:
+        raise InvalidBackupError("it is no registry of Feast's") from error
 
 
 def _sha256(content: bytes) -> str:
@@ -549,5 +549,5 @@ def _damaged_error(address: str, name: str, why: str) -> InvalidInputError:
     return InvalidInputError(
         f"The backup is damaged, {name} {why}",
         where=f"{address}/{name}",
-        remedy="restore another backup",
+        hint="restore another backup",
     )

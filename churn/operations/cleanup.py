@@ -61,7 +61,7 @@ def clean_up(settings: Settings, days: int, dry_run: bool, steps: Steps) -> list
     removed = []
     with writer_session(settings, "churn cleanup", steps) as spark:
         if not dry_run:  # a version that a person asks for is not removed
-            adopt_alias(settings, steps.say)
+            adopt_alias(settings, steps.log)
         kinds: dict[str, Callable[[Step], Removed]] = {
             "tables": lambda step: _vacuum(settings, spark, days, dry_run, step),
             "logs": lambda _: _remove_logs(settings, before, dry_run),

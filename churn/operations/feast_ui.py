@@ -15,7 +15,7 @@ from starlette.routing import Mount
 
 from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
 from feature_repo.feature_store import open_store
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 
 REGISTRY = "/api/v1"
@@ -36,22 +36,22 @@ DECLARATIONS = frozenset(
 )
 
 
-def serve_feast_ui(settings: Settings, say: Say) -> None:
+def serve_feast_ui(settings: Settings, log: Log) -> None:
     """Serve the site on loopback until interrupted.
 
     Raises:
         lakehouse.errors.UnavailableError: The port is in use.
     """
-    guarded = SiteGuard(application(settings, say), site_password(settings), read_only=True)
-    log_login(settings, say)
-    serve(guarded, "Feast's site", "CHURN_FEAST_UI_PORT", settings.feast_ui_port, say)
+    guarded = SiteGuard(application(settings, log), site_password(settings), read_only=True)
+    log_login(settings, log)
+    serve(guarded, "Feast's site", "CHURN_FEAST_UI_PORT", settings.feast_ui_port, log)
 
 
-def application(settings: Settings, say: Say) -> FastAPI:
+def application(settings: Settings, log: Log) -> FastAPI:
     """Return Feast's application, without endpoints that do not read declarations."""
     from feast.ui_server import get_app
 
-    feature_store = open_store(settings, say)
+    feature_store = open_store(settings, log)
     with warnings.catch_warnings():
         # Feast warns developers that its server is experimental.
         warnings.simplefilter("ignore")

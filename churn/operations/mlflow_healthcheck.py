@@ -29,5 +29,5 @@ def check(settings: Settings) -> None:
 if __name__ == "__main__":
     try:
         check(read_settings())
-    except OSError as fault:
-        sys.exit(f"MLflow is not well: {fault}")
+    except OSError as error:
+        sys.exit(f"MLflow is not well: {error}")

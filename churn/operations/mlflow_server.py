@@ -10,7 +10,7 @@ from typing import Any
 
 from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
 from lakehouse.postgresql import database
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import LOOPBACK, Settings
 
 # Maximum number of concurrent requests; further ones wait.
@@ -21,7 +21,7 @@ HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
 NEW_EXPERIMENT = "/mlflow/experiments/create"
 
 
-def serve_mlflow(settings: Settings, say: Say) -> None:
+def serve_mlflow(settings: Settings, log: Log) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
@@ -34,9 +34,9 @@ def serve_mlflow(settings: Settings, say: Say) -> None:
     hosts = [each.rpartition(":")[0] or each for each in os.environ[HOSTS].split(",")]
     guarded = SiteGuard(application, mlflow_password(settings), hosts)
     if settings.mlflow_password is None:
-        log_login(settings, say)
+        log_login(settings, log)
     port, bind = settings.mlflow_port, settings.mlflow_bind
-    serve(guarded, "MLflow's site", "CHURN_MLFLOW_PORT", port, say, bind)
+    serve(guarded, "MLflow's site", "CHURN_MLFLOW_PORT", port, log, bind)
 
 
 def mlflow_password(settings: Settings) -> str:

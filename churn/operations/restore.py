@@ -78,7 +78,7 @@ def restore(
     """
     backup = _check_backup(settings, address_of(source), steps, require_signature)
     purpose = f"churn restore {backup.address}"
-    with run_lock(settings, purpose, steps.say, restores=True):
+    with run_lock(settings, purpose, steps.log, restores=True):
         goes_on = _goes_on(settings, backup, steps)
         if not goes_on:
             _refuse_filled([*_files_there(settings)])
@@ -102,10 +102,10 @@ def _check_backup(
                 raise InvalidInputError(
                     f"The backup is {backup.signature}",
                     where=f"{address}/backup.json",
-                    remedy=f"bring the key of the home that made it to {key_file(settings)}; or "
+                    hint=f"bring the key of the home that made it to {key_file(settings)}; or "
                     "leave --require-signature out, if no other user can write to that place",
                 )
-            step.say(f"warning: the backup is {backup.signature}")
+            step.log(f"warning: the backup is {backup.signature}")
         check_contents(backup, step.advance)
         step.outcome = f"{len(backup.files):,} files, {backup.signature}"
     return backup
@@ -116,12 +116,12 @@ def _readable(address: str) -> Iterator[None]:
     """Report files of the backup that belong to another user."""
     try:
         yield
-    except PermissionError as fault:
+    except PermissionError as error:
         raise InvalidInputError(
-            f"User {os.geteuid()} may not read all of the backup: {fault}",
+            f"User {os.geteuid()} may not read all of the backup: {error}",
             where=address,
-            remedy="give its files to this user, or run the command as their owner",
-        ) from fault
+            hint="give its files to this user, or run the command as their owner",
+        ) from error
 
 
 def _goes_on(settings: Settings, backup: Backup, steps: Steps) -> bool:
@@ -134,9 +134,9 @@ def _goes_on(settings: Settings, backup: Backup, steps: Steps) -> bool:
         raise InvalidInputError(
             f"A restore of another backup was interrupted here: {begun}",
             where=str(path),
-            remedy=f"repeat `churn restore {begun}`; or give that one up, as docs/backup.md says",
+            hint=f"repeat `churn restore {begun}`; or give that one up, as docs/backup.md says",
         )
-    steps.say("a restore of this backup was interrupted here; continuing it")
+    steps.log("a restore of this backup was interrupted here; continuing it")
     return True
 
 
@@ -175,7 +175,7 @@ def _refuse_filled(there: list[str]) -> None:
         raise InvalidInputError(
             "A backup is restored onto an empty lake and home, and something is there already",
             where=f"{', '.join(there[:NAMED])}{more}",
-            remedy="name an empty CHURN_HOME (and CHURN_LAKE_URI, CHURN_METASTORE_URL where they "
+            hint="name an empty CHURN_HOME (and CHURN_LAKE_URI, CHURN_METASTORE_URL where they "
             "are set); or move away what is there",
         )
 
@@ -194,7 +194,7 @@ def _restore_tables(
             if each.provider not in (*metastore_snapshot.CREATABLE, metastore_snapshot.VIEW)
         ]
         for name in left_out:
-            step.say(f"warning: {name} is to be made by hand: its format has options of its own")
+            step.log(f"warning: {name} is to be made by hand: its format has options of its own")
         _require_complete(spark, backup, left_out)
         champion = registry.champion(settings)
         rows = backup.manifest.rows
@@ -228,7 +228,7 @@ def _copy_back(settings: Settings, backup: Backup, step: Step) -> int:
             raise ChurnError(
                 f"{file.path} is not what was backed up: its SHA-256 is {sha256}",
                 where=backup.address,
-                remedy="bring the file back and repeat the command; or give this restore up, as "
+                hint="bring the file back and repeat the command; or give this restore up, as "
                 "docs/backup.md says, and restore another backup",
             )
         target.set_mtime(file.mtime_ns)
@@ -250,11 +250,11 @@ def _make_views(settings: Settings, backup: Backup, steps: Steps) -> None:
     with steps.step("views") as step:
         try:
             made = make_views(settings) if known else []
-        except ChurnError as fault:
-            step.say(f"warning: the next `churn build` makes the views: {fault.what}")
+        except ChurnError as error:
+            step.log(f"warning: the next `churn build` makes the views: {error.message}")
             return
         for name in sorted(known - set(made)):
-            step.say(
+            step.log(
                 f"warning: {name} is no view of the project; the backup's metastore.json has its "
                 "text: read it before you make it again"
             )
@@ -271,7 +271,7 @@ def _require_complete(spark: SparkSession, backup: Backup, left_out: Sequence[st
             raise ChurnError(
                 f"{table} has {rows[table]:,} rows; when it was backed up it had {expected:,}",
                 where=backup.address,
-                remedy="do not use what was restored; restore another backup, and report this",
+                hint="do not use what was restored; restore another backup, and report this",
             )
 
 
@@ -282,18 +282,18 @@ def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Step
     from feature_repo.registry_snapshot import diff_registries, read_registry
 
     with steps.step("apply") as step:
-        apply(settings, step.say)
+        apply(settings, step.log)
         changed = (
             diff_registries(backup.registry, read_registry(settings)) if backup.registry else []
         )
         for name in changed:
-            step.say(f"warning: declared otherwise than when it was backed up: {name}")
+            step.log(f"warning: declared otherwise than when it was backed up: {name}")
         step.outcome = "with changes since the backup" if changed else "as in the backup"
     if find_latest_publication(spark) is None:
-        steps.say("nothing had been published: the online store stays empty")
+        steps.log("nothing had been published: the online store stays empty")
         return None
     with steps.step("materialize") as step:
-        written = materialize(settings, spark, step.say, "all", step.advance)
+        written = materialize(settings, spark, step.log, "all", step.advance)
         step.outcome = f"{written.customers:,} customers online"
     with steps.step("verify") as step:
         customers, _ = verify_online(settings, spark, step, repair=False)

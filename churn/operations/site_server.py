@@ -26,7 +26,7 @@ from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
 from churn.reports.trace_page import TraceForm, form_page, trace_page
 from lakehouse.error_translation import translate
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import LOOPBACK, Settings
 
 TRACE = "/trace"
@@ -42,21 +42,21 @@ UNEXPECTED = ("An unexpected fault", "where: the lines that `churn docs` printed
 Answer = tuple[HTTPStatus, str]
 
 
-def serve_site(settings: Settings, folder: Path, say: Say) -> None:
+def serve_site(settings: Settings, folder: Path, log: Log) -> None:
     """Serve the site's folder, and traces, on loopback until interrupted.
 
     Raises:
         UnavailableError: The port is in use.
     """
-    guarded = SiteGuard(application(settings, folder, say), site_password(settings), read_only=True)
-    log_login(settings, say)
-    say(f"customers are traced at http://{LOOPBACK}:{settings.docs_port}{TRACE}")
-    serve(guarded, "the docs site", "CHURN_DOCS_PORT", settings.docs_port, say)
+    guarded = SiteGuard(application(settings, folder, log), site_password(settings), read_only=True)
+    log_login(settings, log)
+    log(f"customers are traced at http://{LOOPBACK}:{settings.docs_port}{TRACE}")
+    serve(guarded, "the docs site", "CHURN_DOCS_PORT", settings.docs_port, log)
 
 
-def application(settings: Settings, folder: Path, say: Say) -> Starlette:
+def application(settings: Settings, folder: Path, log: Log) -> Starlette:
     """Return an application that serves the folder's files and the trace page."""
-    trace = functools.partial(_trace, Traces(settings, say))
+    trace = functools.partial(_trace, Traces(settings, log))
     return Starlette(
         routes=[
             Route(TRACE, trace, methods=["GET"]),
@@ -90,14 +90,14 @@ async def _trace(traces: "Traces", request: Request) -> Response:
 class Traces:
     """Answer requests for traces, one at a time, because each occupies the Spark server."""
 
-    def __init__(self, settings: Settings, say: Say) -> None:
+    def __init__(self, settings: Settings, log: Log) -> None:
         """Create the endpoint.
 
         Args:
             settings: The settings of this CHURN_HOME.
-            say: Callback for progress messages.
+            log: Callback for progress messages.
         """
-        self._settings, self._say = settings, say
+        self._settings, self._log = settings, log
         self._one_at_a_time = threading.Lock()
 
     def answer(self, query: str) -> Answer:
@@ -113,10 +113,10 @@ class Traces:
         try:
             with self._one_at_a_time:
                 (lineage,) = trace_customers(
-                    self._settings, [form.customer_id], self._say, form.run_id or None
+                    self._settings, [form.customer_id], self._log, form.run_id or None
                 )
-        except Exception as fault:
-            error = fault if isinstance(fault, ChurnError) else translate(self._settings, fault)
+        except Exception as raised:
+            error = raised if isinstance(raised, ChurnError) else translate(self._settings, raised)
             if error is None:
                 traceback.print_exc()
                 return HTTPStatus.INTERNAL_SERVER_ERROR, form_page(form, UNEXPECTED)
@@ -124,13 +124,13 @@ class Traces:
         return HTTPStatus.OK, trace_page(form, lineage)
 
 
-def _http_status(fault: ChurnError) -> HTTPStatus:
-    if isinstance(fault, InvalidInputError):
+def _http_status(error: ChurnError) -> HTTPStatus:
+    if isinstance(error, InvalidInputError):
         return HTTPStatus.NOT_FOUND
-    if isinstance(fault, UnavailableError):
+    if isinstance(error, UnavailableError):
         return HTTPStatus.SERVICE_UNAVAILABLE
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _format_error(fault: ChurnError) -> list[str]:
-    return [fault.what, f"where: {fault.where}", f"what to do: {fault.remedy}"]
+def _format_error(error: ChurnError) -> list[str]:
+    return [error.message, f"where: {error.where}", f"what to do: {error.hint}"]

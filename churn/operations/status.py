@@ -78,7 +78,7 @@ def _alias(settings: Settings) -> dict[str, Any]:
     try:
         moved = manual_promotion.moved_alias(settings, mlflow_alias.read(settings))
     except UnavailableError as error:
-        return {"mlflow": f"no answer, so the champion is the last known one: {error.what}"}
+        return {"mlflow": f"no answer, so the champion is the last known one: {error.message}"}
     if moved is None:
         return {}
     asked = f"the alias was moved to {moved.version}: the next score promotes it"

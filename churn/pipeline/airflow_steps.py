@@ -22,7 +22,7 @@ from churn.pipeline.summary import update_gate_summary, write_final_summary
 from churn.provenance import load_state
 from lakehouse import spark_server, spark_session
 from lakehouse.errors import InvalidInputError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.progress import Steps
 from lakehouse.run_lock import find_holder, run_lock
 from lakehouse.settings import Settings
@@ -37,9 +37,9 @@ class NothingToDoError(Exception):
     """Raised by a step that has nothing to do in this run."""
 
 
-def start_server(settings: Settings, say: Say) -> None:
+def start_server(settings: Settings, log: Log) -> None:
     """Start the Spark server, for a dbt call that does not start it."""
-    spark_server.ensure_running(settings, say)
+    spark_server.ensure_running(settings, log)
 
 
 def list_unclaimed_files(settings: Settings) -> list[LandedFile]:
@@ -184,7 +184,7 @@ def log_to_mlflow(settings: Settings, summary: Summary) -> Summary:
         lakehouse.errors.UnavailableError: MLflow does not respond; no other step depends on it.
     """
     progress = Steps(1)
-    with run_lock(settings, "churn train", progress.say):
+    with run_lock(settings, "churn train", progress.log):
         sync_registry_or_raise(settings, progress)
     return {"seconds": progress.seconds}
 
@@ -250,6 +250,6 @@ def _require_published(run: RunContext, spark: SparkSession) -> None:
         raise InvalidInputError(
             f"The run's load is not in gold; its verdict: {state.verdict}",
             where=f"load {run.summary['batch_id']}, extract of {run.summary['extract_date']}",
-            remedy="nothing where a later workbook of that date has replaced it; else clear the "
+            hint="nothing where a later workbook of that date has replaced it; else clear the "
             "tasks of `publish`",
         )

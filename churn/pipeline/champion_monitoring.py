@@ -4,18 +4,18 @@ from typing import Any
 
 from feature_repo.publications import not_published_error
 from lakehouse import spark_server, spark_session
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 from trainer.monitoring import monitor, read_rules
 
 
-def check_champion(settings: Settings, say: Say) -> dict[str, Any]:
+def check_champion(settings: Settings, log: Log) -> dict[str, Any]:
     """Return alerts, the worst value of each metric kind, and the proposed action.
 
     Raises:
         InvalidInputError: Nothing was published yet.
     """
-    spark_server.ensure_running(settings, say)
+    spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
         result = monitor(settings, spark, read_rules())
     if result is None:

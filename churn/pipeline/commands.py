@@ -130,9 +130,9 @@ def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
     from feature_repo.training import training_set
 
     with writer_step(settings, "churn evaluate", "evaluate", progress) as (spark, step):
-        training = training_set(settings, spark, step.say)
+        training = training_set(settings, spark, step.log)
         evaluation = full_evaluation.evaluate(
-            record, training, parameters, protocol, campaign, step.say, step.advance
+            record, training, parameters, protocol, campaign, step.log, step.advance
         )
         full_evaluation.write(settings, record.version, evaluation)
         step.outcome = f"ROC-AUC {evaluation['cross_validated']['roc_auc']['mean']:.4f}"
@@ -175,7 +175,7 @@ def _change_champion(
     with writer_session(settings, f"churn {name}", progress) as spark:
         with progress.step(name) as step:
             # First, so that the history has the changes in the order in which they were made.
-            adopt_alias(settings, step.say)
+            adopt_alias(settings, step.log)
             champion = step.outcome = change()
         # Existing scores are kept; an extract that was published later is scored now.
         steps.score(RunContext(settings, progress), spark)

@@ -93,11 +93,11 @@ def writer_session(
     run_id = run_id or new_run_id()
     with (
         emit_lineage(settings, command, run_id, steps),
-        run_lock(settings, purpose, steps.say),
+        run_lock(settings, purpose, steps.log),
         translate_errors(settings),
     ):
         with steps.step("server") as step:
-            running = spark_server.ensure_running(settings, step.say)
+            running = spark_server.ensure_running(settings, step.log)
         with watch_server(settings, running), spark_session.session(settings) as spark:
             commit_metadata.set_commit_metadata(spark, run_id)
             try:

@@ -44,7 +44,7 @@ def evaluate_champion(settings: Settings, steps: Steps, force: bool) -> dict[str
     if not path.exists() or steps.seconds:
         with atomic_write(path) as draft:
             draft.write_text(page("evaluation.html.j2", _views(figures)))
-        with run_lock(settings, "churn evaluate", steps.say):
+        with run_lock(settings, "churn evaluate", steps.log):
             sync_registry(settings, steps)
     return {**figures, "page": str(path)}
 

@@ -30,4 +30,4 @@ def emit_lineage(settings: Settings, command: str, run_id: str, steps: Steps) ->
             from lakehouse.lineage_events import Command, emit
 
             ended = Command(command, run_id, start, datetime.now(UTC), failed)
-            emit(settings, ended, done, steps.say)
+            emit(settings, ended, done, steps.log)

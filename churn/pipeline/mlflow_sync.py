@@ -4,7 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import ChurnError, UnavailableError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.progress import Steps
 from lakehouse.run_lock_file import run_lock_if_free
 from lakehouse.settings import Settings
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import: only where used
     from trainer.mlflow_sync import Store
 
 
-def adopt_alias(settings: Settings, say: Say) -> bool:
+def adopt_alias(settings: Settings, log: Log) -> bool:
     """Promote the version that a person moved MLflow's alias to; a refusal is a warning.
 
     Call this under the run lock, before the champion is used. If MLflow can't be read, the champion
@@ -22,7 +22,7 @@ def adopt_alias(settings: Settings, say: Say) -> bool:
 
     Args:
         settings: The settings of this CHURN_HOME.
-        say: Progress display.
+        log: Progress display.
 
     Returns:
         Whether a person has moved the alias: MLflow is to be synchronised then.
@@ -30,23 +30,23 @@ def adopt_alias(settings: Settings, say: Say) -> bool:
     try:
         moved = manual_promotion.adopt_alias(settings, mlflow_alias.read(settings))
     except UnavailableError as error:
-        say(f"warning: the champion stays as last known, whatever MLflow's alias names. {error}")
+        log(f"warning: the champion stays as last known, whatever MLflow's alias names. {error}")
         return False
     if moved is None:
         return False
     promoted = f"{moved.version} is the champion now: MLflow's alias was moved to it"
-    say(promoted if moved.refusal is None else f"warning: {moved.warning()}")
+    log(promoted if moved.refusal is None else f"warning: {moved.warning()}")
     return True
 
 
-def adopt_alias_if_free(settings: Settings, say: Say) -> None:
+def adopt_alias_if_free(settings: Settings, log: Log) -> None:
     """Call `adopt_alias` if no other process holds the run lock, for a command that writes nothing.
 
     A command that holds the lock adopts the alias itself, or the next one does.
     """
     with run_lock_if_free(settings) as is_free:
         if is_free:
-            adopt_alias(settings, say)
+            adopt_alias(settings, log)
 
 
 def open_store_async(settings: Settings) -> "Future[Store]":
@@ -74,8 +74,8 @@ def sync_registry(settings: Settings, steps: Steps, opened: "Future[Store] | Non
     """
     try:
         sync_registry_or_raise(settings, steps, opened)
-    except ChurnError as fault:
-        steps.say(f"warning: MLflow lacks what is new until the next command logs it. {fault}")
+    except ChurnError as error:
+        steps.log(f"warning: MLflow lacks what is new until the next command logs it. {error}")
 
 
 def sync_registry_or_raise(
@@ -97,7 +97,7 @@ def sync_registry_or_raise(
         from churn.reports.model_page import model_page
         from trainer import mlflow_sync
 
-        step.outcome = mlflow_sync.sync(settings, store, model_page, step.say).format_outcome()
+        step.outcome = mlflow_sync.sync(settings, store, model_page, step.log).format_outcome()
 
 
 def _open(settings: Settings) -> "Store":

@@ -41,7 +41,7 @@ def run_refused_error(
         f"The gate refused {Path(run.summary['workbook']['path']).name}; gold, online store, model "
         f"and scores are as before{lines}",
         where=f"extract of {run.summary['extract_date']}, {run.folder}/report.html",
-        remedy="look at audit.gate_results and silver.rejected_rows "
+        hint="look at audit.gate_results and silver.rejected_rows "
         f"(`churn rejects --run {run.run_id} --out rejects.xlsx` gives them back as a workbook), "
         "correct the workbook, then run it again" + format_expected_change(failed),
     )
@@ -62,7 +62,7 @@ def build_refused_error(refused: list[Rows], failures: Sequence[str]) -> GateRef
     return GateRefusedError(
         f"The gate refused; what did not pass was not published{lines}",
         where="audit.gate_results, silver.rejected_rows",
-        remedy="correct the workbook and load it again, or look at the rows that it names"
+        hint="correct the workbook and load it again, or look at the rows that it names"
         + "".join(map(format_expected_change, refused)),
     )
 
@@ -80,7 +80,7 @@ def warn_of_refused(
     """
     for batch_id, broken in load_state.list_refused_loads(spark, run_id).items():
         if batch_id != except_load:
-            step.say(f"warning: the gate also refused {format_refused_load(broken)}")
+            step.log(f"warning: the gate also refused {format_refused_load(broken)}")
 
 
 def format_refused_load(broken: Rows) -> str:

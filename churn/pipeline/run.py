@@ -65,7 +65,7 @@ def _run_steps(
     context.summary["unchanged"] = not (any(changes) or (scores and scores.written))
     steps.monitor(context, spark)
     if context.summary["unchanged"]:
-        context.steps.say("nothing has changed since this workbook was run before")
+        context.steps.log("nothing has changed since this workbook was run before")
     steps.report(context, spark)
     write_summary(context)
     sync_registry(context.settings, context.steps, opened)

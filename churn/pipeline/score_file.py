@@ -26,7 +26,7 @@ from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import compile_models
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 from lakehouse.sql import bind
@@ -96,18 +96,18 @@ def score_file(settings: Settings, request: Request, out: Path | None, steps: St
     """
     if out is not None:
         require_writable(out)
-    adopt_alias_if_free(settings, steps.say)
+    adopt_alias_if_free(settings, steps.log)
     record = registry.champion_or_error(settings)
     contract = read_contract()
     with steps.step("read") as step:
         extract = read_workbook(
-            request.file, request.sheet, step.say, request.source_format, labelled=False
+            request.file, request.sheet, step.log, request.source_format, labelled=False
         )
         step.outcome = f"{extract.table.num_rows:,} rows"
     with steps.step("server") as step:
-        spark_server.ensure_running(settings, step.say)
+        spark_server.ensure_running(settings, step.log)
     with steps.step("score") as step, spark_session.session(settings) as spark:
-        result = _score(settings, spark, record, extract, contract, step.say)
+        result = _score(settings, spark, record, extract, contract, step.log)
         step.outcome = f"{len(result.customers):,} scored, {len(result.rejected):,} rejected"
     if out is not None:
         with steps.step("write") as step, translate_write_errors(out), atomic_write(out) as draft:
@@ -122,9 +122,9 @@ def _score(
     record: ModelRecord,
     extract: Extract,
     contract: Contract,
-    say: Say,
+    log: Log,
 ) -> ScoredFile:
-    say("asking dbt for the SQL of its models")
+    log("asking dbt for the SQL of its models")
     models = compile_models(settings, COMPOSED)
     spark.createDataFrame(extract.table).createOrReplaceTempView(SUBMITTED)
     rows = bind(
@@ -135,7 +135,7 @@ def _score(
     )
     features = spark.sql(compose(models, FEATURES, rows, LOADS)).localCheckpoint()
     rejected = spark.sql(compose(models, CLEANED[0], rows, LOADS)).toArrow().to_pylist()
-    say(f"scoring with {record.version}")
+    log(f"scoring with {record.version}")
     model = registry.pipeline(settings, record.version)
     inputs = features.select("customer_id", *record.features)
     (scores,) = run_in_threads(

@@ -47,9 +47,9 @@ def _watch(settings: Settings, running: ProcessInfo, done: threading.Event) -> N
     while not done.wait(POLL_SECONDS):
         try:
             spark_process.check_running(settings, running)
-        except ServerLostError as fault:
+        except ServerLostError as error:
             hangs = spark_process.find(settings) == running
             if done.wait(0 if hangs else GRACE_SECONDS):
                 return
-            click.echo(f"{fault}", err=True)
-            os._exit(fault.exit_code)
+            click.echo(f"{error}", err=True)
+            os._exit(error.exit_code)

@@ -50,13 +50,13 @@ def read(request: Request, steps: Steps, tolerant: bool = False) -> tuple[Extrac
         extract = read_workbook(
             request.workbook,
             request.sheet,
-            step.say,
+            step.log,
             source_format=request.source_format,
             tolerant=tolerant,
         )
         extract_date = choose_extract_date(request.extract_date, extract)
         if extract_date.warning:
-            step.say(f"warning: {extract_date.warning}")
+            step.log(f"warning: {extract_date.warning}")
         sheet = f", sheet {extract.sheet!r}" if extract.sheet else ""
         step.outcome = f"{extract.table.num_rows:,} rows{sheet}"
     return extract, extract_date
@@ -82,11 +82,11 @@ def ingest(
         The load, which may be one from an earlier run.
     """
     with run.steps.step("ingest") as step:
-        loaded = load(run.settings, spark, extract, extract_date, step.say)
+        loaded = load(run.settings, spark, extract, extract_date, step.log)
         step.io.append(lineage.ingest_io(run.settings, extract, loaded))
         is_known = reevaluate and not loaded.is_new
         if is_known and load_state.load_state(spark, loaded.batch_id).verdict == "refused":
-            step.say("this load was refused before; it is judged again")
+            step.log("this load was refused before; it is judged again")
             load_state.mark_pending(spark, "batch_id = :batch", run.run_id, batch=loaded.batch_id)
         step.outcome = (
             f"extract of {loaded.extract_date} (date from: {loaded.extract_date_source})"
@@ -127,7 +127,7 @@ def build_pending(settings: Settings, spark: SparkSession, run_id: str, step: St
     """
     outcome = run_dbt(settings, DATA_ONLY, run_id, step)
     if outcome.failures and load_state.list_unpublished_loads(spark):
-        step.say("a load was refused; publishing the others")
+        step.log("a load was refused; publishing the others")
         outcome = run_dbt(settings, DATA_ONLY, run_id, step).merge_earlier(outcome)
     return outcome
 
@@ -145,7 +145,7 @@ def apply(run: RunContext) -> None:
     with run.steps.step("apply") as step:
         from feature_repo.online.materialize import apply as register
 
-        register(run.settings, step.say)
+        register(run.settings, step.log)
 
 
 def materialize(run: RunContext, spark: SparkSession, write: "Write" = "new") -> "OnlineContents":
@@ -154,7 +154,7 @@ def materialize(run: RunContext, spark: SparkSession, write: "Write" = "new") ->
         from feature_repo.lineage import materialize_io
         from feature_repo.online.materialize import materialize as write_online
 
-        online = write_online(run.settings, spark, step.say, write, step.advance)
+        online = write_online(run.settings, spark, step.log, write, step.advance)
         step.io.append(materialize_io(run.settings, online.written))
         step.outcome = f"{online.customers:,} customers online"
     return online
@@ -195,17 +195,17 @@ def verify_online(
     from feature_repo.online.materialize import materialize as write_online
     from feature_repo.online.verify import verify as compare
 
-    verification = compare(settings, spark, step.say, step.advance)
+    verification = compare(settings, spark, step.log, step.advance)
     is_rewritten = bool(verification.differences) and repair
     if is_rewritten:
-        step.say("the online store differs from gold; writing it again")
-        write_online(settings, spark, step.say, "all", step.advance)
-        verification = compare(settings, spark, step.say, step.advance)
+        step.log("the online store differs from gold; writing it again")
+        write_online(settings, spark, step.log, "all", step.advance)
+        verification = compare(settings, spark, step.log, step.advance)
     if verification.differences:
         raise ChurnError(
             f"The online store differs from gold: {verification.differences[0]}",
             where="`churn features verify`",
-            remedy="`churn features materialize`, then verify again",
+            hint="`churn features materialize`, then verify again",
         )
     step.outcome = f"{verification.customers:,} customers equal gold in every feature"
     return verification.customers, is_rewritten
@@ -222,8 +222,8 @@ def train(run: RunContext, spark: SparkSession) -> "Training":
     from trainer.train import train as train_model
 
     with run.steps.step("train") as step:
-        run.is_alias_moved |= adopt_alias(run.settings, step.say)
-        training = train_model(run.settings, spark, step.say)
+        run.is_alias_moved |= adopt_alias(run.settings, step.log)
+        training = train_model(run.settings, spark, step.log)
         if not training.decision.promoted:
             preview_deciles(run.settings, spark, training.record)
         step.io.append(model_lineage.train_io(run.settings, training.record, training.is_new))
@@ -248,13 +248,13 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
 
     run.counts["scored"] = 0
     with run.steps.step("score") as step:
-        run.is_alias_moved |= adopt_alias(run.settings, step.say)
+        run.is_alias_moved |= adopt_alias(run.settings, step.log)
         try:
-            scores = score_extract(run.settings, spark, step.say)
+            scores = score_extract(run.settings, spark, step.log)
         except InvalidInputError as error:
             if not run.summary.get("model", {}).get("promotion", {}).get("waits"):
                 raise
-            step.say(f"warning: no customer was scored. {error}")
+            step.log(f"warning: no customer was scored. {error}")
             step.outcome = "no customers"
             return None
         step.io.append(model_lineage.score_io(run.settings, scores.record, scores.written))
@@ -284,7 +284,7 @@ def monitor(run: RunContext, spark: SparkSession) -> None:
         run.summary["watch"] = result.to_json()
         step.outcome = f"{len(result.alerts) or 'no'} alerts of {len(result.figures)} figures"
         if result.proposal:
-            step.say(f"alert: {result.proposal}")
+            step.log(f"alert: {result.proposal}")
 
 
 def report(run: RunContext, spark: SparkSession) -> None:

@@ -24,7 +24,7 @@ from churn.provenance.compiled_sql import (
 )
 from churn.provenance.run_history import read_end_time, read_summary
 from lakehouse.dbt_runner import compile_models
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.sequences import PUBLICATIONS, VERDICTS, add_number_column, query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, bind, query
@@ -81,7 +81,7 @@ class AsOfReader:
         moment: RunEnd,
         source: Rows,
         loads: Rows,
-        say: Say,
+        log: Log,
     ) -> None:
         """Create a reader, whose attribute `read` records how each stage was read.
 
@@ -92,9 +92,9 @@ class AsOfReader:
             moment: The end of the run.
             source: The customers' rows in bronze.
             loads: All loads that existed at that time, oldest first.
-            say: Callback for progress messages.
+            log: Callback for progress messages.
         """
-        self._settings, self._spark, self._say = settings, spark, say
+        self._settings, self._spark, self._log = settings, spark, log
         self._customers, self._moment = customers, moment
         self._source, self._loads = source, loads
         self.read: dict[str, str] = {}
@@ -267,7 +267,7 @@ class AsOfReader:
         own = [row for row in self._source if row["_batch_id"] in batches]
         if not own:
             return []
-        self._say("rebuilding from bronze")
+        self._log("rebuilding from bronze")
         values = {
             "batches": sorted({row["_batch_id"] for row in own}),
             "row_numbers": sorted({row["_row_number"] for row in own}),
@@ -286,7 +286,7 @@ class AsOfReader:
 
     @cached_property
     def _models(self) -> dict[str, str]:
-        self._say("asking dbt for the SQL of its models")
+        self._log("asking dbt for the SQL of its models")
         return compile_models(self._settings, [*COMPOSED, COUNTS])
 
 

@@ -14,7 +14,7 @@ from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, read_row, redis_key
 from lakehouse import online_store
 from lakehouse.errors import InvalidInputError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 from trainer import deciles, registry
 from trainer.reason_texts import read_reasons
@@ -24,7 +24,7 @@ from trainer.scorer import Features, Scorer
 Online = dict[str, Any]
 
 
-def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, Any]:
+def show_customer(settings: Settings, customer_id: str, log: Log) -> dict[str, Any]:
     """Return a customer's values in the online store, and the champion's score for them.
 
     Raises:
@@ -33,10 +33,10 @@ def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, A
     """
     # The loader normalizes ids to NFC; earlier versions did not.
     composed = unicodedata.normalize("NFC", customer_id)
-    by_id = read_online_customers(settings, list(dict.fromkeys([customer_id, composed])), say)
+    by_id = read_online_customers(settings, list(dict.fromkeys([customer_id, composed])), log)
     if by_id is None:
         raise InvalidInputError(
-            "Nothing is online yet", where="feature view customer_features", remedy=HINT_RUN_FIRST
+            "Nothing is online yet", where="feature view customer_features", hint=HINT_RUN_FIRST
         )
     if customer_id not in by_id:
         customer_id = composed
@@ -45,14 +45,14 @@ def show_customer(settings: Settings, customer_id: str, say: Say) -> dict[str, A
         raise InvalidInputError(
             f"The online store holds no customer {customer_id!r}",
             where="feature view customer_features",
-            remedy="check the id; `churn trace ID` says whether its row was rejected",
+            hint="check the id; `churn trace ID` says whether its row was rejected",
         )
     score = score_online_customer(settings, customer_id, online["features"])
     return {"customer_id": customer_id, **online, "score": score}
 
 
 def read_online_customers(
-    settings: Settings, customer_ids: Sequence[str], say: Say
+    settings: Settings, customer_ids: Sequence[str], log: Log
 ) -> dict[str, Online] | None:
     """Read customers from the online store, and start the embedded one if it is not running.
 
@@ -64,7 +64,7 @@ def read_online_customers(
         UnavailableError: The online store does not respond.
     """
     names = [feature.name for feature in read_feature_columns()]
-    address = online_store.ensure_running(settings, say)
+    address = online_store.ensure_running(settings, log)
     try:
         with address.client() as client:
             pipeline = client.pipeline(transaction=False)

@@ -9,7 +9,7 @@ from churn.provenance import load_state
 from churn.provenance.extract_rows import find_rows
 from churn.provenance.run_history import read_summary
 from lakehouse import spark_server, spark_session
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 from lakehouse.sql import query
 
@@ -74,14 +74,14 @@ named_struct(
 """
 
 
-def diff(settings: Settings, first: str, second: str, say: Say) -> dict[str, Any]:
+def diff(settings: Settings, first: str, second: str, log: Log) -> dict[str, Any]:
     """Compare the second run with the first.
 
     Args:
         settings: The settings of this CHURN_HOME.
         first: Name of the first run.
         second: Name of the second run.
-        say: Callback for progress messages.
+        log: Callback for progress messages.
 
     Returns:
         The result as printed by `churn diff --json`. `rows` and `features` compare the published
@@ -97,7 +97,7 @@ def diff(settings: Settings, first: str, second: str, say: Say) -> dict[str, Any
     summaries = [read_summary(settings, run_id) for run_id in (first, second)]
     features = [feature.name for feature in read_feature_columns()]
     batches = [summary["batch_id"] for summary in summaries]
-    spark_server.ensure_running(settings, say)
+    spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
         return {
             "runs": [_describe_run(summary) for summary in summaries],

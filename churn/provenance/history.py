@@ -12,7 +12,7 @@ from lakehouse import sequences, spark_server, spark_session
 from lakehouse.commit_metadata import parse_commit_metadata
 from lakehouse.errors import InvalidInputError
 from lakehouse.metastore_snapshot import list_tables
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.published_files import TABLES as PUBLISHED
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
@@ -32,7 +32,7 @@ order by {sequences.PUBLICATIONS.position} desc, extract_date desc
 """
 
 
-def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
+def history(settings: Settings, table: str, log: Log) -> dict[str, Any]:
     """Return the writes to a table, latest first: time, run, user, operation, rows.
 
     For a Delta table these are its versions, as far back as its log is kept; for a published table
@@ -42,21 +42,21 @@ def history(settings: Settings, table: str, say: Say) -> dict[str, Any]:
     Args:
         settings: The settings of this CHURN_HOME.
         table: The table with its schema, or `champion`.
-        say: Callback for progress messages.
+        log: Callback for progress messages.
 
     Raises:
         InvalidInputError: There is no such table, or it is a view.
     """
     if table == CHAMPION:
         return {"table": table, "written": _champions(settings)}
-    spark_server.ensure_running(settings, say)
+    spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
         known = list_tables(spark)
         if table not in known:
             raise InvalidInputError(
                 f"There is no table {table}",
                 where="the tables: " + (", ".join(sorted(known)) or "none was made yet"),
-                remedy="name one of them, with its schema" if known else HINT_RUN_FIRST,
+                hint="name one of them, with its schema" if known else HINT_RUN_FIRST,
             )
         written = _publications(spark) if table in PUBLISHED else _versions(spark, table)
     return {"table": table, "written": written}
@@ -92,7 +92,7 @@ def _versions(spark: SparkSession, table: str) -> Rows:
         raise InvalidInputError(
             f"{table} is a view: it keeps nothing, and is what the tables it reads say",
             where=f"models/{table.replace('.', '/')}.sql",
-            remedy="ask for the history of a table that it reads",
+            hint="ask for the history of a table that it reads",
         )
     return [_version(row) for row in query(spark, f"describe history {table}")]
 

@@ -42,7 +42,7 @@ def not_loaded_error(batch_id: str | None = None) -> InvalidInputError:
     return InvalidInputError(
         f"The load {batch_id} is not in this lake" if batch_id else "Nothing was loaded yet",
         where="bronze.loads",
-        remedy="`churn run WORKBOOK` loads a workbook",
+        hint="`churn run WORKBOOK` loads a workbook",
     )
 
 

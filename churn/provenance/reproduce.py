@@ -48,13 +48,13 @@ def reproduce(settings: Settings, run_id: str, steps: Steps) -> dict[str, Any]:
         InvalidInputError: There is no such run, or its load is not in this lake.
     """
     summary = read_summary(settings, run_id)
-    spark_server.ensure_running(settings, steps.say)
+    spark_server.ensure_running(settings, steps.log)
     with ExitStack() as stack:
         live = stack.enter_context(spark_session.session(settings))
         past = _read_past_run(settings, live, summary)
-        scratch = stack.enter_context(scratch_home(settings, steps.say))
+        scratch = stack.enter_context(scratch_home(settings, steps.log))
         with steps.step("server") as step:
-            spark_server.ensure_running(scratch.settings, step.say)
+            spark_server.ensure_running(scratch.settings, step.log)
         rebuilt = stack.enter_context(spark_session.session(scratch.settings))
         _rebuild(past, live, rebuilt, scratch, steps)
         with steps.step("compare") as step:
@@ -70,7 +70,7 @@ def _read_past_run(settings: Settings, live: SparkSession, summary: Mapping[str,
         raise InvalidInputError(
             f"The load of run {summary['run_id']} is not in this lake",
             where=f"bronze.loads, {summary['batch_id']}",
-            remedy="name a run of this lake; `churn history bronze.loads` tells them",
+            hint="name a run of this lake; `churn history bronze.loads` tells them",
         )
     # A run on a workbook that was loaded before saw all loads since then.
     until = max(own.loaded_at, parse_start_time(summary["run_id"]))
@@ -93,19 +93,19 @@ def _rebuild(
     with steps.step("load and build") as step:
         for group in group_loads(past.loads):
             for past_load in group:
-                step.say(
+                step.log(
                     f"loading the extract of {past_load.extract_date}, {past_load.source_file}"
                 )
                 extract = read_extract_from_bronze(live, past_load)
-                load(scratch.settings, rebuilt, extract, past_load.chosen_date, step.say)
+                load(scratch.settings, rebuilt, extract, past_load.chosen_date, step.log)
             # Loads that were refused in the past are refused again.
-            scratch.churn(["build"], step.say, allowed=(0, 3))
+            scratch.churn(["build"], step.log, allowed=(0, 3))
         step.outcome = f"{len(past.loads)} loads"
     if "model" not in past.summary:
         return
     with steps.step("train") as step:
-        scratch.churn(["features", "apply"], step.say)
-        scratch.churn(["train"], step.say)
+        scratch.churn(["features", "apply"], step.log)
+        scratch.churn(["train"], step.log)
 
 
 def group_loads(loads: Sequence[LoadRow]) -> Iterator[Sequence[LoadRow]]:

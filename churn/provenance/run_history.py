@@ -39,7 +39,7 @@ def read_summary(settings: Settings, run_id: str, otherwise: str = "") -> dict[s
         raise InvalidInputError(
             f"There is no run {run_id!r} that came as far as a summary",
             where=str(_folder(settings)),
-            remedy=f"{named if run_names else HINT_RUN_FIRST}{otherwise}",
+            hint=f"{named if run_names else HINT_RUN_FIRST}{otherwise}",
         )
     summary: dict[str, Any] = json.loads(_summary(settings, run_id).read_text())
     return summary

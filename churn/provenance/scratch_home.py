@@ -13,7 +13,7 @@ import psutil
 from dotenv import dotenv_values
 
 from lakehouse.errors import ChurnError
-from lakehouse.process import Say, free_port
+from lakehouse.process import Log, free_port
 from lakehouse.settings import Settings, read_settings
 
 FOLDER = "scratch"
@@ -29,12 +29,12 @@ class Scratch:
     settings: Settings
     environ: Mapping[str, str]
 
-    def churn(self, arguments: Sequence[str], say: Say, allowed: Sequence[int] = (0,)) -> int:
+    def churn(self, arguments: Sequence[str], log: Log, allowed: Sequence[int] = (0,)) -> int:
         """Run a command in the temporary CHURN_HOME and forward its messages.
 
         Args:
             arguments: The arguments of `churn`.
-            say: Callback for the command's messages.
+            log: Callback for the command's messages.
             allowed: Accepted exit codes.
 
         Returns:
@@ -56,19 +56,19 @@ class Scratch:
             assert process.stderr is not None
             for line in process.stderr:
                 output.append(line.rstrip())
-                say(line.strip())
+                log(line.strip())
         if process.returncode not in allowed:
             raise ChurnError(
                 f"`churn {' '.join(arguments)}` failed in the scratch home: "
                 + "\n    ".join(output[-LINES_SHOWN:]),
                 where=str(self.settings.home),
-                remedy="read the lines above, then repeat the command",
+                hint="read the lines above, then repeat the command",
             )
         return process.returncode
 
 
 @contextmanager
-def scratch_home(settings: Settings, say: Say) -> Iterator[Scratch]:
+def scratch_home(settings: Settings, log: Log) -> Iterator[Scratch]:
     """Create a temporary CHURN_HOME below CHURN_HOME, and remove it with its servers at exit.
 
     Folders that interrupted commands left behind are removed first.
@@ -76,7 +76,7 @@ def scratch_home(settings: Settings, say: Say) -> Iterator[Scratch]:
     folder = settings.home / FOLDER
     for left in folder.glob("*"):
         if not psutil.pid_exists(int(left.name)):
-            say(f"removing files of an interrupted command: {left}")
+            log(f"removing files of an interrupted command: {left}")
             _remove(_scratch(settings, left))
     scratch = _scratch(settings, folder / str(os.getpid()))
     scratch.settings.home.mkdir(parents=True)

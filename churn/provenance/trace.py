@@ -17,7 +17,7 @@ from feature_repo.online.redis_layout import redis_key
 from feature_repo.project import PROJECT_NAME
 from lakehouse import spark_server, spark_session
 from lakehouse.errors import InvalidInputError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 from lakehouse.storage import path_from_uri
 from seeds_loader.contract import Contract, read_contract
@@ -34,14 +34,14 @@ RULE_FIELDS = ("rule", "figure", "threshold", "compared_with")
 
 
 def trace_customers(
-    settings: Settings, customer_ids: Sequence[str], say: Say, run_id: str | None = None
+    settings: Settings, customer_ids: Sequence[str], log: Log, run_id: str | None = None
 ) -> list[Lineage]:
     """Return the sources of the customers' numbers, from workbook row to score.
 
     Args:
         settings: The settings of this CHURN_HOME.
         customer_ids: Ids of the customers.
-        say: Callback for progress messages.
+        log: Callback for progress messages.
         run_id: The run at whose end to trace; default: the current state.
 
     Returns:
@@ -54,18 +54,18 @@ def trace_customers(
     moment = read_run_end(settings, run_id) if run_id is not None else None
     champion = moment.champion if moment else registry.champion_version(settings)
     customers = list(dict.fromkeys(text.strip() for text in customer_ids))
-    spark_server.ensure_running(settings, say)
+    spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
         try:
-            data = read_stages(settings, spark, customers, champion or "", moment, say)
+            data = read_stages(settings, spark, customers, champion or "", moment, log)
         except InvalidInputError:
             # The loader normalizes ids to NFC; earlier versions did not.
             composed = [unicodedata.normalize("NFC", customer) for customer in customers]
             if composed == customers:
                 raise
             customers = composed
-            data = read_stages(settings, spark, customers, champion or "", moment, say)
-    online = (read_online_customers(settings, customers, say) or {}) if moment is None else {}
+            data = read_stages(settings, spark, customers, champion or "", moment, log)
+    online = (read_online_customers(settings, customers, log) or {}) if moment is None else {}
     tracing = Tracing(settings, data, champion, moment, online)
     plain: list[Lineage] = json.loads(
         json.dumps([tracing.lineage(customer) for customer in customers], default=str)

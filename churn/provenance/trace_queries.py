@@ -10,7 +10,7 @@ from churn.provenance import trace_sql
 from churn.provenance.as_of import AsOfReader, RunEnd
 from churn.provenance.load_state import not_loaded_error
 from lakehouse.errors import InvalidInputError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.sequences import LOADS, PUBLICATIONS, VERDICTS, query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query, query_if_exists
@@ -54,7 +54,7 @@ def read_stages(
     customers: Sequence[str],
     champion: str,
     moment: RunEnd | None,
-    say: Say,
+    log: Log,
 ) -> TraceData:
     """Read all stages, in their current state or as of the end of a run.
 
@@ -64,7 +64,7 @@ def read_stages(
         customers: Ids of the customers.
         champion: The champion's version, whose scores come first.
         moment: The end of the run; None for the current state.
-        say: Callback for progress messages.
+        log: Callback for progress messages.
 
     Raises:
         InvalidInputError: No workbook that was loaded (by then) has one of the customers.
@@ -73,7 +73,7 @@ def read_stages(
     if moment is None:
         _read_current(spark, customers, champion, data)
     else:
-        reader = AsOfReader(settings, spark, customers, moment, data.source, data.loads, say)
+        reader = AsOfReader(settings, spark, customers, moment, data.source, data.loads, log)
         _read_as_of(spark, reader, moment, customers, champion, data)
     data.histories = {table: table_history(spark, table) for table in (BRONZE, SILVER, SCORES)}
     return data
@@ -100,7 +100,7 @@ def _read_bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd |
             f"No workbook that was loaded names a customer {who}"
             + (f" when run {moment.run_id} had ended" if moment else ""),
             where=BRONZE,
-            remedy="check the id: 7590-VHVEG is how one looks",
+            hint="check the id: 7590-VHVEG is how one looks",
         )
     return TraceData(loads, source)
 

@@ -12,7 +12,7 @@ from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse import sequences, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import query, statement
@@ -57,7 +57,7 @@ REJECTED_ROWS = """
 """
 
 
-def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) -> str:
+def write_rejects(settings: Settings, run_id: str | None, path: Path, log: Log) -> str:
     """Write the rejected rows of a run's load, by default of the latest load, to a workbook.
 
     If no row was rejected, nothing is written. An existing file is not overwritten, because it may
@@ -67,7 +67,7 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
         settings: The settings of this CHURN_HOME.
         run_id: Name of the run; None for the latest load.
         path: The .xlsx file to write.
-        say: Callback for progress messages.
+        log: Callback for progress messages.
 
     Returns:
         A message about the result.
@@ -78,14 +78,14 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, say: Say) 
     """
     require_writable(path)
     batch_id = run_id and read_summary(settings, run_id, HINT_LATEST)["batch_id"]
-    spark_server.ensure_running(settings, say)
+    spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
         load = _read_load(spark, batch_id)
         about = f"{load.source_file}, extract of {load.extract_date}"
         expected = _count_rejects(spark, load)
         if expected == 0:
             return f"no rejects: all {load.row_count:,} rows of {about} were taken; nothing written"
-        _write_workbook(spark, load, expected, path, say)
+        _write_workbook(spark, load, expected, path, log)
     return f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}"
 
 
@@ -106,16 +106,16 @@ def _count_rejects(spark: SparkSession, load: RejectedLoad) -> int:
         raise InvalidInputError(
             f"{load.source_file} is loaded, but its rows have not been checked yet",
             where=f"load {load.batch_id}, extract of {load.extract_date}",
-            remedy="`churn build`, then repeat the command",
+            hint="`churn build`, then repeat the command",
         )
     return counts["rejected"] + counts["exact_duplicates"]
 
 
 def _write_workbook(
-    spark: SparkSession, load: RejectedLoad, expected: int, path: Path, say: Say
+    spark: SparkSession, load: RejectedLoad, expected: int, path: Path, log: Log
 ) -> None:
     contract = read_contract()
-    rejects = _report_progress(_read_rejects(spark, load, contract.names), expected, say)
+    rejects = _report_progress(_read_rejects(spark, load, contract.names), expected, log)
     with translate_write_errors(path), atomic_write(path) as draft:
         row_count = write_rejects_workbook(rejects, load, contract, read_reject_messages(), draft)
         if row_count != expected:
@@ -142,11 +142,11 @@ def _read_rejects(
         )
 
 
-def _report_progress(rejects: Iterator[Reject], total: int, say: Say) -> Iterator[Reject]:
+def _report_progress(rejects: Iterator[Reject], total: int, log: Log) -> Iterator[Reject]:
     for number, reject in enumerate(rejects, 1):
         yield reject
         if number % ROWS_PER_MESSAGE == 0:
-            say(f"{number:,} of {total:,} rows written")
+            log(f"{number:,} of {total:,} rows written")
 
 
 def _missing_rejects_error(load: RejectedLoad, present: int, expected: int) -> InvalidInputError:
@@ -155,5 +155,5 @@ def _missing_rejects_error(load: RejectedLoad, present: int, expected: int) -> I
         f"Of the {expected:,} rejects of {load.source_file}, {present:,} are there: its date was "
         "restated by another workbook",
         where=f"silver.rejected_rows, load {load.batch_id}, extract of {load.extract_date}",
-        remedy="run that workbook again, or leave --run out, which takes the latest load",
+        hint="run that workbook again, or leave --run out, which takes the latest load",
     )

@@ -17,7 +17,7 @@ from feature_repo.publications import Publication, find_latest_publication
 from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 from lakehouse.sql import bind
 from lakehouse.storage import escape_glob
@@ -88,14 +88,14 @@ select * from final order by expected_value desc, customer_id limit :most
 """
 
 
-def write_retention_list(settings: Settings, limit: int, path: Path, say: Say) -> str:
+def write_retention_list(settings: Settings, limit: int, path: Path, log: Log) -> str:
     """Write the customers who are most worth approaching to a workbook.
 
     Args:
         settings: The settings of this CHURN_HOME.
         limit: Maximum number of customers.
         path: The .xlsx file to write.
-        say: Callback for progress messages.
+        log: Callback for progress messages.
 
     Returns:
         A message about the result.
@@ -105,10 +105,10 @@ def write_retention_list(settings: Settings, limit: int, path: Path, say: Say) -
     """
     require_writable(path)
     campaign = read_campaign()
-    spark_server.ensure_running(settings, say)
+    spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
         record, publication = _read_scored_extract(settings, spark)
-        say(f"extract of {publication.extract_date}, scored by {record.version}")
+        log(f"extract of {publication.extract_date}, scored by {record.version}")
         listed = _select_customers(settings, spark, record, publication, campaign, limit)
     risk_list = RetentionList(
         extract_date=publication.extract_date,
@@ -137,7 +137,7 @@ def _read_scored_extract(
         raise InvalidInputError(
             "There are no scores of the published extract by the champion yet",
             where="gold.churn_scores",
-            remedy="`churn run WORKBOOK`; `churn score` where only the scores are missing",
+            hint="`churn run WORKBOOK`; `churn score` where only the scores are missing",
         )
     return record, publication
 
@@ -155,7 +155,7 @@ def _select_customers(
         raise InvalidInputError(
             f"The model {record.version} is from before out-of-fold probabilities were kept",
             where=str(registry.folder(settings) / record.version),
-            remedy="`churn train` makes one that has them",
+            hint="`churn train` makes one that has them",
         )
     sql = AT_RISK.replace("{revenue}", campaign.revenue)
     sql = sql.replace("{contact}", f"{campaign.contact_cost}D")
@@ -192,7 +192,7 @@ def _evaluate_offer(
         raise InvalidInputError(
             f"The offer {offer.name} sets {', '.join(missing)}, which the model does not know",
             where="trainer/retention_campaign.yml",
-            remedy=f"set features of the model: {', '.join(record.features)}",
+            hint=f"set features of the model: {', '.join(record.features)}",
         )
     odds = log_odds_column(record.form, record.derived)
     changed = [

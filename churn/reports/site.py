@@ -18,7 +18,7 @@ from churn.reports.front_page import (
 from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import run_dbt_command
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 
 # Parts of the head of dbt's page, and their replacements in this project's page.
@@ -29,16 +29,16 @@ BRANDING = {
 }
 
 
-def build_site(settings: Settings, say: Say) -> Path:
+def build_site(settings: Settings, log: Log) -> Path:
     """Build the site and return its folder; the pages work without a server."""
-    spark_server.ensure_running(settings, say)
-    say("building the dbt docs")
+    spark_server.ensure_running(settings, log)
+    log("building the dbt docs")
     run_dbt_command(settings, ["docs", "generate", "--static"])
     built = (settings.home / "dbt" / "static_index.html").read_text()
     for theirs, ours in BRANDING.items():
         built = built.replace(theirs, ours)
     _write(settings.home / SITE / DBT_DOCS, built)
-    say("writing the front page")
+    log("writing the front page")
     with spark_session.session(settings) as spark:
         return write_front_page(settings, spark).parent
 

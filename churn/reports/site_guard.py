@@ -15,11 +15,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lakehouse.atomic_write import generate_secret
-from lakehouse.process import Say, check_port_free
+from lakehouse.process import Log, check_port_free
 from lakehouse.settings import LOOPBACK, Settings
 from serving.middleware import App, Message, Receive, Scope, Send
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 USER = "admin"
 LOOPBACK_NAMES = frozenset(("127.0.0.1", "localhost", "[::1]"))
@@ -93,7 +93,7 @@ class SiteGuard:
         try:
             self.check(scope)
         except RefusedRequestError as refusal:
-            log.warning("refused with %d: %s", refusal.status, refusal.text)
+            logger.warning("refused with %d: %s", refusal.status, refusal.text)
             await answer(refusal, scope["method"], send)
             return
 
@@ -185,7 +185,7 @@ def site_password(settings: Settings) -> str:
     return generate_secret(password_file(settings))
 
 
-def serve(app: App, name: str, variable: str, port: int, say: Say, host: str = LOOPBACK) -> None:
+def serve(app: App, name: str, variable: str, port: int, log: Log, host: str = LOOPBACK) -> None:
     """Serve a guarded application until interrupted.
 
     Args:
@@ -193,7 +193,7 @@ def serve(app: App, name: str, variable: str, port: int, say: Say, host: str = L
         name: Name of the site, for messages.
         variable: The environment variable that sets the port, for messages.
         port: The port.
-        say: Callback for progress messages.
+        log: Callback for progress messages.
         host: The address to bind to.
 
     Raises:
@@ -202,7 +202,7 @@ def serve(app: App, name: str, variable: str, port: int, say: Say, host: str = L
     import uvicorn
 
     check_port_free(port, name, variable)
-    say(f"{name} is at http://{LOOPBACK}:{port} (Ctrl-C ends)")
+    log(f"{name} is at http://{LOOPBACK}:{port} (Ctrl-C ends)")
     uvicorn.run(
         app,
         host=host,
@@ -216,6 +216,6 @@ def serve(app: App, name: str, variable: str, port: int, say: Say, host: str = L
     )
 
 
-def log_login(settings: Settings, say: Say) -> None:
+def log_login(settings: Settings, log: Log) -> None:
     """Log where the password is stored; never the password itself, which a terminal would keep."""
-    say(f"log in as {USER}; the password is in {password_file(settings)}")
+    log(f"log in as {USER}; the password is in {password_file(settings)}")

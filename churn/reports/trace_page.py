@@ -27,9 +27,9 @@ class TraceForm:
     runs: Sequence[str] = field(default=())
 
 
-def form_page(form: TraceForm, fault: Sequence[str] = ()) -> str:
-    """Return the page with the form only; `fault` explains an error, one paragraph per entry."""
-    return page(TEMPLATE, {"form": form, "fault": fault, "trace": None})
+def form_page(form: TraceForm, error: Sequence[str] = ()) -> str:
+    """Return the page with the form only; `error` explains an error, one paragraph per entry."""
+    return page(TEMPLATE, {"form": form, "error": error, "trace": None})
 
 
 def trace_page(form: TraceForm, lineage: Mapping[str, Any]) -> str:
@@ -44,7 +44,7 @@ def trace_page(form: TraceForm, lineage: Mapping[str, Any]) -> str:
         "history": list(_history(lineage)),
         "absent_from": lineage["absent_from"],
     }
-    return page(TEMPLATE, {"form": form, "fault": (), "trace": trace})
+    return page(TEMPLATE, {"form": form, "error": (), "trace": trace})
 
 
 def _cells(lineage: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

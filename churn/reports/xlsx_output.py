@@ -16,13 +16,13 @@ def translate_write_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as fault:
+    except OSError as error:
         raise InvalidInputError(
-            f"{path.name} can't be written: {fault.strerror or fault}",
+            f"{path.name} can't be written: {error.strerror or error}",
             where=str(path),
-            remedy="check the rights to the folder, and the room on its disk and for temporary "
+            hint="check the rights to the folder, and the room on its disk and for temporary "
             "files; or name another place",
-        ) from fault
+        ) from error
 
 
 def require_writable(path: Path) -> None:
@@ -41,17 +41,17 @@ def _check_writable(path: Path) -> None:
         raise InvalidInputError(
             f"{path.name} does not end in .xlsx, which is what is written",
             where=str(path),
-            remedy="name a file that ends in .xlsx",
+            hint="name a file that ends in .xlsx",
         )
     if not path.parent.is_dir():
         raise InvalidInputError(
             f"There is no folder {path.parent}",
             where=str(path),
-            remedy="make the folder, or name a file in one that exists",
+            hint="make the folder, or name a file in one that exists",
         )
     if path.exists():
         raise InvalidInputError(
             f"{path.name} exists already",
             where=str(path),
-            remedy="name another file, or move this one away",
+            hint="name another file, or move this one away",
         )

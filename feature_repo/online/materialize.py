@@ -21,14 +21,14 @@ from feature_repo.project import PROJECT_NAME
 from feature_repo.publications import Publication, latest_publication_or_error
 from lakehouse import online_store
 from lakehouse.file_copy import ProgressCallback
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 
 
-def apply(settings: Settings, say: Say) -> None:
+def apply(settings: Settings, log: Log) -> None:
     """Register entity, view and service, and unregister objects that are no longer declared."""
     declared = [customer, customer_features, churn]
-    with open_writing_store(settings, say, rewrite=True) as feature_store, suppress_feast_output():
+    with open_writing_store(settings, log, rewrite=True) as feature_store, suppress_feast_output():
         feature_store.apply(declared)
         _unregister_others(feature_store.registry, {declaration.name for declaration in declared})
 
@@ -64,7 +64,7 @@ class OnlineContents:
 def materialize(
     settings: Settings,
     spark: SparkSession,
-    say: Say,
+    log: Log,
     write: Write = "new",
     advance: ProgressCallback = lambda done, total, what: None,
 ) -> OnlineContents:
@@ -75,7 +75,7 @@ def materialize(
     Args:
         settings: Settings of the checkout.
         spark: Session on the Spark server.
-        say: Callback for progress messages.
+        log: Callback for progress messages.
         write: `new` writes nothing if the store contains this extract according to its marker;
             `changed` writes the customers whose features differ from what was written last, and all
             of them if that is not known for certain; `all` writes all of them.
@@ -85,19 +85,19 @@ def materialize(
         InvalidInputError: Nothing has been published yet.
     """
     publication = latest_publication_or_error(spark)
-    address = online_store.ensure_running(settings, say)
+    address = online_store.ensure_running(settings, log)
     with address.client() as client:
         is_marked = client.get(MARKER) == encode_marker(publication)
         if write == "new" and is_marked and DigestStore(client).is_intact():
-            say("the online store holds the latest extract already")
+            log("the online store holds the latest extract already")
             return OnlineContents(publication.customers, written=False)
         client.delete(MARKER)
-        say(f"bringing {publication.customers:,} customers online")
+        log(f"bringing {publication.customers:,} customers online")
         request = MaterializeRequest(
             write == "all", lambda done: advance(done, publication.customers, "customers")
         )
-        replaced = _run_materialization(settings, spark, publication, request, say)
-        say(format_replacement(replaced))
+        replaced = _run_materialization(settings, spark, publication, request, log)
+        log(format_replacement(replaced))
         client.set(MARKER, encode_marker(publication))
     return OnlineContents(replaced.customers, written=True)
 
@@ -107,10 +107,10 @@ def _run_materialization(
     spark: SparkSession,
     publication: Publication,
     request: MaterializeRequest,
-    say: Say,
+    log: Log,
 ) -> ReplaceResult:
     with (
-        open_writing_store(settings, say) as feature_store,
+        open_writing_store(settings, log) as feature_store,
         suppress_feast_output(),
         restore_regex_columns(spark),
     ):

@@ -181,7 +181,7 @@ def _encode_values(values: pa.Array) -> Column:
     raise ChurnError(
         f"A feature is of type {values.type}, which the online store is not given",
         where="gold.customer_features",
-        remedy="declare it as int or double in models/gold/customer_features.yml",
+        hint="declare it as int or double in models/gold/customer_features.yml",
     )
 
 

@@ -22,7 +22,7 @@ from feature_repo.online.stream import Stream, open_stream
 from feature_repo.publications import latest_publication_or_error
 from lakehouse import online_store
 from lakehouse.file_copy import ProgressCallback
-from lakehouse.process import Say
+from lakehouse.process import Log
 from lakehouse.settings import Settings
 
 # Enough to see the pattern; a list of an extract's every difference would not help.
@@ -41,7 +41,7 @@ class Verification:
 def verify(
     settings: Settings,
     spark: SparkSession,
-    say: Say,
+    log: Log,
     advance: ProgressCallback = lambda done, total, what: None,
 ) -> Verification:
     """Compare the online store with the latest published extract, value by value.
@@ -52,7 +52,7 @@ def verify(
     """
     publication = latest_publication_or_error(spark)
     features = [feature.name for feature in read_feature_columns()]
-    feature_store = open_store(settings, say)
+    feature_store = open_store(settings, log)
     extract = SnapshotOfflineStore.latest_extract(
         feature_store.config,
         customer_features,
@@ -62,7 +62,7 @@ def verify(
     compared = 0
     gold: list[DigestBatch] = []
     differences: list[dict[str, Any]] = []
-    address = online_store.ensure_running(settings, say)
+    address = online_store.ensure_running(settings, log)
     with address.client() as client, open_stream(client) as stream:
         comparison = _Comparison(feature_store, stream, features, publication.event_timestamp)
         for rows in prefetch(extract.batches()):

@@ -102,7 +102,7 @@ def read_csv(path: Path, contract: Contract, encoding: str | None = None) -> Gri
         raise label_missing_error(header, contract, path.name, str(path)) or InvalidInputError(
             f"{path.name} does not have the columns of the contract: {describe_miss(header)}",
             where=str(path),
-            remedy="add the missing columns or correct their headers; cells are separated by "
+            hint="add the missing columns or correct their headers; cells are separated by "
             "comma, semicolon or tab",
         )
     file = _File(path, encoding, delimiter, header, contract)
@@ -146,14 +146,14 @@ def _read_records(path: Path, encoding: str, delimiter: str) -> Iterator[Record]
                         f"a row of {path.name} has {len(record):,} cells, more than Excel's "
                         f"{MAX_COLUMNS:,}",
                         where=f"{path}, line {reader.line_num}",
-                        remedy="name the file that holds the customers",
+                        hint="name the file that holds the customers",
                     )
                 yield record
         except csv.Error as error:
             raise InvalidInputError(
                 f"{path.name} breaks the rules of CSV: {error}",
                 where=f"{path}, near line {reader.line_num}",
-                remedy="look for a quote that is opened and not closed, or get the file again: "
+                hint="look for a quote that is opened and not closed, or get the file again: "
                 "its end may be missing",
             ) from error
 
@@ -243,7 +243,7 @@ def _ragged_row_error(file: _File, index: int, record: Record) -> InvalidInputEr
     return InvalidInputError(
         f"row {index + 1} of {name} has {len(record)} cells, the header has {width}",
         where=f"{file.path}, row {index + 1}",
-        remedy=(
+        hint=(
             "put quotes around a value that holds the delimiter (an amount with a decimal comma, "
             "perhaps)"
             if longer

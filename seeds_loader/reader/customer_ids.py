@@ -42,7 +42,7 @@ def read_ids(column: Column, cells: pa.ChunkedArray, where: str) -> pa.ChunkedAr
                 f"{count:,} of {total:,} customer ids look as if Excel had turned them into "
                 f"numbers: {format_examples(values)}; their digits are lost",
                 where=f"{where}, column {column.name}",
-                remedy=REMEDY,
+                hint=REMEDY,
             )
     if pc.all(pc.string_is_ascii(cells)).as_py() is not False:
         return cells

@@ -141,14 +141,14 @@ def _check_stated_encoding(path: Path, head: bytes, stated: str) -> str:
         raise InvalidInputError(
             f"there is no text encoding {stated!r}",
             where="--encoding, or vars.source_format in dbt_project.yml",
-            remedy="name one such as utf-8, cp1252, cp1251, shift_jis, gb18030 or utf-16-le",
+            hint="name one such as utf-8, cp1252, cp1251, shift_jis, gb18030 or utf-16-le",
         ) from error
     name = "utf-8-sig" if found.name == "utf-8" else found.name
     if not _is_text(path, head, name):
         raise InvalidInputError(
             f"{path.name} is not written in {stated}",
             where=str(path),
-            remedy=f"name another --encoding, or leave it out{_format_hint(head)}",
+            hint=f"name another --encoding, or leave it out{_format_hint(head)}",
         )
     return name
 
@@ -214,13 +214,13 @@ def _unknown_encoding_error(path: Path, head: bytes, marked: str | None) -> Inva
         return InvalidInputError(
             f"{path.name} is no text: it begins as {marked.upper()} and does not go on so",
             where=str(path),
-            remedy="get the file again, or save it in Excel as 'CSV UTF-8 (comma delimited)'",
+            hint="get the file again, or save it in Excel as 'CSV UTF-8 (comma delimited)'",
         )
     return InvalidInputError(
         f"{path.name} is not UTF-8, nor is it Windows-1252 with certainty: read as that, "
         f"{_describe_first_oddity(path)}",
         where=str(path),
-        remedy="save it in Excel as 'CSV UTF-8 (comma delimited)', or name what it is with "
+        hint="save it in Excel as 'CSV UTF-8 (comma delimited)', or name what it is with "
         f"--encoding{_format_hint(head) or ', for example --encoding cp1252'}",
     )
 
@@ -238,7 +238,7 @@ def _describe_first_oddity(path: Path) -> str:
 
 
 def _format_hint(head: bytes) -> str:
-    """Return the likely encoding as the end of a remedy, or '' if no known one is likely."""
+    """Return the likely encoding as the end of a hint, or '' if no known one is likely."""
     # Imported here only because the import is slow.
     from charset_normalizer import from_bytes
 

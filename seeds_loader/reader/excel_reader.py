@@ -304,14 +304,14 @@ class _SecondReading:
         return InvalidInputError(
             f"two readings of cell {cell} of {self.path.name} differ",
             where=f"{self.path}, sheet '{self.sheet}', {cell}",
-            remedy="open it in Excel, save it again as .xlsx, and report this: it is an error of "
+            hint="open it in Excel, save it again as .xlsx, and report this: it is an error of "
             "the reader",
         )
 
 
 @contextmanager
 def _translate_errors(path: Path, sheet: str | None) -> Iterator[None]:
-    """Translate fastexcel's errors into InvalidInputError with a place and a remedy."""
+    """Translate fastexcel's errors into InvalidInputError with a place and a hint."""
     try:
         yield
     except (fastexcel.FastExcelError, pa.ArrowException, OSError) as error:
@@ -329,7 +329,7 @@ def _translate_error(path: Path, sheet: str | None, message: str) -> InvalidInpu
         return InvalidInputError(
             f"a cell of sheet '{sheet}' of {path.name} holds the error {sign[1]}",
             where=f"{path}, sheet '{sheet}'",
-            remedy=f"find {sign[1]} in Excel (Find, look in: Values), correct the cell and save; "
+            hint=f"find {sign[1]} in Excel (Find, look in: Values), correct the cell and save; "
             "if the customers stand on another sheet, name that one with --sheet",
         )
     if re.search("password", message, re.IGNORECASE):

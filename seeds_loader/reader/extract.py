@@ -98,7 +98,7 @@ def read_extract(
         raise InvalidInputError(
             f"{path.name} can't be read: {error.strerror or error}",
             where=str(path),
-            remedy="check the path and the rights to the file; close it in Excel",
+            hint="check the path and the rights to the file; close it in Excel",
         ) from error
     require_unique_columns(header, grid.first_column, _location(path, grid.sheet))
     _require_computed(grid, header, path)
@@ -114,7 +114,7 @@ def _no_rows_error(path: Path, grid: Grid, header: Header) -> InvalidInputError:
     return InvalidInputError(
         f"{path.name} has a header but no rows",
         where=f"{_location(path, grid.sheet)}, below row {header.row + 1}",
-        remedy="name the workbook that holds the customers",
+        hint="name the workbook that holds the customers",
     )
 
 
@@ -126,7 +126,7 @@ def _without_encoding(
         raise InvalidInputError(
             f"{path.name} is a workbook, which says its encoding itself",
             where=str(path),
-            remedy="leave --encoding out; it is for CSV files",
+            hint="leave --encoding out; it is for CSV files",
         )
     return replace(source_format, encoding=None)
 
@@ -146,7 +146,7 @@ def _require_computed(grid: Grid, header: Header, path: Path) -> None:
             raise InvalidInputError(
                 f"{len(names):,} cells of {path.name} hold {problem}",
                 where=f"{_location(path, grid.sheet)}, {format_names(names)}",
-                remedy="open it in Excel, which computes them, and save it",
+                hint="open it in Excel, which computes them, and save it",
             )
 
 
@@ -175,7 +175,7 @@ def _require_short_cells(grid: Grid, path: Path) -> None:
                 f"cell {cell} of {path.name} holds {longest:,} characters, more than Excel's "
                 f"{MAX_CHARACTERS:,}",
                 where=f"{_location(path, grid.sheet)}, {cell}",
-                remedy="shorten it; in a CSV file look for a quote that is not closed",
+                hint="shorten it; in a CSV file look for a quote that is not closed",
             )
 
 
@@ -193,15 +193,15 @@ def _read_csv(
     sheet: str | None,
     contract: Contract,
     encoding: str | None,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[Grid, Header]:
     if sheet is not None:
         raise InvalidInputError(
             f"{path.name} is a CSV file and has no sheet '{sheet}'",
             where=str(path),
-            remedy="leave --sheet out, or name the workbook that has the sheet",
+            hint="leave --sheet out, or name the workbook that has the sheet",
         )
-    say(f"reading {path.name}")
+    log(f"reading {path.name}")
     grid = csv_reader.read_csv(path, contract, encoding)
     header = find_header(grid.header_candidates(), contract)
     # read_delimited has already validated the file against the contract.
@@ -215,7 +215,7 @@ def _find_sheet(
     kind: file_format.Kind,
     sheet: str | None,
     contract: Contract,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[Grid, Header]:
     """Return the one sheet that meets the contract, among all sheets or the requested one.
 
@@ -229,12 +229,12 @@ def _find_sheet(
     error: InvalidInputError | None = None
     unread: dict[str, InvalidInputError] = {}
     for name in names:
-        say(f"reading sheet '{name}' of {path.name}")
+        log(f"reading sheet '{name}' of {path.name}")
         try:
             grid = excel_reader.read_sheet(reader, path, kind, name)
         except InvalidInputError as unreadable:
             unread[name] = unreadable
-            misses.append(f"'{name}': can't be read ({unreadable.what})")
+            misses.append(f"'{name}': can't be read ({unreadable.message})")
             continue
         header = find_header(grid.header_candidates(), contract)
         if header is None or not header.fits:
@@ -275,7 +275,7 @@ def _find_unreadable_fitting(
         if not is_found and (header is None or header.fits):
             raise error
         if header is not None and header.fits:
-            fitting[name] = f"can't be read: {error.what}"
+            fitting[name] = f"can't be read: {error.message}"
     return fitting
 
 
@@ -286,7 +286,7 @@ def _several_fit_error(path: Path, fitting: Mapping[str, str]) -> InvalidInputEr
     return InvalidInputError(
         f"{len(fitting)} sheets of {path.name} meet the contract{remarks}",
         where=f"{path}, sheets {_quote_names(list(fitting))}",
-        remedy=f"say which with --sheet, for example --sheet '{plain}'",
+        hint=f"say which with --sheet, for example --sheet '{plain}'",
     )
 
 
@@ -300,7 +300,7 @@ def _select_names(names: Sequence[str], wanted: str | None, path: Path) -> Seque
     raise InvalidInputError(
         f"{path.name} has no sheet '{wanted}'",
         where=f"{path}, which has the sheets {_quote_names(names)}",
-        remedy="name one of these with --sheet, or leave --sheet out",
+        hint="name one of these with --sheet, or leave --sheet out",
     )
 
 
@@ -318,12 +318,12 @@ def _none_fits_error(
         return InvalidInputError(
             f"no sheet of {path.name} has all columns of the contract",
             where=f"{path}, sheet {described}{more}",
-            remedy=correct,
+            hint=correct,
         )
     return InvalidInputError(
         f"sheet '{sheet}' of {path.name} does not have all columns of the contract",
         where=f"{path}, sheet {described}",
-        remedy=f"{correct}, or name another sheet: {_quote_names(names)}",
+        hint=f"{correct}, or name another sheet: {_quote_names(names)}",
     )
 
 

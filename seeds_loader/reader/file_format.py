@@ -82,25 +82,25 @@ def damaged_error(path: Path, detail: object) -> InvalidInputError:
     return InvalidInputError(
         f"{path.name} is damaged or incomplete: {detail}",
         where=str(path),
-        remedy="get the file again from where it came from, or open it in Excel and save it again",
+        hint="get the file again from where it came from, or open it in Excel and save it again",
     )
 
 
 def _require_file(path: Path) -> None:
     if path.is_dir():
-        what, remedy = f"{path.name} is a folder", "name the workbook inside it"
+        what, hint = f"{path.name} is a folder", "name the workbook inside it"
     elif not path.exists():
-        what, remedy = f"there is no file {path.name}", "check the path and its spelling"
+        what, hint = f"there is no file {path.name}", "check the path and its spelling"
     elif not path.is_file():
-        what, remedy = f"{path.name} is not an ordinary file", "save the workbook as a file"
+        what, hint = f"{path.name} is not an ordinary file", "save the workbook as a file"
     elif path.suffix.lower() not in SUFFIXES:
         what = f"{path.name} does not end in {', '.join(SUFFIXES)}"
-        remedy = "save it in Excel as .xlsx, or as 'CSV UTF-8'"
+        hint = "save it in Excel as .xlsx, or as 'CSV UTF-8'"
     elif path.stat().st_size == 0:
-        what, remedy = f"{path.name} is empty (0 bytes)", "get the file again, or save it again"
+        what, hint = f"{path.name} is empty (0 bytes)", "get the file again, or save it again"
     else:
         return
-    raise InvalidInputError(what, where=str(path), remedy=remedy)
+    raise InvalidInputError(what, where=str(path), hint=hint)
 
 
 @contextmanager
@@ -193,7 +193,7 @@ def _require_reasonable_size(path: Path, entries: list[zipfile.ZipInfo]) -> None
         raise InvalidInputError(
             f"{path.name} would unpack to {unpacked / 1024**3:.1f} GiB, which no workbook does",
             where=f"{path}: {largest.filename}",
-            remedy="open it in Excel, delete the unused rows and columns, and save it again",
+            hint="open it in Excel, delete the unused rows and columns, and save it again",
         )
     if sum(entry.compress_size for entry in entries) > size:
         raise damaged_error(path, "its parts overlap")
@@ -209,7 +209,7 @@ def _require_workbook(path: Path, entries: list[zipfile.ZipInfo]) -> None:
         raise InvalidInputError(
             f"{path.name} is {kind}",
             where=str(path),
-            remedy="open it in Excel and save it as .xlsx",
+            hint="open it in Excel and save it as .xlsx",
         )
 
 
@@ -237,7 +237,7 @@ def read_xls_stream(path: Path) -> bytes:
         raise InvalidInputError(
             f"{path.name} is an Office file, but not a workbook",
             where=str(path),
-            remedy="name the workbook; .xlsx, .xls and .csv are read",
+            hint="name the workbook; .xlsx, .xls and .csv are read",
         )
     return stream
 
@@ -281,7 +281,7 @@ def _protected_error(path: Path) -> InvalidInputError:
     return InvalidInputError(
         f"{path.name} is protected by a password",
         where=str(path),
-        remedy="open it in Excel, remove the password (File, Info, Protect Workbook), and save it",
+        hint="open it in Excel, remove the password (File, Info, Protect Workbook), and save it",
     )
 
 
@@ -290,11 +290,11 @@ def _not_excel_error(path: Path) -> InvalidInputError:
         head = file.read(4096)
     if head.startswith(ENCODINGS) or b"\0" not in head:
         what = f"{path.name} is not an Excel file: it holds plain text"
-        remedy = "rename it to .csv if it is one, else save it in Excel as .xlsx"
+        hint = "rename it to .csv if it is one, else save it in Excel as .xlsx"
     else:
         what = f"{path.name} is not an Excel file, or damaged from its first bytes on"
-        remedy = "get the file again, or open it in Excel and save it as .xlsx"
-    return InvalidInputError(what, where=str(path), remedy=remedy)
+        hint = "get the file again, or open it in Excel and save it as .xlsx"
+    return InvalidInputError(what, where=str(path), hint=hint)
 
 
 def _read_xlsx_saved_date(path: Path) -> datetime | None:

@@ -75,7 +75,7 @@ def require_unique_columns(header: Header, left: int, where: str) -> None:
             raise InvalidInputError(
                 f"{len(twins)} columns stand for {name}: {descriptions}",
                 where=where,
-                remedy=f"keep one column for {name}; delete or rename the other",
+                hint=f"keep one column for {name}; delete or rename the other",
             )
 
 
@@ -109,7 +109,7 @@ def label_missing_error(
     return InvalidInputError(
         f"{name} lacks {contract.label}, the column that says who left; all others are there",
         where=f"{where}, row {header.row + 1}",
-        remedy=f"its customers can be scored with `churn score {name}`; to learn from it, add the "
+        hint=f"its customers can be scored with `churn score {name}`; to learn from it, add the "
         f"column {contract.label}",
     )
 

@@ -69,11 +69,11 @@ class NumberColumn:
     is_number: Callable[[], Mask]
     where: str
 
-    def notation_error(self, what: str, rows: Iterable[int], remedy: str) -> InvalidInputError:
+    def notation_error(self, what: str, rows: Iterable[int], hint: str) -> InvalidInputError:
         """Return the error `what`, located at the first of the rows."""
         first = next(iter(rows))
         place = f"{self.where}, column {self.name}, row {first}"
-        return InvalidInputError(what, where=place, remedy=remedy)
+        return InvalidInputError(what, where=place, hint=hint)
 
 
 def read_numbers(
@@ -127,7 +127,7 @@ def _refuse_other_notations(
     except InvalidInputError as error:
         if warn is None:
             raise
-        warn(f"warning: {error.what}; {error.remedy}")
+        warn(f"warning: {error.message}; {error.hint}")
     three, scientific = (
         plain & match_pattern(texts, pattern) for pattern in (THREE_DECIMALS, "[eE]")
     )

@@ -63,7 +63,7 @@ def read_workbook(  # long: its arguments, each with a line
     Raises:
         InvalidInputError: Anything prevents the file from being read completely and correctly, or
             reading needs far more memory or time than is plausible for a file of this size. The
-            error has the place and the remedy.
+            error has the place and the hint.
     """
     _require_utf8(path)
     # -P: modules in the working directory must not be imported.
@@ -117,7 +117,7 @@ def _require_utf8(path: Path) -> None:
         raise InvalidInputError(
             f"the path of {printable(path.name)} holds bytes that are not UTF-8",
             where=name,
-            remedy="rename the file, and the folder it is in if that is where they are",
+            hint="rename the file, and the folder it is in if that is where they are",
         ) from error
 
 
@@ -142,10 +142,8 @@ def _extract(path: Path, content: dict[str, Any], rows: IO[bytes]) -> Extract:
 def _read_error(kind: str, content: list[str]) -> Exception:
     if kind == "bug":
         return RuntimeError(f"the reader failed:\n{content[0]}")
-    what, where, remedy = map(printable, content)
-    return {"unusable": InvalidInputError, "fault": ChurnError}[kind](
-        what, where=where, remedy=remedy
-    )
+    what, where, hint = map(printable, content)
+    return {"unusable": InvalidInputError, "fault": ChurnError}[kind](what, where=where, hint=hint)
 
 
 def _process_ended_error(path: Path, code: int) -> InvalidInputError:
@@ -159,7 +157,7 @@ def _process_ended_error(path: Path, code: int) -> InvalidInputError:
     return InvalidInputError(
         f"{printable(path.name)} is damaged, or claims far more than it holds: {why}",
         where=printable(str(path)),
-        remedy="open it in Excel, delete the rows and columns beyond the table on every sheet "
+        hint="open it in Excel, delete the rows and columns beyond the table on every sheet "
         "(Ctrl+End shows the last cell), and save it again",
     )
 
@@ -180,9 +178,9 @@ def _run_child(path: Path, asked: str, out: IO[bytes]) -> None:
         stated = SourceFormat(**options.pop("source_format"))
         extract = read_extract(path, log=lambda text: send("say", text), stated=stated, **options)
     except InvalidInputError as error:
-        send("unusable", [error.what, error.where, error.remedy])
+        send("unusable", [error.message, error.where, error.hint])
     except ChurnError as error:
-        send("fault", [error.what, error.where, error.remedy])
+        send("fault", [error.message, error.where, error.hint])
     except (MemoryError, pa.ArrowMemoryError):
         # Abort, as native code does when an allocation fails.
         os.abort()

@@ -465,7 +465,7 @@ def _require_reasonable_area(path: Path, name: str, seen: Sheet) -> None:
         f"sheet '{name}' of {path.name} reaches from {cell_name(*seen.first)} to {far}, "
         f"but has only {seen.filled:,} filled cells",
         where=f"{path}, sheet '{name}', {far}",
-        remedy="open it in Excel, go to the last cell (Ctrl+End), delete the rows and columns "
+        hint="open it in Excel, go to the last cell (Ctrl+End), delete the rows and columns "
         "beyond the table, and save",
     )
 

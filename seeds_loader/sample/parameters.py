@@ -42,7 +42,7 @@ class SampleParameters:
             raise InvalidInputError(
                 f"{self.rows} rows are too few for a sample with faults",
                 where="rows of the sample",
-                remedy=f"ask for {MIN_ROWS_WITH_FAULTS} rows or more, or for no faults",
+                hint=f"ask for {MIN_ROWS_WITH_FAULTS} rows or more, or for no faults",
             )
         self._check_dates()
 
@@ -51,14 +51,14 @@ class SampleParameters:
             raise InvalidInputError(
                 f"{self.start} is not the first day of a month",
                 where="start of the sample",
-                remedy=f"start at {self.start.replace(day=1)}, for example",
+                hint=f"start at {self.start.replace(day=1)}, for example",
             )
         last_year = self.start.year + (self.start.month + self.months - 2) // 12
         if self.start.year < FIRST_YEAR or last_year > date.max.year:
             raise InvalidInputError(
                 f"{self.months} months from {self.start} leave the calendar of workbooks",
                 where="start and months of the sample",
-                remedy=f"stay between the years {FIRST_YEAR} and {date.max.year}",
+                hint=f"stay between the years {FIRST_YEAR} and {date.max.year}",
             )
 
     @property
@@ -73,5 +73,5 @@ def _require_at_least(lowest: int, value: int, name: str) -> None:
         raise InvalidInputError(
             f"{name} is {value}",
             where=f"{name} of the sample",
-            remedy=f"give a whole number of {lowest} or more",
+            hint=f"give a whole number of {lowest} or more",
         )

@@ -59,7 +59,7 @@ def _check_size(parameters: SampleParameters) -> None:
         raise InvalidInputError(
             f"{parameters.rows:,} rows do not fit on a sheet, which holds {MOST_SHEET_ROWS:,}",
             where="rows of the sample",
-            remedy="ask for 1,000,000 rows or fewer",
+            hint="ask for 1,000,000 rows or fewer",
         )
 
 
@@ -70,7 +70,7 @@ def _make_folder(out: Path) -> None:
         raise InvalidInputError(
             f"the folder can't be made: {error.strerror}",
             where=str(out),
-            remedy="name a folder that exists or can be made",
+            hint="name a folder that exists or can be made",
         ) from error
 
 

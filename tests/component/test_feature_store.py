@@ -9,7 +9,8 @@ from environments import CompletedRun
 from feature_repo.online.redis_layout import redis_key
 from lakehouse import online_store
 
-SOMEBODY = "7590-VHVEG"
+EXISTING_CUSTOMER = "7590-VHVEG"
+UNKNOWN_CUSTOMER = "UNKNOWN"
 
 
 @pytest.fixture
@@ -31,14 +32,14 @@ def verified(completed_run: CompletedRun, code: int) -> list[dict[str, object]]:
 def test_what_verify_finds_is_named_and_the_next_materialization_mends_it(
     completed_run: CompletedRun, client: online_store.Client
 ) -> None:
-    client.copy(redis_key(SOMEBODY), redis_key("NOBODY"))
-    client.unlink(redis_key(SOMEBODY))
+    client.copy(redis_key(EXISTING_CUSTOMER), redis_key(UNKNOWN_CUSTOMER))
+    client.unlink(redis_key(EXISTING_CUSTOMER))
     found = verified(completed_run, code=1)
     assert [tuple(each.values()) for each in found] == [
-        (SOMEBODY, "customer_id", SOMEBODY, None),
-        ("NOBODY", "customer_id", None, "NOBODY"),
+        (EXISTING_CUSTOMER, "customer_id", EXISTING_CUSTOMER, None),
+        (UNKNOWN_CUSTOMER, "customer_id", None, UNKNOWN_CUSTOMER),
     ]
-    # As many keys as before: only by what was found is it known that something is amiss.
+    # The number of keys is unchanged: only the differences that `verify` found show the damage.
     assert "wrote 7,043" in completed_run.home.churn("features", "materialize").stderr
     assert verified(completed_run, code=0) == []
     assert "wrote 0 customers" in completed_run.home.churn("features", "materialize").stderr

@@ -148,7 +148,7 @@ def test_a_refused_load_changes_nothing_that_is_published(
     assert again["counts"]["bronze"] == 499
     assert "gold" not in again["counts"]
     assert published(shared_home) == before
-    # and it holds up nobody else
+    # and it does not delay other loads
     load_and_build(shared_home, samples[1], "2025-05-01")
     assert set(published(shared_home)) == {*before, "2025-05-01"}
 
@@ -248,7 +248,7 @@ def published_files(home: ChurnHome) -> list[Path]:
 
 @pytest.mark.long
 def test_gold_holds_just_the_published_files(shared_home: ChurnHome, samples: list[Path]) -> None:
-    """One folder a date and table, however often it was published; a plain reader finds no more."""
+    """Each date of a table has one folder after every publish, and a plain reader sees no other."""
     load_and_build(shared_home, samples[0], "2025-01-01")
     leftover = (
         shared_home.path / "lake" / "gold" / "churn_labels" / "extract_date=2025-01-01" / "died"

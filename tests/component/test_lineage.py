@@ -73,13 +73,13 @@ def test_the_workbook_leads_to_the_scores(
     assert model in graph.datasets[table(completed_run, "gold.churn_labels")]
     assert scores in graph.datasets[model]
     assert scores in graph.datasets[gold]
-    # the embedded server had a port of then; other tests may have had it started anew since
+    # the event has the port of that time; other tests may have restarted the embedded server since
     (online,) = (each for each in graph.datasets[gold] if each[1] == "0/churn/customer_features")
     assert re.fullmatch(r"redis://127\.0\.0\.1:\d+", online[0])
     for end in (online, scores):
         assert leads(graph.datasets, workbook, end)
         assert not leads(graph.datasets, end, workbook)
-    # what was refused at the gate's door comes from the same rows
+    # rejected rows come from the same rows of bronze
     assert leads(graph.datasets, workbook, table(completed_run, "silver.rejected_rows"))
 
 
@@ -174,6 +174,6 @@ def test_a_run_differs_in_nothing_from_itself(completed_run: CompletedRun) -> No
     assert found["rows"]["customers"] == [completed_run.summary["counts"]["gold"]] * 2
     assert found["verdicts"] == []
     assert {each["change"] for each in found["model"]["metrics"].values()} == {0}
-    nobody_s = "20200101T000000Z-abcdef"
-    with pytest.raises(InvalidInputError, match=nobody_s):
-        diff(completed_run.home.settings, run_id, nobody_s, print)
+    unknown_run = "20200101T000000Z-abcdef"
+    with pytest.raises(InvalidInputError, match=unknown_run):
+        diff(completed_run.home.settings, run_id, unknown_run, print)

@@ -99,8 +99,8 @@ class Store:
         # Its commands are typed for both clients, the blocking one and the other.
         self.client: Any = client
 
-    def replace(self, rows: Extract, anew: bool = False) -> ReplaceResult:
-        return self.store.replace(self.config, rows, anew, lambda done: None)
+    def replace(self, rows: Extract, rewrite_all: bool = False) -> ReplaceResult:
+        return self.store.replace(self.config, rows, rewrite_all, lambda done: None)
 
     def dump(self) -> Dump:
         return {
@@ -169,7 +169,7 @@ def test_feasts_interface_and_the_api_read_what_was_drawn(store: Store) -> None:
     for row in rows.slice(0, 300).to_pylist():
         expected = OnlineRow(FIRST, {name: row[name] for name in FEATURES})
         assert store.read(row["customer_id"]) == expected
-    assert store.read("nobody") is None
+    assert store.read("unknown") is None
 
 
 def test_only_changed_customers_are_written_and_absent_ones_removed(store: Store) -> None:
@@ -182,10 +182,10 @@ def test_only_changed_customers_are_written_and_absent_ones_removed(store: Store
     writes = store.calls("hset")
     done = store.replace(extract(after, SECOND, b"second"))
     assert done == ReplaceResult(CUSTOMERS - 9, written=26, removed=10, resumed=0)
-    # Beside the customers: the ledger, whose three chunks tell how far it is
+    # Besides the customers: the digest store, in three chunks, each of which records the progress
     assert store.calls("hset") - writes <= 26 + 3 + 3
     partly = store.dump()
-    store.replace(extract(after, SECOND, b"second"), anew=True)
+    store.replace(extract(after, SECOND, b"second"), rewrite_all=True)
     whole = store.dump()
     stamp = b"_ts:customer_features"
     assert {key: {**each, stamp: b""} for key, each in partly.items()} == {
@@ -211,7 +211,7 @@ def test_readers_are_told_the_extract_that_confirmed_a_customer(store: Store) ->
         assert read is not None
         assert read.event_timestamp == SECOND
     # An earlier state, restored: nothing is as fresh as it was.
-    store.replace(extract(rows, FIRST, b"restored"), anew=True)
+    store.replace(extract(rows, FIRST, b"restored"), rewrite_all=True)
     read = store.read(unchanged)
     assert read is not None
     assert read.event_timestamp == FIRST
@@ -245,7 +245,7 @@ def test_it_goes_on_where_it_broke_off(store: Store) -> None:
         CUSTOMERS, written=500, removed=0, resumed=2 * BATCH
     )
     interrupted = store.dump()
-    store.replace(rows, anew=True)
+    store.replace(rows, rewrite_all=True)
     assert store.dump() == interrupted
 
 

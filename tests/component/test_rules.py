@@ -434,7 +434,7 @@ def judged(
 def tamper(
     home: ChurnHome, dates: dict[str, date], of: Callable[[Case], str], first: str, last: str
 ) -> None:
-    """Changes tables as nobody should, between two steps of the build."""
+    """Change tables in a way that is not permitted, between two steps of the build."""
     with spark_session.session(home.settings) as spark:
         for case in (case for case in REFUSED if case.rule in dates):
             for each in filter(str.strip, of(case).split(";")):

@@ -42,7 +42,7 @@ FEATURES = [each.name for each in read_feature_columns()]
 CUSTOMERS = 7043
 EXTRACT_DATE = "date '2025-12-03'"
 EXTRACT = f"extract_date = {EXTRACT_DATE}"
-KNOWN = "7590-VHVEG"
+KNOWN, UNKNOWN = "7590-VHVEG", "unknown-id"
 # Numbers that are hard to write: halves, what is a half in one notation only, thousands, bounds.
 HARD_NUMBERS = [
     *(0.0, 0.004, 0.005, 0.015, 0.125, 0.375, 0.625, 1.0, 1.005, 1.115, 2.675, 9.995, 999.995),
@@ -296,13 +296,13 @@ def test_without_a_good_key_nothing_is_told(served: Api) -> None:
 
 
 def test_unknown_customers_are_not_found(served: Api) -> None:
-    answer = served.churn("nobody")
+    answer = served.churn(UNKNOWN)
     assert (answer.status, answer.problem) == (404, "unknown-customer")
-    assert served.what_if("nobody", contract="One year").status == 404
-    told = served.batch([KNOWN, "nobody", KNOWN]).json["customers"]
+    assert served.what_if(UNKNOWN, contract="One year").status == 404
+    told = served.batch([KNOWN, UNKNOWN, KNOWN]).json["customers"]
     assert [(each["customer_id"], each["found"]) for each in told] == [
         (KNOWN, True),
-        ("nobody", False),
+        (UNKNOWN, False),
         (KNOWN, True),
     ]
     assert told[1]["why"] == "unknown"
@@ -771,9 +771,9 @@ def test_the_embedded_store_is_found_again_on_another_port(
         assert api.churn(KNOWN).status == 200
 
         # The same process for what a key may ask for: two whole batches, then two a second.
-        statuses = [api.batch(["nobody"] * 1000).status for _ in range(3)]
+        statuses = [api.batch([UNKNOWN] * 1000).status for _ in range(3)]
         assert statuses[-1] == 429
-        answer = api.batch(["nobody"] * 1000)
+        answer = api.batch([UNKNOWN] * 1000)
         assert answer.problem == "too-many-requests"
         assert int(answer.headers["retry-after"]) >= 1
     finally:

@@ -1,4 +1,4 @@
-"""The lineage of customers, every hop held against a reading of its own.
+"""The lineage of customers, with every hop compared with an independent reading.
 
 The workbook is read by openpyxl, tables by pyarrow from the files that Delta's log or the metastore
 names, Redis as bytes by Feast's own messages, the model from the pipeline that Spark saved.
@@ -317,7 +317,7 @@ def test_one_customer_is_one_object_and_an_unknown_one_is_told(completed_run: Co
     assert [key for key in keys if key not in trace] == []
     (extract,) = trace["history"]
     assert extract["extract_date"] == "2025-12-03" and trace["absent_from"] == []
-    said = completed_run.home.churn("trace", "7590-VHVEG", "nobody' or '1'='1", code=2).stderr
+    said = completed_run.home.churn("trace", "7590-VHVEG", "unknown' or '1'='1", code=2).stderr
     assert "No workbook that was loaded names a customer" in said
     assert "1'='1" in said and "7590-VHVEG'" not in said.partition("where")[0]
 
@@ -336,7 +336,7 @@ def test_as_of_the_only_run_is_what_stands_now(
     assert [row["values"] for row in then["silver"]] == [row["values"] for row in now["silver"]]
     with pytest.raises(InvalidInputError, match="no run '20250101T000000Z-none'") as raised:
         read_run_end(completed_run.home.settings, "20250101T000000Z-none")
-    assert completed_run.summary["run_id"] in raised.value.remedy
+    assert completed_run.summary["run_id"] in raised.value.hint
 
 
 def test_a_past_score_that_the_table_has_no_more_is_worked_out_anew(
@@ -352,13 +352,14 @@ def test_a_past_score_that_the_table_has_no_more_is_worked_out_anew(
     found.scores = []
     tracing = Tracing(settings, found, champion, moment, {})
     for customer_id in customers:
-        (anew,), (was,) = tracing.lineage(customer_id)["scores"], traces[customer_id]["scores"]
-        assert anew["probability"] == pytest.approx(was["probability"], abs=1e-12)
-        assert [each["text"] for each in anew["reasons"]] == [
-            each["text"] for each in was["reasons"]
+        (computed,) = tracing.lineage(customer_id)["scores"]
+        (stored,) = traces[customer_id]["scores"]
+        assert computed["probability"] == pytest.approx(stored["probability"], abs=1e-12)
+        assert [each["text"] for each in computed["reasons"]] == [
+            each["text"] for each in stored["reasons"]
         ]
-        assert anew["explanation"] == was["explanation"]
-        assert (anew["decile"], anew["scored_at"]) == (None, None)
+        assert computed["explanation"] == stored["explanation"]
+        assert (computed["decile"], computed["scored_at"]) == (None, None)
 
 
 # --- as of a past run --------------------------------------------------------

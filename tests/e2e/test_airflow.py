@@ -60,10 +60,7 @@ def scheduled(environments: Environments) -> Iterator[Scheduled]:
 
 @pytest.fixture(scope="module")
 def green(scheduled: Scheduled, shared_data: Path) -> str:
-    """The id of a run that came to its end.
-
-    The real workbook landed for it.
-    """
+    """The id of a completed run, for which the real workbook landed."""
     airflow, home = scheduled.airflow, scheduled.home
     landing = Path(home.settings.landing)
     landing.mkdir()
@@ -203,7 +200,7 @@ def test_a_refused_workbook_stops_at_validate(
     assert "minimum_customers" in said
     assert "silver.rejected_rows" in said
     assert home.gold() == before
-    # Whoever calls the red tests green and has `publish` run gets nothing out either.
+    # Marking the failed tests as successful and running `publish` publishes nothing either.
     call_green(airflow, "refused", but="publish.")
     airflow.clear(DAG, "refused", *(each for each in states if each.startswith("publish.")))
     assert airflow.wait(DAG, "refused") == "failed"
@@ -318,7 +315,7 @@ def wait_for(airflow: Airflow, run_id: str, task: str, state: str = "success") -
 
 @pytest.fixture
 def page(scheduled: Scheduled) -> Iterator[Any]:
-    """A browser's page at Airflow, nobody logged in."""
+    """A browser's page at Airflow, without a login."""
     with chromium() as browser:
         yield browser.new_page(
             base_url=scheduled.airflow.address, viewport={"width": 1600, "height": 1000}

@@ -17,7 +17,7 @@ from environments import ChurnHome, CompletedRun, Environments, quiet_port
 from faults import Job, OwnRedis
 from object_store import ObjectStore, object_store
 from pyarrow import fs
-from tls import new_identity, tls_door
+from tls import new_identity, tls_endpoint
 
 from lakehouse import spark_process
 from lakehouse.settings import LOOPBACK
@@ -64,9 +64,9 @@ def grown(
         running.callback(redis.kill)
         trust: dict[str, str] = {}
         if identity:
-            door = running.enter_context(tls_door(identity, redis.port))
+            tls_port = running.enter_context(tls_endpoint(identity, redis.port))
             trust = {
-                "CHURN_REDIS_URL": f"rediss://{LOOPBACK}:{door}/0",
+                "CHURN_REDIS_URL": f"rediss://{LOOPBACK}:{tls_port}/0",
                 "CHURN_REDIS_CA_BUNDLE": str(identity.authority),
             }
         bundle = {k: v for k, v in store.environ.items() if k == "AWS_CA_BUNDLE"}

@@ -40,7 +40,7 @@ def test_it_is_good_beyond_one_lucky_split(evaluated: dict[str, Any]) -> None:
     assert found["roc_auc"]["mean"] >= 0.845
     assert found["pr_auc"]["mean"] >= 0.655
     assert found["brier"]["mean"] <= 0.136
-    # above this somebody would have told
+    # a higher value would indicate that a feature leaks the label
     assert found["roc_auc"]["mean"] < 0.87
 
 
@@ -69,7 +69,7 @@ def test_the_curves_say_what_they_must(evaluated: dict[str, Any]) -> None:
     assert deciles[0]["lift"] > 2.5 > 1 > deciles[-1]["lift"]
     best = evaluated["threshold"]["best"]
     assert best["gain"] == max(point["gain"] for point in evaluated["threshold"]["curve"])
-    # nobody approached, nothing gained
+    # the gain is 0 if no customer is approached
     assert best["gain"] > 0
     # one extract has no earlier one to learn from
     assert evaluated["temporal"] is None

@@ -45,7 +45,7 @@ from trainer.record import ModelRecord
 
 
 def ignore(_: str) -> None:
-    """Progress that nobody reads."""
+    """Discard progress messages."""
 
 
 # --- the run of the shared home ------------------------------------------------------------------

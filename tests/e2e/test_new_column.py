@@ -134,7 +134,7 @@ def printed(project: Path, environ: dict[str, str], code: str) -> str:
 def test_from_its_first_month_on_it_is_published_online_and_an_input_of_the_model(
     project: Path, environments: Environments, tmp_path: Path
 ) -> None:
-    """A month goes before in which the workbook has it already and the contract has not."""
+    """In the month before, the workbook already has the column, but the contract does not."""
     before = environments.new("column")
     home = replace(before, environ={**before.environ, "PYTHONPATH": str(project)})
     home.churn("sample", "--rows", str(ROWS), "--months", "2", "--out", tmp_path)

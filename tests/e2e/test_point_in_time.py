@@ -152,11 +152,12 @@ from fresh
 
 @dataclass(frozen=True)
 class Arrivals:
-    """How the months arrive, each named by its place from 0: out of order, in two builds.
+    """The order in which the months arrive, in two builds; a month is its index from 0.
 
-    The second build has those that are late, and what was restated anew. `cut_off` arrives too, on
-    `refused_on`, between two extracts, and is refused: nothing could be observed in it.
-    `days_between` are from each month to the next; `rows` and `positives` are more than so many.
+    The second build has the late months and a restated one. The month `cut_off` also arrives as an
+    incomplete extract for `refused_on`, between two other extracts, and is refused, because churn
+    can't be observed in it. `days_between` are the days from each month to the next. `rows` and
+    `positives` are exclusive lower bounds.
     """
 
     first: list[int]
@@ -224,7 +225,7 @@ class Year:
 
 
 def ignore(_: str) -> None:
-    """Progress that nobody reads."""
+    """Discard progress messages."""
 
 
 def in_order(rows: pa.Table) -> pa.Table:

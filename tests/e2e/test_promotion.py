@@ -98,7 +98,7 @@ def test_a_poor_model_is_champion_a_better_one_takes_over_and_a_worse_one_does_n
 
 
 def test_a_better_model_that_spoils_a_slice_does_not_take_over(contest: Contest) -> None:
-    """The bound is declared; at one that nobody meets even a better one stays outside."""
+    """With a declared bound that no model can meet, even a better model is not promoted."""
     now = contest.champion
     registry.promote(contest.settings, contest.enter("first", POOR).record.version)
     strict = replace(QUICK.promotion, worst_slice=-1.0)
@@ -119,7 +119,7 @@ def test_who_learned_from_a_replaced_load_goes_without_having_to_be_beaten(
 
 
 def test_a_model_of_another_question_waits_until_a_person_promotes_it(contest: Contest) -> None:
-    """The same rows under another label: nothing can be compared, and nobody takes over."""
+    """The same rows with another label can't be compared, so the champion stays."""
     before = contest.champion
     label = Label(OBSERVED, "what happened next", 2, [31], 7043, 1869)
     challenger = contest.enter("observed", label=label)

@@ -1,7 +1,7 @@
-"""Readers that never pause, through a refused, a published and a restated extract.
+"""Readers that keep reading while extracts are refused, published and restated.
 
-Gold by SQL through both doors of the server, gold by Feast over the table, the online store by
-Feast. What each may see is worked out from the workbooks before anything is loaded.
+They read gold by SQL through both endpoints of the server, gold by Feast over the table, and the
+online store by Feast. The expected rows are computed from the workbooks before anything is loaded.
 """
 
 import random
@@ -29,24 +29,24 @@ from lakehouse.settings import Settings
 from lakehouse.spark_credentials import read_password
 from lakehouse.sql import query
 
-# How often a reader looks. At the full pace four of them take most of a small machine.
+# The pause between two reads. Without one, four readers use most of a small machine.
 PAUSE_SECONDS = 0.05
 EASY_PAUSE_SECONDS = 2.5
 SAMPLE = 50
-# What stands one after the other; a reader may see the next one early, never an earlier one again.
+# The published states in order; a reader may see the next one early, never an earlier one again.
 STAGES = ["before", "published", "restated"]
 
 Row = dict[str, Any]
-# Reads once and says which stages it may have seen; an AssertionError says what was wrong.
+# Reads once and returns the stages that the rows match; raises AssertionError on wrong rows.
 Look = Callable[[], set[str]]
 
 
 class ReadError(Exception):
-    """A reader saw what nobody must see."""
+    """A reader saw rows that no reader may see."""
 
 
 class Plan:
-    """The three extracts: the one that stands, the next one, and that one restated."""
+    """The three extracts: the published one, the next one, and that one restated."""
 
     def __init__(self, first: Path, second: Path, folder: Path) -> None:
         self.paths = {
@@ -74,7 +74,7 @@ def rows_by_customer(path: Path) -> dict[str, Row]:
 
 
 class Reader(threading.Thread):
-    """Looks after every pause, or as often as it can; keeps what it saw and what was wrong."""
+    """Read after every pause, or as often as possible; record the stages seen and the errors."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Rejects go back to people: what a refused run names as the remedy does what it says."""
+"""Rejects go back to people: what a refused run names as the hint does what it says."""
 
 import json
 import re

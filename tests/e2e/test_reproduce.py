@@ -1,4 +1,4 @@
-"""Runs of the past rebuilt from bronze, and held against each other."""
+"""Past runs, rebuilt from bronze and compared with each other."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_runs_of_the_past_are_rebuilt_and_compared(
     third = run(home, again, date_of(months[1]))
     before = stand(home)
     assert_identical(home, first, extracts=1)
-    # What the second month was is in gold no more; the gate's own table remembers it.
+    # The second month's first version is no longer in gold; the gate's own table still has it.
     assert_told(home, second, [date_of(each) for each in months[:2]])
     assert stand(home) == before
     assert not any((home.path / "scratch").iterdir())
@@ -41,7 +41,7 @@ def run(home: ChurnHome, path: Path, day: str) -> dict[str, Any]:
 
 
 def stand(home: ChurnHome) -> Any:
-    """All that a rebuild must not touch."""
+    """Everything that a rebuild must not change."""
     versions = [
         home.sql(f"describe history {table} limit 1")[0]["version"]
         for table in ("bronze.telco_customers", "bronze.loads", "gold.publications")

@@ -285,7 +285,7 @@ def test_tidy_removes_what_is_old_and_leaves_what_is_needed(
 ) -> None:
     home, lake = restored.home, restored.lake
     tables = ("silver/customers", "gold/churn_scores", "bronze/telco_customers")
-    orphans = {table: lake / table / "part-of nobody.parquet" for table in tables}
+    orphans = {table: lake / table / "part-of nothing.parquet" for table in tables}
     for path in orphans.values():
         aged(path, "12345678")
     superseded = {
@@ -294,7 +294,7 @@ def test_tidy_removes_what_is_old_and_leaves_what_is_needed(
         "model": home.path / "models" / "20200101-00000000" / "record.json",
     }
     for path in superseded.values():
-        aged(path, '{"batch_id": "of nobody"}')
+        aged(path, '{"batch_id": "unrelated"}')
     for part in (f"runs/{completed_run.summary['run_id']}", "models"):
         for path in (home.path / part).rglob("*"):
             os.utime(path, (LONG_AGO, LONG_AGO))

@@ -90,7 +90,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(browser: Any, completed_run: CompletedRun) -> Iterator[Callable[..., Page]]:
-    """Opens pages; at the end, that none of them asked anybody but loopback."""
+    """Open pages; at the end, check that none of them sent a request beyond loopback."""
     asked: list[str] = []
     contexts = []
     login = {"username": USER, "password": site_password(completed_run.home.settings)}

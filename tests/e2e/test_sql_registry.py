@@ -39,7 +39,7 @@ DECLARED = [
 
 
 def ignore(_: str) -> None:
-    """Progress that nobody reads."""
+    """Discard progress messages."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def database() -> Iterator[dict[str, str]]:  # long: a server's whole life
             check=True,
             capture_output=True,
         )
-        # all clients of PostgreSQL read the password there, if nobody else can
+        # PostgreSQL clients read the password from this file only if other users can't read it
         passfile = folder / "pgpass"
         passfile.write_text(f"{LOOPBACK}:{port}:*:registry:{password}\n")
         passfile.chmod(0o600)
@@ -97,7 +97,7 @@ def database() -> Iterator[dict[str, str]]:  # long: a server's whole life
 def test_a_training_set_by_a_registry_in_postgresql(
     completed_run: CompletedRun, database: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And by the Connect door: in the process that asks for it, Spark is a client."""
+    """Also through the Connect endpoint: the calling process has only a Spark client."""
     monkeypatch.setenv("PGPASSFILE", database["PGPASSFILE"])
     by_file = completed_run.home.settings
     by_sql = replace(by_file, registry_url=database["CHURN_REGISTRY_URL"])

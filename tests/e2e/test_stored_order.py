@@ -82,8 +82,8 @@ def pairs(home: ChurnHome) -> dict[str, Any]:
 def test_a_clock_set_back_changes_neither_order_nor_pairs(
     extracts_home: ChurnHome, months: list[Path], tmp_path: Path
 ) -> None:
-    """One restated date, from an earlier version's tables on: its publish breaks off between
-    features and labels, the next build completes it, and then all is judged again."""
+    """One restated date, starting with an earlier version's tables: its publish is interrupted
+    between features and labels, the next build completes it, then all loads are evaluated again."""
     first, second = restated(months[0], tmp_path), months[0]
     tables_only(extracts_home, first, extract_date=DAY)
     as_an_earlier_version_left_it(extracts_home)

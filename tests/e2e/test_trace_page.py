@@ -24,7 +24,7 @@ def site(completed_run: CompletedRun, tmp_path_factory: pytest.TempPathFactory) 
     log = folder.parent / "site.log"
     with served(completed_run.home, serve_site(folder), "CHURN_DOCS_PORT", log) as address:
         yield address
-    # ids are nobody's business in a log
+    # a log must not contain customer ids
     assert "7590-VHVEG" not in log.read_text() and "GET /trace" in log.read_text()
 
 
@@ -62,10 +62,10 @@ def test_the_page_traces_at_phone_and_desktop_width(
     fits(page)
     page.screenshot(path=tmp_path / f"trace-{device}.png", full_page=True)
 
-    page.get_by_label("Customer ID").fill("<b>nobody</b>")
+    page.get_by_label("Customer ID").fill("<b>unknown</b>")
     page.get_by_role("button", name="Trace").click()
-    expect(page.get_by_role("alert")).to_contain_text("<b>nobody</b>", timeout=60_000)
-    assert page.get_by_label("Customer ID").input_value() == "<b>nobody</b>"
+    expect(page.get_by_role("alert")).to_contain_text("<b>unknown</b>", timeout=60_000)
+    assert page.get_by_label("Customer ID").input_value() == "<b>unknown</b>"
     fits(page)
     # nothing from elsewhere, and no script
     assert {url.partition("/trace")[0] for url in requests if not url.startswith("data:")} == {site}
@@ -102,6 +102,6 @@ def test_the_page_is_for_this_machine_alone(site: str, completed_run: CompletedR
         assert answer.status == 200
         assert answer.headers["Cache-Control"] == "no-store"
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    unknown = ask("/trace?id=nobody", f"localhost:{port}", "HEAD")
+    unknown = ask("/trace?id=unknown", f"localhost:{port}", "HEAD")
     assert (unknown.status, unknown.read()) == (404, b"")
     assert ask("/trace?id=7590-VHVEG&run=none", f"localhost:{port}").status == 404

@@ -110,5 +110,5 @@ def test_the_index_is_that_of_the_textbook() -> None:
     # (.6 - .5) ln(.6 / .5) + (.4 - .5) ln(.4 / .5)
     assert stability_index({"a": 60, "b": 40}, {"a": 50, "b": 50}) == pytest.approx(0.0405465)
     assert stability_index({"a": 5, "b": 5}, {"a": 50, "b": 50}) == 0
-    # a band that nobody was in before is no infinity
+    # a band that had no customers before does not make the index infinite
     assert 0 < stability_index({"a": 90, "b": 10}, {"a": 100}) < 1

@@ -56,9 +56,9 @@ def try_one(broken: Mutation, folder: Path) -> tuple[str, str]:
     try:
         extract = read_extract(path, None, lambda _: None)
     except InvalidInputError as fault:
-        if path.name not in fault.what + fault.where or not fault.remedy:
-            return "fault", f"no place or no remedy: {fault}"
-        return "refused", fault.what
+        if path.name not in fault.message + fault.where or not fault.hint:
+            return "fault", f"no place or no hint: {fault}"
+        return "refused", fault.message
     except Exception:
         return "fault", traceback.format_exc()
     if fault := broken_promise(extract):

@@ -1,4 +1,6 @@
-"""What dbt gives to templates and sqlfluff's own stand-ins lack, so that linting needs no server.
+"""Names that dbt provides to templates and sqlfluff's own substitutes lack.
+
+With them, linting needs no server.
 
 `.sqlfluff` names this folder; every public name here is a name in the templates.
 """

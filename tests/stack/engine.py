@@ -13,8 +13,8 @@ from environments import called
 from lakehouse.settings import PROJECT
 
 IMAGE = "dag-spark:v1"
-STAND_INS = Path(__file__).with_name("stand_ins")
-# Whom they stand for; the stage of the stand-ins' Dockerfile.
+SUBSTITUTES = Path(__file__).with_name("stand_ins")
+# The images that are replaced, and the stages of the substitutes' Dockerfile.
 IMAGES = {
     "postgres:17.6-bookworm": "postgres",
     "redis:8.2-bookworm": "redis",
@@ -63,7 +63,7 @@ class Engine:
 
 @contextmanager
 def engine(folder: Path, tools: Path) -> Iterator[Engine]:
-    """Start it, with the project's image built and the others' stood in for."""
+    """Start an engine, with the project's image and substitutes for the public images."""
     made = Engine(folder, tools)
     made.call("bash", tools / "engine.sh", "up", folder, minutes=8)
     try:
@@ -73,7 +73,7 @@ def engine(folder: Path, tools: Path) -> Iterator[Engine]:
         made.build(IMAGE, PROJECT, "-f", PROJECT / "docker" / "spark" / "Dockerfile")
         made.import_base("debian-for-stand-ins", PACKAGES)
         context = folder / "stand_ins"
-        shutil.copytree(STAND_INS, context)
+        shutil.copytree(SUBSTITUTES, context)
         shutil.copy(Path(sys.executable).with_name("weed"), context)
         for tag, stage in IMAGES.items():
             made.build(tag, context, "--target", stage)

@@ -334,7 +334,7 @@ def test_the_image_holds_what_is_committed_and_no_secret(stack: Stack, tmp_path:
 def test_a_rotated_password_is_taken(
     stack: Stack, airflow: Airflow, states: dict[str, str | None]
 ) -> None:
-    """As docs/stack.md says it: the file is removed, and who reads it starts anew."""
+    """As docs/stack.md describes: remove the file, and restart the services that read it."""
     before = stack.secrets()
     files = "rm /run/secrets-of-churn/*/redis_password"
     stack.compose("run", "--rm", "-T", "--entrypoint", "sh", "secrets", "-c", files)

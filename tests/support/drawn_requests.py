@@ -1,4 +1,4 @@
-"""Requests drawn from the API's own description, and the answers held against it."""
+"""Requests drawn from the API's own description; the answers are validated against it."""
 
 from collections import Counter
 from typing import Any

@@ -57,7 +57,7 @@ class Job:
 
     @property
     def done(self) -> list[str]:
-        """The steps that came to their end."""
+        """The completed steps."""
         return re.findall(r"^✓ \d+/12 (\w+)", self.said, re.MULTILINE)
 
     def reach(self, step: str, seconds: float = 600) -> bool:

@@ -1,4 +1,4 @@
-"""A small backup, and what somebody who can write to it might change: each a mutation by name."""
+"""A small backup, and changes that an attacker with write access might make, by name."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ LOG = "lake/bronze/loads/_delta_log/00000000000000000000.json"
 
 
 def seal_again(folder: Path) -> None:
-    """Make the hashes fit again, as who has no key can do; it is not signed then."""
+    """Update the hashes, which needs no key; the backup is then unsigned."""
     seal = json.loads((folder / "backup.json").read_text())
     seal["contents"] = {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()

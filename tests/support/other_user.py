@@ -25,7 +25,7 @@ from pyspark.sql.connect.proto import base_pb2
 from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
 from pyspark.sql.connect.session import SparkSession
 
-NOBODY = 65534
+UNPRIVILEGED_UID = 65534
 HOST = "127.0.0.1"
 SECONDS = 5
 GUESS = "guess"
@@ -192,8 +192,8 @@ def main() -> None:
     # All is imported that a client imports when it is first used.
     result: dict[str, Any] = {"root": with_credentials(order)}
     os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.setresgid(UNPRIVILEGED_UID, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
+    os.setresuid(UNPRIVILEGED_UID, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
     result["with"] = with_credentials(order)
     result["without"] = without_credentials(order)
     result["opened"] = opened(order["paths"])

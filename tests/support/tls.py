@@ -1,4 +1,4 @@
-"""An authority of one's own, a server certificate of it, and a door with TLS before a server."""
+"""A certificate authority, a server certificate signed by it, and a TLS endpoint for a server."""
 
 import asyncio
 import datetime
@@ -68,21 +68,21 @@ def _certificate(name: str, issuer: Signed | None) -> Signed:
 
 
 @contextmanager
-def tls_door(identity: Identity, port: int) -> Iterator[int]:
-    """Hand on what comes by TLS to a server that speaks none; gives the door's port."""
+def tls_endpoint(identity: Identity, port: int) -> Iterator[int]:
+    """Terminate TLS in front of a server without TLS; yield the port of the TLS endpoint."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity.certificate, identity.key)
-    door, loop = quiet_port(), asyncio.new_event_loop()
+    tls_port, loop = quiet_port(), asyncio.new_event_loop()
 
     async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inside = await asyncio.open_connection(LOOPBACK, port)
         await asyncio.gather(_copy(reader, inside[1]), _copy(inside[0], writer))
 
-    opened = loop.run_until_complete(asyncio.start_server(hand_on, LOOPBACK, door, ssl=context))
+    opened = loop.run_until_complete(asyncio.start_server(hand_on, LOOPBACK, tls_port, ssl=context))
     serving = threading.Thread(target=loop.run_forever, daemon=True)
     serving.start()
     try:
-        yield door
+        yield tls_port
     finally:
         loop.call_soon_threadsafe(opened.close)
         loop.call_soon_threadsafe(loop.stop)

@@ -17,7 +17,7 @@ QUICK = read_parameters().with_settings("gradient_boosted_trees", max_iter=1)
 
 
 def ignore(_: str) -> None:
-    """Progress that nobody reads."""
+    """Discard progress messages."""
 
 
 def gold_rows(spark: SparkSession) -> DataFrame:

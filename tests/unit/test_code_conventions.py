@@ -34,7 +34,10 @@ NEEDED = re.compile(
 SAYS_SOMETHING = re.compile(r"^(?!#|--).*\w")
 # Words that name no action, so that a function named by one gives no expectation (CONTRIBUTING.md).
 # A participle may describe a noun: `passed_loads`, `damaged_error`.
-WITHOUT_NOUN = r"(_(about|again|anew|as|at|by|for|from|in|of|on|to|together|until)(_|$)|$)"
+WITHOUT_NOUN = (
+    r"(_(about|again|anew|as|at|by|for|from|in|of"  # language: a word to find in names
+    r"|on|to|together|until)(_|$)|$)"
+)
 PARTICIPLE = re.compile(
     r"(?!(embed|exceed|feed|need|proceed|seed|(started|ended|saved)_at)$)"
     r"([a-z]+ed|begun|broken|brought|built|caught|chosen|done|drawn|driven|found|given|gone|held"
@@ -45,7 +48,8 @@ PARTICIPLE = re.compile(
 NO_VERB = re.compile(
     r"(follow|hold|judge|keep|lie|look|offer|stand|tell|void|walk)(_|$)"
     r"|(about|at|by|in|of|on(?!_(message|headers|body))|until|unless)_|(\w+_)in_words$"
-    r"|(after|again|alone|anew|before|elsewhere|now|of|then|there|together)$"
+    r"|(after|again|alone|anew|before|elsewhere"  # language: a word to find in names
+    r"|now|of|then|there|together)$"
 )
 # A text of several lines or words is made by a formatter.
 TEXT = re.compile(
@@ -53,7 +57,7 @@ TEXT = re.compile(
     r"(\w+_)?(lines|text|words)$"
 )
 # The same job for another engine: that it is alike is what makes it a peer.
-ALIKE_BY_PURPOSE = "benchmarks/peers/dbt_duckdb/"
+ALIKE_BY_PURPOSE = "benchmarks/alternatives/dbt_duckdb/"
 
 
 def committed(pattern: str) -> list[Path]:

@@ -48,8 +48,8 @@ BAD_CAST = "org.apache.spark.SparkNumberFormatException: [CAST_INVALID_INPUT] SQ
 def test_a_fault_of_the_machine_is_named(message: str, kind: type[ChurnError], said: str) -> None:
     fault = classify_error(message, "the lake")
     assert type(fault) is kind
-    assert said in fault.what
-    assert "make room" in fault.remedy
+    assert said in fault.message
+    assert "make room" in fault.hint
     assert fault.requires_server_restart
 
 

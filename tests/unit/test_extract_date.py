@@ -64,7 +64,7 @@ def test_an_impossible_date_is_refused(book, given, told):
     with pytest.raises(InvalidInputError, match=told) as caught:
         choose_extract_date(given, extract(book), NOW)
     assert "--extract-date" in str(caught.value)
-    assert "from 2000-01-01 to 2026-03-11" in caught.value.remedy
+    assert "from 2000-01-01 to 2026-03-11" in caught.value.hint
 
 
 def test_a_vanished_file_is_told(tmp_path):

@@ -1,4 +1,4 @@
-"""Formulas that nobody computed: in every spelling they are told from those that Excel computed."""
+"""Formulas without a computed value: every spelling is distinguished from computed ones."""
 
 import re
 import struct

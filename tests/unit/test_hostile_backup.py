@@ -1,4 +1,4 @@
-"""A backup that somebody changed is refused before anything is written."""
+"""A manipulated backup is refused before anything is written."""
 
 import json
 import os

@@ -50,7 +50,7 @@ def refused(path: Path, *words: str, read: Callable[[Path], Extract] = read_here
     message = str(caught.value)
     missing = [word for word in words if word not in message]
     assert not missing, f"{missing} not in: {message}"
-    assert caught.value.remedy
+    assert caught.value.hint
     assert len(message) < 4_000
     return message
 
@@ -86,8 +86,8 @@ def read_within_bounds(path: Path) -> Extract:
     assert kibibytes < GIBIBYTE_IN_KIB
     if isinstance(result, Extract):
         return result
-    what, where, remedy = result
-    raise InvalidInputError(what, where=where, remedy=remedy)
+    what, where, hint = result
+    raise InvalidInputError(what, where=where, hint=hint)
 
 
 def read_and_measure(path: Path) -> tuple[Extract | tuple[str, str, str], float, int]:
@@ -96,7 +96,7 @@ def read_and_measure(path: Path) -> tuple[Extract | tuple[str, str, str], float,
     try:
         result = read_workbook(path)
     except InvalidInputError as error:
-        result = (error.what, error.where, error.remedy)
+        result = (error.message, error.where, error.hint)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return result, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 

@@ -162,7 +162,7 @@ def test_a_home_on_a_read_only_file_system_is_refused(tmp_path: Path, workbook: 
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     if subprocess.run(["mount", "--bind", home, home], capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount")
+        pytest.skip("mounting is not permitted on this machine")
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", home], check=True)
         answer = call(CHURN, "ingest", workbook, home=home)

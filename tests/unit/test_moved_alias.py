@@ -45,8 +45,8 @@ FIRST, SECOND, THIRD, GONE = (f"2025{k}203-0000000{k}" for k in (1, 2, 3, 4))
 FEATURES = [each.name for each in read_feature_columns()]
 
 
-def say(_: str) -> None:
-    """Progress that nobody reads."""
+def log(_: str) -> None:
+    """Discard progress messages."""
 
 
 def publish(settings: Settings, version: str, features: list[str] = FEATURES) -> None:
@@ -159,7 +159,7 @@ def test_tags_of_the_version_say_who_and_why(settings: Settings) -> None:
     sync(settings)
     registered = mlflow.get_model_version("churn", of_second)
     assert "promoted by hand by ann on " in registered.description
-    # the next time somebody else may ask
+    # the tags are removed, because another user may request the next promotion
     assert not {mlflow_alias.PROMOTED_BY, mlflow_alias.REASON} & set(registered.tags)
 
 
@@ -391,9 +391,9 @@ def sync_and_die(settings: Settings, writes: int) -> bool:
 
 
 def adopt_and_die(settings: Settings) -> None:
-    """An adoption that is killed between its two files."""
+    """Leave the files of an adoption that was killed between writing its two files."""
     move(settings, SECOND)
-    decision = decisions.Decision(SECOND, FIRST, True, "promoted by hand by nobody yet")
+    decision = decisions.Decision(SECOND, FIRST, True, "promoted by hand by an interrupted command")
     decisions.write(registry.folder(settings) / SECOND, decision)
 
 
@@ -540,7 +540,7 @@ def test_the_status_says_who_promoted_and_what_the_alias_asks_for(settings: Sett
     assert "no longer declared: no_longer_declared" in str(told(settings))
     mlflow_alias.file(settings).write_text("no database, but text long enough" * 50)
     assert str(told(settings)).startswith("no answer, so the champion is the last known one")
-    lines = format_history(champions(settings, "champion", say))
+    lines = format_history(champions(settings, "champion", log))
     assert lines[1].startswith(f"  {change.time}  {SECOND}  alias by MLflow alias: the alias ")
 
 
@@ -549,7 +549,7 @@ def test_airflow_follows_only_a_moved_alias_and_no_run_at_work(settings: Setting
         airflow_steps.adopt_moved_alias(settings)
     move(settings, SECOND)
     with (
-        run_lock.run_lock(settings, "churn run", say),
+        run_lock.run_lock(settings, "churn run", log),
         pytest.raises(airflow_steps.NothingToDoError, match=r"churn run .* is at work"),
     ):
         airflow_steps.adopt_moved_alias(settings)
@@ -566,10 +566,10 @@ def test_without_a_free_lock_nothing_is_adopted(settings: Settings) -> None:
     move(settings, SECOND)
 
     def is_refused() -> bool:
-        adopt_alias_if_free(settings, say)
+        adopt_alias_if_free(settings, log)
         return champion(settings) == FIRST
 
-    with run_lock.run_lock(settings, "churn run", say):
+    with run_lock.run_lock(settings, "churn run", log):
         assert is_refused()
     lock_file(settings).write_text('{"purpose": "churn run"}')  # killed: its Spark may still write
     assert is_refused()
@@ -588,7 +588,7 @@ def test_the_lock_is_free_again_afterwards(settings: Settings) -> None:
         assert is_free
         with run_lock_if_free(settings) as other:
             assert not other
-    lock = run_lock.acquire(replace(settings, lock_wait=0), "churn run", say)
+    lock = run_lock.acquire(replace(settings, lock_wait=0), "churn run", log)
     run_lock.release(lock)
 
 
@@ -653,7 +653,7 @@ def test_the_file_is_read_once_a_change(
 def test_while_a_run_writes_the_api_waits_for_its_end(
     settings: Settings, models: Models, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with run_lock.run_lock(settings, "churn run", say):
+    with run_lock.run_lock(settings, "churn run", log):
         move(settings, SECOND)
         assert [models.champion_or_error().version for _ in range(3)] == [FIRST] * 3
     time.sleep(RETRY_SECONDS)

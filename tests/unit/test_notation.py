@@ -541,7 +541,7 @@ def test_a_row_that_lacks_other_cells_is_refused(tmp_path: Path, short: list[str
 
 
 def test_a_file_that_was_cut_off_is_refused_wherever(tmp_path: Path) -> None:
-    """Behind the last delimiter a cut leaves a whole row, which nobody can tell."""
+    """A cut after the last delimiter leaves a complete row, so it can't be detected."""
     text = lines([*HEADER, "Note"], *[[*SOUND, "a note"]] * 3)
     last = text.rindex(";")
     for length in (*range(text.rindex("\n", 0, -1) + 2, last, 7), last):

@@ -1,4 +1,4 @@
-"""What is removed after a creation that broke off, and that nothing else is."""
+"""Only the remains of an interrupted creation of a table are removed."""
 
 from pathlib import Path
 

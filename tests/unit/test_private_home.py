@@ -63,7 +63,7 @@ def test_a_lake_beside_the_home_is_closed_too(tmp_path: Path) -> None:
 
 @AS_ROOT
 def test_a_lake_of_another_user_is_named_and_used(tmp_path: Path) -> None:
-    """As it was before: who set it up there has others look after it."""
+    """It is used unchanged: its permissions are managed by the user who created it."""
     lake = tmp_path / "lake"
     lake.mkdir(mode=0o755)
     os.chown(lake, 65534, 65534)
@@ -171,7 +171,7 @@ def test_a_server_of_before_passwords_is_not_used(tmp_path: Path) -> None:
     before = ProcessInfo(os.getpid(), 0, os.getpid(), ports, identity, "spark.log")
     with pytest.raises(UnavailableError, match="with a password") as refused:
         spark_server._check_identity(before, settings)
-    assert "churn down" in refused.value.remedy
+    assert "churn down" in refused.value.hint
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def test_a_state_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     running = ProcessInfo(1, 2.0, 3, [4], "embedded", "redis.log")
     write_state(service.state_file, running)
     state = json.loads(service.state_file.read_text())
-    state["keeper"] = state.pop("supervisor")
+    state["keeper"] = state.pop("supervisor")  # language: a former name
     service.state_file.write_text(json.dumps(state))
     assert service.read_state() == running
 

@@ -64,12 +64,12 @@ def test_without_any_run_none_is_named(tmp_path):
     ],
 )
 def test_a_file_that_can_not_be_written_is_told_first(home, tmp_path, out, told):
-    (tmp_path / "there.xlsx").write_text("somebody's work")
+    (tmp_path / "there.xlsx").write_text("other content")
     (tmp_path / "folder.xlsx").mkdir()
     answer = rejects(home, "--out", tmp_path / out)
     assert answer.exit_code == 2, answer.stderr
     assert told in answer.stderr
-    assert (tmp_path / "there.xlsx").read_text() == "somebody's work"
+    assert (tmp_path / "there.xlsx").read_text() == "other content"
     assert not (home / "spark").exists()
 
 

@@ -159,7 +159,7 @@ def test_a_column_that_is_not_simulated_is_drawn_evenly(column: Column, accepted
     counts = Counter(drawn_values)
     assert set(counts) == accepted
     assert min(counts.values()) > 0.9 * len(drawn_values) / len(accepted)
-    # a customer keeps the value, whoever else is there
+    # a customer's value does not depend on the other customers
     assert draw_values(column, np.arange(4000, 5000)).tolist() == drawn_values[4000:5000]
 
 

@@ -38,4 +38,4 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
 def test_a_number_that_is_none_is_named_with_its_range(text: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=f"CHURN_THRIFT_PORT={text} is not a port") as found:
         read_settings({"CHURN_THRIFT_PORT": text}, tmp_path)
-    assert found.value.remedy == "give a number from 1 to 65535; the default is 10000"
+    assert found.value.hint == "give a number from 1 to 65535; the default is 10000"

@@ -47,7 +47,7 @@ def refused(path: Path, *words: str, sheet: str | None = None) -> None:
     message = str(caught.value)
     missing = [word for word in (path.name, *words) if word not in message]
     assert not missing, f"{missing} not in: {message}"
-    assert caught.value.remedy
+    assert caught.value.hint
 
 
 def write_csv(path: Path, text: str, encoding: str = "utf-8") -> Path:

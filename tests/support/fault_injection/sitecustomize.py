@@ -175,7 +175,7 @@ def count_removals(fault, module):
 
 
 def count_release(fault, module):
-    """The lock file's text, whose end says that the work came to its end."""
+    """Count the emptying of the lock file, which marks the work as completed."""
     plain = module.release
     module.release = lambda lock: fault.commit("file", "empty the run lock", lambda: plain(lock))
 
