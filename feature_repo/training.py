@@ -30,7 +30,7 @@ from feature_repo.labels import (
     select_workbook_rows,
 )
 from feature_repo.offline import snapshot_files
-from feature_repo.publications import Publication, latest_publication_or_error, read_publications
+from feature_repo.publications import Publication, not_published_error, read_publications
 from lakehouse.errors import ChurnError
 from lakehouse.process import Log
 from lakehouse.settings import Settings
@@ -82,8 +82,9 @@ def training_set(settings: Settings, spark: SparkSession, log: Log) -> TrainingS
         lakehouse.errors.InvalidInputError: Nothing has been published yet.
         lakehouse.errors.ChurnError: An extract is only partially published.
     """
-    latest_publication_or_error(spark)
     history = read_publications(spark)
+    if not history:
+        raise not_published_error()
     features = [feature.name for feature in read_feature_columns()]
     state = {table: snapshot_files(spark, table) for table in (FEATURES, LABELS)}
     empty = _require_usable(spark, state, history, features)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.sql import Rows, Value, query
+from lakehouse.sql import Rows, Value, query, query_if_exists
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
@@ -79,11 +79,18 @@ def add_number_column(spark: "SparkSession", sequence: Sequence, relation: str =
 def query_sequence(spark: "SparkSession", sequence: Sequence, sql: str, **values: Value) -> Rows:
     """Return the rows of a query in which `{rows}` is replaced by the table.
 
-    The result is empty if the table does not exist.
+    The query names the number column. The result is empty if the table does not exist.
     """
-    if not spark.catalog.tableExists(sequence.table):
-        return []
-    return query(spark, sql.replace("{rows}", add_number_column(spark, sequence)), **values)
+    from pyspark.errors import AnalysisException
+
+    try:
+        return query_if_exists(
+            spark, sequence.table, sql.replace("{rows}", sequence.table), **values
+        )
+    except AnalysisException as error:
+        if not str(error.getCondition()).startswith("UNRESOLVED_COLUMN"):
+            raise
+        return query(spark, sql.replace("{rows}", add_number_column(spark, sequence)), **values)
 
 
 def read_last_number(spark: "SparkSession", sequence: Sequence) -> int:
@@ -95,12 +102,4 @@ def read_last_number(spark: "SparkSession", sequence: Sequence) -> int:
 
 def read_last_numbers(spark: "SparkSession") -> dict[str, int]:
     """Return the greatest number of each sequence by the name of its column, 0 if there is none."""
-    numbers = dict.fromkeys((sequence.number for sequence in ALL), 0)
-    parts = [
-        f"select '{sequence.number}' as name, max({sequence.number}) as number "
-        f"from {add_number_column(spark, sequence)}"
-        for sequence in ALL
-        if spark.catalog.tableExists(sequence.table)
-    ]
-    rows = query(spark, " union all ".join(parts)) if parts else []
-    return numbers | {row["name"]: row["number"] or 0 for row in rows}
+    return {sequence.number: read_last_number(spark, sequence) for sequence in ALL}

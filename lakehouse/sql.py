@@ -5,7 +5,8 @@ unbound), so values are written as literals, in this module only.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +26,35 @@ def statement(spark: "SparkSession", sql: str, **values: Value) -> "DataFrame":
 
 def query(spark: "SparkSession", sql: str, **values: Value) -> Rows:
     """Run a query, replacing each `:name` with its value, and return its rows as dictionaries."""
-    rows: Rows = statement(spark, sql, **values).toArrow().to_pylist()
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.plan import SQL
+
+    # One request: `spark.sql` sends the statement first, and its result asks for the rows.
+    rows: Rows = DataFrame(SQL(bind(sql, **values)), spark).toArrow().to_pylist()
     return rows
 
 
 def query_if_exists(spark: "SparkSession", table: str, sql: str, **values: Value) -> Rows:
     """Return the rows of a query on a table, or no rows if the table does not exist."""
-    return query(spark, sql, **values) if spark.catalog.tableExists(table) else []
+    from pyspark.errors import AnalysisException
+
+    try:
+        return query(spark, sql, **values)
+    except AnalysisException:
+        # Checked only now, because the table nearly always exists and a check is a request.
+        if spark.catalog.tableExists(table):
+            raise
+        return []
+
+
+def run_together(calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """Run queries at the same time and return their results by name.
+
+    A small query mostly waits: for its planning, for its jobs to be scheduled, and for the network.
+    """
+    with ThreadPoolExecutor(len(calls)) as executor:
+        futures = {name: executor.submit(call) for name, call in calls.items()}
+        return {name: future.result() for name, future in futures.items()}
 
 
 def bind(sql: str, **values: Value) -> str:

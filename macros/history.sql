@@ -73,8 +73,8 @@
     {#- Change what earlier versions left in the lake. A migration starts from the tables that dbt
         knows already, so that it costs a current lake no statement. -#}
     {%- if execute and invocation_args_dict.which in ('build', 'run') -%}
-        {%- set pending = adapter.get_relation(target.database, 'silver', 'open_loads') -%}
-        {%- if pending is not none and not pending.is_view -%}
+        {#- The first build of this version, whether an earlier one has built or only loaded. -#}
+        {%- if adapter.get_relation(target.database, 'silver', 'pending_loads') is none -%}
             {{ add_number_columns() }}
         {%- endif -%}
         {%- for schema, identifier in [

@@ -1,6 +1,7 @@
 """Read and change the state of loads: counts, verdict, rejects and publication."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
@@ -8,7 +9,7 @@ from pyspark.sql.connect.session import SparkSession
 from lakehouse import sequences
 from lakehouse.errors import InvalidInputError
 from lakehouse.sequences import add_number_column, query_sequence
-from lakehouse.sql import Rows, query, query_if_exists, statement
+from lakehouse.sql import Rows, query, query_if_exists, run_together, statement
 
 # The loads that a rebuild evaluates again. If a later load of the same date was refused, the
 # earlier one is in gold, but no longer in silver, and is left unchanged.
@@ -48,27 +49,23 @@ def not_loaded_error(batch_id: str | None = None) -> InvalidInputError:
 
 def load_state(spark: SparkSession, batch_id: str) -> LoadState:
     """Return the state of a load, from the tables that dbt maintains."""
-    counts = query_if_exists(
-        spark,
-        "silver.load_counts",
-        """
-        select bronze_rows, silver_rows, exact_duplicates, rejected_rows
-        from silver.load_counts where batch_id = :batch
-        """,
-        batch=batch_id,
-    )
-    verdicts = query_if_exists(
-        spark,
-        "audit.load_verdicts",
-        "select verdict from audit.load_verdicts where batch_id = :batch",
-        batch=batch_id,
-    )
-    published = query_if_exists(
-        spark,
-        "gold.publications",
-        "select customers from gold.publications where batch_id = :batch",
-        batch=batch_id,
-    )
+    columns = {
+        "silver.load_counts": "bronze_rows, silver_rows, exact_duplicates, rejected_rows",
+        "audit.load_verdicts": "verdict",
+        "gold.publications": "customers",
+    }
+    counts, verdicts, published = run_together(
+        {
+            table: partial(
+                query_if_exists,
+                spark,
+                table,
+                f"select {names} from {table} where batch_id = :batch",
+                batch=batch_id,
+            )
+            for table, names in columns.items()
+        }
+    ).values()
     return LoadState(
         counts=_counts(counts[0]) if counts else None,
         verdict=verdicts[0]["verdict"] if verdicts else "pending",

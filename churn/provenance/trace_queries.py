@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
@@ -13,7 +14,7 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.sequences import LOADS, PUBLICATIONS, VERDICTS, query_sequence
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, query, query_if_exists
+from lakehouse.sql import Rows, query_if_exists, run_together
 from lakehouse.table_history import TableHistory, table_history
 
 BRONZE, SILVER, SCORES = "bronze.telco_customers", "silver.customers", "gold.churn_scores"
@@ -75,17 +76,25 @@ def read_stages(
     else:
         reader = AsOfReader(settings, spark, customers, moment, data.source, data.loads, log)
         _read_as_of(spark, reader, moment, customers, champion, data)
-    data.histories = {table: table_history(spark, table) for table in (BRONZE, SILVER, SCORES)}
     return data
 
 
 def _read_bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd | None) -> TraceData:
-    loads = query_sequence(spark, LOADS, trace_sql.LOADS)
+    tables = (BRONZE, SILVER, SCORES)
+    rows = run_together(
+        {
+            "loads": partial(query_sequence, spark, LOADS, trace_sql.LOADS),
+            "source": partial(
+                query_if_exists, spark, BRONZE, trace_sql.SOURCE_ROWS, customers=customers
+            ),
+            **{table: partial(table_history, spark, table) for table in tables},
+        }
+    )
+    loads = rows["loads"]
     if not loads:
         raise not_loaded_error()
-    rows = query(spark, trace_sql.SOURCE_ROWS, customers=customers) if customers else []
     # Trim ids as silver does: Unicode white space.
-    source = [row for row in rows if row["customerID"].strip() in customers]
+    source = [row for row in rows["source"] if row["customerID"].strip() in customers]
     if moment is not None:
         loads = [row for row in loads if LOADS.is_included(row, moment.numbers, moment.at)]
     order = {load["batch_id"]: number for number, load in enumerate(loads)}
@@ -102,34 +111,38 @@ def _read_bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd |
             where=BRONZE,
             hint="check the id: 7590-VHVEG is how one looks",
         )
-    return TraceData(loads, source)
+    return TraceData(loads, source, histories={table: rows[table] for table in tables})
 
 
 def _read_current(
     spark: SparkSession, customers: Sequence[str], champion: str, data: TraceData
 ) -> None:
+    read = partial(query_if_exists, spark)
     silver = trace_sql.SILVER_ROWS.format(customers=SILVER)
-    data.silver = query_if_exists(spark, SILVER, silver, customers=customers)
-    data.rejected = query_if_exists(
-        spark,
-        "silver.rejected_rows",
-        trace_sql.REJECTED_ROWS.format(rejected_rows="silver.rejected_rows"),
-        batches=data.batches,
-        row_numbers=[row["_row_number"] for row in data.source],
-    )
-    cleanings = query_if_exists(
-        spark, "silver.load_counts", trace_sql.CLEANINGS, batches=data.batches
-    )
-    data.cleanings = {row["batch_id"]: row for row in cleanings}
+    rejected = trace_sql.REJECTED_ROWS.format(rejected_rows="silver.rejected_rows")
+    row_numbers = [row["_row_number"] for row in data.source]
+    loads = {"batches": data.batches}
     verdicts = trace_sql.VERDICTS.format(verdicts="audit.load_verdicts")
-    rows = query_if_exists(spark, "audit.load_verdicts", verdicts)
-    data.verdicts = {row["batch_id"]: row["verdict"] for row in rows}
-    data.evaluations = _read_evaluations(spark, data.batches, "true")
-    published = query_sequence(spark, PUBLICATIONS, trace_sql.PUBLICATIONS)
-    data.published = list({row["extract_date"]: row for row in published}.values())
-    data.gold = _read_current_gold(spark, customers)
     scores = trace_sql.SCORES.format(scores=SCORES)
-    data.scores = query_if_exists(spark, SCORES, scores, customers=customers, champion=champion)
+    rows = run_together(
+        {
+            "silver": partial(read, SILVER, silver, customers=customers),
+            "rejected": partial(
+                read, "silver.rejected_rows", rejected, **loads, row_numbers=row_numbers
+            ),
+            "cleanings": partial(read, "silver.load_counts", trace_sql.CLEANINGS, **loads),
+            "verdicts": partial(read, "audit.load_verdicts", verdicts),
+            "evaluations": partial(_read_evaluations, spark, data.batches, "true"),
+            "published": partial(query_sequence, spark, PUBLICATIONS, trace_sql.PUBLICATIONS),
+            "gold": partial(_read_current_gold, spark, customers),
+            "scores": partial(read, SCORES, scores, customers=customers, champion=champion),
+        }
+    )
+    data.silver, data.rejected = rows["silver"], rows["rejected"]
+    data.cleanings = {row["batch_id"]: row for row in rows["cleanings"]}
+    data.verdicts = {row["batch_id"]: row["verdict"] for row in rows["verdicts"]}
+    data.evaluations, data.gold, data.scores = rows["evaluations"], rows["gold"], rows["scores"]
+    data.published = list({row["extract_date"]: row for row in rows["published"]}.values())
 
 
 def _read_as_of(

@@ -1,6 +1,7 @@
 """Collect the front page's data: runs, the gate's log, the counts, and the models' records."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from churn.reports.front_page import (
 from lakehouse import sequences
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, query_if_exists
+from lakehouse.sql import Rows, query_if_exists, run_together
 from trainer import registry
 from trainer.decisions import FILE as PROMOTION
 
@@ -34,6 +35,7 @@ LOADS = """
     ) = 1
     order by extract_date
 """
+PUBLICATIONS = "select batch_id, customers from gold.publications"
 # One line per load with its latest evaluation: the failed rules, and the features' largest drift.
 EVALUATIONS = """
     select
@@ -82,16 +84,17 @@ def _extracts(spark: SparkSession) -> tuple[Extract, ...]:
     """Return the latest load of every extract date, earliest date first."""
     if not spark.catalog.tableExists("silver.load_counts"):
         return ()
-    loads = query_sequence(spark, sequences.LOADS, LOADS)
-    judged = _index_by_load(query_if_exists(spark, "audit.gate_results", EVALUATIONS))
-    published = _index_by_load(
-        query_if_exists(
-            spark, "gold.publications", "select batch_id, customers from gold.publications"
-        )
+    rows = run_together(
+        {
+            "loads": partial(query_sequence, spark, sequences.LOADS, LOADS),
+            "evaluations": partial(query_if_exists, spark, "audit.gate_results", EVALUATIONS),
+            "published": partial(query_if_exists, spark, "gold.publications", PUBLICATIONS),
+        }
     )
+    judged, published = _index_by_load(rows["evaluations"]), _index_by_load(rows["published"])
     return tuple(
         _extract(load, judged.get(load["batch_id"], {}), published.get(load["batch_id"], {}))
-        for load in loads
+        for load in rows["loads"]
     )
 
 

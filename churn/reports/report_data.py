@@ -1,5 +1,6 @@
 """Collect a report's data from the tables, the gate's results and the model's record."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from churn.reports.report import (
     ReportData,
     write_report,
 )
-from lakehouse.sql import query
+from lakehouse.sql import query, run_together
 from seeds_loader.contract import read_contract
 from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
@@ -67,14 +68,22 @@ def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | 
         later = {"online_verified", "scored"}
         counts = {name: n for name, n in summary["counts"].items() if name not in later}
         displayed = {**summary, "counts": counts}
+    parts = run_together(
+        {
+            "gate_results": partial(_gate, spark, batch_id),
+            "reject_reasons": partial(_reject_reasons, spark, batch_id),
+            "rejected_rows": partial(_read_rejected_rows, spark, batch_id),
+            "top_customers": partial(_top_customers, spark, summary, record if published else None),
+        }
+    )
+    churn_by = {
+        name: partial(_churn_by, spark, column, extract_date) for name, column in GROUPS.items()
+    }
     return ReportData(
         summary=displayed,
-        gate_results=_gate(spark, batch_id),
-        reject_reasons=_reject_reasons(spark, batch_id),
-        rejected_rows=_read_rejected_rows(spark, batch_id),
-        churn_by={name: _churn_by(spark, column, extract_date) for name, column in GROUPS.items()},
+        **parts,
+        churn_by=run_together(churn_by),
         evaluations=evaluations(record) if record else (),
-        top_customers=_top_customers(spark, summary, record) if record and published else (),
     )
 
 
@@ -176,9 +185,11 @@ def _figures(evaluated: dict[str, Any], name: str) -> dict[str, float]:
 
 
 def _top_customers(
-    spark: SparkSession, summary: dict[str, Any], record: ModelRecord
+    spark: SparkSession, summary: dict[str, Any], record: ModelRecord | None
 ) -> tuple[CustomerAtRisk, ...]:
     """Return the customers with the champion's highest risk who have not churned yet."""
+    if record is None:
+        return ()
     rows = query(
         spark,
         """
