@@ -73,7 +73,7 @@ lint-sql:
 	@.venv/bin/sqlfluff lint models tests/gate
 
 lint-columns:
-	@.venv/bin/python -m lakehouse.generated_columns --check
+	@.venv/bin/python -m lakehouse.dbt_project --check
 
 lint-docker:
 	@.venv/bin/hadolint docker/spark/Dockerfile
@@ -88,7 +88,7 @@ lint-language:
 	@.venv/bin/python tests/lint_language.py
 
 columns: .venv/.ready ## Write the columns that dbt_project.yml declares into the models' YAML
-	@.venv/bin/python -m lakehouse.generated_columns
+	@.venv/bin/python -m lakehouse.dbt_project
 
 lock: ## Upgrade uv.lock
 	@"$(UV)" lock --upgrade

@@ -18,6 +18,7 @@ from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
 from lakehouse.commit_metadata import RUN
+from lakehouse.dbt_project import require_current
 from lakehouse.errors import ChurnError
 from lakehouse.published_files import has_superseded_files
 from lakehouse.run_lock import acquire_for_dbt, release
@@ -46,6 +47,7 @@ class RunLock(dbtPlugin):
             return
         try:
             settings = read_settings()
+            require_current(Path(str(getattr(get_flags(), "PROJECT_DIR", None) or Path.cwd())))
             RunLock.held = acquire_for_dbt(settings, f"dbt {command}")
         except ChurnError as error:
             if Path(sys.argv[0]).name == "dbt":

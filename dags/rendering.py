@@ -22,6 +22,7 @@ from cosmos.dbt.graph import DbtNode
 from cosmos.operators.watcher import DbtTestWatcherOperator
 
 from dags.tasks import NAMES, PARENTS, parents_of, run_id_of
+from lakehouse.dbt_project import project_folder
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 1
@@ -196,7 +197,7 @@ def render(  # long: one call, with all arguments of Cosmos
 def project(settings: Settings) -> ProjectConfig:
     """Return the configuration of the dbt project for Cosmos."""
     return ProjectConfig(
-        dbt_project_path=settings.project,
+        dbt_project_path=project_folder(settings.home),
         manifest_path=find_manifest(settings),
         install_dbt_deps=False,
     )

@@ -20,11 +20,10 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.publications import Publication
+from lakehouse.domain import read_domain
 from lakehouse.errors import ChurnError
 from lakehouse.sequences import VERDICTS, query_sequence
 from lakehouse.sql import literal
-from lakehouse.variables import DECLARED as PROJECT_FILE
-from lakehouse.variables import read_variables
 
 OBSERVED, WORKBOOK = "observed", "workbook"
 DECLARED = Path(__file__).with_name("labels.yml")
@@ -136,15 +135,15 @@ class Label:
     left_out: list[Exclusion] = field(default_factory=list)
 
 
-def read_pair_rules(path: Path = DECLARED, project: Path = PROJECT_FILE) -> PairRules:
-    """Return the declared rules of the file, and the gate's rules on the customers' identity.
+def read_pair_rules(path: Path = DECLARED, domain: Path | None = None) -> PairRules:
+    """Return the declared rules of the file, and the domain's rules on the customers' identity.
 
     Raises:
         ChurnError: A rule is missing or invalid.
     """
     try:
         declared: Mapping[str, Any] = yaml.safe_load(path.read_text())
-        gate = read_variables(project)["gate_rules"]
+        gate = read_domain(domain).variables["gate_rules"]
         return PairRules(
             retained_at_least=float(gate[RETAINED]["at_least"]),
             new_at_most=float(gate[NEW]["at_most"]),
@@ -154,7 +153,7 @@ def read_pair_rules(path: Path = DECLARED, project: Path = PROJECT_FILE) -> Pair
     except (KeyError, TypeError, ValueError) as error:
         raise ChurnError(
             f"The rules on observed churn can't be used: {error!r}",
-            where=f"{path}; {RETAINED} and {NEW} of gate_rules in {project}",
+            where=f"{path}; {RETAINED} and {NEW} of gate_rules in rules.yml",
             hint="declare them again; the file's comments say what each is",
         ) from error
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lakehouse import spark_process, spark_server
 from lakehouse.commit_metadata import RUN, USER, user
+from lakehouse.dbt_project import project_folder
 from lakehouse.errors import ChurnError, InterruptedWorkError, classify_error
 from lakehouse.lineage import DbtArtifacts, read_dbt
 from lakehouse.process import ProcessInfo
@@ -137,7 +138,8 @@ def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: s
             on_node(event.data.index, total, event.data.node_info.node_name)
 
     locations = [
-        *("--project-dir", str(settings.project), "--profiles-dir", str(settings.project)),
+        *("--project-dir", str(project_folder(settings.home))),
+        *("--profiles-dir", str(settings.project)),
         *("--target-path", str(settings.home / target), "--log-level", "none"),
         *("--log-path", str(settings.home / "logs" / "dbt"), "--log-level-file", "debug"),
     ]

@@ -8,6 +8,7 @@ from openlineage.client.event_v2 import RunEvent
 from openlineage.common.provider.dbt.facets import ParentRunMetadata
 from openlineage.common.provider.dbt.local import DbtLocalArtifactProcessor
 
+from lakehouse.dbt_project import project_folder
 from lakehouse.lineage import Dataset, DbtArtifacts, table
 from lakehouse.lineage_columns import sources
 from lakehouse.lineage_facets import NAMESPACE, PRODUCER, RunReference, column_facet, dataset_facets
@@ -24,7 +25,9 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
     def __init__(self, settings: Settings, work: DbtArtifacts) -> None:
         """Create the processor for the artifacts of one dbt call."""
         super().__init__(
-            project_dir=str(settings.project), producer=PRODUCER, job_namespace=NAMESPACE
+            project_dir=str(project_folder(settings.home)),
+            producer=PRODUCER,
+            job_namespace=NAMESPACE,
         )
         self._settings = settings
         self._work = work

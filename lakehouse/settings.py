@@ -58,6 +58,9 @@ class Settings:
             "Folder or `s3a://` prefix where workbooks arrive; `$CHURN_HOME/landing` by default."
         ),
     ]
+    domain: Annotated[
+        str, about("Domain of the workbooks: a folder of `domains/`, or the path of another one.")
+    ] = "telco"
     spark_master: Annotated[str, about("Spark's master URL.")] = "local[*]"
     spark_host: Annotated[str, about("Host on which clients reach the Spark server.")] = LOOPBACK
     spark_bind: Annotated[str, about("Address on which the Spark server listens.")] = LOOPBACK
@@ -154,6 +157,7 @@ class Settings:
         """Return the variables that `profiles.yml` and the project's macros read."""
         return {
             "CHURN_HOME": str(self.home),
+            "CHURN_DOMAIN": self.domain,
             "CHURN_LAKE_URI": self.lake_uri,
             "CHURN_SPARK_HOST": self.spark_host,
             "CHURN_THRIFT_PORT": str(self.thrift_port),

@@ -1,20 +1,14 @@
-"""Read the source contract: the columns a workbook must have and their permitted values.
-
-The contract is declared only among the variables of the dbt project; this module reads it.
-"""
+"""The source contract: the columns a workbook must have and their permitted values."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from lakehouse.domain import ID, SourceColumn, read_domain
 from lakehouse.errors import ChurnError
-from lakehouse.variables import DECLARED, read_variables
-from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
+from seeds_loader.source_format import SourceFormat
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,11 @@ class Contract:
         return self._columns_by_header.get(normalise(header))
 
     @property
+    def id(self) -> str:
+        """Return the name of the column that identifies the customer."""
+        return next(column.name for column in self.columns if column.silver == ID)
+
+    @property
     def label(self) -> str | None:
         """Return the name of the column to be predicted, or None."""
         return next((column.name for column in self.columns if column.is_label), None)
@@ -71,47 +70,27 @@ class Contract:
         }
 
 
-def read_contract(path: Path | None = None) -> Contract:
-    """Return the contract from `vars.source_contract` of a dbt project file.
-
-    Args:
-        path: The dbt project file; by default that of this checkout.
+def read_contract(domain: Path | None = None) -> Contract:
+    """Return the contract of a domain folder, by default of the selected one.
 
     Raises:
-        ChurnError: The file is missing, is not YAML, or contradicts itself. This is an error in the
-            project, not in a workbook.
+        ChurnError: The file is missing, invalid, or contradicts itself. This is an error in the
+            domain, not in a workbook.
     """
-    location = path or DECLARED
-    try:
-        declared = read_variables(location)["source_contract"]
-        columns = tuple(_column(name, entry) for name, entry in declared.items())
-    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise _contract_error(f"the source contract can't be read: {error!r}", location) from error
-    if not columns:
-        raise _contract_error("the source contract declares no column", location)
-    _require_unambiguous(columns, location)
+    declared = read_domain(domain)
+    columns = tuple(_column(name, entry) for name, entry in declared.contract.columns.items())
+    _require_unambiguous(columns, declared.folder / "contract.yml")
     return Contract(columns)
 
 
-def read_source_format(path: Path | None = None) -> SourceFormat:
-    """Return the source format from `vars.source_format` of a dbt project file.
-
-    Args:
-        path: The dbt project file; by default that of this checkout.
+def read_source_format(domain: Path | None = None) -> SourceFormat:
+    """Return the format that a domain's workbooks have, by default the selected domain's.
 
     Raises:
-        ChurnError: The format is missing or invalid.
+        ChurnError: The format is invalid.
     """
-    location = path or DECLARED
-    try:
-        declared = SourceFormat(**read_variables(location)["source_format"])
-    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
-        raise _contract_error(f"the source format can't be read: {error!r}", location) from error
-    if declared.decimal not in (None, *DECIMAL_SIGNS):
-        raise _contract_error(
-            f"the decimal sign {declared.decimal!r} is neither '.' nor ','", location
-        )
-    return declared
+    declared = read_domain(domain).contract.source_format
+    return SourceFormat(declared.decimal, declared.encoding)
 
 
 def normalise(header: str) -> str:
@@ -128,42 +107,31 @@ def normalise(header: str) -> str:
     ).casefold()
 
 
-def _column(name: str, entry: Mapping[str, Any]) -> Column:
-    bounds = entry.get("range")
+def _column(name: str, entry: SourceColumn) -> Column:
     return Column(
         name=name,
-        type=entry["type"],
-        silver=entry["name"],
-        aliases=_to_texts(entry.get("aliases")),
-        categories=_to_texts(entry.get("categories")),
-        true_values=_to_texts(entry.get("true_values")),
-        false_values=_to_texts(entry.get("false_values")),
-        range=(float(bounds[0]), float(bounds[1])) if bounds else None,
-        zero_if_blank_when_zero=entry.get("zero_if_blank_when_zero"),
-        is_label=bool(entry.get("is_label")),
-        longest=entry.get("longest"),
-        refused=entry.get("refused") or {},
+        type=entry.type,
+        silver=entry.name,
+        aliases=entry.aliases,
+        categories=entry.categories,
+        true_values=entry.true_values,
+        false_values=entry.false_values,
+        range=entry.range,
+        zero_if_blank_when_zero=entry.zero_if_blank_when_zero,
+        is_label=entry.is_label,
+        longest=entry.longest,
+        refused=entry.refused,
     )
 
 
-def _to_texts(values: Sequence[object] | None) -> tuple[str, ...]:
-    return tuple(str(value) for value in values or ())
-
-
-def _require_unambiguous(columns: Sequence[Column], place: Path) -> None:
+def _require_unambiguous(columns: tuple[Column, ...], path: Path) -> None:
     owner: dict[str, str] = {}
     for column in columns:
         for header in (column.name, *column.aliases):
             other = owner.setdefault(normalise(header), column.name)
             if other != column.name:
-                raise _contract_error(
-                    f"the header {header!r} stands for both {other} and {column.name}", place
+                raise ChurnError(
+                    f"the header {header!r} stands for both {other} and {column.name}",
+                    where=str(path),
+                    hint="give each header to one column only",
                 )
-
-
-def _contract_error(what: str, place: Path) -> ChurnError:
-    return ChurnError(
-        what,
-        where=str(place),
-        hint="restore or correct vars.source_contract and vars.source_format",
-    )

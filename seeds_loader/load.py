@@ -15,6 +15,7 @@ from lakehouse.sequences import add_number_column, query_sequence, read_last_num
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, literal, statement
 from lakehouse.storage import escape_glob
+from seeds_loader.contract import read_contract
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.reader.customer_ids import are_mostly_numbers, count_lost_zeros, distinct_ids
 from seeds_loader.reader.extract import Extract
@@ -181,16 +182,17 @@ def _warn_of_lost_zeros(spark: SparkSession, extract: Extract, new: Load, log: L
     Excel drops leading zeros when it converts an id to a number; the gate then sees unknown
     customers.
     """
-    ids = distinct_ids(extract.table)
+    key = read_contract().id
+    ids = distinct_ids(extract.table[key])
     if not are_mostly_numbers(ids):
         return
     loads, position = add_number_column(spark, sequences.LOADS), sequences.LOADS.position
     previous = spark.sql(
-        f"select customerID from {ROWS} where _batch_id = (select max_by(batch_id, "
+        f"select `{key}` from {ROWS} where _batch_id = (select max_by(batch_id, "
         f"struct(extract_date, {position})) from {loads} "
         f"where extract_date < {literal(new.extract_date)})"
     ).toArrow()
-    lost = count_lost_zeros(ids, distinct_ids(previous))
+    lost = count_lost_zeros(ids, distinct_ids(previous[key]))
     if lost:
         log(
             f"warning: {lost:,} of {len(ids):,} customer ids are in the extract before only with "

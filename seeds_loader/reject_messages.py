@@ -1,16 +1,10 @@
-"""Format why a row was rejected, as a readable sentence.
-
-The messages are declared among the variables of the dbt project, beside the source contract.
-"""
+"""Format why a row was rejected, as a readable sentence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from lakehouse.errors import ChurnError
-from lakehouse.variables import DECLARED, read_variables
+from lakehouse.domain import read_domain
 from seeds_loader.contract import Column
 
 # Longer values give no more information; the cell itself has the whole value.
@@ -26,26 +20,17 @@ class Reason:
     value: str | None
 
 
-def read_reject_messages(path: Path | None = None) -> Mapping[str, str]:
-    """Return the messages by reject code, from a dbt project file, by default this checkout's.
+def read_reject_messages(domain: Path | None = None) -> Mapping[str, str]:
+    """Return the messages by reject code, of a domain folder, by default of the selected one.
 
-    `vars.reject_reasons` has those of single cells and of duplicates. For a rule of
-    `vars.row_rules`, the code is its name and the message its description.
+    For a row rule, the code is its name and the message its description.
 
     Raises:
-        ChurnError: The messages can't be read: this is an error in the project.
+        ChurnError: The rules can't be read: this is an error in the domain.
     """
-    location = path or DECLARED
-    try:
-        declared = read_variables(location)
-        rules = {name: rule["description"] for name, rule in declared["row_rules"].items()}
-        messages = {**declared["reject_reasons"], **rules}
-    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
-        raise ChurnError(
-            f"the words of the reject codes can't be read: {error!r}",
-            where=str(location),
-            hint="restore or correct vars.row_rules and vars.reject_reasons",
-        ) from error
+    declared = read_domain(domain).variables
+    rules = {name: rule["description"] for name, rule in declared["row_rules"].items()}
+    messages = {**declared["reject_reasons"], **rules}
     return {code: " ".join(str(text).split()) for code, text in messages.items()}
 
 

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 
 from feature_repo.feature_definitions import TTL
 from feature_repo.online.redis_layout import OnlineRow, read_row
+from lakehouse.domain import read_domain
 from lakehouse.settings import Settings
 from serving import docs_page, errors, schemas, what_if
 from serving.derived_features import Value
@@ -305,7 +306,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
         "/v1/customers/{customer_id}/churn:what-if",
         # Clients that were generated from the API's description call it by this name.
         operation_id="changed_v1_customers__customer_id__churn_what_if_post",
-        summary="One customer's risk with another contract, price or add-ons",
+        summary="One customer's risk with other values of the workbook",
         response_model=None,
         responses={
             200: {"model": schemas.WhatIf},
@@ -318,7 +319,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
             changes_type,  # type: ignore[valid-type]
             Body(
                 json_schema_extra={"minProperties": 1},
-                examples=[{"contract": "One year", "monthly_charges": 60}],
+                examples=[read_domain().report.what_if_example],
             ),
         ],
     ) -> Response:

@@ -1,17 +1,18 @@
-"""Compute the derived features of one customer as `dbt_project.yml` declares them, without Spark.
+"""Compute the derived features of one customer as the domain declares them, without Spark.
 
-Their SQL is translated to SQLite's dialect; a test compares the results with Spark's for every
+Their SQL is translated to DuckDB's dialect; a test compares the results with Spark's for every
 customer.
 """
 
 import re
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+import duckdb
 import sqlglot
 from sqlglot import exp
 
+from lakehouse.domain import DerivedFeature
 from lakehouse.errors import ChurnError
 
 Value = int | float
@@ -26,7 +27,7 @@ class DerivedFeatures:
     """
 
     def __init__(
-        self, declared: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Mapping[str, str]]
+        self, declared: Mapping[str, DerivedFeature], groups: Mapping[str, Mapping[str, str]]
     ) -> None:
         """Prepare the computation.
 
@@ -35,9 +36,9 @@ class DerivedFeatures:
             groups: For each category of the source contract, its one-hot features by value.
 
         Raises:
-            ChurnError: SQLite cannot compute a feature.
+            ChurnError: DuckDB cannot compute a feature.
         """
-        self._types = {name: TYPES[terms["type"]] for name, terms in declared.items()}
+        self._types = {name: TYPES[terms.type] for name, terms in declared.items()}
         expressions = {
             name: sqlglot.parse_one(_expand(name, declared), read="spark") for name in declared
         }
@@ -48,20 +49,21 @@ class DerivedFeatures:
         self._numbers = sorted(columns - self._groups.keys())
         one_hot = (name for group in self._groups.values() for name in group.values())
         self.inputs = (*self._numbers, *one_hot)
-        values = ", ".join(f":{name} as {name}" for name in sorted(columns))
+        values = ", ".join(f"${name} as {name}" for name in sorted(columns))
         computed = ", ".join(
-            f"{each.sql(dialect='sqlite')} as {name}" for name, each in expressions.items()
+            f"{each.sql(dialect='duckdb')} as {name}" for name, each in expressions.items()
         )
         self._sql = f"select {computed or 'null'} from (select {values or 'null'})"
-        # Another thread than this one may answer requests.
-        self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        self._database = duckdb.connect(":memory:", config={"threads": 1})
         try:
-            self._database.execute(self._sql, dict.fromkeys(columns))
-        except sqlite3.Error as error:
+            # Numbers, because a null has no type with which an expression could be checked.
+            examples = {name: "" if name in self._groups else 1 for name in columns}
+            self._database.execute(self._sql, examples)
+        except duckdb.Error as error:
             raise ChurnError(
                 f"The API cannot compute a derived feature: {error}",
-                where="derived_features in dbt_project.yml",
-                hint="declare it by functions that SQLite has, too",
+                where="derived_features in features.yml of the domain",
+                hint="declare it by functions that Spark and DuckDB have",
             ) from error
 
     def compute(self, features: Mapping[str, Value]) -> dict[str, Value]:
@@ -69,14 +71,15 @@ class DerivedFeatures:
         values: dict[str, Any] = {name: features[name] for name in self._numbers}
         for name, group in self._groups.items():
             values[name] = next((v for v, feature in group.items() if features[feature] == 1), None)
-        (row,) = self._database.execute(self._sql, values)
+        # A cursor of its own: requests may be answered by several threads.
+        (row,) = self._database.cursor().execute(self._sql, values).fetchall()
         return {
             name: convert(value)
             for (name, convert), value in zip(self._types.items(), row, strict=True)
         }
 
 
-def _expand(name: str, declared: Mapping[str, Mapping[str, Any]]) -> str:
+def _expand(name: str, declared: Mapping[str, DerivedFeature]) -> str:
     """Return a feature's SQL, with the features in braces replaced as the dbt macro does it."""
-    expression: str = declared[name]["expression"]
+    expression = declared[name].expression
     return re.sub(r"\{(\w+)\}", lambda found: f"({_expand(found[1], declared)})", expression)

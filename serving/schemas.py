@@ -5,13 +5,15 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
+from lakehouse.domain import read_domain
+
 MOST_CUSTOMERS = 1000
 LONGEST_ID = 100
 
 CustomerId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST_ID),
-    Field(examples=["7590-VHVEG"]),
+    Field(examples=[read_domain().report.example_id]),
 ]
 
 

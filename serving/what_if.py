@@ -1,10 +1,10 @@
 """Compute a customer's features with other source values, and all features that follow from them.
 
-The source contract of `dbt_project.yml` declares which values exist, and `derived_features` what
-follows from them; a test compares the result with that of dbt's SQL for the same values.
+The domain's contract declares which values exist, its `derived_features` what follows from them,
+and its report.yml which of them a client may change. A test compares the result with that of dbt's
+SQL for the same values.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,25 +14,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from lakehouse.variables import DECLARED, read_variables
+from lakehouse.dbt_project import snake_case
+from lakehouse.domain import SourceColumn, WhatIf, read_domain
 from serving.derived_features import DerivedFeatures, Value
 from serving.errors import ProblemError
-
-ADD_ONS = (
-    "online_security",
-    "online_backup",
-    "device_protection",
-    "tech_support",
-    "streaming_tv",
-    "streaming_movies",
-)
-# What a retention team can offer or request. Phone lines and the kind of internet access are other
-# products, with prices of their own.
-CHOSEN = ("contract", "payment_method", *ADD_ONS)
-SWITCHED = ("paperless_billing",)
-PRICE = "monthly_charges"
-# A customer with this feature has no add-ons.
-NO_INTERNET = "internet_service_no"
 
 Changes = Mapping[str, str | float]
 
@@ -42,57 +27,59 @@ class Contract:
     """The part of the declarations that is used here.
 
     Attributes:
+        columns: The source columns by silver's name.
         groups: For each category, its one-hot features by value.
-        price: The range of the price.
+        allowed: What a client may change.
         derived: The derived features.
     """
 
+    columns: dict[str, SourceColumn]
     groups: dict[str, dict[str, str]]
-    price: tuple[float, float]
+    allowed: WhatIf
     derived: DerivedFeatures
 
     @property
     def required_features(self) -> tuple[str, ...]:
         """Return the features that `apply_changes` requires."""
-        return (*self.derived.inputs, PRICE, NO_INTERNET)
+        return (*self.derived.inputs, *self.allowed.numbers, *self.allowed.without)
 
 
 @cache
-def read_contract(path: Path = DECLARED) -> Contract:
-    """Return the contract, by silver's names."""
-    variables = read_variables(path)
-    rules = {rule["name"]: rule for rule in variables["source_contract"].values()}
+def read_contract(folder: Path | None = None) -> Contract:
+    """Return the contract of a domain, by default of the selected one."""
+    domain = read_domain(folder)
+    columns = {column.name: column for column in domain.contract.columns.values()}
     groups = {
-        name: {value: f"{name}_{_snake_case(value)}" for value in rule["categories"]}
-        for name, rule in rules.items()
-        if rule["type"] == "category"
+        name: {value: f"{name}_{snake_case(value)}" for value in column.categories}
+        for name, column in columns.items()
+        if column.type == "category"
     }
-    low, high = rules[PRICE]["range"]
-    derived = DerivedFeatures(variables["derived_features"], groups)
-    return Contract(groups, (float(low), float(high)), derived)
-
-
-def _snake_case(text: str) -> str:
-    """Return the text in snake case, as the macro of that name does."""
-    return re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
+    derived = DerivedFeatures(domain.features.derived_features, groups)
+    return Contract(columns, groups, domain.report.what_if, derived)
 
 
 def changes_type(contract: Contract) -> Any:
     """Return the type of a what-if request's body: the values that may change, as in the source.
 
-    All of them are optional. "No internet service" is not an add-on's value: it belongs to another
-    product.
+    All of them are optional.
     """
-    fields: dict[str, Any] = {
-        name: Literal[tuple(v for v in contract.groups[name] if v != "No internet service")]
-        for name in CHOSEN
-    }
-    fields |= dict.fromkeys(SWITCHED, Literal["Yes", "No"])
-    low, high = contract.price
-    fields[PRICE] = Annotated[
-        float,
-        Field(ge=low, le=high, strict=True, allow_inf_nan=False, description="a month's price"),
-    ]
+    fields: dict[str, Any] = {}
+    for name in contract.allowed.choices:
+        column = contract.columns[name]
+        values = column.categories or (column.true_values[0], column.false_values[0])
+        fields[name] = Literal[tuple(v for v in values if v not in contract.allowed.excluded)]
+    for name in contract.allowed.numbers:
+        low, high = contract.columns[name].range or (None, None)
+        fields[name] = Annotated[
+            float,
+            Field(
+                ge=low,
+                le=high,
+                strict=True,
+                allow_inf_nan=False,
+                description=contract.columns[name].description,
+            ),
+        ]
     body = TypedDict("Changes", fields, total=False)  # type: ignore[misc]
     body.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
     return body
@@ -104,32 +91,34 @@ def apply_changes(
     """Return the features after the changes; those that neither change nor follow stay as they are.
 
     Raises:
-        ProblemError: There is no change, or an add-on is for a customer without internet access.
+        ProblemError: There is no change, or one does not apply to this customer.
     """
+    allowed = contract.allowed
     if not changes:
         raise ProblemError(
             422,
             "nothing-changed",
             "The request changes nothing",
             where="body",
-            hint=f"give at least one of {', '.join((PRICE, *CHOSEN, *SWITCHED))}",
+            hint=f"give at least one of {', '.join((*allowed.numbers, *allowed.choices))}",
         )
-    unfit = [name for name in ADD_ONS if name in changes]
-    if unfit and features[NO_INTERNET] == 1:
-        raise ProblemError(
-            409,
-            "no-internet-service",
-            "The customer has no internet service, so no add-on to it can change",
-            where=", ".join(f"body.{name}" for name in unfit),
-            hint="leave the add-ons out",
-        )
+    for feature, columns in allowed.without.items():
+        unfit = [name for name in columns if name in changes]
+        if unfit and features[feature] == 1:
+            raise ProblemError(
+                409,
+                allowed.problem,
+                allowed.message,
+                where=", ".join(f"body.{name}" for name in unfit),
+                hint=f"leave {', '.join(unfit)} out",
+            )
     after = dict(features)
     for name, value in changes.items():
-        if name == PRICE:
-            after[name] = float(value)
-        elif name in contract.groups:
+        if name in contract.groups:
             for category, feature in contract.groups[name].items():
                 after[feature] = int(category == value)
+        elif contract.columns[name].type == "flag":
+            after[name] = int(value == contract.columns[name].true_values[0])
         else:
-            after[name] = int(value == "Yes")
+            after[name] = float(value)
     return {**after, **contract.derived.compute(after)}

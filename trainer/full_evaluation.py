@@ -8,7 +8,7 @@ changed.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,7 @@ import yaml
 from pyspark.sql.connect.dataframe import DataFrame
 
 from lakehouse.atomic_write import atomic_write
+from lakehouse.domain import Baseline, read_domain
 from lakehouse.process import Log
 from lakehouse.settings import Settings
 from trainer import bootstrap, leakage, metrics, registry, splits
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 DECLARED = Path(__file__).with_name("full_evaluation.yml")
 FILE = "evaluation.json"
 METRIC_NAMES = ("roc_auc", "pr_auc", "brier", "accuracy", "f1")
-PRIOR, CONTRACT = "share of leavers", "contract alone"
+PRIOR = "share of leavers"
 LATEST = "latest"
 
 
@@ -50,17 +51,20 @@ class EvaluationConfig:
     repeats: int
     shares: tuple[float, ...]
     grid: dict[str, list[dict[str, Any]]]
-    baseline: tuple[str, ...]
+    baseline: Baseline | None
     gap: float
     suspicious: float
     behaviour: dict[str, dict[str, Any]]
 
 
-def read_config(path: Path = DECLARED) -> EvaluationConfig:
-    """Return the declared protocol."""
-    declared = yaml.safe_load(path.read_text())
+def read_config(path: Path = DECLARED, domain: Path | None = None) -> EvaluationConfig:
+    """Return the declared protocol, with what the domain adds to it."""
+    declared, model = yaml.safe_load(path.read_text()), read_domain(domain).model
     return EvaluationConfig(
-        shares=tuple(declared.pop("shares")), baseline=tuple(declared.pop("baseline")), **declared
+        shares=tuple(declared.pop("shares")),
+        baseline=model.baseline,
+        behaviour=model.behaviour,
+        **declared,
     )
 
 
@@ -101,7 +105,7 @@ def evaluate(  # long: names all parts of an evaluation
 ) -> dict[str, Any]:
     """Return the evaluation of the record's recipe on the training set, as JSON types."""
     rows = build_training_frame(training, parameters)
-    frame = _add_slices(rows, training, parameters, protocol)
+    frame = _add_slices(rows, training, parameters, protocol, campaign)
     trainings = _all_jobs(frame, record.kind, parameters, protocol)
     numbers = count(1)
     predicted = predict(
@@ -122,12 +126,12 @@ def evaluate(  # long: names all parts of an evaluation
             "of_the_version": training.signature == record.signature,
         },
         "cross_validated": cross_validated,
-        "baselines": _pool_values(figures, (PRIOR, CONTRACT)),
+        "baselines": _pool_values(figures, _name_baselines(protocol)),
         "learning_curve": _learning_curve(figures, rows.count, parameters, protocol),
         "grid": _grid(figures, record.kind, protocol),
         "temporal": _metric_values(figures[LATEST]["latest"]) if LATEST in figures else None,
         "calibration": _calibration(first, parameters, cross_validated),
-        "threshold": _compute_gain_by_threshold(repeats, campaign),
+        "threshold": _compute_gain_by_threshold(repeats, campaign) if campaign.revenue else None,
         "deciles": _deciles(first),
         "slices": _slices(first_round, parameters, protocol),
         "behaviour": behaviour(record, rows.frame, protocol),
@@ -155,9 +159,13 @@ def _leaks(
 
 
 def _add_slices(
-    rows: TrainingRows, training: "TrainingSet", parameters: Parameters, protocol: EvaluationConfig
+    rows: TrainingRows,
+    training: "TrainingSet",
+    parameters: Parameters,
+    protocol: EvaluationConfig,
+    campaign: Campaign,
 ) -> DataFrame:
-    """Return the rows with a fold for each repeat, the learning curve's share, and the slices."""
+    """Return the rows with folds for each repeat, learning curve's share, value and slices."""
     columns = training.group_columns
     repeated = [
         f"{splits.fold(columns, parameters.seed + repeat, parameters.folds)} as fold_{repeat}"
@@ -168,8 +176,8 @@ def _add_slices(
         LABEL,
         "inputs",
         "fold",
-        "monthly_charges",
-        *(f"`{name}`" for name in protocol.baseline),
+        f"cast({campaign.revenue or 0} as double) as revenue",
+        *(f"`{name}`" for name in (protocol.baseline.groups if protocol.baseline else ())),
         *repeated,
         f"{splits.share(columns, parameters.seed)} as share",
         "event_timestamp = max(event_timestamp) over () as is_latest",
@@ -177,7 +185,7 @@ def _add_slices(
     ).localCheckpoint()
 
 
-PREDICTION_COLUMNS = (*KEPT_COLUMNS, "monthly_charges", "slices")
+PREDICTION_COLUMNS = (*KEPT_COLUMNS, "revenue", "slices")
 
 
 def _all_jobs(
@@ -208,10 +216,16 @@ def _all_jobs(
     return [replace(fit, kept_columns=PREDICTION_COLUMNS) for fit in jobs]
 
 
+def _name_baselines(protocol: EvaluationConfig) -> dict[str, tuple[str, ...]]:
+    """Return the features that each baseline groups customers by, by the baseline's name."""
+    declared = protocol.baseline
+    return {PRIOR: ()} | ({declared.name: declared.groups} if declared else {})
+
+
 def _baselines(rows: DataFrame, parameters: Parameters, protocol: EvaluationConfig) -> DataFrame:
-    """Predict the share of churned customers in the other folds: overall, and by contract."""
+    """Predict the share of churned customers in the other folds: overall, and in each group."""
     predictions = None
-    for name, groups in ((PRIOR, []), (CONTRACT, list(protocol.baseline))):
+    for name, groups in _name_baselines(protocol).items():
         by = ", ".join(["1", *(f"`{group}`" for group in groups)])
         others = (
             f"(sum({LABEL}) over (partition by {by}) - sum({LABEL}) over (partition by {by}, fold))"
@@ -239,7 +253,7 @@ def _metric_values(metrics: Metrics) -> dict[str, float]:
     return {**{name: getattr(metrics, name) for name in METRIC_NAMES}, "rows": metrics.rows}
 
 
-def _pool_values(figures: MetricsByKind, kinds: Sequence[str]) -> dict[str, dict[str, float]]:
+def _pool_values(figures: MetricsByKind, kinds: Iterable[str]) -> dict[str, dict[str, float]]:
     return {kind: _metric_values(figures[kind][OUT_OF_FOLD]) for kind in kinds}
 
 
@@ -350,8 +364,8 @@ def _compute_gain_by_threshold(repeats: DataFrame, campaign: Campaign) -> dict[s
     The campaign contacts every customer from the threshold on. It costs one contact for each of
     them, and saves the declared share of the revenue lost with churned customers.
     """
-    rows = pd.concat(part for _, part in metrics.fetch(repeats, "monthly_charges"))
-    saved = campaign.retention_rate * campaign.months * rows["churned"] * rows["monthly_charges"]
+    rows = pd.concat(part for _, part in metrics.fetch(repeats, "revenue"))
+    saved = campaign.retention_rate * rows["churned"] * rows["revenue"]
     curve = []
     for mark in range(50):
         called = rows["probability"] >= mark / 50

@@ -2,9 +2,9 @@
 
 Forbidding names is not sufficient, because names can be chosen.
 
-Legitimate features of this data are far from such values: tenure alone ranks with .74, all features
-together with .85. A feature that alone ranks nearly perfectly was recorded after the customer had
-left.
+Legitimate features of the telco data are far from such values: the best one alone ranks with .74,
+all together with .85. A feature that alone ranks nearly perfectly was recorded after the customer
+had left.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Read the declared parameters of training from `parameters.yml`."""
+"""Read the declared parameters of training from `parameters.yml` and the domain's `model.yml`."""
 
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
@@ -9,6 +9,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from lakehouse.domain import read_domain
 from lakehouse.errors import ChurnError, InvalidInputError
 from trainer.model_types import KINDS
 
@@ -106,14 +107,18 @@ class Parameters:
         }
 
 
-def read_parameters(path: Path = DECLARED) -> Parameters:
-    """Return the parameters of the file.
+def read_parameters(path: Path = DECLARED, domain: Path | None = None) -> Parameters:
+    """Return the parameters of the file, and what the domain adds to them.
 
     Raises:
         ChurnError: A parameter is missing, unknown, or out of its range.
     """
+    model = read_domain(domain).model
+    added = {name: getattr(model, name) for name in ("log1p", "slices", "forbidden_features")}
     try:
-        return TypeAdapter(Parameters).validate_python(yaml.safe_load(path.read_text()))
+        return TypeAdapter(Parameters).validate_python(
+            {**yaml.safe_load(path.read_text()), **added}
+        )
     except ValidationError as error:
         raise ChurnError(
             f"The training parameters can't be used: {error}",
@@ -147,13 +152,13 @@ def check_features(features: list[str], parameters: Parameters) -> None:
     if leaks:
         raise InvalidInputError(
             f"The training set would leak: {', '.join(leaks)} may not be a feature",
-            where="the feature service, against forbidden_features of trainer/parameters.yml",
+            where="the feature service, against forbidden_features of the domain's model.yml",
             hint="take the column out of the features; a label belongs to gold.churn_labels",
         )
     missing = [name for name in parameters.log1p if name not in features]
     if missing:
         raise InvalidInputError(
             f"The model derives inputs from {', '.join(missing)}, which the training set lacks",
-            where="the feature service, against log1p of trainer/parameters.yml",
+            where="the feature service, against log1p of the domain's model.yml",
             hint="add the feature, or take it out of log1p",
         )

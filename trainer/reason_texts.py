@@ -1,4 +1,4 @@
-"""Render the reasons that `reasons.yml` declares, which describe a model's inputs to people.
+"""Render the reasons that the domain declares, which describe a model's inputs to people.
 
 The batch renders them in SQL and the scoring API in Python. Both use the same declaration; a test
 verifies for every customer that Spark and Python format numbers identically.
@@ -8,14 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import yaml
-
-from lakehouse.errors import ChurnError
+from lakehouse.domain import ReasonTerms, read_domain
 from lakehouse.sql import literal
 
-DECLARED = Path(__file__).with_name("reasons.yml")
 # Placeholder of the number in a sentence.
 PLACEHOLDER = "{}"
 
@@ -151,14 +148,14 @@ class Reason:
     text: ReasonText
 
 
-def read_reasons(path: Path = DECLARED) -> list[Reason]:
-    """Return the declared reasons.
+def read_reasons(domain: Path | None = None) -> list[Reason]:
+    """Return the reasons that a domain declares, by default the selected one.
 
     Raises:
         ChurnError: The format of a number, or a case, is unknown.
     """
-    declared: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text())
-    return [_reason(feature, entry, path) for feature, entry in declared.items()]
+    declared = read_domain(domain).features.reasons
+    return [_reason(feature, terms) for feature, terms in declared.items()]
 
 
 def reasons_for(inputs: Sequence[str], declared: Sequence[Reason]) -> list[Reason]:
@@ -179,18 +176,11 @@ def reasons_for(inputs: Sequence[str], declared: Sequence[Reason]) -> list[Reaso
     return [reason for reason in covering if reason.inputs] + unknown
 
 
-def _reason(feature: str, entry: dict[str, Any], path: Path) -> Reason:
-    flags: dict[str, str] = entry.get("words", {})
-    inputs = (*flags, *entry.get("inputs", ()))
-    if "number" not in entry:
-        otherwise = entry.get("otherwise", feature.replace("_", " "))
-        return Reason(feature, inputs, FlagTemplate(flags, otherwise))
-    cases = {case: text for case, text in entry["says"].items() if case != "otherwise"}
-    if entry["number"] not in NUMBERS or not cases.keys() <= CASES.keys():
-        raise ChurnError(
-            f"The reason {feature} is declared with an unknown number format or case",
-            where=str(path),
-            hint=f"number is one of {', '.join(NUMBERS)}; says has {', '.join(CASES)}, otherwise",
-        )
-    figure = NumberTemplate(feature, NUMBERS[entry["number"]], cases, entry["says"]["otherwise"])
-    return Reason(feature, inputs, figure)
+def _reason(feature: str, terms: ReasonTerms) -> Reason:
+    inputs = (*terms.words, *terms.inputs)
+    if terms.number is None:
+        otherwise = terms.otherwise or feature.replace("_", " ")
+        return Reason(feature, inputs, FlagTemplate(terms.words, otherwise))
+    cases: dict[str, str] = {case: text for case, text in terms.says.items() if case != "otherwise"}
+    number = NumberTemplate(feature, NUMBERS[terms.number], cases, terms.says["otherwise"])
+    return Reason(feature, inputs, number)

@@ -1,78 +1,47 @@
-"""Read the declared costs and offers of a retention campaign from `retention_campaign.yml`."""
+"""The costs and offers of a retention campaign, which the domain's campaign.yml declares."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
-
-from lakehouse.errors import ChurnError
-
-DECLARED = Path(__file__).with_name("retention_campaign.yml")
-# SQL may be a plain number.
-COMPLETE = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+from lakehouse.domain import Offer, read_domain
 
 
-@dataclass(frozen=True, config=COMPLETE)
-class Offer:
-    """An offer of a retention campaign.
-
-    Attributes:
-        name: Name of the offer.
-        whom: Description of the eligible customers.
-        condition: SQL condition of the eligible customers.
-        sets: Feature to the SQL expression that the offer sets it to.
-        costs: Cost of the offer, as a SQL expression over the features.
-        costs_in_words: Description of the cost.
-    """
-
-    name: str
-    eligibility: str
-    condition: str
-    sets: dict[str, str]
-    costs: str
-    costs_in_words: str
-
-
-@dataclass(frozen=True, config=COMPLETE)
+@dataclass(frozen=True)
 class Campaign:
     """Costs and offers of a retention campaign.
 
     Attributes:
+        monthly_value: What a customer brings per month, as SQL over the features; None if the
+            domain does not declare it.
         months: Months of revenue that count as saved.
-        contact: Cost of one contact.
-        kept: Share of the contacted customers about to churn who are retained.
-        offers: The offers.
+        contact_cost: Cost of one contact.
+        retention_rate: Share of the contacted customers about to churn who are retained.
+        offers: The offers by name.
     """
 
-    months: Annotated[int, Field(ge=1)]
-    contact_cost: Annotated[float, Field(ge=0)]
-    retention_rate: Annotated[float, Field(gt=0, le=1)]
-    offers: tuple[Offer, ...]
+    monthly_value: str | None
+    months: int
+    contact_cost: float
+    retention_rate: float
+    offers: dict[str, Offer]
 
     @property
-    def revenue(self) -> str:
+    def revenue(self) -> str | None:
         """Return the revenue lost with a churned customer, as SQL over the features."""
-        return f"({self.months} * monthly_charges)"
+        return f"({self.months} * {self.monthly_value})" if self.monthly_value else None
 
 
-def read_campaign(path: Path = DECLARED) -> Campaign:
-    """Return the campaign of the file.
+def read_campaign(domain: Path | None = None) -> Campaign:
+    """Return the campaign of a domain, by default of the selected one.
 
     Raises:
         ChurnError: A value is missing, unknown, or out of its range.
     """
-    declared: dict[str, Any] = yaml.safe_load(path.read_text())
-    try:
-        offers = [
-            {"condition": offer.pop("for"), "costs_in_words": offer["costs"], **offer, "name": name}
-            for name, offer in declared["offers"].items()
-        ]
-        return TypeAdapter(Campaign).validate_python({**declared, "offers": offers})
-    except (AttributeError, KeyError, TypeError, ValidationError) as error:
-        raise ChurnError(
-            f"The campaign's figures can't be used: {error}",
-            where=str(path),
-            hint="correct the file; its comments say what each figure is",
-        ) from error
+    declared = read_domain(domain).campaign
+    return Campaign(
+        declared.monthly_value,
+        declared.months,
+        declared.contact_cost,
+        declared.retention_rate,
+        declared.offers,
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from dbt.artifacts.schemas.results import NodeStatus
 from dbt.cli.main import dbtRunner
 
-from lakehouse.variables import read_variables
+from lakehouse.domain import read_domain
 
 PROJECT = Path(__file__).with_name("dbt_duckdb")
 # The variables of dbt_project.yml with the rules for rows and loads.
@@ -29,7 +29,7 @@ def run(bronze: Path, out: Path) -> int:
     (out / "gold").mkdir()
     folders = {"bronze": str(bronze.resolve()), "out": str(out.resolve())}
     cores = len(os.sched_getaffinity(0))
-    declared = read_variables()
+    declared = read_domain().variables
     rules = {name: declared[name] for name in NAMES}
     result = dbtRunner().invoke(
         ["build"],

@@ -49,9 +49,11 @@ def evaluate_champion(settings: Settings, steps: Steps, force: bool) -> dict[str
     return {**figures, "page": str(path)}
 
 
-def format_evaluation(figures: dict[str, Any]) -> list[str]:
+def format_evaluation(  # long: a line for each finding
+    figures: dict[str, Any],
+) -> list[str]:
     """Format the evaluation as lines of text."""
-    metrics, best = figures["cross_validated"], figures["threshold"]["best"]
+    metrics = figures["cross_validated"]
     lines = [
         f"model {figures['version']}: {figures['kind']}",
         f"label: {figures['label']['reason']}",
@@ -69,10 +71,12 @@ def format_evaluation(figures: dict[str, Any]) -> list[str]:
         f"against {name}: ROC-AUC {base['roc_auc']:.4f}, Brier {base['brier']:.4f}"
         for name, base in figures["baselines"].items()
     ]
-    lines.append(
-        f"worth approaching: from {best['threshold']:.2f} on, {best['approached']:.0%} of the "
-        f"customers, {best['gain']:,.0f} per 1,000 customers"
-    )
+    if figures["threshold"]:
+        best = figures["threshold"]["best"]
+        lines.append(
+            f"worth approaching: from {best['threshold']:.2f} on, {best['approached']:.0%} of the "
+            f"customers, {best['gain']:,.0f} per 1,000 customers"
+        )
     lines += [
         f"slice {group['slice']}, {group['group']}: says {group['predicted']:.1%}, "
         f"{group['observed']:.1%} left"

@@ -131,7 +131,7 @@ class Tracing:
     # --- bronze and silver ---------------------------------------------------
 
     def _trace_source(self, customer_id: str) -> list[Hop]:
-        return [row for row in self._data.source if row["customerID"].strip() == customer_id]
+        return [row for row in self._data.source if row[self._contract.id].strip() == customer_id]
 
     def _trace_bronze(self, customer_id: str) -> Iterator[Hop]:
         for row in self._trace_source(customer_id):

@@ -10,12 +10,14 @@ from pyspark.sql.connect.session import SparkSession
 from churn.provenance import trace_sql
 from churn.provenance.as_of import AsOfReader, RunEnd
 from churn.provenance.load_state import not_loaded_error
+from lakehouse.domain import read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.sequences import LOADS, PUBLICATIONS, VERDICTS, query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query_if_exists, run_together
 from lakehouse.table_history import TableHistory, table_history
+from seeds_loader.contract import read_contract
 
 BRONZE, SILVER, SCORES = "bronze.telco_customers", "silver.customers", "gold.churn_scores"
 
@@ -80,13 +82,12 @@ def read_stages(
 
 
 def _read_bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd | None) -> TraceData:
-    tables = (BRONZE, SILVER, SCORES)
+    tables, key = (BRONZE, SILVER, SCORES), read_contract().id
+    source_rows = trace_sql.SOURCE_ROWS.format(id=key)
     rows = run_together(
         {
             "loads": partial(query_sequence, spark, LOADS, trace_sql.LOADS),
-            "source": partial(
-                query_if_exists, spark, BRONZE, trace_sql.SOURCE_ROWS, customers=customers
-            ),
+            "source": partial(query_if_exists, spark, BRONZE, source_rows, customers=customers),
             **{table: partial(table_history, spark, table) for table in tables},
         }
     )
@@ -94,14 +95,14 @@ def _read_bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd |
     if not loads:
         raise not_loaded_error()
     # Trim ids as silver does: Unicode white space.
-    source = [row for row in rows["source"] if row["customerID"].strip() in customers]
+    source = [row for row in rows["source"] if row[key].strip() in customers]
     if moment is not None:
         loads = [row for row in loads if LOADS.is_included(row, moment.numbers, moment.at)]
     order = {load["batch_id"]: number for number, load in enumerate(loads)}
     # Sort by load; rows of later loads are left out.
     source = [row for row in source if row["_batch_id"] in order]
     source.sort(key=lambda row: (order[row["_batch_id"]], row["_row_number"]))
-    named = {row["customerID"].strip() for row in source}
+    named = {row[key].strip() for row in source}
     unknown = [customer for customer in customers if customer not in named]
     if unknown:
         who = ", ".join(repr(customer) for customer in unknown)
@@ -109,7 +110,7 @@ def _read_bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd |
             f"No workbook that was loaded names a customer {who}"
             + (f" when run {moment.run_id} had ended" if moment else ""),
             where=BRONZE,
-            hint="check the id: 7590-VHVEG is how one looks",
+            hint=f"check the id: {read_domain().report.example_id} is how one looks",
         )
     return TraceData(loads, source, histories={table: rows[table] for table in tables})
 

@@ -7,7 +7,7 @@
 SOURCE_ROWS = """
     select * from bronze.telco_customers
     where
-        exists(array(:customers), each -> contains(customerID, each))
+        exists(array(:customers), each -> contains(`{id}`, each))
         -- rows of an interrupted ingest have no load record and are not used
         and _batch_id in (select batch_id from bronze.loads)
 """

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from churn.provenance.trace_rules import BLANK_IS_ZERO, CODED, NUMBER, SPELLED, TRIMMED
+from lakehouse.domain import read_domain
 from seeds_loader.source_format import AS_READ
 
 RULES = {
@@ -11,9 +12,8 @@ RULES = {
     SPELLED: "spelled as the contract has it",
     CODED: "a flag is 1 or 0",
     NUMBER: "read as a number",
-    BLANK_IS_ZERO: "a blank counts as 0 where tenure is 0",
+    BLANK_IS_ZERO: "a blank counts as 0 there",
 }
-CELLS_SHOWN = ("tenure", "Contract", "MonthlyCharges", "TotalCharges", "Churn")
 # Number of contributions to the log-odds that are listed; the others are summed.
 CONTRIBUTIONS_SHOWN = 5
 WIDTH = 11
@@ -96,7 +96,7 @@ def _format_workbook(row: Lineage) -> Iterator[str]:
     cells, extra = row["cells"], row["extra"]
     yield " · ".join(
         f"{name} {format_cell(extra.get(AS_READ.format(column=name), cells[name]))}"
-        for name in CELLS_SHOWN
+        for name in read_domain().report.trace_cells
     )
     yield f"sha256 {row['sha256']}"
 

@@ -12,7 +12,8 @@ def plots(figures: dict[str, Any]) -> Iterator[Plot]:
     yield _draw_baselines(figures)
     yield _draw_learning_curve(figures)
     yield _draw_calibration(figures)
-    yield _draw_gain_by_threshold(figures)
+    if figures["threshold"]:
+        yield _draw_gain_by_threshold(figures)
     yield _draw_cumulative_gain(figures)
     yield _draw_strongest_features(figures)
 
@@ -24,8 +25,8 @@ def _draw_baselines(figures: dict[str, Any]) -> Plot:
     rows = [Bar(name, roc_auc, decimal(roc_auc)) for name, roc_auc in named.items()]
     return Plot(
         title,
-        "ROC-AUC of the model, of the contract alone and of the share of leavers, which knows "
-        "nothing. The line is chance.",
+        "ROC-AUC of the model and of simple rules; the share of leavers knows nothing. The line is "
+        "chance.",
         draw_bars("baselines", title, rows, 1.0, 0.5),
     )
 

@@ -50,7 +50,7 @@ REJECTED_ROWS = """
         on
             rejects._batch_id = kept._batch_id
             and rejects.extract_date = kept.extract_date
-            and get(filter(rejects.reasons, each -> each.column_name = 'customerID'), 0).value
+            and get(filter(rejects.reasons, each -> each.column_name = '{id}'), 0).value
             = kept.customer_id
     where rejects._batch_id = :batch and rejects.extract_date = :day
     order by rejects._row_number
@@ -127,7 +127,7 @@ def _read_rejects(
 ) -> Iterator[Reject]:
     """Yield the rows in the order of the sheet; they are fetched in batches, not all at once."""
     columns = ", ".join(f"rejects.`{name}`" for name in names)
-    sql = REJECTED_ROWS.format(columns=columns)
+    sql = REJECTED_ROWS.format(columns=columns, id=read_contract().id)
     frame = statement(spark, sql, batch=load.batch_id, day=load.extract_date)
     for row in frame.toLocalIterator():
         yield Reject(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.reports.curves import Evaluation
+from lakehouse.domain import ListColumn
 
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
@@ -19,7 +20,6 @@ SCORES = {
     "f1": ("F1", "balance of finding leavers and not crying wolf"),
     "brier": ("Brier", "error of the probabilities; lower is better"),
 }
-GROUPINGS = {"contract": "Contract", "tenure": "Tenure", "payment": "Payment method"}
 WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
 DRIFTS_SHOWN = 8
 AT_RISK_SHOWN = 20
@@ -73,14 +73,15 @@ class ChurnGroup:
 
 @dataclass(frozen=True)
 class CustomerAtRisk:
-    """Customer with a high risk; `tenure` in months, `reasons` as text, the strongest first."""
+    """Customer with a high risk; `reasons` as text, the strongest first.
+
+    `details` has the values of the columns that the domain declares, with their formats.
+    """
 
     customer_id: str
     probability: float
     decile: int
-    monthly_charges: float
-    contract: str
-    tenure: int
+    details: tuple[tuple[ListColumn, Any], ...]
     reasons: tuple[str, ...]
 
 
@@ -418,7 +419,7 @@ def _churn_plots(churn_by: Mapping[str, Sequence[ChurnGroup]]) -> Iterator["Plot
 def _churn_plot(name: str, groups: Sequence[ChurnGroup], limit: float) -> "Plot":
     from churn.reports.plots import Bar, Plot, draw_bars
 
-    title = f"{GROUPINGS.get(name, name)}: share that left"
+    title = f"{name}: share that left"
     overall = _churn_share(groups)
     rows = [
         Bar(
@@ -433,7 +434,11 @@ def _churn_plot(name: str, groups: Sequence[ChurnGroup], limit: float) -> "Plot"
         f"Highest: {highest.label}, {highest.note} customers. "
         f"The upright line is the share of all customers, {percent(overall)}."
     )
-    return Plot(title, caption, draw_bars(f"churn-{name}", title, rows, limit, overall))
+    return Plot(
+        title,
+        caption,
+        draw_bars(f"churn-{re.sub('[^a-z0-9]+', '-', name.lower())}", title, rows, limit, overall),
+    )
 
 
 def model_plots(evaluations: Sequence[Evaluation], model: Mapping[str, Any]) -> Iterator["Plot"]:

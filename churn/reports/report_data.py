@@ -18,6 +18,7 @@ from churn.reports.report import (
     ReportData,
     write_report,
 )
+from lakehouse.domain import read_domain
 from lakehouse.sql import query, run_together
 from seeds_loader.contract import read_contract
 from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
@@ -25,13 +26,6 @@ from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
 EXAMPLES = 12
-GROUPS = {
-    "contract": "contract",
-    "tenure": """case
-        when tenure < 12 then '1: under a year' when tenure < 24 then '2: 1 to 2 years'
-        when tenure < 48 then '3: 2 to 4 years' else '4: over 4 years' end""",
-    "payment": "payment_method",
-}
 
 
 def write_run_report(
@@ -77,12 +71,13 @@ def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | 
         }
     )
     churn_by = {
-        name: partial(_churn_by, spark, column, extract_date) for name, column in GROUPS.items()
+        name: partial(_churn_by, spark, column, extract_date)
+        for name, column in read_domain().report.breakdowns.items()
     }
     return ReportData(
         summary=displayed,
         **parts,
-        churn_by=run_together(churn_by),
+        churn_by=run_together(churn_by) if churn_by else {},
         evaluations=evaluations(record) if record else (),
     )
 
@@ -152,7 +147,7 @@ def _churn_by(spark: SparkSession, column: str, extract_date: str) -> tuple[Chur
     rows = query(
         spark,
         f"""
-        select {column} as label, count(*) as customers, sum(churned) as churned
+        select cast({column} as string) as label, count(*) as customers, sum(churned) as churned
         from silver.customers where extract_date = :day group by 1 order by 1
         """,
         day=extract_date,
@@ -190,10 +185,12 @@ def _top_customers(
     """Return the customers with the champion's highest risk who have not churned yet."""
     if record is None:
         return ()
+    shown = read_domain().report.list_columns
+    named = "".join(f", {column.column}" for column in shown)
     rows = query(
         spark,
-        """
-        select customer_id, probability, decile, monthly_charges, contract, tenure, reasons
+        f"""
+        select customer_id, probability, decile, reasons{named}
         from gold.churn_scores as scores
         inner join silver.customers as customers using (customer_id)
         where
@@ -208,7 +205,7 @@ def _top_customers(
     return tuple(
         CustomerAtRisk(
             **{key: row[key] for key in ("customer_id", "probability", "decile")},
-            **{key: row[key] for key in ("monthly_charges", "contract", "tenure")},
+            details=tuple((column, row[column.column]) for column in shown),
             reasons=tuple(reason["text"] for reason in row["reasons"]),
         )
         for row in rows

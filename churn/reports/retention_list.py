@@ -1,5 +1,6 @@
 """Write the retention team's list: customers most worth approaching, with reasons and offers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from churn.reports.xlsx_output import require_writable, translate_write_errors
 from feature_repo.publications import Publication, find_latest_publication
 from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
+from lakehouse.domain import Offer, read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.settings import Settings
@@ -24,7 +26,7 @@ from lakehouse.storage import escape_glob
 from trainer import registry
 from trainer.explain import log_odds_column
 from trainer.record import ModelRecord
-from trainer.retention_campaign import Campaign, Offer, read_campaign
+from trainer.retention_campaign import Campaign, read_campaign
 
 # Use the out-of-fold probability if the model was trained on the row, which it would recognise. A
 # row of a later extract was not used for training, so that its score is equally good.
@@ -51,7 +53,7 @@ unseen as (
 
 staying as (
 
-    select customer_id, contract from silver.customers
+    select customer_id{details} from silver.customers
 
     where extract_date = :day and churned = 0
 
@@ -63,7 +65,7 @@ valued as (
         features.*,
         coalesce(unseen.probability, scored.probability) as probability,
         scored.reasons,
-        staying.contract,
+        staying.* except (customer_id),
         {revenue} as revenue
 
     from gold.customer_features as features
@@ -116,12 +118,14 @@ def write_retention_list(settings: Settings, limit: int, path: Path, log: Log) -
         model=record.version,
         kind=record.kind,
         campaign=campaign,
+        columns=read_domain().report.list_columns,
         listed=listed,
     )
     with translate_write_errors(path), atomic_write(path) as draft:
         write_retention_workbook(risk_list, draft)
     worth = sum(customer.expected_value for customer in listed)
-    return f"{path}: {len(listed):,} customers, expected value {worth:,.0f}"
+    value = f", expected value {worth:,.0f}" if campaign.revenue else ""
+    return f"{path}: {len(listed):,} customers{value}"
 
 
 def _read_scored_extract(
@@ -157,18 +161,20 @@ def _select_customers(
             where=str(registry.folder(settings) / record.version),
             hint="`churn train` makes one that has them",
         )
-    sql = AT_RISK.replace("{revenue}", campaign.revenue)
-    sql = sql.replace("{contact}", f"{campaign.contact_cost}D")
+    shown = read_domain().report.list_columns
+    sql = _compose_query(campaign, [column.column for column in shown])
     sql = bind(sql, day=publication.extract_date, version=record.version, most=limit)
     rows = spark.sql(sql, out_of_fold=spark.read.parquet(escape_glob(out_of_fold)))
     customers = rows.localCheckpoint()
     tried = {
-        offer.name: _evaluate_offer(customers, record, offer, campaign) for offer in campaign.offers
+        name: _evaluate_offer(customers, record, name, offer, campaign)
+        for name, offer in campaign.offers.items()
     }
     return [
         ListedCustomer(
-            **{name: row[name] for name in ("customer_id", "probability", "contract", "tenure")},
-            **{name: row[name] for name in ("monthly_charges", "revenue", "expected_value")},
+            **{name: row[name] for name in ("customer_id", "probability")},
+            **{name: row[name] for name in ("revenue", "expected_value")},
+            details=[row[f"_{column.column}"] for column in shown],
             reasons=[reason["text"] for reason in row["reasons"]],
             offers=[
                 TriedOffer(name, **effects[row["customer_id"]])
@@ -180,24 +186,35 @@ def _select_customers(
     ]
 
 
-def _evaluate_offer(
-    customers: DataFrame, record: ModelRecord, offer: Offer, campaign: Campaign
+def _compose_query(campaign: Campaign, details: Sequence[str]) -> str:
+    """Return the query of the customers; without a value, all customers are worth the same."""
+    return (
+        AT_RISK.replace("{revenue}", campaign.revenue or "1D")
+        .replace("{contact}", f"{campaign.contact_cost if campaign.revenue else 0}D")
+        .replace("{details}", "".join(f", {name} as _{name}" for name in details))
+    )
+
+
+def _evaluate_offer(  # long: one query
+    customers: DataFrame, record: ModelRecord, name: str, offer: Offer, campaign: Campaign
 ) -> dict[str, dict[str, Any]]:
     """Return the probability with the offer and its gain, by eligible customer.
 
     The offer changes the customer's current log-odds by the effect that the model attributes to it.
     """
-    missing = [name for name in offer.sets if name not in record.features]
+    missing = [feature for feature in offer.sets if feature not in record.features]
     if missing:
         raise InvalidInputError(
-            f"The offer {offer.name} sets {', '.join(missing)}, which the model does not know",
-            where="trainer/retention_campaign.yml",
+            f"The offer {name} sets {', '.join(missing)}, which the model does not know",
+            where="offers in campaign.yml of the domain",
             hint=f"set features of the model: {', '.join(record.features)}",
         )
     odds = log_odds_column(record.form, record.derived)
     changed = [
-        f"cast({offer.sets[name]} as double) as `{name}`" if name in offer.sets else f"`{name}`"
-        for name in record.features
+        f"cast({offer.sets[feature]} as double) as `{feature}`"
+        if feature in offer.sets
+        else f"`{feature}`"
+        for feature in record.features
     ]
     columns = ["customer_id", "probability", "revenue", f"{odds} as odds_now"]
     costs = f"cast({offer.costs} as double) + {campaign.contact_cost}D as costs"
@@ -216,6 +233,6 @@ def _evaluate_offer(
     )
     rows = with_offer.toArrow().to_pylist()
     return {
-        row["customer_id"]: {name: row[name] for name in ("probability", "costs", "gain")}
+        row["customer_id"]: {figure: row[figure] for figure in ("probability", "costs", "gain")}
         for row in rows
     }

@@ -13,6 +13,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from churn.reports.rejects_workbook import is_formula_like, make_storable
+from lakehouse.domain import ListColumn
 from trainer.retention_campaign import Campaign
 
 HEADER = PatternFill("solid", fgColor="FF1F3A5F")
@@ -21,6 +22,7 @@ WHITE = Font(name=FACE, bold=True, color="FFFFFFFF")
 BOLD = Font(name=FACE, bold=True)
 HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
 MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
+FORMATS = {"text": None, "whole": WHOLE, "amount": MONEY}
 # Without `left` the indent has no effect, and a number touches the adjacent text.
 WRAPPED = Alignment(horizontal="left", vertical="top", wrap_text=True, indent=1)
 TOP = Alignment(vertical="top")
@@ -40,16 +42,17 @@ class TriedOffer:
 
 @dataclass(frozen=True)
 class ListedCustomer:
-    """Customer of the list; `reasons` as text, the strongest first, `tenure` in months."""
+    """Customer of the list; `reasons` as text, the strongest first.
+
+    `details` are the values of the list's columns.
+    """
 
     customer_id: str
     probability: float
-    monthly_charges: float
     revenue: float
     expected_value: float
     reasons: Sequence[str]
-    contract: str
-    tenure: int
+    details: Sequence[Any]
     offers: Sequence[TriedOffer]
 
 
@@ -62,6 +65,7 @@ class RetentionList:
     model: str
     kind: str
     campaign: Campaign
+    columns: Sequence[ListColumn]
     listed: Sequence[ListedCustomer]
 
 
@@ -95,6 +99,39 @@ def _best_offer(customer: ListedCustomer) -> TriedOffer | None:
 
 
 def _columns(retention_list: RetentionList) -> list[Column]:
+    def reason(index: int) -> Any:
+        return lambda _, customer: (
+            customer.reasons[index] if index < len(customer.reasons) else None
+        )
+
+    def detail(index: int) -> Any:
+        return lambda _, customer: customer.details[index]
+
+    return [
+        Column("Rank", 6, WHOLE, lambda rank, _: rank),
+        Column("Customer", 15, None, lambda _, listed: listed.customer_id),
+        Column("Probability of leaving", 12, SHARE, lambda _, listed: listed.probability),
+        *_create_value_columns(retention_list.campaign),
+        *(
+            Column(shown.header, shown.width, FORMATS[shown.format], detail(index))
+            for index, shown in enumerate(retention_list.columns)
+        ),
+        *(Column(f"Reason {index + 1}", 25, None, reason(index)) for index in range(3)),
+        *_create_offer_columns(retention_list.campaign),
+        Column("Done", 7, None, lambda _, listed: None),
+    ]
+
+
+def _create_value_columns(campaign: Campaign) -> list[Column]:
+    if not campaign.revenue:
+        return []
+    return [
+        Column(_revenue_header(campaign), 10, MONEY, lambda _, listed: listed.revenue),
+        Column("Expected value", 11, MONEY, lambda _, listed: listed.expected_value),
+    ]
+
+
+def _create_offer_columns(campaign: Campaign) -> list[Column]:
     def best_offer_value(name: str, otherwise: str | None = None) -> Any:
         def value(_: int, customer: ListedCustomer) -> Any:
             best = _best_offer(customer)
@@ -102,33 +139,20 @@ def _columns(retention_list: RetentionList) -> list[Column]:
 
         return value
 
-    def reason(index: int) -> Any:
-        return lambda _, customer: (
-            customer.reasons[index] if index < len(customer.reasons) else None
-        )
-
     def with_offer(name: str) -> Any:
         return lambda _, customer: next(
             (offer.probability for offer in customer.offers if offer.name == name), None
         )
 
+    if not campaign.offers:
+        return []
     return [
-        Column("Rank", 6, WHOLE, lambda rank, _: rank),
-        Column("Customer", 15, None, lambda _, listed: listed.customer_id),
-        Column("Probability of leaving", 12, SHARE, lambda _, listed: listed.probability),
-        Column("Monthly bill", 9, MONEY, lambda _, listed: listed.monthly_charges),
-        Column("Yearly revenue", 10, MONEY, lambda _, listed: listed.revenue),
-        Column("Expected value", 11, MONEY, lambda _, listed: listed.expected_value),
-        Column("Contract", 15, None, lambda _, listed: listed.contract),
-        Column("Months here", 8, WHOLE, lambda _, listed: listed.tenure),
-        *(Column(f"Reason {index + 1}", 25, None, reason(index)) for index in range(3)),
         Column("Proposed offer", 24, None, best_offer_value("name", "none pays")),
         Column("Its gain", 9, MONEY, best_offer_value("gain")),
         *(
-            Column(f"Probability with {offer.name}", 14, SHARE, with_offer(offer.name))
-            for offer in retention_list.campaign.offers
+            Column(f"Probability with {name}", 14, SHARE, with_offer(name))
+            for name in campaign.offers
         ),
-        Column("Done", 7, None, lambda _, listed: None),
     ]
 
 
@@ -176,6 +200,8 @@ def _make_readable(sheet: Worksheet, columns: Sequence[Column], rows: int) -> No
         ("Expected value", DataBarRule("num", 0, "max", None, "FF7FB2DE")),
         ("Its gain", DataBarRule("num", 0, "max", None, "FF86C9A5")),
     ):
+        if header not in headers:
+            continue
         letter = get_column_letter(headers.index(header) + 1)
         sheet.conditional_formatting.add(f"{letter}2:{letter}{last}", rule)
 
@@ -215,18 +241,37 @@ def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
         ("Model", f"{retention_list.model}, {retention_list.kind.replace('_', ' ')}"),
         (
             "Listed",
-            f"{len(retention_list.listed):,} customers who have not left, by expected value",
+            f"{len(retention_list.listed):,} customers who have not left, by "
+            f"{'expected value' if campaign.revenue else 'probability'}",
         ),
         (
             "Probability of leaving",
             "of a model that did not learn from this customer's row (out of fold)",
         ),
-        ("Yearly revenue", f"the monthly bill for {campaign.months} months"),
+        *(_describe_value(campaign) if campaign.revenue else ()),
+        ("Reasons", "what raises this customer's risk most, the strongest first"),
+        *(_describe_offers(campaign) if campaign.offers else ()),
+        ("Costs and offers", "declared in campaign.yml of the domain"),
+    ]
+
+
+def _revenue_header(campaign: Campaign) -> str:
+    return "Yearly revenue" if campaign.months == 12 else f"Revenue of {campaign.months} months"
+
+
+def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
+    header = _revenue_header(campaign)
+    return [
+        (header, f"what the customer pays in {campaign.months} months"),
         (
             "Expected value",
-            f"probability × yearly revenue − {campaign.contact_cost:,.2f} for the contact",
+            f"probability × {header.lower()} − {campaign.contact_cost:,.2f} for the contact",
         ),
-        ("Reasons", "what raises this customer's risk most, the strongest first"),
+    ]
+
+
+def _describe_offers(campaign: Campaign) -> list[tuple[str, str]]:
+    return [
         (
             "Probability with an offer",
             "what the model would say of the customer with the offer; customers who took it up by "
@@ -234,11 +279,14 @@ def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
         ),
         (
             "Its gain",
-            "the fall in probability × yearly revenue, less what the offer and the contact cost",
+            f"the fall in probability × {_revenue_header(campaign).lower()}, less what the offer "
+            "and the contact cost",
         ),
         *(
-            (f"Offer: {offer.name}", f"to {offer.eligibility}; costs {offer.costs_in_words}")
-            for offer in campaign.offers
+            (
+                f"Offer: {name}",
+                f"to {offer.eligibility}; costs {offer.costs_in_words or offer.costs}",
+            )
+            for name, offer in campaign.offers.items()
         ),
-        ("Costs and offers", "declared in trainer/retention_campaign.yml"),
     ]

@@ -203,6 +203,14 @@
 {%- endmacro %}
 
 
+{% macro id_column(contract) -%}
+    {#- The workbook's column that identifies the customer. -#}
+    {%- for column, rule in contract.items() if rule.name == 'customer_id' -%}
+        {{ return(column) }}
+    {%- endfor -%}
+{%- endmacro %}
+
+
 {% macro one_category_of_each(contract) -%}
     {#- Whether a row is in exactly one category of every categorical column, as a condition. -#}
     {%- set conditions = [] -%}

@@ -9,6 +9,8 @@
     )
 }}
 
+{%- set contract = var('source_contract') %}
+
 with
 
 typed_rows as (
@@ -64,7 +66,7 @@ copies as (
 
 ),
 
--- of differing rows, the one with the longest history of the customer is kept; a hash decides ties,
+-- of differing rows, the one with the highest values is kept (kept_row); a hash decides ties,
 -- so that the order of the rows never does
 ranked as (
 
@@ -72,7 +74,11 @@ ranked as (
         *,
         row_number() over (
             partition by _batch_id, customer_id, is_valid and duplicate_rank = 1
-            order by tenure desc, total_charges desc, row_hash asc
+            order by
+                {%- for column in var('kept_row') %}
+                {{ column }} desc,
+                {%- endfor %}
+                row_hash asc
         ) as rank_in_customer
 
     from copies
@@ -88,7 +94,7 @@ rejected as (
             array(
                 {{ reject_reason(
                     "if(duplicate_rank > 1, 'exact_duplicate', 'conflicting_duplicate')",
-                    'customerID',
+                    id_column(contract),
                     'customer_id'
                 ) }}
             )

@@ -72,9 +72,9 @@ def _is_truncated(digits: str) -> bool:
     return re.fullmatch(r"0*", digits[EXCEL_DIGITS:]) is not None or int(stored) == int(digits)
 
 
-def distinct_ids(rows: pa.Table) -> set[str]:
-    """Return the distinct ids of a table of bronze's rows."""
-    texts = pc.utf8_trim_whitespace(rows["customerID"]).to_pylist()
+def distinct_ids(ids: pa.ChunkedArray) -> set[str]:
+    """Return the distinct ids of a column of bronze's rows."""
+    texts = pc.utf8_trim_whitespace(ids).to_pylist()
     return {text for text in texts if text}
 
 

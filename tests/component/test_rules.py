@@ -12,12 +12,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from environments import ChurnHome, Environments
 
 from feature_repo.publications import read_publications
 from lakehouse import spark_session
-from lakehouse.settings import PROJECT
+from lakehouse.domain import read_domain
 from lakehouse.sql import statement
 from seeds_loader.bronze_reader import read_extract_from_bronze, read_loads
 from seeds_loader.extract_date import ExtractDate
@@ -27,7 +26,7 @@ from seeds_loader.sample import SampleParameters, simulate
 from seeds_loader.source_format import SourceFormat
 from trainer.monitoring import monitor, read_rules
 
-DECLARED = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
+DECLARED = read_domain().variables
 CUSTOMERS = 1200
 # Enough copies that rows can be lost without falling below the least number of customers.
 COPIES = 100

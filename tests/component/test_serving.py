@@ -43,6 +43,8 @@ CUSTOMERS = 7043
 EXTRACT_DATE = "date '2025-12-03'"
 EXTRACT = f"extract_date = {EXTRACT_DATE}"
 KNOWN, UNKNOWN = "7590-VHVEG", "unknown-id"
+CONTRACT = what_if.read_contract()
+ADD_ONS = CONTRACT.allowed.without["internet_service_no"]
 # Numbers that are hard to write: halves, what is a half in one notation only, thousands, bounds.
 HARD_NUMBERS = [
     *(0.0, 0.004, 0.005, 0.015, 0.125, 0.375, 0.625, 1.0, 1.005, 1.115, 2.675, 9.995, 999.995),
@@ -197,7 +199,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"contract": "Two year", "monthly_charges": 60.0}, "true"),
     ({"monthly_charges": 80.01, "paperless_billing": "Yes"}, "true"),
     ({"monthly_charges": 0.0, "payment_method": "Mailed check"}, "true"),
-    (dict.fromkeys(what_if.ADD_ONS, "Yes"), "internet_service != 'No'"),
+    (dict.fromkeys(ADD_ONS, "Yes"), "internet_service != 'No'"),
     ({"tech_support": "No", "streaming_tv": "Yes"}, "internet_service != 'No'"),
 ]
 
@@ -225,7 +227,7 @@ def features_query(home: ChurnHome, changes: dict[str, Any], allowed: str) -> st
         name: f"{value!r}D"
         if isinstance(value, float)
         else str(int(value == "Yes"))
-        if name in what_if.SWITCHED
+        if CONTRACT.columns[name].type == "flag"
         else f"'{value}'"
         for name, value in changes.items()
     }

@@ -14,14 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import yaml
 from environments import ChurnHome, Environments
 from faulty_workbooks import Drawn, workbooks
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from reference import HEADERS, Truth, times, trimmed, truth_of
 
 from lakehouse import spark_session
-from lakehouse.settings import PROJECT
+from lakehouse.domain import read_domain
 from seeds_loader.extract_date import ExtractDate
 from seeds_loader.load import Load, load
 from seeds_loader.reader.sandbox import Extract, read_workbook
@@ -207,7 +206,7 @@ def with_turned(drawn: list[Drawn], folder: Path) -> tuple[list[Drawn], dict[int
 
 def build(home: ChurnHome) -> None:
     """One build of all that is pending, all tests of the data included."""
-    declared = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
+    declared = read_domain().variables
     rules, drift = declared["gate_rules"], declared["drift"]
     for name in set(rules) - CONSISTENCY:
         rules[name] |= {key: bound for key, bound in NO_BOUND.items() if key in rules[name]}

@@ -10,9 +10,9 @@ from churn.pipeline.refusals import format_rule
 from churn.provenance.load_state import RULE_COLUMNS, gate_results
 from churn.reports.front_page_data import gather
 from lakehouse import spark_session
-from lakehouse.variables import read_variables
+from lakehouse.domain import read_domain
 
-MEANING = read_variables()["gate_rules"]["minimum_customers"]["description"]
+MEANING = read_domain().variables["gate_rules"]["minimum_customers"]["description"]
 
 
 def as_the_previous_version_left_it(home: ChurnHome) -> None:

@@ -1,6 +1,6 @@
 """What is declared in one place only: a new source column, a derived feature, a metric of the gate.
 
-Each is one entry of dbt_project.yml, in a copy of the project in which nothing else is different.
+Each is one entry of the domain folder, in a copy of the project in which nothing else is different.
 """
 
 import json
@@ -19,45 +19,45 @@ from lakehouse.settings import PROJECT
 
 ROWS = 1500
 ENTRIES = """\
-    SupportCalls:
-      name: support_calls
-      description: Calls to the support line in the last month.
-      type: integer
-      range: [0, 9]
-    Roams:
-      name: roams
-      description: Whether the customer was abroad in the last month.
-      type: flag
-      true_values: ["Yes"]
-      false_values: ["No"]
-    Plan:
-      name: plan
-      description: The tariff.
-      type: category
-      categories: [Basic, Family and friends]
+  SupportCalls:
+    name: support_calls
+    description: Calls to the support line in the last month.
+    type: integer
+    range: [0, 9]
+  Roams:
+    name: roams
+    description: Whether the customer was abroad in the last month.
+    type: flag
+    true_values: ["Yes"]
+    false_values: ["No"]
+  Plan:
+    name: plan
+    description: The tariff.
+    type: category
+    categories: [Basic, Family and friends]
 """
-# The other entries, by the variable that they are added to.
+# The other entries, by the file and the key that they are added to.
 FURTHER_ENTRIES = {
-    "derived_features": """\
-    calls_per_service:
-      description: Calls to the support line by services.
-      type: number
-      expression: case when {service_count} = 0 then 0 else support_calls / {service_count} end
-      range: [0, 9]
+    ("features.yml", "derived_features"): """\
+  calls_per_service:
+    description: Calls to the support line by services.
+    type: number
+    expression: case when {service_count} = 0 then 0 else support_calls / {service_count} end
+    range: [0, 9]
 """,
-    "gate_metrics": """\
-    mean_support_calls:
-      description: Calls to the support line, on average.
-      unit: calls
-      of: features
-      expression: avg(support_calls)
+    ("rules.yml", "gate_metrics"): """\
+  mean_support_calls:
+    description: Calls to the support line, on average.
+    unit: calls
+    of: features
+    expression: avg(support_calls)
 """,
-    "gate_rules": """\
-    support_calls_bounded:
-      description: With more calls than this the support line's log was counted twice.
-      severity: error
-      metric: mean_support_calls
-      at_most: 8
+    ("rules.yml", "gate_rules"): """\
+  support_calls_bounded:
+    description: With more calls than this the support line's log was counted twice.
+    severity: error
+    metric: mean_support_calls
+    at_most: 8
 """,
 }
 NUMBERS, FLAGS = ["support_calls", "calls_per_service"], ["roams"]
@@ -88,14 +88,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy2(PROJECT / name, copy / name)
     # the libraries of Java that were fetched once
     (copy / ".tools").symlink_to(PROJECT / ".tools")
-    declared = copy / "dbt_project.yml"
-    before, label, after = declared.read_text().partition("    Churn:\n")
-    text = before + ENTRIES + label + after
-    for variable, entries in FURTHER_ENTRIES.items():
-        assert text.count(f"\n  {variable}:\n") == 1
-        text = text.replace(f"\n  {variable}:\n", f"\n  {variable}:\n{entries}")
-    declared.write_text(text)
-    generating = [sys.executable, "-m", "lakehouse.generated_columns"]
+    domain = copy / "domains" / "telco"
+    before, label, after = (domain / "contract.yml").read_text().partition("  Churn:\n")
+    (domain / "contract.yml").write_text(before + ENTRIES + label + after)
+    for (file, key), entries in FURTHER_ENTRIES.items():
+        text = (domain / file).read_text()
+        assert text.count(f"\n{key}:\n") == 1
+        (domain / file).write_text(text.replace(f"\n{key}:\n", f"\n{key}:\n{entries}"))
+    generating = [sys.executable, "-m", "lakehouse.dbt_project"]
     subprocess.run(generating, check=True, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)})
     return copy
 

@@ -54,29 +54,31 @@ def test_a_column_carries_its_rules(contract):
     }
 
 
+ID = "Id: {name: customer_id, type: text, description: x}"
+LABEL = "Left: {name: churned, type: flag, true_values: ['1'], false_values: ['0'], description: x"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("vars: [", "can't be read"),
-        ("vars: {}", "can't be read"),
-        ("vars: {source_contract: {}}", "no column"),
-        ("vars: {source_contract: {a: {type: text}}}", "name"),
-        (
-            """vars: {source_contract: {a: {type: text, name: a},
-                      b: {type: text, name: b, aliases: [A.]}}}""",
-            "both a and b",
-        ),
+        ("columns: [", "can't be read"),
+        ("{}", "columns"),
+        ("columns: {}", "columns"),
+        ("columns: {a: {type: text}}", "name"),
+        (f"columns: {{{ID}, {LABEL}, is_label: true, aliases: [I.D]}}}}", "both Id and Left"),
+        (f"columns: {{{ID}, {LABEL}}}}}", "exactly one column has is_label"),
+        (f"columns: {{{LABEL}, is_label: true}}}}", "no column is named customer_id"),
     ],
 )
 def test_a_broken_contract_is_told(tmp_path, text, told):
-    place = tmp_path / "dbt_project.yml"
+    place = tmp_path / "contract.yml"
     place.write_text(text)
     with pytest.raises(ChurnError, match=told) as caught:
-        read_contract(place)
-    assert caught.value.where == str(place)
+        read_contract(tmp_path)
+    assert caught.value.where.startswith(str(place))
     assert caught.value.exit_code == 1
 
 
 def test_a_missing_contract_is_told(tmp_path):
-    with pytest.raises(ChurnError, match="can't be read"):
-        read_contract(tmp_path / "none.yml")
+    with pytest.raises(ChurnError, match="no domain"):
+        read_contract(tmp_path / "none")

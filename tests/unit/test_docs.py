@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
-from lakehouse.generated_columns import remove_generated
+from lakehouse.dbt_project import remove_generated
+from lakehouse.domain import read_domain
 from lakehouse.settings import PROJECT
-from lakehouse.variables import read_variables
 
 SIGNATURE = r"\{%-?\s*(?:macro|test)\s+(\w+)\((.*?)\)"
 # A reader of the docs can do nothing with fewer characters.
 SHORTEST = 8
-# The variables of dbt_project.yml that declare columns.
+# The variables that declare columns.
 DECLARING = ("source_contract", "derived_features", "gate_metrics")
 
 
@@ -124,7 +124,7 @@ def test_from_the_workbook_to_the_people(manifest: dict[str, Any]) -> None:
 
 def test_a_description_is_written_once() -> None:
     """What two columns have in common is a doc block of models/docs.md, or the contract's."""
-    declared = read_variables()
+    declared = read_domain().variables
     variables = [declared[name].values() for name in DECLARING]
     written = Counter(
         " ".join(column["description"].split())
@@ -139,7 +139,7 @@ def test_a_description_is_written_once() -> None:
 
 
 def _columns_by_themselves() -> Iterator[list[dict[str, Any]]]:
-    """Table by table, the columns that are not declared in dbt_project.yml."""
+    """Table by table, the columns that are not generated from the domain."""
     for path in (PROJECT / "models").rglob("*.yml"):
         for table in _tables(yaml.safe_load(remove_generated(path.read_text()))):
             yield table.get("columns") or []

@@ -1,5 +1,6 @@
 """Which label the published extracts allow, and what identifies the training set."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -25,8 +26,8 @@ from feature_repo.labels import (
 )
 from feature_repo.publications import Publication
 from feature_repo.training import TrainingSet, _group_runs, hash_training_set
+from lakehouse.domain import DOMAINS, read_domain
 from lakehouse.errors import ChurnError
-from lakehouse.variables import read_variables
 
 JANUARY = date(2024, 1, 1)
 OF_WORKBOOK = Counts(1100, 291)
@@ -175,16 +176,18 @@ def test_an_extract_declared_to_be_of_others_takes_no_part() -> None:
 
 
 def test_the_rules_are_those_that_are_declared(tmp_path: Path) -> None:
-    rules, gate = read_pair_rules(), read_variables()["gate_rules"]
+    rules, gate = read_pair_rules(), read_domain().variables["gate_rules"]
     assert rules.retained_at_least == gate["customers_retained"]["at_least"]
     assert rules.new_at_most == gate["new_customers_bounded"]["at_most"]
     assert 0 < rules.days[0] < 28 < 31 < rules.days[1]
     assert 0 < rules.churn_rate[0] < rules.churn_rate[1] < 1
     # a rule that is gone from the gate is no reason to check nothing
-    without = tmp_path / "dbt_project.yml"
-    without.write_text(yaml.safe_dump({"vars": {"gate_rules": {}}}))
+    without = Path(shutil.copytree(DOMAINS / "telco", tmp_path / "domain"))
+    declared = yaml.safe_load((without / "rules.yml").read_text())
+    del declared["gate_rules"]["customers_retained"]
+    (without / "rules.yml").write_text(yaml.safe_dump(declared))
     with pytest.raises(ChurnError, match="customers_retained"):
-        read_pair_rules(project=without)
+        read_pair_rules(domain=without)
     reversed_limits = tmp_path / "labels.yml"
     reversed_limits.write_text(
         "days: {at_least: 9, at_most: 7}\nchurn_rate: {at_least: 0, at_most: 1}"

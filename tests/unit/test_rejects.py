@@ -1,12 +1,14 @@
 """What `churn rejects` can't do, and says before it starts a server; the words of the codes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from churn.cli.main import main
+from lakehouse.domain import DOMAINS
 from lakehouse.errors import ChurnError
 from seeds_loader.reject_messages import read_reject_messages
 
@@ -81,26 +83,29 @@ def test_the_project_has_words_for_its_codes():
     assert all(words.values())
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "vars: [",
-        "vars: {row_rules: {}}",
-        "vars: {row_rules: {a: {columns: [b]}}, reject_reasons: {}}",
-        "vars: {row_rules: {}, reject_reasons: }",
-    ],
-)
-def test_broken_words_are_told(tmp_path, text):
-    place = tmp_path / "dbt_project.yml"
-    place.write_text(text)
-    with pytest.raises(ChurnError, match="words of the reject codes") as caught:
-        read_reject_messages(place)
-    assert caught.value.where == str(place)
+@pytest.fixture
+def domain(tmp_path: Path) -> Path:
+    """A copy of telco's folder, to be changed."""
+    return Path(shutil.copytree(DOMAINS / "telco", tmp_path / "domain"))
 
 
-def test_words_fold_onto_one_line(tmp_path):
-    place = tmp_path / "dbt_project.yml"
-    place.write_text(
-        "vars: {row_rules: {a: {description: 'one\n\n  two'}}, reject_reasons: {b: three}}"
+@pytest.mark.parametrize("rule", ["{columns: [b]}", "text", "{description: a, columns: b}"])
+def test_broken_words_are_told(domain: Path, rule: str) -> None:
+    rules = domain / "rules.yml"
+    text = rules.read_text()
+    rules.write_text(text.replace("row_rules:\n", f"row_rules:\n  a: {rule}\n"))
+    with pytest.raises(ChurnError, match=r"row_rules\.a") as caught:
+        read_reject_messages(domain)
+    assert caught.value.where.startswith(str(rules))
+
+
+def test_words_fold_onto_one_line(domain: Path) -> None:
+    rules = domain / "rules.yml"
+    text = rules.read_text().replace(
+        "row_rules:\n",
+        "row_rules:\n  a: {description: 'one\n\n    two', columns: [b], condition: 'true'}\n",
     )
-    assert dict(read_reject_messages(place)) == {"a": "one two", "b": "three"}
+    rules.write_text(text.replace("reject_reasons:\n", "reject_reasons:\n  b: three\n"))
+    words = read_reject_messages(domain)
+    assert (words["a"], words["b"]) == ("one two", "three")
+    assert words["missing"] == "The cell is blank."

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from template_lines import missed_lines
@@ -26,6 +27,7 @@ from churn.reports.report import (
     write_report,
 )
 from feature_repo.labels import Exclusion
+from lakehouse.domain import ListColumn
 from trainer.monitoring import MonitoredMetric, MonitoringResult
 
 HOSTILE = '<script>alert("x")</script>\'&\u202ekcab\x00 $x$'
@@ -71,21 +73,32 @@ RULES = (
         "reject_share_below_limit", "error", 0.0003, 0.05, "at most", "passed", "Share.", "share"
     ),
 )
+
+
+def details(contract: str) -> tuple[tuple[ListColumn, Any], ...]:
+    """What the report shows of a customer, in each format."""
+    return (
+        (ListColumn("bill", "Monthly bill", "amount"), 95.1),
+        (ListColumn("contract", "Contract"), contract),
+        (ListColumn("months", "Months here", "whole"), 1),
+    )
+
+
 FULL = ReportData(
     summary=SUMMARY,
     gate_results=RULES,
     reject_reasons=(RejectReason("out_of_range", "TotalCharges", 2),),
     rejected_rows=(RejectedRow(7049, ("TotalCharges is -100",)),),
     churn_by={
-        "contract": (ChurnGroup("Month-to-month", 3875, 1655), ChurnGroup("One year", 1473, 166)),
-        "tenure": (ChurnGroup("under 12 months", 2069, 999), ChurnGroup("none", 0, 0)),
-        "payment": (ChurnGroup("Mailed check", 1612, 308),),
+        "Contract": (ChurnGroup("Month-to-month", 3875, 1655), ChurnGroup("One year", 1473, 166)),
+        "Tenure": (ChurnGroup("under 12 months", 2069, 999), ChurnGroup("none", 0, 0)),
+        "Payment method": (ChurnGroup("Mailed check", 1612, 308),),
     },
     evaluations=(
         Evaluation("logistic_regression", SCORES, HOLDOUT, CURVES),
         Evaluation("gradient_boosted_trees", SCORES, HOLDOUT, CURVES),
     ),
-    top_customers=(CustomerAtRisk("0001-A", 0.836, 1, 95.1, "Month-to-month", 1, ("new",)),),
+    top_customers=(CustomerAtRisk("0001-A", 0.836, 1, details("Month-to-month"), ("new",)),),
 )
 WATCHED = MonitoredMetric("feature: tenure", "training", 0.3, 0.25, True, "tenure moved by 0.3")
 # Everything that only some runs have: extracts that were left out of the training, and alerts.
@@ -212,7 +225,7 @@ def test_the_same_data_gives_the_same_bytes(full, render):
 
 def test_hostile_text_stays_text(render):
     rule = GateResult(HOSTILE, "error", 1, 2, "at most", "failed", HOSTILE)
-    customer = CustomerAtRisk(HOSTILE, 0.9, 1, 1.0, HOSTILE, 1, (HOSTILE,))
+    customer = CustomerAtRisk(HOSTILE, 0.9, 1, details(HOSTILE), (HOSTILE,))
     summary = json.loads(json.dumps(SUMMARY)) | {
         "run_id": HOSTILE,
         "workbook": {"path": f"/in/{HOSTILE}", "sheet": HOSTILE, "sha256": HOSTILE},

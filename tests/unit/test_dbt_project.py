@@ -1,14 +1,16 @@
-"""The columns that dbt_project.yml declares, as the models' YAML has them."""
+"""The dbt project as a domain declares it: columns in the models' YAML, and the variables."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from lakehouse import generated_columns
-from lakehouse.generated_columns import generate, remove_generated
-from lakehouse.variables import read_variables
+from lakehouse import dbt_project
+from lakehouse.dbt_project import generate, project_folder, remove_generated, require_current
+from lakehouse.domain import DEFAULT, DOMAINS, PROJECT, read_domain
+from lakehouse.errors import InvalidInputError
 
 LONG = "A description that is longer than a line of a file may be, " * 2
 VARIABLES: dict[str, Any] = {
@@ -77,14 +79,56 @@ def test_what_a_person_wrote_stays() -> None:
 def test_a_declaration_without_its_columns_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    variables = read_domain(DOMAINS / DEFAULT).variables
     (tmp_path / "models").mkdir()
+    (tmp_path / "dbt_project.yml").write_text(
+        "name: telco_churn\n# generated from domains/telco by `make columns`\n"
+        "# end of generated variables\n"
+    )
     stale, current = (tmp_path / "models" / name for name in ("stale.yml", "current.yml"))
     stale.write_text(FILE.format("values"))
-    current.write_text(generate(FILE.format("values"), read_variables()))
-    monkeypatch.setattr(generated_columns, "PROJECT", tmp_path)
-    assert generated_columns.main(["--check"]) == 1
-    assert capsys.readouterr().err.splitlines()[0] == "models/stale.yml"
+    current.write_text(generate(FILE.format("values"), variables))
+    monkeypatch.setattr(dbt_project, "PROJECT", tmp_path)
+    assert dbt_project.main(["--check"]) == 1
+    assert capsys.readouterr().err.splitlines()[:2] == ["models/stale.yml", "dbt_project.yml"]
     assert "stale" in stale.read_text(), "only compared"
-    assert generated_columns.main([]) == 0
+    assert dbt_project.main([]) == 0
     assert stale.read_text() == current.read_text()
-    assert generated_columns.main(["--check"]) == 0
+    declared = yaml.safe_load((tmp_path / "dbt_project.yml").read_text())
+    assert declared["vars"] == {**variables, "test_scope": "pending"}
+    assert dbt_project.main(["--check"]) == 0
+
+
+def test_another_domain_has_a_project_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It follows the domain's files, and dbt refuses the checkout's project for that domain."""
+    domain, home = tmp_path / "bank", tmp_path / "home"
+    shutil.copytree(DOMAINS / DEFAULT, domain)
+    text = (domain / "contract.yml").read_text()
+    text = text.replace("name: tenure\n", "name: months\n").replace("[tenure,", "[months,")
+    (domain / "contract.yml").write_text(text)
+    monkeypatch.setenv("CHURN_DOMAIN", str(domain))
+    with pytest.raises(InvalidInputError, match="differ"):
+        require_current(PROJECT)
+    home.mkdir()
+    folder = project_folder(home)
+    assert folder == home / "project"
+    require_current(folder)
+    declared = yaml.safe_load((folder / "dbt_project.yml").read_text())
+    assert declared["model-paths"] == ["models", str(domain / "tests")]
+    assert declared["vars"]["source_contract"]["tenure"]["name"] == "months"
+    assert "- name: months" in (folder / "models" / "silver" / "customers.yml").read_text()
+    assert (folder / "macros" / "contract.sql").is_file()
+    before = (folder / "dbt_project.yml").stat().st_mtime_ns
+    assert (project_folder(home) / "dbt_project.yml").stat().st_mtime_ns == before
+    (folder / "macros" / "contract.sql").write_text("")
+    assert (project_folder(home) / "macros" / "contract.sql").read_text()
+
+
+def test_the_checkouts_project_is_that_of_telco(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CHURN_DOMAIN", raising=False)
+    assert project_folder(tmp_path) == PROJECT
+    require_current(PROJECT)

@@ -1,0 +1,504 @@
+"""Read the domain: the folder with everything that is specific to one kind of workbook.
+
+`CHURN_DOMAIN` selects it: the name of a folder in `domains/`, or a path. Its files declare the
+workbook's columns, the rules of rows and loads, the derived features with the wording of reasons,
+what the model adds, the retention campaign, and what the reports show. `domains/common.yml` has
+what all domains share. dbt's variables and the columns in its YAML are generated from them
+(`lakehouse/generated_columns.py`).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from dotenv import dotenv_values
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from lakehouse.errors import ChurnError
+
+PROJECT = Path(__file__).resolve().parent.parent
+DOMAINS = PROJECT / "domains"
+COMMON = DOMAINS / "common.yml"
+# The domain whose dbt variables and columns are part of the checkout.
+DEFAULT = "telco"
+VARIABLE = "CHURN_DOMAIN"
+# The customer's id and the label have these names in every domain.
+ID, LABEL = "customer_id", "churned"
+
+# SQL and patterns may be plain numbers in YAML.
+STRICT = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
+Range = tuple[float, float]
+Severity = Literal["error", "warn"]
+File = TypeVar("File")
+
+
+# --- contract.yml ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, config=STRICT)
+class SourceColumn:
+    """A column of the workbook; contract.yml explains the keys."""
+
+    name: Name
+    description: str
+    type: Literal["text", "flag", "integer", "number", "category"]
+    aliases: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    true_values: tuple[str, ...] = ()
+    false_values: tuple[str, ...] = ()
+    range: Range | None = None
+    longest: int | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    zero_if_blank_when_zero: str | None = None
+    is_label: bool = False
+
+    @model_validator(mode="after")
+    def _check_type(self) -> Self:
+        required = {
+            "category": self.categories,
+            "flag": self.true_values and self.false_values,
+            "integer": self.range,
+            "number": self.range,
+        }
+        if not required.get(self.type, True):
+            keys = {"category": "categories", "flag": "true_values and false_values"}
+            raise ValueError(f"a {self.type} needs {keys.get(self.type, 'a range')}")
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class TextFormat:
+    """How workbooks write text; None: the loader determines it."""
+
+    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class ContractFile:
+    """The declarations of contract.yml."""
+
+    columns: Annotated[dict[str, SourceColumn], Field(min_length=1)]
+    source_format: TextFormat = TextFormat()
+    kept_row: tuple[Name, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_roles(self) -> Self:
+        names = [column.name for column in self.columns.values()]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"several columns are named {', '.join(sorted(twice))}")
+        if ID not in names:
+            raise ValueError(f"no column is named {ID}: it identifies the customer")
+        labels = [column.name for column in self.columns.values() if column.is_label]
+        if labels != [LABEL]:
+            raise ValueError(f"exactly one column has is_label, and it is named {LABEL}")
+        unknown = [name for name in self.kept_row if name not in names]
+        if unknown:
+            raise ValueError(f"kept_row names {', '.join(unknown)}, which no column has")
+        return self
+
+
+# --- rules.yml -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, config=STRICT)
+class RowRule:
+    """A rule over more than one cell of a row."""
+
+    description: str
+    columns: tuple[str, ...]
+    condition: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class GateMetric:
+    """A metric that rules of the gate compare with a threshold."""
+
+    description: str
+    unit: str
+    of: Literal["features", "labels", "load", "baseline"]
+    expression: str
+    details: str | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class GateRule:
+    """A rule of the gate."""
+
+    description: str
+    severity: Severity
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _check_threshold(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("a rule has either at_least or at_most")
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class Drift:
+    """The features whose drift the gate limits."""
+
+    floor: float
+    warn_above: float
+    error_above: float
+    bands: dict[str, tuple[float, ...]]
+    categories: tuple[str, ...]
+
+
+@dataclass(frozen=True, config=STRICT)
+class ExpectedChange:
+    """Rules that do not apply to one extract, with the reason."""
+
+    extract_date: str
+    rules: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class RulesFile:
+    """The declarations of rules.yml."""
+
+    gate_rules: dict[str, GateRule]
+    drift: Drift
+    row_rules: dict[str, RowRule] = field(default_factory=dict)
+    reject_reasons: dict[str, str] = field(default_factory=dict)
+    gate_metrics: dict[str, GateMetric] = field(default_factory=dict)
+    expected_changes: tuple[ExpectedChange, ...] = ()
+
+
+# --- features.yml ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, config=STRICT)
+class DerivedFeature:
+    """A feature that is computed from other columns."""
+
+    description: str
+    type: Literal["integer", "number"]
+    expression: str
+    range: Range
+    cells: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, config=STRICT)
+class ReasonTerms:
+    """The wording of a reason."""
+
+    inputs: tuple[str, ...] = ()
+    words: dict[str, str] = field(default_factory=dict)
+    otherwise: str | None = None
+    number: Literal["whole", "amount", "percent", "plain"] | None = None
+    says: dict[Literal["one", "above", "below", "otherwise"], str] = field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_sentence(self) -> Self:
+        if (self.number is None) == ("otherwise" in self.says):
+            raise ValueError("a reason has a number with says.otherwise, or words")
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class FeaturesFile:
+    """The declarations of features.yml."""
+
+    derived_features: dict[Name, DerivedFeature] = field(default_factory=dict)
+    reasons: dict[str, ReasonTerms] = field(default_factory=dict)
+
+
+# --- model.yml -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, config=STRICT)
+class Baseline:
+    """A simple rule that a model has to beat: the share of leavers in each of some groups."""
+
+    name: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, config=STRICT)
+class ModelFile:
+    """The declarations of model.yml."""
+
+    forbidden_features: tuple[str, ...]
+    log1p: tuple[str, ...] = ()
+    slices: dict[str, dict[str, str]] = field(default_factory=dict)
+    baseline: Baseline | None = None
+    behaviour: dict[str, Any] = field(default_factory=dict)
+
+
+# --- campaign.yml ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, config=STRICT)
+class Offer:
+    """An offer of a retention campaign.
+
+    Attributes:
+        eligibility: Description of the eligible customers.
+        condition: SQL condition of the eligible customers.
+        sets: Feature to the SQL expression that the offer sets it to.
+        costs: Cost of the offer, as a SQL expression over the features.
+        costs_in_words: Description of the cost.
+    """
+
+    eligibility: str
+    condition: str
+    sets: dict[str, str]
+    costs: str
+    costs_in_words: str = ""
+
+
+@dataclass(frozen=True, config=STRICT)
+class CampaignFile:
+    """The declarations of campaign.yml.
+
+    Attributes:
+        monthly_value: What a customer brings per month, as a SQL expression over the features; None
+            if the workbook does not tell.
+        months: Months of revenue that count as saved.
+        contact_cost: Cost of one contact.
+        retention_rate: Share of the contacted customers about to churn who are retained.
+        offers: The offers by name.
+    """
+
+    monthly_value: str | None
+    months: Annotated[int, Field(ge=1)]
+    contact_cost: Annotated[float, Field(ge=0)]
+    retention_rate: Annotated[float, Field(gt=0, le=1)]
+    offers: dict[str, Offer] = field(default_factory=dict)
+
+
+# --- report.yml ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, config=STRICT)
+class ListColumn:
+    """A column of the retention list and of the report's table of customers at risk.
+
+    Attributes:
+        column: A column of silver.customers.
+        header: Its header.
+        format: How its values are shown.
+        width: Its width in the workbook, in characters.
+    """
+
+    column: Name
+    header: str
+    format: Literal["text", "whole", "amount"] = "text"
+    width: float = 12
+
+
+@dataclass(frozen=True, config=STRICT)
+class WhatIf:
+    """The values that a request to the scoring API may change.
+
+    Attributes:
+        numbers: Columns of numbers.
+        choices: Categories and flags.
+        without: For a feature that is 1, the columns that can't be changed then.
+        problem: Code of the error for a client who changes one of them all the same.
+        message: Its message.
+        excluded: Values that are no choice, because they describe another column.
+    """
+
+    numbers: tuple[Name, ...] = ()
+    choices: tuple[Name, ...] = ()
+    without: dict[Name, tuple[Name, ...]] = field(default_factory=dict)
+    problem: str = "not-applicable"
+    message: str = "The change does not apply to this customer"
+    excluded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, config=STRICT)
+class ReportFile:
+    """The declarations of report.yml.
+
+    Attributes:
+        example_id: An id, to show users how one looks.
+        breakdowns: The groups by which the report shows churn: a SQL expression over silver.
+        list_columns: What the list shows of a customer.
+        trace_cells: The cells of the workbook that a trace shows first.
+        what_if: What the scoring API lets clients change.
+        what_if_example: An example of such a request.
+    """
+
+    example_id: str
+    breakdowns: dict[str, str] = field(default_factory=dict)
+    list_columns: tuple[ListColumn, ...] = ()
+    trace_cells: tuple[str, ...] = ()
+    what_if: WhatIf = WhatIf()
+    what_if_example: dict[str, Any] = field(default_factory=dict)
+
+
+# --- the domain ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, config=STRICT)
+class CommonFile:
+    """The declarations of common.yml."""
+
+    sql_types: dict[str, str]
+    reject_reasons: dict[str, str]
+    gate_metrics: dict[str, GateMetric]
+
+
+class Domain:
+    """A domain folder. Each file is read when it is first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        """Remember the folder.
+
+        Raises:
+            ChurnError: There is no such folder.
+        """
+        self.folder = folder
+        if not (folder / "contract.yml").is_file():
+            raise ChurnError(
+                f"There is no domain in {folder}",
+                where=f"{VARIABLE}, {folder / 'contract.yml'}",
+                hint="name a folder of domains/ or the path of one that `churn init` has written",
+            )
+
+    @cached_property
+    def contract(self) -> ContractFile:
+        """Return the workbook's columns."""
+        return read_file(self.folder / "contract.yml", ContractFile)
+
+    @cached_property
+    def rules(self) -> RulesFile:
+        """Return the rules of rows and loads."""
+        return read_file(self.folder / "rules.yml", RulesFile)
+
+    @cached_property
+    def features(self) -> FeaturesFile:
+        """Return the derived features and the wording of reasons."""
+        return read_file(self.folder / "features.yml", FeaturesFile)
+
+    @cached_property
+    def model(self) -> ModelFile:
+        """Return what the domain adds to the model and its evaluation."""
+        return read_file(self.folder / "model.yml", ModelFile)
+
+    @cached_property
+    def campaign(self) -> CampaignFile:
+        """Return customer value and offers."""
+        return read_file(self.folder / "campaign.yml", CampaignFile)
+
+    @cached_property
+    def report(self) -> ReportFile:
+        """Return what reports, lists and the API show."""
+        return read_file(self.folder / "report.yml", ReportFile)
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        """Return the variables of the dbt project, as plain values."""
+        read_file(COMMON, CommonFile)
+        _ = self.contract, self.rules, self.features  # validates them
+        common, contract, rules, features = (
+            _load(path)
+            for path in (
+                COMMON,
+                *(self.folder / f"{name}.yml" for name in ("contract", "rules", "features")),
+            )
+        )
+        return {
+            "source_contract": contract["columns"],
+            "kept_row": contract.get("kept_row", []),
+            "source_format": contract.get("source_format", {"decimal": None, "encoding": None}),
+            "sql_types": common["sql_types"],
+            "row_rules": rules.get("row_rules", {}),
+            "derived_features": features.get("derived_features", {}),
+            "reject_reasons": {**common["reject_reasons"], **rules.get("reject_reasons", {})},
+            "gate_metrics": {**common["gate_metrics"], **rules.get("gate_metrics", {})},
+            "gate_rules": rules["gate_rules"],
+            "drift": rules["drift"],
+            "expected_changes": rules.get("expected_changes", []),
+        }
+
+
+def domain_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder that `CHURN_DOMAIN` selects, in the environment or in `.env`."""
+    values = os.environ if environ is None else environ
+    name = values.get(VARIABLE) or dotenv_values(PROJECT / ".env").get(VARIABLE) or DEFAULT
+    inside = DOMAINS / name
+    return inside if inside.is_dir() else (PROJECT / Path(name).expanduser()).absolute()
+
+
+def read_domain(folder: Path | None = None) -> Domain:
+    """Return a domain, by default the selected one.
+
+    Raises:
+        ChurnError: There is no such folder. A file that can't be used raises it when it is read.
+    """
+    return _read_domain(folder or domain_folder())
+
+
+@cache
+def _read_domain(folder: Path) -> Domain:
+    return Domain(folder)
+
+
+def read_file(path: Path, kind: type[File]) -> File:
+    """Read a declaration file as a dataclass.
+
+    Raises:
+        ChurnError: The file can't be read or has an invalid entry; the error names its line.
+    """
+    declared = _load(path)
+    try:
+        return TypeAdapter(kind).validate_python(declared)
+    except ValidationError as error:
+        first = error.errors()[0]
+        keys = [str(key) for key in first["loc"]]
+        raise ChurnError(
+            f"{'.'.join(keys) or path.name}: {first['msg']}"
+            + (f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""),
+            where=f"{path}, line {_find_line(path, keys)}",
+            hint="correct the entry; the comments of the file explain its keys",
+        ) from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        declared = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        raise ChurnError(
+            f"{path.name} can't be read: {error}",
+            where=f"{path}, line {line}",
+            hint="restore the file, or correct its YAML",
+        ) from error
+    if not isinstance(declared, dict):
+        raise ChurnError(
+            f"{path.name} has no entries", where=f"{path}, line 1", hint="restore the file"
+        )
+    return declared
+
+
+def _find_line(path: Path, keys: list[str]) -> int:
+    """Return the line of an entry, or of the innermost one around it that the file has."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+    line = 1
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            pairs = {name.value: (name, value) for name, value in node.value}
+            if key not in pairs:
+                break
+            name, node = pairs[key]
+            line = name.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and key.isdecimal() and int(key) < len(node.value):
+            node = node.value[int(key)]
+            line = node.start_mark.line + 1
+    return line
