@@ -35,6 +35,7 @@ RETAINED, NEW = "customers_retained", "new_customers_bounded"
 MIN_CUSTOMERS = 100
 # Maximum number of exclusions that are listed; the others are only counted.
 MAX_LISTED = 3
+WITHOUT_ID = "its rows have no customer id, so that no customer can be known again"
 OLDER = "from before a feature was declared"
 
 
@@ -416,6 +417,9 @@ def select_eligible(
     `older` are extracts from before a feature was declared; `others` are loads of other customers.
     If no extract remains, the latest one is used alone: its own marks need no other extract.
     """
+    if not read_domain().has_ids:
+        excluded = [Exclusion([each.extract_date.isoformat()], WITHOUT_ID) for each in history[:-1]]
+        return list(history[-1:]), excluded
     left_out = [Exclusion([publication.extract_date.isoformat()], OLDER) for publication in older]
     newer = [publication for publication in history if publication not in older]
     why = f"declared to be of other customers ({RETAINED}, {NEW})"

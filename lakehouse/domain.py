@@ -56,7 +56,9 @@ class SourceColumn:
     longest: int | None = None
     refused: dict[str, str] = field(default_factory=dict)
     zero_if_blank_when_zero: str | None = None
+    blank_as: str | None = None
     is_label: bool = False
+    is_row_number: bool = False
 
     @model_validator(mode="after")
     def _check_type(self) -> Self:
@@ -69,6 +71,10 @@ class SourceColumn:
         if not required.get(self.type, True):
             keys = {"category": "categories", "flag": "true_values and false_values"}
             raise ValueError(f"a {self.type} needs {keys.get(self.type, 'a range')}")
+        if self.is_row_number and self.name != ID:
+            raise ValueError(f"only {ID} can be the row's number")
+        if self.blank_as and self.type == "category" and self.blank_as not in self.categories:
+            raise ValueError(f"blank_as is {self.blank_as}, which is not a category")
         return self
 
 
@@ -233,6 +239,7 @@ class ModelFile:
 
     forbidden_features: tuple[str, ...]
     log1p: tuple[str, ...] = ()
+    accepted_features: tuple[str, ...] = ()
     slices: dict[str, dict[str, str]] = field(default_factory=dict)
     baseline: Baseline | None = None
     behaviour: dict[str, Any] = field(default_factory=dict)
@@ -356,6 +363,11 @@ class CommonFile:
 
 class Domain:
     """A domain folder. Each file is read when it is first needed."""
+
+    @property
+    def has_ids(self) -> bool:
+        """Return whether customers are known by an id, not by their row alone."""
+        return not any(column.is_row_number for column in self.contract.columns.values())
 
     def __init__(self, folder: Path) -> None:
         """Remember the folder.

@@ -38,11 +38,14 @@
         case
             when {{ cell }} in ({{ literals(rule.categories) }}) then {{ cell }}
             {%- for category in rule.categories %}
-            when lower({{ trimmed(cell) }}) = '{{ category | lower }}' then '{{ category }}'
+            when lower({{ trimmed(cell) }}) = {{ text(category | lower) }} then {{ text(category) }}
             {%- endfor %}
+            {%- if rule.blank_as %}
+            when {{ is_blank(cell) }} then {{ text(rule.blank_as) }}
+            {%- endif %}
         end
     {%- elif rule.type == 'integer' -%}
-        try_cast({{ number(cell, whole_number()) }} as int)
+        {{ fill_blank(cell, 'try_cast(' ~ number(cell, whole_number()) ~ ' as int)', rule) }}
     {%- elif rule.zero_if_blank_when_zero -%}
         coalesce(
             {{ number(cell) }},
@@ -52,9 +55,19 @@
             end
         )
     {%- else -%}
-        {{ number(cell) }}
+        {{ fill_blank(cell, number(cell), rule) }}
     {%- endif -%}
 {% endmacro %}
+
+
+{% macro fill_blank(cell, value, rule) -%}
+    {#- The value, or what the contract declares that a blank stands for. -#}
+    {%- if rule.blank_as -%}
+    case when {{ is_blank(cell) }} then {{ rule.blank_as }} else {{ value }} end
+    {%- else -%}
+    {{ value }}
+    {%- endif -%}
+{%- endmacro %}
 
 
 {% macro number(cell, pattern='^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$') -%}

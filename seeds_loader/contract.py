@@ -27,9 +27,11 @@ class Column:
     false_values: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
     zero_if_blank_when_zero: str | None = None
+    blank_as: str | None = None
     is_label: bool = False
     longest: int | None = None
     refused: Mapping[str, str] = field(default_factory=dict, hash=False)
+    is_row_number: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class Contract:
     def without_label(self) -> "Contract":
         """Return the contract for a workbook to be scored, which need not have the label column."""
         return Contract(tuple(column for column in self.columns if not column.is_label))
+
+    def find(self, silver: str) -> Column:
+        """Return the column with this name in silver."""
+        return next(column for column in self.columns if column.silver == silver)
+
+    def without_row_number(self) -> "Contract":
+        """Return the contract without an id that is not a column, but the number of the row."""
+        return Contract(tuple(column for column in self.columns if not column.is_row_number))
 
     def match(self, header: str) -> Column | None:
         """Return the column that a header names, or None if the contract has no such header."""
@@ -68,6 +78,13 @@ class Contract:
             for column in self.columns
             for header in (column.name, *column.aliases)
         }
+
+
+def format_value(value: object, column: Column) -> object:
+    """Return a value of silver as people read it: a flag in the workbook's words."""
+    if column.type != "flag" or value is None:
+        return value
+    return (column.true_values if value == 1 else column.false_values)[0]
 
 
 def read_contract(domain: Path | None = None) -> Contract:
@@ -118,7 +135,9 @@ def _column(name: str, entry: SourceColumn) -> Column:
         false_values=entry.false_values,
         range=entry.range,
         zero_if_blank_when_zero=entry.zero_if_blank_when_zero,
+        blank_as=entry.blank_as,
         is_label=entry.is_label,
+        is_row_number=entry.is_row_number,
         longest=entry.longest,
         refused=entry.refused,
     )

@@ -68,6 +68,8 @@ class DerivedFeatures:
 
     def compute(self, features: Mapping[str, Value]) -> dict[str, Value]:
         """Return the derived features; `features` has at least `inputs`."""
+        if not self._types:
+            return {}
         values: dict[str, Any] = {name: features[name] for name in self._numbers}
         for name, group in self._groups.items():
             values[name] = next((v for v, feature in group.items() if features[feature] == 1), None)

@@ -14,6 +14,8 @@ from lakehouse.errors import ChurnError, InvalidInputError
 from trainer.model_types import KINDS
 
 DECLARED = Path(__file__).with_name("parameters.yml")
+# What the domain's model.yml adds.
+DOMAIN_PARAMETERS = ("log1p", "slices", "forbidden_features", "accepted_features")
 COMPLETE = ConfigDict(extra="forbid")
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -69,6 +71,7 @@ class Parameters:
     promotion: PromotionRule
     slices: dict[str, dict[str, str]]
     forbidden_features: tuple[str, ...]
+    accepted_features: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check_kinds(self) -> Self:
@@ -103,7 +106,7 @@ class Parameters:
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in fields.items()
-            if name not in ("leaks", "promotion", "slices")
+            if name not in ("leaks", "promotion", "slices", "accepted_features")
         }
 
 
@@ -114,7 +117,7 @@ def read_parameters(path: Path = DECLARED, domain: Path | None = None) -> Parame
         ChurnError: A parameter is missing, unknown, or out of its range.
     """
     model = read_domain(domain).model
-    added = {name: getattr(model, name) for name in ("log1p", "slices", "forbidden_features")}
+    added = {name: getattr(model, name) for name in DOMAIN_PARAMETERS}
     try:
         return TypeAdapter(Parameters).validate_python(
             {**yaml.safe_load(path.read_text()), **added}

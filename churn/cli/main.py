@@ -151,6 +151,44 @@ def run(
 
 
 @main.command()
+@click.argument("workbook", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to create.")
+@click.option("--id", "customer_id", help="Column that identifies the customer, or none.")
+@click.option("--label", help="Column that says who left.")
+@click.option("--left", help="Value of the label that means that the customer left.")
+@click.option("--value", help="Column with what a customer brings per month.")
+@click.option("--yes", is_flag=True, help="Ask nothing: take what is most likely.")
+@SHEET
+@DECIMAL
+@ENCODING
+@command
+def init(  # long: an option for each answer
+    settings: Settings,
+    workbook: Path,
+    out: Path | None,
+    customer_id: str | None,
+    label: str | None,
+    left: str | None,
+    value: str | None,
+    yes: bool,
+    sheet: str | None,
+    decimal: str | None,
+    encoding: str | None,
+) -> None:
+    """Draft a domain folder from WORKBOOK: columns, rules, features, reasons, reports."""
+    from churn.operations.domain_init import Answers, draft_domain, format_draft
+
+    def ask(question: str, proposed: str | None) -> str:
+        return str(click.prompt(question, default=proposed, err=True))
+
+    is_terminal = sys.stdin.isatty() and not yes
+    answers = Answers(customer_id, label, left, value, ask if is_terminal else None)
+    folder = out or settings.project / "domains" / workbook.stem.lower().replace(" ", "_")
+    draft = draft_domain(workbook, folder, sheet, SourceFormat(decimal, encoding), answers, _log)
+    click.echo("\n".join(format_draft(draft, folder)))
+
+
+@main.command()
 @click.option("--foreground", is_flag=True, help="Run in the foreground, for a supervisor.")
 @click.option("--stay", "foreground", is_flag=True, hidden=True)  # the former name
 @command

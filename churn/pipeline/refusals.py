@@ -111,7 +111,7 @@ def format_expected_change(broken: Rows) -> str:
     if not compared:
         return ""
     return (
-        "; where the change is real, declare it in expected_changes of dbt_project.yml: "
+        "; where the change is real, declare it in expected_changes of rules.yml of the domain: "
         f'{{extract_date: "{compared[0]["extract_date"]}", '
         f"rules: [{', '.join(result['rule'] for result in compared)}], reason: why it is expected}}"
     )

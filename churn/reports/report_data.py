@@ -20,7 +20,7 @@ from churn.reports.report import (
 )
 from lakehouse.domain import read_domain
 from lakehouse.sql import query, run_together
-from seeds_loader.contract import read_contract
+from seeds_loader.contract import format_value, read_contract
 from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
@@ -185,7 +185,7 @@ def _top_customers(
     """Return the customers with the champion's highest risk who have not churned yet."""
     if record is None:
         return ()
-    shown = read_domain().report.list_columns
+    shown, contract = read_domain().report.list_columns, read_contract()
     named = "".join(f", {column.column}" for column in shown)
     rows = query(
         spark,
@@ -205,7 +205,10 @@ def _top_customers(
     return tuple(
         CustomerAtRisk(
             **{key: row[key] for key in ("customer_id", "probability", "decile")},
-            details=tuple((column, row[column.column]) for column in shown),
+            details=tuple(
+                (column, format_value(row[column.column], contract.find(column.column)))
+                for column in shown
+            ),
             reasons=tuple(reason["text"] for reason in row["reasons"]),
         )
         for row in rows

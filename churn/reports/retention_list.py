@@ -23,6 +23,7 @@ from lakehouse.process import Log
 from lakehouse.settings import Settings
 from lakehouse.sql import bind
 from lakehouse.storage import escape_glob
+from seeds_loader.contract import format_value, read_contract
 from trainer import registry
 from trainer.explain import log_odds_column
 from trainer.record import ModelRecord
@@ -146,7 +147,7 @@ def _read_scored_extract(
     return record, publication
 
 
-def _select_customers(
+def _select_customers(  # long: names all that a customer is listed with
     settings: Settings,
     spark: SparkSession,
     record: ModelRecord,
@@ -161,7 +162,7 @@ def _select_customers(
             where=str(registry.folder(settings) / record.version),
             hint="`churn train` makes one that has them",
         )
-    shown = read_domain().report.list_columns
+    shown, contract = read_domain().report.list_columns, read_contract()
     sql = _compose_query(campaign, [column.column for column in shown])
     sql = bind(sql, day=publication.extract_date, version=record.version, most=limit)
     rows = spark.sql(sql, out_of_fold=spark.read.parquet(escape_glob(out_of_fold)))
@@ -174,7 +175,10 @@ def _select_customers(
         ListedCustomer(
             **{name: row[name] for name in ("customer_id", "probability")},
             **{name: row[name] for name in ("revenue", "expected_value")},
-            details=[row[f"_{column.column}"] for column in shown],
+            details=[
+                format_value(row[f"_{column.column}"], contract.find(column.column))
+                for column in shown
+            ],
             reasons=[reason["text"] for reason in row["reasons"]],
             offers=[
                 TriedOffer(name, **effects[row["customer_id"]])

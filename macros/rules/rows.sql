@@ -7,8 +7,14 @@
 {%- endmacro %}
 
 
+{% macro text(value) -%}
+    {#- A text as an SQL literal. -#}
+    '{{ value | string | replace("'", "''") }}'
+{%- endmacro %}
+
+
 {% macro literals(values) -%}
-    {%- for value in values %}'{{ value }}'{{ ', ' if not loop.last }}{% endfor -%}
+    {%- for value in values %}{{ text(value) }}{{ ', ' if not loop.last }}{% endfor -%}
 {%- endmacro %}
 
 
@@ -157,8 +163,7 @@
         {%- elif rule.type == 'flag' -%}
             {%- do conditions.append(rule.name ~ ' in (0, 1)') -%}
         {%- elif rule.type == 'category' -%}
-            {%- set accepted = "'" ~ rule.categories | join("', '") ~ "'" -%}
-            {%- do conditions.append(rule.name ~ ' in (' ~ accepted ~ ')') -%}
+            {%- do conditions.append(rule.name ~ ' in (' ~ literals(rule.categories) ~ ')') -%}
         {%- else -%}
             {%- do conditions.append(
                 rule.name ~ ' between ' ~ rule.range[0] ~ ' and ' ~ rule.range[1]
@@ -190,7 +195,7 @@
             {%- do columns.append({
                 'group': rule.name,
                 'name': rule.name ~ '_' ~ snake_case(category),
-                'condition': rule.name ~ " = '" ~ category ~ "'",
+                'condition': rule.name ~ ' = ' ~ text(category),
             }) -%}
         {%- endfor -%}
     {%- endfor -%}

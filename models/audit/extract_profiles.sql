@@ -29,7 +29,7 @@ counted as (
             {%- for each in bins %}
             named_struct(
                 'feature', '{{ each.feature }}',
-                'bin', '{{ each.bin }}',
+                'bin', {{ text(each.bin) }},
                 'customers', count_if({{ each.condition }})
             ){{ ',' if not loop.last }}
             {%- endfor %}

@@ -64,7 +64,9 @@ class _File:
     def min_width(self) -> int:
         """Return the minimum number of cells of a row: up to the last never-blank column."""
         never_blank = {
-            column.name for column in self.contract.columns if not column.zero_if_blank_when_zero
+            column.name
+            for column in self.contract.columns
+            if not (column.zero_if_blank_when_zero or column.blank_as)
         }
         return 1 + max(n for n, place in enumerate(self.header.places) if place in never_blank)
 

@@ -140,7 +140,7 @@ def _check_stated_encoding(path: Path, head: bytes, stated: str) -> str:
     except LookupError as error:
         raise InvalidInputError(
             f"there is no text encoding {stated!r}",
-            where="--encoding, or vars.source_format in dbt_project.yml",
+            where="--encoding, or source_format in contract.yml of the domain",
             hint="name one such as utf-8, cp1252, cp1251, shift_jis, gb18030 or utf-16-le",
         ) from error
     name = "utf-8-sig" if found.name == "utf-8" else found.name

@@ -68,7 +68,7 @@ class Extract:
     format: SourceFormat = UNSTATED
 
 
-def read_extract(
+def read_extract(  # long: one check after another
     path: Path,
     sheet: str | None,
     log: Callable[[str], None],
@@ -80,12 +80,13 @@ def read_extract(
 
     The arguments and errors are those of `seeds_loader.reader.sandbox.read_workbook`.
     """
-    contract = read_contract() if labelled else read_contract().without_label()
+    declared = read_contract() if labelled else read_contract().without_label()
+    contract = declared.without_row_number()
     source_format = stated.or_else(read_source_format())
     try:
         log(f"checking {path.name}")
         kind = file_format.detect_format(path)
-        sha256 = _sha256(path)
+        sha256 = hash_file(path)
         saved_at = file_format.read_saved_date(path, kind)
         reader = None
         if kind == "csv":
@@ -104,10 +105,21 @@ def read_extract(
     _require_computed(grid, header, path)
     _require_short_cells(grid, path)
     cells = _Cells(grid, header, reader, path, log if tolerant else None)
-    table = _build_table(cells, contract, source_format.decimal)
+    table = _add_row_ids(_build_table(cells, contract, source_format.decimal), declared)
     if not table.num_rows:
         raise _no_rows_error(path, grid, header)
     return Extract(path, sha256, grid.sheet, table, saved_at, header.row + 1, source_format)
+
+
+def _add_row_ids(table: pa.Table, declared: Contract) -> pa.Table:
+    """Return the table with the id that is made of the row's number, if the contract has one."""
+    for index, column in enumerate(declared.columns):
+        if column.is_row_number:
+            numbers = pc.cast(table[ROW_NUMBER], pa.string())
+            table = table.add_column(
+                index, column.name, pc.binary_join_element_wise("row", numbers, " ")
+            )
+    return table
 
 
 def _no_rows_error(path: Path, grid: Grid, header: Header) -> InvalidInputError:
@@ -179,7 +191,8 @@ def _require_short_cells(grid: Grid, path: Path) -> None:
             )
 
 
-def _sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

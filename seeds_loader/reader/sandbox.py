@@ -23,10 +23,11 @@ from typing import IO, Any
 import pyarrow as pa
 
 from lakehouse.errors import ChurnError, InvalidInputError
+from seeds_loader.reader.any_table import read_any_table
 from seeds_loader.reader.extract import Extract, read_extract
 from seeds_loader.source_format import UNSTATED, SourceFormat
 
-__all__ = ["Extract", "read_workbook"]
+__all__ = ["Extract", "read_unknown_workbook", "read_workbook"]
 
 # A million customers, 90 MB on disk, need 1.6 GB. A small file has no reason to need that.
 MEMORY_BYTES = 700 * 1024**2
@@ -65,14 +66,36 @@ def read_workbook(  # long: its arguments, each with a line
             reading needs far more memory or time than is plausible for a file of this size. The
             error has the place and the hint.
     """
+    options = {"labelled": labelled, "tolerant": tolerant}
+    return _read(path, sheet, progress, source_format, options)
+
+
+def read_unknown_workbook(
+    path: Path,
+    sheet: str | None = None,
+    progress: Callable[[str], None] | None = None,
+    source_format: SourceFormat = UNSTATED,
+) -> Extract:
+    """Read the largest table of a workbook that no contract describes yet.
+
+    The arguments are those of `read_workbook`.
+
+    Raises:
+        InvalidInputError: The file can't be read, has no table, or has several of similar size.
+    """
+    return _read(path, sheet, progress, source_format, {"any_table": True})
+
+
+def _read(
+    path: Path,
+    sheet: str | None,
+    progress: Callable[[str], None] | None,
+    source_format: SourceFormat,
+    options: dict[str, Any],
+) -> Extract:
     _require_utf8(path)
     # -P: modules in the working directory must not be imported.
-    options = {
-        "sheet": sheet,
-        "source_format": asdict(source_format),
-        "labelled": labelled,
-        "tolerant": tolerant,
-    }
+    options = {"sheet": sheet, "source_format": asdict(source_format), **options}
     command = [sys.executable, "-P", "-m", __name__, str(path), json.dumps(options)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -176,7 +199,8 @@ def _run_child(path: Path, asked: str, out: IO[bytes]) -> None:
     try:
         options = json.loads(asked)
         stated = SourceFormat(**options.pop("source_format"))
-        extract = read_extract(path, log=lambda text: send("say", text), stated=stated, **options)
+        read = read_any_table if options.pop("any_table", False) else read_extract
+        extract = read(path, log=lambda text: send("say", text), stated=stated, **options)
     except InvalidInputError as error:
         send("unusable", [error.message, error.where, error.hint])
     except ChurnError as error:
