@@ -10,6 +10,8 @@ from churn.pipeline.context import Request, RunContext, new_run_id, writer_sessi
 from churn.pipeline.libraries import preload
 from churn.pipeline.mlflow_sync import open_store_async, sync_registry
 from churn.pipeline.summary import write_final_summary, write_summary
+from lakehouse.domain import DEFAULT, DOMAINS, domain_folder
+from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 from seeds_loader.extract_date import ExtractDate
@@ -45,7 +47,17 @@ def run(settings: Settings, request: Request, progress: Steps) -> dict[str, Any]
 
 
 def write_sample_workbook(settings: Settings) -> Path:
-    """Write the sample workbook, for a run without a given workbook, and return its path."""
+    """Write the sample workbook, for a run without a given workbook, and return its path.
+
+    Raises:
+        InvalidInputError: Another domain than the sample's is selected.
+    """
+    if domain_folder() != DOMAINS / DEFAULT:
+        raise InvalidInputError(
+            f"the sample is of the domain {DEFAULT}, and {domain_folder().name} is selected",
+            where="CHURN_DOMAIN",
+            hint="name a workbook: churn run WORKBOOK",
+        )
     return write_samples(SampleParameters(), settings.home / "sample")[0]
 
 

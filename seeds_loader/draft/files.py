@@ -308,7 +308,7 @@ def _write_report(draft: Draft) -> Iterator[str]:
     shown = [column for column in (draft.value,) if column in draft.features]
     shown += [column for column in ranked if column not in shown][:3]
     yield "# An id, to show users how one looks."
-    example = draft.id.examples[0] if draft.id else "row 2"
+    example = draft.id.examples[0] if draft.id else "row-2"
     yield f"example_id: {scalar(example)}"
     yield "# Groups by which the report shows churn: SQL over silver; '1: ' in front orders them."
     yield yaml.safe_dump({"breakdowns": breakdowns}, sort_keys=False, allow_unicode=True, width=100)

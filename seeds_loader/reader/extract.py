@@ -117,7 +117,7 @@ def _add_row_ids(table: pa.Table, declared: Contract) -> pa.Table:
         if column.is_row_number:
             numbers = pc.cast(table[ROW_NUMBER], pa.string())
             table = table.add_column(
-                index, column.name, pc.binary_join_element_wise("row", numbers, " ")
+                index, column.name, pc.binary_join_element_wise("row", numbers, "-")
             )
     return table
 

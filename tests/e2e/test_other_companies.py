@@ -1,5 +1,6 @@
 """Other companies' workbooks: drafted by `churn init`, then the whole way with no line edited."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from api import start
-from environments import ChurnHome, Environments
+from documented_commands import TUTORIAL, shell_lines
+from environments import BIN, ChurnHome, Environments
 from openpyxl import load_workbook
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
@@ -49,17 +51,32 @@ def test_from_the_workbook_to_list_and_answer(
         pytest.skip("the other companies' workbooks are not here")
     domain = tmp_path / "domain"
     plain = environments.new("company")
-    plain.churn("init", workbook, "--out", domain, "--yes", *company.options)
+    init, export, run, listing, serve, build = shell_lines(TUTORIAL)
     home = replace(plain, environ=plain.environ | {"CHURN_DOMAIN": str(domain)})
-    summary = home.churn_json("run", workbook, "--extract-date", DAY)
+    places = {"customers.xlsx": workbook, "domains/mine": domain, "list.xlsx": tmp_path / "l.xlsx"}
+    follow(home, init, places, "--yes", *company.options)
+    assert export.startswith("export CHURN_DOMAIN=") and serve == "churn serve"
+    follow(home, run, places, "--extract-date", DAY)
+    summary = json.loads(next((home.path / "runs").glob("*/summary.json")).read_text())
     counts = summary["counts"]
     assert counts["bronze"] == counts["gold"] == counts["scored"] == company.customers
     assert counts["online_verified"] == company.customers
     compare_with_scikit_learn(home, summary["model"])
-    customer = read_list(home, tmp_path / "list.xlsx", company)
+    follow(home, listing, places)
+    customer = read_list(tmp_path / "l.xlsx", company)
+    follow(home, build, {".churn-mine": home.path, "--profiles-dir .": f"--profiles-dir {PROJECT}"})
     assert "score" in home.churn("trace", customer).stdout
     answer_over_http(home, customer, tmp_path / "api.log")
     home.churn("down")
+
+
+def follow(home: ChurnHome, line: str, places: dict[str, Any], *options: str) -> None:
+    """Run a line of the tutorial, with this test's places in it."""
+    for written, place in places.items():
+        line = line.replace(written, str(place))
+    written = {"DBT_TARGET_PATH": str(home.path / "target"), "DBT_LOG_PATH": str(home.path)}
+    path = f"{BIN}:{home.environ['PATH']}"
+    home.call(["bash", "-c", " ".join([line, *options])], code=0, PATH=path, **written)
 
 
 def compare_with_scikit_learn(home: ChurnHome, model: dict[str, Any]) -> None:
@@ -83,9 +100,8 @@ def compare_with_scikit_learn(home: ChurnHome, model: dict[str, Any]) -> None:
     assert ours > theirs - 0.01
 
 
-def read_list(home: ChurnHome, path: Path, company: Company) -> str:
+def read_list(path: Path, company: Company) -> str:
     """The list states amounts only where the workbook has them; its first customer."""
-    home.churn("retention-list", "--out", path)
     rows = list(load_workbook(path)["Customers"].iter_rows(values_only=True))
     headers = list(rows[0])
     assert ("Expected value" in headers) == company.has_value

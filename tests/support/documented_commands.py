@@ -7,6 +7,8 @@ from lakehouse.settings import PROJECT
 
 README = PROJECT / "README.md"
 PAGES = (README, PROJECT / "CONTRIBUTING.md", PROJECT / "docs" / "runbook.md")
+# test_other_companies.py follows it.
+TUTORIAL = PROJECT / "docs" / "own-workbook.md"
 # The command that runs these tests, which .ci/run calls, and its parts.
 ITSELF = "make test"
 PARTS_OF_IT = {"make setup", "make lint", ".venv/bin/pytest tests/unit"}

@@ -5,13 +5,13 @@ import shlex
 
 import click
 import pytest
-from documented_commands import ELSEWHERE, ITSELF, PAGES, README, STACK, shell_lines
+from documented_commands import ELSEWHERE, ITSELF, PAGES, README, STACK, TUTORIAL, shell_lines
 
 from churn.cli.main import main
 from lakehouse.settings import PROJECT
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
-CHURN = [line for line in shell_lines(*PAGES) if line.startswith("churn ")]
+CHURN = [line for line in shell_lines(*PAGES, TUTORIAL) if line.startswith("churn ")]
 MAKE = [line for line in shell_lines(*PAGES) if line.startswith("make ")]
 
 
