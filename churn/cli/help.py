@@ -5,7 +5,18 @@ import copy
 import click
 
 SECTIONS = {
-    "The job": ("run", "status", "up", "down", "docs", "airflow", "sample", "init", "config"),
+    "The job": (
+        "run",
+        "status",
+        "up",
+        "down",
+        "docs",
+        "airflow",
+        "sample",
+        "init",
+        "contract",
+        "config",
+    ),
     "Single steps": ("ingest", "build", "features", "train", "score"),
     "For the retention team": ("retention-list", "rejects", "show", "monitor"),
     "The model": ("evaluate", "promote", "rollback", "mlflow"),

@@ -188,6 +188,64 @@ def init(  # long: an option for each answer
     click.echo("\n".join(format_draft(draft, folder)))
 
 
+@main.group()
+def contract() -> None:
+    """Exchange the contract of the workbook: a standard file, or an empty workbook to fill in."""
+
+
+@contract.command("export")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="YAML file to write.")
+@command
+def export_odcs(settings: Settings, out: Path) -> None:
+    """Write the contract in the Open Data Contract Standard, version 3."""
+    import yaml
+
+    from lakehouse.domain import read_domain
+    from seeds_loader.contract_exchange import export_contract
+
+    _require_new(out)
+    exported = export_contract(read_domain())
+    out.write_text(yaml.safe_dump(exported, sort_keys=False, allow_unicode=True, width=100))
+    click.echo(f"{out}: {len(exported['schema'][0]['properties'])} columns")
+
+
+@contract.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--label", help="Property that says who left, with two valid values: left, stayed.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="contract.yml to write."
+)
+@command
+def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) -> None:
+    """Write contract.yml from FILE, a contract in the Open Data Contract Standard."""
+    from seeds_loader.contract_exchange import import_contract, write_contract_file
+
+    _require_new(out)
+    entries = import_contract(file, label)
+    write_contract_file(entries, out)
+    click.echo(f"{out}: {len(entries['columns'])} columns")
+
+
+@contract.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Workbook to write.")
+@command
+def template(settings: Settings, out: Path) -> None:
+    """Write an empty workbook with the contract's headers, validation lists and notes."""
+    from lakehouse.domain import read_domain
+    from seeds_loader.contract_exchange import write_template
+
+    _require_new(out)
+    write_template(read_domain(), out)
+    click.echo(str(out))
+
+
+def _require_new(path: Path) -> None:
+    if path.exists():
+        raise InvalidInputError(
+            f"{path} exists already", where=str(path), hint="name another file, or move this one"
+        )
+
+
 @main.command()
 @click.option("--foreground", is_flag=True, help="Run in the foreground, for a supervisor.")
 @click.option("--stay", "foreground", is_flag=True, hidden=True)  # the former name
