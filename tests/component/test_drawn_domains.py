@@ -22,6 +22,7 @@ from lakehouse.sql import bind
 from seeds_loader.reader.sandbox import read_workbook
 
 ROWS_DRAWN = 120
+SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 60))]
 WORDS = ["North", "south east", "Ost", "O'Brien", "50 %", "é accent", "A/B", "none", "Plan-1"]
 BLANKS = ["", " ", "\u00a0", "\t"]
 SPELLINGS = [str, str.upper, str.lower, lambda text: f" {text}", lambda text: f"{text}\u00a0"]
@@ -177,9 +178,7 @@ def features_of(drawn: Drawn, values: dict[str, Any]) -> dict[str, float]:
     return features
 
 
-@pytest.mark.parametrize(
-    "seed", [*range(3), *(pytest.param(n, marks=pytest.mark.long) for n in range(3, 60))]
-)
+@pytest.mark.parametrize("seed", SEEDS)
 def test_features_and_rejects_are_those_of_the_reference(
     completed_run: CompletedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
