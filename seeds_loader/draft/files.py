@@ -219,7 +219,8 @@ def _write_features(draft: Draft) -> Iterator[str]:
 
 def _format_flag(words: str, value: str) -> str:
     meaning = {"1": "yes", "0": "no", "true": "yes", "false": "no", "t": "yes", "f": "no"}
-    return f"{words}: {meaning.get(value.casefold(), value.lower())}"
+    plain = value if value.isupper() else value.lower()
+    return f"{words}: {meaning.get(value.casefold(), plain)}"
 
 
 # --- model.yml -------------------------------------------------------------------------------
