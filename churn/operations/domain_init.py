@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from churn.reports.draft_page import draft_page
 from lakehouse.domain import Domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
@@ -21,6 +22,8 @@ from seeds_loader.reader.sandbox import read_unknown_workbook
 from seeds_loader.source_format import SourceFormat
 
 NO_ID = "none"
+# The page beside the files that shows what was found.
+PAGE = "draft.html"
 Ask = Callable[[str, str | None], str]
 
 
@@ -76,6 +79,7 @@ def draft_domain(
     draft = draft_roles(profiles, label, customer_id, answers.value)
     write_domain(draft, folder, workbook.name)
     _validate(folder)
+    (folder / PAGE).write_text(draft_page(draft, workbook.name))
     return draft
 
 
@@ -133,5 +137,6 @@ def format_draft(draft: Draft, folder: Path) -> list[str]:
     return [
         *lines,
         "",
+        f"In pictures: {folder / PAGE}",
         f"Read and edit the files in {folder}; then: CHURN_DOMAIN={folder} churn run WORKBOOK",
     ]

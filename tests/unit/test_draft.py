@@ -1,5 +1,6 @@
 """`churn init`: what each column of a drawn or a real workbook is for, and what the files say."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from churn.cli.main import main
+from churn.reports.draft_page import draft_page
 from lakehouse.dbt_project import declared_columns
 from lakehouse.domain import PROJECT, Domain
 from lakehouse.errors import InvalidInputError
@@ -104,6 +106,18 @@ def test_the_files_are_a_domain_that_the_pipeline_reads(draft: Draft, tmp_path: 
     text = (folder / "contract.yml").read_text()
     assert "#   Minutes: follows from Visits" in text, "the reason is in the file"
     assert yaml.safe_load((folder / "model.yml").read_text())["accepted_features"] == []
+
+
+def test_the_page_shows_roles_and_who_left(draft: Draft) -> None:
+    html = draft_page(draft, "gym <b>.xlsx")
+    assert "gym &lt;b&gt;.xlsx" in html, "a file's name is text"
+    assert html.count("<svg") == len(draft.features)
+    assert "follows from Visits: 60 × Visits + 5" in html
+    assert "Status of membership: cancelled" in html
+    assert "Look at these" not in html
+    draft.accepted["visits"] = "60 of the 60 with 9 left"
+    assert "Look at these" in draft_page(draft, "gym.xlsx")
+    assert not re.search(r"(src|href)=\"(?!data:|#)", html), "nothing is loaded from elsewhere"
 
 
 def test_without_an_id_the_row_is_one(tmp_path: Path) -> None:
