@@ -16,6 +16,9 @@ Kind = Literal["constant", "integer", "number", "flag", "category", "text"]
 MAX_CATEGORIES = 60
 # A number with few values is a code if its header says so.
 MAX_CODES = 12
+# Numbers that name something, however many they are.
+NAMING = re.compile(r"zip|postal|\bcode\b|_code$", re.IGNORECASE)
+KEY_SHARE = 0.98
 CODE = re.compile(r"code|area|zip|region|segment|class|type\b|group", re.IGNORECASE)
 WHOLE = r"^[+-]?[0-9]+([.]0*)?$"
 MAX_INTEGER = 2**31 - 1
@@ -67,9 +70,9 @@ class Profile:
         return self.kind in ("integer", "number")
 
     @property
-    def is_unique(self) -> bool:
-        """Return whether each row has a value of its own."""
-        return self.distinct == self.rows
+    def is_key(self) -> bool:
+        """Return whether each row has a value of its own; a few copies of rows may be there."""
+        return not self.blank and self.distinct >= KEY_SHARE * self.rows
 
     def describe(self) -> str:
         """Return the evidence in a few words."""
@@ -157,5 +160,7 @@ def _find_kind(
     if numbers is None or (distinct <= MAX_CODES and CODE.search(header)):
         few = distinct <= MAX_CATEGORIES and distinct * 3 <= len(filled)
         return "category" if few else "text"
+    if NAMING.search(header):
+        return "text"
     is_whole = pc.all(pc.match_substring_regex(filled, WHOLE)).as_py()
     return "integer" if is_whole and np.nanmax(np.abs(numbers)) <= MAX_INTEGER else "number"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +22,21 @@ ID = re.compile(
     r"(\b|_)(id|number|no|key)\b|customer|client|account|phone|msisdn|member|user", re.I
 )
 # Columns that are known only after the customer left, or that another model made.
-AFTERWARDS = re.compile(r"churn|attrit|score|reason|probab|predict|satisf|cltv|status|naive", re.I)
+AFTERWARDS = re.compile(r"churn|attrit|reason|probab|predict|satisf|cltv|naive", re.I)
+# Names of such columns, and of others: what they rank with decides.
+PERHAPS_AFTERWARDS = re.compile(r"score|status|cancel|exit|left", re.I)
 AMOUNT = r"(charge|bill|fee|revenue|spend|price)"
 VALUE = re.compile(rf"month.*{AMOUNT}|{AMOUNT}.*month|mrr|arpu", re.I)
 # As trainer/parameters.yml: a feature that ranks this well alone reveals the label.
+SUSPICIOUS_ROC_AUC = 0.6
 LEAK_ROC_AUC, LEAK_SHARE, LEAK_FEWEST = 0.85, 0.97, 50
 # A value at which nearly all left is a leak only if so many of all leavers have it.
 LEAK_OF_LEAVERS = 0.1
 # Two numbers are the same information if one is a linear function of the other, rounding aside.
 TWIN_R2 = 0.9999
+# Rounding, as a share of the standard deviation; numbers of few values agree by chance.
+COMBINATION_ERROR, MANY_VALUES, ROWS_COMPARED = 0.01, 10, 1000
+DATE = re.compile(r"^\d{4}-\d{2}-\d{2}|^\d{1,2}[./]\d{1,2}[./]\d{2,4}$")
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,8 @@ def choose_label(profiles: Sequence[Profile], header: str | None, left: str | No
     """
     candidates = [_find_by_header(profiles, header)] if header else find_label_candidates(profiles)
     named = [column for column in candidates if LABEL.search(column.header)]
-    if header is None and len(named) != 1:
+    # Churn Label and Churn Value of one workbook say the same.
+    if header is None and not (named and all(_say_the_same(named[0], each) for each in named)):
         raise InvalidInputError(
             "it is not clear which column says who left",
             where=", ".join(column.header for column in candidates) or "no column has two values",
@@ -117,7 +124,9 @@ def _choose_left(label: Profile, values: list[str], left: str | None) -> str:
             where=f"column {label.header}: {', '.join(values)}",
             hint="name one of these with --left",
         )
-    likely = [value for value in values if LEFT.match(value) and not STAYED.match(value)]
+    # Some write False. and True. with a full stop.
+    words = {value: value.strip(" .!") for value in values}
+    likely = [v for v in values if LEFT.match(words[v]) and not STAYED.match(words[v])]
     if len(likely) != 1:
         raise InvalidInputError(
             f"it is not clear which value of {label.header} means that the customer left",
@@ -135,7 +144,7 @@ def choose_id(profiles: Sequence[Profile], header: str | None, label: Label) -> 
     """
     if header:
         named = _find_by_header(profiles, header)
-        if not named.is_unique:
+        if not named.is_key:
             raise InvalidInputError(
                 f"{named.header} does not identify a customer: it has {named.distinct:,} distinct "
                 f"values in {named.rows:,} rows",
@@ -146,7 +155,7 @@ def choose_id(profiles: Sequence[Profile], header: str | None, label: Label) -> 
     unique = [
         column
         for column in profiles
-        if column.is_unique
+        if column.is_key
         and column is not label.profile
         and (column.kind == "integer" or (column.numbers is None and _is_compact(column)))
     ]
@@ -204,11 +213,14 @@ def _find_reason(column: Profile, label: Label, ranked: float, draft: Draft) -> 
     """Return why a column is set aside, or None; what comes earlier is kept."""
     if column.kind == "constant":
         return "constant" if column.distinct else "empty"
+    if column.numbers is None and DATE.match(column.examples[0]):
+        return "a date: how long ago it is may be a feature, the date is not"
     if column.kind == "text":
-        return "free text, or a key" if column.numbers is None else "a key"
-    if column.is_unique and column.kind == "integer" and ID.search(column.header):
+        return "free text, or a key" if column.numbers is None else "a key, or a code"
+    if column.is_key and column.kind == "integer" and ID.search(column.header):
         return "another key"
-    if AFTERWARDS.search(column.header) and ranked >= 0.6:
+    is_perhaps = PERHAPS_AFTERWARDS.search(column.header) and ranked >= SUSPICIOUS_ROC_AUC
+    if AFTERWARDS.search(column.header) or is_perhaps:
         return f"by its name known only after the customer left; it alone ranks with {ranked:.2f}"
     if ranked >= LEAK_ROC_AUC:
         return f"a leak: it alone ranks the customers with ROC-AUC {ranked:.2f}"
@@ -217,7 +229,7 @@ def _find_reason(column: Profile, label: Label, ranked: float, draft: Draft) -> 
     for other in draft.features:
         if twin := _find_twin(column, other):
             return twin
-    return None
+    return _find_combination(column, [each for each in draft.features if each.is_numeric])
 
 
 def _rank(column: Profile, label: Label) -> float:
@@ -266,11 +278,15 @@ def _find_twin(column: Profile, other: Profile) -> str | None:
         return _find_linear(column, other)
     if column.codes is not None and other.is_numeric and column.kind == "category":
         return _find_brackets(column, other)
-    if column.codes is not None and other.codes is not None:
-        pairs = np.unique(np.stack([column.codes, other.codes]), axis=1).shape[1]
-        if pairs == len(column.values) == len(other.values):
-            return f"says the same as {other.header}"
-    return None
+    return f"says the same as {other.header}" if _say_the_same(column, other) else None
+
+
+def _say_the_same(column: Profile, other: Profile) -> bool:
+    """Return whether each value of a column goes with one value of the other."""
+    if column.codes is None or other.codes is None:
+        return False
+    pairs = np.unique(np.stack([column.codes, other.codes]), axis=1).shape[1]
+    return bool(pairs == len(np.unique(column.codes)) == len(np.unique(other.codes)))
 
 
 def _find_linear(column: Profile, other: Profile) -> str | None:
@@ -285,6 +301,24 @@ def _find_linear(column: Profile, other: Profile) -> str | None:
     sign = "+" if intercept >= 0 else "-"
     tail = f" {sign} {abs(intercept):.3g}" if abs(intercept) > 0.002 * np.std(y) else ""
     return f"follows from {other.header}: {slope:.4g} × {other.header}{tail}"
+
+
+def _find_combination(column: Profile, others: Sequence[Profile]) -> str | None:
+    """Return how a number follows from two features, or None if it does not."""
+    if not column.is_numeric or column.numbers is None or column.distinct < MANY_VALUES:
+        return None
+    y = column.numbers[:ROWS_COMPARED]
+    allowed = COMBINATION_ERROR * float(np.nanstd(column.numbers))
+    for first, second in permutations(others, 2):
+        assert first.numbers is not None and second.numbers is not None
+        a, b = first.numbers[:ROWS_COMPARED], second.numbers[:ROWS_COMPARED]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            results = {"+": a + b, "-": a - b, "×": a * b, "/": np.where(b == 0, 0, a / b)}
+        for sign, result in results.items():
+            apart = np.abs(result - y)
+            if np.nanmax(apart, initial=0) <= allowed:
+                return f"follows from {first.header} {sign} {second.header}"
+    return None
 
 
 def _find_brackets(column: Profile, other: Profile) -> str | None:

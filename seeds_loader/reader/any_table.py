@@ -23,6 +23,8 @@ MIN_COLUMNS, MIN_ROWS = 3, 20
 RIVAL_SHARE = 0.5
 # The header is the first row with at least this share of the most cells of any row searched.
 HEADER_SHARE = 0.8
+# Marks a column whose header another one has.
+TWIN = "\n"
 
 
 def read_any_table(
@@ -44,6 +46,13 @@ def read_any_table(
         if table
     ]
     name, row, table = _choose_table(path, tables)
+    twins = [title.rstrip() for title in table.column_names if title.endswith(TWIN)]
+    if twins:
+        raise InvalidInputError(
+            f"several columns are named {format_names(twins)}",
+            where=f"{path}, row {row}",
+            hint="give each column a header of its own",
+        )
     saved_at = file_format.read_saved_date(path, kind)
     return Extract(path, hash_file(path), name, table, saved_at, row, stated)
 
@@ -119,8 +128,10 @@ def _find_table(grid: Grid) -> tuple[int, pa.Table | None]:
     taken = pa.array(rows.astype(np.int64))
     columns: dict[str, pa.ChunkedArray] = {}
     for title, column in zip(cells, grid.columns, strict=True):
-        if title and title.strip() and title.strip() not in columns:
-            columns[title.strip()] = column.take(taken)
+        if title and title.strip():
+            # Found again below: no header has a line break at its end.
+            name = title.strip() + TWIN * (title.strip() in columns)
+            columns[name] = column.take(taken)
     return row + 1, pa.table(columns)
 
 
@@ -129,9 +140,9 @@ def _count_filled(cells: Sequence[str | None]) -> int:
 
 
 def _is_header(cells: Sequence[str | None]) -> bool:
-    """Return whether all texts differ and none is a number."""
-    texts = [cell.strip().casefold() for cell in cells if cell and cell.strip()]
-    return len(set(texts)) == len(texts) and not any(_is_number(text) for text in texts)
+    """Return whether nearly all texts are no numbers."""
+    texts = [cell.strip() for cell in cells if cell and cell.strip()]
+    return sum(not _is_number(text) for text in texts) >= HEADER_SHARE * len(texts)
 
 
 def _is_number(text: str) -> bool:

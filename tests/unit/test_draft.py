@@ -37,6 +37,11 @@ def draw() -> pd.DataFrame:
             "Visits": visits,
             "Price/Month (EUR)": np.round(chance.uniform(10, 90, ROWS), 2),
             "Minutes": visits * 60 + 5,
+            "Weight": (weight := np.round(chance.uniform(50, 99, ROWS), 1)),
+            "Height": (height := np.round(chance.uniform(1.5, 2, ROWS), 2)),
+            "Index": np.round(weight / height, 2),
+            "Joined": [f"2024-01-{1 + number % 28:02}" for number in range(ROWS)],
+            "Joined at": [f"{1 + n % 28}.{1 + n % 11}.{2000 + n % 20}" for n in range(ROWS)],
             "Visits range": np.where(visits < 10, "0-9", np.where(visits < 20, "10-19", "20+")),
             "Plan": plan,
             "Plan code": pd.Series(plan).map({"Basic": "B", "Gold": "G", "Int'l": "I"}),
@@ -71,10 +76,13 @@ def test_every_column_has_its_role(draft: Draft) -> None:
     assert draft.id is not None and draft.id.header == "Member No."
     assert draft.value is not None and draft.value.header == "Price/Month (EUR)"
     assert [column.header for column in draft.features] == [
-        *("Visits", "Price/Month (EUR)", "Plan", "Newsletter", "Coach", "order")
+        *("Visits", "Price/Month (EUR)", "Weight", "Height", "Plan", "Newsletter"),
+        *("Coach", "order"),
     ]
     reasons = draft.set_aside
     assert reasons["Minutes"] == "follows from Visits: 60 × Visits + 5"
+    assert reasons["Index"] == "follows from Weight / Height"
+    assert reasons["Joined"].startswith("a date") and reasons["Joined at"].startswith("a date")
     assert reasons["Visits range"] == "ranges of Visits"
     assert reasons["Plan code"] == "says the same as Plan"
     assert reasons["Club"] == "constant"
@@ -89,7 +97,7 @@ def test_the_files_are_a_domain_that_the_pipeline_reads(draft: Draft, tmp_path: 
     domain = Domain(folder)
     features = [column["name"] for column in declared_columns("features", domain.variables)]
     assert features == [
-        *("visits", "price_month_eur", "order_value", "newsletter"),
+        *("visits", "price_month_eur", "weight", "height", "order_value", "newsletter"),
         *("plan_basic", "plan_gold", "plan_int_l"),
         *("coach_ann", "coach_bo", "coach_unknown"),
     ]
@@ -146,6 +154,27 @@ def test_a_small_pure_group_is_shown_and_a_large_one_is_a_leak() -> None:
     more["Member No."] = [f"M-{number:05}" for number in range(len(more))]
     drafted = draft_of(more, label="Status of membership", left="cancelled")
     assert "60 of the 60 with 9 left" in drafted.accepted["rating"]
+
+
+def test_two_labels_that_say_the_same_are_one() -> None:
+    frame = draw()
+    is_left = frame["Status of membership"] == "cancelled"
+    frame = frame.drop(columns=["Status of membership", "Exit reason", "Churn score"])
+    frame["Churn Label"] = np.where(is_left, "True.", "False.")
+    frame["Churn Value"] = is_left.astype(int)
+    drafted = draft_of(frame)
+    assert (drafted.label.profile.header, drafted.label.left) == ("Churn Label", "True.")
+    assert "Churn Value" in drafted.set_aside
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    workbook = tmp_path / "gym.csv"
+    lines = ["Id,Visits,Visits,Churn", *(f"k{n},{n},{n},{n % 2}" for n in range(30))]
+    workbook.write_text("\n".join(lines))
+    answer = CliRunner().invoke(
+        main, ["init", str(workbook), "--out", str(tmp_path / "d"), "--yes"]
+    )
+    assert answer.exit_code == 2 and "Visits" in answer.output
 
 
 @pytest.mark.parametrize(
