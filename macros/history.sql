@@ -73,10 +73,7 @@
     {#- Change what earlier versions left in the lake. A migration starts from the tables that dbt
         knows already, so that it costs a current lake no statement. -#}
     {%- if execute and invocation_args_dict.which in ('build', 'run') -%}
-        {#- The first build of this version, whether an earlier one has built or only loaded. -#}
-        {%- if adapter.get_relation(target.database, 'silver', 'pending_loads') is none -%}
-            {{ add_number_columns() }}
-        {%- endif -%}
+        {%- set former = [] -%}
         {%- for schema, identifier in [
             ('audit', 'compared_loads'),
             ('audit', 'load_figures'),
@@ -86,8 +83,16 @@
         ] -%}
             {%- set relation = adapter.get_relation(target.database, schema, identifier) -%}
             {%- if relation is not none -%}
-                {%- do adapter.drop_relation(relation) -%}
+                {%- do former.append(relation) -%}
             {%- endif -%}
+        {%- endfor -%}
+        {#- An earlier version has built, or it has only loaded. -#}
+        {%- set pending = adapter.get_relation(target.database, 'silver', 'pending_loads') -%}
+        {%- if former or pending is none -%}
+            {{ add_number_columns() }}
+        {%- endif -%}
+        {%- for relation in former -%}
+            {%- do adapter.drop_relation(relation) -%}
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}

@@ -49,7 +49,11 @@ class DerivedFeatures:
         self._numbers = sorted(columns - self._groups.keys())
         one_hot = (name for group in self._groups.values() for name in group.values())
         self.inputs = (*self._numbers, *one_hot)
-        values = ", ".join(f"${name} as {name}" for name in sorted(columns))
+        # A category that is none of the declared ones is null, which has no type by itself.
+        values = ", ".join(
+            f"cast(${name} as varchar) as {name}" if name in self._groups else f"${name} as {name}"
+            for name in sorted(columns)
+        )
         computed = ", ".join(
             f"{each.sql(dialect='duckdb')} as {name}" for name, each in expressions.items()
         )
