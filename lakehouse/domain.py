@@ -9,6 +9,7 @@ what all domains share. dbt's variables and the columns in its YAML are generate
 
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import field
 from functools import cache, cached_property
 from pathlib import Path
@@ -413,9 +414,13 @@ class Domain:
         """Return what reports, lists and the API show."""
         return read_file(self.folder / "report.yml", ReportFile)
 
-    @cached_property
+    @property
     def variables(self) -> dict[str, Any]:
-        """Return the variables of the dbt project, as plain values."""
+        """Return the variables of the dbt project as plain values, which the caller may change."""
+        return deepcopy(self._variables)
+
+    @cached_property
+    def _variables(self) -> dict[str, Any]:
         read_file(COMMON, CommonFile)
         _ = self.contract, self.rules, self.features  # validates them
         common, contract, rules, features = (

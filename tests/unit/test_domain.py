@@ -91,3 +91,9 @@ def test_a_folder_without_a_domain_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ChurnError, match="no domain") as raised:
         read_domain(tmp_path / "nothing")
     assert "churn init" in raised.value.hint
+
+
+def test_a_caller_that_changes_the_variables_changes_no_other_callers() -> None:
+    changed = read_domain(TELCO).variables
+    changed["gate_rules"]["minimum_customers"]["at_least"] = 0
+    assert read_domain(TELCO).variables["gate_rules"]["minimum_customers"]["at_least"] == 1000
