@@ -49,7 +49,7 @@ class DerivedFeatures:
         self._numbers = sorted(columns - self._groups.keys())
         one_hot = (name for group in self._groups.values() for name in group.values())
         self.inputs = (*self._numbers, *one_hot)
-        # A category that is none of the declared ones is null, which has no type by itself.
+        # A category without a declared value is null, which has no type by itself.
         values = ", ".join(
             f"cast(${name} as varchar) as {name}" if name in self._groups else f"${name} as {name}"
             for name in sorted(columns)
