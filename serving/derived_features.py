@@ -49,11 +49,7 @@ class DerivedFeatures:
         self._numbers = sorted(columns - self._groups.keys())
         one_hot = (name for group in self._groups.values() for name in group.values())
         self.inputs = (*self._numbers, *one_hot)
-        # A category without a declared value is null, which has no type by itself.
-        values = ", ".join(
-            f"cast(${name} as varchar) as {name}" if name in self._groups else f"${name} as {name}"
-            for name in sorted(columns)
-        )
+        values = ", ".join(self._bind(name) for name in sorted(columns))
         computed = ", ".join(
             f"{each.sql(dialect='duckdb')} as {name}" for name, each in expressions.items()
         )
@@ -69,6 +65,12 @@ class DerivedFeatures:
                 where="derived_features in features.yml of the domain",
                 hint="declare it by functions that Spark and DuckDB have",
             ) from error
+
+    def _bind(self, column: str) -> str:
+        """Return a column's parameter; a category without a declared value is null."""
+        # Null has no type by itself.
+        value = f"cast(${column} as varchar)" if column in self._groups else f"${column}"
+        return f"{value} as {column}"
 
     def compute(self, features: Mapping[str, Value]) -> dict[str, Value]:
         """Return the derived features; `features` has at least `inputs`."""
