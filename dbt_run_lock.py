@@ -18,7 +18,7 @@ from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
 from lakehouse.commit_metadata import RUN
-from lakehouse.dbt_project import require_current
+from lakehouse.dbt_project import is_this_project, require_current
 from lakehouse.errors import ChurnError
 from lakehouse.published_files import has_superseded_files
 from lakehouse.run_lock import acquire_for_dbt, release
@@ -35,6 +35,9 @@ class RunLock(dbtPlugin):
     def initialize(self) -> None:
         """Acquire the run lock if the command builds, or tests as part of a run.
 
+        dbt loads the plugin for any project that is built with this environment's `dbt` from this
+        folder; other projects need no lock.
+
         Raises:
             DbtRuntimeError: If the lock cannot be acquired or the settings are invalid. A `dbt`
                 process then exits with the exit code of the underlying `ChurnError`.
@@ -43,11 +46,12 @@ class RunLock(dbtPlugin):
         # The tests of a run wait for the lock as well: after an interrupted run, the next writer
         # terminates the server, together with the statements of all other clients.
         is_turn_needed = command in BUILDING or (command == "test" and RUN in os.environ)
-        if not is_turn_needed or RunLock.held is not None:
+        project = Path(str(getattr(get_flags(), "PROJECT_DIR", None) or Path.cwd()))
+        if not is_turn_needed or RunLock.held is not None or not is_this_project(project):
             return
         try:
             settings = read_settings()
-            require_current(Path(str(getattr(get_flags(), "PROJECT_DIR", None) or Path.cwd())))
+            require_current(project)
             RunLock.held = acquire_for_dbt(settings, f"dbt {command}")
         except ChurnError as error:
             if Path(sys.argv[0]).name == "dbt":

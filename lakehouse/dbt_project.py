@@ -36,6 +36,7 @@ DECLARED = re.compile(
     re.DOTALL,
 )
 PROJECT_FILE = "dbt_project.yml"
+NAME = re.compile(r"^name: telco_churn$", re.MULTILINE)
 # The parts of the checkout that dbt reads.
 PARTS = ("models", "macros", "tests/gate")
 # Unit tests of the models with the domain's columns.
@@ -197,6 +198,11 @@ def _is_current(folder: Path, files: Mapping[str, str]) -> bool:
 
 def _read(path: Path) -> str | None:
     return path.read_text() if path.is_file() else None
+
+
+def is_this_project(folder: Path) -> bool:
+    """Return whether a folder has this dbt project, for whichever domain, and not another one."""
+    return bool(NAME.search(_read(folder / PROJECT_FILE) or ""))
 
 
 def require_current(folder: Path) -> None:

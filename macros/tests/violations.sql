@@ -9,26 +9,34 @@
 {%- set table = ref(model) -%}
 {%- set node = (graph.nodes if execute else {}).get('model.telco_churn.' ~ model, {}) -%}
 {%- set required = node.get('columns', {}) if complete == 'all' else complete or [] -%}
+{%- set checks = [] -%}
+{%- for column in required -%}
+    {%- do checks.append([column ~ ' is not null', column ~ ' is not null']) -%}
+{%- endfor -%}
+{%- set checks = checks + rules -%}
 select
     '{{ node.get("schema") }}.{{ node.get("alias") }}' as tested_table,
     concat_ws(', ', {{ key | join(', ') }}) as row_key,
-    case when count(*) > 1 then 'one row per key' else max(broken_rule) end as rule,
+    case
+        when count(*) > 1 then 'one row per key'
+        {%- for check in checks %}
+        when min(broken_rule) = {{ loop.index }} then '{{ check[0] }}'
+        {%- endfor %}
+    end as rule,
     count(*) as rows_of_key
 
 from (
     select
         {{ key | join(', ') }},
-        {% if required or rules -%}
+        -- a number: Spark sorts all rows to aggregate texts
+        {% if checks -%}
         case
-            {%- for column in required %}
-            when {{ column }} is null then '{{ column }} is not null'
-            {%- endfor %}
-            {%- for rule in rules %}
-            when ({{ rule[1] }}) is not true then '{{ rule[0] }}'
+            {%- for check in checks %}
+            when ({{ check[1] }}) is not true then {{ loop.index }}
             {%- endfor %}
         end as broken_rule
         {%- else -%}
-        cast(null as string) as broken_rule
+        cast(null as int) as broken_rule
         {%- endif %}
 
     from {{ table }}
@@ -40,7 +48,7 @@ from (
 
 group by {{ key | join(', ') }}
 
-having count(*) > 1 or max(broken_rule) is not null
+having count(*) > 1 or min(broken_rule) is not null
 {%- endmacro %}
 
 

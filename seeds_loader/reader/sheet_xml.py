@@ -42,8 +42,6 @@ _PREFIX = re.compile(rb"<(/?)[\w.-]+:(?=(?:c|v|f|is|t|row|sheetData|sheetCalcPr)
 _SHEET_RECOMPUTES = re.compile(
     rb"""<sheetCalcPr\s[^<>]*fullCalcOnLoad\s*=\s*["'](?:1|true|on)["']"""
 )
-# Notations of numbers that nine decimals would show as whole: 1E-10, 11.9999999999.
-_NEARLY_WHOLE = (b"E-", b"e-", b".000000000", b".999999999")
 _TEXT_TYPE = re.compile(rb"""\st\s*=\s*["'](?:str|d)["']""")
 
 
@@ -102,7 +100,6 @@ def scan(path: Path, name: str) -> Sheet:
         for piece, is_cells in _pieces(chunks):
             if is_cells:
                 _scan_piece(path, name, piece, seen)
-                seen.nearly_whole |= any(sign in piece for sign in _NEARLY_WHOLE)
             else:
                 recomputes |= bool(_SHEET_RECOMPUTES.search(piece))
     _require_reasonable_area(path, name, seen)
@@ -244,6 +241,7 @@ def _may_have_asides(xml: bytes) -> bool:
 def _scan_piece(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
     # Padding for the lookahead from the last tag.
     text = np.frombuffer(piece + b" " * 32, np.uint8)
+    seen.nearly_whole = seen.nearly_whole or _has_nearly_whole(text)
     tags = np.flatnonzero(text == ord("<"))
     letter = text[tags + 1]
     ends = _ends_name(text[tags + 2])
@@ -281,6 +279,21 @@ def _scan_piece(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
         seen._formulas.record(cells)
     _extend_area(rows[has_value & has_position], columns[has_value & has_position], seen)
     seen.filled += int((has_value & ~has_position).sum())
+
+
+def _has_nearly_whole(text: npt.NDArray[np.uint8]) -> bool:
+    """Return whether a number may be one that nine decimals show as whole: 1E-10, 11.9999999999."""
+    minus = np.flatnonzero(text == ord("-"))
+    if ((text[minus - 1] | 0x20) == ord("e")).any():
+        return True
+    points = np.flatnonzero(text == ord("."))
+    for digit in b"09":
+        left = points
+        for decimal in range(1, 10):
+            left = left[text[left + decimal] == digit]
+        if left.size:
+            return True
+    return False
 
 
 def _is_shared_text(text: npt.NDArray[np.uint8], starts: Indices) -> npt.NDArray[np.bool_]:

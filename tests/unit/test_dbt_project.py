@@ -8,7 +8,13 @@ import pytest
 import yaml
 
 from lakehouse import dbt_project
-from lakehouse.dbt_project import generate, project_folder, remove_generated, require_current
+from lakehouse.dbt_project import (
+    generate,
+    is_this_project,
+    project_folder,
+    remove_generated,
+    require_current,
+)
 from lakehouse.domain import DEFAULT, DOMAINS, PROJECT, read_domain
 from lakehouse.errors import InvalidInputError
 
@@ -132,3 +138,10 @@ def test_the_checkouts_project_is_that_of_telco(
     monkeypatch.delenv("CHURN_DOMAIN", raising=False)
     assert project_folder(tmp_path) == PROJECT
     require_current(PROJECT)
+
+
+def test_the_lock_is_for_this_project_only(tmp_path: Path) -> None:
+    alternative = PROJECT / "benchmarks" / "alternatives" / "dbt_duckdb"
+    assert (alternative / "dbt_project.yml").is_file()
+    assert is_this_project(PROJECT)
+    assert not is_this_project(alternative) and not is_this_project(tmp_path)
