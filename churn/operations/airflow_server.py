@@ -72,7 +72,7 @@ def up(settings: Settings, log: Log, dags: Path | None = None) -> str:
                 continue
             log(f"starting {service.name}")
             service.start(
-                [sys.executable, "-m", "airflow", *COMPONENTS[part]],
+                _command(part),
                 [settings.airflow_port] if part == "api-server" else [],
                 part,
                 environ,
@@ -170,7 +170,7 @@ def run_component(settings: Settings, component: str) -> NoReturn:
         )
     environ = environment(settings, settings.project / "dags")
     os.chdir(settings.home)
-    os.execve(sys.executable, [sys.executable, "-m", "airflow", *COMPONENTS[component]], environ)
+    os.execve(sys.executable, _command(component), environ)
 
 
 def check_health(settings: Settings, component: str) -> None:
@@ -225,6 +225,8 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:  # long: one 
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://{LOOPBACK}:{port}",  # for browsers, on any bind
         "AIRFLOW__API__WORKERS": "1",
+        # Ten steps follow one another in a run, and each waits for the scheduler's next round.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         # A restarted scheduler soon adopts the tasks that a killed scheduler had started.
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
@@ -248,6 +250,11 @@ def slim_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
             if node["resource_type"] in ("model", "test")
         },
     }
+
+
+def _command(component: str) -> list[str]:
+    module = "churn.operations.airflow_scheduler" if component == "scheduler" else "airflow"
+    return [sys.executable, "-m", module, *COMPONENTS[component]]
 
 
 def _password_file(settings: Settings) -> Path:
