@@ -65,7 +65,7 @@ def _features(
     contract: Mapping[str, Any], derived: Mapping[str, Any], types: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     for column in contract.values():
-        if column["type"] in ("integer", "number"):
+        if column["type"] in ("integer", "number", "days_since"):
             data_type = types[column["type"]]
             yield {**_pick(column), "data_type": data_type, "range": column["range"]}
     for name, feature in derived.items():

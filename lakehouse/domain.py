@@ -48,7 +48,7 @@ class SourceColumn:
 
     name: Name
     description: str
-    type: Literal["text", "flag", "integer", "number", "category"]
+    type: Literal["text", "flag", "integer", "number", "days_since", "category"]
     aliases: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     true_values: tuple[str, ...] = ()
@@ -58,6 +58,7 @@ class SourceColumn:
     refused: dict[str, str] = field(default_factory=dict)
     zero_if_blank_when_zero: str | None = None
     blank_as: str | None = None
+    date_format: str | None = None
     is_label: bool = False
     is_row_number: bool = False
 
@@ -68,10 +69,13 @@ class SourceColumn:
             "flag": self.true_values and self.false_values,
             "integer": self.range,
             "number": self.range,
+            "days_since": self.range,
         }
         if not required.get(self.type, True):
             keys = {"category": "categories", "flag": "true_values and false_values"}
             raise ValueError(f"a {self.type} needs {keys.get(self.type, 'a range')}")
+        if self.date_format and self.type != "days_since":
+            raise ValueError(f"date_format is for days_since, and this is a {self.type}")
         if self.is_row_number and self.name != ID:
             raise ValueError(f"only {ID} can be the row's number")
         if self.blank_as and self.type == "category" and self.blank_as not in self.categories:

@@ -46,6 +46,8 @@
         end
     {%- elif rule.type == 'integer' -%}
         {{ fill_blank(cell, 'try_cast(' ~ number(cell, whole_number()) ~ ' as int)', rule) }}
+    {%- elif rule.type == 'days_since' -%}
+        {{ fill_blank(cell, days_since(cell, rule.date_format), rule) }}
     {%- elif rule.zero_if_blank_when_zero -%}
         coalesce(
             {{ number(cell) }},
@@ -67,6 +69,23 @@
     {%- else -%}
     {{ value }}
     {%- endif -%}
+{%- endmacro %}
+
+
+{% macro days_since(cell, date_format) -%}
+    {#- The days from a date to the extract date. A cast alone would accept '2024' as a date. -#}
+    {%- set iso = '^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9:.]*)?$' -%}
+    datediff(
+        _extract_date,
+        {% if date_format -%}
+        coalesce(
+            case when {{ trimmed_matches(cell, iso) }} then try_cast({{ trimmed(cell) }} as date) end,
+            try_to_date({{ trimmed(cell) }}, {{ text(date_format) }})
+        )
+        {%- else -%}
+        case when {{ trimmed_matches(cell, iso) }} then try_cast({{ trimmed(cell) }} as date) end
+        {%- endif %}
+    )
 {%- endmacro %}
 
 

@@ -19,7 +19,14 @@ from lakehouse.errors import InvalidInputError
 API_VERSION = "v3.1.0"
 # The property in which the standard keeps what it has no word for.
 OWN = "churn"
-LOGICAL_TYPES = {"text": "string", "category": "string", "flag": "string"}
+LOGICAL_TYPES = {
+    "text": "string",
+    "category": "string",
+    "flag": "string",
+    "days_since": "date",
+}
+# The range of an imported date, in days before the extract, and Excel's first day.
+MANY_DAYS, FIRST_DAY = 36_525, 1
 # Rows of the empty workbook that have validation, and Excel's limit on a list of values.
 TEMPLATE_ROWS, LIST_CHARACTERS = 10_000, 255
 HEADER = PatternFill("solid", fgColor="FF1F3A5F")
@@ -65,7 +72,7 @@ def _export_column(name: str, column: SourceColumn) -> dict[str, Any]:
     if column.name == ID:
         exported |= {"primaryKey": True, "primaryKeyPosition": 1, "unique": True}
     options: dict[str, Any] = {}
-    if column.range:
+    if column.range and column.type != "days_since":
         options |= {"minimum": column.range[0], "maximum": column.range[1]}
     if column.longest:
         options |= {"maxLength": column.longest}
@@ -142,6 +149,8 @@ def _import_column(entry: Mapping[str, Any], label: str | None) -> dict[str, Any
     if entry["name"] == label and len(accepted) == 2:
         flag = {"true_values": accepted[:1], "false_values": accepted[1:], "is_label": True}
         return {**column, "name": LABEL, "type": "flag", **flag}
+    if entry.get("logicalType") == "date":
+        return {**column, "type": "days_since", "range": [0, MANY_DAYS]}
     if entry.get("logicalType") in ("integer", "number"):
         limits = [options.get("minimum", 0), options.get("maximum", 1_000_000)]
         return {**column, "type": entry["logicalType"], "range": limits}
@@ -188,6 +197,8 @@ def write_template(domain: Domain, path: Path) -> None:
 
 
 def _describe(column: SourceColumn) -> str:
+    if column.type == "days_since":
+        return "A date."
     if column.range:
         kind = "A whole number" if column.type == "integer" else "A number"
         return f"{kind} from {column.range[0]:g} to {column.range[1]:g}."
@@ -196,6 +207,8 @@ def _describe(column: SourceColumn) -> str:
 
 
 def _validate(column: SourceColumn) -> DataValidation | None:
+    if column.type == "days_since":
+        return DataValidation(type="date", operator="greaterThan", formula1=str(FIRST_DAY))
     if column.range:
         kind = "whole" if column.type == "integer" else "decimal"
         low, high = (f"{bound:g}" for bound in column.range)

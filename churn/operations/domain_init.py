@@ -70,7 +70,7 @@ def draft_domain(
             hint="name another folder with --out, or move this one away",
         )
     extract = read_unknown_workbook(workbook, sheet, log, source_format)
-    profiles = profile_table(extract.table)
+    profiles = profile_table(extract.table, extract.choices)
     where = f", sheet '{extract.sheet}'" if extract.sheet else ""
     log(f"{extract.table.num_rows:,} rows of {len(profiles)} columns{where}")
     header = answers.label or _ask_for_label(profiles, answers.ask)

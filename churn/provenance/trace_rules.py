@@ -9,7 +9,8 @@ from seeds_loader.reject_messages import Reason, format_reason
 # Rules of the contract that change a value. "coded" applies to every flag; the others deserve
 # attention.
 TRIMMED, SPELLED, CODED, NUMBER = "trimmed", "spelled", "coded", "number"
-BLANK_IS_ZERO = "blank_is_zero"
+DAYS = "days_since"
+BLANK_IS_ZERO, BLANK_IS_DECLARED = "blank_is_zero", "blank_is_declared"
 
 
 def find_standardised_cells(
@@ -32,10 +33,13 @@ def find_standardised_cells(
 def _applied_rules(column: Column, cell: str | None, value: Any) -> list[str]:
     text = (cell or "").strip()
     if not text:
-        return [BLANK_IS_ZERO] if value is not None else []
+        meaning = BLANK_IS_DECLARED if column.blank_as is not None else BLANK_IS_ZERO
+        return [meaning] if value is not None else []
     rules = [TRIMMED] if text != cell else []
     if column.type == "flag":
         rules.append(CODED)
+    elif column.type == "days_since":
+        rules.append(DAYS)
     elif column.type == "category" and text != value:
         rules.append(SPELLED)
     elif column.type in ("integer", "number") and text not in (str(value), f"{value:g}"):

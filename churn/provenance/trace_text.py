@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from churn.provenance.trace_rules import BLANK_IS_ZERO, CODED, NUMBER, SPELLED, TRIMMED
+from churn.provenance.trace_rules import (
+    BLANK_IS_DECLARED,
+    BLANK_IS_ZERO,
+    CODED,
+    DAYS,
+    NUMBER,
+    SPELLED,
+    TRIMMED,
+)
 from lakehouse.domain import read_domain
 from seeds_loader.source_format import AS_READ
 
@@ -12,7 +20,9 @@ RULES = {
     SPELLED: "spelled as the contract has it",
     CODED: "a flag is 1 or 0",
     NUMBER: "read as a number",
+    DAYS: "the days from the date to the extract date",
     BLANK_IS_ZERO: "a blank counts as 0 there",
+    BLANK_IS_DECLARED: "what the contract declares for a blank",
 }
 # Number of contributions to the log-odds that are listed; the others are summed.
 CONTRIBUTIONS_SHOWN = 5

@@ -26,6 +26,7 @@
         'category': 'not_accepted',
         'integer': 'not_an_integer',
         'number': 'not_a_number',
+        'days_since': 'not_a_date',
     } -%}
     case
         when {{ rule.name }} is null and {{ is_blank(raw_cell(column)) }} then 'missing'

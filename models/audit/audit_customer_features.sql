@@ -51,7 +51,7 @@ final as (
         loaded_at as created_timestamp,
 
         -- numbers
-        {%- for name in plain_features(contract, ['integer', 'number']) %}
+        {%- for name in plain_features(contract, ['integer', 'number', 'days_since']) %}
         {{ name }},
         {%- endfor %}
         {%- for name, feature in var('derived_features').items() %}

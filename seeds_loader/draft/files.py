@@ -1,6 +1,7 @@
 """Write a drafted domain as YAML that people read and edit: the evidence is in the comments."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from lakehouse.domain import COMMON, DOMAINS, ID, LABEL
 from seeds_loader.draft.profile import Profile
 from seeds_loader.draft.roles import Draft
 
-ROW_ID = "Row"
+ROW_ID, UNKNOWN = "Row", "Unknown"
+# A century: no customer is older.
+MANY_DAYS = 36_525
 SLICE_ROWS, MAX_SLICES, MAX_CHOICES = 100, 4, 6
 HEAD = "# Drafted from {workbook} by `churn init`: read it, and change what is not right.\n"
 
@@ -79,10 +82,16 @@ def _write_contract(draft: Draft) -> Iterator[str]:
         yield "# Set aside; these columns stay in bronze:"
         for header, reason in draft.set_aside.items():
             yield f"#   {' '.join(header.split())}: {reason}"
+    if draft.dates:
+        yield ""
+        yield "# To use how long ago a date is, move its entry into `columns`. Leave out a date"
+        yield "# that is known only after the customer left:"
+        yield from (f"#{line}" for column in draft.dates for line in _write_date(column))
 
 
 def _evidence(column: Profile, draft: Draft) -> str:
-    return f"{column.describe()}; alone it ranks with {draft.roc_auc[column.name]:.2f}"
+    offered = f"; Excel offers {len(column.choices)} values" if column.choices else ""
+    return f"{column.describe()}{offered}; alone it ranks with {draft.roc_auc[column.name]:.2f}"
 
 
 def _write_column(
@@ -100,6 +109,19 @@ def _write_column(
         yield f"    {entry}: {scalar(value)}"
 
 
+def _write_date(column: Profile) -> Iterator[str]:
+    keys: dict[str, Any] = {"range": [0, MANY_DAYS]}
+    parts = [re.split(r"[./]", example) for example in column.examples]
+    if all(len(part) == 3 for part in parts):
+        sign, year = ("." if "." in column.examples[0] else "/"), "y" * len(parts[0][2])
+        # The United States write the month first, and with slashes.
+        is_month_first = sign == "/" and all(int(part[0]) <= 12 for part in parts)
+        days = ("M", "d") if is_month_first else ("d", "M")
+        keys["date_format"] = sign.join((*days, year))
+    name = f"days_since_{column.name}"
+    yield from _write_column(column, name, "days_since", keys, column.describe())
+
+
 def _type_of(column: Profile) -> tuple[str, dict[str, Any]]:
     if column.is_numeric:
         assert column.numbers is not None
@@ -110,12 +132,15 @@ def _type_of(column: Profile) -> tuple[str, dict[str, Any]]:
             keys["blank_as"] = str(int(median) if column.kind == "integer" else median)
         return column.kind, keys
     values = [value for value, _ in column.values]
-    if column.kind == "flag" and not column.blank and column.codes is not None:
+    # Values that Excel offers but no cell has yet are accepted as well.
+    known = {value.casefold() for value in values}
+    values += [each for each in dict.fromkeys(column.choices) if each.casefold() not in known]
+    if len(values) == 2 and not column.blank and column.codes is not None:
         yes = _find_true(values)
         return "flag", {"true_values": [yes], "false_values": [v for v in values if v != yes]}
     keys = {"categories": sorted(values)}
     if column.blank:
-        keys = {"categories": [*sorted(values), "Unknown"], "blank_as": "Unknown"}
+        keys = {"categories": list(dict.fromkeys([*sorted(values), UNKNOWN])), "blank_as": UNKNOWN}
     return "category", keys
 
 

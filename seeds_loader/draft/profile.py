@@ -1,7 +1,8 @@
 """Profile the columns of a table: type, distinct values, range, blanks."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -51,6 +52,7 @@ class Profile:
         numbers: The values as numbers, NaN where blank; None if it is not numeric.
         codes: For each row the index of its value in `values`, -1 where blank or not listed.
         examples: Some values.
+        choices: The values that Excel offers in its cells.
     """
 
     header: str
@@ -63,6 +65,7 @@ class Profile:
     numbers: npt.NDArray[np.float64] | None
     codes: npt.NDArray[np.int64] | None
     examples: tuple[str, ...]
+    choices: tuple[str, ...] = ()
 
     @property
     def is_numeric(self) -> bool:
@@ -84,13 +87,21 @@ class Profile:
         return f"{self.distinct:,} distinct{blanks}; for example {shown}"
 
 
-def profile_table(table: pa.Table) -> list[Profile]:
-    """Profile each column; names are made unique in snake case."""
+def profile_table(
+    table: pa.Table, choices: Mapping[str, Sequence[str]] | None = None
+) -> list[Profile]:
+    """Profile each column; names are made unique in snake case.
+
+    Args:
+        table: The cells as text, by header.
+        choices: The values that Excel offers in the cells of a column, by header.
+    """
     taken: set[str] = set()
     profiles = []
     for header in table.column_names:
         name = _unique_name(header, taken)
-        profiles.append(_profile_column(header, name, table[header]))
+        profile = _profile_column(header, name, table[header])
+        profiles.append(replace(profile, choices=tuple((choices or {}).get(header, ()))))
     return profiles
 
 

@@ -22,9 +22,9 @@ ID = re.compile(
     r"(\b|_)(id|number|no|key)\b|customer|client|account|phone|msisdn|member|user", re.I
 )
 # Columns that are known only after the customer left, or that another model made.
-AFTERWARDS = re.compile(r"churn|attrit|reason|probab|predict|satisf|cltv|naive", re.I)
+AFTERWARDS = re.compile(r"churn|attrit|reason|probab|predict|cltv|naive", re.I)
 # Names of such columns, and of others: what they rank with decides.
-PERHAPS_AFTERWARDS = re.compile(r"score|status|cancel|exit|left", re.I)
+PERHAPS_AFTERWARDS = re.compile(r"score|satisf|status|cancel|exit|left", re.I)
 AMOUNT = r"(charge|bill|fee|revenue|spend|price)"
 VALUE = re.compile(rf"month.*{AMOUNT}|{AMOUNT}.*month|mrr|arpu", re.I)
 # As trainer/parameters.yml: a feature that ranks this well alone reveals the label.
@@ -59,6 +59,7 @@ class Draft:
         value: The column with what a customer brings per month, or None.
         features: The columns that become features.
         set_aside: The others, with the reason.
+        dates: Those of them that are dates.
         accepted: Features that trainer's rule on leaks would refuse, with the evidence.
         roc_auc: How well each feature alone ranks the customers.
     """
@@ -68,6 +69,7 @@ class Draft:
     value: Profile | None
     features: list[Profile] = field(default_factory=list)
     set_aside: dict[str, str] = field(default_factory=dict)
+    dates: list[Profile] = field(default_factory=list)
     accepted: dict[str, str] = field(default_factory=dict)
     roc_auc: dict[str, float] = field(default_factory=dict)
 
@@ -94,7 +96,7 @@ def choose_label(profiles: Sequence[Profile], header: str | None, left: str | No
         raise InvalidInputError(
             "it is not clear which column says who left",
             where=", ".join(column.header for column in candidates) or "no column has two values",
-            hint="name it: --label COLUMN --left VALUE",
+            hint="name it: --label COLUMN --left VALUE; if there is none with two values, add one",
         )
     label = candidates[0]
     values = [value for value, _ in label.values]
@@ -190,7 +192,8 @@ def draft_roles(
         numeric = [column for column in profiles if column.is_numeric]
         worth = next((column for column in numeric if VALUE.search(column.header)), None)
     draft = Draft(customer_id, label, worth)
-    for column in profiles:
+    # Of two columns that say the same, the one with the value is kept.
+    for column in sorted(profiles, key=lambda column: column is not worth):
         if column in (customer_id, label.profile):
             continue
         ranked = _rank(column, label)
@@ -200,6 +203,9 @@ def draft_roles(
         else:
             draft.features.append(column)
             draft.roc_auc[column.name] = ranked
+    draft.features.sort(key=profiles.index)
+    if worth not in draft.features:
+        draft.value = None
     if not draft.features:
         raise InvalidInputError(
             "no column is left that a model could learn from",
@@ -214,6 +220,7 @@ def _find_reason(column: Profile, label: Label, ranked: float, draft: Draft) -> 
     if column.kind == "constant":
         return "constant" if column.distinct else "empty"
     if column.numbers is None and DATE.match(column.examples[0]):
+        draft.dates.append(column)
         return "a date: how long ago it is may be a feature, the date is not"
     if column.kind == "text":
         return "free text, or a key" if column.numbers is None else "a key, or a code"
@@ -276,8 +283,9 @@ def _find_twin(column: Profile, other: Profile) -> str | None:
     """Return how a column follows from a feature, or None if it does not."""
     if column.is_numeric and other.is_numeric:
         return _find_linear(column, other)
-    if column.codes is not None and other.is_numeric and column.kind == "category":
-        return _find_brackets(column, other)
+    is_grouping = column.codes is not None and other.is_numeric and column.kind == "category"
+    if is_grouping and (brackets := _find_brackets(column, other)):
+        return brackets
     return f"says the same as {other.header}" if _say_the_same(column, other) else None
 
 
@@ -285,8 +293,10 @@ def _say_the_same(column: Profile, other: Profile) -> bool:
     """Return whether each value of a column goes with one value of the other."""
     if column.codes is None or other.codes is None:
         return False
-    pairs = np.unique(np.stack([column.codes, other.codes]), axis=1).shape[1]
-    return bool(pairs == len(np.unique(column.codes)) == len(np.unique(other.codes)))
+    # -1, a blank, counts as a value.
+    pairs = np.bincount((column.codes + 1) * (len(other.values) + 1) + other.codes + 1)
+    counts = (pairs, np.bincount(column.codes + 1), np.bincount(other.codes + 1))
+    return len({int(np.count_nonzero(each)) for each in counts}) == 1
 
 
 def _find_linear(column: Profile, other: Profile) -> str | None:

@@ -1,7 +1,7 @@
 """Read the largest table of a workbook, whose columns no contract declares yet."""
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from seeds_loader.reader.encodings import find_encoding
 from seeds_loader.reader.extract import Extract, hash_file
 from seeds_loader.reader.header import format_names
 from seeds_loader.reader.sheet_text import Grid
+from seeds_loader.reader.validation_lists import find_choices
 from seeds_loader.source_format import SourceFormat
 
 # A table of customers has at least so many columns and rows.
@@ -39,9 +40,10 @@ def read_any_table(
         InvalidInputError: The file can't be read, has no table, or has several of similar size.
     """
     kind = file_format.detect_format(path)
+    grids = {grid.sheet: grid for grid in _read_grids(path, kind, sheet, stated, log)}
     tables = [
-        (grid.sheet, row, table)
-        for grid in _read_grids(path, kind, sheet, stated, log)
+        (name, row, table)
+        for name, grid in grids.items()
         for row, table in [_find_table(grid)]
         if table
     ]
@@ -54,7 +56,19 @@ def read_any_table(
             hint="give each column a header of its own",
         )
     saved_at = file_format.read_saved_date(path, kind)
-    return Extract(path, hash_file(path), name, table, saved_at, row, stated)
+    choices = _find_choices(grids[name], row, grids)
+    return Extract(path, hash_file(path), name, table, saved_at, row, stated, choices)
+
+
+def _find_choices(grid: Grid, row: int, grids: Mapping[str, Grid]) -> dict[str, list[str]]:
+    """Return the values that Excel offers below each header of a row."""
+    found = find_choices(grid.lists, grid.sheet, grids)
+    titles = {index: column[row - 1].as_py() for index, column in enumerate(grid.columns)}
+    return {
+        titles[column - grid.first_column].strip(): values
+        for column, values in found.items()
+        if titles.get(column - grid.first_column)
+    }
 
 
 def _read_grids(

@@ -112,6 +112,7 @@ def _with_formulas(grid: Grid, scanned: sheet_xml.Sheet | sheet_biff.Formulas) -
         grid,
         uncached_formulas=tuple(scanned.uncached),
         uncomputed_formulas=tuple(scanned.uncomputed),
+        lists=scanned.lists if isinstance(scanned, sheet_xml.Sheet) else (),
     )
 
 

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +57,8 @@ class Extract:
         saved_at: The saved date inside the file in UTC; None if it has none.
         header_row: The header's row number.
         format: What was stated about how the file writes text; part of the load's identity.
+        choices: The values that Excel offers in the cells of a column, by header; only of a table
+            that no contract describes.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class Extract:
     saved_at: datetime | None
     header_row: int
     format: SourceFormat = UNSTATED
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def read_extract(  # long: one check after another

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from seeds_loader.reader.header import column_index
+
 MAX_COLUMNS = 16_384
 # Limit on the cells that array formulas may cover together: as many as may be blank in a sheet
 # (sheet_xml).
@@ -166,7 +168,4 @@ def _is_zero(text: bytes) -> bool:
 
 
 def _column_index(letters: bytes) -> int:
-    index = 0
-    for letter in letters.upper():
-        index = index * 26 + letter - ord("A") + 1
-    return min(index, MAX_COLUMNS) - 1
+    return min(column_index(letters.decode()), MAX_COLUMNS - 1)

@@ -131,6 +131,14 @@ def column_letter(index: int) -> str:
     return letters
 
 
+def column_index(letters: str) -> int:
+    """Return the index of a column, from 0, that Excel names by these letters."""
+    index = 0
+    for letter in letters.upper():
+        index = index * 26 + ord(letter) - ord("A") + 1
+    return index - 1
+
+
 def cell_name(row: int, column: int) -> str:
     """Return Excel's name of a cell; both indices are from 0."""
     return f"{column_letter(column)}{row + 1}"

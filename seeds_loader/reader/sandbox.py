@@ -159,6 +159,7 @@ def _extract(path: Path, content: dict[str, Any], rows: IO[bytes]) -> Extract:
         saved_at=datetime.fromisoformat(saved_at) if saved_at else None,
         header_row=content["header_row"],
         format=SourceFormat(**content["format"]),
+        choices=content["choices"],
     )
 
 
@@ -220,6 +221,7 @@ def _run_child(path: Path, asked: str, out: IO[bytes]) -> None:
                 "saved_at": saved_at,
                 "header_row": extract.header_row,
                 "format": asdict(extract.format),
+                "choices": extract.choices,
             },
         )
         with pa.ipc.new_stream(out, extract.table.schema) as stream:

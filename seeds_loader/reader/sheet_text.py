@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,13 @@ from seeds_loader.reader.header import ROWS_SEARCHED
 CELLS_LOOKED_BELOW = 20_000
 
 
+class ValidationList(NamedTuple):
+    """A list of values as the sheet declares it: the cells that it is for, and its formula."""
+
+    cells: str
+    formula: str
+
+
 @dataclass(frozen=True)
 class Grid:
     """The cells of a sheet from its first row on, including blank rows: index + 1 is Excel's.
@@ -25,6 +33,7 @@ class Grid:
         left: The index of the first of them on the sheet, from 0.
         unstored: Cells (row, column), from 0, whose formula has no stored value; they are null.
         uncomputed: Cells whose formula stores 0 or nothing while the workbook asks to be computed.
+        lists: The validation lists of its cells, if it is of an .xlsx file.
         hidden: How Excel hides the sheet, 'hidden' or 'very hidden'; empty if it shows it.
     """
 
@@ -33,6 +42,7 @@ class Grid:
     first_column: int = 0
     uncached_formulas: tuple[tuple[int, int], ...] = ()
     uncomputed_formulas: tuple[tuple[int, int], ...] = ()
+    lists: tuple[ValidationList, ...] = ()
     hidden: str = ""
 
     @cached_property

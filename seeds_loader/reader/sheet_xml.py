@@ -23,6 +23,8 @@ from lakehouse.errors import InvalidInputError
 from seeds_loader.reader.file_format import damaged_error, open_archive, read_part
 from seeds_loader.reader.formula_xml import MAX_COLUMNS, Cells, Formulas, Indices
 from seeds_loader.reader.header import cell_name
+from seeds_loader.reader.sheet_text import ValidationList
+from seeds_loader.reader.validation_lists import parse_lists
 
 MAX_ROWS = 1_048_576
 # A rectangle is accepted if it is small (32 bytes a cell), or not much emptier than real sheets
@@ -63,6 +65,7 @@ class Sheet:
         rightmost: The cell that sets its last column.
         unstored: Formulas that have no stored value.
         uncomputed: Formulas that store 0 or an empty text where the workbook asks to be computed.
+        lists: The validation lists of its cells.
         nearly_whole: Whether a number may be so near to a whole one that nine decimals do not show
             the difference.
     """
@@ -74,6 +77,7 @@ class Sheet:
     uncached: list[Cell] = field(default_factory=list)
     uncomputed: list[Cell] = field(default_factory=list)
     nearly_whole: bool = False
+    lists: tuple[ValidationList, ...] = ()
     _formulas: Formulas = field(default_factory=Formulas)
     _last: int = -1
 
@@ -96,14 +100,16 @@ def scan(path: Path, name: str) -> Sheet:
             raise damaged_error(path, f"the part of sheet '{name}' is missing")
         seen = Sheet()
         chunks = _require_utf8(path, name, read_part(path, archive, place, is_xml=True))
-        recomputes = book.recomputes
+        recomputes, tail = book.recomputes, b""
         for piece, is_cells in _pieces(chunks):
             if is_cells:
                 _scan_piece(path, name, piece, seen)
             else:
                 recomputes |= bool(_SHEET_RECOMPUTES.search(piece))
+                tail += piece if len(tail) < MAX_PIECE else b""
     _require_reasonable_area(path, name, seen)
     _conclude(path, name, seen, recomputes)
+    seen.lists = parse_lists(tail)
     return seen
 
 

@@ -5,6 +5,7 @@ The SQL is that of a build, compiled by dbt for the domain, over the sheet as th
 
 import random
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def draw_domain(seed: int) -> Drawn:
     drawn = Drawn(chance)
     drawn.columns["Key"] = {"name": "customer_id", "type": "text", "longest": 12}
     for number in range(chance.randint(3, 9)):
-        kind = chance.choice(["integer", "number", "flag", "category"])
+        kind = chance.choice(["integer", "number", "flag", "category", "days_since"])
         header = chance.choice(["Column", "Spalte", "c o l", "Col.", "COL_"]) + str(number)
         header = header.replace(" ", "").replace(".", "")
         entry: dict[str, Any] = {"name": f"feature_{number}", "type": kind}
@@ -58,6 +59,10 @@ def draw_domain(seed: int) -> Drawn:
             entry["categories"] = chance.sample(WORDS, chance.randint(2, 5))
             if chance.random() < 0.4:
                 entry["blank_as"] = entry["categories"][0]
+        elif kind == "days_since":
+            entry["range"] = [0, 20_000]
+            if chance.random() < 0.5:
+                entry["date_format"] = chance.choice(["dd.MM.yyyy", "M/d/yyyy"])
         else:
             low = chance.choice([0, -50, 1])
             entry["range"] = [low, chance.choice([100, 1000])]
@@ -133,6 +138,8 @@ def draw_cell(chance: random.Random, entry: dict[str, Any]) -> tuple[str, Any]:
     if kind == "category":
         text = chance.choice(entry["categories"])
         return chance.choice(SPELLINGS)(text), text
+    if kind == "days_since":
+        return draw_date(chance, entry)
     low, high = entry["range"]
     if kind == "integer":
         number: float = chance.randint(low - 3, high + 3)
@@ -141,6 +148,21 @@ def draw_cell(chance: random.Random, entry: dict[str, Any]) -> tuple[str, Any]:
         number = round(chance.uniform(low - 3, high + 3), chance.randint(0, 4))
         text = repr(number)
     return text, number if low <= number <= high else None
+
+
+def draw_date(chance: random.Random, entry: dict[str, Any]) -> tuple[str, Any]:
+    """A date as text, and minus its day: the extract date is added when it is known."""
+    day = date(2000, 1, 1) + timedelta(days=chance.randint(0, 8000))
+    formats = {None: "%Y-%m-%d", "dd.MM.yyyy": "%d.%m.%Y", "M/d/yyyy": "%-m/%-d/%Y"}
+    if chance.random() < 0.05:
+        return chance.choice(["2100-01-01", "2024", "2024-02-30", "31/31/2024"]), None
+    # A date of Excel is read with its time, whatever the format of texts.
+    text = (
+        f"{day} 00:00:00"
+        if chance.random() < 0.5
+        else day.strftime(formats[entry.get("date_format")])
+    )
+    return text, -day.toordinal()
 
 
 def draw_rows(drawn: Drawn) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
@@ -167,7 +189,7 @@ def features_of(drawn: Drawn, values: dict[str, Any]) -> dict[str, float]:
     features: dict[str, float] = {}
     for entry in drawn.columns.values():
         name, kind = entry["name"], entry["type"]
-        if kind in ("integer", "number", "flag") and name != "churned":
+        if kind in ("integer", "number", "flag", "days_since") and name != "churned":
             features[name] = float(values[name])
         for category in entry.get("categories", []):
             snake = "".join(c if c.isascii() and c.isalnum() else " " for c in category.lower())
@@ -208,6 +230,10 @@ def test_features_and_rejects_are_those_of_the_reference(
         row["customer_id"]: {name: float(row[name]) for name in row.keys() - times} for row in found
     }
     assert features.keys() == expected.keys()
+    today = found[0]["extract_date"].toordinal() if found else 0
+    dates = [e["name"] for e in drawn.columns.values() if e["type"] == "days_since"]
+    for values in expected.values():
+        values |= {name: values[name] + today for name in dates}
     for customer, values in expected.items():
         assert features[customer] == values, customer
     assert len(rejected) == ROWS_DRAWN - len(expected)

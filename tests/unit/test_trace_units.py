@@ -10,7 +10,7 @@ from churn.provenance.compiled_sql import read_constant
 from churn.provenance.trace_rules import find_changes, find_standardised_cells
 from lakehouse import sequences
 from lakehouse.table_history import Commit, TableHistory
-from seeds_loader.contract import read_contract
+from seeds_loader.contract import Column, Contract, read_contract
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 JANUARY, FEBRUARY = date(2025, 1, 31), date(2025, 2, 28)
@@ -108,6 +108,21 @@ def test_each_rule_that_changed_a_cell_is_named() -> None:
     }
     plain = (column.name for column in contract.columns if column.type == "category")
     assert not [name for name in plain if name in found and name != "gender"]
+
+
+def test_a_declared_blank_and_a_date_are_named() -> None:
+    contract = Contract(
+        (
+            Column("Plan", "category", "plan", categories=("A", "None"), blank_as="None"),
+            Column("Joined", "days_since", "days_since_joined", range=(0, 9999)),
+        )
+    )
+    cells = {"Plan": " ", "Joined": "2024-03-01"}
+    silver = {"plan": "None", "days_since_joined": 31}
+    found = {
+        each["column"]: each["rules"] for each in find_standardised_cells(cells, silver, contract)
+    }
+    assert found == {"Plan": ["blank_is_declared"], "Joined": ["days_since"]}
 
 
 def test_changes_are_told_from_one_extract_to_the_next() -> None:
