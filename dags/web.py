@@ -11,9 +11,18 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
 
-from churn.reports.front_page import DBT_DOCS, EVALUATION, SITE, evaluation_of, report_of
+from churn.reports.front_page import (
+    DBT_DOCS,
+    EVALUATION,
+    SITE,
+    evaluation_of,
+    list_of,
+    report_of,
+)
+from churn.reports.report import LIST
 from lakehouse.settings import read_settings
 
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ID = r"^[0-9A-Za-z-]+$"
 
 app = FastAPI(
@@ -40,6 +49,13 @@ def report(run_id: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
     return _page(path, "the run has not completed yet")
 
 
+@app.get(f"/{list_of('{run_id}')}")
+def retention_list(run_id: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
+    """Return the list of customers to call of a run."""
+    path = read_settings().home / "runs" / run_id / LIST
+    return _page(path, "the run has scored no customers", XLSX)
+
+
 @app.get(f"/{evaluation_of('{version}')}")
 def evaluation(version: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
     """Return the full evaluation of a model version."""
@@ -48,7 +64,7 @@ def evaluation(version: Annotated[str, PathParameter(pattern=ID)]) -> FileRespon
     )
 
 
-def _page(path: Path, otherwise: str) -> FileResponse:
+def _page(path: Path, otherwise: str, media_type: str = "text/html") -> FileResponse:
     if not path.is_file():
         raise HTTPException(404, f"{path.name} is not there: {otherwise}")
-    return FileResponse(path, media_type="text/html", headers={"Cache-Control": "no-store"})
+    return FileResponse(path, media_type=media_type, headers={"Cache-Control": "no-store"})

@@ -282,6 +282,7 @@ class CampaignFile:
         months: Months of revenue that count as saved.
         contact_cost: Cost of one contact.
         retention_rate: Share of the contacted customers about to churn who are retained.
+        retention_rate_range: Its lowest and highest plausible value; None: half of it to 1.5 times.
         offers: The offers by name.
     """
 
@@ -289,7 +290,15 @@ class CampaignFile:
     months: Annotated[int, Field(ge=1)]
     contact_cost: Annotated[float, Field(ge=0)]
     retention_rate: Annotated[float, Field(gt=0, le=1)]
+    retention_rate_range: Range | None = None
     offers: dict[str, Offer] = field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_range(self) -> Self:
+        low, high = self.retention_rate_range or (self.retention_rate, self.retention_rate)
+        if not 0 <= low <= self.retention_rate <= high <= 1:
+            raise ValueError("retention_rate is not in retention_rate_range, or that not in 0 to 1")
+        return self
 
 
 # --- report.yml ------------------------------------------------------------------------------
@@ -339,6 +348,7 @@ class ReportFile:
 
     Attributes:
         example_id: An id, to show users how one looks.
+        currency: The sign in front of amounts.
         breakdowns: The groups by which the report shows churn: a SQL expression over silver.
         list_columns: What the list shows of a customer.
         trace_cells: The cells of the workbook that a trace shows first.
@@ -347,6 +357,7 @@ class ReportFile:
     """
 
     example_id: str
+    currency: str = ""
     breakdowns: dict[str, str] = field(default_factory=dict)
     list_columns: tuple[ListColumn, ...] = ()
     trace_cells: tuple[str, ...] = ()

@@ -25,19 +25,30 @@ def reasons_column(
     Its type is array<struct<feature: string, text: string, contribution: double>>. There are fewer
     than three if fewer raise the risk by SMALLEST or more.
     """
-    structs = ", ".join(
-        f"named_struct('feature', {literal(reason.feature)}, 'text', {reason.text.sql()}, "
-        f"'contribution', {contribution(form, reason, derived)})"
-        for reason in reasons
-    )
     # Equal contributions are ordered by name, so that scoring again gives the same result.
     order = (
         "(a, b) -> case when a.contribution > b.contribution then -1 "
         "when a.contribution < b.contribution then 1 "
         "when a.feature < b.feature then -1 else 1 end"
     )
-    raising = f"filter(array({structs}), reason -> reason.contribution >= {SMALLEST}D)"
+    contributions = contributions_column(form, reasons, derived)
+    raising = f"filter({contributions}, reason -> reason.contribution >= {SMALLEST}D)"
     return f"slice(array_sort({raising}, {order}), 1, {TOP})"
+
+
+def contributions_column(
+    form: PortableModel, reasons: Sequence[Reason], derived: Mapping[str, str]
+) -> str:
+    """Return a SQL expression for what every reason adds to the log-odds, as an array of structs.
+
+    Its type is that of `reasons_column`.
+    """
+    structs = ", ".join(
+        f"named_struct('feature', {literal(reason.feature)}, 'text', {reason.text.sql()}, "
+        f"'contribution', {contribution(form, reason, derived)})"
+        for reason in reasons
+    )
+    return f"array({structs})"
 
 
 def contribution(form: PortableModel, reason: Reason, derived: Mapping[str, str]) -> str:

@@ -365,7 +365,7 @@ def _compute_gain_by_threshold(repeats: DataFrame, campaign: Campaign) -> dict[s
     them, and saves the declared share of the revenue lost with churned customers.
     """
     rows = pd.concat(part for _, part in metrics.fetch(repeats, "revenue"))
-    saved = campaign.retention_rate * rows["churned"] * rows["revenue"]
+    saved = campaign.effect.value * rows["churned"] * rows["revenue"]
     curve = []
     for mark in range(50):
         called = rows["probability"] >= mark / 50
@@ -377,7 +377,7 @@ def _compute_gain_by_threshold(repeats: DataFrame, campaign: Campaign) -> dict[s
         "curve": curve,
         "best": best,
         "contact": campaign.contact_cost,
-        "kept": campaign.retention_rate,
+        "kept": campaign.effect.value,
     }
 
 

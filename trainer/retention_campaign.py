@@ -1,9 +1,26 @@
-"""The costs and offers of a retention campaign, which the domain's campaign.yml declares."""
+"""The costs, offers and effect of a retention campaign, as the domain's campaign.yml declares."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.domain import Offer, read_domain
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Share of the contacted customers about to churn who stay because of it.
+
+    Attributes:
+        value: The share, 0 to 1.
+        low: Its lowest plausible value.
+        high: Its highest plausible value.
+        source: Where it is from, for people.
+    """
+
+    value: float
+    low: float
+    high: float
+    source: str = "assumed in campaign.yml"
 
 
 @dataclass(frozen=True)
@@ -15,20 +32,26 @@ class Campaign:
             domain does not declare it.
         months: Months of revenue that count as saved.
         contact_cost: Cost of one contact.
-        retention_rate: Share of the contacted customers about to churn who are retained.
+        effect: What a contact with an offer achieves.
         offers: The offers by name.
+        currency: The sign in front of amounts; empty if the domain does not declare it.
     """
 
     monthly_value: str | None
     months: int
     contact_cost: float
-    retention_rate: float
+    effect: Effect
     offers: dict[str, Offer]
+    currency: str = ""
 
     @property
     def revenue(self) -> str | None:
         """Return the revenue lost with a churned customer, as SQL over the features."""
         return f"({self.months} * {self.monthly_value})" if self.monthly_value else None
+
+    def format_amount(self, amount: float, decimals: int = 0) -> str:
+        """Return an amount with the domain's currency; a minus precedes both."""
+        return f"{'−' if amount < 0 else ''}{self.currency}{abs(amount):,.{decimals}f}"
 
 
 def read_campaign(domain: Path | None = None) -> Campaign:
@@ -37,11 +60,15 @@ def read_campaign(domain: Path | None = None) -> Campaign:
     Raises:
         ChurnError: A value is missing, unknown, or out of its range.
     """
-    declared = read_domain(domain).campaign
+    selected = read_domain(domain)
+    declared = selected.campaign
+    rate = declared.retention_rate
+    low, high = declared.retention_rate_range or (rate / 2, min(1.0, rate * 1.5))
     return Campaign(
         declared.monthly_value,
         declared.months,
         declared.contact_cost,
-        declared.retention_rate,
+        Effect(rate, low, high),
         declared.offers,
+        selected.report.currency,
     )

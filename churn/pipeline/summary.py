@@ -62,7 +62,7 @@ def write_report(run: RunContext, spark: SparkSession) -> Path:
     from churn.reports.report_data import write_run_report
 
     run.summary["seconds"] = {**run.summary.get("seconds", {}), **run.steps.seconds}
-    return write_run_report(spark, run.summary, run.record, run.folder)
+    return write_run_report(run.settings, spark, run.summary, run.record, run.folder)
 
 
 def write_summary(run: RunContext) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.provenance.run_history import parse_start_time
-from churn.reports.report import ReportData, Tile, banner, count, decimal, page, percent
+from churn.reports.report import LIST, ReportData, Tile, banner, count, decimal, page, percent
 
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
@@ -143,6 +143,11 @@ class FrontPage:
 def report_of(run_id: str) -> str:
     """Return the path of a run's report in the site."""
     return f"runs/{run_id}/{REPORT}"
+
+
+def list_of(run_id: str) -> str:
+    """Return the path of a run's list of customers to call in the site."""
+    return f"runs/{run_id}/{LIST}"
 
 
 def evaluation_of(version: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.reports.curves import Evaluation
-from lakehouse.domain import ListColumn
+from churn.reports.retention_workbook import RetentionList, capitalise
 
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
@@ -22,7 +22,8 @@ SCORES = {
 }
 WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
 DRIFTS_SHOWN = 8
-AT_RISK_SHOWN = 20
+# The list beside the report.
+LIST = "retention_list.xlsx"
 UNKNOWN = "–"
 
 
@@ -72,22 +73,11 @@ class ChurnGroup:
 
 
 @dataclass(frozen=True)
-class CustomerAtRisk:
-    """Customer with a high risk; `reasons` as text, the strongest first.
-
-    `details` has the values of the columns that the domain declares, with their formats.
-    """
-
-    customer_id: str
-    probability: float
-    decile: int
-    details: tuple[tuple[ListColumn, Any], ...]
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class ReportData:
-    """Content of the report. `summary` is the run's summary.json; all else may be empty."""
+    """Content of the report. `summary` is the run's summary.json; all else may be empty.
+
+    `retention_list` is the content of the workbook `LIST` beside the report.
+    """
 
     summary: Mapping[str, Any]
     gate_results: tuple[GateResult, ...] = ()
@@ -95,7 +85,7 @@ class ReportData:
     rejected_rows: tuple[RejectedRow, ...] = ()
     churn_by: Mapping[str, tuple[ChurnGroup, ...]] = field(default_factory=dict)
     evaluations: tuple[Evaluation, ...] = ()
-    top_customers: tuple[CustomerAtRisk, ...] = ()
+    retention_list: RetentionList | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +148,7 @@ def page(template: str, views: Mapping[str, Any]) -> str:
         finalize=_visible,
     )
     filters = {"count": count, "percent": percent, "decimal": decimal, "duration": duration}
-    environment.filters.update(filters)
+    environment.filters.update(filters, capitalise=capitalise)
     return environment.get_template(template).render(views)
 
 
@@ -188,7 +178,8 @@ def _views(data: ReportData) -> dict[str, Any]:
         "reject_reasons": data.reject_reasons,
         "rejected_rows": data.rejected_rows,
         "churn_plots": list(_churn_plots(data.churn_by)),
-        "top_customers": data.top_customers[:AT_RISK_SHOWN],
+        "to_call": data.retention_list,
+        "list_file": LIST,
         "model": model,
         "champion": _champion(model),
         "label": model.get("label") or {},

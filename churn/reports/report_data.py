@@ -9,19 +9,23 @@ from pyspark.sql.connect.session import SparkSession
 from churn.provenance import load_state
 from churn.reports.curves import Evaluation
 from churn.reports.report import (
-    AT_RISK_SHOWN,
+    LIST,
     ChurnGroup,
-    CustomerAtRisk,
     GateResult,
     RejectedRow,
     RejectReason,
     ReportData,
     write_report,
 )
+from churn.reports.retention_list import MOST, read_scored_extract, select_customers
+from churn.reports.retention_workbook import RetentionList, write_retention_workbook
+from lakehouse.atomic_write import atomic_write
 from lakehouse.domain import read_domain
+from lakehouse.settings import Settings
 from lakehouse.sql import query, run_together
-from seeds_loader.contract import format_value, read_contract
+from seeds_loader.contract import read_contract
 from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
+from trainer import registry
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
 
@@ -29,14 +33,18 @@ EXAMPLES = 12
 
 
 def write_run_report(
+    settings: Settings,
     spark: SparkSession,
     summary: dict[str, Any],
     record: ModelRecord | None,
     folder: Path,
 ) -> Path:
-    """Write a run's report.html; parts that a refused run does not have are omitted.
+    """Write a run's report.html, and beside it the list of customers to call.
+
+    Parts that a refused run does not have are omitted.
 
     Args:
+        settings: The settings of this CHURN_HOME.
         spark: A Spark Connect session.
         summary: The run's summary.
         record: The model that the run trained; None if it trained none.
@@ -47,13 +55,31 @@ def write_run_report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
-    write_report(_gather(spark, summary, record), path)
+    data = _gather(settings, spark, summary, record)
+    if data.retention_list:
+        with atomic_write(folder / LIST) as draft:
+            write_retention_workbook(data.retention_list, draft)
+    write_report(data, path)
     return path
 
 
-def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | None) -> ReportData:
+def _select_customers(
+    settings: Settings, spark: SparkSession, is_scored: bool
+) -> RetentionList | None:
+    """Return the customers to call; None if the run scored none, or an old model has no list."""
+    if not is_scored:
+        return None
+    record, publication = read_scored_extract(settings, spark)
+    if not registry.has_out_of_fold(settings, record.version):
+        return None
+    return select_customers(settings, spark, record, publication, MOST)
+
+
+def _gather(
+    settings: Settings, spark: SparkSession, summary: dict[str, Any], record: ModelRecord | None
+) -> ReportData:
     batch_id, extract_date = summary["batch_id"], summary["extract_date"]
-    published = "gold" in summary.get("counts", {})
+    is_scored = "scored" in summary.get("counts", {})
     displayed = summary
     # Date of the latest published extract; the model may have been trained on earlier ones.
     scored = summary.get("scored_extract_date")
@@ -67,7 +93,7 @@ def _gather(spark: SparkSession, summary: dict[str, Any], record: ModelRecord | 
             "gate_results": partial(_gate, spark, batch_id),
             "reject_reasons": partial(_reject_reasons, spark, batch_id),
             "rejected_rows": partial(_read_rejected_rows, spark, batch_id),
-            "top_customers": partial(_top_customers, spark, summary, record if published else None),
+            "retention_list": partial(_select_customers, settings, spark, is_scored),
         }
     )
     churn_by = {
@@ -177,39 +203,3 @@ def evaluations(record: ModelRecord) -> tuple[Evaluation, ...]:
 
 def _figures(evaluated: dict[str, Any], name: str) -> dict[str, float]:
     return dict(vars(evaluated[name])) if name in evaluated else {}
-
-
-def _top_customers(
-    spark: SparkSession, summary: dict[str, Any], record: ModelRecord | None
-) -> tuple[CustomerAtRisk, ...]:
-    """Return the customers with the champion's highest risk who have not churned yet."""
-    if record is None:
-        return ()
-    shown, contract = read_domain().report.list_columns, read_contract()
-    named = "".join(f", {column.column}" for column in shown)
-    rows = query(
-        spark,
-        f"""
-        select customer_id, probability, decile, reasons{named}
-        from gold.churn_scores as scores
-        inner join silver.customers as customers using (customer_id)
-        where
-            model_version = :version and churned = 0
-            and scores.extract_date = :day and customers.extract_date = :day
-        order by probability desc, customer_id limit :most
-        """,
-        version=summary["model"].get("promotion", {}).get("champion") or record.version,
-        day=summary.get("scored_extract_date") or record.extract_date,
-        most=AT_RISK_SHOWN,
-    )
-    return tuple(
-        CustomerAtRisk(
-            **{key: row[key] for key in ("customer_id", "probability", "decile")},
-            details=tuple(
-                (column, format_value(row[column.column], contract.find(column.column)))
-                for column in shown
-            ),
-            reasons=tuple(reason["text"] for reason in row["reasons"]),
-        )
-        for row in rows
-    )

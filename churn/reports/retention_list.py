@@ -1,16 +1,20 @@
-"""Write the retention team's list: customers most worth approaching, with reasons and offers."""
+"""Select the customers worth calling: what to offer each of them, its cost and expected gain.
+
+The expected gain of an offer is what the customer is worth × the probability that the customer
+would leave and stays because of the offer − the costs. That probability is the smaller of two: what
+campaigns achieve (the probability of leaving × the effect, measured or assumed), and what the model
+attributes to the offer. A customer for whom no offer gains anything is not listed.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from churn.reports.retention_workbook import (
     ListedCustomer,
     RetentionList,
-    TriedOffer,
     write_retention_workbook,
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
@@ -21,22 +25,25 @@ from lakehouse.domain import Offer, read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.settings import Settings
-from lakehouse.sql import bind
+from lakehouse.sql import bind, literal
 from lakehouse.storage import escape_glob
 from seeds_loader.contract import format_value, read_contract
 from trainer import registry
-from trainer.explain import log_odds_column
+from trainer.explain import SMALLEST, TOP, contributions_column, log_odds_column
+from trainer.reason_texts import read_reasons, reasons_for
 from trainer.record import ModelRecord
-from trainer.retention_campaign import Campaign, read_campaign
+from trainer.retention_campaign import Campaign, Effect, read_campaign
 
+# Customers of a list unless the user says otherwise.
+MOST = 100
 # Use the out-of-fold probability if the model was trained on the row, which it would recognise. A
 # row of a later extract was not used for training, so that its score is equally good.
-AT_RISK = """
+WORTH_CALLING = """
 with
 
 scored as (
 
-    select customer_id, probability, reasons from gold.churn_scores
+    select customer_id, probability from gold.churn_scores
 
     where extract_date = :day and model_version = :version
 
@@ -65,9 +72,9 @@ valued as (
     select
         features.*,
         coalesce(unseen.probability, scored.probability) as probability,
-        scored.reasons,
         staying.* except (customer_id),
-        {revenue} as revenue
+        {revenue} as revenue,
+        {odds} as odds
 
     from gold.customer_features as features
 
@@ -81,18 +88,59 @@ valued as (
 
 ),
 
+-- the offers that a customer can be made, with the probability that the model gives with each
+offered as (
+
+    select *, array_compact(array({offers})) as offers from valued
+
+),
+
+gained as (
+
+    select
+        *,
+        array_max(
+            filter(
+                transform(
+                    offers,
+                    offer -> named_struct(
+                        'gain',
+                        least(probability * {effect}, probability - coalesce(offer.probability, 0))
+                        * revenue - offer.cost,
+                        'name', offer.name,
+                        'probability', offer.probability,
+                        'cost', offer.cost
+                    )
+                ),
+                offer -> offer.gain > 0
+            )
+        ) as best
+
+    from offered
+
+),
+
 final as (
 
-    select *, probability * revenue - {contact} as expected_value from valued
+    select
+        customer_id,
+        probability,
+        revenue,
+        best,
+        {contributions} as contributions{shown}
+
+    from gained
+
+    where best is not null
 
 )
 
-select * from final order by expected_value desc, customer_id limit :most
+select * from final order by best.gain desc, customer_id limit :most
 """
 
 
 def write_retention_list(settings: Settings, limit: int, path: Path, log: Log) -> str:
-    """Write the customers who are most worth approaching to a workbook.
+    """Write the customers who are most worth calling to a workbook.
 
     Args:
         settings: The settings of this CHURN_HOME.
@@ -107,31 +155,24 @@ def write_retention_list(settings: Settings, limit: int, path: Path, log: Log) -
         InvalidInputError: Nothing was published or scored yet, or the file can't be written.
     """
     require_writable(path)
-    campaign = read_campaign()
     spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
-        record, publication = _read_scored_extract(settings, spark)
+        record, publication = read_scored_extract(settings, spark)
         log(f"extract of {publication.extract_date}, scored by {record.version}")
-        listed = _select_customers(settings, spark, record, publication, campaign, limit)
-    risk_list = RetentionList(
-        extract_date=publication.extract_date,
-        customers=publication.customers,
-        model=record.version,
-        kind=record.kind,
-        campaign=campaign,
-        columns=read_domain().report.list_columns,
-        listed=listed,
-    )
+        selected = select_customers(settings, spark, record, publication, limit)
     with translate_write_errors(path), atomic_write(path) as draft:
-        write_retention_workbook(risk_list, draft)
-    worth = sum(customer.expected_value for customer in listed)
-    value = f", expected value {worth:,.0f}" if campaign.revenue else ""
-    return f"{path}: {len(listed):,} customers{value}"
+        write_retention_workbook(selected, draft)
+    return f"{path}: {selected.headline}"
 
 
-def _read_scored_extract(
-    settings: Settings, spark: SparkSession
-) -> tuple[ModelRecord, Publication]:
+def read_scored_extract(settings: Settings, spark: SparkSession) -> tuple[ModelRecord, Publication]:
+    """Return the champion and the latest published extract, which it has scored.
+
+    The scoring API answers with the same two, so a list is never older than its answers.
+
+    Raises:
+        InvalidInputError: There is no such extract, or it has no scores by the champion.
+    """
     record, publication = registry.champion(settings), find_latest_publication(spark)
     scored = 0
     if record and publication and spark.catalog.tableExists("gold.churn_scores"):
@@ -147,64 +188,137 @@ def _read_scored_extract(
     return record, publication
 
 
-def _select_customers(  # long: names all that a customer is listed with
+def select_customers(  # long: its arguments, each with a line, and the list's content
     settings: Settings,
     spark: SparkSession,
     record: ModelRecord,
     publication: Publication,
-    campaign: Campaign,
     limit: int,
-) -> list[ListedCustomer]:
-    out_of_fold = f"{registry.pipeline(settings, record.version)}/{registry.OUT_OF_FOLD}"
+) -> RetentionList:
+    """Return the customers with the highest expected gain, the highest first.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        spark: A Spark Connect session.
+        record: The champion.
+        publication: The extract, scored by it.
+        limit: Maximum number of customers.
+
+    Raises:
+        InvalidInputError: The model has no out-of-fold probabilities, or does not know a feature
+            that an offer sets.
+    """
+    campaign, shown = read_campaign(), read_domain().report.list_columns
     if not registry.has_out_of_fold(settings, record.version):
         raise InvalidInputError(
             f"The model {record.version} is from before out-of-fold probabilities were kept",
             where=str(registry.folder(settings) / record.version),
             hint="`churn train` makes one that has them",
         )
-    shown, contract = read_domain().report.list_columns, read_contract()
-    sql = _compose_query(campaign, [column.column for column in shown])
-    sql = bind(sql, day=publication.extract_date, version=record.version, most=limit)
+    sql = bind(
+        _compose_query(campaign, record, [column.column for column in shown]),
+        day=publication.extract_date,
+        version=record.version,
+        most=limit,
+    )
+    out_of_fold = f"{registry.pipeline(settings, record.version)}/{registry.OUT_OF_FOLD}"
     rows = spark.sql(sql, out_of_fold=spark.read.parquet(escape_glob(out_of_fold)))
-    customers = rows.localCheckpoint()
-    tried = {
-        name: _evaluate_offer(customers, record, name, offer, campaign)
-        for name, offer in campaign.offers.items()
-    }
-    return [
-        ListedCustomer(
-            **{name: row[name] for name in ("customer_id", "probability")},
-            **{name: row[name] for name in ("revenue", "expected_value")},
-            details=[
-                format_value(row[f"_{column.column}"], contract.find(column.column))
-                for column in shown
-            ],
-            reasons=[reason["text"] for reason in row["reasons"]],
-            offers=[
-                TriedOffer(name, **effects[row["customer_id"]])
-                for name, effects in tried.items()
-                if row["customer_id"] in effects
-            ],
-        )
-        for row in customers.toArrow().to_pylist()
-    ]
-
-
-def _compose_query(campaign: Campaign, details: Sequence[str]) -> str:
-    """Return the query of the customers; without a value, all customers are worth the same."""
-    return (
-        AT_RISK.replace("{revenue}", campaign.revenue or "1D")
-        .replace("{contact}", f"{campaign.contact_cost if campaign.revenue else 0}D")
-        .replace("{details}", "".join(f", {name} as _{name}" for name in details))
+    found = rows.toArrow().to_pylist()
+    contract, reasons = read_contract(), _find_distinguishing_reasons(found)
+    return RetentionList(
+        extract_date=publication.extract_date,
+        customers=publication.customers,
+        model=record.version,
+        kind=record.kind,
+        campaign=campaign,
+        columns=shown,
+        listed=[
+            _list_customer(
+                row,
+                campaign.effect,
+                reasons[row["customer_id"]],
+                [
+                    format_value(row[f"_{column.column}"], contract.find(column.column))
+                    for column in shown
+                ],
+            )
+            for row in found
+        ],
     )
 
 
-def _evaluate_offer(  # long: one query
-    customers: DataFrame, record: ModelRecord, name: str, offer: Offer, campaign: Campaign
-) -> dict[str, dict[str, Any]]:
-    """Return the probability with the offer and its gain, by eligible customer.
+def _list_customer(
+    row: dict[str, Any], effect: Effect, reasons: list[str], details: list[Any]
+) -> ListedCustomer:
+    best = row["best"]
+    # What the model attributes to an offer is as uncertain as the effect of a campaign.
+    saved = best["gain"] + best["cost"]
+    return ListedCustomer(
+        customer_id=row["customer_id"],
+        probability=row["probability"],
+        revenue=row["revenue"],
+        offer=best["name"],
+        cost=best["cost"],
+        probability_with_offer=best["probability"],
+        gain=best["gain"],
+        gain_low=saved * effect.low / effect.value - best["cost"],
+        gain_high=saved * effect.high / effect.value - best["cost"],
+        reasons=reasons,
+        details=details,
+    )
 
-    The offer changes the customer's current log-odds by the effect that the model attributes to it.
+
+def _find_distinguishing_reasons(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return for each customer what raises the risk more than it does for the others listed.
+
+    What nearly all of them have in common, such as a contract from month to month, does not tell a
+    caller what to talk about.
+    """
+    totals: dict[str, float] = {}
+    for row in rows:
+        for each in row["contributions"]:
+            totals[each["feature"]] = totals.get(each["feature"], 0.0) + each["contribution"]
+    means = {feature: total / len(rows) for feature, total in totals.items()}
+
+    def strongest(contributions: Sequence[dict[str, Any]]) -> list[str]:
+        raising = [each for each in contributions if each["contribution"] >= SMALLEST]
+        raising.sort(key=lambda each: means[each["feature"]] - each["contribution"])
+        return [each["text"] for each in raising[:TOP]]
+
+    return {row["customer_id"]: strongest(row["contributions"]) for row in rows}
+
+
+def _compose_query(campaign: Campaign, record: ModelRecord, details: Sequence[str]) -> str:
+    """Return the query; without a value, all customers are worth the same and nothing costs."""
+    has_value = campaign.revenue is not None
+    contact = campaign.contact_cost if has_value else 0.0
+    offers = [
+        _compose_offer(name, offer, record, contact, has_value)
+        for name, offer in campaign.offers.items()
+    ]
+    nothing = (
+        "named_struct('name', cast(null as string), 'cost', "
+        f"{contact}D, 'probability', cast(null as double))"
+    )
+    inputs = [*record.features, *record.derived]
+    reasons = reasons_for(inputs, read_reasons())
+    return (
+        WORTH_CALLING.replace("{revenue}", campaign.revenue or "1D")
+        .replace("{effect}", f"{campaign.effect.value!r}D")
+        .replace("{odds}", log_odds_column(record.form, record.derived))
+        .replace("{offers}", ", ".join(offers) or nothing)
+        .replace("{contributions}", contributions_column(record.form, reasons, record.derived))
+        .replace("{details}", "".join(f", {name} as _{name}" for name in details))
+        .replace("{shown}", "".join(f", _{name}" for name in details))
+    )
+
+
+def _compose_offer(
+    name: str, offer: Offer, record: ModelRecord, contact: float, has_value: bool
+) -> str:
+    """Return an offer as a struct in SQL, null if the customer can't be made it.
+
+    The offer changes the customer's log-odds by the effect that the model attributes to it.
     """
     missing = [feature for feature in offer.sets if feature not in record.features]
     if missing:
@@ -213,30 +327,14 @@ def _evaluate_offer(  # long: one query
             where="offers in campaign.yml of the domain",
             hint=f"set features of the model: {', '.join(record.features)}",
         )
-    odds = log_odds_column(record.form, record.derived)
-    changed = [
-        f"cast({offer.sets[feature]} as double) as `{feature}`"
-        if feature in offer.sets
-        else f"`{feature}`"
-        for feature in record.features
-    ]
-    columns = ["customer_id", "probability", "revenue", f"{odds} as odds_now"]
-    costs = f"cast({offer.costs} as double) + {campaign.contact_cost}D as costs"
-    with_offer = (
-        customers.where(offer.condition)
-        .selectExpr(*columns, costs, *changed)
-        .selectExpr(
-            "customer_id",
-            "probability as before",
-            "revenue",
-            "costs",
-            f"ln(probability / (1 - probability)) + {odds} - odds_now as odds",
-        )
-        .selectExpr("*", "1 / (1 + exp(-odds)) as probability")
-        .selectExpr("*", "(before - probability) * revenue - costs as gain")
+    sets = {feature: f"cast({value} as double)" for feature, value in offer.sets.items()}
+    derived = dict(record.derived)
+    for feature, value in sets.items():
+        derived = {key: sql.replace(f"`{feature}`", value) for key, sql in derived.items()}
+    odds = log_odds_column(record.form, {**derived, **sets})
+    cost = f"cast({offer.costs} as double) + {contact}D" if has_value else "0D"
+    probability = f"1 / (1 + exp(-(ln(probability / (1 - probability)) + {odds} - odds)))"
+    return (
+        f"if({offer.condition}, named_struct('name', {literal(name)}, 'cost', {cost}, "
+        f"'probability', {probability}), null)"
     )
-    rows = with_offer.toArrow().to_pylist()
-    return {
-        row["customer_id"]: {figure: row[figure] for figure in ("probability", "costs", "gain")}
-        for row in rows
-    }

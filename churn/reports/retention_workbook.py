@@ -1,4 +1,4 @@
-"""Write the list of customers at risk as a workbook to filter, print and work through."""
+"""Write the list of customers to call as a workbook to filter, print and work through."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,52 +13,58 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from churn.reports.rejects_workbook import is_formula_like, make_storable
-from lakehouse.domain import ListColumn
+from lakehouse.domain import ListColumn, Offer
 from trainer.retention_campaign import Campaign
 
 HEADER = PatternFill("solid", fgColor="FF1F3A5F")
 FACE = "Calibri"
 WHITE = Font(name=FACE, bold=True, color="FFFFFFFF")
 BOLD = Font(name=FACE, bold=True)
+LINK = Font(name=FACE, underline="single", color="FF0563C1")
 HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
 MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
-FORMATS = {"text": None, "whole": WHOLE, "amount": MONEY}
 # Without `left` the indent has no effect, and a number touches the adjacent text.
 WRAPPED = Alignment(horizontal="left", vertical="top", wrap_text=True, indent=1)
 TOP = Alignment(vertical="top")
+RIGHT = Alignment(horizontal="right", vertical="top")
 # Number of characters per line of a note, and height of a line in points.
-NOTE_LINE, LINE_HEIGHT = 100, 15
-
-
-@dataclass(frozen=True)
-class TriedOffer:
-    """Effect of an offer on a customer: the probability with it, its cost, and its gain."""
-
-    name: str
-    probability: float
-    costs: float
-    gain: float
+NOTE_LINE, LINE_HEIGHT = 105, 15
 
 
 @dataclass(frozen=True)
 class ListedCustomer:
-    """Customer of the list; `reasons` as text, the strongest first.
+    """Customer of the list; `reasons` as text, the most distinguishing first.
 
-    `details` are the values of the list's columns.
+    Attributes:
+        customer_id: The id.
+        probability: Probability of leaving.
+        revenue: What a leaver takes along; 1 if the domain declares no value.
+        offer: The offer with the highest expected gain; None if the domain declares no offers.
+        cost: Cost of the call and the offer.
+        probability_with_offer: What the model says of the customer with the offer.
+        gain: Expected gain of the call.
+        gain_low: The gain with the lowest plausible effect of a campaign.
+        gain_high: The gain with the highest.
+        reasons: What raises this customer's risk more than that of the others listed.
+        details: Values of the list's columns.
     """
 
     customer_id: str
     probability: float
     revenue: float
-    expected_value: float
+    offer: str | None
+    cost: float
+    probability_with_offer: float | None
+    gain: float
+    gain_low: float
+    gain_high: float
     reasons: Sequence[str]
     details: Sequence[Any]
-    offers: Sequence[TriedOffer]
 
 
 @dataclass(frozen=True)
 class RetentionList:
-    """Customers, the highest expected value first, and the list's sources."""
+    """Customers, the highest expected gain first, and the list's sources."""
 
     extract_date: date
     customers: int
@@ -67,6 +73,22 @@ class RetentionList:
     campaign: Campaign
     columns: Sequence[ListColumn]
     listed: Sequence[ListedCustomer]
+
+    @property
+    def headline(self) -> str:
+        """Return the number of calls and what they are expected to save, with its range."""
+        calls = f"{len(self.listed):,} call{'' if len(self.listed) == 1 else 's'}"
+        if not self.campaign.revenue:
+            return calls
+        return f"{calls}, about {self._format_saved()}"
+
+    def _format_saved(self) -> str:
+        amount = self.campaign.format_amount
+        total, low, high = (
+            sum(getattr(each, name) for each in self.listed)
+            for name in ("gain", "gain_low", "gain_high")
+        )
+        return f"{amount(total)} saved ({amount(low)} to {amount(high)})"
 
 
 @dataclass(frozen=True)
@@ -80,22 +102,19 @@ class Column:
 
 
 def write_retention_workbook(retention_list: RetentionList, path: Path) -> None:
-    """Write the list, and a sheet that explains it."""
+    """Write a summary that explains the list, and the list."""
     workbook = Workbook()
-    sheet = workbook.active
-    assert isinstance(sheet, Worksheet)
-    sheet.title = "Customers"
+    summary, sheet = workbook.active, workbook.create_sheet("Customers")
+    assert isinstance(summary, Worksheet)
+    summary.title = "Summary"
+    _write_summary(summary, retention_list)
     columns = _columns(retention_list)
     _write_rows(sheet, columns, retention_list.listed)
     _make_readable(sheet, columns, len(retention_list.listed))
-    _make_printable(sheet, retention_list)
-    _write_notes(workbook.create_sheet("How to read"), retention_list)
+    for each in (summary, sheet):
+        _make_printable(each, retention_list)
+    sheet.print_title_rows = "1:1"
     workbook.save(path)
-
-
-def _best_offer(customer: ListedCustomer) -> TriedOffer | None:
-    gaining = [offer for offer in customer.offers if offer.gain > 0]
-    return max(gaining, key=lambda offer: offer.gain, default=None)
 
 
 def _columns(retention_list: RetentionList) -> list[Column]:
@@ -107,53 +126,65 @@ def _columns(retention_list: RetentionList) -> list[Column]:
     def detail(index: int) -> Any:
         return lambda _, customer: customer.details[index]
 
+    campaign = retention_list.campaign
+    money = _money(campaign)
+    formats = {"text": None, "whole": WHOLE, "amount": money}
     return [
         Column("Rank", 6, WHOLE, lambda rank, _: rank),
         Column("Customer", 15, None, lambda _, listed: listed.customer_id),
+        *_create_offer_columns(campaign),
+        *_create_value_columns(campaign, money),
         Column("Probability of leaving", 12, SHARE, lambda _, listed: listed.probability),
-        *_create_value_columns(retention_list.campaign),
+        *_create_effect_columns(campaign),
+        *(Column(f"Reason {index + 1}", 22, None, reason(index)) for index in range(3)),
         *(
-            Column(shown.header, shown.width, FORMATS[shown.format], detail(index))
+            Column(shown.header, shown.width, formats[shown.format], detail(index))
             for index, shown in enumerate(retention_list.columns)
         ),
-        *(Column(f"Reason {index + 1}", 25, None, reason(index)) for index in range(3)),
-        *_create_offer_columns(retention_list.campaign),
-        Column("Done", 7, None, lambda _, listed: None),
-    ]
-
-
-def _create_value_columns(campaign: Campaign) -> list[Column]:
-    if not campaign.revenue:
-        return []
-    return [
-        Column(_revenue_header(campaign), 10, MONEY, lambda _, listed: listed.revenue),
-        Column("Expected value", 11, MONEY, lambda _, listed: listed.expected_value),
+        Column("Done", 8, None, lambda _, listed: None),
     ]
 
 
 def _create_offer_columns(campaign: Campaign) -> list[Column]:
-    def best_offer_value(name: str, otherwise: str | None = None) -> Any:
-        def value(_: int, customer: ListedCustomer) -> Any:
-            best = _best_offer(customer)
-            return getattr(best, name) if best else otherwise
-
-        return value
-
-    def with_offer(name: str) -> Any:
-        return lambda _, customer: next(
-            (offer.probability for offer in customer.offers if offer.name == name), None
+    if not campaign.offers:
+        return []
+    longest = max(map(len, campaign.offers))
+    return [
+        Column(
+            "Offer",
+            min(max(longest + 4, 12), 40),
+            None,
+            lambda _, listed: capitalise(listed.offer or ""),
         )
+    ]
 
+
+def _create_value_columns(campaign: Campaign, money: str) -> list[Column]:
+    if not campaign.revenue:
+        return []
+    return [
+        Column("Cost", 11, money, lambda _, listed: listed.cost),
+        Column("Expected gain", 12, money, lambda _, listed: listed.gain),
+        Column(_revenue_header(campaign), 12, money, lambda _, listed: listed.revenue),
+    ]
+
+
+def _create_effect_columns(campaign: Campaign) -> list[Column]:
     if not campaign.offers:
         return []
     return [
-        Column("Proposed offer", 24, None, best_offer_value("name", "none pays")),
-        Column("Its gain", 9, MONEY, best_offer_value("gain")),
-        *(
-            Column(f"Probability with {name}", 14, SHARE, with_offer(name))
-            for name in campaign.offers
-        ),
+        Column("Probability with the offer", 12, SHARE, lambda _, row: row.probability_with_offer)
     ]
+
+
+def capitalise(text: str) -> str:
+    """Return the text with its first letter in upper case, and no other changed."""
+    return text[:1].upper() + text[1:]
+
+
+def _money(campaign: Campaign) -> str:
+    """Return Excel's format of an amount, with the currency in front."""
+    return f'"{campaign.currency}"#,##0.00' if campaign.currency else MONEY
 
 
 def _write_rows(
@@ -197,8 +228,7 @@ def _make_readable(sheet: Worksheet, columns: Sequence[Column], rows: int) -> No
             "Probability of leaving",
             ColorScaleRule("num", 0, "FFFFFFFF", "num", 0.5, "FFFFE3B8", "num", 1, "FFF4A08A"),
         ),
-        ("Expected value", DataBarRule("num", 0, "max", None, "FF7FB2DE")),
-        ("Its gain", DataBarRule("num", 0, "max", None, "FF86C9A5")),
+        ("Expected gain", DataBarRule("num", 0, "max", None, "FF86C9A5")),
     ):
         if header not in headers:
             continue
@@ -207,50 +237,98 @@ def _make_readable(sheet: Worksheet, columns: Sequence[Column], rows: int) -> No
 
 
 def _make_printable(sheet: Worksheet, retention_list: RetentionList) -> None:
-    sheet.print_title_rows = "1:1"
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
     sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
     sheet.page_margins.left = sheet.page_margins.right = 0.4
-    sheet.oddHeader.left.text = f"Customers at risk, extract of {retention_list.extract_date}"
+    sheet.oddHeader.left.text = f"Whom to call, extract of {retention_list.extract_date}"
     sheet.oddHeader.right.text = f"model {retention_list.model}"
     sheet.oddFooter.center.text = "Page &P of &N"
 
 
-def _write_notes(sheet: Worksheet, retention_list: RetentionList) -> None:
-    for row, (name, text) in enumerate(_notes(retention_list), 1):
+def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
+    sheet["A1"], sheet["A1"].font = retention_list.headline, Font(name=FACE, bold=True, size=20)
+    sheet["A2"] = "Open the list of customers: call from the top"
+    sheet["A2"].hyperlink, sheet["A2"].font = "#Customers!A1", LINK
+    row = 4
+    for title, counted in _count_offers(retention_list):
+        for column, value in enumerate((title, *counted), 1):
+            cell = sheet.cell(row, column)
+            set_value(cell, value)
+            if row == 4:
+                cell.fill, cell.font = HEADER, WHITE
+            cell.alignment = WRAPPED if column in (1, 5) else RIGHT
+            if isinstance(value, float):
+                cell.number_format = _money(retention_list.campaign)
+        row += 1
+    for name, text in _notes(retention_list):
+        row += 1
         sheet.cell(row, 1, name).font = BOLD
-        sheet.cell(row, 1).alignment = TOP
-        sheet.cell(row, 2, text).alignment = WRAPPED
+        sheet.cell(row, 1).alignment = WRAPPED
+        sheet.merge_cells(start_row=row, end_row=row, start_column=2, end_column=5)
+        set_value(sheet.cell(row, 2), text)
+        sheet.cell(row, 2).alignment = WRAPPED
         # Set the height, because only Excel itself fits a row to its text.
         lines = -(-max(len(text), 1) // NOTE_LINE)
         sheet.row_dimensions[row].height = LINE_HEIGHT * lines + 3
-    sheet.column_dimensions["A"].width = 40
-    sheet.column_dimensions["B"].width = NOTE_LINE
-    sheet.page_setup.orientation = "landscape"
-    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
-    sheet.sheet_properties.pageSetUpPr.fitToPage = True
+    for letter, width in zip("ABCDE", (36, 11, 14, 16, 70), strict=True):
+        sheet.column_dimensions[letter].width = width
+
+
+def _count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]]]:
+    """Return a table of the offers: calls, costs, expected gain, and to whom they can be made."""
+    campaign = retention_list.campaign
+    if not campaign.offers:
+        return []
+    rows: list[tuple[str, Sequence[Any]]] = []
+    for name, offer in campaign.offers.items():
+        listed = [each for each in retention_list.listed if each.offer == name]
+        words = f"to {offer.eligibility}; costs {_describe_costs(offer, campaign)}"
+        amounts = (sum(each.cost for each in listed), sum(each.gain for each in listed))
+        values = map(float, amounts) if campaign.revenue else (None, None)
+        rows.append((capitalise(name), (len(listed), *values, words)))
+    rows.sort(key=lambda row: -row[1][0])
+    return [("Offer", ("Calls", "Cost", "Expected gain", "Terms")), *rows]
+
+
+def _describe_costs(offer: Offer, campaign: Campaign) -> str:
+    if offer.costs_in_words:
+        return offer.costs_in_words
+    try:
+        return campaign.format_amount(float(offer.costs), 2)
+    except ValueError:
+        return offer.costs
 
 
 def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
     """Return the explanation of each number, by its name."""
-    campaign = retention_list.campaign
+    campaign, effect = retention_list.campaign, retention_list.campaign.effect
     return [
         ("Extract", f"{retention_list.extract_date}, {retention_list.customers:,} customers"),
         ("Model", f"{retention_list.model}, {retention_list.kind.replace('_', ' ')}"),
         (
             "Listed",
-            f"{len(retention_list.listed):,} customers who have not left, by "
-            f"{'expected value' if campaign.revenue else 'probability'}",
+            "customers who have not left, by expected gain; only those for whom an offer pays"
+            if campaign.revenue
+            else "customers who have not left, by probability of leaving",
         ),
         (
             "Probability of leaving",
             "of a model that did not learn from this customer's row (out of fold)",
         ),
+        (
+            "Effect of a call",
+            f"{effect.value:.0%} of the called customers who would leave stay "
+            f"({effect.low:.0%} to {effect.high:.0%}): {effect.source}",
+        ),
         *(_describe_value(campaign) if campaign.revenue else ()),
-        ("Reasons", "what raises this customer's risk most, the strongest first"),
-        *(_describe_offers(campaign) if campaign.offers else ()),
+        *(_describe_offers() if campaign.offers else ()),
+        (
+            "Reasons",
+            "what raises this customer's risk more than that of the others listed, the most "
+            "distinguishing first",
+        ),
         ("Costs and offers", "declared in campaign.yml of the domain"),
     ]
 
@@ -261,32 +339,24 @@ def _revenue_header(campaign: Campaign) -> str:
 
 def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
     header = _revenue_header(campaign)
+    contact = campaign.format_amount(campaign.contact_cost, 2)
     return [
         (header, f"what the customer pays in {campaign.months} months"),
+        ("Cost", f"{contact} for the call, and what the offer costs if it is accepted"),
         (
-            "Expected value",
-            f"probability × {header.lower()} − {campaign.contact_cost:,.2f} for the contact",
+            "Expected gain",
+            f"{header.lower()} × the probability that the customer would leave and stays because "
+            "of the offer − cost; that probability is the smaller of probability of leaving × "
+            "effect of a call, and of what the model attributes to the offer",
         ),
     ]
 
 
-def _describe_offers(campaign: Campaign) -> list[tuple[str, str]]:
+def _describe_offers() -> list[tuple[str, str]]:
     return [
         (
-            "Probability with an offer",
+            "Probability with the offer",
             "what the model would say of the customer with the offer; customers who took it up by "
-            "themselves were the model's only example, so try it out on some before all",
-        ),
-        (
-            "Its gain",
-            f"the fall in probability × {_revenue_header(campaign).lower()}, less what the offer "
-            "and the contact cost",
-        ),
-        *(
-            (
-                f"Offer: {name}",
-                f"to {offer.eligibility}; costs {offer.costs_in_words or offer.costs}",
-            )
-            for name, offer in campaign.offers.items()
+            "themselves were the model's only example",
         ),
     ]

@@ -13,8 +13,10 @@ from churn.reports.front_page import (
     SITE,
     evaluation_of,
     front_page,
+    list_of,
     report_of,
 )
+from churn.reports.report import LIST
 from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import run_dbt_command
@@ -56,6 +58,7 @@ def write_front_page(settings: Settings, spark: SparkSession) -> Path:
     data, site = gather(settings, spark), settings.home / SITE
     runs, models = settings.home / "runs", settings.home / "models"
     pages = {report_of(run_id): runs / run_id / REPORT for run_id in data.reports.values()}
+    pages |= {list_of(run_id): runs / run_id / LIST for run_id in data.reports.values()}
     pages |= {
         evaluation_of(version): models / version / EVALUATION for version in data.evaluated_models
     }
@@ -70,7 +73,10 @@ def _sync_pages(site: Path, pages: Mapping[str, Path]) -> None:
             shutil.rmtree(old, ignore_errors=True)
     for path, page in pages.items():
         target = site / path
-        if not target.exists() or target.stat().st_mtime != page.stat().st_mtime:
+        # A run of an earlier version has no list, and a list must not be older than its report.
+        if not page.exists():
+            target.unlink(missing_ok=True)
+        elif not target.exists() or target.stat().st_mtime != page.stat().st_mtime:
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(target) as draft:
                 shutil.copy2(page, draft)

@@ -313,15 +313,22 @@ def _write_campaign(draft: Draft) -> Iterator[str]:
     known = draft.value is not None and draft.value in draft.features
     yield f"monthly_value: {draft.value.name if known and draft.value else 'null'}"
     yield "# Months of it that a leaver takes along, cost of a contact, and share of the contacted"
-    yield "# leavers who stay: assumptions, change them to yours."
+    yield "# leavers who stay, with its lowest and highest plausible value: assumptions to change."
     yield "months: 12"
     yield "contact_cost: 20.0"
     yield "retention_rate: 0.3"
+    yield "retention_rate_range: [0.15, 0.45]"
     yield "# Offers to try out on a customer: domains/telco/campaign.yml has examples."
     yield "offers: {}"
 
 
 # --- report.yml ------------------------------------------------------------------------------
+
+
+def _find_currency(value: Profile | None) -> str:
+    """Return the currency that the header of the value names, or nothing."""
+    found = re.search(r"[$€£¥₹]|\b(USD|EUR|GBP|CHF|INR|JPY)\b", value.header if value else "")
+    return f"{found[0]}\u00a0" if found and found[1] else found[0] if found else ""
 
 
 def _write_report(draft: Draft) -> Iterator[str]:
@@ -336,9 +343,11 @@ def _write_report(draft: Draft) -> Iterator[str]:
     yield "# An id, to show users how one looks."
     example = draft.id.examples[0] if draft.id else "row-2"
     yield f"example_id: {scalar(example)}"
+    yield "# The sign in front of amounts."
+    yield f"currency: {scalar(_find_currency(draft.value))}"
     yield "# Groups by which the report shows churn: SQL over silver; '1: ' in front orders them."
     yield yaml.safe_dump({"breakdowns": breakdowns}, sort_keys=False, allow_unicode=True, width=100)
-    yield "# What the retention list and the report show of a customer."
+    yield "# What the retention list shows of a customer."
     yield "list_columns:"
     for column in shown:
         if column is not None:

@@ -244,7 +244,9 @@ def _may_have_asides(xml: bytes) -> bool:
     return b"!" in xml or b"?" in xml
 
 
-def _scan_piece(path: Path, name: str, piece: bytes, seen: Sheet) -> None:
+def _scan_piece(  # long: one check after another
+    path: Path, name: str, piece: bytes, seen: Sheet
+) -> None:
     # Padding for the lookahead from the last tag.
     text = np.frombuffer(piece + b" " * 32, np.uint8)
     seen.nearly_whole = seen.nearly_whole or _has_nearly_whole(text)

@@ -29,7 +29,7 @@ def parse_lists(xml: bytes) -> tuple[ValidationList, ...]:
             entry.clear()
             entry.update(attributes)
 
-    def text(content: str) -> None:
+    def add(content: str) -> None:
         if path[-1] in (*_FORMULA, _CELLS):
             key = _CELLS if path[-1] == _CELLS else "formula"
             entry[key] = entry.get(key, "") + content
@@ -41,7 +41,7 @@ def parse_lists(xml: bytes) -> tuple[ValidationList, ...]:
 
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler = text
+    parser.CharacterDataHandler = add
     body = xml[xml.find(b">") + 1 : xml.rfind(b"</")]
     try:
         parser.Parse(b"<sheet>" + body + b"</sheet>", True)

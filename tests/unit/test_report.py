@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from template_lines import missed_lines
@@ -14,7 +13,6 @@ from template_lines import missed_lines
 from churn.reports.curves import Evaluation
 from churn.reports.report import (
     ChurnGroup,
-    CustomerAtRisk,
     GateResult,
     RejectedRow,
     RejectReason,
@@ -26,9 +24,11 @@ from churn.reports.report import (
     stages,
     write_report,
 )
+from churn.reports.retention_workbook import ListedCustomer, RetentionList
 from feature_repo.labels import Exclusion
-from lakehouse.domain import ListColumn
+from lakehouse.domain import ListColumn, Offer
 from trainer.monitoring import MonitoredMetric, MonitoringResult
+from trainer.retention_campaign import Campaign, Effect
 
 HOSTILE = '<script>alert("x")</script>\'&\u202ekcab\x00 $x$'
 SCORES = {"roc_auc": 0.845, "pr_auc": 0.656, "accuracy": 0.804, "f1": 0.59, "brier": 0.136}
@@ -75,13 +75,23 @@ RULES = (
 )
 
 
-def details(contract: str) -> tuple[tuple[ListColumn, Any], ...]:
-    """What the report shows of a customer, in each format."""
-    return (
-        (ListColumn("bill", "Monthly bill", "amount"), 95.1),
-        (ListColumn("contract", "Contract"), contract),
-        (ListColumn("months", "Months here", "whole"), 1),
+def to_call(text: str, offers: bool = True, value: bool = True) -> RetentionList:
+    """A list of eleven customers, whose texts are this one."""
+    offer = Offer(text, "true", {}, "0.1 * bill")
+    campaign = Campaign(
+        "bill" if value else None,
+        12,
+        20.0,
+        Effect(0.3, 0.15, 0.45),
+        {text: offer} if offers else {},
+        "$",
     )
+    customer = ListedCustomer(
+        *(text, 0.836, 1200.0, text if offers else None, 80.0, 0.6 if offers else None),
+        *(147.4, 33.7, 261.1, (text,), (text,)),
+    )
+    columns = (ListColumn("contract", text),)
+    return RetentionList(date(2025, 7, 14), 7043, text, text, campaign, columns, (customer,) * 11)
 
 
 FULL = ReportData(
@@ -98,7 +108,7 @@ FULL = ReportData(
         Evaluation("logistic_regression", SCORES, HOLDOUT, CURVES),
         Evaluation("gradient_boosted_trees", SCORES, HOLDOUT, CURVES),
     ),
-    top_customers=(CustomerAtRisk("0001-A", 0.836, 1, details("Month-to-month"), ("new",)),),
+    retention_list=to_call("0001-A"),
 )
 WATCHED = MonitoredMetric("feature: tenure", "training", 0.3, 0.25, True, "tenure moved by 0.3")
 # Everything that only some runs have: extracts that were left out of the training, and alerts.
@@ -190,7 +200,9 @@ def test_the_page_fetches_nothing(full):
         for key in ("src", "href", "xlink:href", "srcset", "action", "data")
         if key in attributes
     ]
-    assert {tag for tag, address in addresses if not (address or "").startswith("#")} == {"link"}
+    outside = {(tag, address) for tag, address in addresses if not (address or "").startswith("#")}
+    # The list lies beside the page, and is loaded only if the reader asks for it.
+    assert outside == {("link", "data:,"), ("a", "retention_list.xlsx")}
     assert [link["href"] for link in page.named("link")] == ["data:,"]
     assert re.findall(r"https?://[^\s\"]+", full) == []
     assert re.findall(r"url\((?!#)|@import", full) == []
@@ -225,7 +237,6 @@ def test_the_same_data_gives_the_same_bytes(full, render):
 
 def test_hostile_text_stays_text(render):
     rule = GateResult(HOSTILE, "error", 1, 2, "at most", "failed", HOSTILE)
-    customer = CustomerAtRisk(HOSTILE, 0.9, 1, details(HOSTILE), (HOSTILE,))
     summary = json.loads(json.dumps(SUMMARY)) | {
         "run_id": HOSTILE,
         "workbook": {"path": f"/in/{HOSTILE}", "sheet": HOSTILE, "sha256": HOSTILE},
@@ -241,7 +252,7 @@ def test_hostile_text_stays_text(render):
             (RejectedRow(2, (HOSTILE,)),),
             {HOSTILE: (ChurnGroup(HOSTILE, 10, 5),)},
             (Evaluation(HOSTILE, SCORES, HOLDOUT, CURVES),),
-            (customer,),
+            to_call(HOSTILE),
         )
     )
     page = Page(html)
@@ -256,7 +267,8 @@ def test_hostile_text_stays_text(render):
 def test_every_line_of_the_template_is_rendered_by_these_tests(render):
     watched_without_alert = {**RARE.summary["watch"], "alerts": []}
     with missed_lines() as missed:
-        for data in (FULL, RARE, REFUSED, ReportData({})):
+        plain = replace(FULL, retention_list=to_call("0001-A", offers=False, value=False))
+        for data in (FULL, plain, RARE, REFUSED, ReportData({})):
             render(data)
         render(replace(RARE, summary=RARE.summary | {"watch": watched_without_alert}))
         render(replace(FULL, summary=SUMMARY | {"counts": COUNTS | {"silver": 7000}}))
