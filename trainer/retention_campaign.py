@@ -1,6 +1,7 @@
 """The costs, offers and effect of a retention campaign, as the domain's campaign.yml declares."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lakehouse.domain import Offer, read_domain
@@ -21,6 +22,15 @@ class Effect:
     low: float
     high: float
     source: str = "assumed in campaign.yml"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Measured share of the contacted leavers who stayed, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -49,9 +59,35 @@ class Campaign:
         """Return the revenue lost with a churned customer, as SQL over the features."""
         return f"({self.months} * {self.monthly_value})" if self.monthly_value else None
 
+    def with_measured(self, measurements: Sequence[Measurement]) -> "Campaign":
+        """Return the campaign with the effect that closed campaigns have shown, if any."""
+        return replace(self, effect=shrink_effect(self.effect, measurements))
+
     def format_amount(self, amount: float, decimals: int = 0) -> str:
         """Return an amount with the domain's currency; a minus precedes both."""
         return f"{'−' if amount < 0 else ''}{self.currency}{abs(amount):,.{decimals}f}"
+
+
+def shrink_effect(assumed: Effect, measurements: Sequence[Measurement]) -> Effect:
+    """Return the measured effect, shrunk towards the assumed one while data are few.
+
+    Both are weighted by their precision: the assumed range counts as an interval of 95 %, as those
+    of the measurements do.
+    """
+    if not measurements:
+        return assumed
+    values = [assumed.value, *(each.value for each in measurements)]
+    widths = [assumed.high - assumed.low, *(each.high - each.low for each in measurements)]
+    weights = [1 / max(width, 1e-6) ** 2 for width in widths]
+    value = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+    half = 0.5 / sum(weights) ** 0.5
+    low, middle, high = (min(max(each, 0.0), 1.0) for each in (value - half, value, value + half))
+    count = len(measurements)
+    measured = f"measured in {count} campaign{'' if count == 1 else 's'}"
+    # An effect of 0 lists no customer; what was measured may be below it.
+    return Effect(
+        max(middle, 0.001), low, high, f"{measured}, and {assumed.value:.0%} assumed before"
+    )
 
 
 def read_campaign(domain: Path | None = None) -> Campaign:

@@ -18,7 +18,7 @@ SECTIONS = {
         "config",
     ),
     "Single steps": ("ingest", "build", "features", "train", "score"),
-    "For the retention team": ("retention-list", "rejects", "show", "monitor"),
+    "For the retention team": ("retention-list", "campaign", "rejects", "show", "monitor"),
     "The model": ("evaluate", "promote", "rollback", "mlflow"),
     "Scores for other programs": ("serve", "api-key"),
     "Provenance": ("trace", "history", "diff", "reproduce"),

@@ -541,6 +541,87 @@ def retention_list(settings: Settings, most: int, out: Path) -> None:
     click.echo(write_retention_list(settings, most, out, _log))
 
 
+@main.group()
+def campaign() -> None:
+    """Run retention campaigns with a control group: start, record, close, list."""
+
+
+CAMPAIGN = click.argument("name", metavar="NAME")
+
+
+@campaign.command("start")
+@CAMPAIGN
+@click.option("--top", type=click.IntRange(1, 1_000_000), help="Number of calls; default: 100.")
+@click.option(
+    "--budget", type=click.FloatRange(0, min_open=True), help="Cost of all calls instead."
+)
+@click.option(
+    "--control",
+    default=10.0,
+    show_default=True,
+    metavar="PERCENT",
+    type=click.FloatRange(1, 90),
+    help="Share of the customers who are not called, to compare with.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
+)
+@command
+def campaign_start(
+    settings: Settings,
+    name: str,
+    top: int | None,
+    budget: float | None,
+    control: float,
+    out: Path,
+) -> None:
+    """Draw a control group, and write the list to call, with columns for the outcome."""
+    from churn.pipeline import campaigns
+
+    if top is not None and budget is not None:
+        raise click.UsageError("--top and --budget both say how many calls: give one of them")
+    asked = top if top is not None or budget is not None else 100
+    request = campaigns.Request(name, asked, budget, control / 100)
+    click.echo(campaigns.start(settings, request, out, Steps(2)))
+
+
+@campaign.command("record")
+@CAMPAIGN
+@click.argument("file", type=click.Path(path_type=Path))
+@command
+def campaign_record(settings: Settings, name: str, file: Path) -> None:
+    """Record the outcomes that the team has entered into a campaign's list."""
+    from churn.pipeline import campaigns
+
+    click.echo(campaigns.record(settings, name, file, Steps(2)))
+
+
+@campaign.command("close")
+@CAMPAIGN
+@command
+def campaign_close(settings: Settings, name: str) -> None:
+    """Measure a campaign's effect by who is missing or has left in the next published extract."""
+    from churn.pipeline import campaigns
+
+    click.echo("\n".join(campaigns.close(settings, name, Steps(2))))
+
+
+@campaign.command("list")
+@command
+def campaign_list(settings: Settings) -> None:
+    """List the campaigns, running and closed, with their effect."""
+    from churn.pipeline import campaigns
+    from lakehouse import spark_server, spark_session
+
+    spark_server.ensure_running(settings, _log)
+    with spark_session.session(settings) as spark:
+        rows = campaigns.list_campaigns(spark)
+    for row in rows:
+        click.echo(campaigns.format_campaign(row))
+    if not rows:
+        click.echo("no campaign was started yet: `churn campaign start NAME --out FILE.xlsx`")
+
+
 @main.command()
 @click.argument("customer_id")
 @JSON

@@ -12,6 +12,7 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
+from churn.provenance.campaign_records import open_members_condition, read_measurements
 from churn.reports.retention_workbook import (
     ListedCustomer,
     RetentionList,
@@ -63,7 +64,7 @@ staying as (
 
     select customer_id{details} from silver.customers
 
-    where extract_date = :day and churned = 0
+    where extract_date = :day and churned = 0 and {selectable}
 
 ),
 
@@ -194,6 +195,7 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
     record: ModelRecord,
     publication: Publication,
     limit: int,
+    is_campaign: bool = False,
 ) -> RetentionList:
     """Return the customers with the highest expected gain, the highest first.
 
@@ -203,20 +205,25 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
         record: The champion.
         publication: The extract, scored by it.
         limit: Maximum number of customers.
+        is_campaign: Whether to leave out all customers of open campaigns, not only their control
+            groups, which no list has.
 
     Raises:
         InvalidInputError: The model has no out-of-fold probabilities, or does not know a feature
             that an offer sets.
     """
-    campaign, shown = read_campaign(), read_domain().report.list_columns
+    campaign = read_campaign().with_measured(read_measurements(spark))
+    shown = read_domain().report.list_columns
     if not registry.has_out_of_fold(settings, record.version):
         raise InvalidInputError(
             f"The model {record.version} is from before out-of-fold probabilities were kept",
             where=str(registry.folder(settings) / record.version),
             hint="`churn train` makes one that has them",
         )
+    query = _compose_query(campaign, record, [column.column for column in shown])
+    selectable = open_members_condition(spark, control_only=not is_campaign)
     sql = bind(
-        _compose_query(campaign, record, [column.column for column in shown]),
+        query.replace("{selectable}", selectable),
         day=publication.extract_date,
         version=record.version,
         most=limit,

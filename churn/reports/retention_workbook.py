@@ -10,6 +10,7 @@ from openpyxl import Workbook
 from openpyxl.formatting.rule import ColorScaleRule, DataBarRule
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
 from churn.reports.rejects_workbook import is_formula_like, make_storable
@@ -23,6 +24,10 @@ BOLD = Font(name=FACE, bold=True)
 LINK = Font(name=FACE, underline="single", color="FF0563C1")
 HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
 MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
+# What is recorded of a customer of a campaign, with the width of its column.
+ANSWERS = ("Called", "Reached", "Accepted")
+OUTCOME = {**dict.fromkeys(ANSWERS, 10), "Note": 30}
+YES, NO = "yes", "no"
 # Without `left` the indent has no effect, and a number touches the adjacent text.
 WRAPPED = Alignment(horizontal="left", vertical="top", wrap_text=True, indent=1)
 TOP = Alignment(vertical="top")
@@ -64,7 +69,10 @@ class ListedCustomer:
 
 @dataclass(frozen=True)
 class RetentionList:
-    """Customers, the highest expected gain first, and the list's sources."""
+    """Customers, the highest expected gain first, and the list's sources.
+
+    `name` is that of the campaign, whose list has columns for the outcome.
+    """
 
     extract_date: date
     customers: int
@@ -73,6 +81,7 @@ class RetentionList:
     campaign: Campaign
     columns: Sequence[ListColumn]
     listed: Sequence[ListedCustomer]
+    name: str = ""
 
     @property
     def headline(self) -> str:
@@ -111,6 +120,8 @@ def write_retention_workbook(retention_list: RetentionList, path: Path) -> None:
     columns = _columns(retention_list)
     _write_rows(sheet, columns, retention_list.listed)
     _make_readable(sheet, columns, len(retention_list.listed))
+    if retention_list.name:
+        _add_answer_lists(sheet, columns, len(retention_list.listed))
     for each in (summary, sheet):
         _make_printable(each, retention_list)
     sheet.print_title_rows = "1:1"
@@ -129,6 +140,7 @@ def _columns(retention_list: RetentionList) -> list[Column]:
     campaign = retention_list.campaign
     money = _money(campaign)
     formats = {"text": None, "whole": WHOLE, "amount": money}
+    outcome = OUTCOME.items() if retention_list.name else [("Done", 8)]
     return [
         Column("Rank", 6, WHOLE, lambda rank, _: rank),
         Column("Customer", 15, None, lambda _, listed: listed.customer_id),
@@ -141,7 +153,7 @@ def _columns(retention_list: RetentionList) -> list[Column]:
             Column(shown.header, shown.width, formats[shown.format], detail(index))
             for index, shown in enumerate(retention_list.columns)
         ),
-        Column("Done", 8, None, lambda _, listed: None),
+        *(Column(header, width, None, lambda *_: None) for header, width in outcome),
     ]
 
 
@@ -236,6 +248,18 @@ def _make_readable(sheet: Worksheet, columns: Sequence[Column], rows: int) -> No
         sheet.conditional_formatting.add(f"{letter}2:{letter}{last}", rule)
 
 
+def _add_answer_lists(sheet: Worksheet, columns: Sequence[Column], rows: int) -> None:
+    """Let Excel offer yes and no in the columns of the outcome, and refuse other values."""
+    headers = [column.header for column in columns]
+    validation = DataValidation(type="list", formula1=f'"{YES},{NO}"', allow_blank=True)
+    validation.showErrorMessage = True
+    validation.error, validation.errorTitle = f"Choose {YES} or {NO}", "Outcome"
+    for header in ANSWERS:
+        letter = get_column_letter(headers.index(header) + 1)
+        validation.add(f"{letter}2:{letter}{rows + 1}")
+    sheet.add_data_validation(validation)
+
+
 def _make_printable(sheet: Worksheet, retention_list: RetentionList) -> None:
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
@@ -248,7 +272,11 @@ def _make_printable(sheet: Worksheet, retention_list: RetentionList) -> None:
 
 
 def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
-    sheet["A1"], sheet["A1"].font = retention_list.headline, Font(name=FACE, bold=True, size=20)
+    title = f"{retention_list.name}: " if retention_list.name else ""
+    sheet["A1"], sheet["A1"].font = (
+        f"{title}{retention_list.headline}",
+        Font(name=FACE, bold=True, size=20),
+    )
     sheet["A2"] = "Open the list of customers: call from the top"
     sheet["A2"].hyperlink, sheet["A2"].font = "#Customers!A1", LINK
     row = 4

@@ -29,7 +29,11 @@ TWIN = "\n"
 
 
 def read_any_table(
-    path: Path, sheet: str | None, log: Callable[[str], None], stated: SourceFormat
+    path: Path,
+    sheet: str | None,
+    log: Callable[[str], None],
+    stated: SourceFormat,
+    min_rows: int = MIN_ROWS,
 ) -> Extract:
     """Read the largest table in this process; `seeds_loader.reader.sandbox` limits its resources.
 
@@ -44,10 +48,10 @@ def read_any_table(
     tables = [
         (name, row, table)
         for name, grid in grids.items()
-        for row, table in [_find_table(grid)]
+        for row, table in [_find_table(grid, min_rows)]
         if table
     ]
-    name, row, table = _choose_table(path, tables)
+    name, row, table = _choose_table(path, tables, min_rows)
     twins = [title.rstrip() for title in table.column_names if title.endswith(TWIN)]
     if twins:
         raise InvalidInputError(
@@ -94,13 +98,15 @@ def _read_grids(
         yield excel_reader.read_sheet(reader, path, kind, name)
 
 
-def _choose_table(path: Path, tables: list[tuple[str, int, pa.Table]]) -> tuple[str, int, pa.Table]:
+def _choose_table(
+    path: Path, tables: list[tuple[str, int, pa.Table]], min_rows: int
+) -> tuple[str, int, pa.Table]:
     tables.sort(key=lambda found: -_count_cells(found[2]))
     if not tables:
         raise InvalidInputError(
             f"{path.name} has no table of customers",
             where=str(path),
-            hint=f"name a workbook with a header and at least {MIN_ROWS} rows below it",
+            hint=f"name a workbook with a header and at least {min_rows} rows below it",
         )
     largest = _count_cells(tables[0][2])
     rivals = [n for n, _, table in tables[1:] if _count_cells(table) >= RIVAL_SHARE * largest]
@@ -121,7 +127,7 @@ def _is_wanted(name: str, sheet: str | None) -> bool:
     return sheet is None or name.strip().casefold() == sheet.strip().casefold()
 
 
-def _find_table(grid: Grid) -> tuple[int, pa.Table | None]:
+def _find_table(grid: Grid, min_rows: int) -> tuple[int, pa.Table | None]:
     """Return the header's row number and the table below it, or None if there is none."""
     candidates = list(grid.header_candidates())
     width = max((_count_filled(cells) for _, cells in candidates), default=0)
@@ -137,7 +143,7 @@ def _find_table(grid: Grid) -> tuple[int, pa.Table | None]:
         return 0, None
     row, cells = header
     rows = grid.used_rows[grid.used_rows > row]
-    if len(rows) < MIN_ROWS:
+    if len(rows) < min_rows:
         return 0, None
     taken = pa.array(rows.astype(np.int64))
     columns: dict[str, pa.ChunkedArray] = {}

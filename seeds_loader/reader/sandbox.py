@@ -23,7 +23,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from lakehouse.errors import ChurnError, InvalidInputError
-from seeds_loader.reader.any_table import read_any_table
+from seeds_loader.reader.any_table import MIN_ROWS, read_any_table
 from seeds_loader.reader.extract import Extract, read_extract
 from seeds_loader.source_format import UNSTATED, SourceFormat
 
@@ -75,15 +75,16 @@ def read_unknown_workbook(
     sheet: str | None = None,
     progress: Callable[[str], None] | None = None,
     source_format: SourceFormat = UNSTATED,
+    min_rows: int = MIN_ROWS,
 ) -> Extract:
     """Read the largest table of a workbook that no contract describes yet.
 
-    The arguments are those of `read_workbook`.
+    The arguments are those of `read_workbook`; a table has at least `min_rows` rows.
 
     Raises:
         InvalidInputError: The file can't be read, has no table, or has several of similar size.
     """
-    return _read(path, sheet, progress, source_format, {"any_table": True})
+    return _read(path, sheet, progress, source_format, {"any_table": True, "min_rows": min_rows})
 
 
 def _read(
