@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, TypeAdapter, ValidationError
@@ -104,6 +104,10 @@ class Settings:
         int,
         about("Seconds that a writer waits for another.", ge=0, le=86_400, title="such a time"),
     ] = 10
+    promotion: Annotated[
+        Literal["auto", "ask"],
+        about("`ask`: a model that passed its tests waits until a person promotes it."),
+    ] = "auto"
     metastore_url: Annotated[Text, about("Database of the Hive metastore.")] = None
     metastore_password: Annotated[Text, about("Password of the metastore's database.")] = None
     registry_url: Annotated[
@@ -180,7 +184,7 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
     resolves them to the same location from any working directory.
 
     Raises:
-        InvalidInputError: If a number is not one or out of its range, if a value is not valid
+        InvalidInputError: If a value is not one of those that are possible, if it is not valid
             UTF-8, or if `.env` or a secret's file cannot be read.
     """
     values: dict[str, str | None] = {**_dotenv(project / ".env")}
@@ -205,9 +209,15 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJ
 
 
 def _invalid(error: ValidationError) -> InvalidInputError:
-    """Return the error for a number that is not one, or is out of its range."""
+    """Return the error for a number that is not one or is out of its range, or an unknown word."""
     name, given = str(error.errors()[0]["loc"][0]), error.errors()[0]["input"]
     known = _read_schema()[name]
+    if "enum" in known:
+        return InvalidInputError(
+            f"{variable(name)}={given} is unknown",
+            where=f"the environment or .env, {variable(name)}",
+            hint=f"say {' or '.join(known['enum'])}; the default is {known['default']}",
+        )
     return InvalidInputError(
         f"{variable(name)}={given} is not {known['title']}",
         where=f"the environment or .env, {variable(name)}",

@@ -49,6 +49,16 @@
 {%- endmacro %}
 
 
+{% macro previous_published_labels() -%}
+    {#- The label of each customer of each published extract. -#}
+    {{ previous_state_of('gold', 'churn_labels', {
+        'customer_id': 'string',
+        'extract_date': 'date',
+        'churned': 'int',
+    }) }}
+{%- endmacro %}
+
+
 {% macro next_number(column, relation) -%}
     {#- The number of the rows that this build adds to a table. Rows are ordered by numbers, not by
         times: docs/decisions/0027-stored-order.md. -#}

@@ -104,9 +104,17 @@ def decide(
         return decision(False, incomparable, waits=True)
     compared = compare(settings, rows, parameters, champion, challenger)
     outdated = bool(set(champion.batches) - set(training.published))
-    return decision(
-        *_weigh(compared, parameters.promotion, champion, challenger, outdated), compared
-    )
+    weighed = _weigh(compared, parameters.promotion, champion, challenger, outdated)
+    return decision(*_ask_if_set(settings, *weighed), compared)
+
+
+def _ask_if_set(
+    settings: Settings, promoted: bool, reason: str, waits: bool
+) -> tuple[bool, str, bool]:
+    """Return the decision; with CHURN_PROMOTION=ask, a model that would be promoted waits."""
+    if promoted and settings.promotion == "ask":
+        return False, f"{reason}; with CHURN_PROMOTION=ask a person decides", True
+    return promoted, reason, waits
 
 
 def _weigh(

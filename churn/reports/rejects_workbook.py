@@ -30,6 +30,7 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.writer.excel import ExcelWriter
 
 from seeds_loader.contract import Contract
@@ -221,6 +222,8 @@ class _RejectsWorkbook:
         sheet = self._workbook.create_sheet("Rejects" if number == 1 else f"Rejects {number}")
         # Keep the header and the row number visible when scrolling.
         sheet.freeze_panes = "B2"
+        _fit_to_pages(sheet)
+        sheet.print_title_rows = "1:1"
         _set_widths(sheet, widths)
         own = [self._header(sheet, header, OWN_HEADER) for header in ORIGIN]
         source = self._headers()[len(ORIGIN) :]
@@ -310,6 +313,7 @@ class _RejectsWorkbook:
     def _write_summary(self, count: int) -> None:
         sheet = self._workbook.create_sheet("Summary", 1)
         _set_widths(sheet, (26, 64, 14, 44))
+        _fit_to_pages(sheet)
         for name, value in self._facts(count):
             sheet.append([self._bold(sheet, name), self._any(sheet, value)])
         sheet.append(
@@ -378,6 +382,15 @@ class _RejectsWorkbook:
 def _most_first(counter: Counter[str]) -> list[tuple[str, int]]:
     """Sort names by descending count, then by name, so that the order is reproducible."""
     return sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _fit_to_pages(sheet: Any) -> None:
+    """Print on landscape pages, all columns side by side."""
+    sheet.page_setup.orientation = "landscape"
+    sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
+    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+    sheet.page_margins.left = sheet.page_margins.right = 0.4
 
 
 def _set_widths(sheet: Any, widths: Sequence[int]) -> None:

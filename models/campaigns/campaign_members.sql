@@ -29,9 +29,10 @@ outcomes as (
 
 ),
 
+-- no `ref`: a selection such as `load_metrics+` does not build the campaigns
 labels as (
 
-    select * from {{ ref('churn_labels') }}
+    select * from {{ previous_published_labels() }}
 
 ),
 

@@ -18,7 +18,7 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
 from lakehouse.sql import query
-from trainer import manual_promotion, mlflow_sync, registry
+from trainer import decisions, manual_promotion, mlflow_sync, registry
 from trainer.monitoring import monitor, read_rules
 from trainer.parameters import Parameters, read_parameters
 from trainer.score import score
@@ -95,6 +95,25 @@ def test_a_poor_model_is_champion_a_better_one_takes_over_and_a_worse_one_does_n
     # what was decided stands: nothing is trained, and nothing compared again
     again = contest.enter("next", POOR)
     assert (again.is_new, again.decision) == (False, worse.decision)
+
+
+def test_a_better_model_waits_if_a_person_is_to_be_asked(
+    server: tuple[SparkSession, Settings],
+    completed_home: ChurnHome,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    spark, _ = server
+    own = completed_home.settings_in(tmp_path_factory.mktemp("asked"))
+    contest = Contest(spark, replace(own, promotion="ask"))
+    # The first model is compared with none: without it, nothing would be scored.
+    first = contest.enter("first", POOR)
+    assert first.decision.promoted
+    better = contest.enter("first")
+    assert (better.decision.promoted, better.decision.waits) == (False, True)
+    assert "better beyond noise" in better.decision.reason
+    assert "CHURN_PROMOTION=ask" in better.decision.reason
+    assert contest.champion == first.record.version
+    assert decisions.find_waiting(contest.settings) == better.decision
 
 
 def test_a_better_model_that_spoils_a_slice_does_not_take_over(contest: Contest) -> None:

@@ -275,6 +275,9 @@ def test_what_a_sheet_can_not_hold_goes_on_to_the_next(tmp_path):
     ]
     assert [sheet.auto_filter.ref for sheet in sheets] == ["A1:Y3", "A1:Y3", "A1:Y2"]
     assert {sheet.freeze_panes for sheet in sheets} == {"B2"}
+    assert {sheet.page_setup.orientation for sheet in sheets} == {"landscape"}
+    assert all(sheet.sheet_properties.pageSetUpPr.fitToPage for sheet in sheets)
+    assert {sheet.print_title_rows for sheet in sheets} == {"$1:$1"}
 
 
 @pytest.mark.long

@@ -15,11 +15,11 @@ def test_the_reference_table_in_the_docs_is_current() -> None:
 
 
 def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
-    given = {variable(name): "7" for name in NAMES}
+    given = {variable(name): "7" for name in NAMES} | {"CHURN_PROMOTION": "ask"}
     settings = read_settings(given, tmp_path)
     places = {"home": tmp_path / "7", "lake_uri": f"{tmp_path}/7", "landing": f"{tmp_path}/7"}
     for name in NAMES:
-        assert getattr(settings, name) in (7, "7", places.get(name)), name
+        assert getattr(settings, name) in (7, "7", "ask", places.get(name)), name
     assert read_settings(dict.fromkeys(given, ""), tmp_path) == read_settings({}, tmp_path)
 
 
@@ -32,6 +32,12 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     assert settings.redis_password == settings.aws["AWS_ACCESS_KEY_ID"] == "open sesame"
     assert [settings.mask_secrets()[name] for name in secrets] == [MASK] * len(secrets)
     assert "sesame" not in repr(replace(settings, api_rate=1))
+
+
+def test_an_unknown_word_is_named_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="CHURN_PROMOTION=never is unknown") as found:
+        read_settings({"CHURN_PROMOTION": "never"}, tmp_path)
+    assert found.value.hint == "say auto or ask; the default is auto"
 
 
 @pytest.mark.parametrize("text", ["many", "0", "70000", "80.5", "\uff11\uff12"])
