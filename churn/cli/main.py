@@ -611,11 +611,12 @@ def campaign_close(settings: Settings, name: str) -> None:
 def campaign_list(settings: Settings) -> None:
     """List the campaigns, running and closed, with their effect."""
     from churn.pipeline import campaigns
+    from churn.provenance.campaign_records import list_campaigns
     from lakehouse import spark_server, spark_session
 
     spark_server.ensure_running(settings, _log)
     with spark_session.session(settings) as spark:
-        rows = campaigns.list_campaigns(spark)
+        rows = list_campaigns(spark)
     for row in rows:
         click.echo(campaigns.format_campaign(row))
     if not rows:

@@ -33,7 +33,7 @@ from lakehouse.domain import ListColumn, Offer
 from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
-from lakehouse.sql import Rows, query, query_if_exists
+from lakehouse.sql import Rows, query
 from trainer.retention_campaign import Campaign, Effect
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -187,21 +187,6 @@ def close(settings: Settings, name: str, progress: Steps) -> list[str]:
         )
         step.outcome = f"extract of {closing['extract_date']}"
     return format_results(results)
-
-
-def list_campaigns(spark: SparkSession) -> Rows:
-    """Return the campaigns, the latest first, with the effect of the closed ones."""
-    return query_if_exists(
-        spark,
-        "gold.campaigns",
-        """
-        select campaigns.*, results.effect, results.effect_low, results.effect_high, results.saved
-        from gold.campaigns as campaigns
-        left join gold.campaign_results as results
-            on campaigns.campaign = results.campaign and analysis = 'intention_to_treat'
-        order by started_at desc, campaigns.campaign
-        """,
-    )
 
 
 def format_campaign(row: dict[str, Any]) -> str:

@@ -99,6 +99,21 @@ def open_members_condition(spark: SparkSession, control_only: bool) -> str:
     return f"customer_id not in ({OPEN_MEMBERS}{arm})"
 
 
+def list_campaigns(spark: SparkSession) -> Rows:
+    """Return the campaigns, the latest first, with the effect of the closed ones."""
+    return query_if_exists(
+        spark,
+        "gold.campaigns",
+        """
+        select campaigns.*, results.effect, results.effect_low, results.effect_high, results.saved
+        from gold.campaigns as campaigns
+        left join gold.campaign_results as results
+            on campaigns.campaign = results.campaign and analysis = 'intention_to_treat'
+        order by started_at desc, campaigns.campaign
+        """,
+    )
+
+
 def read_measurements(spark: SparkSession) -> list[Measurement]:
     """Return the measured effect of each closed campaign, as drawn by lot."""
     rows = query_if_exists(

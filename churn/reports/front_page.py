@@ -118,13 +118,17 @@ class Service:
 
 @dataclass(frozen=True)
 class FrontPage:
-    """Content of the page. Every sequence is ordered by time, earliest first, and may be empty."""
+    """Content of the page. Every sequence is ordered by time, earliest first, and may be empty.
+
+    `campaigns` are rows of gold.campaigns with the measured effect, null until it is known.
+    """
 
     runs: tuple[Run, ...] = ()
     extracts: tuple[Extract, ...] = ()
     models: tuple[Model, ...] = ()
     services: tuple[Service, ...] = ()
     has_dbt_docs: bool = False
+    campaigns: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def reports(self) -> dict[str, str]:
@@ -182,6 +186,7 @@ def front_page(data: FrontPage) -> str:
             if data.has_dbt_docs
             else {},
             "services": data.services,
+            "campaigns": [*reversed(data.campaigns[-LISTED:])],
             "earlier": max(len(data.extracts), len(data.models)) > LISTED,
         },
     )

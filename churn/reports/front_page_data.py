@@ -7,6 +7,7 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
+from churn.provenance.campaign_records import list_campaigns
 from churn.provenance.run_history import read_json_or_empty
 from churn.reports.front_page import (
     DBT_DOCS,
@@ -68,6 +69,7 @@ def gather(settings: Settings, spark: SparkSession) -> FrontPage:
             Service("Scoring API", settings.api_port, "churn serve"),
         ),
         has_dbt_docs=(settings.home / SITE / DBT_DOCS).is_file(),
+        campaigns=tuple(reversed(list_campaigns(spark))),
     )
 
 

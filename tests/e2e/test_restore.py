@@ -89,6 +89,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 # Views of what was pending in the last build. Nothing is pending after it, and dbt makes the views
 # of a restored lake of that.
+OF_CAMPAIGNS = {"gold.campaigns", "gold.campaign_members", "gold.campaign_results"}
 OF_THE_LAST_BUILD = {"silver.pending_loads", "silver.pending_dates"}
 
 
@@ -180,7 +181,8 @@ def test_every_table_is_equal_value_by_value(
 ) -> None:
     before, after = all_rows(completed_run.home), all_rows(restored.home)
     assert {"bronze.telco_customers", "audit.load_verdicts", "gold.churn_scores"} <= set(before)
-    assert set(before) == set(after)
+    # The restored home has built all models; a run leaves out the campaigns.
+    assert set(after) - set(before) <= OF_CAMPAIGNS and set(before) <= set(after)
     for table, known in before.items():
         if table not in OF_THE_LAST_BUILD:
             assert known == after[table], table

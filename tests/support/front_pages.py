@@ -2,6 +2,7 @@
 quarter."""
 
 from datetime import date, timedelta
+from typing import Any
 
 from churn.reports.front_page import Extract, FrontPage, Model, Run, Service
 
@@ -16,8 +17,19 @@ def history(extracts: int) -> FrontPage:
         runs=tuple(_run(place, day) for place, day in enumerate(days)),
         extracts=tuple(_extract(place, day) for place, day in enumerate(days)),
         models=tuple(_model(place, day, place == len(days) - 1) for place, day in enumerate(days)),
+        campaigns=tuple(_campaign(place, day) for place, day in enumerate(days[:2])),
         services=(Service("Airflow", 8080, "churn airflow up"), Service("MLflow", 5000, "")),
     )
+
+
+def _campaign(place: int, day: date) -> dict[str, Any]:
+    """The first campaign was closed, the second one runs."""
+    figures = {"effect": 0.042, "effect_low": 0.011, "effect_high": 0.073, "saved": 12345.6}
+    return {
+        **{"campaign": f"campaign-{place}", "status": "running" if place else "closed"},
+        **{"extract_date": day, "contacted": 300, "control": 75},
+        **(dict.fromkeys(figures) if place else figures),
+    }
 
 
 def _run(place: int, day: date) -> Run:
