@@ -22,6 +22,7 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain, islice
+from math import ceil
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -44,6 +45,8 @@ UNITS_A_CELL = 32_767
 
 ORIGIN = ("Row", "Source file", "Sheet", "What is wrong")
 REASONS_WIDTH = 72
+# Characters that are readable side by side on a landscape page.
+WIDTH_OF_PAGE = 190
 NARROWEST, WIDEST = 10, 34
 # Number of rows that determine the column widths, which precede the rows in the file.
 ROWS_MEASURED = 200
@@ -223,8 +226,9 @@ class _RejectsWorkbook:
         sheet = self._workbook.create_sheet("Rejects" if number == 1 else f"Rejects {number}")
         # Keep the header and the row number visible when scrolling.
         sheet.freeze_panes = "B2"
-        _fit_to_pages(sheet)
-        sheet.print_title_rows = "1:1"
+        # Side by side on one page, the columns would be too small to read.
+        _fit_to_pages(sheet, ceil(sum(widths) / WIDTH_OF_PAGE))
+        sheet.print_title_rows, sheet.print_title_cols = "1:1", "A:A"
         _set_widths(sheet, widths)
         own = [self._header(sheet, header, OWN_HEADER) for header in ORIGIN]
         source = self._headers()[len(ORIGIN) :]
@@ -314,7 +318,7 @@ class _RejectsWorkbook:
     def _write_summary(self, count: int) -> None:
         sheet = self._workbook.create_sheet("Summary", 1)
         _set_widths(sheet, (26, 64, 14, 44))
-        _fit_to_pages(sheet)
+        _fit_to_pages(sheet, 1)
         for name, value in self._facts(count):
             sheet.append([self._bold(sheet, name), self._any(sheet, value)])
         sheet.append(
@@ -385,11 +389,12 @@ def _most_first(counter: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counter.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _fit_to_pages(sheet: Any) -> None:
-    """Print on landscape pages, all columns side by side."""
+def _fit_to_pages(sheet: Any, pages: int) -> None:
+    """Print on landscape pages, the columns on so many pages side by side."""
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.paperSize = Worksheet.PAPERSIZE_A4
-    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = pages, 0
+    sheet.page_setup.pageOrder = "overThenDown"
     sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
     sheet.page_margins.left = sheet.page_margins.right = 0.4
 

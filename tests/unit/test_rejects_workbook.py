@@ -277,7 +277,9 @@ def test_what_a_sheet_can_not_hold_goes_on_to_the_next(tmp_path):
     assert {sheet.freeze_panes for sheet in sheets} == {"B2"}
     assert {sheet.page_setup.orientation for sheet in sheets} == {"landscape"}
     assert all(sheet.sheet_properties.pageSetUpPr.fitToPage for sheet in sheets)
-    assert {sheet.print_title_rows for sheet in sheets} == {"$1:$1"}
+    titles = {(sheet.print_title_rows, sheet.print_title_cols) for sheet in sheets}
+    assert titles == {("$1:$1", "$A:$A")}
+    assert all(sheet.page_setup.fitToWidth > 1 for sheet in sheets)
 
 
 @pytest.mark.long
