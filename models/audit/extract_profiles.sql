@@ -25,14 +25,17 @@ counted as (
         batch_id,
         extract_date,
         count(*) as customers,
-        array(
-            {%- for each in bins %}
-            named_struct(
-                'feature', '{{ each.feature }}',
-                'bin', {{ text(each.bin) }},
-                'customers', count_if({{ each.condition }})
-            ){{ ',' if not loop.last }}
-            {%- endfor %}
+        -- of a type of its own: a domain may limit the drift of no feature
+        cast(
+            array(
+                {%- for each in bins %}
+                named_struct(
+                    'feature', '{{ each.feature }}',
+                    'bin', {{ text(each.bin) }},
+                    'customers', count_if({{ each.condition }})
+                ){{ ',' if not loop.last }}
+                {%- endfor %}
+            ) as array<struct<feature: string, bin: string, customers: bigint>>
         ) as bins
 
     from features
