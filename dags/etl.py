@@ -8,17 +8,15 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TriggerRule, chain
+from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule, chain
 
+from dags.assets import ALERT, GOLD, SCORES
 from dags.callbacks import ensure_spark_server, log_failure_reason
 from dags.rendering import render
 from dags.tasks import RunReport, ingest, step
 from lakehouse.settings import read_settings
 from seeds_loader.source_format import DECIMAL_SIGNS
 
-GOLD = Asset("churn_gold")
-SCORES = Asset("churn_scores")
-ALERT = Asset("churn_alert")
 DESCRIPTION = """
 Process one workbook, from bronze to scores. A run without parameters uses the oldest workbook that
 waits in the landing zone (`CHURN_LANDING`), otherwise the sample; a scheduled run is then skipped.

@@ -15,6 +15,7 @@ from churn.reports.front_page import (
     DBT_DOCS,
     EVALUATION,
     SITE,
+    campaign_list_of,
     evaluation_of,
     list_of,
     report_of,
@@ -62,6 +63,13 @@ def evaluation(version: Annotated[str, PathParameter(pattern=ID)]) -> FileRespon
     return _page(
         read_settings().home / "models" / version / EVALUATION, "`churn evaluate` makes it"
     )
+
+
+@app.get(f"/{campaign_list_of('{name}')}")
+def campaign_list(name: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
+    """Return the list of a campaign that was started here."""
+    path = read_settings().home / campaign_list_of(name)
+    return _page(path, "the campaign was not started here", XLSX)
 
 
 def _page(path: Path, otherwise: str, media_type: str = "text/html") -> FileResponse:

@@ -378,6 +378,7 @@ def _compute_gain_by_threshold(repeats: DataFrame, campaign: Campaign) -> dict[s
         "best": best,
         "contact": campaign.contact_cost,
         "kept": campaign.effect.value,
+        "effect": campaign.effect.source,
     }
 
 

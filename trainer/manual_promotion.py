@@ -3,7 +3,7 @@
 Like the registry and the decisions, this needs no Spark.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lakehouse import commit_metadata
 from lakehouse.errors import InvalidInputError
@@ -42,12 +42,7 @@ def require_promotable(settings: Settings, version: str, reason: str) -> ModelRe
             no longer declared, or it is the champion already.
     """
     place = str(registry.folder(settings))
-    if not reason.strip():
-        raise InvalidInputError(
-            "A promotion by hand has a reason, which is kept with it",
-            where="--reason",
-            hint="say in a sentence why the model may take over",
-        )
+    _require_reason(reason)
     record = registry.find(settings, version)
     if record is None:
         there = ", ".join(registry.versions(settings)) or "none"
@@ -112,6 +107,52 @@ def promote_by_hand(
     decisions.write(registry.folder(settings) / version, decision)
     registry.promote(settings, version, how, reason.strip(), user)
     return decision
+
+
+def decline_by_hand(
+    settings: Settings, version: str, reason: str, user: str | None = None
+) -> Decision:
+    """Record that a person keeps the champion, so that the version no longer waits.
+
+    Call it under the run lock.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        version: The version.
+        reason: The reason.
+        user: The person; by default the user of this process.
+
+    Raises:
+        InvalidInputError: The reason is missing, or the version does not wait for a decision.
+    """
+    _require_reason(reason)
+    waiting = decisions.find_waiting(settings)
+    if waiting is None or waiting.version != version:
+        waits = f"{waiting.version} waits" if waiting else "none waits"
+        raise InvalidInputError(
+            f"{version} does not wait for a decision; {waits}",
+            where=str(registry.folder(settings)),
+            hint="`churn status` shows what waits",
+        )
+    user, time = user or commit_metadata.user() or "unknown", decisions.timestamp()
+    decision = replace(
+        waiting,
+        reason=f"declined by {user} on {time}: {reason.strip()}",
+        waits=False,
+        decided=time,
+        user=user,
+    )
+    decisions.write(registry.folder(settings) / version, decision)
+    return decision
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip():
+        raise InvalidInputError(
+            "A decision by hand has a reason, which is kept with it",
+            where="--reason",
+            hint="say in a sentence why the model may take over, or may not",
+        )
 
 
 def moved_alias(settings: Settings, alias: Alias) -> MovedAlias | None:

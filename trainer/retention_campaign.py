@@ -6,6 +6,9 @@ from pathlib import Path
 
 from lakehouse.domain import Offer, read_domain
 
+# Source of an effect that was not measured.
+ASSUMED = "assumed in campaign.yml"
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -21,7 +24,7 @@ class Effect:
     value: float
     low: float
     high: float
-    source: str = "assumed in campaign.yml"
+    source: str = ASSUMED
 
 
 @dataclass(frozen=True)

@@ -436,11 +436,16 @@ def rollback(settings: Settings, version: str | None) -> None:
 @main.command()
 @click.argument("version")
 @click.option("--reason", required=True, help="Reason; stored with your user name and the time.")
+@click.option("--decline", is_flag=True, help="Keep the champion; VERSION no longer waits.")
 @command
-def promote(settings: Settings, version: str, reason: str) -> None:
+def promote(settings: Settings, version: str, reason: str, decline: bool) -> None:
     """Make VERSION the champion by a person's decision."""
     from churn.pipeline import commands
 
+    if decline:
+        commands.decline(settings, version, reason, Steps(1))
+        click.echo(f"{version} is declined; the champion stays")
+        return
     promoted = commands.promote(settings, version, reason, Steps(4))
     click.echo(f"{promoted} is the champion")
 
@@ -582,7 +587,7 @@ def campaign_start(
         raise click.UsageError("--top and --budget both say how many calls: give one of them")
     asked = top if top is not None or budget is not None else 100
     request = campaigns.Request(name, asked, budget, control / 100)
-    click.echo(campaigns.start(settings, request, out, Steps(2)))
+    click.echo(campaigns.start(settings, request, out, Steps(2)).format())
 
 
 @campaign.command("record")

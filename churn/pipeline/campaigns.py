@@ -45,6 +45,26 @@ MODELS = ["--select", "tag:campaigns"]
 CONTACTED, CONTROL = "contacted", "control"
 
 
+class AlreadyRecordedError(InvalidInputError):
+    """Raised if a file of outcomes was recorded before, so that nothing is to be done."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A started campaign: its list, as written to `path`, and the size of its control group."""
+
+    selected: RetentionList
+    controls: int
+    path: Path
+
+    def format(self) -> str:
+        """Return a message about the campaign."""
+        return (
+            f"{self.path}: {self.selected.headline}; {self.controls:,} customers in the control "
+            "group"
+        )
+
+
 @dataclass(frozen=True)
 class Request:
     """What the user asks for: a number of calls or a budget, and the share of the control group."""
@@ -62,8 +82,11 @@ class Request:
 
 def start(  # long: one error after another
     settings: Settings, request: Request, out: Path, progress: Steps
-) -> str:
+) -> Started:
     """Start a campaign and write its list; repeated after an interruption, complete it.
+
+    A list that a started campaign has at `out` already is left as it is, because the team may have
+    entered outcomes.
 
     Args:
         settings: The settings of this CHURN_HOME.
@@ -72,7 +95,7 @@ def start(  # long: one error after another
         progress: Progress display.
 
     Returns:
-        A message about the campaign.
+        The campaign.
 
     Raises:
         InvalidInputError: The name is taken or not a name, nothing was scored yet, or too few
@@ -84,7 +107,8 @@ def start(  # long: one error after another
             where="NAME",
             hint="use lower-case letters, digits and hyphens, at most 40",
         )
-    require_writable(out)
+    if not out.exists():
+        require_writable(out)
     with (
         writer_session(settings, "churn campaign start", progress) as spark,
         progress.step("start") as step,
@@ -92,6 +116,8 @@ def start(  # long: one error after another
         records.create_tables(spark)
         started = records.find_campaign(spark, request.name)
         if started is None:
+            # An existing file can only be the list of a started campaign.
+            require_writable(out)
             selected = _draw(settings, spark, request)
         elif started["request"] != request.format():
             raise InvalidInputError(
@@ -100,14 +126,16 @@ def start(  # long: one error after another
                 hint="name another one; `churn campaign list` shows them",
             )
         else:
-            step.log(f"{request.name} was started before; writing its list again")
             selected = _read_list(spark, started)
-        with translate_write_errors(out), atomic_write(out) as draft:
-            write_retention_workbook(selected, draft)
+        if started and out.exists():
+            step.log(f"{request.name} was started before; {out.name} is left as it is")
+        else:
+            with translate_write_errors(out), atomic_write(out) as draft:
+                write_retention_workbook(selected, draft)
         run_dbt(settings, MODELS, new_run_id(), step)
-        controls = _count_controls(spark, request.name)
-        step.outcome = f"{selected.headline}; {controls:,} customers in the control group"
-    return f"{out}: {step.outcome}"
+        result = Started(selected, _count_controls(spark, request.name), out)
+        step.outcome = selected.headline
+    return result
 
 
 def record(  # long: one error after another
@@ -144,7 +172,7 @@ def record(  # long: one error after another
         )
         read = read_outcomes(file, members, step.log)
         if read.sha256 in {each["source_sha256"] for each in before}:
-            raise InvalidInputError(
+            raise AlreadyRecordedError(
                 f"{file.name} was recorded before",
                 where=f"campaign {name}",
                 hint="nothing is to be done; a later version of the file replaces what is recorded",

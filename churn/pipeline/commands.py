@@ -8,8 +8,11 @@ from churn.pipeline.context import Request, RunContext, writer_session, writer_s
 from churn.pipeline.mlflow_sync import adopt_alias, open_store_async, sync_registry
 from churn.pipeline.refusals import build_refused_error
 from churn.provenance import load_state
+from churn.provenance.campaign_records import CLOSINGS, read_measurements
+from lakehouse import spark_server, spark_session
 from lakehouse.dbt_runner import BuildResult
 from lakehouse.progress import Steps
+from lakehouse.run_lock import run_lock
 from lakehouse.settings import Settings
 from seeds_loader.load import Load
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where us
 
     from feature_repo.online.materialize import OnlineContents
     from trainer.record import ModelRecord
+    from trainer.retention_campaign import Campaign
     from trainer.score import Scores
     from trainer.train import Training
 
@@ -111,18 +115,19 @@ def score(settings: Settings, progress: Steps) -> "Scores":
 def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
     """Return the champion's record and full evaluation; `force` evaluates it again.
 
-    A stored evaluation is reused if parameters, protocol and campaign are unchanged.
+    A stored evaluation is reused if parameters, protocol and campaign are unchanged, including the
+    effect that closed campaigns have measured.
 
     Raises:
         lakehouse.errors.InvalidInputError: No model was trained yet.
     """
     from trainer import full_evaluation, registry
     from trainer.parameters import parameters_of_record, read_parameters
-    from trainer.retention_campaign import read_campaign
 
     record = registry.champion_or_error(settings)
     parameters = parameters_of_record(record.parameters, read_parameters())
-    protocol, campaign = full_evaluation.read_config(), read_campaign()
+    protocol = full_evaluation.read_config()
+    campaign = read_measured_campaign(settings, progress)
     stored = full_evaluation.read(settings, record.version)
     stamp = full_evaluation.config_hash(parameters, protocol, campaign)
     if stored and not force and stored["stamp"] == stamp:
@@ -139,6 +144,21 @@ def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
     return record, evaluation
 
 
+def read_measured_campaign(settings: Settings, progress: Steps) -> "Campaign":
+    """Return the campaign of the domain, with the effect that closed campaigns have measured.
+
+    A lake without closed campaigns needs no server for that.
+    """
+    from trainer.retention_campaign import read_campaign
+
+    campaign = read_campaign()
+    if not settings.lake.list_children(*CLOSINGS.split(".")):
+        return campaign
+    spark_server.ensure_running(settings, progress.log)
+    with spark_session.session(settings) as spark:
+        return campaign.with_measured(read_measurements(spark))
+
+
 def roll_back(settings: Settings, version: str | None, progress: Steps) -> str:
     """Make the previous champion, or `version`, the champion again and score with it."""
     from trainer import registry
@@ -148,8 +168,17 @@ def roll_back(settings: Settings, version: str | None, progress: Steps) -> str:
     )
 
 
-def promote(settings: Settings, version: str, reason: str, progress: Steps) -> str:
-    """Make a version the champion by an operator's decision and score with it.
+def promote(
+    settings: Settings, version: str, reason: str, progress: Steps, user: str | None = None
+) -> str:
+    """Make a version the champion by a person's decision and score with it.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        version: The version.
+        reason: The reason, which is recorded.
+        progress: Progress display.
+        user: The person; by default the user of this process.
 
     Raises:
         lakehouse.errors.InvalidInputError: The reason is missing, there is no such version, or it
@@ -162,10 +191,25 @@ def promote(settings: Settings, version: str, reason: str, progress: Steps) -> s
 
     def change() -> str:
         if registry.champion_version(settings) != version:  # MLflow's alias may have named it
-            manual_promotion.promote_by_hand(settings, version, reason)
+            manual_promotion.promote_by_hand(settings, version, reason, user=user)
         return version
 
     return _change_champion(settings, "promote", progress, change)
+
+
+def decline(
+    settings: Settings, version: str, reason: str, progress: Steps, user: str | None = None
+) -> None:
+    """Keep the champion by a person's decision; the version no longer waits.
+
+    Raises:
+        lakehouse.errors.InvalidInputError: The reason is missing, or the version does not wait.
+    """
+    from trainer import manual_promotion
+
+    with run_lock(settings, "churn promote", progress.log):
+        manual_promotion.decline_by_hand(settings, version, reason, user)
+        sync_registry(settings, progress)
 
 
 def _change_champion(

@@ -5,6 +5,7 @@ from typing import Any
 
 from churn.reports.plots import Bar, Line, Plot, draw_bars, draw_lines
 from churn.reports.report import count, decimal, percent
+from trainer.retention_campaign import ASSUMED
 
 
 def plots(figures: dict[str, Any]) -> Iterator[Plot]:
@@ -70,8 +71,8 @@ def _draw_gain_by_threshold(figures: dict[str, Any]) -> Plot:
         title,
         f"What a campaign brings for every 1,000 customers if all from this probability on are "
         f"approached: {decimal(cost['contact'], 0)} a contact, {percent(cost['kept'], 0)} of the "
-        f"leavers stay. Best from {best['threshold']:.2f} on: {percent(best['approached'], 0)} of "
-        f"the customers, {count(best['gain'])}.",
+        f"leavers stay ({cost.get('effect', ASSUMED)}). Best from {best['threshold']:.2f} on: "
+        f"{percent(best['approached'], 0)} of the customers, {count(best['gain'])}.",
         draw_lines(
             "cost",
             title,

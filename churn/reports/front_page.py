@@ -154,6 +154,11 @@ def list_of(run_id: str) -> str:
     return f"runs/{run_id}/{LIST}"
 
 
+def campaign_list_of(name: str) -> str:
+    """Return the path, in CHURN_HOME and in Airflow's site, of a list that Airflow wrote."""
+    return f"campaigns/{name}.xlsx"
+
+
 def evaluation_of(version: str) -> str:
     """Return the path of a model version's evaluation in the site."""
     return f"models/{version}/{EVALUATION}"

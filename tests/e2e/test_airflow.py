@@ -19,16 +19,20 @@ import psutil
 import pytest
 from airflow_api import Airflow
 from browser import chromium
+from campaign_outcomes import enter_outcomes, read_list
 from environments import BIN, ChurnHome, CompletedRun, Environments, called
 from lineage_graph import Graph, leads, place
-from monthly import cut_off
+from monthly import cut_off, fewer, tables_only
 from PIL import Image
 from playwright.sync_api import expect
 
 from churn.operations import airflow_server
 from lakehouse.lineage import lineage_file
+from trainer import decisions, registry
 
-DAG = "01_etl"
+DAG, CAMPAIGN, PROMOTION = "01_etl", "03_campaign", "04_promotion"
+# States of a task that waits for a person, depending on Airflow's version.
+WAITING = ("awaiting_input", "deferred")
 STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
 STAGES = ["clean", "engineer", "validate", "publish"]
 LINEAGE = "#!/model/model.telco_churn.customer_features?g_v=1&g_i=%2Bcustomer_features%2B"
@@ -74,7 +78,7 @@ def green(scheduled: Scheduled, shared_data: Path) -> str:
     assert airflow.wait("00_landing", "first-look") == "success"
     (run_id,) = landed(airflow)
     workbook.unlink()
-    wait_for(airflow, run_id, "clean.pending_loads_run")
+    airflow.wait_until(DAG, run_id, "clean.pending_loads_run", "success")
     # dbt is at the next model and holds the lake
     rival = home.churn("build", code=4, CHURN_LOCK_WAIT="0").stderr
     assert "held by dbt build" in rival
@@ -273,7 +277,7 @@ def test_the_scheduler_is_killed_at_any_step(
 def killed_after(scheduled: Scheduled, run_id: str, task: str | None, day: str) -> None:
     """The scheduler and what it runs killed after that task (None: with the first one at work)."""
     airflow, home = scheduled.airflow, scheduled.home
-    wait_for(airflow, run_id, task or "ingest", "success" if task else "running")
+    airflow.wait_until(DAG, run_id, task or "ingest", "success" if task else "running")
     running = airflow_server.services(home.settings)["scheduler"].find()
     assert running is not None
     scheduler = psutil.Process(running.pid)
@@ -304,13 +308,6 @@ def landed(airflow: Airflow) -> list[str]:
 def distinct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each customer and date."""
     return list({(row["customer_id"], row["extract_date"]): row for row in rows}.values())
-
-
-def wait_for(airflow: Airflow, run_id: str, task: str, state: str = "success") -> None:
-    deadline = time.monotonic() + 240
-    while airflow.states(DAG, run_id).get(task) != state:
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
 
 
 @pytest.fixture
@@ -412,6 +409,86 @@ def test_no_route_tells_another_user_anything(scheduled: Scheduled) -> None:
         assert (by_other_name, from_other_site) == (421, 403), (method, path)
         assert stranger == 401 or WITHOUT_LOGIN.fullmatch(path), (method, path, stranger)
         assert not path.startswith(("/cosmos", "/churn")) or stranger == 401, (method, path)
+
+
+def test_a_campaign_from_start_to_close_each_step_repeated(
+    scheduled: Scheduled, green: str, shared_data: Path, tmp_path: Path
+) -> None:
+    airflow, home = scheduled.airflow, scheduled.home
+    airflow.switch_on(CAMPAIGN)
+    airflow.trigger(CAMPAIGN, "spring", campaign="spring", top=100, control=20)
+    airflow.wait_until(CAMPAIGN, "spring", "enter_outcomes", *WAITING)
+    written = home.path / "campaigns" / "spring.xlsx"
+    members = repeated(scheduled, "start", "select * from gold.campaign_members order by all")
+    assert len(read_list(written)) == 100 and len(members) == 125
+    link = airflow.links(CAMPAIGN, "spring", "start")["List of the campaign"]
+    assert link == "/churn/campaigns/spring.xlsx"
+    assert httpx.get(airflow.address + link).status_code == 401
+
+    enter_outcomes(written, tmp_path / "filled.xlsx")
+    airflow.respond(
+        *(CAMPAIGN, "spring", "enter_outcomes", "Record the outcomes"),
+        file=str(tmp_path / "filled.xlsx"),
+    )
+    airflow.wait_until(CAMPAIGN, "spring", "record", "success")
+    outcomes = "select * from bronze.campaign_outcomes order by all"
+    assert len(repeated(scheduled, "record", outcomes)) == 100
+    assert read_list(written)[0]["Called"] is None
+
+    # The campaign waits for the next extract, without a worker.
+    airflow.wait_until(CAMPAIGN, "spring", "wait_for_extract", "up_for_reschedule")
+    day = home.value("select max(extract_date) + interval 31 days from gold.publications")
+    tables_only(
+        home, fewer(shared_data / "Telco-Customer-Churn.xlsx", tmp_path), extract_date=str(day)
+    )
+    airflow.clear(CAMPAIGN, "spring", "wait_for_extract")
+    assert airflow.wait(CAMPAIGN, "spring") == "success"
+    measured = repeated(scheduled, "close", "select * from gold.campaign_results order by all")
+    assert {row["analysis"] for row in measured} == {"intention_to_treat", "per_protocol"}
+    assert "points fewer left" in airflow.log(CAMPAIGN, "spring", "close", 1)
+
+
+def repeated(scheduled: Scheduled, task: str, rows: str) -> list[dict[str, Any]]:
+    """What a task of the campaign has made, which is the same when it runs again."""
+    airflow, before = scheduled.airflow, scheduled.home.sql(rows)
+    tried = airflow.tries(CAMPAIGN, "spring", task)
+    airflow.clear(CAMPAIGN, "spring", task)
+    while airflow.tries(CAMPAIGN, "spring", task) == tried:
+        time.sleep(0.5)
+    airflow.wait_until(CAMPAIGN, "spring", task, "success")
+    assert scheduled.home.sql(rows) == before, task
+    return before
+
+
+def test_a_person_is_asked_about_a_version_that_waits(scheduled: Scheduled, green: str) -> None:
+    airflow, home = scheduled.airflow, scheduled.home
+    airflow.switch_on(PROMOTION)
+    airflow.trigger(PROMOTION, "none")
+    assert airflow.wait(PROMOTION, "none") == "success"
+    assert set(airflow.states(PROMOTION, "none").values()) == {"skipped"}
+
+    champion = registry.champion_version(home.settings)
+    assert champion is not None
+    # The challenger of the second extract, which waits, since CHURN_PROMOTION can't be changed
+    # for a running Airflow.
+    home.churn("train", CHURN_PROMOTION="ask")
+    waiting = decisions.find_waiting(home.settings)
+    assert waiting is not None and waiting.version != champion
+    for run_id, option, chosen in (
+        ("declined", "Keep the champion", champion),
+        ("promoted", "Promote", waiting.version),
+    ):
+        decisions.write(registry.folder(home.settings) / waiting.version, waiting)
+        airflow.trigger(PROMOTION, run_id)
+        airflow.wait_until(PROMOTION, run_id, "decide", *WAITING)
+        airflow.respond(PROMOTION, run_id, "decide", option, reason="as agreed")
+        assert airflow.wait(PROMOTION, run_id) == "success"
+        assert registry.champion_version(home.settings) == chosen
+        decided = decisions.read(registry.folder(home.settings) / waiting.version)
+        assert decided is not None and not decided.waits and decided.user == "admin"
+        assert decided.reason.endswith(": as agreed")
+    scored = "select count(*) from gold.churn_scores where model_version = '{}'"
+    assert home.value(scored.format(waiting.version)) > 0
 
 
 def drawn(picture: bytes) -> float:

@@ -104,6 +104,18 @@ class Airflow:
         }
         self.call("POST", f"/dags/{dag}/clearTaskInstances", json=body)
 
+    def respond(self, dag: str, run_id: str, task: str, option: str, **entered: Any) -> None:
+        """As a person responds to a task that waits for one."""
+        path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/-1/hitlDetails"
+        self.call("PATCH", path, json={"chosen_options": [option], "params_input": entered})
+
+    def wait_until(self, dag: str, run_id: str, task: str, *states: str) -> None:
+        """Wait until the task is in one of the states."""
+        deadline = time.monotonic() + 240
+        while self.states(dag, run_id).get(task) not in states:
+            assert time.monotonic() < deadline, self.states(dag, run_id)
+            time.sleep(0.5)
+
     def mark_success(self, dag: str, run_id: str, task: str) -> None:
         """As an operator marks it; the task itself is not run."""
         path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}"

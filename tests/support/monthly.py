@@ -45,6 +45,11 @@ def restated(path: Path, folder: Path) -> Path:
     return _changed(path, folder / f"restated_{path.name}", change)
 
 
+def fewer(path: Path, folder: Path) -> Path:
+    """The month without some of its customers, who have left."""
+    return _changed(path, folder / f"fewer_{path.name}", lambda sheet: sheet.delete_rows(2, 300))
+
+
 def cut_off(path: Path, folder: Path, rows: int) -> Path:
     """The first rows of the month: the gate refuses it where they are too few."""
     return _changed(

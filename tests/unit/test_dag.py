@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ tasks = {{
         "after": sorted(task.downstream_task_ids),
         "retries": task.retries,
         "outlets": [outlet.name for outlet in task.outlets],
-        "minutes": task.execution_timeout.total_seconds() / 60,
+        "minutes": task.execution_timeout and task.execution_timeout.total_seconds() / 60,
         "says_why": bool(task.on_failure_callback),
         "links": [link.name for link in task.operator_extra_links],
     }}
@@ -40,6 +41,7 @@ print(json.dumps({{"imported": sorted(used), "tasks": tasks, "dag": dag_facts}})
 """
 
 
+@cache
 def parsed(file: str, home: Path) -> dict[str, Any]:
     """The DAG of a file below dags/, as a process of its own sees it."""
     environ = {**os.environ, "CHURN_HOME": str(home), "AIRFLOW_HOME": str(home / "airflow")}
@@ -89,7 +91,31 @@ def test_the_alias_is_followed_by_a_dag_of_its_own(home: Path) -> None:
     assert found["tasks"].keys() == {"adopt_moved_alias"}
 
 
-@pytest.mark.parametrize("file", ["etl", "landing", "moved_alias"])
+def test_a_campaign_waits_for_outcomes_and_the_next_extract(home: Path) -> None:
+    found = parsed("campaign", home)
+    assert {name: task["after"] for name, task in found["tasks"].items()} == {
+        "start": ["enter_outcomes"],
+        "enter_outcomes": ["record"],
+        "record": ["wait_for_extract"],
+        "wait_for_extract": ["close"],
+        "close": [],
+    }
+    # Several campaigns wait beside each other, without a limit of time.
+    assert found["dag"]["at_once"] > 10
+    assert found["tasks"]["enter_outcomes"]["minutes"] is None
+
+
+def test_a_person_is_asked_about_one_version_at_a_time(home: Path) -> None:
+    found = parsed("promotion", home)
+    assert found["dag"] == {"paused": True, "catchup": False, "at_once": 1}
+    assert {name: task["after"] for name, task in found["tasks"].items()} == {
+        "find_waiting_version": ["decide"],
+        "decide": ["apply_decision"],
+        "apply_decision": [],
+    }
+
+
+@pytest.mark.parametrize("file", ["etl", "landing", "moved_alias", "campaign", "promotion"])
 def test_parsing_imports_nothing_slow(file: str, home: Path) -> None:
     assert parsed(file, home)["imported"] == []
 

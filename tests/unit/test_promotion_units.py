@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from model_records import FIGURES, a_record
 
 from churn.cli.main import main
+from churn.pipeline import airflow_promotion
+from churn.pipeline.airflow_steps import NothingToDoError
 from lakehouse import commit_metadata
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.settings import PROJECT, Settings, read_settings
@@ -165,6 +167,28 @@ def test_the_first_model_needs_no_comparison_but_a_minimum(empty: Settings) -> N
     assert decisions.find_waiting(empty) is None
 
 
+def test_a_declined_version_no_longer_waits(settings: Settings) -> None:
+    label = {"kind": "workbook", "days_between": []}
+    waiting = decided(settings, a_challenger(settings, label=label))
+    asked = airflow_promotion.find_waiting_version(settings)
+    assert asked["version"] == NEW and waiting.reason in asked["question"]
+    for version, reason, said in ((NEW, " ", "has a reason"), (CHAMPION, "no", f"{NEW} waits")):
+        with pytest.raises(InvalidInputError, match=said):
+            manual_promotion.decline_by_hand(settings, version, reason)
+    declined = manual_promotion.decline_by_hand(settings, NEW, "marks are late", "ann")
+    assert decisions.read(registry.folder(settings) / NEW) == declined
+    assert (declined.promoted, declined.waits, declined.user) == (False, False, "ann")
+    assert declined.reason == f"declined by ann on {declined.decided}: marks are late"
+    assert registry.champion_version(settings) == CHAMPION
+    # Airflow asks about it no more, and a decision that was made meanwhile counts.
+    with pytest.raises(NothingToDoError, match="no version waits"):
+        airflow_promotion.find_waiting_version(settings)
+    for is_promoted in (True, False):
+        with pytest.raises(NothingToDoError, match="another decision"):
+            airflow_promotion.apply_decision(settings, NEW, is_promoted, "because", "bob")
+    assert decisions.read(registry.folder(settings) / NEW) == declined
+
+
 def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Settings) -> None:
     label = {"kind": "workbook", "days_between": []}
     waiting = decided(settings, a_challenger(settings, label=label))
@@ -200,7 +224,7 @@ def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Setti
         (["20200101-none"], "Missing option '--reason'"),
         (["20200101-none", "--reason", "it is good"], "No model 20200101-none"),
         ([CHAMPION, "--reason", "it is good"], f"{CHAMPION} is the champion already"),
-        ([FIRST, "--reason", "  "], "A promotion by hand has a reason"),
+        ([FIRST, "--reason", "  "], "A decision by hand has a reason"),
         (["--reason", "it is good"], "Missing argument 'VERSION'"),
     ],
 )
