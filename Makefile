@@ -20,8 +20,8 @@ setup: .venv/.ready ## Create the environment in .venv
 	@"$(UV)" sync --frozen --quiet --compile-bytecode
 	@touch $@
 
-run: .venv/.ready ## Run the whole job: make run [WORKBOOK=file.xlsx] [ARGS="--extract-date 2025-01-01"]
-	@.venv/bin/churn run $(if $(WORKBOOK),"$(WORKBOOK)") $(ARGS)
+run: .venv/.ready ## Run the whole job: make run WORKBOOK=file.xlsx [ARGS="--extract-date 2025-01-01"], or without a workbook the demo
+	@.venv/bin/churn $(if $(WORKBOOK),run "$(WORKBOOK)",demo) $(ARGS)
 
 airflow: .venv/.ready ## Start Airflow on loopback, with the DAG 01_etl
 	@.venv/bin/churn airflow up

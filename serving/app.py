@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from feature_repo.feature_definitions import TTL
 from feature_repo.online.redis_layout import OnlineRow, read_row
 from lakehouse.domain import read_domain
+from lakehouse.sample_home import NOTE, is_sample
 from lakehouse.settings import Settings
 from serving import docs_page, errors, schemas, what_if
 from serving.derived_features import Value
@@ -46,6 +47,7 @@ class Service:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         """Create the service; `clock` returns the current time, to compute the age of features."""
+        self.settings = settings
         self.models = Models(settings)
         self.online = OnlineStore(settings)
         self.metrics = Metrics()
@@ -363,7 +365,8 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(docs_page.page(app.openapi()))
+        mark = NOTE if is_sample(service.settings) else ""
+        return HTMLResponse(docs_page.page(app.openapi(), mark))
 
 
 def _describe_key(app: FastAPI) -> None:

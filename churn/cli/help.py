@@ -7,6 +7,7 @@ import click
 SECTIONS = {
     "The job": (
         "run",
+        "demo",
         "status",
         "up",
         "down",

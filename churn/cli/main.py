@@ -7,13 +7,14 @@ import atexit
 import functools
 import gc
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +25,9 @@ from lakehouse.private_home import protect
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
+
+if TYPE_CHECKING:  # Spark's client takes seconds to import: only where used
+    from churn.pipeline.context import Request
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 SHEET = click.option("--sheet", help="Sheet to read; required if several meet the contract.")
@@ -106,8 +110,24 @@ def _explanation(settings: Settings | None, error: Exception) -> ChurnError | No
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="telco-churn")
-def main() -> None:
+@click.option("--demo", is_flag=True, help="Use the home and the ports of `churn demo`.")
+def main(demo: bool) -> None:
     """Turn a telecom's customer workbook into governed tables, features and a churn model."""
+    if demo:
+        _enter_demo_home()
+
+
+def _enter_demo_home() -> None:
+    """Make this process, and those that it starts, use the demo's home."""
+    from lakehouse.sample_home import SUFFIX, demo_environment
+
+    try:
+        settings = read_settings()
+    except ChurnError as error:
+        click.echo(f"{error}", err=True)
+        sys.exit(error.exit_code)
+    if not settings.home.name.endswith(SUFFIX):
+        os.environ.update(demo_environment(settings))
 
 
 @main.command()
@@ -127,16 +147,41 @@ def run(
     encoding: str | None,
     as_json: bool,
 ) -> None:
-    """Run the whole job on WORKBOOK (.xlsx, .xls or .csv), or on a generated sample."""
-    from churn.pipeline import run as job
+    """Run the whole job on WORKBOOK (.xlsx, .xls or .csv)."""
     from churn.pipeline.context import Request
-    from churn.pipeline.summary import format_summary
 
     if workbook is None:
-        click.echo("no workbook given: generating the sample", err=True)
-        workbook = job.write_sample_workbook(settings)
+        raise InvalidInputError(
+            "no workbook is named",
+            where="churn run WORKBOOK",
+            hint="name the workbook; `churn demo` does the whole job on generated customers",
+        )
     source_format = SourceFormat(decimal, encoding)
-    request = Request(workbook, sheet, _day(extract_date), source_format)
+    _run(settings, Request(workbook, sheet, _day(extract_date), source_format), as_json)
+
+
+@main.command()
+@JSON
+def demo(as_json: bool) -> None:
+    """Run the whole job on generated customers, in a home of its own, marked SAMPLE everywhere."""
+    _enter_demo_home()
+    _run_demo(as_json)
+
+
+@command
+def _run_demo(settings: Settings, as_json: bool) -> None:
+    from churn.pipeline import run as job
+    from churn.pipeline.context import Request
+    from lakehouse.sample_home import mark_as_sample
+
+    mark_as_sample(settings)
+    _run(settings, Request(job.write_sample_workbook(settings)), as_json)
+
+
+def _run(settings: Settings, request: "Request", as_json: bool) -> None:
+    from churn.pipeline import run as job
+    from churn.pipeline.summary import format_summary
+
     steps = Steps(job.STEPS)
     try:
         summary = job.run(settings, request, steps)

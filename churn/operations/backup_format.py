@@ -27,7 +27,7 @@ LAKE = "lake"
 # backed up by version).
 INTERNAL_PREFIX = "_"
 # Folders of CHURN_HOME. All else there is secret, belongs to a server, or can be recreated.
-HOME_FOLDERS = ("landed", "lineage", "models", "runs")
+HOME_FOLDERS = ("landed", "lineage", "marks", "models", "runs")
 FORMAT = 2
 # Format 1 has SQL statements in metastore.json and no signature.
 READABLE = (1, FORMAT)

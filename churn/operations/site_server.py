@@ -27,6 +27,7 @@ from churn.reports.trace_page import TraceForm, form_page, trace_page
 from lakehouse.error_translation import translate
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.process import Log
+from lakehouse.sample_home import is_sample
 from lakehouse.settings import LOOPBACK, Settings
 
 TRACE = "/trace"
@@ -107,6 +108,7 @@ class Traces:
             given.get("id", "").strip()[:MAX_LENGTH],
             given.get("run", "")[:MAX_LENGTH],
             list_runs(self._settings),
+            is_sample(self._settings),
         )
         if not form.customer_id:
             return HTTPStatus.OK, form_page(form)

@@ -11,6 +11,7 @@ from churn.reports.report import count, decimal, page, percent
 from lakehouse.atomic_write import atomic_write
 from lakehouse.progress import Steps
 from lakehouse.run_lock import run_lock
+from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
 from trainer import registry
 from trainer.full_evaluation import METRIC_NAMES
@@ -43,7 +44,7 @@ def evaluate_champion(settings: Settings, steps: Steps, force: bool) -> dict[str
     path = registry.folder(settings) / record.version / EVALUATION
     if not path.exists() or steps.seconds:
         with atomic_write(path) as draft:
-            draft.write_text(page("evaluation.html.j2", _views(figures)))
+            draft.write_text(page("evaluation.html.j2", _views(figures), is_sample(settings)))
         with run_lock(settings, "churn evaluate", steps.log):
             sync_registry(settings, steps)
     return {**figures, "page": str(path)}

@@ -1,12 +1,14 @@
 """Synchronise MLflow with the model registry as a step of a command, and adopt a moved alias."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import ChurnError, UnavailableError
 from lakehouse.process import Log
 from lakehouse.progress import Steps
 from lakehouse.run_lock_file import run_lock_if_free
+from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
 from trainer import manual_promotion, mlflow_alias
 
@@ -97,7 +99,8 @@ def sync_registry_or_raise(
         from churn.reports.model_page import model_page
         from trainer import mlflow_sync
 
-        step.outcome = mlflow_sync.sync(settings, store, model_page, step.log).format_outcome()
+        draw = partial(model_page, is_sample=is_sample(settings))
+        step.outcome = mlflow_sync.sync(settings, store, draw, step.log).format_outcome()
 
 
 def _open(settings: Settings) -> "Store":

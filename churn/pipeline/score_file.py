@@ -152,6 +152,7 @@ def _score(
         compared_extract=date.fromisoformat(bounds.extract_date) if bounds else None,
         customers=_customers(scores, bounds),
         rejected=_list_rejected_rows(rejected, contract),
+        is_sample=extract.is_sample,
     )
 
 

@@ -17,6 +17,7 @@ from churn.provenance import load_state
 from lakehouse.dbt_runner import BuildResult, dbt_build
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.progress import Step, Steps
+from lakehouse.sample_home import mark_as_sample
 from lakehouse.settings import Settings
 from seeds_loader import lineage
 from seeds_loader.extract_date import ExtractDate, choose_extract_date
@@ -85,6 +86,8 @@ def ingest(
     with run.steps.step("ingest") as step:
         loaded = load(run.settings, spark, extract, extract_date, step.log)
         step.io.append(lineage.ingest_io(run.settings, extract, loaded))
+        if extract.is_sample:
+            mark_as_sample(run.settings)
         is_known = reevaluate and not loaded.is_new
         if is_known and load_state.load_state(spark, loaded.batch_id).verdict == "refused":
             step.log("this load was refused before; it is judged again")

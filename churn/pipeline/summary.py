@@ -8,7 +8,10 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline.context import RunContext
 from churn.provenance import load_state
+from churn.reports.report import LIST
+from churn.reports.retention_workbook import read_first_customer
 from lakehouse.atomic_write import atomic_write
+from lakehouse.sample_home import NOTE, command_of, is_sample
 from lakehouse.sequences import read_last_numbers
 from lakehouse.settings import Settings
 from seeds_loader.load import Load
@@ -86,6 +89,7 @@ def write_final_summary(run: RunContext, spark: SparkSession) -> dict[str, Any]:
 def format_summary(settings: Settings, summary: dict[str, Any]) -> str:
     """Format the summary for a terminal."""
     counts, model = summary["counts"], summary["model"]
+    folder = settings.home / "runs" / summary["run_id"]
     lines = [
         f"{counts['bronze']:,} rows read, {counts['silver']:,} customers, "
         f"{counts['rejected']:,} rejected, {counts['exact_duplicates']:,} exact duplicates",
@@ -94,8 +98,12 @@ def format_summary(settings: Settings, summary: dict[str, Any]) -> str:
         f"model {model['version']} ({model['kind']}): ROC-AUC {model['roc_auc']:.3f}, "
         f"PR-AUC {model['pr_auc']:.3f} out of fold; "
         + ("it is the champion" if model["champion"] else _format_not_promoted(model)),
-        f"report: {settings.home / 'runs' / summary['run_id'] / 'report.html'}",
+        f"report: {folder / 'report.html'}",
     ]
+    if customer := read_first_customer(folder / LIST):
+        lines.append(f"try: {command_of(settings)} show {customer}")
+    if is_sample(settings):
+        lines.append(NOTE)
     if summary["unchanged"]:
         lines.insert(0, "unchanged: this workbook was run before, and nothing is left to do")
     return "\n".join(lines)

@@ -129,6 +129,7 @@ class FrontPage:
     services: tuple[Service, ...] = ()
     has_dbt_docs: bool = False
     campaigns: tuple[Mapping[str, Any], ...] = ()
+    is_sample: bool = False
 
     @property
     def reports(self) -> dict[str, str]:
@@ -194,6 +195,7 @@ def front_page(data: FrontPage) -> str:
             "campaigns": [*reversed(data.campaigns[-LISTED:])],
             "earlier": max(len(data.extracts), len(data.models)) > LISTED,
         },
+        data.is_sample,
     )
 
 

@@ -21,6 +21,7 @@ from churn.reports.front_page import (
     Service,
 )
 from lakehouse import sequences
+from lakehouse.sample_home import is_sample
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query_if_exists, run_together
@@ -70,6 +71,7 @@ def gather(settings: Settings, spark: SparkSession) -> FrontPage:
         ),
         has_dbt_docs=(settings.home / SITE / DBT_DOCS).is_file(),
         campaigns=tuple(reversed(list_campaigns(spark))),
+        is_sample=is_sample(settings),
     )
 
 

@@ -5,7 +5,7 @@ from churn.reports.report_data import evaluations
 from trainer.record import ModelRecord
 
 
-def model_page(record: ModelRecord) -> str:
+def model_page(record: ModelRecord, is_sample: bool = False) -> str:
     """Return the page as self-contained HTML."""
     kinds = evaluations(record)
     chosen = {"kind": record.kind}
@@ -16,4 +16,4 @@ def model_page(record: ModelRecord) -> str:
         "plots": list(model_plots(kinds, chosen)),
         "count": count,
     }
-    return page("model.html.j2", views)
+    return page("model.html.j2", views, is_sample)

@@ -13,6 +13,7 @@ from lakehouse import sequences, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
+from lakehouse.sample_home import is_sample
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import query, statement
@@ -80,7 +81,7 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, log: Log) 
     batch_id = run_id and read_summary(settings, run_id, HINT_LATEST)["batch_id"]
     spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
-        load = _read_load(spark, batch_id)
+        load = _read_load(settings, spark, batch_id)
         about = f"{load.source_file}, extract of {load.extract_date}"
         expected = _count_rejects(spark, load)
         if expected == 0:
@@ -89,14 +90,16 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, log: Log) 
     return f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}"
 
 
-def _read_load(spark: SparkSession, batch_id: str | None) -> RejectedLoad:
+def _read_load(settings: Settings, spark: SparkSession, batch_id: str | None) -> RejectedLoad:
     where, values = ("where batch_id = :batch", {"batch": batch_id}) if batch_id else ("", {})
     loads = query_sequence(spark, sequences.LOADS, LATEST_LOAD.format(where=where), **values)
     if not loads:
         raise load_state.not_loaded_error(batch_id)
     load = loads[0]
     headers = query(spark, EXTRA_HEADERS, batch=load["batch_id"], day=load["extract_date"])
-    return RejectedLoad(**load, extra=[row["header"] for row in headers])
+    return RejectedLoad(
+        **load, extra=[row["header"] for row in headers], is_sample=is_sample(settings)
+    )
 
 
 def _count_rejects(spark: SparkSession, load: RejectedLoad) -> int:

@@ -35,6 +35,8 @@ from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 from openpyxl.writer.excel import ExcelWriter
 
+from lakehouse.sample_home import NOTE
+from lakehouse.sample_home import TITLE as SAMPLE
 from seeds_loader.contract import Contract
 from seeds_loader.reject_messages import Reason, format_reason
 
@@ -95,6 +97,7 @@ class RejectedLoad:
     loaded_at: datetime
     row_count: int
     extra: Sequence[str] = ()
+    is_sample: bool = False
 
 
 def write_rejects_workbook(
@@ -346,6 +349,7 @@ class _RejectsWorkbook:
     def _facts(self, count: int) -> list[tuple[str, str | int]]:
         load = self._load
         return [
+            *([(SAMPLE, NOTE)] if load.is_sample else []),
             ("File", load.source_file),
             ("Sheet", load.sheet),
             ("Extract date", load.extract_date.isoformat()),

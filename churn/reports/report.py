@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn.reports.curves import Evaluation
 from churn.reports.retention_workbook import RetentionList, capitalise
+from lakehouse.sample_home import NOTE as SAMPLE_NOTE
 
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
@@ -86,6 +87,7 @@ class ReportData:
     churn_by: Mapping[str, tuple[ChurnGroup, ...]] = field(default_factory=dict)
     evaluations: tuple[Evaluation, ...] = ()
     retention_list: RetentionList | None = None
+    is_sample: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,15 +126,16 @@ def write_report(data: ReportData, path: Path) -> None:
 
 
 def _page(data: ReportData) -> str:
-    return page("report.html.j2", _views(data))
+    return page("report.html.j2", _views(data), data.is_sample)
 
 
-def page(template: str, views: Mapping[str, Any]) -> str:
+def page(template: str, views: Mapping[str, Any], is_sample: bool = False) -> str:
     """Render one of the templates next to this module as a self-contained page.
 
     Args:
         template: File name of the template.
         views: The template's variables.
+        is_sample: Whether to mark the page, because the customers are generated.
 
     Returns:
         The HTML text.
@@ -149,7 +152,8 @@ def page(template: str, views: Mapping[str, Any]) -> str:
     )
     filters = {"count": count, "percent": percent, "decimal": decimal, "duration": duration}
     environment.filters.update(filters, capitalise=capitalise)
-    return environment.get_template(template).render(views)
+    mark = SAMPLE_NOTE if is_sample else ""
+    return environment.get_template(template).render({**views, "sample_mark": mark})
 
 
 def _visible(value: Any) -> Any:
@@ -308,17 +312,26 @@ def banner(data: ReportData) -> tuple[str, str, str]:
             "The report shows what is known of the run.",
         )
     warned = gate.get("warned") or 0
-    if warned:
-        noun = "warning" if warned == 1 else "warnings"
+    noun = "warning" if warned == 1 else "warnings"
+    passed = f"with {warned} {noun}" if warned else "every rule of the gate passed"
+    return "warned" if warned else "passed", *_describe_use(data.summary, passed, bool(warned))
+
+
+def _describe_use(summary: Mapping[str, Any], passed: str, is_warned: bool) -> tuple[str, str]:
+    """Return headline and explanation: is the published extract in use, or history?"""
+    look = " Every rule that can refuse a workbook passed; look at the warnings below."
+    warnings = look if is_warned else ""
+    latest, day = summary.get("scored_extract_date"), summary.get("extract_date")
+    if latest and latest != day:
         return (
-            "warned",
-            f"Published, with {warned} {noun}",
-            "Every rule that can refuse a workbook passed; look at the warnings below.",
+            f"Published as history, {passed}: in use is the extract of {latest}",
+            f"The tables have this workbook's customers of {day}. The online store, the scores and "
+            f"the list are of the extract of {latest}.{warnings}",
         )
     return (
-        "passed",
-        "Published: every rule of the gate passed",
-        "The tables and the online store hold this workbook's customers.",
+        f"Published and in use, {passed}",
+        "At the end of this run, the tables, the online store, the scores and the list were of "
+        f"this workbook's customers. The front page shows what is in use now.{warnings}",
     )
 
 

@@ -21,6 +21,7 @@ from churn.reports.retention_list import MOST, read_scored_extract, select_custo
 from churn.reports.retention_workbook import RetentionList, write_retention_workbook
 from lakehouse.atomic_write import atomic_write
 from lakehouse.domain import read_domain
+from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
 from lakehouse.sql import query, run_together
 from seeds_loader.contract import read_contract
@@ -105,6 +106,7 @@ def _gather(
         **parts,
         churn_by=run_together(churn_by) if churn_by else {},
         evaluations=evaluations(record) if record else (),
+        is_sample=is_sample(settings),
     )
 
 

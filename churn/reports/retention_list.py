@@ -25,6 +25,7 @@ from lakehouse.atomic_write import atomic_write
 from lakehouse.domain import Offer, read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
+from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
 from lakehouse.sql import bind, literal
 from lakehouse.storage import escape_glob
@@ -238,6 +239,7 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
         model=record.version,
         kind=record.kind,
         campaign=campaign,
+        is_sample=is_sample(settings),
         columns=shown,
         listed=[
             _list_customer(

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 from openpyxl.formatting.rule import ColorScaleRule, DataBarRule
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
@@ -15,6 +15,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from churn.reports.rejects_workbook import is_formula_like, make_storable
 from lakehouse.domain import ListColumn, Offer
+from lakehouse.sample_home import TITLE as SAMPLE
 from trainer.retention_campaign import Campaign
 
 HEADER = PatternFill("solid", fgColor="FF1F3A5F")
@@ -82,11 +83,13 @@ class RetentionList:
     columns: Sequence[ListColumn]
     listed: Sequence[ListedCustomer]
     name: str = ""
+    is_sample: bool = False
 
     @property
     def headline(self) -> str:
         """Return the number of calls and what they are expected to save, with its range."""
-        calls = f"{len(self.listed):,} call{'' if len(self.listed) == 1 else 's'}"
+        sample = f"{SAMPLE}: " if self.is_sample else ""
+        calls = f"{sample}{len(self.listed):,} call{'' if len(self.listed) == 1 else 's'}"
         if not self.campaign.revenue:
             return calls
         return f"{calls}, about {self._format_saved()}"
@@ -126,6 +129,15 @@ def write_retention_workbook(retention_list: RetentionList, path: Path) -> None:
         _make_printable(each, retention_list)
     sheet.print_title_rows = "1:1"
     workbook.save(path)
+
+
+def read_first_customer(path: Path) -> str | None:
+    """Return the customer to call first, or None if there is no such list or it is empty."""
+    if not path.is_file():
+        return None
+    rows = load_workbook(path, read_only=True)["Customers"].iter_rows(max_row=2, values_only=True)
+    header, first = next(rows), next(rows, None)
+    return str(first[header.index("Customer")]) if first else None
 
 
 def _columns(retention_list: RetentionList) -> list[Column]:
@@ -268,6 +280,8 @@ def _make_printable(sheet: Worksheet, retention_list: RetentionList) -> None:
     sheet.page_margins.left = sheet.page_margins.right = 0.4
     sheet.oddHeader.left.text = f"Whom to call, extract of {retention_list.extract_date}"
     sheet.oddHeader.right.text = f"model {retention_list.model}"
+    if retention_list.is_sample:
+        sheet.oddHeader.center.text = SAMPLE
     sheet.oddFooter.center.text = "Page &P of &N"
 
 

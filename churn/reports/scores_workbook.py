@@ -13,6 +13,8 @@ from openpyxl.utils import get_column_letter
 
 from churn.reports.rejects_workbook import ROWS_A_SHEET
 from churn.reports.retention_workbook import HEADER, SHARE, WHITE, WRAPPED, set_value
+from lakehouse.sample_home import NOTE
+from lakehouse.sample_home import TITLE as SAMPLE
 
 CUSTOMERS = (
     ("Customer", 18),
@@ -61,6 +63,7 @@ class ScoredFile:
     compared_extract: date | None
     customers: Sequence[ScoredCustomer]
     rejected: Sequence[RejectedRow]
+    is_sample: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
@@ -89,6 +92,7 @@ def write_scores_workbook(result: ScoredFile, path: Path) -> None:
 def _about(result: ScoredFile) -> list[list[Any]]:
     compared = result.compared_extract
     return [
+        *([[SAMPLE, NOTE]] if result.is_sample else []),
         ["File", result.file],
         ["Sheet", result.sheet],
         ["Rows", result.rows],

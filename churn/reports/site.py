@@ -21,6 +21,7 @@ from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import run_dbt_command
 from lakehouse.process import Log
+from lakehouse.sample_home import NOTE, is_sample
 from lakehouse.settings import Settings
 
 # Parts of the head of dbt's page, and their replacements in this project's page.
@@ -29,6 +30,12 @@ BRANDING = {
     # A placeholder that dbt's own build has not filled.
     "${require('./assets/favicons/favicon.ico')}": "data:,",
 }
+# Marks dbt's own page; its content is drawn by a script.
+SAMPLE_STYLE = (
+    f'<style>body::before {{ content: "{NOTE}"; position: fixed; inset: 0 0 auto; z-index: 9999; '
+    "padding: 2px; background: #fdf0d5; color: #7a4d00; text-align: center; font-weight: 600; }"
+    "</style>"
+)
 
 
 def build_site(settings: Settings, log: Log) -> Path:
@@ -39,6 +46,8 @@ def build_site(settings: Settings, log: Log) -> Path:
     built = (settings.home / "dbt" / "static_index.html").read_text()
     for theirs, ours in BRANDING.items():
         built = built.replace(theirs, ours)
+    if is_sample(settings):
+        built = built.replace("</head>", f"{SAMPLE_STYLE}</head>", 1)
     _write(settings.home / SITE / DBT_DOCS, built)
     log("writing the front page")
     with spark_session.session(settings) as spark:

@@ -25,11 +25,12 @@ class TraceForm:
     customer_id: str = ""
     run_id: str = ""
     runs: Sequence[str] = field(default=())
+    is_sample: bool = False
 
 
 def form_page(form: TraceForm, error: Sequence[str] = ()) -> str:
     """Return the page with the form only; `error` explains an error, one paragraph per entry."""
-    return page(TEMPLATE, {"form": form, "error": error, "trace": None})
+    return page(TEMPLATE, {"form": form, "error": error, "trace": None}, form.is_sample)
 
 
 def trace_page(form: TraceForm, lineage: Mapping[str, Any]) -> str:
@@ -44,7 +45,7 @@ def trace_page(form: TraceForm, lineage: Mapping[str, Any]) -> str:
         "history": list(_history(lineage)),
         "absent_from": lineage["absent_from"],
     }
-    return page(TEMPLATE, {"form": form, "error": (), "trace": trace})
+    return page(TEMPLATE, {"form": form, "error": (), "trace": trace}, form.is_sample)
 
 
 def _cells(lineage: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

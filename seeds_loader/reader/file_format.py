@@ -45,6 +45,9 @@ BIFF_DIMENSIONS = 0x0200
 XLS_ROWS, XLS_COLUMNS = 65_536, 256
 
 _DCTERMS = "{http://purl.org/dc/terms/}"
+_CREATOR = "{http://purl.org/dc/elements/1.1/}creator"
+# The creator of generated workbooks, which Excel keeps when it saves one.
+SAMPLE_CREATOR = "telco-churn sample"
 
 
 def detect_format(path: Path) -> Kind:
@@ -297,7 +300,22 @@ def _not_excel_error(path: Path) -> InvalidInputError:
     return InvalidInputError(what, where=str(path), hint=hint)
 
 
+def is_generated(path: Path, kind: Kind) -> bool:
+    """Return whether the sampler wrote the workbook, whoever has saved it since."""
+    properties = _read_xlsx_properties(path) if kind == "xlsx" else None
+    return properties is not None and properties.findtext(_CREATOR) == SAMPLE_CREATOR
+
+
 def _read_xlsx_saved_date(path: Path) -> datetime | None:
+    root = _read_xlsx_properties(path)
+    if root is None:
+        return None
+    dates = (_parse_w3c_date(root.findtext(_DCTERMS + name)) for name in ("modified", "created"))
+    return next(filter(None, dates), None)
+
+
+def _read_xlsx_properties(path: Path) -> ElementTree.Element | None:
+    """Return the root element of the workbook's core properties; None if they can't be read."""
     with zipfile.ZipFile(path) as archive:
         part = next(
             (
@@ -316,11 +334,9 @@ def _read_xlsx_saved_date(path: Path) -> datetime | None:
         # Properties need no document type; without one there are no entities to expand.
         if "<!DOCTYPE" in text:
             return None
-        root = ElementTree.fromstring(text)
+        return ElementTree.fromstring(text)
     except (UnicodeDecodeError, ElementTree.ParseError, ValueError):
         return None
-    dates = (_parse_w3c_date(root.findtext(_DCTERMS + name)) for name in ("modified", "created"))
-    return next(filter(None, dates), None)
 
 
 def _parse_w3c_date(text: str | None) -> datetime | None:

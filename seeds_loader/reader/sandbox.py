@@ -161,6 +161,7 @@ def _extract(path: Path, content: dict[str, Any], rows: IO[bytes]) -> Extract:
         header_row=content["header_row"],
         format=SourceFormat(**content["format"]),
         choices=content["choices"],
+        is_sample=content["is_sample"],
     )
 
 
@@ -223,6 +224,7 @@ def _run_child(path: Path, asked: str, out: IO[bytes]) -> None:
                 "header_row": extract.header_row,
                 "format": asdict(extract.format),
                 "choices": extract.choices,
+                "is_sample": extract.is_sample,
             },
         )
         with pa.ipc.new_stream(out, extract.table.schema) as stream:

@@ -12,12 +12,12 @@ from openpyxl.writer.excel import ExcelWriter
 
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
+from seeds_loader.reader.file_format import SAMPLE_CREATOR
 from seeds_loader.sample.data_faults import count_extra_rows
 from seeds_loader.sample.months import Month, simulate
 from seeds_loader.sample.parameters import SampleParameters
 
 SHEET = "Customers"
-CREATOR = "telco-churn sample"
 
 # Maximum number of rows of an .xlsx sheet, including its header.
 MOST_SHEET_ROWS = 1_048_576
@@ -77,7 +77,7 @@ def _make_folder(out: Path) -> None:
 def _write_workbook(month: Month, path: Path) -> None:
     saved = datetime.combine(month.extract_date, datetime.min.time())
     workbook = Workbook(write_only=True)
-    workbook.properties.creator = CREATOR
+    workbook.properties.creator = SAMPLE_CREATOR
     workbook.properties.created = workbook.properties.modified = saved
     sheet = workbook.create_sheet(SHEET)
     sheet.append(list(month.sheet.columns))

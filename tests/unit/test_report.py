@@ -268,11 +268,13 @@ def test_every_line_of_the_template_is_rendered_by_these_tests(render):
     watched_without_alert = {**RARE.summary["watch"], "alerts": []}
     with missed_lines() as missed:
         plain = replace(FULL, retention_list=to_call("0001-A", offers=False, value=False))
-        for data in (FULL, plain, RARE, REFUSED, ReportData({})):
+        for data in (FULL, plain, RARE, REFUSED, ReportData({}, is_sample=True)):
             render(data)
         render(replace(RARE, summary=RARE.summary | {"watch": watched_without_alert}))
         render(replace(FULL, summary=SUMMARY | {"counts": COUNTS | {"silver": 7000}}))
-    assert missed == {"report.html.j2": set(), "page_parts.html.j2": set()}
+    assert missed == {
+        name: set() for name in ("report.html.j2", "page_parts.html.j2", "sample_mark.html.j2")
+    }
 
 
 def test_undecodable_file_names_can_be_written(render):
