@@ -96,7 +96,7 @@ def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
         if load_state.has_unevaluated_loads(spark, but=extract.sha256):
             with run.steps.step("build") as step:
                 left = steps.build_pending(settings, spark, run_id, step)
-                warn_of_refused(spark, run_id, step)
+                warn_of_refused(settings, spark, run_id, step)
                 step.outcome = f"what was left: {left.passed} of {left.tests} tests green"
         loaded = steps.ingest(run, spark, extract, extract_date)
         run.summary["unchanged"] = load_state.load_state(spark, loaded.batch_id).is_settled

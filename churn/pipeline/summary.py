@@ -7,6 +7,8 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline.context import RunContext
+from churn.pipeline.notifications import record_summary
+from churn.pipeline.rule_texts import format_rule
 from churn.provenance import load_state
 from lakehouse.atomic_write import atomic_write
 from lakehouse.sequences import read_last_numbers
@@ -43,7 +45,8 @@ def update_gate_summary(run: RunContext, spark: SparkSession) -> load_state.Load
 
 
 def _gate(spark: SparkSession, batch_id: str, state: load_state.LoadState) -> dict[str, Any]:
-    verdicts = [result["verdict"] for result in load_state.gate_results(spark, batch_id)]
+    results = load_state.gate_results(spark, batch_id)
+    verdicts = [result["verdict"] for result in results]
     passed, failed = verdicts.count("passed"), verdicts.count("failed")
     # An expected change is not a reason to refuse a load, but it needs attention.
     warned = verdicts.count("warned") + verdicts.count("expected")
@@ -54,6 +57,12 @@ def _gate(spark: SparkSession, batch_id: str, state: load_state.LoadState) -> di
         "warned": warned,
         "failed": failed,
         "verdict": state.verdict,
+        # What needs attention, in words: for notifications, which are sent without the lake.
+        "attention": [
+            {"verdict": result["verdict"], "text": format_rule(result)}
+            for result in results
+            if result["verdict"] in ("failed", "warned", "expected")
+        ],
     }
 
 
@@ -75,11 +84,12 @@ def write_summary(run: RunContext) -> dict[str, Any]:
 
 
 def write_final_summary(run: RunContext, spark: SparkSession) -> dict[str, Any]:
-    """Write and return the summary; update the site's front page."""
+    """Write and return the summary; update the site's front page; record what to notify of."""
     from churn.reports.site import write_front_page
 
     summary = write_summary(run)
     write_front_page(run.settings, spark)
+    record_summary(run.settings, summary)
     return summary
 
 
