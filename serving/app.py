@@ -18,12 +18,13 @@ from starlette.responses import HTMLResponse, Response
 from feature_repo.feature_definitions import TTL
 from feature_repo.online.redis_layout import OnlineRow, read_row
 from lakehouse.domain import read_domain
+from lakehouse.metrics_file import MEDIA_TYPE as METRICS_TYPE
+from lakehouse.metrics_file import read_metrics
 from lakehouse.settings import Settings
 from serving import docs_page, errors, schemas, what_if
 from serving.derived_features import Value
 from serving.errors import ProblemError
 from serving.keys import Keys
-from serving.metrics import MEDIA_TYPE as METRICS_TYPE
 from serving.metrics import Metrics
 from serving.middleware import RequestGuard, unexpected_error
 from serving.models import Model, Models
@@ -46,6 +47,8 @@ class Service:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         """Create the service; `clock` returns the current time, to compute the age of features."""
+        self.settings = settings
+        self.keys = Keys(settings)
         self.models = Models(settings)
         self.online = OnlineStore(settings)
         self.metrics = Metrics()
@@ -243,7 +246,7 @@ def application(settings: Settings, clock: Clock = current_time) -> RequestGuard
     # The request guard, which gets the exception next, logs it.
     app.exception_handler(Exception)(lambda *_: unexpected_error().response())
     _describe_key(app)
-    return RequestGuard(app, Keys(settings), service.limits, service.metrics)
+    return RequestGuard(app, service.keys, service.limits, service.metrics)
 
 
 def _json(value: Any) -> Response:
@@ -348,17 +351,20 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
 
     @app.get(
         "/metrics",
-        summary="For Prometheus",
+        summary="For Prometheus; with a key also the metrics of the last run",
         response_class=Response,
         responses={
             200: {"content": {METRICS_TYPE: {"schema": {"type": "string"}}}},
         },
     )
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
         model = service.models.current()
-        return Response(
-            service.metrics.format_text(model.version if model else None), media_type=METRICS_TYPE
-        )
+        text = service.metrics.format_text(model.version if model else None)
+        # Numbers of the customer base require a key; those of requests do not.
+        key = request.headers.get("x-api-key", "").encode()
+        if key and service.keys.owner(key) is not None:
+            text += read_metrics(service.settings)
+        return Response(text, media_type=METRICS_TYPE)
 
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)

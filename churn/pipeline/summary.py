@@ -9,6 +9,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.pipeline.context import RunContext
 from churn.pipeline.notifications import record_summary
 from churn.pipeline.rule_texts import format_rule
+from churn.pipeline.run_metrics import write_metrics
 from churn.provenance import load_state
 from lakehouse.atomic_write import atomic_write
 from lakehouse.sequences import read_last_numbers
@@ -84,11 +85,12 @@ def write_summary(run: RunContext) -> dict[str, Any]:
 
 
 def write_final_summary(run: RunContext, spark: SparkSession) -> dict[str, Any]:
-    """Write and return the summary; update the site's front page; record what to notify of."""
+    """Write and return the summary, with what is made of it: front page, metrics, notifications."""
     from churn.reports.site import write_front_page
 
     summary = write_summary(run)
     write_front_page(run.settings, spark)
+    write_metrics(run.settings, summary)
     record_summary(run.settings, summary)
     return summary
 
