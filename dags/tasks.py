@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
+from lakehouse.log_format import configure_log
 from lakehouse.private_home import protect
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.source_format import SourceFormat
@@ -172,6 +173,7 @@ def map_exceptions(work: Callable[[Settings], Summary], may_fail: bool = False) 
     quiet_libraries()
     try:
         settings = read_settings()
+        configure_log(settings)
         protect(settings, print)
         with translate_errors(settings):
             return work(settings)
@@ -185,11 +187,15 @@ def map_exceptions(work: Callable[[Settings], Summary], may_fail: bool = False) 
             raise AirflowSkipException from None
         # First, because Airflow's own line about an exception begins with its stack.
         log.error("%s", error)
-        if isinstance(error, GateRefusedError):
-            raise GateRefusedTaskError(str(error)) from None
-        if isinstance(error, InvalidInputError):
-            raise AirflowFailException(str(error)) from None
-        raise AirflowException(str(error)) from None
+        raise _make_exception(error) from None
+
+
+def _make_exception(error: ChurnError) -> AirflowException:
+    if isinstance(error, GateRefusedError):
+        return GateRefusedTaskError(str(error))
+    if isinstance(error, InvalidInputError):
+        return AirflowFailException(str(error))
+    return AirflowException(str(error))
 
 
 def explain_failed_tests(context: Any, tests: Sequence[str]) -> AirflowFailException:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
 from lakehouse.lineage import DbtArtifacts, StepIO, StepRun
+from lakehouse.log_format import format_message, is_json_log
 
 __all__ = ["Step", "Steps", "format_bytes"]
 
@@ -52,12 +53,15 @@ class Steps:
             self.seconds[name] = round(time.monotonic() - start, 2)
             self.done.append(StepRun(name, started_at, datetime.now(UTC), failed, step.io))
         took = f"{self.seconds[name]:6.1f} s"
-        self.line(f"✓ {step.title:<24}{took}  {step.outcome}")
+        text = f"✓ {step.title:<24}{took}  {step.outcome}"
+        if is_json_log():
+            text = format_message(step.outcome, step=name, seconds=self.seconds[name])
+        self._console.print(text, markup=False, soft_wrap=True)
 
     @property
     def is_on_terminal(self) -> bool:
-        """Return whether standard error is a terminal."""
-        return sys.stderr.isatty()
+        """Return whether standard error is a terminal, and messages are for people."""
+        return sys.stderr.isatty() and not is_json_log()
 
     def log(self, text: str) -> None:
         """Print an indented message for the user."""
@@ -65,7 +69,7 @@ class Steps:
 
     def line(self, text: str) -> None:
         """Print a line without wrapping and without markup, which file names may resemble."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(format_message(text), markup=False, soft_wrap=True)
 
 
 class Step:

@@ -131,6 +131,17 @@ class Service:
                 raise errors.features_missing(", ".join(missing))
         return {"status": "ok", "model_version": model.version}
 
+    def format_metrics(self, key: bytes) -> bytes:
+        """Return the metrics of the requests and, for a valid key, those of the last run.
+
+        The latter are numbers of the customer base, the former are not.
+        """
+        model = self.models.current()
+        text = self.metrics.format_text(model.version if model else None)
+        if key and self.keys.owner(key) is not None:
+            text += read_metrics(self.settings)
+        return text
+
     def _answer(
         self, model: Model, customer_id: str, row: OnlineRow | None
     ) -> schemas.Found | schemas.NotFound:
@@ -358,13 +369,8 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
         },
     )
     async def metrics(request: Request) -> Response:
-        model = service.models.current()
-        text = service.metrics.format_text(model.version if model else None)
-        # Numbers of the customer base require a key; those of requests do not.
         key = request.headers.get("x-api-key", "").encode()
-        if key and service.keys.owner(key) is not None:
-            text += read_metrics(service.settings)
-        return Response(text, media_type=METRICS_TYPE)
+        return Response(service.format_metrics(key), media_type=METRICS_TYPE)
 
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)

@@ -16,6 +16,7 @@ from churn.pipeline.server_watchdog import watch_server
 from lakehouse import commit_metadata, spark_server, spark_session
 from lakehouse.error_translation import translate_errors
 from lakehouse.errors import GateRefusedError
+from lakehouse.log_format import set_run
 from lakehouse.progress import Step, Steps
 from lakehouse.published_files import has_superseded_files, remove_superseded_files
 from lakehouse.run_lock import run_lock
@@ -93,6 +94,7 @@ def writer_session(
     """
     purpose = f"{command} {run_id}" if run_id else command
     run_id = run_id or new_run_id()
+    set_run(run_id)
     with (
         send_notifications(settings, steps.log),
         emit_lineage(settings, command, run_id, steps),

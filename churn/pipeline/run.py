@@ -13,6 +13,7 @@ from churn.pipeline.notifications import record_interruption, send_notifications
 from churn.pipeline.summary import write_final_summary, write_summary
 from lakehouse.domain import DEFAULT, DOMAINS, domain_folder
 from lakehouse.errors import InvalidInputError
+from lakehouse.log_format import set_run
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 from seeds_loader.extract_date import ExtractDate
@@ -40,6 +41,7 @@ def run(settings: Settings, request: Request, progress: Steps) -> dict[str, Any]
             lock of the lake.
     """
     context = RunContext(settings, progress, {"run_id": new_run_id(), "unchanged": False})
+    set_run(context.run_id)
     preload()
     # Read first, so that an unusable workbook has no side effects: not even a server is started.
     extract, extract_date = steps.read(request, progress)
