@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from environments import Environments
 
 from churn.pipeline.run_metrics import write_metrics
 from lakehouse.metrics_file import metrics_file
 from lakehouse.settings import PROJECT, Settings, read_settings
+from seeds_loader.sample import SampleParameters, write_samples
 
 RULES = PROJECT / "docker" / "prometheus" / "alerts.yml"
 ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
@@ -139,11 +141,36 @@ def test_each_rule_fires_alone_and_none_at_its_bound(promtool: str, tmp_path: Pa
     assert not check(promtool, tmp_path, tests, "10m")
 
 
+def check_months(series: dict[str, str], months: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tests every five days that no alert of the pipeline fires."""
+    days = (date.fromisoformat(months[-1]["extract_date"]) - first_day(months)).days + 25
+    return [expect_alerts(series, set(), "1d", f"{day}d") for day in range(0, days, 5)]
+
+
 def test_none_fires_in_twelve_ordinary_months(promtool: str, tmp_path: Path) -> None:
-    series = months_of_metrics(tmp_path)
-    days = (date.fromisoformat(MONTHS[-1]["extract_date"]) - first_day()).days + 25
-    tests = [expect_alerts(series, set(), "1d", f"{day}d") for day in range(0, days, 5)]
-    assert not check(promtool, tmp_path, tests, "1d")
+    series = months_of_metrics(tmp_path, MONTHS)
+    assert not check(promtool, tmp_path, check_months(series, MONTHS), "1d")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_none_fires_in_twelve_months_that_are_run(
+    environments: Environments, promtool: str, tmp_path: Path
+) -> None:
+    """Also what `twelve_months.json` is recorded from: the summaries, without what is not read."""
+    home = environments.new("months")
+    parameters = SampleParameters(rows=3000, months=12, seed=5)
+    summaries = []
+    for workbook in write_samples(parameters, tmp_path):
+        summaries.append(home.churn_json("run", workbook))
+    read = ("run_id", "workbook", "extract_date", "scored_extract_date", "counts", "gate")
+    recorded = [
+        {name: each[name] for name in (*read, "model", "watch", "seconds") if name in each}
+        for each in summaries
+    ]
+    (tmp_path / "twelve_months.json").write_text(json.dumps(recorded, indent=1))
+    series = months_of_metrics(tmp_path, recorded)
+    assert not check(promtool, tmp_path, check_months(series, recorded), "1d")
 
 
 def test_the_metrics_are_those_of_the_summary(tmp_path: Path) -> None:
@@ -174,8 +201,8 @@ def test_a_refused_run_leaves_what_is_published(tmp_path: Path) -> None:
         assert found[name] == passed[name]
 
 
-def first_day() -> date:
-    return date.fromisoformat(MONTHS[0]["extract_date"])
+def first_day(months: list[dict[str, Any]]) -> date:
+    return date.fromisoformat(months[0]["extract_date"])
 
 
 def read_series(settings: Settings, summary: dict[str, Any]) -> dict[str, float]:
@@ -184,21 +211,21 @@ def read_series(settings: Settings, summary: dict[str, Any]) -> dict[str, float]
     return {name: float(value) for name, value in SERIES.findall(text)}
 
 
-def months_of_metrics(folder: Path) -> dict[str, str]:
+def months_of_metrics(folder: Path, months: list[dict[str, Any]]) -> dict[str, str]:
     """One value a day of every series, from the first extract's date on, in promtool's notation."""
-    start = datetime.combine(first_day(), datetime.min.time(), UTC)
+    start = datetime.combine(first_day(months), datetime.min.time(), UTC)
     values: dict[str, list[str]] = {}
     total = 0
-    for number, summary in enumerate(MONTHS):
+    for number, summary in enumerate(months):
         settings = read_settings({"CHURN_HOME": str(folder / str(number))})
         found = read_series(settings, summary)
         arrived = datetime.combine(
             date.fromisoformat(summary["extract_date"]) + ARRIVAL, datetime.min.time(), UTC
         )
-        last = number == len(MONTHS) - 1
-        following = MONTHS[number if last else number + 1]["extract_date"]
+        last = number == len(months) - 1
+        following = months[number if last else number + 1]["extract_date"]
         until = date.fromisoformat(following) + (timedelta(days=30) if last else ARRIVAL)
-        days = (until - (first_day() if number == 0 else arrived.date())).days
+        days = (until - (first_day(months) if number == 0 else arrived.date())).days
         for name, value in found.items():
             if STAMPS.match(name):
                 # Promtool's time begins at zero, and the runs were made at another time.
