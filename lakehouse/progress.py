@@ -53,10 +53,10 @@ class Steps:
             self.seconds[name] = round(time.monotonic() - start, 2)
             self.done.append(StepRun(name, started_at, datetime.now(UTC), failed, step.io))
         took = f"{self.seconds[name]:6.1f} s"
-        text = f"✓ {step.title:<24}{took}  {step.outcome}"
         if is_json_log():
-            text = format_message(step.outcome, step=name, seconds=self.seconds[name])
-        self._console.print(text, markup=False, soft_wrap=True)
+            self._print_json(step.outcome, step=name, seconds=self.seconds[name])
+        else:
+            self.line(f"✓ {step.title:<24}{took}  {step.outcome}")
 
     @property
     def is_on_terminal(self) -> bool:
@@ -69,7 +69,14 @@ class Steps:
 
     def line(self, text: str) -> None:
         """Print a line without wrapping and without markup, which file names may resemble."""
-        self._console.print(format_message(text), markup=False, soft_wrap=True)
+        if is_json_log():
+            self._print_json(text)
+        else:
+            self._console.print(text, markup=False, soft_wrap=True)
+
+    def _print_json(self, text: str, **facts: str | float) -> None:
+        # Not by the console, which would replace what resembles an emoji's name.
+        print(format_message(text, **facts), file=self._console.file, flush=True)
 
 
 class Step:

@@ -8,6 +8,7 @@ from churn.pipeline.context import Request, RunContext, writer_session, writer_s
 from churn.pipeline.mlflow_sync import adopt_alias, open_store_async, sync_registry
 from churn.pipeline.notifications import record_champion
 from churn.pipeline.refusals import build_refused_error, record_refused_load
+from churn.pipeline.run_metrics import rewrite_metrics
 from churn.provenance import load_state
 from lakehouse.dbt_runner import BuildResult
 from lakehouse.progress import Steps
@@ -96,7 +97,7 @@ def train(settings: Settings, progress: Steps) -> "Training":
     opened = open_store_async(settings)
     with writer_session(settings, "churn train", progress) as spark:
         training = steps.train(RunContext(settings, progress), spark)
-        record_champion(settings)
+        _publish_champion(settings)
         sync_registry(settings, progress, opened)
     return training
 
@@ -106,7 +107,7 @@ def score(settings: Settings, progress: Steps) -> "Scores":
     run = RunContext(settings, progress)
     with writer_session(settings, "churn score", progress) as spark:
         scores = steps.score(run, spark)
-        record_champion(settings)
+        _publish_champion(settings)
         if run.is_alias_moved:
             sync_registry(settings, progress)
     assert scores is not None, "only a run that trains may await a decision"
@@ -173,6 +174,12 @@ def promote(settings: Settings, version: str, reason: str, progress: Steps) -> s
     return _change_champion(settings, "promote", progress, change)
 
 
+def _publish_champion(settings: Settings) -> None:
+    """Update what outside observers know of the champion: notifications and metrics."""
+    record_champion(settings)
+    rewrite_metrics(settings)
+
+
 def _change_champion(
     settings: Settings, name: str, progress: Steps, change: Callable[[], str]
 ) -> str:
@@ -182,7 +189,7 @@ def _change_champion(
             # First, so that the history has the changes in the order in which they were made.
             adopt_alias(settings, step.log)
             champion = step.outcome = change()
-            record_champion(settings)
+            _publish_champion(settings)
         # Existing scores are kept; an extract that was published later is scored now.
         steps.score(RunContext(settings, progress), spark)
         sync_registry(settings, progress)

@@ -12,7 +12,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from churn.provenance.run_history import list_runs, read_end_time, read_json_or_empty
+from churn.provenance.run_history import (
+    list_runs,
+    read_end_time,
+    read_json_or_empty,
+    read_last_summary,
+)
 from lakehouse.atomic_write import atomic_write
 from lakehouse.metrics_file import metrics_file
 from lakehouse.settings import Settings
@@ -28,14 +33,21 @@ ALERTS = {
 }
 
 
-def write_metrics(settings: Settings, summary: Summary) -> None:
-    """Write the metrics of a run that has completed or was refused."""
+def write_metrics(settings: Settings, summary: Summary, ended: datetime | None = None) -> None:
+    """Write the metrics of a run that has completed or was refused, by default just now."""
     registry = CollectorRegistry()
-    registry.register(RunMetrics(settings, summary, datetime.now(UTC)))
+    registry.register(RunMetrics(settings, summary, ended or datetime.now(UTC)))
     path = metrics_file(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as draft:
         draft.write_bytes(generate_latest(registry))
+
+
+def rewrite_metrics(settings: Settings) -> None:
+    """Write the metrics of the last run again, after the champion changed outside of a run."""
+    summary = read_last_summary(settings)
+    if summary:
+        write_metrics(settings, summary, read_end_time(settings, summary["run_id"]))
 
 
 class RunMetrics(Collector):
