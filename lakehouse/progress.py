@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal as format_bytes
@@ -74,7 +75,7 @@ class Steps:
         else:
             self._console.print(text, markup=False, soft_wrap=True)
 
-    def _print_json(self, text: str, **facts: str | float) -> None:
+    def _print_json(self, text: str, **facts: Any) -> None:
         # Not by the console, which would replace what resembles an emoji's name.
         print(format_message(text, **facts), file=self._console.file, flush=True)
 
