@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from starlette.testclient import TestClient
 
+from churn.operations import site_server
 from churn.pipeline.run_metrics import RunMetrics
+from churn.reports.site_guard import SiteGuard
+from lakehouse.metrics_file import metrics_file
 from lakehouse.settings import PROJECT, read_settings
 from serving.metrics import Metrics
 
@@ -46,6 +50,19 @@ def test_the_dashboard_shows_every_metric_that_there_is(tmp_path: Path) -> None:
 def test_alerts_ask_for_metrics_that_exist(tmp_path: Path) -> None:
     asked = names(str([rule["expr"] for group in RULES["groups"] for rule in group["rules"]]))
     assert asked and asked <= known(tmp_path)
+
+
+def test_the_docs_site_serves_them_behind_its_password(tmp_path: Path) -> None:
+    settings = read_settings({"CHURN_HOME": str(tmp_path)})
+    site = site_server.application(settings, tmp_path, print)
+    with TestClient(SiteGuard(site, "word"), base_url="http://127.0.0.1") as client:
+        assert client.get("/metrics").status_code == 401
+        assert client.get("/metrics", auth=("admin", "word")).content == b""
+        metrics_file(settings).parent.mkdir()
+        metrics_file(settings).write_text("churn_run_seconds 1.0\n")
+        answer = client.get("/metrics", auth=("admin", "word"))
+    assert answer.text == "churn_run_seconds 1.0\n"
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
 def test_panels_lie_beside_each_other() -> None:
