@@ -3,7 +3,12 @@
 import logging
 from typing import Any
 
-from dags.tasks import run_id_of, summary_so_far
+from dags.tasks import (
+    FailedTestError,
+    GateRefusedTaskError,
+    explain_failed_tests,
+    run_id_of,
+)
 from lakehouse.settings import read_settings
 
 log = logging.getLogger(__name__)
@@ -25,18 +30,20 @@ def ensure_spark_server(context: Any) -> None:
 def log_failure_reason(context: Any) -> None:
     """Log why a task failed: what, where, what to do; for a dbt test also the rows that it found.
 
-    For a refused workbook, also write the run's report.
+    For a refused workbook, also write the run's report. Notify of any other failure.
     """
     task, exception = context["task"], context.get("exception")
     tests = _tests_of(context)
-    if not tests:
+    if tests and not isinstance(exception, GateRefusedTaskError | FailedTestError):
+        exception = explain_failed_tests(context, tests)
+    elif not tests:
         log.error("%s failed: %s", task.task_id, exception)
+    # If a test fails, the producer does too.
+    if isinstance(exception, GateRefusedTaskError) or task.task_id == PRODUCER:
         return
-    from churn.pipeline.airflow_steps import explain_refusal
+    from churn.pipeline.airflow_steps import report_failure
 
-    summary = summary_so_far(context)
-    log.error("%s failed\n%s", task.task_id, explain_refusal(read_settings(), summary, tests))
-    log.error("the report of run %s tells more", run_id_of(context["dag_run"]))
+    report_failure(read_settings(), run_id_of(context["dag_run"]), task.task_id)
 
 
 def _tests_of(context: Any) -> list[str]:

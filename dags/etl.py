@@ -19,7 +19,8 @@ from seeds_loader.source_format import DECIMAL_SIGNS
 
 DESCRIPTION = """
 Process one workbook, from bronze to scores. A run without parameters uses the oldest workbook that
-waits in the landing zone (`CHURN_LANDING`), otherwise the sample; a scheduled run is then skipped.
+waits in the landing zone (`CHURN_LANDING`); without one, the run is skipped, and a manual run of an
+empty lake uses the sample.
 A refused workbook turns `validate` red and leaves gold, Redis, model and scores unchanged: the log
 of the red test names the rule, its rows and the location of the rejected rows.
 """
@@ -95,9 +96,14 @@ with DAG(
     train = PythonOperator(task_id="train_model", python_callable=step("train_model"))
     score = PythonOperator(task_id="score", python_callable=step("score"), outlets=[SCORES])
 
-    # Skipped if the latest extract raises no alert about the champion. To be notified through any
-    # channel, schedule a DAG on the asset.
-    alert = PythonOperator(task_id="alert", python_callable=step("print_alerts"), outlets=[ALERT])
+    # Skipped if the gate did not refuse the load and the latest extract raises no alert about the
+    # champion. A DAG can be scheduled on the asset; CHURN_NOTIFY needs none.
+    alert = PythonOperator(
+        task_id="alert",
+        python_callable=step("print_alerts", after_failure=True),
+        outlets=[ALERT],
+        trigger_rule=TriggerRule.ALL_DONE,
+    )
 
     # A leaf, because everything in use is in place by then. If MLflow does not respond, the task is
     # skipped, its log names the reason, and the next run's task logs what is missing.

@@ -17,12 +17,17 @@ SCAN_EVERY = timedelta(minutes=5)
 
 
 def list_run_requests() -> list[dict[str, Any]]:
-    """Return one run request per unclaimed workbook, oldest first."""
-    from churn.pipeline.airflow_steps import list_unclaimed_files
+    """Return one run request per unclaimed workbook, oldest first.
 
+    Also notify if none has arrived by the expected day.
+    """
+    from churn.pipeline.airflow_steps import list_unclaimed_files, report_overdue
+
+    settings = read_settings()
+    files = list_unclaimed_files(settings)
+    report_overdue(settings, is_waiting=bool(files))
     return [
-        {"trigger_run_id": f"landing__{each.key}", "conf": {"arrival": each.key}}
-        for each in list_unclaimed_files(read_settings())
+        {"trigger_run_id": f"landing__{each.key}", "conf": {"arrival": each.key}} for each in files
     ]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, TaskGroup
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from cosmos import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.airflow.graph import generate_task_or_group
 from cosmos.constants import DbtResourceType, ExecutionMode, InvocationMode, LoadMode, TestBehavior
@@ -21,7 +22,7 @@ from cosmos.converter import DbtToAirflowConverter
 from cosmos.dbt.graph import DbtNode
 from cosmos.operators.watcher import DbtTestWatcherOperator
 
-from dags.tasks import NAMES, PARENTS, parents_of, run_id_of
+from dags.tasks import NAMES, PARENTS, explain_failed_tests, parents_of, run_id_of
 from lakehouse.dbt_project import project_folder
 from lakehouse.settings import Settings
 
@@ -46,7 +47,25 @@ class Rendered:
 
 
 class SingleTestWatcher(DbtTestWatcherOperator):  # type: ignore[misc]
-    """Watcher of one test that reads several models; rerun alone, it runs just that test."""
+    """Watcher of one test that reads several models; rerun alone, it runs just that test.
+
+    The gate's tests are of this kind. If one fails, the exception explains the failure.
+    """
+
+    def execute(self, context: Any, **kwargs: Any) -> None:
+        """Wait for the test's result.
+
+        Raises:
+            AirflowSkipException: The test was not run.
+            AirflowFailException: The test failed; the message explains it.
+        """
+        try:
+            super().execute(context, **kwargs)
+        except AirflowSkipException:
+            raise
+        except AirflowException:
+            name = self.model_unique_id.split(".")[2]
+            raise explain_failed_tests(context, [name]) from None
 
     def _fallback_to_non_watcher_run(self, try_number: int, context: Any) -> bool:
         # Cosmos would select by the unique id, which matches no node; an empty selection passes.

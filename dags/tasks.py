@@ -3,8 +3,9 @@
 Also the link from a task to its run's report, and its parents in OpenLineage.
 """
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from hashlib import sha256
 from typing import Any
@@ -13,11 +14,13 @@ from airflow.sdk import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
+from lakehouse.log_format import configure_log
 from lakehouse.private_home import protect
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.source_format import SourceFormat
 
 Summary = dict[str, Any]
+log = logging.getLogger(__name__)
 # Steps whose part of the run's summary is passed on.
 STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
 # Path prefix of the plugin's pages (dags/web.py).
@@ -25,6 +28,14 @@ PREFIX = "/churn"
 # Name of `parents_of` in Airflow's templates, and the variables that it sets.
 PARENTS = "openlineage_parents"
 NAMES = ("OPENLINEAGE_PARENT_ID", "OPENLINEAGE_ROOT_PARENT_ID")
+
+
+class GateRefusedTaskError(AirflowFailException):
+    """The gate refused the run's load; the message is its explanation."""
+
+
+class FailedTestError(AirflowFailException):
+    """A dbt test failed for another reason; the message is its explanation."""
 
 
 def run_id_of(dag_run: Any) -> str:
@@ -56,12 +67,13 @@ def parents_of(task_instance: Any) -> dict[str, str]:
     return {name: of(task_instance) for name, of in zip(NAMES, found, strict=True)}
 
 
-def step(name: str, optional: bool = False) -> Callable[..., Summary]:
+def step(name: str, optional: bool = False, after_failure: bool = False) -> Callable[..., Summary]:
     """Return the task function of a step: it calls the function of that name in `airflow_steps`.
 
     Args:
         name: Name of the step.
         optional: Whether the task is skipped, instead of failed, if its last try does not succeed.
+        after_failure: Whether the task also runs if `ingest` has no result.
     """
 
     def call(**context: Any) -> Summary:
@@ -70,7 +82,9 @@ def step(name: str, optional: bool = False) -> Callable[..., Summary]:
         os.environ.update(parents_of(context["ti"]))
         is_last_try = context["ti"].try_number > context["ti"].max_tries
         return map_exceptions(
-            lambda settings: getattr(airflow_steps, name)(settings, summary_so_far(context)),
+            lambda settings: getattr(airflow_steps, name)(
+                settings, summary_so_far(context, may_be_empty=after_failure)
+            ),
             may_fail=optional and is_last_try,
         )
 
@@ -79,7 +93,7 @@ def step(name: str, optional: bool = False) -> Callable[..., Summary]:
 
 
 def ingest(**context: Any) -> Summary:
-    """Load the given workbook, else a waiting one, else, in a manual run, the sample.
+    """Load the given workbook, else a waiting one, else the sample, in a manual first run.
 
     Raises:
         AirflowSkipException: There is no workbook to load.
@@ -99,7 +113,7 @@ def ingest(**context: Any) -> Summary:
         )
         if workbook is None:
             # Airflow's own log does not name the reason.
-            print(f"no new workbook in {settings.landing}")
+            print(f"no new workbook in {settings.landing}; the sample is for an empty lake")
             raise AirflowSkipException
         return airflow_steps.ingest(
             settings,
@@ -115,8 +129,12 @@ def ingest(**context: Any) -> Summary:
     return map_exceptions(load)
 
 
-def summary_so_far(context: Any) -> Summary:
+def summary_so_far(context: Any, may_be_empty: bool = False) -> Summary:
     """Return the run's summary as of the previous steps.
+
+    Args:
+        context: The context of the task.
+        may_be_empty: Whether `ingest` may have no result.
 
     Raises:
         InvalidInputError: `ingest` was cleared and run again without a result.
@@ -124,7 +142,7 @@ def summary_so_far(context: Any) -> Summary:
     from churn.pipeline.airflow_steps import merge_summaries
 
     summary = merge_summaries(context["ti"].xcom_pull(task_ids=STEPS))
-    if "batch_id" not in summary:
+    if "batch_id" not in summary and not may_be_empty:
         raise InvalidInputError(
             "Nothing is known of the run's workbook: `ingest` has no result",
             where=f"run {context['dag_run'].run_id}",
@@ -144,6 +162,7 @@ def map_exceptions(work: Callable[[Settings], Summary], may_fail: bool = False) 
 
     Raises:
         AirflowSkipException: There is nothing to do, or the work failed and `may_fail` is set.
+        GateRefusedTaskError: The gate refused the load.
         AirflowFailException: The work failed; a retry would fail again.
         AirflowException: The work failed; a retry may succeed.
     """
@@ -154,6 +173,7 @@ def map_exceptions(work: Callable[[Settings], Summary], may_fail: bool = False) 
     quiet_libraries()
     try:
         settings = read_settings()
+        configure_log(settings)
         protect(settings, print)
         with translate_errors(settings):
             return work(settings)
@@ -165,6 +185,24 @@ def map_exceptions(work: Callable[[Settings], Summary], may_fail: bool = False) 
         if may_fail:
             print(f"warning: skipped, all else is done. {error}")
             raise AirflowSkipException from None
-        if isinstance(error, InvalidInputError | GateRefusedError):
-            raise AirflowFailException(str(error)) from None
-        raise AirflowException(str(error)) from error
+        # First, because Airflow's own line about an exception begins with its stack.
+        log.error("%s", error)
+        raise _make_exception(error) from None
+
+
+def _make_exception(error: ChurnError) -> AirflowException:
+    if isinstance(error, GateRefusedError):
+        return GateRefusedTaskError(str(error))
+    if isinstance(error, InvalidInputError):
+        return AirflowFailException(str(error))
+    return AirflowException(str(error))
+
+
+def explain_failed_tests(context: Any, tests: Sequence[str]) -> AirflowFailException:
+    """Return the exception that explains failed dbt tests; write the report of a refused run."""
+    from churn.pipeline.airflow_steps import explain_refusal
+
+    text, is_refused = explain_refusal(read_settings(), summary_so_far(context), tests)
+    log.error("%s failed\n%s", context["task"].task_id, text)
+    log.error("the report of run %s tells more", run_id_of(context["dag_run"]))
+    return GateRefusedTaskError(text) if is_refused else FailedTestError(text)

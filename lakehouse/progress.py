@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal as format_bytes
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
 from lakehouse.lineage import DbtArtifacts, StepIO, StepRun
+from lakehouse.log_format import format_message, is_json_log
 
 __all__ = ["Step", "Steps", "format_bytes"]
 
@@ -52,12 +54,15 @@ class Steps:
             self.seconds[name] = round(time.monotonic() - start, 2)
             self.done.append(StepRun(name, started_at, datetime.now(UTC), failed, step.io))
         took = f"{self.seconds[name]:6.1f} s"
-        self.line(f"✓ {step.title:<24}{took}  {step.outcome}")
+        if is_json_log():
+            self._print_json(step.outcome, step=name, seconds=self.seconds[name])
+        else:
+            self.line(f"✓ {step.title:<24}{took}  {step.outcome}")
 
     @property
     def is_on_terminal(self) -> bool:
-        """Return whether standard error is a terminal."""
-        return sys.stderr.isatty()
+        """Return whether standard error is a terminal, and messages are for people."""
+        return sys.stderr.isatty() and not is_json_log()
 
     def log(self, text: str) -> None:
         """Print an indented message for the user."""
@@ -65,7 +70,14 @@ class Steps:
 
     def line(self, text: str) -> None:
         """Print a line without wrapping and without markup, which file names may resemble."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        if is_json_log():
+            self._print_json(text)
+        else:
+            self._console.print(text, markup=False, soft_wrap=True)
+
+    def _print_json(self, text: str, **facts: Any) -> None:
+        # Not by the console, which would replace what resembles an emoji's name.
+        print(format_message(text, **facts), file=self._console.file, flush=True)
 
 
 class Step:

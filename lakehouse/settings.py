@@ -23,6 +23,8 @@ LOOPBACK = "127.0.0.1"
 MASK = "********"
 # A variable with this suffix names a file that contains the secret.
 FILE = "_FILE"
+# Settings that are secrets although their name does not end in _password.
+SECRET_NAMES = ("notify",)
 # Variables AWS_* that are secrets and may be in a file, and those that are not secrets.
 AWS_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 AWS_SHOWN = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CA_BUNDLE")
@@ -108,6 +110,26 @@ class Settings:
         Literal["auto", "ask"],
         about("`ask`: a model that passed its tests waits until a person promotes it."),
     ] = "auto"
+    notify: Annotated[
+        Text,
+        about("URLs of Apprise that receive notifications, separated by blanks; they are secrets."),
+    ] = None
+    site_url: Annotated[
+        Text, about("Address of the site in the links of notifications; else that of `churn docs`.")
+    ] = None
+    expected_day: Annotated[
+        int,
+        about(
+            "Day of the month by which a workbook is expected; 0: none.",
+            ge=0,
+            le=28,
+            title="a day that every month has",
+        ),
+    ] = 0
+    log_format: Annotated[
+        Literal["text", "json"],
+        about("`json`: messages are one JSON object per line, with the run."),
+    ] = "text"
     metastore_url: Annotated[Text, about("Database of the Hive metastore.")] = None
     metastore_password: Annotated[Text, about("Password of the metastore's database.")] = None
     registry_url: Annotated[
@@ -150,7 +172,7 @@ class Settings:
         masked: dict[str, str | int | None] = {"project": str(self.project)}
         for name in NAMES:
             value = getattr(self, name)
-            if name.endswith("_password"):
+            if is_secret(name):
                 value = MASK if value else None
             masked[variable(name)] = str(value) if isinstance(value, Path) else value
         return masked | {
@@ -170,6 +192,11 @@ class Settings:
 
 # The settings that have a variable.
 NAMES = [each.name for each in fields(Settings) if each.name not in ("project", "aws")]
+
+
+def is_secret(name: str) -> bool:
+    """Return whether a setting is a secret, which may also be read from a file."""
+    return name.endswith("_password") or name in SECRET_NAMES
 
 
 def variable(name: str) -> str:
@@ -237,7 +264,7 @@ def reference() -> Iterator[str]:
     yield "| Variable | Default | Meaning |"
     yield "|---|---|---|"
     for name, known in ((name, _read_schema()[name]) for name in NAMES):
-        secret = f", `{variable(name)}{FILE}`" if name.endswith("_password") else ""
+        secret = f", `{variable(name)}{FILE}`" if is_secret(name) else ""
         limits = f" From {known['minimum']} to {known['maximum']}." if "minimum" in known else ""
         default = f"`{known['default']}`" if known.get("default") is not None else ""
         yield f"| `{variable(name)}`{secret} | {default} | {known['description']}{limits} |"
@@ -273,7 +300,7 @@ def _require_utf8(values: Mapping[str, str | None]) -> None:
 def _from_files(values: Mapping[str, str | None]) -> dict[str, str]:
     """Return the secrets whose file is named by a variable with the suffix."""
     found = {}
-    secrets = (*(variable(name) for name in NAMES if name.endswith("_password")), *AWS_SECRETS)
+    secrets = (*(variable(name) for name in NAMES if is_secret(name)), *AWS_SECRETS)
     for secret in secrets:
         name = f"{secret}{FILE}"
         if path := values.get(name):

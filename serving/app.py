@@ -18,13 +18,14 @@ from starlette.responses import HTMLResponse, Response
 from feature_repo.feature_definitions import TTL
 from feature_repo.online.redis_layout import OnlineRow, read_row
 from lakehouse.domain import read_domain
+from lakehouse.metrics_file import MEDIA_TYPE as METRICS_TYPE
+from lakehouse.metrics_file import read_metrics
 from lakehouse.sample_home import NOTE, is_sample
 from lakehouse.settings import Settings
 from serving import docs_page, errors, schemas, what_if
 from serving.derived_features import Value
 from serving.errors import ProblemError
 from serving.keys import Keys
-from serving.metrics import MEDIA_TYPE as METRICS_TYPE
 from serving.metrics import Metrics
 from serving.middleware import RequestGuard, unexpected_error
 from serving.models import Model, Models
@@ -48,6 +49,7 @@ class Service:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         """Create the service; `clock` returns the current time, to compute the age of features."""
         self.settings = settings
+        self.keys = Keys(settings)
         self.models = Models(settings)
         self.online = OnlineStore(settings)
         self.metrics = Metrics()
@@ -129,6 +131,17 @@ class Service:
             if missing:
                 raise errors.features_missing(", ".join(missing))
         return {"status": "ok", "model_version": model.version}
+
+    def format_metrics(self, key: bytes) -> bytes:
+        """Return the metrics of the requests and, for a valid key, those of the last run.
+
+        The latter are numbers of the customer base, the former are not.
+        """
+        model = self.models.current()
+        text = self.metrics.format_text(model.version if model else None)
+        if key and self.keys.owner(key) is not None:
+            text += read_metrics(self.settings)
+        return text
 
     def _answer(
         self, model: Model, customer_id: str, row: OnlineRow | None
@@ -245,7 +258,7 @@ def application(settings: Settings, clock: Clock = current_time) -> RequestGuard
     # The request guard, which gets the exception next, logs it.
     app.exception_handler(Exception)(lambda *_: unexpected_error().response())
     _describe_key(app)
-    return RequestGuard(app, Keys(settings), service.limits, service.metrics)
+    return RequestGuard(app, service.keys, service.limits, service.metrics)
 
 
 def _json(value: Any) -> Response:
@@ -350,17 +363,15 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
 
     @app.get(
         "/metrics",
-        summary="For Prometheus",
+        summary="For Prometheus; with a key also the metrics of the last run",
         response_class=Response,
         responses={
             200: {"content": {METRICS_TYPE: {"schema": {"type": "string"}}}},
         },
     )
-    async def metrics() -> Response:
-        model = service.models.current()
-        return Response(
-            service.metrics.format_text(model.version if model else None), media_type=METRICS_TYPE
-        )
+    async def metrics(request: Request) -> Response:
+        key = request.headers.get("x-api-key", "").encode()
+        return Response(service.format_metrics(key), media_type=METRICS_TYPE)
 
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)

@@ -15,7 +15,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lakehouse import audit_log
 from lakehouse.atomic_write import write_secret
+from lakehouse.audit_log import Action
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 
@@ -49,6 +51,7 @@ def new(settings: Settings, name: str) -> str:
             where=str(folder(settings)),
             hint=f"`churn api-key revoke {name}` first, or choose another name",
         )
+    audit_log.append(settings, Action.KEY_CREATED, key=name)
     key = PREFIX + secrets.token_urlsafe(32)
     kept = {"sha256": hash_key(key), "created": datetime.now(UTC).isoformat(timespec="seconds")}
     write_secret(_file(settings, name), json.dumps(kept) + "\n")
@@ -72,6 +75,7 @@ def revoke(settings: Settings, name: str) -> None:
             where=str(folder(settings)),
             hint=f"there are: {', '.join(names(settings)) or 'none'}",
         )
+    audit_log.append(settings, Action.KEY_REVOKED, key=name)
     _file(settings, name).unlink()
 
 

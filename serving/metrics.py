@@ -23,7 +23,6 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Seconds. Most responses need about a millisecond, a full batch a few hundred.
 BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 BOUND_NAMES = (*(str(each) for each in BOUNDS), "+Inf")

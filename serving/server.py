@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lakehouse import online_store
 from lakehouse.errors import UnavailableError
+from lakehouse.log_format import TEXT_FORMAT, JsonFormatter
 from lakehouse.process import Log
 from lakehouse.settings import Settings
 from serving import errors
@@ -153,7 +154,7 @@ def serve(settings: Settings, log: Log, clock: Clock = current_time) -> None:
 
 def run(app: RequestGuard, settings: Settings, log: Log) -> None:
     """Serve an application; see `serve`."""
-    log_to_stderr()
+    log_to_stderr(settings)
     listening = _listening(settings)
     config = uvicorn.Config(
         app,
@@ -192,9 +193,10 @@ def _listening(settings: Settings) -> socket.socket:
         ) from error
 
 
-def log_to_stderr() -> None:
+def log_to_stderr(settings: Settings) -> None:
     """Log one line per request and per event to stderr; nothing of a request's headers or path."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    is_json = settings.log_format == "json"
+    handler.setFormatter(JsonFormatter() if is_json else logging.Formatter(TEXT_FORMAT))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("serving").setLevel(logging.INFO)

@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from lakehouse import commit_metadata
+from lakehouse import audit_log, commit_metadata
 from lakehouse.atomic_write import atomic_write
+from lakehouse.audit_log import Action
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.settings import Settings
 from trainer import record as records
@@ -245,6 +246,10 @@ def read_champion_history(settings: Settings) -> ChampionHistory | None:
 
 
 def _reign(settings: Settings, new: ChampionHistory) -> None:
+    change = new.changes[-1]
+    audit_log.append(
+        settings, Action.PROMOTION, version=new.version, how=change.how, decided_by=change.user
+    )
     with atomic_write(folder(settings) / CHAMPION) as draft:
         draft.write_text(json.dumps(asdict(new)))
 

@@ -21,6 +21,7 @@ import click
 from churn.cli.help import Group, add_hidden_alias
 from churn.pipeline.libraries import quiet_libraries
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
+from lakehouse.log_format import ERROR, configure_log, format_message, is_json_log
 from lakehouse.private_home import protect
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings, read_settings
@@ -75,26 +76,33 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
         settings: Settings | None = None
         try:
             settings = read_settings()
+            configure_log(settings)
             protect(settings, _log)
             function(settings, *arguments, **options)
         except ChurnError as error:
-            click.echo(f"{error}", err=True)
+            _log_error(f"{error}")
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("interrupted; repeat the command to continue where it stopped", err=True)
+            _log_error("interrupted; repeat the command to continue where it stopped")
             sys.exit(INTERRUPTED)
         except Exception as error:
             known = _explanation(settings, error)
             if known is not None:
-                click.echo(f"{known}", err=True)
+                _log_error(f"{known}")
                 sys.exit(known.exit_code)
-            traceback.print_exc()
-            click.echo(
-                UNEXPECTED.format((str(error).splitlines() or [type(error).__name__])[0]), err=True
-            )
+            _log_unexpected(error)
             sys.exit(1)
 
     return call
+
+
+def _log_unexpected(error: Exception) -> None:
+    text = UNEXPECTED.format((str(error).splitlines() or [type(error).__name__])[0])
+    if is_json_log():
+        _log_error(text, stack=traceback.format_exc())
+    else:
+        traceback.print_exc()
+        _log_error(text)
 
 
 def _explanation(settings: Settings | None, error: Exception) -> ChurnError | None:
@@ -1012,7 +1020,11 @@ for _group, _name, _former in (
 
 
 def _log(text: str) -> None:
-    click.echo(f"  {text}", err=True)
+    click.echo(format_message(f"  {text}"), err=True)
+
+
+def _log_error(text: str, **facts: str) -> None:
+    click.echo(format_message(text, ERROR, **facts), err=True)
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -25,6 +25,8 @@ from lakehouse.settings import LOOPBACK, Settings
 
 USER = "admin"
 START_SECONDS = 180
+# The DAG of the pipeline, which has to be known before Airflow is of use.
+DAG_ID, DAG_FILE = "01_etl", "etl.py"
 # The API server comes first, because the other components report to it.
 COMPONENTS = {
     "api-server": ["api-server"],
@@ -64,6 +66,7 @@ def up(settings: Settings, log: Log, dags: Path | None = None) -> str:
 
     Raises:
         lakehouse.errors.UnavailableError: A component did not start.
+        ChurnError: The DAG can't be imported.
     """
     environ = initialize(settings, log, dags)
     for part, service in services(settings).items():
@@ -82,6 +85,9 @@ def up(settings: Settings, log: Log, dags: Path | None = None) -> str:
             service.wait_until(lambda: port_is_open(settings.airflow_port), START_SECONDS)
     api = services(settings)["api-server"]
     api.wait_until(lambda: _is_healthy(settings), START_SECONDS)
+    if dags is None:
+        token = _log_in(settings)
+        api.wait_until(lambda: _has_dag(settings, token), START_SECONDS)
     return address(settings)
 
 
@@ -288,7 +294,42 @@ def _is_healthy(settings: Settings) -> bool:
     return all(health[part]["status"] == "healthy" for part in parts)
 
 
+def _log_in(settings: Settings) -> str:
+    """Return a token of the user `admin` for Airflow's API."""
+    login = json.dumps({"username": USER, "password": password(settings)}).encode()
+    return str(
+        _call(settings, "/auth/token", {"Content-Type": "application/json"}, login)["access_token"]
+    )
+
+
+def _has_dag(settings: Settings, token: str) -> bool:
+    """Return whether Airflow can run the DAG of the pipeline.
+
+    Raises:
+        ChurnError: The DAG can't be imported.
+    """
+    login = {"Authorization": f"Bearer {token}"}
+    try:
+        _call(settings, f"/api/v2/dags/{DAG_ID}", login)
+        return True
+    except OSError:
+        errors = _call(settings, "/api/v2/importErrors", login)["import_errors"]
+    for error in errors:
+        if error["filename"].endswith(DAG_FILE):
+            raise ChurnError(
+                f"Airflow can't import {DAG_FILE}: {error['stack_trace'].splitlines()[-1]}",
+                where=str(settings.home / "logs" / "airflow"),
+                hint="correct it; Airflow reads the file again by itself",
+            )
+    return False
+
+
+def _call(settings: Settings, path: str, headers: dict[str, str], body: bytes | None = None) -> Any:
+    request = urllib.request.Request(address(settings) + path, body, headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
 def _health(settings: Settings) -> Any:
     """Return the API server's health report; each component reports to the database."""
-    with urllib.request.urlopen(f"{address(settings)}/api/v2/monitor/health", timeout=10) as answer:
-        return json.load(answer)
+    return _call(settings, "/api/v2/monitor/health", {})

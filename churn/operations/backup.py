@@ -27,7 +27,8 @@ from churn.operations.backup_format import (
 )
 from churn.operations.backup_signature import add_signature
 from churn.pipeline.context import writer_session
-from lakehouse import metastore_snapshot
+from lakehouse import audit_log, metastore_snapshot
+from lakehouse.audit_log import Action
 from lakehouse.error_translation import FULL
 from lakehouse.errors import InvalidInputError, disk_full_error
 from lakehouse.file_copy import FileCopy, copy_file, run_concurrently
@@ -119,7 +120,7 @@ def _translate_disk_full(address: str) -> Iterator[None]:
 
 
 def _create_target(settings: Settings, address: str) -> Storage:
-    """Create the target, which must not be inside a folder that is copied, and return it."""
+    """Create the target, which must not be inside a folder that is copied, log it and return it."""
     place = settings.storage(address)
     for part, source in locations(settings, versions=()).items():
         if f"{place.root}/".startswith(f"{source.root}/"):
@@ -136,6 +137,7 @@ def _create_target(settings: Settings, address: str) -> Storage:
             where=address,
             hint="name a folder that may be written to",
         ) from error
+    audit_log.append(settings, Action.EXPORT, what="backup", file=address)
     return place
 
 

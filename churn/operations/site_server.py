@@ -26,11 +26,12 @@ from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
 from churn.reports.trace_page import TraceForm, form_page, trace_page
 from lakehouse.error_translation import translate
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
+from lakehouse.metrics_file import MEDIA_TYPE, read_metrics
 from lakehouse.process import Log
 from lakehouse.sample_home import is_sample
 from lakehouse.settings import LOOPBACK, Settings
 
-TRACE = "/trace"
+TRACE, METRICS = "/trace", "/metrics"
 MAX_LENGTH = 200
 WITHOUT_SCRIPT = ("runs/", "models/")
 HEADERS = {
@@ -56,11 +57,12 @@ def serve_site(settings: Settings, folder: Path, log: Log) -> None:
 
 
 def application(settings: Settings, folder: Path, log: Log) -> Starlette:
-    """Return an application that serves the folder's files and the trace page."""
+    """Return an application that serves the folder's files, the trace page and the metrics."""
     trace = functools.partial(_trace, Traces(settings, log))
     return Starlette(
         routes=[
             Route(TRACE, trace, methods=["GET"]),
+            Route(METRICS, functools.partial(_metrics, settings), methods=["GET"]),
             Mount("/", PrivateFiles(directory=folder, html=True)),
         ]
     )
@@ -86,6 +88,10 @@ async def _trace(traces: "Traces", request: Request) -> Response:
     # Log the request without its query: customer ids do not belong in a log.
     print(f"{request.method} {TRACE} {status.value}", file=sys.stderr, flush=True)
     return HTMLResponse(page, status.value, HEADERS)
+
+
+def _metrics(settings: Settings, _: Request) -> Response:
+    return Response(read_metrics(settings), media_type=MEDIA_TYPE)
 
 
 class Traces:

@@ -7,6 +7,7 @@ lock and calls the same step as `churn run`.
 import json
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from churn.pipeline import commands, steps
 from churn.pipeline.context import Request, RunContext, writer_session
 from churn.pipeline.failed_tests import failing_rows
 from churn.pipeline.mlflow_sync import sync_registry_or_raise
+from churn.pipeline.notifications import record_failed_task, record_overdue, send_notifications
 from churn.pipeline.refusals import run_refused_error, warn_of_refused
 from churn.pipeline.run import write_sample_workbook
 from churn.pipeline.summary import update_gate_summary, write_final_summary
@@ -53,8 +55,8 @@ def workbook_for(
 ) -> Path | None:
     """Return the workbook of the run; claim it, so that repeated calls return the same one.
 
-    A manual run without a waiting file gets the sample. Files that are still being written are
-    waited for.
+    A manual run without a waiting file gets the sample if the lake is empty. Files that are still
+    being written are waited for.
 
     Args:
         settings: The settings of this CHURN_HOME.
@@ -64,8 +66,8 @@ def workbook_for(
         by_hand: Whether the run was started manually.
 
     Returns:
-        The path; None if another run has claimed the arrival, or if no file is waiting for a
-        run that was not started manually.
+        The path; None if another run has claimed the arrival, or if no file is waiting and the run
+        was not started manually, or the lake has data.
     """
     if given:
         landing_zone.claim_file(settings, Path(given), run_id)
@@ -77,11 +79,34 @@ def workbook_for(
         claimed = landing_zone.claim(settings, run_id, arrival)
         if claimed is not None:
             return claimed.path
-        if arrival is not None or not by_hand:
+        if arrival is not None or not by_hand or has_data(settings):
             return None
         is_of_sample.parent.mkdir(parents=True, exist_ok=True)
         is_of_sample.touch()
     return write_sample_workbook(settings)
+
+
+def has_data(settings: Settings) -> bool:
+    """Return whether a workbook was loaded into the lake: beside it the sample has no place."""
+    return settings.lake.join("bronze", "loads").exists()
+
+
+def report_overdue(settings: Settings, is_waiting: bool) -> None:
+    """Notify if no workbook has arrived by the expected day.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        is_waiting: Whether a workbook waits for its run.
+    """
+    with send_notifications(settings, print):
+        if record_overdue(settings, datetime.now(UTC).date(), is_waiting):
+            print(f"no workbook has arrived by day {settings.expected_day} of this month")
+
+
+def report_failure(settings: Settings, run_id: str, task: str) -> None:
+    """Notify of a task that failed for another reason than a refusal."""
+    with send_notifications(settings, print):
+        record_failed_task(settings, run_id, task)
 
 
 def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
@@ -96,7 +121,7 @@ def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
         if load_state.has_unevaluated_loads(spark, but=extract.sha256):
             with run.steps.step("build") as step:
                 left = steps.build_pending(settings, spark, run_id, step)
-                warn_of_refused(spark, run_id, step)
+                warn_of_refused(settings, spark, run_id, step)
                 step.outcome = f"what was left: {left.passed} of {left.tests} tests green"
         loaded = steps.ingest(run, spark, extract, extract_date)
         run.summary["unchanged"] = load_state.load_state(spark, loaded.batch_id).is_settled
@@ -190,11 +215,17 @@ def log_to_mlflow(settings: Settings, summary: Summary) -> Summary:
 
 
 def print_alerts(settings: Settings, summary: Summary) -> Summary:
-    """Print the alerts that the latest extract raises about the champion.
+    """Print why the gate refused the load, or what the latest extract alerts to about the champion.
 
     Raises:
         NothingToDoError: There is no alert.
     """
+    if "batch_id" in summary and "watch" not in summary:
+        refusal, _ = explain_refusal(settings, summary, [])
+        if not refusal:
+            raise NothingToDoError("the run did not complete; the log of the red task tells why")
+        print(refusal)
+        return {"alert": refusal, "seconds": {}}
     proposal = (summary.get("watch") or {}).get("proposal")
     if not proposal:
         raise NothingToDoError("the champion is as it was: no alert")
@@ -202,10 +233,10 @@ def print_alerts(settings: Settings, summary: Summary) -> Summary:
     return {"alert": proposal, "seconds": {}}
 
 
-def explain_refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> str:
+def explain_refusal(settings: Settings, summary: Summary, tests: Sequence[str]) -> tuple[str, bool]:
     """Explain failed dbt tests: the gate's metrics, the failing rows, the path of the rejects.
 
-    Writes the report of a refused run.
+    Writes the report of a refused run, and notifies of the refusal.
 
     Args:
         settings: The settings of this CHURN_HOME.
@@ -213,17 +244,17 @@ def explain_refusal(settings: Settings, summary: Summary, tests: Sequence[str]) 
         tests: Names of the failed dbt tests.
 
     Returns:
-        The explanation as text.
+        The explanation as text, and whether the gate refused the load.
     """
     spark_server.ensure_running(settings, lambda _: None)
-    with spark_session.session(settings) as spark:
+    with send_notifications(settings, print), spark_session.session(settings) as spark:
         run = RunContext(settings, Steps(1), dict(summary))
-        words = ""
-        if update_gate_summary(run, spark).verdict == "refused":
-            words = f"{run_refused_error(run, spark, [])}\n"
-        return words + "\n".join(
-            f"{name} found\n{rows}" for name, rows in failing_rows(settings, spark, tests).items()
-        )
+        texts = []
+        is_refused = update_gate_summary(run, spark).verdict == "refused"
+        if is_refused:
+            texts.append(str(run_refused_error(run, spark, [])))
+        rows = failing_rows(settings, spark, tests)
+        return "\n".join([*texts, *(f"{name} found\n{rows[name]}" for name in rows)]), is_refused
 
 
 def merge_summaries(parts: Sequence[Summary | None]) -> Summary:

@@ -28,7 +28,9 @@ from churn.reports.retention_workbook import (
     write_retention_workbook,
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
+from lakehouse import audit_log
 from lakehouse.atomic_write import atomic_write
+from lakehouse.audit_log import Action
 from lakehouse.domain import ListColumn, Offer
 from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
@@ -130,6 +132,7 @@ def start(  # long: one error after another
         if started and out.exists():
             step.log(f"{request.name} was started before; {out.name} is left as it is")
         else:
+            audit_log.append(settings, Action.LIST, campaign=request.name, file=str(out))
             with translate_write_errors(out), atomic_write(out) as draft:
                 write_retention_workbook(selected, draft)
         run_dbt(settings, MODELS, new_run_id(), step)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from churn.pipeline import steps
 from churn.pipeline.context import Request, RunContext, writer_session, writer_step
 from churn.pipeline.mlflow_sync import adopt_alias, open_store_async, sync_registry
-from churn.pipeline.refusals import build_refused_error
+from churn.pipeline.notifications import record_champion
+from churn.pipeline.refusals import build_refused_error, record_refused_load
+from churn.pipeline.run_metrics import rewrite_metrics
 from churn.provenance import load_state
 from churn.provenance.campaign_records import CLOSINGS, read_measurements
 from lakehouse import spark_server, spark_session
@@ -73,6 +75,8 @@ def build(
         # All tests were built if there are no arguments: then a refused load is a failure.
         is_all_green = not arguments and not outcome.failures
         refused = {} if is_all_green else load_state.list_refused_loads(spark, run_id)
+        for batch_id, broken in refused.items():
+            record_refused_load(settings, run_id, batch_id, broken)
     if refused or outcome.failures:
         raise build_refused_error(list(refused.values()), outcome.failures)
     return outcome
@@ -97,6 +101,7 @@ def train(settings: Settings, progress: Steps) -> "Training":
     opened = open_store_async(settings)
     with writer_session(settings, "churn train", progress) as spark:
         training = steps.train(RunContext(settings, progress), spark)
+        _publish_champion(settings)
         sync_registry(settings, progress, opened)
     return training
 
@@ -106,6 +111,7 @@ def score(settings: Settings, progress: Steps) -> "Scores":
     run = RunContext(settings, progress)
     with writer_session(settings, "churn score", progress) as spark:
         scores = steps.score(run, spark)
+        _publish_champion(settings)
         if run.is_alias_moved:
             sync_registry(settings, progress)
     assert scores is not None, "only a run that trains may await a decision"
@@ -212,6 +218,12 @@ def decline(
         sync_registry(settings, progress)
 
 
+def _publish_champion(settings: Settings) -> None:
+    """Update what outside observers know of the champion: notifications and metrics."""
+    record_champion(settings)
+    rewrite_metrics(settings)
+
+
 def _change_champion(
     settings: Settings, name: str, progress: Steps, change: Callable[[], str]
 ) -> str:
@@ -221,6 +233,7 @@ def _change_champion(
             # First, so that the history has the changes in the order in which they were made.
             adopt_alias(settings, step.log)
             champion = step.outcome = change()
+            _publish_champion(settings)
         # Existing scores are kept; an extract that was published later is scored now.
         steps.score(RunContext(settings, progress), spark)
         sync_registry(settings, progress)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline.lineage import emit_lineage
+from churn.pipeline.notifications import send_notifications
 from churn.pipeline.server_watchdog import watch_server
 from lakehouse import commit_metadata, spark_server, spark_session
 from lakehouse.error_translation import translate_errors
 from lakehouse.errors import GateRefusedError
+from lakehouse.log_format import set_run
 from lakehouse.progress import Step, Steps
 from lakehouse.published_files import has_superseded_files, remove_superseded_files
 from lakehouse.run_lock import run_lock
@@ -78,7 +80,8 @@ def writer_session(
     """Open the lake for writing: the run lock, then the server, then a session.
 
     The order matters, because taking the lock from a dead owner terminates that owner's server.
-    Commits carry the run's name; lineage is emitted after the lock is released.
+    Commits carry the run's name; lineage is emitted, and notifications are sent, after the lock is
+    released.
 
     Args:
         settings: The settings of this CHURN_HOME.
@@ -91,7 +94,9 @@ def writer_session(
     """
     purpose = f"{command} {run_id}" if run_id else command
     run_id = run_id or new_run_id()
+    set_run(run_id)
     with (
+        send_notifications(settings, steps.log),
         emit_lineage(settings, command, run_id, steps),
         run_lock(settings, purpose, steps.log),
         translate_errors(settings),

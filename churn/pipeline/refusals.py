@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline.context import RunContext
+from churn.pipeline.notifications import record_refused
+from churn.pipeline.rule_texts import format_expected_change, format_refused_load, format_rule
 from churn.pipeline.summary import write_final_summary, write_report
 from churn.provenance import load_state
 from lakehouse.errors import GateRefusedError
 from lakehouse.progress import Step
+from lakehouse.settings import Settings
 from lakehouse.sql import Rows
 
 # The dbt test that fails if the gate refused a load.
@@ -68,11 +70,16 @@ def build_refused_error(refused: list[Rows], failures: Sequence[str]) -> GateRef
 
 
 def warn_of_refused(
-    spark: SparkSession, run_id: str, step: Step, except_load: str | None = None
+    settings: Settings,
+    spark: SparkSession,
+    run_id: str,
+    step: Step,
+    except_load: str | None = None,
 ) -> None:
     """Warn of the loads that the run's build refused, except the run's own load.
 
     Args:
+        settings: The settings of this CHURN_HOME.
         spark: A Spark Connect session.
         run_id: The run whose build is examined.
         step: The step that displays the warnings.
@@ -81,37 +88,10 @@ def warn_of_refused(
     for batch_id, broken in load_state.list_refused_loads(spark, run_id).items():
         if batch_id != except_load:
             step.log(f"warning: the gate also refused {format_refused_load(broken)}")
+            record_refused_load(settings, run_id, batch_id, broken)
 
 
-def format_refused_load(broken: Rows) -> str:
-    """Format a refused load: workbook, extract date, and a line for each rule that failed."""
-    lines = "".join(f"\n        {format_rule(result)}" for result in broken)
-    return f"{broken[0]['source_file']}, extract of {broken[0]['extract_date']}:{lines}"
-
-
-def format_rule(result: dict[str, Any]) -> str:
-    """Format a rule that failed: value, threshold, baseline, description and details."""
-    value = "no figure" if result["figure"] is None else f"{result['figure']:.4g}"
-    baseline = result["compared_with"]
-    return (
-        f"{result['rule']}: {value} against {result['threshold']:g}"
-        + (f", compared with the extract of {baseline}" if baseline else "")
-        + (f". {description}" if (description := result["description"]) else "")
-        + (f" {details}" if (details := result.get("details")) else "")
-    )
-
-
-def format_expected_change(broken: Rows) -> str:
-    """Format the declaration with which the load would pass the rules that compare extracts.
-
-    Returns:
-        Text to append to a message; empty if no failed rule compares extracts.
-    """
-    compared = [result for result in broken if result["compared_with"]]
-    if not compared:
-        return ""
-    return (
-        "; where the change is real, declare it in expected_changes of rules.yml of the domain: "
-        f'{{extract_date: "{compared[0]["extract_date"]}", '
-        f"rules: [{', '.join(result['rule'] for result in compared)}], reason: why it is expected}}"
-    )
+def record_refused_load(settings: Settings, run_id: str, batch_id: str, broken: Rows) -> None:
+    """Record that a build refused a load, to be notified of."""
+    rules = [format_rule(result) for result in broken]
+    record_refused(settings, run_id, batch_id, Path(broken[0]["source_file"]).name, rules)

@@ -9,9 +9,11 @@ from churn.pipeline import steps
 from churn.pipeline.context import Request, RunContext, new_run_id, writer_session
 from churn.pipeline.libraries import preload
 from churn.pipeline.mlflow_sync import open_store_async, sync_registry
+from churn.pipeline.notifications import record_interruption, send_notifications
 from churn.pipeline.summary import write_final_summary, write_summary
 from lakehouse.domain import DEFAULT, DOMAINS, domain_folder
 from lakehouse.errors import InvalidInputError
+from lakehouse.log_format import set_run
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 from seeds_loader.extract_date import ExtractDate
@@ -39,10 +41,16 @@ def run(settings: Settings, request: Request, progress: Steps) -> dict[str, Any]
             lock of the lake.
     """
     context = RunContext(settings, progress, {"run_id": new_run_id(), "unchanged": False})
+    set_run(context.run_id)
     preload()
     # Read first, so that an unusable workbook has no side effects: not even a server is started.
     extract, extract_date = steps.read(request, progress)
-    with writer_session(settings, "churn run", progress, context.run_id) as spark:
+    subject = f"{extract.sha256[:16]}-{extract_date.date}"
+    with (
+        send_notifications(settings, progress.log),
+        record_interruption(settings, context.run_id, subject, request.workbook.name),
+        writer_session(settings, "churn run", progress, context.run_id) as spark,
+    ):
         return _run_steps(context, spark, extract, extract_date)
 
 

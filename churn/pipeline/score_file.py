@@ -23,8 +23,9 @@ from churn.reports.scores_workbook import (
     write_scores_workbook,
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
-from lakehouse import spark_server, spark_session
+from lakehouse import audit_log, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
+from lakehouse.audit_log import Action
 from lakehouse.dbt_runner import compile_models
 from lakehouse.process import Log
 from lakehouse.progress import Steps
@@ -110,6 +111,8 @@ def score_file(settings: Settings, request: Request, out: Path | None, steps: St
         result = _score(settings, spark, record, extract, contract, step.log)
         step.outcome = f"{len(result.customers):,} scored, {len(result.rejected):,} rejected"
     if out is not None:
+        facts = {"what": "scores of a file", "version": record.version, "file": str(out)}
+        audit_log.append(settings, Action.EXPORT, rows=len(result.customers), **facts)
         with steps.step("write") as step, translate_write_errors(out), atomic_write(out) as draft:
             write_scores_workbook(result, draft)
             step.outcome = str(out)

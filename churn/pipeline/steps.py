@@ -111,7 +111,7 @@ def build(run: RunContext, spark: SparkSession) -> bool:
     is_pending = not load_state.load_state(spark, batch_id).is_settled
     with run.steps.step("build") as step:
         outcome = build_pending(run.settings, spark, run.run_id, step) if is_pending else None
-        warn_of_refused(spark, run.run_id, step, except_load=batch_id)
+        warn_of_refused(run.settings, spark, run.run_id, step, except_load=batch_id)
         state = update_gate_summary(run, spark)
         step.outcome = (
             f"{state.verdict}; {outcome.passed} of {outcome.tests} tests green"

@@ -7,6 +7,9 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline.context import RunContext
+from churn.pipeline.notifications import record_summary
+from churn.pipeline.rule_texts import format_rule
+from churn.pipeline.run_metrics import write_metrics
 from churn.provenance import load_state
 from churn.reports.report import LIST
 from churn.reports.retention_workbook import read_first_customer
@@ -46,7 +49,8 @@ def update_gate_summary(run: RunContext, spark: SparkSession) -> load_state.Load
 
 
 def _gate(spark: SparkSession, batch_id: str, state: load_state.LoadState) -> dict[str, Any]:
-    verdicts = [result["verdict"] for result in load_state.gate_results(spark, batch_id)]
+    results = load_state.gate_results(spark, batch_id)
+    verdicts = [result["verdict"] for result in results]
     passed, failed = verdicts.count("passed"), verdicts.count("failed")
     # An expected change is not a reason to refuse a load, but it needs attention.
     warned = verdicts.count("warned") + verdicts.count("expected")
@@ -57,6 +61,12 @@ def _gate(spark: SparkSession, batch_id: str, state: load_state.LoadState) -> di
         "warned": warned,
         "failed": failed,
         "verdict": state.verdict,
+        # What needs attention, in words: for notifications, which are sent without the lake.
+        "attention": [
+            {"verdict": result["verdict"], "text": format_rule(result)}
+            for result in results
+            if result["verdict"] in ("failed", "warned", "expected")
+        ],
     }
 
 
@@ -78,11 +88,13 @@ def write_summary(run: RunContext) -> dict[str, Any]:
 
 
 def write_final_summary(run: RunContext, spark: SparkSession) -> dict[str, Any]:
-    """Write and return the summary; update the site's front page."""
+    """Write and return the summary, with what is made of it: front page, metrics, notifications."""
     from churn.reports.site import write_front_page
 
     summary = write_summary(run)
     write_front_page(run.settings, spark)
+    write_metrics(run.settings, summary)
+    record_summary(run.settings, summary)
     return summary
 
 

@@ -12,7 +12,8 @@ import redis
 from churn.provenance.run_history import HINT_RUN_FIRST
 from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, read_row, redis_key
-from lakehouse import online_store
+from lakehouse import audit_log, online_store
+from lakehouse.audit_log import Action
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.settings import Settings
@@ -33,6 +34,7 @@ def show_customer(settings: Settings, customer_id: str, log: Log) -> dict[str, A
     """
     # The loader normalizes ids to NFC; earlier versions did not.
     composed = unicodedata.normalize("NFC", customer_id)
+    audit_log.append(settings, Action.SHOW, [composed])
     by_id = read_online_customers(settings, list(dict.fromkeys([customer_id, composed])), log)
     if by_id is None:
         raise InvalidInputError(

@@ -15,7 +15,8 @@ from churn.provenance.trace_rules import explain_rejection, find_changes, find_s
 from feature_repo.feature_definitions import VIEW, read_feature_columns
 from feature_repo.online.redis_layout import redis_key
 from feature_repo.project import PROJECT_NAME
-from lakehouse import spark_server, spark_session
+from lakehouse import audit_log, spark_server, spark_session
+from lakehouse.audit_log import Action
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.settings import Settings
@@ -54,6 +55,7 @@ def trace_customers(
     moment = read_run_end(settings, run_id) if run_id is not None else None
     champion = moment.champion if moment else registry.champion_version(settings)
     customers = list(dict.fromkeys(text.strip() for text in customer_ids))
+    audit_log.append(settings, Action.TRACE, customers, run=run_id)
     spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
         try:

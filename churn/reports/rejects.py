@@ -9,8 +9,9 @@ from churn.provenance import load_state
 from churn.provenance.run_history import read_summary
 from churn.reports.rejects_workbook import Reject, RejectedLoad, write_rejects_workbook
 from churn.reports.xlsx_output import require_writable, translate_write_errors
-from lakehouse import sequences, spark_server, spark_session
+from lakehouse import audit_log, sequences, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
+from lakehouse.audit_log import Action
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.sample_home import is_sample
@@ -86,6 +87,8 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, log: Log) 
         expected = _count_rejects(spark, load)
         if expected == 0:
             return f"no rejects: all {load.row_count:,} rows of {about} were taken; nothing written"
+        facts = {"what": "rejects", "load": load.batch_id, "file": str(path)}
+        audit_log.append(settings, Action.EXPORT, rows=expected, **facts)
         _write_workbook(spark, load, expected, path, log)
     return f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}"
 

@@ -20,8 +20,9 @@ from churn.reports.retention_workbook import (
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from feature_repo.publications import Publication, find_latest_publication
-from lakehouse import spark_server, spark_session
+from lakehouse import audit_log, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
+from lakehouse.audit_log import Action
 from lakehouse.domain import Offer, read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
@@ -162,6 +163,14 @@ def write_retention_list(settings: Settings, limit: int, path: Path, log: Log) -
         record, publication = read_scored_extract(settings, spark)
         log(f"extract of {publication.extract_date}, scored by {record.version}")
         selected = select_customers(settings, spark, record, publication, limit)
+    audit_log.append(
+        settings,
+        Action.LIST,
+        extract_date=str(publication.extract_date),
+        version=record.version,
+        most=limit,
+        file=str(path),
+    )
     with translate_write_errors(path), atomic_write(path) as draft:
         write_retention_workbook(selected, draft)
     return f"{path}: {selected.headline}"

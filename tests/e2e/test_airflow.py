@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +26,7 @@ from lineage_graph import Graph, leads, place
 from monthly import cut_off, fewer, tables_only
 from PIL import Image
 from playwright.sync_api import expect
+from sinks import Sink, http_sink
 
 from churn.operations import airflow_server
 from lakehouse.lineage import lineage_file
@@ -41,25 +43,32 @@ LINEAGE = "#!/model/model.telco_churn.customer_features?g_v=1&g_i=%2Bcustomer_fe
 
 @dataclass
 class Scheduled:
-    """A home with Airflow in it."""
+    """A home with Airflow in it, and what it notifies of."""
 
     home: ChurnHome
     airflow: Airflow
+    sink: Sink
 
 
 @pytest.fixture(scope="module")
 def scheduled(environments: Environments) -> Iterator[Scheduled]:
     home = environments.new("airflow")
+    sinks = ExitStack()
+    sink = sinks.enter_context(http_sink())
+    home.environ["CHURN_NOTIFY"] = sink.url
     try:
         # As in the README.
         path = f"{BIN}:{home.environ['PATH']}"
         home.call(["make", "airflow"], 0, PATH=path)
         password = home.call(["churn", "airflow", "password"], 0, PATH=path).stdout.strip()
         airflow = Airflow(airflow_server.address(home.settings), password)
+        # `churn airflow up` ends when the DAG can be run.
+        assert airflow.call("GET", f"/dags/{DAG}")["dag_id"] == DAG
         airflow.switch_on(DAG)
-        yield Scheduled(home, airflow)
+        yield Scheduled(home, airflow, sink)
     finally:
         home.churn("airflow", "down")
+        sinks.close()
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +110,7 @@ def test_a_run_does_what_churn_run_does(
     folder = scheduled.home.path / "runs" / summary["run_id"]
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert (folder / "report.html").exists()
+    assert [key.partition("-")[0] for key in scheduled.sink.keys] == ["promoted"]
     log = scheduled.airflow.log(DAG, green, "train_model")
     assert f'"roc_auc": {summary["model"]["roc_auc"]}' in log
     links = scheduled.airflow.links(DAG, green, "score")
@@ -219,7 +229,18 @@ def test_a_refused_workbook_stops_at_validate(
     assert states["feast_apply"] == "failed", states
     assert {states[each] for each in STEPS[2:]} == {"upstream_failed"}, states
     assert "The gate refused few.xlsx" in airflow.log(DAG, "refused", "feast_apply", 1)
+    check_refusal(scheduled, said)
     assert home.churn_json("features", "verify")["differences"] == []
+
+
+def check_refusal(scheduled: Scheduled, log: str) -> None:
+    """The refusal precedes any stack, `alert` has it too, and one message was sent of it."""
+    airflow, text = scheduled.airflow, "The gate refused few.xlsx"
+    assert log.index(text) < log.index("Task failed with exception")
+    assert airflow.states(DAG, "refused")["alert"] == "success"
+    assert text in airflow.log(DAG, "refused", "alert", 1)
+    events = [key.partition("-")[0] for key in scheduled.sink.keys]
+    assert (events.count("refused"), events.count("interrupted")) == (1, 0)
 
 
 def call_green(airflow: Airflow, run_id: str, but: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from environments import ChurnHome, Environments
 from monthly import WITHOUT_TESTS, cut_off, date_of, tables_only
 
-from churn.pipeline.refusals import format_rule
+from churn.pipeline.rule_texts import format_rule
 from churn.provenance.load_state import RULE_COLUMNS, gate_results
 from churn.reports.front_page_data import gather
 from lakehouse import spark_session

@@ -154,6 +154,15 @@ def test_by_hand_the_oldest_that_waits_else_the_sample(settings: Settings) -> No
     assert again == chosen
 
 
+def test_a_lake_with_data_never_gets_the_sample(settings: Settings) -> None:
+    (settings.home / "lake" / "bronze" / "loads").mkdir(parents=True)
+    for by_hand in (True, False):
+        assert workbook_for(settings, "one", None, None, by_hand) is None
+    land(settings, "a.csv", 1)
+    chosen = workbook_for(settings, "one", None, None, by_hand=True)
+    assert chosen and chosen.name == "a.csv"
+
+
 def test_by_schedule_none_where_nothing_waits(settings: Settings) -> None:
     assert workbook_for(settings, "one", None, None, by_hand=False) is None
 

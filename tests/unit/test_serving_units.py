@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.online.redis_layout import redis_key
 from lakehouse.errors import InvalidInputError
+from lakehouse.metrics_file import metrics_file
 from lakehouse.settings import PROJECT, Settings, read_settings
 from serving import keys, what_if
 from serving.app import application
@@ -460,6 +461,18 @@ def test_the_metrics_count_by_route(client: TestClient) -> None:
     assert "churn_api_request_seconds_bucket" in text
     assert "process_resident_memory_bytes" in text
     assert "7590-VHVEG" not in text
+
+
+def test_metrics_of_the_customer_base_require_a_key(client: TestClient, settings: Settings) -> None:
+    path = metrics_file(settings)
+    path.parent.mkdir()
+    path.write_text("churn_run_seconds 1.0\n")
+    assert "churn_run_seconds" in client.get("/metrics").text
+    for key in ("", "churn_wrong"):
+        answer = client.get("/metrics", headers={"X-API-Key": key})
+        assert answer.status_code == 200
+        assert "churn_api_requests" in answer.text
+        assert "churn_run_seconds" not in answer.text
 
 
 def test_an_answer_counts_in_its_bucket_and_those_above() -> None:

@@ -15,11 +15,14 @@ def test_the_reference_table_in_the_docs_is_current() -> None:
 
 
 def test_every_setting_is_read_from_its_variable(tmp_path: Path) -> None:
-    given = {variable(name): "7" for name in NAMES} | {"CHURN_PROMOTION": "ask"}
+    given = {variable(name): "7" for name in NAMES} | {
+        "CHURN_PROMOTION": "ask",
+        "CHURN_LOG_FORMAT": "json",
+    }
     settings = read_settings(given, tmp_path)
     places = {"home": tmp_path / "7", "lake_uri": f"{tmp_path}/7", "landing": f"{tmp_path}/7"}
     for name in NAMES:
-        assert getattr(settings, name) in (7, "7", "ask", places.get(name)), name
+        assert getattr(settings, name) in (7, "7", "ask", "json", places.get(name)), name
     assert read_settings(dict.fromkeys(given, ""), tmp_path) == read_settings({}, tmp_path)
 
 
@@ -27,6 +30,7 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     file = tmp_path / "word"
     file.write_text("open sesame\n")
     passwords = [variable(name) for name in NAMES if name.endswith("_password")]
+    passwords.append("CHURN_NOTIFY")
     secrets = [*passwords, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
     settings = read_settings({f"{name}_FILE": str(file) for name in secrets}, tmp_path)
     assert settings.redis_password == settings.aws["AWS_ACCESS_KEY_ID"] == "open sesame"
