@@ -354,7 +354,8 @@ def test_a_race_has_the_winner_of_all_folds(trained: Trained, seed: int) -> None
     rows = build_training_frame(training, parameters)
     fits = [fit for kind in parameters.candidates for fit in fold_jobs(kind, parameters)]
     predictions = predict(rows.frame, fits, ignore).localCheckpoint()
-    found = metrics.metrics(list(metrics.fetch(predictions, "part")), parameters.threshold)
+    fetched = list(metrics.fetch(predictions, "part"))
+    found = metrics.metrics(fetched, parameters.threshold, parameters.profit)
     whole = {
         kind: [parts[f"fold_{k}"].roc_auc for k in range(parameters.folds)]
         for kind, parts in found.items()
