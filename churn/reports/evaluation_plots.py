@@ -15,7 +15,8 @@ def plots(figures: dict[str, Any]) -> Iterator[Plot]:
     if figures["threshold"]:
         yield _draw_gain_by_threshold(figures)
     yield _draw_cumulative_gain(figures)
-    yield _draw_profit(figures)
+    if "profit" in figures:  # evaluations from before it was measured lack it
+        yield _draw_profit(figures)
     yield _draw_strongest_features(figures)
 
 
