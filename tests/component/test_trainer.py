@@ -388,7 +388,7 @@ def test_progress_names_the_folds(trained: Trained) -> None:
 
 
 def test_the_profit_on_the_published_split(trained: Trained, shared_data: Path) -> None:
-    """The split of e-Profits (docs/model.md): 30 % of the rows in the order of the file, seed 42."""
+    """The split of e-Profits (docs/model.md): 30 % of the rows, in the order of the file."""
     from sklearn.model_selection import train_test_split
 
     rows = pd.read_excel(shared_data / "Telco-Customer-Churn.xlsx").drop_duplicates("customerID")
@@ -404,6 +404,5 @@ def test_the_profit_on_the_published_split(trained: Trained, shared_data: Path) 
     ((_, found),) = metrics.fetch(predictions)
     counts = profit.count_by_score(found["churned"].to_numpy(), found["probability"].to_numpy())
     worth = profit.compute_profit(*counts, ProfitTerms(6, 14, 200, 10, 1))
-    print(len(found), found["churned"].sum(), metrics.measure(found, 0.5, parameters.profit), worth)
     assert (len(found), int(found["churned"].sum())) == (2113, 574)
-    assert worth.expected_maximum_profit == pytest.approx(10.95, abs=0.1)
+    assert worth.expected_maximum_profit == pytest.approx(10.90, abs=0.02)

@@ -1,4 +1,4 @@
-"""Evidence and letter of a real run: every figure is that of the record, the evaluation, the trace."""
+"""Evidence and letter of a real run: their figures are those of record, evaluation and trace."""
 
 import json
 import zipfile
