@@ -69,21 +69,8 @@ def _describe_part(name: str, part: Part) -> Entity:
 
 def _describe_training(record: ModelRecord) -> Iterator[Entity]:
     """Yield how the model came about: software, workbooks, the training itself."""
+    yield from _describe_operator()
     code = record.lineage.get("code", {})
-    loads = record.lineage.get("loads", [])
-    yield {
-        "@id": "#terms",
-        "@type": "CreativeWork",
-        "name": "Internal use",
-        "description": "Not published: the owner of the data decides on any other use.",
-    }
-    yield {
-        "@id": "#author",
-        "@type": "Person",
-        "name": commit_metadata.user() or "unknown",
-        "affiliation": {"@id": "#operator"},
-    }
-    yield {"@id": "#operator", "@type": "Organization", "name": "The operator of this pipeline"}
     yield {
         "@id": "#software",
         "@type": "SoftwareApplication",
@@ -91,6 +78,7 @@ def _describe_training(record: ModelRecord) -> Iterator[Entity]:
         "version": str(code.get("version") or "unknown"),
         "identifier": str(code.get("commit") or "unknown"),
     }
+    loads = record.lineage.get("loads", [])
     workbooks = {f"#workbook-{load['workbook']['sha256']}": load["workbook"] for load in loads}
     for name, workbook in workbooks.items():
         yield {
@@ -108,6 +96,22 @@ def _describe_training(record: ModelRecord) -> Iterator[Entity]:
         "result": {"@id": "record.json"},
         **_refer("object", list(workbooks)),
     }
+
+
+def _describe_operator() -> Iterator[Entity]:
+    yield {
+        "@id": "#terms",
+        "@type": "CreativeWork",
+        "name": "Internal use",
+        "description": "Not published: the owner of the data decides on any other use.",
+    }
+    yield {
+        "@id": "#author",
+        "@type": "Person",
+        "name": commit_metadata.user() or "unknown",
+        "affiliation": {"@id": "#operator"},
+    }
+    yield {"@id": "#operator", "@type": "Organization", "name": "The operator of this pipeline"}
 
 
 def _refer(name: str, entities: list[str]) -> Entity:
