@@ -31,10 +31,16 @@ VARIABLE = "CHURN_DOMAIN"
 # The customer's id and the label have these names in every domain.
 ID, LABEL = "customer_id", "churned"
 
+# Sum of the parameters of the acceptance rate's Beta distribution, and the highest mean that it can
+# have, if campaign.yml declares only a retention_rate.
+ACCEPTANCE_WEIGHT, HIGHEST_SHARE = 20.0, 0.99
+
 # SQL and patterns may be plain numbers in YAML.
 STRICT = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
 Range = tuple[float, float]
+Positive = Annotated[float, Field(gt=0)]
+Cost = Annotated[float, Field(ge=0)]
 Severity = Literal["error", "warn"]
 File = TypeVar("File")
 
@@ -273,6 +279,48 @@ class Offer:
 
 
 @dataclass(frozen=True, config=STRICT)
+class ProfitTerms:
+    """What the maximum profit of a model is computed from (`trainer.profit`).
+
+    Attributes:
+        alpha: First parameter of the Beta distribution of the acceptance rate.
+        beta: Its second parameter.
+        customer_value: Value of a customer who stays.
+        offer_cost: Cost of an offer that is accepted.
+        contact_cost: Cost of one contact.
+    """
+
+    alpha: Positive
+    beta: Positive
+    customer_value: Positive
+    offer_cost: Cost
+    contact_cost: Cost
+
+    @model_validator(mode="after")
+    def _check_costs(self) -> Self:
+        if self.offer_cost >= self.customer_value:
+            raise ValueError("offer_cost is not below customer_value: no offer can pay")
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class DeclaredProfit:
+    """The entry `profit` of campaign.yml; what it omits has a default.
+
+    Attributes:
+        acceptance: Parameters alpha and beta of the Beta distribution of the acceptance rate, the
+            share of the contacted leavers who accept and stay; None: its mean is retention_rate,
+            and it is as wide as the published one, Beta(6, 14).
+        customer_value: Value of a customer who stays, the same for all; default: as published.
+        offer_cost: Cost of an offer that is accepted; default: as published.
+    """
+
+    acceptance: tuple[Positive, Positive] | None = None
+    customer_value: Positive = 200.0
+    offer_cost: Cost = 10.0
+
+
+@dataclass(frozen=True, config=STRICT)
 class CampaignFile:
     """The declarations of campaign.yml.
 
@@ -284,21 +332,37 @@ class CampaignFile:
         retention_rate: Share of the contacted customers about to churn who are retained.
         retention_rate_range: Its lowest and highest plausible value; None: half of it to 1.5 times.
         offers: The offers by name.
+        profit: What the maximum profit of a model is computed from, besides the above.
     """
 
     monthly_value: str | None
     months: Annotated[int, Field(ge=1)]
-    contact_cost: Annotated[float, Field(ge=0)]
+    contact_cost: Cost
     retention_rate: Annotated[float, Field(gt=0, le=1)]
     retention_rate_range: Range | None = None
     offers: dict[str, Offer] = field(default_factory=dict)
+    profit: DeclaredProfit = DeclaredProfit()
 
     @model_validator(mode="after")
     def _check_range(self) -> Self:
         low, high = self.retention_rate_range or (self.retention_rate, self.retention_rate)
         if not 0 <= low <= self.retention_rate <= high <= 1:
             raise ValueError("retention_rate is not in retention_rate_range, or that not in 0 to 1")
+        _ = self.profit_terms  # validates them
         return self
+
+    @property
+    def profit_terms(self) -> ProfitTerms:
+        """Return what the maximum profit of a model is computed from."""
+        share = min(self.retention_rate, HIGHEST_SHARE)
+        alpha, beta = self.profit.acceptance or (
+            ACCEPTANCE_WEIGHT * share,
+            ACCEPTANCE_WEIGHT * (1 - share),
+        )
+        declared = self.profit
+        return ProfitTerms(
+            alpha, beta, declared.customer_value, declared.offer_cost, self.contact_cost
+        )
 
 
 # --- report.yml ------------------------------------------------------------------------------

@@ -7,13 +7,15 @@ the same draws.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.metrics import fetch
+from lakehouse.domain import ProfitTerms
+from trainer.metrics import PROFIT_NAMES, fetch
+from trainer.profit import compute_profit
 from trainer.splits import BLOCKS
 
 if TYPE_CHECKING:  # a caller that only draws from counts has no Spark
@@ -48,11 +50,13 @@ class Counts:
         positive: Number of positives, blocks × steps.
         sums: Blocks × sums: rows, churned customers, squared errors, churned customers predicted to
             churn, and all customers predicted to churn.
+        terms: What the profit is computed from.
     """
 
     negative: Floats
     positive: Floats
     sums: Floats
+    terms: ProfitTerms
 
     def compute_metrics(self, draws: Floats) -> dict[str, Floats]:
         """Return each metric, with one value for each draw.
@@ -75,15 +79,26 @@ class Counts:
                 "brier": squared / rows,
                 "accuracy": 1 - (called - found + missed) / rows,
                 "f1": 2 * found / (called + leavers),
+                **self._compute_profits(negative, positive),
             }
 
+    def _compute_profits(self, negative: Floats, positive: Floats) -> dict[str, Floats]:
+        """Return the metrics of `trainer.profit` of each draw; steps are the scores."""
+        worth = [
+            asdict(compute_profit(*counts, self.terms)) if counts[1].any() else {}
+            for counts in zip(negative, positive, strict=True)
+        ]
+        return {name: np.array([each.get(name, np.nan) for each in worth]) for name in PROFIT_NAMES}
 
-def count_predictions(predictions: "DataFrame", threshold: float) -> dict[str, Counts]:
+
+def count_predictions(
+    predictions: "DataFrame", threshold: float, terms: ProfitTerms
+) -> dict[str, Counts]:
     """Return the counts, by kind, of rows of `kind, block, churned, probability`."""
-    return {kind: count(rows, threshold) for kind, rows in fetch(predictions, "block")}
+    return {kind: count(rows, threshold, terms) for kind, rows in fetch(predictions, "block")}
 
 
-def count(rows: "pd.DataFrame", threshold: float) -> Counts:
+def count(rows: "pd.DataFrame", threshold: float, terms: ProfitTerms) -> Counts:
     """Return the counts of predictions with their block."""
     width = 2 * STEPS * LIMIT + 1
     churned, block = rows["churned"].to_numpy(), rows["block"].to_numpy()
@@ -98,7 +113,7 @@ def count(rows: "pd.DataFrame", threshold: float) -> Counts:
     called = chance >= threshold
     summed = (np.ones(len(rows)), churned, (churned - chance) ** 2, churned * called, called)
     sums = [np.bincount(block, weights, BLOCKS) for weights in summed]
-    return Counts(everyone - positive, positive, np.stack(sums, axis=1).astype(float))
+    return Counts(everyone - positive, positive, np.stack(sums, axis=1).astype(float), terms)
 
 
 def draw_replicates(seed: int, replicates: int = REPLICATES) -> Floats:

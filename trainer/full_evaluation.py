@@ -23,7 +23,7 @@ from lakehouse.atomic_write import atomic_write
 from lakehouse.domain import Baseline, read_domain
 from lakehouse.process import Log
 from lakehouse.settings import Settings
-from trainer import bootstrap, leakage, metrics, registry, splits
+from trainer import bootstrap, leakage, metrics, profit, registry, splits
 from trainer.cross_validation import KEPT_COLUMNS, TrainingJob, fold_jobs, predict
 from trainer.explain import log_odds_column
 from trainer.metrics import OUT_OF_FOLD, Metrics
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 DECLARED = Path(__file__).with_name("full_evaluation.yml")
 FILE = "evaluation.json"
-METRIC_NAMES = ("roc_auc", "pr_auc", "brier", "accuracy", "f1")
+METRIC_NAMES = ("roc_auc", "pr_auc", "brier", "accuracy", "f1", *metrics.PROFIT_NAMES)
 PRIOR = "share of leavers"
 LATEST = "latest"
 
@@ -113,7 +113,9 @@ def evaluate(  # long: names all parts of an evaluation
     )
     predictions = predicted.union(_baselines(frame, parameters, protocol)).localCheckpoint()
     log("measuring")
-    figures = metrics.metrics(metrics.fetch(predictions, "part"), parameters.threshold)
+    figures = metrics.metrics(
+        metrics.fetch(predictions, "part"), parameters.threshold, parameters.profit
+    )
     repeats = predictions.where("kind like 'repeat%'")
     first_round = repeats.where("kind = 'repeat_0'")
     ((_, first),) = metrics.fetch(first_round, "part", "customer_id")
@@ -132,7 +134,8 @@ def evaluate(  # long: names all parts of an evaluation
         "temporal": _metric_values(figures[LATEST]["latest"]) if LATEST in figures else None,
         "calibration": _calibration(first, parameters, cross_validated),
         "threshold": _compute_gain_by_threshold(repeats, campaign) if campaign.revenue else None,
-        "deciles": _deciles(first),
+        "deciles": profit.add_profit(_deciles(first), parameters.profit),
+        "profit": _profit(first, parameters),
         "slices": _slices(first_round, parameters, protocol),
         "behaviour": behaviour(record, rows.frame, protocol),
         "leaks": {
@@ -262,7 +265,7 @@ def _summarize_repeats(
 ) -> dict[str, Any]:
     """Return each metric's mean over the rounds, its interval, and its deviation across folds."""
     names = [f"repeat_{repeat}" for repeat in range(protocol.repeats)]
-    counted = bootstrap.count_predictions(repeats, parameters.threshold)
+    counted = bootstrap.count_predictions(repeats, parameters.threshold, parameters.profit)
     drawn = bootstrap.average_metrics(
         [counted[name] for name in names], bootstrap.draw_replicates(parameters.seed)
     )
@@ -401,6 +404,15 @@ def _deciles(first: pd.DataFrame) -> list[dict[str, float]]:
     return deciles
 
 
+def _profit(first: pd.DataFrame, parameters: Parameters) -> dict[str, Any]:
+    """Return what the ranking of the first round is worth, and what that is computed from."""
+    counts = profit.count_by_score(first["churned"].to_numpy(), first["probability"].to_numpy())
+    return {
+        **asdict(profit.compute_profit(*counts, parameters.profit)),
+        "terms": asdict(parameters.profit),
+    }
+
+
 def behaviour(
     record: ModelRecord, rows: DataFrame, protocol: EvaluationConfig
 ) -> list[dict[str, Any]]:
@@ -457,7 +469,7 @@ def _slices(
 def _slice(
     rows: pd.DataFrame, parameters: Parameters, protocol: EvaluationConfig
 ) -> dict[str, Any]:
-    figures = metrics.measure(rows, parameters.threshold)
+    figures = metrics.measure(rows, parameters.threshold, parameters.profit)
     chance, leavers = rows["probability"], rows[rows["churned"] == 1]
     observed, predicted = figures.positives / figures.rows, float(chance.mean())
     noise = math.sqrt((chance * (1 - chance)).sum()) / figures.rows

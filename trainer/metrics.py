@@ -6,7 +6,7 @@ at a time are fetched from Spark: some 20 bytes for each training row.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakehouse.sql import literal
@@ -15,8 +15,12 @@ if TYPE_CHECKING:  # the scoring API reads metrics, and has none of these librar
     import pandas as pd
     from pyspark.sql.connect.dataframe import DataFrame
 
+    from lakehouse.domain import ProfitTerms
+
 OUT_OF_FOLD = "out_of_fold"
 HOLDOUT = "holdout"
+# Metrics that `trainer.profit` computes.
+PROFIT_NAMES = ("top_decile_lift", "maximum_profit", "expected_maximum_profit")
 CURVE_POINTS = 200
 BINS = 10
 # A point of a plot or a bin: name to value.
@@ -32,7 +36,8 @@ class Metrics:
     """Metrics of one kind in one evaluation; those that the labels do not define are None.
 
     `pr_auc` is the average precision. `accuracy` and `f1` are those at the declared threshold.
-    `brier` is the mean squared error of the probability.
+    `brier` is the mean squared error of the probability. `trainer.profit` defines the last three;
+    they are None in records from before they were measured.
     """
 
     rows: int
@@ -42,6 +47,9 @@ class Metrics:
     accuracy: float
     f1: float
     brier: float
+    top_decile_lift: float | None = None
+    maximum_profit: float | None = None
+    expected_maximum_profit: float | None = None
 
 
 def fetch(predictions: "DataFrame", *columns: str) -> Iterator[tuple[str, "pd.DataFrame"]]:
@@ -58,17 +66,21 @@ def fetch(predictions: "DataFrame", *columns: str) -> Iterator[tuple[str, "pd.Da
         yield kind, frame.sort_values(["probability", "churned"], ignore_index=True)
 
 
-def metrics(fetched: Fetched, threshold: float) -> dict[str, dict[str, Metrics]]:
+def metrics(
+    fetched: Fetched, threshold: float, terms: "ProfitTerms"
+) -> dict[str, dict[str, Metrics]]:
     """Return the metrics by kind and evaluation; the predictions have their `part`."""
     return {
-        kind: {name: measure(part, threshold) for name, part in _evaluations(rows)}
+        kind: {name: measure(part, threshold, terms) for name, part in _evaluations(rows)}
         for kind, rows in fetched
     }
 
 
-def measure(rows: "pd.DataFrame", threshold: float) -> Metrics:
+def measure(rows: "pd.DataFrame", threshold: float, terms: "ProfitTerms") -> Metrics:
     """Return the metrics of predictions."""
     from sklearn import metrics as measures
+
+    from trainer.profit import compute_profit, count_by_score
 
     churned, probability = rows["churned"].to_numpy(), rows["probability"].to_numpy()
     positives = int(churned.sum())
@@ -78,6 +90,9 @@ def measure(rows: "pd.DataFrame", threshold: float) -> Metrics:
         "pr_auc": float(measures.average_precision_score(churned, probability)) if ranked else None,
         "brier": float(((churned - probability) ** 2).mean()),
     }
+    if ranked:
+        worth = asdict(compute_profit(*count_by_score(churned, probability), terms))
+        found |= {name: worth[name] for name in PROFIT_NAMES}
     return Metrics(len(churned), positives, **found, **_decide(rows, threshold))
 
 

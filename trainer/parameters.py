@@ -3,13 +3,13 @@
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
-from lakehouse.domain import read_domain
+from lakehouse.domain import ProfitTerms, read_domain
 from lakehouse.errors import ChurnError, InvalidInputError
 from trainer.model_types import KINDS
 
@@ -54,6 +54,8 @@ class PromotionRule:
     minimum_roc_auc: float
     worst_drop: float
     horizon_change: float
+    measure: Literal["roc_auc", "profit"] = "roc_auc"
+    minimum_profit_gain: Annotated[float, Field(ge=0)] = 0.0
 
 
 @dataclass(frozen=True, config=COMPLETE)
@@ -70,6 +72,7 @@ class Parameters:
     leaks: LeakRule
     promotion: PromotionRule
     slices: dict[str, dict[str, str]]
+    profit: ProfitTerms
     forbidden_features: tuple[str, ...]
     accepted_features: tuple[str, ...] = ()
 
@@ -98,15 +101,15 @@ class Parameters:
     def to_json(self) -> dict[str, Any]:
         """Return the parameters as JSON types, for the record and the version's hash.
 
-        The rules on leaks and promotion, and the slices, are omitted: they do not determine a
-        model.
+        The rules on leaks and promotion, the slices and the terms of the profit are omitted: they
+        do not determine a model.
         """
         fields = asdict(self)
         fields |= fields.pop("kinds")
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in fields.items()
-            if name not in ("leaks", "promotion", "slices", "accepted_features")
+            if name not in ("leaks", "promotion", "slices", "profit", "accepted_features")
         }
 
 
@@ -116,8 +119,9 @@ def read_parameters(path: Path = DECLARED, domain: Path | None = None) -> Parame
     Raises:
         ChurnError: A parameter is missing, unknown, or out of its range.
     """
-    model = read_domain(domain).model
-    added = {name: getattr(model, name) for name in DOMAIN_PARAMETERS}
+    selected = read_domain(domain)
+    added = {name: getattr(selected.model, name) for name in DOMAIN_PARAMETERS}
+    added["profit"] = selected.campaign.profit_terms
     try:
         return TypeAdapter(Parameters).validate_python(
             {**yaml.safe_load(path.read_text()), **added}

@@ -10,7 +10,7 @@ quality, waits for a promotion by hand: `by_hand`. Apart from that, only `carry_
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from feature_repo.training import TrainingSet
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+PROFIT = "expected_maximum_profit"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Comparison:
         roc_auc: ROC-AUC of each model.
         gains: Metric to challenger - champion.
         slices: Brier scores by slice.
+        profit: Expected maximum profit of each model, per customer.
     """
 
     rows: int
@@ -67,6 +69,7 @@ class Comparison:
     roc_auc: dict[str, float]
     gains: dict[str, Interval]
     slices: list[Slice]
+    profit: dict[str, float] = field(default_factory=dict)
 
 
 def decide(
@@ -222,20 +225,19 @@ def compare(
     )
     unseen = rows.frame.where("is_holdout").join(training_customers, "customer_id", "left_anti")
     both = _predict_both(unseen, parameters, champion, challenger).localCheckpoint()
-    counted = bootstrap.count_predictions(both, parameters.threshold)
+    counted = bootstrap.count_predictions(both, parameters.threshold, parameters.profit)
     if not counted:
         return Comparison(0, 0, {}, {}, [])
     drawn = bootstrap.draw_replicates(parameters.seed)
     sums = counted[CHALLENGER].sums.sum(axis=0)
+    whole = {kind: each.compute_metrics(bootstrap.ALL_BLOCKS) for kind, each in counted.items()}
     return Comparison(
         rows=int(sums[0]),
         leavers=int(sums[1]),
-        roc_auc={
-            kind: float(of_kind.compute_metrics(bootstrap.ALL_BLOCKS)["roc_auc"][0])
-            for kind, of_kind in counted.items()
-        },
+        roc_auc={kind: float(figures["roc_auc"][0]) for kind, figures in whole.items()},
         gains=bootstrap.compute_gains(counted[CHALLENGER], counted[CHAMPION], drawn),
         slices=_slices(both, parameters.slices),
+        profit={kind: float(figures[PROFIT][0]) for kind, figures in whole.items()},
     )
 
 
@@ -299,9 +301,9 @@ def weigh_comparison(
     few = _too_few(compared, rule)
     if few:
         return False, f"{outdated}; {few}" if withdrawn else few
-    gain = compared.gains["roc_auc"]
+    name, by_model, gain, minimum = _measure(compared, rule)
     figures = (
-        f"ROC-AUC {compared.roc_auc[CHALLENGER]:.4f} against {compared.roc_auc[CHAMPION]:.4f} of "
+        f"{name} {by_model[CHALLENGER]:.4f} against {by_model[CHAMPION]:.4f} of "
         f"{champion} on {compared.rows:,} customers whom neither has seen, a gain of "
         f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
     )
@@ -309,7 +311,7 @@ def weigh_comparison(
         worse = gain.high < 0
         reason = f"{outdated}; {figures}"
         return not worse, f"worse beyond noise, although {reason}" if worse else reason
-    if gain.mean < rule.minimum_gain or gain.low <= 0:
+    if gain.mean < minimum or gain.low <= 0:
         return False, f"{figures}: not better beyond noise"
     spoilt = [each for each in compared.slices if each.worsening > rule.worst_slice]
     if spoilt:
@@ -318,6 +320,16 @@ def weigh_comparison(
         )
         return False, f"{figures}, but the Brier score of a slice gets worse: {named}"
     return True, f"{figures}: better beyond noise, and no slice gets worse"
+
+
+def _measure(
+    compared: Comparison, rule: PromotionRule
+) -> tuple[str, dict[str, float], Interval, float]:
+    """Return the declared measure: its name, its values, the gain and the lowest gain required."""
+    if rule.measure == "profit":
+        gain = compared.gains[PROFIT]
+        return "expected profit per customer", compared.profit, gain, rule.minimum_profit_gain
+    return "ROC-AUC", compared.roc_auc, compared.gains["roc_auc"], rule.minimum_gain
 
 
 def _too_few(compared: Comparison, rule: PromotionRule) -> str | None:

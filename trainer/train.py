@@ -211,7 +211,8 @@ def _measure(
     predictions: DataFrame, parameters: Parameters
 ) -> tuple[dict[str, dict[str, Metrics]], dict[str, dict[str, Curves]]]:
     fetched = list(metrics.fetch(predictions, "part"))
-    return metrics.metrics(fetched, parameters.threshold), metrics.curves(fetched)
+    evaluated = metrics.metrics(fetched, parameters.threshold, parameters.profit)
+    return evaluated, metrics.curves(fetched)
 
 
 def _fold_auc(evaluations: dict[str, dict[str, Metrics]]) -> dict[str, list[float]]:

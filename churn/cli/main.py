@@ -520,6 +520,32 @@ def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("version", required=False)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The .zip file to write."
+)
+@command
+def evidence(settings: Settings, version: str | None, out: Path) -> None:
+    """Write the evidence of VERSION (default: the champion): card, figures, limits, approvals."""
+    from churn.reports.evidence import write_evidence
+
+    click.echo(write_evidence(settings, version, out))
+
+
+@main.command()
+@click.argument("customer_id", metavar="ID")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The .html file to write."
+)
+@command
+def letter(settings: Settings, customer_id: str, out: Path) -> None:
+    """Write a letter that explains a customer's score in plain language."""
+    from churn.reports.letter import write_letter
+
+    click.echo(write_letter(settings, customer_id, out, _log))
+
+
+@main.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @SHEET
 @DECIMAL

@@ -22,6 +22,15 @@ NAMES = {
     "brier": ("Brier score", "squared error of the probability; lower is better"),
     "accuracy": ("Accuracy", "right at the threshold"),
     "f1": ("F1", "balance of recall and precision at the threshold"),
+    "top_decile_lift": (
+        "Lift",
+        "leavers in the tenth at highest risk, against all tenths",
+    ),
+    "maximum_profit": ("Maximum profit", "per customer, at the best threshold"),
+    "expected_maximum_profit": (
+        "Expected maximum profit",
+        "per customer, over the acceptance rates that are plausible",
+    ),
 }
 
 
@@ -59,15 +68,23 @@ def format_evaluation(  # long: a line for each finding
         f"model {figures['version']}: {figures['kind']}",
         f"label: {figures['label']['reason']}",
         "",
-        f"{'':<12}{'mean':>9}  {'95 % interval':<18}{'hold-out':>9}",
+        f"{'':<24}{'mean':>9}  {'95 % interval':<20}{'hold-out':>9}",
     ]
+    for name in METRIC_NAMES:
+        metric = metrics[name]
+        interval = f"{metric['low']:.4f} to {metric['high']:.4f}"
+        lines.append(
+            f"{name:<24}{metric['mean']:>9.4f}  {interval:<20}"
+            f"{decimal(figures['holdout'][name], 4):>9}"
+        )
+    worth = figures["profit"]
     lines += [
-        f"{name:<12}{metrics[name]['mean']:>9.4f}  "
-        f"{metrics[name]['low']:.4f} to {metrics[name]['high']:.4f}  "
-        f"{figures['holdout'][name]:>9.4f}"
-        for name in METRIC_NAMES
+        "",
+        f"profit: {worth['expected_maximum_profit']:,.2f} expected per customer; "
+        f"{worth['maximum_profit']:,.2f} if {percent(worth['maximum_profit_share'], 0)} of the "
+        f"customers are contacted; lift of the first tenth {worth['top_decile_lift']:.2f}",
+        "",
     ]
-    lines.append("")
     lines += [
         f"against {name}: ROC-AUC {base['roc_auc']:.4f}, Brier {base['brier']:.4f}"
         for name, base in figures["baselines"].items()
@@ -116,6 +133,8 @@ def _views(figures: dict[str, Any]) -> dict[str, Any]:
         "figures": figures,
         "scores": list(_scores(figures)),
         "slices": list(_slices(figures)),
+        "deciles": list(_deciles(figures)),
+        "terms": format_terms(figures["profit"]["terms"]),
         "grid": list(_grid(figures)),
         "plots": list(plots(figures)),
         "count": count,
@@ -136,6 +155,32 @@ def _scores(figures: dict[str, Any]) -> Iterator[Row]:
                 *(decimal(base[key]) for base in figures["baselines"].values()),
                 decimal(figures["holdout"][key]),
                 decimal(temporal[key]) if temporal else "–",
+            ),
+        )
+
+
+def format_terms(terms: dict[str, float]) -> str:
+    """Return what the profit is computed from as a sentence."""
+    mean = terms["alpha"] / (terms["alpha"] + terms["beta"])
+    return (
+        f"A customer who stays is worth {terms['customer_value']:,g}, a contact costs "
+        f"{terms['contact_cost']:,g}, an accepted offer {terms['offer_cost']:,g}. Of the contacted "
+        f"leavers {percent(mean, 0)} accept on average (Beta({terms['alpha']:g}, "
+        f"{terms['beta']:g})), of the others all."
+    )
+
+
+def _deciles(figures: dict[str, Any]) -> Iterator[Row]:
+    for each in figures["deciles"]:
+        yield Row(
+            f"Tenth {each['decile']}",
+            f"{count(each['customers'])} customers",
+            (
+                count(each["leavers"]),
+                decimal(each["lift"], 2),
+                percent(each["gain"]),
+                decimal(each["profit"], 0),
+                decimal(each["profit_so_far"], 0),
             ),
         )
 

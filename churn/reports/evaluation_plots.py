@@ -16,6 +16,8 @@ def plots(figures: dict[str, Any]) -> Iterator[Plot]:
     if figures["threshold"]:
         yield _draw_gain_by_threshold(figures)
     yield _draw_cumulative_gain(figures)
+    if "profit" in figures:  # evaluations from before it was measured lack it
+        yield _draw_profit(figures)
     yield _draw_strongest_features(figures)
 
 
@@ -97,6 +99,24 @@ def _draw_cumulative_gain(figures: dict[str, Any]) -> Plot:
             [Line("by chance", [(0, 0), (1, 1)], ""), Line("the model", gained, "o")],
             ("customers approached", "leavers found"),
             shares=(True, True),
+        ),
+    )
+
+
+def _draw_profit(figures: dict[str, Any]) -> Plot:
+    title, deciles, worth = "What is the list worth?", figures["deciles"], figures["profit"]
+    profits = [(0.0, 0.0), *((each["decile"] / 10, each["profit_so_far"]) for each in deciles)]
+    return Plot(
+        title,
+        "Expected profit if this share of the customers is contacted, those at highest risk first. "
+        f"At best {worth['maximum_profit']:,.2f} per customer, with "
+        f"{percent(worth['maximum_profit_share'], 0)} of them contacted.",
+        draw_lines(
+            "profit",
+            title,
+            [Line("", profits, "o", max(profits, key=lambda point: point[1]))],
+            ("customers contacted", "expected profit"),
+            shares=(True, False),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Check and protect the output of commands that write .xlsx files, complete or not at all."""
+"""Check and protect the output of commands that write a file, complete or not at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,23 +25,23 @@ def translate_write_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def require_writable(path: Path) -> None:
+def require_writable(path: Path, suffix: str = ".xlsx") -> None:
     """Raise unless the file can be created; an existing one may have been edited.
 
     Raises:
-        InvalidInputError: The name does not end in .xlsx, the folder does not exist, or the file
-            exists already.
+        InvalidInputError: The name does not end in the suffix, the folder does not exist, or the
+            file exists already.
     """
     with translate_write_errors(path):
-        _check_writable(path)
+        _check_writable(path, suffix)
 
 
-def _check_writable(path: Path) -> None:
-    if path.suffix.lower() != ".xlsx":
+def _check_writable(path: Path, suffix: str) -> None:
+    if path.suffix.lower() != suffix:
         raise InvalidInputError(
-            f"{path.name} does not end in .xlsx, which is what is written",
+            f"{path.name} does not end in {suffix}, which is what is written",
             where=str(path),
-            hint="name a file that ends in .xlsx",
+            hint=f"name a file that ends in {suffix}",
         )
     if not path.parent.is_dir():
         raise InvalidInputError(

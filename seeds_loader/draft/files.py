@@ -318,6 +318,8 @@ def _write_campaign(draft: Draft) -> Iterator[str]:
     yield "contact_cost: 20.0"
     yield "retention_rate: 0.3"
     yield "retention_rate_range: [0.15, 0.45]"
+    yield "# One value and one offer for all customers, for the expected profit of a model."
+    yield "profit: {customer_value: 200.0, offer_cost: 10.0}"
     yield "# Offers to try out on a customer: domains/telco/campaign.yml has examples."
     yield "offers: {}"
 

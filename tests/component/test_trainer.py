@@ -3,19 +3,23 @@
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from environments import ChurnHome
+from pyspark.sql.connect.functions import lit
 from pyspark.sql.connect.session import SparkSession
 from training_frames import FEATURES, a_training_set, gold_rows, ignore
 
 from lakehouse import spark_session
+from lakehouse.domain import ProfitTerms
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from lakehouse.sql import query
-from trainer import deciles, metrics, registry, splits
-from trainer.cross_validation import first_jobs, fold_jobs, predict
+from trainer import deciles, metrics, profit, registry, splits
+from trainer.cross_validation import TrainingJob, first_jobs, fold_jobs, predict
 from trainer.explain import contribution
 from trainer.metrics import Metrics
 from trainer.model_selection import has_chance, select_model
@@ -354,7 +358,8 @@ def test_a_race_has_the_winner_of_all_folds(trained: Trained, seed: int) -> None
     rows = build_training_frame(training, parameters)
     fits = [fit for kind in parameters.candidates for fit in fold_jobs(kind, parameters)]
     predictions = predict(rows.frame, fits, ignore).localCheckpoint()
-    found = metrics.metrics(list(metrics.fetch(predictions, "part")), parameters.threshold)
+    fetched = list(metrics.fetch(predictions, "part"))
+    found = metrics.metrics(fetched, parameters.threshold, parameters.profit)
     whole = {
         kind: [parts[f"fold_{k}"].roc_auc for k in range(parameters.folds)]
         for kind, parts in found.items()
@@ -377,3 +382,27 @@ def test_progress_names_the_folds(trained: Trained) -> None:
     predict(rows.frame, first_jobs(quick), said.append)
     assert "fold 2 of 2, logistic regression" in said
     assert derive_inputs(quick) == {"log1p_tenure": "log1p(`tenure`)"}
+
+
+# --- profit ----------------------------------------------------------------------------------
+
+
+def test_the_profit_on_the_published_split(trained: Trained, shared_data: Path) -> None:
+    """The split of e-Profits (docs/model.md): 30 % of the rows, in the order of the file."""
+    from sklearn.model_selection import train_test_split
+
+    rows = pd.read_excel(shared_data / "Telco-Customer-Churn.xlsx").drop_duplicates("customerID")
+    _, tested = train_test_split(rows, test_size=0.3, random_state=42)
+    spark, parameters = trained.spark, read_parameters()
+    ids = spark.createDataFrame(tested[["customerID"]].astype(str), "customer_id string")
+    training = a_training_set(gold_rows(spark), "in gold's order")
+    frame = build_training_frame(training, parameters).frame
+    frame = frame.join(ids.withColumn("is_tested", lit(True)), "customer_id", "left")
+    frame = frame.selectExpr("*", "is_tested is not null as is_test").drop("is_tested")
+    job = TrainingJob("logistic_regression", "tested", "is_test", "split", parameters, "tested")
+    predictions = predict(frame.localCheckpoint(), [job], ignore)
+    ((_, found),) = metrics.fetch(predictions)
+    counts = profit.count_by_score(found["churned"].to_numpy(), found["probability"].to_numpy())
+    worth = profit.compute_profit(*counts, ProfitTerms(6, 14, 200, 10, 1))
+    assert (len(found), int(found["churned"].sum())) == (2113, 574)
+    assert worth.expected_maximum_profit == pytest.approx(10.90, abs=0.02)

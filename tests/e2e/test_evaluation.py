@@ -79,6 +79,26 @@ def test_the_curves_say_what_they_must(evaluated: dict[str, Any]) -> None:
     assert evaluated["temporal"] is None
 
 
+def test_the_profit_is_measured_and_adds_up(evaluated: dict[str, Any]) -> None:
+    found, profit = evaluated["cross_validated"], evaluated["profit"]
+    for name in ("top_decile_lift", "maximum_profit", "expected_maximum_profit"):
+        assert found[name]["low"] < found[name]["mean"] < found[name]["high"]
+        assert evaluated[name] == pytest.approx(profit[name], rel=0.02)
+        assert found[name]["low"] > evaluated["baselines"]["share of leavers"][name]
+    assert found["expected_maximum_profit"]["low"] > 29
+    deciles = evaluated["deciles"]
+    assert deciles[0]["lift"] == pytest.approx(profit["top_decile_lift"], rel=0.01)
+    rate, value, offer, contact = 0.3, 780, 39, 20  # campaign.yml
+    for each in deciles:
+        stayers = each["customers"] - each["leavers"]
+        accepted = each["leavers"] * rate
+        earned = accepted * (value - offer) - stayers * offer - each["customers"] * contact
+        assert each["profit"] == pytest.approx(earned)
+    # no threshold at a tenth is better than the best of all
+    best = max(each["profit_so_far"] for each in deciles) / 7043
+    assert 0.95 * profit["maximum_profit"] < best < 1.001 * profit["maximum_profit"]
+
+
 def test_slices_add_up_and_gaps_are_told(evaluated: dict[str, Any]) -> None:
     slices = evaluated["slices"]
     for name in ("gender", "senior citizen", "contract", "tenure"):

@@ -59,6 +59,13 @@ def test_no_column_of_telco_is_known_outside_its_folder() -> None:
         ("features.yml", "number: whole", "number: roman", "number", "number: roman"),
         ("features.yml", "says: {one:", "says: {two:", "says.two", "two:"),
         ("campaign.yml", "months: 12", "months: 0", "months", "months: 0"),
+        (
+            "campaign.yml",
+            "offer_cost: 39.0",
+            "offer_cost: -1",
+            "profit.offer_cost",
+            "offer_cost: -1",
+        ),
         ("report.yml", "format: amount", "format: money", "format", "format: money"),
         ("model.yml", "log1p: [tenure]", "log2p: [tenure]", "log2p", "log2p"),
         ("contract.yml", "name: tenure", "name: customer_id", "several columns", ""),

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from lakehouse.domain import ProfitTerms
 from trainer import bootstrap, metrics
 from trainer.splits import BLOCKS
 
+TERMS = ProfitTerms(6, 14, 200, 10, 1)
 # 3 leavers, 5 stayers; .6 ties a leaver with a stayer.
 BY_HAND = [(0.9, 1), (0.7, 0), (0.6, 1), (0.6, 0), (0.4, 1), (0.3, 0), (0.2, 0), (0.1, 0)]
 
@@ -28,7 +30,7 @@ def many(rows: int = 5000) -> pd.DataFrame:
 
 def test_the_figures_are_those_of_the_textbook() -> None:
     frame = predictions(*map(np.array, zip(*BY_HAND, strict=True))).assign(part="fold_0")
-    figures = metrics.metrics([("k", frame)], 0.5)["k"]
+    figures = metrics.metrics([("k", frame)], 0.5, TERMS)["k"]
     assert figures["fold_0"] == figures["out_of_fold"]
     pooled = figures["out_of_fold"]
     assert (pooled.rows, pooled.positives) == (8, 3)
@@ -43,7 +45,7 @@ def test_the_figures_are_those_of_the_textbook() -> None:
 
 
 def test_what_the_labels_do_not_define_is_none() -> None:
-    found = metrics.measure(many().assign(churned=0), 1.1)
+    found = metrics.measure(many().assign(churned=0), 1.1, TERMS)
     assert (found.roc_auc, found.pr_auc, found.f1) == (None, None, None)
     assert found.accuracy == 1
 
@@ -66,11 +68,11 @@ def test_curves_are_small_and_complete() -> None:
 
 def test_counts_by_block_give_the_metrics_of_all_rows() -> None:
     frame = many().assign(block=lambda rows: np.arange(len(rows)) % BLOCKS)
-    counted = bootstrap.count(frame, 0.5)
+    counted = bootstrap.count(frame, 0.5, TERMS)
     whole = {
         name: value[0] for name, value in counted.compute_metrics(bootstrap.ALL_BLOCKS).items()
     }
-    exact = metrics.measure(frame, 0.5)
+    exact = metrics.measure(frame, 0.5, TERMS)
     for name in ("brier", "accuracy", "f1"):
         assert whole[name] == pytest.approx(getattr(exact, name), abs=1e-9)
     for name in ("roc_auc", "pr_auc"):
