@@ -301,7 +301,7 @@ def _not_excel_error(path: Path) -> InvalidInputError:
 
 
 def is_generated(path: Path, kind: Kind) -> bool:
-    """Return whether the sampler wrote the workbook, whoever has saved it since."""
+    """Return whether the sampler wrote the workbook."""
     properties = _read_xlsx_properties(path) if kind == "xlsx" else None
     return properties is not None and properties.findtext(_CREATOR) == SAMPLE_CREATOR
 

@@ -180,7 +180,7 @@ def test_a_declined_version_no_longer_waits(settings: Settings) -> None:
     assert (declined.promoted, declined.waits, declined.user) == (False, False, "ann")
     assert declined.reason == f"declined by ann on {declined.decided}: marks are late"
     assert registry.champion_version(settings) == CHAMPION
-    # Airflow asks about it no more, and a decision that was made meanwhile counts.
+    # Airflow no longer asks about it, and a decision that was made meanwhile counts.
     with pytest.raises(NothingToDoError, match="no version waits"):
         airflow_promotion.find_waiting_version(settings)
     for is_promoted in (True, False):
