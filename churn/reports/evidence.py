@@ -15,6 +15,7 @@ from churn.reports.ro_crate import Part
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
+from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
 from trainer import decisions, full_evaluation, registry
 from trainer.record import ModelRecord
@@ -38,7 +39,7 @@ def write_evidence(settings: Settings, version: str | None, path: Path) -> str:
     require_writable(path, ".zip")
     evidence = read_evidence(settings, version)
     place = registry.folder(settings) / evidence.record.version
-    page = evidence_page(evidence).encode()
+    page = evidence_page(evidence, is_sample(settings)).encode()
     parts = {PAGE: Part(page, "text/html", "All of the evidence, for people")}
     parts |= {
         name: Part((place / name).read_bytes(), "application/json", DOCUMENTS[name])

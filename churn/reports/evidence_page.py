@@ -61,7 +61,7 @@ class Evidence:
     bill: dict[str, Any]
 
 
-def evidence_page(evidence: Evidence) -> str:
+def evidence_page(evidence: Evidence, is_sample: bool = False) -> str:
     """Return the page as self-contained HTML; all its figures are those of the documents."""
     figures, record = Figures(evidence.documents), evidence.record
     evaluation = evidence.documents.get(full_evaluation.FILE)
@@ -85,7 +85,7 @@ def evidence_page(evidence: Evidence) -> str:
         "plots": list(_draw_plots(record, evaluation)),
         "count": count,
     }
-    return page("evidence.html.j2", views)
+    return page("evidence.html.j2", views, is_sample)
 
 
 def _describe_features(record: ModelRecord) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from lakehouse.atomic_write import atomic_write
 from lakehouse.domain import ID, LABEL, read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
+from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
 
 TRACE = "trace"
@@ -41,13 +42,13 @@ def write_letter(settings: Settings, customer_id: str, path: Path, log: Log) -> 
     """
     require_writable(path, ".html")
     (lineage,) = trace_customers(settings, [customer_id], log)
-    text = letter_page(lineage)
+    text = letter_page(lineage, is_sample(settings))
     with translate_write_errors(path), atomic_write(path) as draft:
         draft.write_text(text)
     return f"letter about {lineage['customer_id']}: {path}"
 
 
-def letter_page(lineage: Mapping[str, Any]) -> str:
+def letter_page(lineage: Mapping[str, Any], is_sample: bool = False) -> str:
     """Return the letter as self-contained HTML; its figures are those of the lineage.
 
     Raises:
@@ -69,7 +70,7 @@ def letter_page(lineage: Mapping[str, Any]) -> str:
         "lowering": list(_list_effects(contributions, raises=False)),
         "facts": list(_list_facts(lineage)),
     }
-    return page("letter.html.j2", views)
+    return page("letter.html.j2", views, is_sample)
 
 
 def _list_effects(contributions: list[dict[str, Any]], raises: bool) -> Iterator[Effect]:
