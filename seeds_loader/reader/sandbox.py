@@ -214,13 +214,12 @@ def _run_child(path: Path, asked: str, out: IO[bytes]) -> None:
     except Exception:
         send("bug", [traceback.format_exc()])
     else:
-        saved_at = extract.saved_at.isoformat() if extract.saved_at else None
         send(
             "extract",
             {
                 "sha256": extract.sha256,
                 "sheet": extract.sheet,
-                "saved_at": saved_at,
+                "saved_at": extract.saved_at.isoformat() if extract.saved_at else None,
                 "header_row": extract.header_row,
                 "format": asdict(extract.format),
                 "choices": extract.choices,
