@@ -844,6 +844,35 @@ def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
         click.echo(line)
 
 
+@main.command()
+@click.argument("customer_ids", nargs=-1, metavar="[ID]...")
+@click.option("--dry-run", is_flag=True, help="List what would be erased, and erase nothing.")
+@click.option(
+    "--proof", type=click.Path(path_type=Path), help="Write a record that names no customer."
+)
+@command
+def forget(
+    settings: Settings, customer_ids: tuple[str, ...], dry_run: bool, proof: Path | None
+) -> None:
+    """Erase customers everywhere, and leave them out of all later loads.
+
+    With `-` as ID, ids are read from standard input, one per line. Without one, an interrupted
+    call is completed.
+    """
+    from churn.operations import forget as erasing
+
+    ids = sys.stdin.read().splitlines() if customer_ids == ("-",) else customer_ids
+    if proof is not None:
+        _require_new(proof)
+    steps = Steps(1 if dry_run else erasing.STEPS)
+    call = erasing.find_subjects if dry_run else erasing.forget
+    forgotten = call(settings, ids, steps)
+    if proof is not None and not dry_run:
+        erasing.write_proof(forgotten, proof)
+    for line in erasing.format_forgotten(forgotten, dry_run):
+        click.echo(line)
+
+
 @main.group()
 def airflow() -> None:
     """Run Airflow on this machine, with the DAG `01_etl`: up, down, password.

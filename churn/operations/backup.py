@@ -25,6 +25,7 @@ from churn.operations.backup_format import (
     locations,
     write_small,
 )
+from churn.operations.backup_record import record_backup
 from churn.operations.backup_signature import add_signature
 from churn.pipeline.context import writer_session
 from lakehouse import metastore_snapshot
@@ -91,6 +92,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, BackupMa
                 bytes=size,
             )
             seal = _write_metadata(settings, place, known, files, plain)
+            record_backup(settings, f"{address}/{name}")
             step.outcome = f"{address}/{name}"
     return f"{address}/{name}", seal
 
