@@ -153,16 +153,14 @@ def _remove_both(commit: _Commit, renamed: Mapping[str, NewFile]) -> list[Action
     actions = list(commit.actions)
     removed = {action["remove"]["path"] for action in actions if action.get("remove")}
     for action in commit.actions:
-        removal = action.get("remove")
-        new = renamed.get(unquote(removal["path"])) if removal else None
+        removal = action.get("remove") or {}
+        new = renamed.get(unquote(removal.get("path", "")))
         if new is not None and new.path not in removed:
             actions.append({**action, "remove": {**removal, "path": new.path}})
     return actions
 
 
-def _switch(
-    commit: _Commit, renamed: Mapping[str, NewFile], is_erased: IsErased
-) -> list[Action]:
+def _switch(commit: _Commit, renamed: Mapping[str, NewFile], is_erased: IsErased) -> list[Action]:
     """Return the actions of a commit with the new files, without erased ids."""
     actions: list[Action] = []
     for action in commit.actions:

@@ -110,7 +110,9 @@ def _read_log(table: Storage) -> Iterator[dict[str, Any]]:
     start = -1
     if versions != list(range(len(versions))):
         checkpoints = [
-            info for info in children if re.fullmatch(r"\d{20}\.checkpoint.*\.parquet", info.base_name)
+            info
+            for info in children
+            if re.fullmatch(r"\d{20}\.checkpoint.*\.parquet", info.base_name)
         ]
         start = max((int(info.base_name[:20]) for info in checkpoints), default=-1)
         for info in checkpoints:

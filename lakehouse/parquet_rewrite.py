@@ -46,17 +46,24 @@ def rewrite_rows(file: Storage, change: RowChange) -> tuple[bytes, int] | None:
         if changed.equals(rows):
             return None
         is_int96 = any(column.physical_type == "INT96" for column in parquet.schema)
+    return _encode(changed, is_int96, parquet.metadata.metadata or {}), changed.num_rows
+
+
+def _encode(rows: pa.Table, is_int96: bool, metadata: dict[bytes, bytes]) -> bytes:
+    """Return rows as a file with the types and the metadata of the original."""
     written = BytesIO()
-    pq.write_table(
-        changed,
+    with pq.ParquetWriter(
         written,
+        rows.schema,
         compression="snappy",
         # Spark reads a file's own metadata for its types; what pyarrow adds would be a second one.
         store_schema=False,
         use_deprecated_int96_timestamps=is_int96,
         coerce_timestamps=None if is_int96 else "us",
-    )
-    return written.getvalue(), changed.num_rows
+    ) as writer:
+        writer.write_table(rows)
+        writer.add_key_value_metadata(metadata)
+    return written.getvalue()
 
 
 def replace_file(file: Storage, content: bytes, mtime_ns: int | None = None) -> None:

@@ -72,8 +72,8 @@ def acquire(
 
     Raises:
         UnavailableError: If another process does not release the lock within `lock_wait`.
-        InvalidInputError: If an interrupted restore or erasure must be completed first, or the folder of the
-            lock cannot be used.
+        InvalidInputError: If an interrupted restore or erasure must be completed first, or the
+            folder of the lock cannot be used.
     """
     path = lock_file(settings)
     try:
@@ -163,8 +163,8 @@ def acquire_for_dbt(settings: Settings, purpose: str) -> IO[str] | None:
 
     Raises:
         UnavailableError: If another process does not release the lock within `lock_wait`.
-        InvalidInputError: If an interrupted restore or erasure must be completed first, or the folder of the
-            lock cannot be used.
+        InvalidInputError: If an interrupted restore or erasure must be completed first, or the
+            folder of the lock cannot be used.
     """
     if _is_held_by_parent(settings):
         return None

@@ -184,7 +184,7 @@ def _blank_rows(
 
     def blank(found: re.Match[str]) -> str:
         row = found[0]
-        cells = [_read_cell(*cell, strings) for cell in SHEET_CELL.findall(row)]
+        cells = [_read_cell(kind, body, strings) for kind, body in SHEET_CELL.findall(row)]
         letters = [_read_letters(attributes) for attributes, _ in SHEET_CELL.findall(row)]
         id_columns.update(
             letter for letter, cell in zip(letters, cells, strict=True) if _is_id_header(cell)

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -150,18 +150,18 @@ def correct_counts(settings: Settings, plan: ErasurePlan) -> None:
             continue
         batches = pa.array(sorted(corrections), pa.string())
         change = RowChange(
-            BATCH,
-            lambda ids, batches=batches: _is_in(ids, batches),
-            lambda rows, _, corrections=corrections: _set_values(rows, corrections),
+            BATCH, partial(_is_in, batches=batches), partial(_set_values, corrections=corrections)
         )
         change_delta_table(place, change, plan.subjects.includes)
 
 
-def _is_in(ids: pa.ChunkedArray, batches: pa.Array) -> pa.Array:
+def _is_in(ids: pa.ChunkedArray, *, batches: pa.Array) -> pa.Array:
     return pc.is_in(ids, value_set=batches).combine_chunks()
 
 
-def _set_values(rows: pa.Table, corrections: Mapping[str, Mapping[str, int]]) -> pa.Table:
+def _set_values(
+    rows: pa.Table, _: pa.Array, *, corrections: Mapping[str, Mapping[str, int]]
+) -> pa.Table:
     """Return the rows with the corrected values; a column that a file lacks is added."""
     names = dict.fromkeys(name for each in corrections.values() for name in each)
     batches = rows[BATCH].to_pylist()

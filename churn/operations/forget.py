@@ -20,13 +20,14 @@ from churn.operations.erasure_plan import (
     read_interrupted_plan,
     write_plan,
 )
-from churn.operations.personal_data import PLACES, Erasure
+from churn.operations.personal_data import ONLINE, PLACES, Erasure, list_keys
 from churn.operations.subjects import Subjects
 from lakehouse import spark_process, spark_server
 from lakehouse.atomic_write import atomic_write
 from lakehouse.erased_customers import hash_id, read_erased_customers, register_customers
 from lakehouse.errors import ChurnError, InvalidInputError
-from lakehouse.lake_files import find_tables
+from lakehouse.lake_files import find_tables, locate_table, read_rows
+from lakehouse.process import Log
 from lakehouse.progress import Steps
 from lakehouse.run_lock import run_lock
 from lakehouse.run_lock_file import erasing_file
@@ -141,11 +142,56 @@ def _erase(settings: Settings, plan: ErasurePlan, steps: Steps) -> Forgotten:
     return Forgotten(len(plan.ids), found, remaining, hashes, backups, plan.rows)
 
 
-def erase_places(settings: Settings, plan: ErasurePlan, erasure: Erasure) -> None:
-    """Correct the counts of the tables, and erase the customers from all places."""
+def erase_restored(settings: Settings, log: Log) -> Mapping[str, int]:
+    """Erase registered customers from files that were restored and that no server has read yet.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        log: Callback for messages.
+
+    Returns:
+        The number of rows removed from each table.
+
+    Raises:
+        InvalidInputError: The registry's key is missing or another one.
+    """
+    subjects = _find_registered(settings)
+    if not subjects.ids:
+        return {}
+    plan = make_plan(settings, subjects, find_tables(settings.lake))
+    log(f"leaving out {len(subjects.ids):,} customers who were erased")
+    erase_places(settings, plan, Erasure(settings, subjects, plan.customers, log), online=False)
+    return plan.rows
+
+
+def _find_registered(settings: Settings) -> Subjects:
+    """Return the registered customers that tables of the lake have."""
+    erased = read_erased_customers(settings)
+    if not erased.hashes:
+        return Subjects(frozenset())
+    return Subjects.of(
+        row.values[key]
+        for table in find_tables(settings.lake)
+        for key in list_keys()
+        for row in read_rows(locate_table(settings.lake, table), key, erased.match)
+    )
+
+
+def erase_places(
+    settings: Settings, plan: ErasurePlan, erasure: Erasure, online: bool = True
+) -> None:
+    """Correct the counts of the tables, and erase the customers from all places.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        plan: The corrected counts.
+        erasure: The customers.
+        online: Whether from the online store too; after a restore, it is filled later.
+    """
     correct_counts(settings, plan)
     for place in PLACES:
-        place.erase(erasure)
+        if online or place.name != ONLINE:
+            place.erase(erasure)
 
 
 def _count(erasure: Erasure) -> dict[str, int]:
@@ -217,5 +263,3 @@ def write_proof(forgotten: Forgotten, path: Path) -> None:
     }
     with atomic_write(path) as draft:
         draft.write_text(json.dumps(content, indent=1) + "\n")
-
-

@@ -32,6 +32,7 @@ from trainer import deciles, registry
 
 CUSTOMER = "customer_id"
 GOLD = "gold.customer_features"
+ONLINE = "online store"
 Record = dict[str, Any]
 
 
@@ -153,9 +154,7 @@ def _read_out_of_fold(erasure: Erasure) -> list[Record]:
 
 def _erase_out_of_fold(erasure: Erasure) -> int:
     change = RowChange(CUSTOMER, erasure.subjects.match)
-    return sum(
-        change_parquet_files(place, change) for _, place in _out_of_fold(erasure.settings)
-    )
+    return sum(change_parquet_files(place, change) for _, place in _out_of_fold(erasure.settings))
 
 
 def _deciles(settings: Settings) -> Iterator[tuple[Path, deciles.Deciles]]:
@@ -290,7 +289,7 @@ PLACES: tuple[Place, ...] = (
     _files("logs", "lines of log files", "logs", "airflow"),
     _files("lineage", "events and texts of MLflow", "lineage", "mlflow"),
     _files("dbt", "compiled statements", "dbt"),
-    Place("online store", "online features, in Redis and its files", _read_online, _erase_online),
+    Place(ONLINE, "online features, in Redis and its files", _read_online, _erase_online),
     Place(
         "temporary files",
         "copies of rows while the Spark server runs; not readable",

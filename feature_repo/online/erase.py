@@ -34,8 +34,8 @@ def erase_online(
     store = DigestStore(client)
     was_intact = store.is_intact()
     keys = [redis_key(customer_id) for customer_id in customer_ids]
-    removed = int(client.delete(*keys)) if keys else 0
     hashes: Any = client  # redis-py's commands on hashes are typed for text only
+    removed = int(hashes.delete(*keys)) if keys else 0
     for name in (DIGESTS, NEXT):
         for field, content in hashes.hgetall(name).items():
             if field.isdigit() and (batch := _leave_out(content, customer_ids)) is not None:
@@ -55,7 +55,7 @@ def rewrite_store_files(client: Client) -> list[str]:
     try:
         info: Any = client.info("persistence")
         if info["aof_enabled"]:
-            client.bgrewriteaof()
+            client.execute_command("BGREWRITEAOF")
             _wait_for(client, "aof_rewrite_in_progress", "aof_rewrite_scheduled")
         settings: Any = client.config_get("save")
         if settings.get("save"):
