@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileInfo
 
-from lakehouse.parquet_rewrite import Selector
+from lakehouse.parquet_rewrite import Selector, read_columns
 from lakehouse.storage import Storage
 
 LOG = "_delta_log"
@@ -96,10 +96,10 @@ def read_rows(
 def _read_selected(file: pq.ParquetFile, key: str, select: Selector) -> list[dict[str, Any]]:
     if key not in file.schema_arrow.names or not file.metadata.num_rows:
         return []
-    chosen = select(file.read([key]).column(0))
+    chosen = select(read_columns(file, [key]).column(0))
     if not pc.any(chosen).as_py():
         return []
-    return list(file.read().filter(chosen).to_pylist())
+    return list(read_columns(file).filter(chosen).to_pylist())
 
 
 def _read_log(table: Storage) -> Iterator[dict[str, Any]]:

@@ -39,14 +39,24 @@ def rewrite_rows(file: Storage, change: RowChange) -> tuple[bytes, int] | None:
         if change.key not in parquet.schema_arrow.names or not parquet.metadata.num_rows:
             return None
         # Most files have none of the rows: only the key is read.
-        if not _any(change.select(parquet.read([change.key]).column(0))):
+        if not _any(change.select(read_columns(parquet, [change.key]).column(0))):
             return None
-        rows = parquet.read()
+        rows = read_columns(parquet)
         changed = change.change(rows, change.select(rows[change.key]))
         if changed.equals(rows):
             return None
         is_int96 = any(column.physical_type == "INT96" for column in parquet.schema)
     return _encode(changed, is_int96, parquet.metadata.metadata or {}), changed.num_rows
+
+
+def read_columns(file: pq.ParquetFile, names: list[str] | None = None) -> pa.Table:
+    """Return rows of a file, with the texts of other writers as Arrow's functions accept them."""
+    rows = file.read(names)
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_string_view(field.type):
+            column = rows.column(place).cast(pa.string())
+            rows = rows.set_column(place, field.with_type(pa.string()), column)
+    return rows
 
 
 def _encode(rows: pa.Table, is_int96: bool, metadata: dict[bytes, bytes]) -> bytes:

@@ -1,7 +1,8 @@
 """Erase customers from every place of a home, and keep them erased.
 
-The order makes every call repeatable: the registry first, so that no load brings the customers back;
-then the plan, which refuses all other writers; then counts and places; the plan is removed last.
+The order makes every call repeatable: the registry first, so that no load brings the customers
+back; then the plan, which refuses all other writers; then counts and places; the plan is removed
+last.
 """
 
 import json
@@ -159,7 +160,7 @@ def erase_restored(settings: Settings, log: Log) -> Mapping[str, int]:
     if not subjects.ids:
         return {}
     plan = make_plan(settings, subjects, find_tables(settings.lake))
-    log(f"leaving out {len(subjects.ids):,} customers who were erased")
+    log(f"customers who were erased and are left out: {len(subjects.ids):,}")
     erase_places(settings, plan, Erasure(settings, subjects, plan.customers, log), online=False)
     return plan.rows
 

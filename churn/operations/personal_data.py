@@ -94,7 +94,7 @@ def erase_table(table: str, erasure: Erasure) -> int:
 
 
 def list_keys() -> set[str]:
-    """Return the columns that have ids of customers: the workbook's, and that of all later tables."""
+    """Return the columns with ids of customers: the workbook's, and that of all later tables."""
     return {CUSTOMER, read_contract().id}
 
 
