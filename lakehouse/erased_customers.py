@@ -1,8 +1,9 @@
-"""Registry of erased customers: keyed hashes of their ids, from which no id can be read.
+"""Registries of customers by keyed hashes of their ids, from which no id can be read.
 
-CHURN_HOME/erased/customers.json contains the hashes, CHURN_HOME/secrets/erasure_key the key. The
-loader and `churn restore` leave out every customer whose hash is registered. Whoever has only the
-registry can't find out who is in it, not even by trying all ids.
+CHURN_HOME/erased/customers.json contains the hashes of erased customers, objections.json those of
+customers who object to being listed, CHURN_HOME/secrets/erasure_key the key of both. The loader and
+`churn restore` leave out every erased customer, lists and campaigns everyone who objects. Without
+the key, trying all ids does not reveal who is registered.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lakehouse.atomic_write import generate_secret, write_secret
 from lakehouse.errors import InvalidInputError
@@ -23,19 +24,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+Kind = Literal["customers", "objections"]
+
+
 @dataclass(frozen=True)
 class ErasedCustomers:
-    """The registered customers: time of the erasure by keyed hash of the id."""
+    """The registered customers: time of the registration by keyed hash of the id."""
 
     key: bytes
     hashes: Mapping[str, str]
 
     def includes(self, customer_id: str) -> bool:
-        """Return whether the customer was erased, however the id is padded or composed."""
-        return hash_id(self.key, customer_id) in self.hashes
+        """Return whether the customer is registered, however the id is padded or composed."""
+        return bool(self.hashes) and hash_id(self.key, customer_id) in self.hashes
 
     def match(self, ids: "pa.ChunkedArray | pa.Array") -> "pa.Array":
-        """Return, for each id, whether that customer was erased; false for a missing id."""
+        """Return, for each id, whether that customer is registered; false for a missing id."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -46,9 +50,9 @@ class ErasedCustomers:
         return pc.is_in(ids, value_set=values)
 
 
-def registry_file(settings: Settings) -> Path:
-    """Return the path of the registry."""
-    return settings.home / "erased" / "customers.json"
+def registry_file(settings: Settings, kind: Kind = "customers") -> Path:
+    """Return the path of a registry."""
+    return settings.home / "erased" / f"{kind}.json"
 
 
 def key_file(settings: Settings) -> Path:
@@ -66,14 +70,14 @@ def hash_id(key: bytes, customer_id: str) -> str:
     return hmac.digest(key, normalise_id(customer_id).encode(), hashlib.sha256).hex()
 
 
-def read_erased_customers(settings: Settings) -> ErasedCustomers:
+def read_erased_customers(settings: Settings, kind: Kind = "customers") -> ErasedCustomers:
     """Return the registered customers.
 
     Raises:
         InvalidInputError: The registry's key is missing or another one: without it, erased
             customers would come back.
     """
-    path = registry_file(settings)
+    path = registry_file(settings, kind)
     if not path.exists():
         return ErasedCustomers(b"", {})
     stored = json.loads(path.read_text())
@@ -88,19 +92,21 @@ def read_erased_customers(settings: Settings) -> ErasedCustomers:
     return ErasedCustomers(key, stored["customers"])
 
 
-def register_customers(settings: Settings, customer_ids: Iterable[str]) -> ErasedCustomers:
-    """Add customers to the registry, and return the registered customers.
+def register_customers(
+    settings: Settings, customer_ids: Iterable[str], kind: Kind = "customers"
+) -> ErasedCustomers:
+    """Add customers to a registry, and return the registered customers.
 
     Raises:
         InvalidInputError: The registry's key is missing or another one.
     """
-    before = read_erased_customers(settings)
+    before = read_erased_customers(settings, kind)
     key = generate_secret(key_file(settings)).encode()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     added = {hash_id(key, customer_id): now for customer_id in customer_ids}
     customers = {**added, **before.hashes}
     content = {"key": _name_key(key), "customers": customers}
-    write_secret(registry_file(settings), json.dumps(content, indent=1) + "\n")
+    write_secret(registry_file(settings, kind), json.dumps(content, indent=1) + "\n")
     return ErasedCustomers(key, customers)
 
 

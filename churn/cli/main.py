@@ -874,6 +874,25 @@ def forget(
         click.echo(line)
 
 
+@main.command()
+@click.argument("customer_id", metavar="ID")
+@click.option("--out", type=click.Path(path_type=Path), help="The .zip file to write.")
+@click.option("--objects", is_flag=True, help="The customer objects: leave out of all lists.")
+@command
+def person(settings: Settings, customer_id: str, out: Path | None, objects: bool) -> None:
+    """Export everything that is stored about a customer, or record an objection to being listed."""
+    from churn.operations import person as exporting
+
+    if out is None and not objects:
+        raise click.UsageError("give --out FILE.zip, --objects, or both")
+    if objects:
+        exporting.record_objection(settings, customer_id)
+        click.echo("the customer is left out of retention lists and campaigns from now on")
+    if out is not None:
+        steps = Steps(exporting.STEPS)
+        click.echo(exporting.export_person(settings, customer_id, out, steps))
+
+
 @main.group()
 def airflow() -> None:
     """Run Airflow on this machine, with the DAG `01_etl`: up, down, password.

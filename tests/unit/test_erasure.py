@@ -213,8 +213,12 @@ def test_a_parquet_file_keeps_its_types_and_other_rows(tmp_path: Path) -> None:
             "reasons": [[{"code": "a", "value": "1"}], [], None],
             "extra": pa.array([[("k", "v")], [], None], pa.map_(pa.string(), pa.string())),
         }
-    ).replace_schema_metadata({"org.apache.spark.version": "4.2.0"})
-    pq.write_table(rows, path, use_deprecated_int96_timestamps=True, store_schema=False)
+    )
+    with pq.ParquetWriter(
+        path, rows.schema, use_deprecated_int96_timestamps=True, store_schema=False
+    ) as writer:
+        writer.write_table(rows)
+        writer.add_key_value_metadata({"org.apache.spark.version": "4.2.0"})
     before = pq.ParquetFile(path)
     place = Storage(str(tmp_path))
     change = RowChange("customer_id", SUBJECTS.match)
