@@ -92,7 +92,6 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, BackupMa
                 bytes=size,
             )
             seal = _write_metadata(settings, place, known, files, plain)
-            record_backup(settings, f"{address}/{name}")
             step.outcome = f"{address}/{name}"
     return f"{address}/{name}", seal
 
@@ -192,6 +191,7 @@ def _write_metadata(
     hashes = {name: sha256(content).hexdigest() for name, content in beside.items()}
     sealed = add_signature(settings, replace(seal, contents=hashes))
     write_small(place, MANIFEST, encode_json(sealed))
+    record_backup(settings, place.address)
     return sealed
 
 

@@ -50,7 +50,7 @@ def find_in_file(path: Path, subjects: Subjects) -> list[str]:
     if suffix in PAGES:
         rows = [_read_cells(row) for row in ROW.findall(text)]
         found = [" | ".join(cells) for cells in rows if _is_about(cells, subjects)]
-        return found + [line.strip() for line in _other_lines(text, subjects)]
+        return found + [line.strip() for line in _find_other_mentions(text, subjects)]
     return [line for line, is_named in _read_lines(text, suffix, subjects) if is_named]
 
 
@@ -67,7 +67,7 @@ def erase_from_file(path: Path, subjects: Subjects) -> bool:
     elif suffix in PAGES:
         replaced = _erase_from_page(content.decode(errors="surrogateescape"), subjects)
     elif suffix in LINES:
-        replaced = _drop_lines(content, suffix, subjects)
+        replaced = _erase_rows_of_text(content, suffix, subjects)
     else:
         text = content.decode(errors="surrogateescape")
         replaced = subjects.hide_in(text).encode(errors="surrogateescape")
@@ -89,7 +89,7 @@ def _has_bytes(content: bytes, subjects: Subjects) -> bool:
     )
 
 
-def _drop_lines(content: bytes, suffix: str, subjects: Subjects) -> bytes:
+def _erase_rows_of_text(content: bytes, suffix: str, subjects: Subjects) -> bytes:
     lines = _read_lines(content.decode(errors="surrogateescape"), suffix, subjects)
     # A blank line in its place: the rows of a CSV file keep their numbers.
     left = "\n" if suffix == ".csv" else ""
@@ -122,15 +122,15 @@ def _is_about(cells: Sequence[str], subjects: Subjects) -> bool:
     return any(subjects.includes(cell) or subjects.is_named_in(cell) for cell in cells)
 
 
-def _other_lines(text: str, subjects: Subjects) -> list[str]:
+def _find_other_mentions(text: str, subjects: Subjects) -> list[str]:
     return [line for line in ROW.sub("", text).splitlines() if subjects.is_named_in(line)]
 
 
 def _erase_from_page(text: str, subjects: Subjects) -> bytes:
-    def keep(found: re.Match[str]) -> str:
+    def replace(found: re.Match[str]) -> str:
         return "" if _is_about(_read_cells(found[0]), subjects) else found[0]
 
-    return subjects.hide_in(ROW.sub(keep, text)).encode(errors="surrogateescape")
+    return subjects.hide_in(ROW.sub(replace, text)).encode(errors="surrogateescape")
 
 
 # --- workbooks ---------------------------------------------------------------

@@ -109,9 +109,7 @@ def make_plan(settings: Settings, subjects: Subjects, tables: Iterable[str]) -> 
             "customers": -gold[str(row["extract_date"]), _to_utc(row["created_timestamp"])]
         },
     }
-    corrections = {
-        table: _correct(locate_table(lake, table), change) for table, change in found.items()
-    }
+    corrections = {name: _correct(locate_table(lake, name), each) for name, each in found.items()}
     counted = {table: len(each) for table, each in rows.items() if each}
     return ErasurePlan(sorted(subjects.ids), corrections, counted)
 

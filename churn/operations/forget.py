@@ -22,7 +22,7 @@ from churn.operations.erasure_plan import (
     write_plan,
 )
 from churn.operations.personal_data import ONLINE, PLACES, Erasure, list_keys
-from churn.operations.subjects import Subjects
+from churn.operations.subjects import Subjects, make_subjects
 from lakehouse import spark_process, spark_server
 from lakehouse.atomic_write import atomic_write
 from lakehouse.erased_customers import hash_id, read_erased_customers, register_customers
@@ -110,7 +110,7 @@ def _require_subjects(customer_ids: Sequence[str]) -> Subjects:
             where="contract.yml",
             hint="remove the customer's row from the workbook, and load it again",
         )
-    subjects = Subjects.of(customer_ids)
+    subjects = make_subjects(customer_ids)
     if not subjects.ids:
         raise InvalidInputError(
             "No customer is given",
@@ -170,7 +170,7 @@ def _find_registered(settings: Settings) -> Subjects:
     erased = read_erased_customers(settings)
     if not erased.hashes:
         return Subjects(frozenset())
-    return Subjects.of(
+    return make_subjects(
         row.values[key]
         for table in find_tables(settings.lake)
         for key in list_keys()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.operations.personal_data import PLACES, Erasure
-from churn.operations.subjects import Subjects
+from churn.operations.subjects import make_subjects
 from lakehouse.atomic_write import atomic_write
 from lakehouse.erased_customers import register_customers
 from lakehouse.errors import InvalidInputError
@@ -41,7 +41,7 @@ def export_person(settings: Settings, customer_id: str, out: Path, steps: Steps)
         InvalidInputError: Nothing is stored about the customer, or the file can't be written.
     """
     _require_writable(out)
-    subjects = Subjects.of([customer_id])
+    subjects = make_subjects([customer_id])
     erasure = Erasure(settings, subjects, log=steps.log)
     with steps.step("find") as step:
         places = [

@@ -20,12 +20,6 @@ class Subjects:
 
     ids: frozenset[str]
 
-    @staticmethod
-    def of(customer_ids: Iterable[str]) -> "Subjects":
-        """Return the customers of ids as a person writes them."""
-        normalised = (normalise_id(each) for each in customer_ids)
-        return Subjects(frozenset(each for each in normalised if each))
-
     @property
     def has_distinct_ids(self) -> bool:
         """Return whether no id could be another number: then any occurrence is the customer."""
@@ -65,6 +59,12 @@ class Subjects:
         parts = [rf"(?<![\w-])(?:{'|'.join(distinct)})(?![\w-])"] if distinct else []
         parts += [rf"""(?<=["'])(?:{"|".join(numbers)})(?=["'])"""] if numbers else []
         return re.compile("|".join(parts) or r"(?!)")
+
+
+def make_subjects(customer_ids: Iterable[str]) -> Subjects:
+    """Return the customers of ids as a person writes them."""
+    normalised = (normalise_id(each) for each in customer_ids)
+    return Subjects(frozenset(each for each in normalised if each))
 
 
 def _combine(chosen: "pa.Array | pa.ChunkedArray") -> pa.Array:

@@ -54,8 +54,9 @@ def rewrite_store_files(client: Client) -> list[str]:
     """
     try:
         info: Any = client.info("persistence")
+        server: Any = client  # redis-py's commands of the server are not typed
         if info["aof_enabled"]:
-            client.execute_command("BGREWRITEAOF")
+            server.bgrewriteaof()
             _wait_for(client, "aof_rewrite_in_progress", "aof_rewrite_scheduled")
         settings: Any = client.config_get("save")
         if settings.get("save"):

@@ -50,7 +50,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     home, folder = environments.new("forgetting"), tmp_path_factory.mktemp("forgotten")
-    home.churn("sample", "--rows", 1200, "--months", 3, "--seed", 5, "--out", folder / "in")
+    home.churn("sample", "--rows", "1200", "--months", "3", "--seed", "5", "--out", folder / "in")
     months = sorted((folder / "in").glob("*.xlsx"))
     place_canary(months, rejected_in=months[1])
     for path in months:
@@ -59,7 +59,7 @@ def story(environments: Environments, tmp_path_factory: pytest.TempPathFactory) 
     arrived.parent.mkdir(parents=True)
     shutil.copy2(months[0], arrived)
     arrived.parent.with_suffix(".json").write_text('{"taker": "an earlier run"}')
-    home.churn("campaign", "start", "spring", "--top", 1000, "--out", folder / "spring.xlsx")
+    home.churn("campaign", "start", "spring", "--top", "1000", "--out", folder / "spring.xlsx")
     backup = home.churn("backup", folder / "backups").stdout.partition(":")[0]
     found = find_text(home.path, CANARY)
     home.churn("down")

@@ -18,7 +18,7 @@ from openpyxl import Workbook, load_workbook
 
 from churn.operations.erase_text import erase_from_file, find_in_file
 from churn.operations.personal_data import PLACES, Erasure, _erase_deciles
-from churn.operations.subjects import Subjects
+from churn.operations.subjects import make_subjects
 from lakehouse.delta_rewrite import change_delta_table
 from lakehouse.erased_customers import (
     key_file,
@@ -38,7 +38,7 @@ from trainer import deciles
 
 CANARY = "QX47-ZBWKV"
 OTHERS = ["0013-QTZKR", "7590-VHVEG", "ZZ99-LASTX"]
-SUBJECTS = Subjects.of([CANARY])
+SUBJECTS = make_subjects([CANARY])
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ def test_a_text_names_a_customer_as_a_whole_word(text: str, expected: bool) -> N
 
 
 def test_an_id_of_digits_is_no_other_number() -> None:
-    subjects = Subjects.of(["1234"])
+    subjects = make_subjects(["1234"])
     assert not subjects.is_named_in("1234 rows")
     assert subjects.is_named_in("customer_id = '1234'")
 
 
 def test_ids_match_padded_and_composed() -> None:
-    subjects = Subjects.of(["Caf\u00e9 1", CANARY])
+    subjects = make_subjects(["Caf\u00e9 1", CANARY])
     values = pa.chunked_array([["Cafe\u0301 1", f" {CANARY} ", "Cafe 1", None]])
     assert subjects.match(values).to_pylist() == [True, True, False, False]
 
@@ -155,7 +155,7 @@ def test_numbers_are_ids_in_the_column_of_ids_only(tmp_path: Path) -> None:
     for row in (["tenure", "Customer ID"], [12, 55], [55, 12]):
         sheet.append(row)
     book.save(path)
-    assert erase_from_file(path, Subjects.of(["12"]))
+    assert erase_from_file(path, make_subjects(["12"]))
     sheet = load_workbook(path).active
     assert sheet is not None
     assert list(sheet.values) == [("tenure", "Customer ID"), (12, 55)]
