@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileInfo
 
+from lakehouse.atomic_write import remove_drafts
 from lakehouse.lake_files import COMMIT, LOG, list_data_files
 from lakehouse.parquet_rewrite import RowChange, replace_file, rewrite_rows
 from lakehouse.storage import Storage
@@ -56,6 +57,8 @@ def change_delta_table(table: Storage, change: RowChange, is_erased: IsErased) -
     Returns:
         The number of data files that had such rows.
     """
+    if table.folder:  # what an interrupted call wrote, which may have the rows
+        remove_drafts(table.folder)
     commits = _list_commits(table)
     referenced = {
         unquote(action["path"])
@@ -69,10 +72,11 @@ def change_delta_table(table: Storage, change: RowChange, is_erased: IsErased) -
         if rewritten is None:
             continue
         content, rows = rewritten
-        if name not in referenced:  # of an interrupted write, or removed from the log
+        new = _derive_name(name)
+        # The new name alone is referenced if a call was interrupted after it changed the commits.
+        if not {name, new} & referenced:  # of an interrupted write, or removed from the log
             replace_file(table.join(name), content, info.mtime_ns)
             continue
-        new = _derive_name(name)
         replace_file(table.join(new), content, info.mtime_ns)
         renamed[name] = NewFile(quote(new, safe="/=-_.!~*'()"), len(content), rows)
     _rewrite_log(table, commits, renamed, is_erased)
@@ -223,7 +227,8 @@ def _refresh_derived_files(
     children = table.list_children(LOG)
     versions = sorted(int(info.base_name[:20]) for info in children if _is_commit(info))
     is_whole = versions == list(range(len(versions)))
-    for info in children:
+    # `_last_checkpoint` comes first: readers expect the checkpoint that it names.
+    for info in sorted(children, key=lambda each: each.base_name, reverse=True):
         name = info.base_name
         if name.endswith(".crc") and not name.startswith("."):
             _remove_file(table, f"{LOG}/{name}")

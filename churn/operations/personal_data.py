@@ -20,6 +20,7 @@ from churn.provenance.customer import read_online_customers
 from churn.provenance.scratch_home import FOLDER as SCRATCH
 from feature_repo.online.erase import erase_online, rewrite_store_files
 from lakehouse import online_store, spark_process
+from lakehouse.atomic_write import remove_drafts
 from lakehouse.delta_rewrite import change_delta_table
 from lakehouse.lake_files import find_tables, is_delta, locate_table, read_rows
 from lakehouse.parquet_rewrite import RowChange, change_parquet_files
@@ -33,6 +34,8 @@ from trainer import deciles, registry
 CUSTOMER = "customer_id"
 GOLD = "gold.customer_features"
 ONLINE = "online store"
+# Folders in which files are written under the run lock only.
+DRAFTED = ("lake", "models", "runs", "site")
 Record = dict[str, Any]
 
 
@@ -254,6 +257,8 @@ def _erase_scratch(erasure: Erasure) -> int:
     spark = spark_process.service(erasure.settings)
     if spark.find() is None:
         remove_scratch(spark.scratch)
+    for name in DRAFTED:
+        remove_drafts(erasure.settings.home / name)
     staged = erasure.settings.lake.join(STAGED)
     if staged.exists():
         staged.files.delete_dir(staged.root)

@@ -124,6 +124,13 @@ def test_the_others_are_as_before_in_every_version(story: Story) -> None:
     ]
 
 
+@pytest.mark.long
+def test_a_reproduction_reports_the_gap(story: Story) -> None:
+    run_id = min(path.name for path in (story.home.path / "runs").iterdir())
+    found = story.home.churn_json("reproduce", run_id)
+    assert found["erased_rows"] == 1 and found["differences"] == []
+
+
 def test_nothing_brings_the_customer_back(story: Story, tmp_path: Path) -> None:
     """The same workbook, a rebuild, a restatement; the online store still equals gold."""
     again = story.home.churn_json(
@@ -158,13 +165,6 @@ def test_a_restored_backup_is_without_the_customer(
     assert "customers who were erased and are left out: 1" in answer.stderr
     assert find_text(home.path, CANARY) == {}
     assert home.value("select count(*) from gold.customer_features") == 3 * 1199
-
-
-@pytest.mark.long
-def test_a_reproduction_reports_the_gap(story: Story) -> None:
-    run_id = min(path.name for path in (story.home.path / "runs").iterdir())
-    found = story.home.churn_json("reproduce", run_id)
-    assert found["erased_rows"] == 1 and found["differences"] == []
 
 
 def copy_of(story: Story, home: ChurnHome) -> ChurnHome:

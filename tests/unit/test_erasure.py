@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -292,13 +292,11 @@ class KilledError(BaseException):
     """Stands for the end of the process."""
 
 
-def interrupt_after(count: int, call: Callable[..., None]) -> Callable[..., None]:
-    left = iter(range(count))
-
-    def interrupted(*arguments: Any) -> None:
-        if next(left, None) is None:
+def interrupt(left: Iterator[int], call: Callable[..., None]) -> Callable[..., None]:
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        if Path(arguments[0]).exists() and next(left, None) is None:
             raise KilledError
-        call(*arguments)
+        call(*arguments, **options)
 
     return interrupted
 
@@ -312,16 +310,18 @@ def test_readers_see_whole_versions_wherever_an_erasure_is_interrupted(
         write_table(path)
         before = versions(path)
         with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", interrupt_after(count, os.replace))
+            left = iter(range(count))
+            for name in ("replace", "unlink"):
+                patch.setattr(os, name, interrupt(left, getattr(os, name)))
             try:
                 erase(path)
             except KilledError:
                 is_complete = False
             else:
                 is_complete = True
-        assert versions(path) == before, f"interrupted after {count} replacements"
+        assert versions(path) == before, f"interrupted after {count} changes"
         erase(path)
-        assert versions(path) == before, f"completed after {count} replacements"
+        assert versions(path) == before, f"completed after {count} changes"
         assert not find_text(path, CANARY)
         if is_complete:
             break
