@@ -67,7 +67,7 @@ def erase_from_file(path: Path, subjects: Subjects) -> bool:
     elif suffix in PAGES:
         replaced = _erase_from_page(content.decode(errors="surrogateescape"), subjects)
     elif suffix in LINES:
-        replaced = _erase_rows_of_text(content, suffix, subjects)
+        replaced = _erase_rows(content, suffix, subjects)
     else:
         text = content.decode(errors="surrogateescape")
         replaced = subjects.hide_in(text).encode(errors="surrogateescape")
@@ -89,7 +89,7 @@ def _has_bytes(content: bytes, subjects: Subjects) -> bool:
     )
 
 
-def _erase_rows_of_text(content: bytes, suffix: str, subjects: Subjects) -> bytes:
+def _erase_rows(content: bytes, suffix: str, subjects: Subjects) -> bytes:
     lines = _read_lines(content.decode(errors="surrogateescape"), suffix, subjects)
     # A blank line in its place: the rows of a CSV file keep their numbers.
     left = "\n" if suffix == ".csv" else ""
