@@ -1,16 +1,26 @@
 """Atomic file writes: a file is either complete or absent."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+DRAFT = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 def _draft_path(path: Path) -> Path:
     # Unique, since threads may write files of the same folder at once. It does not include the name
     # of `path`, which may already have the maximum length.
     return path.with_name(f".{secrets.token_hex(8)}.part")
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove drafts below a folder that killed processes left; no process may write there."""
+    for path in folder.rglob(".*.part"):
+        if DRAFT.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from lakehouse.file_locks import lock_within, try_lock
 from lakehouse.local_folders import folder_refused_error
 from lakehouse.orphaned_tables import remove_uncommitted_tables
 from lakehouse.process import Log
-from lakehouse.run_lock_file import lock_file, restoring_file
+from lakehouse.run_lock_file import erasing_file, lock_file, restoring_file
 from lakehouse.settings import Settings
 
 # Set for child processes of the holder (dbt below `churn run`); contains the lock file's path.
@@ -31,19 +31,22 @@ LOCK_VARIABLE = "CHURN_RUN_LOCK"
 
 
 @contextmanager
-def run_lock(settings: Settings, purpose: str, log: Log, restores: bool = False) -> Iterator[None]:
+def run_lock(
+    settings: Settings, purpose: str, log: Log, restores: bool = False, erases: bool = False
+) -> Iterator[None]:
     """Hold the lock on the lake for writing; do nothing if a parent process holds it.
 
-    `restores`: whether the caller may lock a lake that an interrupted restore left incomplete.
+    `restores`: whether the caller may lock a lake that an interrupted restore left incomplete;
+    `erases`: likewise, an interrupted erasure.
 
     Raises:
         UnavailableError: If another process does not release the lock within `lock_wait`.
-        InvalidInputError: If an interrupted restore must be completed first.
+        InvalidInputError: If an interrupted restore or erasure must be completed first.
     """
     if _is_held_by_parent(settings):
         yield
         return
-    lock = acquire(settings, purpose, log, restores)
+    lock = acquire(settings, purpose, log, restores, erases)
     os.environ[LOCK_VARIABLE] = _token(settings)
     is_completed = False
     try:
@@ -60,15 +63,17 @@ def run_lock(settings: Settings, purpose: str, log: Log, restores: bool = False)
             lock.close()
 
 
-def acquire(settings: Settings, purpose: str, log: Log, restores: bool = False) -> IO[str]:
+def acquire(
+    settings: Settings, purpose: str, log: Log, restores: bool = False, erases: bool = False
+) -> IO[str]:
     """Acquire the lock and return the open lock file, to be passed to `release`.
 
     Closing the file instead also releases the lock, but marks the work as interrupted.
 
     Raises:
         UnavailableError: If another process does not release the lock within `lock_wait`.
-        InvalidInputError: If an interrupted restore must be completed first, or the folder of the
-            lock cannot be used.
+        InvalidInputError: If an interrupted restore or erasure must be completed first, or the
+            folder of the lock cannot be used.
     """
     path = lock_file(settings)
     try:
@@ -84,6 +89,8 @@ def acquire(settings: Settings, purpose: str, log: Log, restores: bool = False) 
             raise _locked_error(path)
         if not restores:
             _refuse_incomplete_restore(settings)
+        if not erases:
+            _refuse_incomplete_erasure(settings)
         _write_holder(settings, lock, purpose, log)
     except BaseException:
         lock.close()
@@ -124,6 +131,17 @@ def _refuse_incomplete_restore(settings: Settings) -> None:
         )
 
 
+def _refuse_incomplete_erasure(settings: Settings) -> None:
+    """Raise an error if an erasure is incomplete: rows and counts may differ until it is."""
+    path = erasing_file(settings)
+    if path.exists():
+        raise InvalidInputError(
+            "An erasure of customers was interrupted here",
+            where=str(path),
+            hint="`churn forget` without an id completes it; then repeat the command",
+        )
+
+
 def release(lock: IO[str]) -> None:
     """Release the lock after completed work."""
     lock.seek(0)
@@ -145,8 +163,8 @@ def acquire_for_dbt(settings: Settings, purpose: str) -> IO[str] | None:
 
     Raises:
         UnavailableError: If another process does not release the lock within `lock_wait`.
-        InvalidInputError: If an interrupted restore must be completed first, or the folder of the
-            lock cannot be used.
+        InvalidInputError: If an interrupted restore or erasure must be completed first, or the
+            folder of the lock cannot be used.
     """
     if _is_held_by_parent(settings):
         return None

@@ -25,6 +25,14 @@ def restoring_file(settings: Settings) -> Path:
     return settings.home / "restoring.json"
 
 
+def erasing_file(settings: Settings) -> Path:
+    """Return the path of the file that names the customers being erased.
+
+    It exists until their erasure has completed.
+    """
+    return settings.home / "erased" / "pending.json"
+
+
 @contextmanager
 def run_lock_if_free(settings: Settings) -> Iterator[bool]:
     """Hold the lock for a moment, and yield True; yield False if it is not free.
@@ -40,4 +48,5 @@ def run_lock_if_free(settings: Settings) -> Iterator[bool]:
         return
     with lock:
         is_free = try_lock(lock, path) and not lock.read().strip()
-        yield is_free and not restoring_file(settings).exists()
+        is_whole = not restoring_file(settings).exists() and not erasing_file(settings).exists()
+        yield is_free and is_whole

@@ -41,6 +41,9 @@ TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"
 COMMANDS_MEGABYTES = 256
 # Statements that the Thrift endpoint executes concurrently; dbt sends four.
 STATEMENT_THREADS = 8
+INTERRUPTED = (
+    "an earlier run was interrupted: restarting the Spark server, which may still execute it"
+)
 # Packages that Spark's own launcher script opens to the libraries it uses.
 OPENED_PACKAGES = [
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
@@ -140,7 +143,7 @@ def _request(settings: Settings) -> Path:
     return service(settings).folder / "restart"
 
 
-def restart(settings: Settings, log: Log) -> None:
+def restart(settings: Settings, log: Log, reason: str = INTERRUPTED) -> None:
     """Terminate the server with all running statements and start it again; do nothing if none runs.
 
     A client that dies leaves its statements running, which would commit during the next client's
@@ -149,7 +152,7 @@ def restart(settings: Settings, log: Log) -> None:
     running = find(settings)
     if running is None or running.identity != identity(settings):
         return
-    log("an earlier run was interrupted: restarting the Spark server, which may still execute it")
+    log(reason)
     if settings.spark_is_elsewhere:
         _request(settings).touch()
         _wait_for_remote(settings, log, replaced=running)

@@ -38,6 +38,8 @@ class LoadRow:
     load_number: int | None = None
     decimal: str | None = None
     encoding: str | None = None
+    row_count: int | None = None
+    erased_rows: int | None = None
 
     @property
     def chosen_date(self) -> ExtractDate:

@@ -1,15 +1,17 @@
 """Write an extract to bronze: its rows, then the load record that makes them valid."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse import sequences
+from lakehouse.erased_customers import read_erased_customers
 from lakehouse.process import Log
 from lakehouse.sequences import add_number_column, query_sequence, read_last_number
 from lakehouse.settings import Settings
@@ -49,7 +51,10 @@ SLICE_ROWS = 200_000
 
 @dataclass(frozen=True)
 class Load:
-    """A load as recorded in bronze.loads; `is_new` is true if this call wrote it."""
+    """A load as recorded in bronze.loads; `is_new` is true if this call wrote it.
+
+    `erased_rows` is the number of rows left out or removed because their customers were erased.
+    """
 
     batch_id: str
     source_file: str
@@ -63,6 +68,7 @@ class Load:
     is_new: bool
     decimal: str | None = None
     encoding: str | None = None
+    erased_rows: int | None = None
 
 
 def load(
@@ -83,7 +89,8 @@ def load(
     Returns:
         The load that contains the extract, new or existing.
     """
-    first = _new_load(extract, extract_date, [], 1)
+    extract, erased_rows = leave_out_erased(settings, extract)
+    first = _new_load(extract, extract_date, [], 1, erased_rows)
     # Readers read one load at a time; partitioning by its date prunes the files they scan.
     rows = _add_origin(extract.table.slice(0, 1), first)
     _create_table(spark, ROWS, rows, "partitioned by (_extract_date)")
@@ -94,13 +101,26 @@ def load(
         if earlier[-1].batch_id not in incomplete:
             return earlier[-1]
         log(f"loading {extract.path.name} again: the rows of its earlier load are incomplete")
-    new = _new_load(extract, extract_date, earlier, read_last_number(spark, sequences.LOADS) + 1)
+    number = read_last_number(spark, sequences.LOADS) + 1
+    new = _new_load(extract, extract_date, earlier, number, erased_rows)
+    if erased_rows:
+        log(f"leaving out {erased_rows:,} rows of customers who were erased")
     if earlier:
         log(f"restating {new.extract_date}: {earlier[-1].source_file} was loaded before")
     _warn_of_lost_zeros(spark, extract, new, log)
     _write_rows(settings, spark, extract, new, log)
     _append(spark.createDataFrame(_load_record(new)), LOADS)
     return new
+
+
+def leave_out_erased(settings: Settings, extract: Extract) -> tuple[Extract, int]:
+    """Return the extract without customers who were erased, and the number of their rows."""
+    erased = read_erased_customers(settings)
+    if not erased.hashes:
+        return extract, 0
+    chosen = erased.match(extract.table[read_contract().id])
+    kept = extract.table.filter(pc.invert(chosen))
+    return replace(extract, table=kept), extract.table.num_rows - kept.num_rows
 
 
 def _create_table(spark: SparkSession, table: str, example: pa.Table, layout: str = "") -> None:
@@ -150,7 +170,11 @@ def _is_same(load: Load, extract: Extract) -> bool:
 
 
 def _new_load(
-    extract: Extract, extract_date: ExtractDate, earlier: list[Load], number: int
+    extract: Extract,
+    extract_date: ExtractDate,
+    earlier: list[Load],
+    number: int,
+    erased_rows: int = 0,
 ) -> Load:
     loaded_at = datetime.now(UTC)
     if earlier:
@@ -173,6 +197,7 @@ def _new_load(
         is_new=True,
         decimal=extract.format.decimal,
         encoding=extract.format.encoding,
+        erased_rows=erased_rows,
     )
 
 
@@ -283,6 +308,7 @@ def _load_record(new: Load) -> pa.Table:
             "encoding": pa.array([new.encoding], pa.string()),
             "_loaded_at": pa.array([new.loaded_at], pa.timestamp("us", "UTC")),
             "load_number": pa.array([new.load_number], pa.int64()),
+            "erased_rows": pa.array([new.erased_rows], pa.int32()),
         }
     )
 

@@ -30,6 +30,7 @@ SECTIONS = {
     "The model": ("evaluate", "evidence", "promote", "rollback", "mlflow"),
     "Scores for other programs": ("serve", "api-key"),
     "Provenance": ("trace", "history", "diff", "reproduce"),
+    "Customers' rights": ("person", "forget"),
     "Backup and clean-up": ("backup", "restore", "cleanup"),
 }
 # Maximum length of a command's summary; click's own limit, the line width, would cut it off.

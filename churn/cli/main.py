@@ -785,7 +785,8 @@ def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> Non
 def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
     """Rebuild gold and the model of a past RUN from bronze in a separate lake, and compare.
 
-    The exit code is 0 if both are identical, otherwise 1.
+    The exit code is 0 if both are identical, otherwise 1. Customers who were erased since are
+    reported, and are not a difference.
     """
     from churn.provenance import reproduce as rebuilding
 
@@ -794,7 +795,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
         _print_json(found)
     else:
         click.echo("\n".join(rebuilding.format_reproduction(found)))
-    sys.exit(0 if found["identical"] else 1)
+    sys.exit(0 if found["identical"] or rebuilding.is_gap_of_erasure(found) else 1)
 
 
 @main.command()
@@ -926,6 +927,54 @@ def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
     removed = cleanup.clean_up(settings, days, dry_run, Steps(cleanup.STEPS))
     for line in cleanup.format_removed(removed, dry_run):
         click.echo(line)
+
+
+@main.command()
+@click.argument("customer_ids", nargs=-1, metavar="[ID]...")
+@click.option("--dry-run", is_flag=True, help="List what would be erased, and erase nothing.")
+@click.option(
+    "--proof", type=click.Path(path_type=Path), help="Write a record that names no customer."
+)
+@command
+def forget(
+    settings: Settings, customer_ids: tuple[str, ...], dry_run: bool, proof: Path | None
+) -> None:
+    """Erase customers everywhere, and leave them out of all later loads.
+
+    With `-` as ID, ids are read from standard input, one per line. Without one, an interrupted
+    call is completed.
+    """
+    from churn.operations import forget as erasing
+
+    ids = sys.stdin.read().splitlines() if customer_ids == ("-",) else customer_ids
+    if proof is not None:
+        _require_new(proof)
+    steps = Steps(1 if dry_run else erasing.STEPS)
+    call = erasing.find_subjects if dry_run else erasing.forget
+    forgotten = call(settings, ids, steps)
+    if proof is not None and not dry_run:
+        erasing.write_proof(forgotten, proof)
+    for line in erasing.format_forgotten(forgotten, dry_run):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("customer_id", metavar="ID")
+@click.option("--out", type=click.Path(path_type=Path), help="The .zip file to write.")
+@click.option("--objects", is_flag=True, help="The customer objects: leave out of all lists.")
+@command
+def person(settings: Settings, customer_id: str, out: Path | None, objects: bool) -> None:
+    """Export everything that is stored about a customer, or record an objection to being listed."""
+    from churn.operations import person as exporting
+
+    if out is None and not objects:
+        raise click.UsageError("give --out FILE.zip, --objects, or both")
+    if objects:
+        exporting.record_objection(settings, customer_id)
+        click.echo("the customer is left out of retention lists and campaigns from now on")
+    if out is not None:
+        steps = Steps(exporting.STEPS)
+        click.echo(exporting.export_person(settings, customer_id, out, steps))
 
 
 @main.group()

@@ -25,6 +25,7 @@ from churn.operations.backup_format import (
     locations,
     write_small,
 )
+from churn.operations.backup_record import record_backup
 from churn.operations.backup_signature import add_signature
 from churn.pipeline.context import writer_session
 from lakehouse import audit_log, metastore_snapshot
@@ -192,6 +193,7 @@ def _write_metadata(
     hashes = {name: sha256(content).hexdigest() for name, content in beside.items()}
     sealed = add_signature(settings, replace(seal, contents=hashes))
     write_small(place, MANIFEST, encode_json(sealed))
+    record_backup(settings, place.address)
     return sealed
 
 

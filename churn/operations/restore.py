@@ -8,7 +8,7 @@ writer gets the lake meanwhile, and files that were copied already are kept.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -27,6 +27,7 @@ from churn.operations.backup_format import (
 )
 from churn.operations.backup_reader import check_contents, read_backup
 from churn.operations.backup_signature import key_file
+from churn.operations.forget import erase_restored
 from churn.pipeline.context import writer_session
 from churn.pipeline.mlflow_sync import sync_registry
 from churn.pipeline.steps import verify_online
@@ -185,6 +186,7 @@ def _restore_tables(
 ) -> Restored:
     with steps.step("copy") as step:
         copied = _copy_back(settings, backup, step)
+        erased = erase_restored(settings, step.log)
         step.outcome = f"{copied:,} files, {format_bytes(backup.manifest.bytes)}"
     with steps.step("tables") as step:
         metastore_snapshot.create_missing(spark, backup.metastore, settings.lake)
@@ -195,10 +197,11 @@ def _restore_tables(
         ]
         for name in left_out:
             step.log(f"warning: {name} is to be made by hand: its format has options of its own")
-        _require_complete(spark, backup, left_out)
+        _require_complete(spark, backup, left_out, erased)
         champion = registry.champion(settings)
         rows = backup.manifest.rows
-        step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows, as in the backup"
+        left = f", without {sum(erased.values()):,} of erased customers" if erased else ""
+        step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows as in the backup{left}"
     _make_views(settings, backup, steps)
     online = _online(settings, spark, backup, steps)
     sync_registry(settings, steps)
@@ -261,9 +264,13 @@ def _make_views(settings: Settings, backup: Backup, steps: Steps) -> None:
         step.outcome = f"{len(made)} views, as the project declares them"
 
 
-def _require_complete(spark: SparkSession, backup: Backup, left_out: Sequence[str]) -> None:
+def _require_complete(
+    spark: SparkSession, backup: Backup, left_out: Sequence[str], erased: Mapping[str, int]
+) -> None:
     expected_rows = {
-        table: rows for table, rows in backup.manifest.rows.items() if table not in left_out
+        table: rows - erased.get(table, 0)
+        for table, rows in backup.manifest.rows.items()
+        if table not in left_out
     }
     rows = metastore_snapshot.count_rows(spark, list(expected_rows))
     for table, expected in expected_rows.items():

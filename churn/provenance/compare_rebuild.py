@@ -22,6 +22,7 @@ TOLERANCE = 1e-9
 KINDS: tuple[Kind, ...] = ("customer_features", "churn_labels")
 # `created_timestamp` identifies the build that wrote the row and differs between builds.
 BUILD_TIME = "created_timestamp"
+ERASED_MODEL = "the model: its figures of the time include customers who were erased since"
 COUNTS = ("bronze", "exact_duplicates", "rejected", "silver", "gold")
 
 
@@ -56,14 +57,20 @@ def compare(
     gold, unknown = _compare_gold(past, live, rebuilt)
     load_now = load_state.load_state(rebuilt, past.summary["batch_id"])
     model = _compare_model(settings, past.summary, scratch)
+    erased = count_erased_since(past)
+    if erased:
+        # The figures of the time include customers who are no longer stored.
+        unknown += [ERASED_MODEL] if model["differences"] else []
+        model = {**model, "differences": []}
     differences = [
         *_describe_gold(past, rebuilt, gold),
-        *_describe_load(past.summary, load_now),
+        *_describe_load(past.summary, load_now, erased.get(past.summary["batch_id"], 0)),
         *model["differences"],
     ]
     return {
         # Results that could not be compared do not count as identical.
         "identical": not differences and not unknown,
+        "erased_rows": sum(erased.values()),
         "differences": differences,
         "unknown": unknown,
         "warnings": model["warnings"],
@@ -148,13 +155,30 @@ def _describe_gold(
             yield f"{where}: {name} differs for {count} customers"
 
 
-def _describe_load(summary: Mapping[str, Any], now: load_state.LoadState) -> Iterator[str]:
+def count_erased_since(past: PastRun) -> dict[str, int]:
+    """Return the rows that were erased after the run, by batch id.
+
+    Only the number of the run's own load is known exactly: its summary has the rows of that time.
+    """
+    erased = {load.batch_id: load.erased_rows for load in past.loads if load.erased_rows}
+    own = past.summary["batch_id"]
+    bronze = past.summary["counts"].get("bronze")
+    now = next((load.row_count for load in past.loads if load.batch_id == own), None)
+    if own in erased and bronze is not None and now is not None:
+        erased[own] = bronze - now
+    return {batch: rows for batch, rows in erased.items() if rows}
+
+
+def _describe_load(
+    summary: Mapping[str, Any], now: load_state.LoadState, erased: int
+) -> Iterator[str]:
     if summary["gate"]["verdict"] != now.verdict:
         yield f"the gate's verdict was {summary['gate']['verdict']} and is {now.verdict}"
     counts = {**(now.counts or {}), "gold": now.published}
     for name in COUNTS:
         was = summary["counts"].get(name)
-        if was is not None and was != counts.get(name):
+        # Of the rows that were erased since, each count lacks at most all.
+        if was is not None and not was - erased <= (counts.get(name) or 0) <= was:
             yield f"{name}: there were {was} rows and are {counts.get(name)}"
 
 

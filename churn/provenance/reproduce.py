@@ -7,7 +7,7 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
-from churn.provenance.compare_rebuild import PastRun, compare
+from churn.provenance.compare_rebuild import ERASED_MODEL, PastRun, compare
 from churn.provenance.run_history import parse_start_time, read_end_time, read_summary
 from churn.provenance.scratch_home import Scratch, scratch_home
 from lakehouse import sequences, spark_server, spark_session
@@ -130,6 +130,11 @@ def group_loads(loads: Sequence[LoadRow]) -> Iterator[Sequence[LoadRow]]:
         yield group
 
 
+def is_gap_of_erasure(result: Mapping[str, Any]) -> bool:
+    """Return whether only customers who were erased since prevent a complete comparison."""
+    return not result["differences"] and set(result["unknown"]) <= {ERASED_MODEL}
+
+
 def format_reproduction(result: Mapping[str, Any]) -> list[str]:
     """Format the result as lines of text."""
     rows = sum(table["rows"] for table in result["gold"])
@@ -147,6 +152,8 @@ def format_reproduction(result: Mapping[str, Any]) -> list[str]:
             f"model {model['rebuilt']} trained again; {model['figures']} figures compared, "
             f"the largest difference {model['largest']:.1e}"
         )
+    if result["erased_rows"]:
+        lines.append(f"{result['erased_rows']:,} rows of the loads were erased since")
     words = "identical" if result["identical"] else "NOT identical"
     if result["unknown"] and not result["differences"]:
         words = "identical, as far as it can be compared"

@@ -24,6 +24,7 @@ from lakehouse import audit_log, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
 from lakehouse.domain import Offer, read_domain
+from lakehouse.erased_customers import read_erased_customers
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.sample_home import is_sample
@@ -231,16 +232,19 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
             hint="`churn train` makes one that has them",
         )
     query = _compose_query(campaign, record, [column.column for column in shown])
+    objections = read_erased_customers(settings, "objections")
     selectable = open_members_condition(spark, control_only=not is_campaign)
     sql = bind(
         query.replace("{selectable}", selectable),
         day=publication.extract_date,
         version=record.version,
-        most=limit,
+        # The list is complete although those who object are left out below.
+        most=limit + len(objections.hashes),
     )
     out_of_fold = f"{registry.pipeline(settings, record.version)}/{registry.OUT_OF_FOLD}"
     rows = spark.sql(sql, out_of_fold=spark.read.parquet(escape_glob(out_of_fold)))
-    found = rows.toArrow().to_pylist()
+    gained = rows.toArrow().to_pylist()
+    found = [row for row in gained if not objections.includes(row["customer_id"])][:limit]
     contract, reasons = read_contract(), _find_distinguishing_reasons(found)
     return RetentionList(
         extract_date=publication.extract_date,

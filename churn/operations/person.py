@@ -1,0 +1,115 @@
+"""Export everything that is stored about one customer, as JSON and as a page."""
+
+import html
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from churn.operations.personal_data import PLACES, Erasure
+from churn.operations.subjects import make_subjects
+from lakehouse.atomic_write import atomic_write
+from lakehouse.erased_customers import register_customers
+from lakehouse.errors import InvalidInputError
+from lakehouse.progress import Steps
+from lakehouse.settings import Settings
+
+STEPS = 1
+DATA, PAGE = "person.json", "person.html"
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;margin:.5rem 0 1.5rem}"
+    "th,td{text-align:left;vertical-align:top;padding:.15rem .8rem .15rem 0;overflow-wrap:anywhere}"
+)
+
+
+def export_person(settings: Settings, customer_id: str, out: Path, steps: Steps) -> str:
+    """Write everything that is stored about a customer to a ZIP file.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        customer_id: The customer.
+        out: The .zip file to write; private to its owner.
+        steps: Progress display with `STEPS` steps.
+
+    Returns:
+        A message about the result.
+
+    Raises:
+        InvalidInputError: Nothing is stored about the customer, or the file can't be written.
+    """
+    _require_writable(out)
+    subjects = make_subjects([customer_id])
+    erasure = Erasure(settings, subjects, log=steps.log)
+    with steps.step("find") as step:
+        places = [
+            {"place": place.name, "contents": place.contents, "records": place.read(erasure)}
+            for place in PLACES
+        ]
+        count = sum(len(place["records"]) for place in places)
+        step.outcome = f"{count:,} items"
+    if not count:
+        raise InvalidInputError(
+            f"Nothing is stored about {customer_id!r}",
+            where=str(settings.home),
+            hint="check the id",
+        )
+    person = {
+        "customer_id": customer_id.strip(),
+        "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "places": places,
+    }
+    with atomic_write(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(DATA, json.dumps(person, indent=1, ensure_ascii=False, default=str) + "\n")
+        archive.writestr(PAGE, _format_page(person))
+    return f"{out}: {count:,} items of {sum(bool(place['records']) for place in places)} places"
+
+
+def record_objection(settings: Settings, customer_id: str) -> None:
+    """Register that a customer objects to being listed; the id itself is not stored.
+
+    Raises:
+        InvalidInputError: The registry's key is missing or another one.
+    """
+    register_customers(settings, [customer_id], "objections")
+
+
+def _require_writable(out: Path) -> None:
+    if out.exists() or not out.parent.is_dir():
+        raise InvalidInputError(
+            f"{out} exists already" if out.exists() else f"There is no folder {out.parent}",
+            where=str(out),
+            hint="name a new file in a folder that exists",
+        )
+
+
+def _format_page(person: Mapping[str, Any]) -> str:
+    title = f"What is stored about customer {html.escape(person['customer_id'])}"
+    parts = [
+        "<!doctype html>",
+        f'<html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>',
+        f"<h1>{title}</h1><p>Exported {html.escape(person['exported_at'])} (UTC).</p>",
+    ]
+    for place in person["places"]:
+        parts.append(f"<h2>{html.escape(place['place'])}</h2>")
+        parts.append(f"<p>{html.escape(place['contents'])}</p>")
+        parts += map(_format_record, place["records"]) if place["records"] else ["<p>nothing</p>"]
+    return "\n".join(parts) + "\n"
+
+
+def _format_record(record: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(str(name))}</th>'
+        f"<td>{html.escape(_format_value(value))}</td></tr>"
+        for name, value in record.items()
+    )
+    return f"<table>{rows}</table>"
+
+
+def _format_value(value: Any) -> str:
+    is_plain = value is None or not isinstance(value, Mapping | Sequence) or isinstance(value, str)
+    if is_plain:
+        return "" if value is None else str(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
