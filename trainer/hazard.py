@@ -3,7 +3,7 @@
 A row of the regression is a month of a customer (a period between two extracts), and the label is
 whether the customer left in it. With observed churn, each training row starts a history that goes
 on with the customer's rows in the following extracts, for a year at most; the features are those of
-the start. With the workbook's label, the history of a customer is the tenure.
+the start. With the workbook's label, a history begins when the customer joined.
 """
 
 import math
@@ -20,7 +20,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from lakehouse.domain import read_domain
 from lakehouse.sql import literal
 from trainer import splits, survival
-from trainer.hazard_model import EXTRACT, HORIZONS, TENURE, Floats, HazardModel
+from trainer.hazard_model import EXTRACT, HORIZONS, JOINED, Floats, HazardModel
 from trainer.parameters import Parameters
 from trainer.pipeline import INPUTS, LABEL, build_estimator, derive_inputs, run_in_threads
 from trainer.training_data import TrainingRows
@@ -36,8 +36,9 @@ MOST_MONTHS = 1_000_000
 DAYS_PER_MONTH = 365.25 / 12
 FOLLOWED_MONTHS = 12
 TRUNCATION = (
-    "one extract only: time is the customers' tenure. Customers who left before the extract and are "
-    "not in it are missing (truncated), so that the risk is too low for months in which many left"
+    "one extract only: time is counted from the month in which a customer joined. Customers who "
+    "left before and are not in the extract are missing (truncated), so that the risk is too low "
+    "for months in which many left"
 )
 OBSERVED = "months between extracts, each history from an extract on, for a year at most"
 
@@ -49,7 +50,7 @@ class Histories:
     Attributes:
         frame: Rows of `fold`, the inputs, `duration` (periods) and `left` (1 if in the last one).
         inputs: The inputs.
-        origin: `extract` or `tenure`.
+        origin: `extract` or `joined`.
         months: Months of a period.
         clock: Feature with the months since the customer joined, or None.
         basis: Where the histories are from, for people.
@@ -79,7 +80,7 @@ def select_histories(
         months = sum(training.label.days_between) / len(training.label.days_between)
         months = months / DAYS_PER_MONTH
         longest = max(1, math.ceil(FOLLOWED_MONTHS / months - 0.5))
-        frame = _follow(rows.frame, training.label.days_between, longest)
+        frame = _compute_durations(rows.frame, training.label.days_between, longest)
         origin, basis = EXTRACT, OBSERVED
     elif name is not None and clock is not None:
         moving = {name, *clock.moving}
@@ -88,7 +89,7 @@ def select_histories(
             for each in inputs
             if each not in moving and not any(f"`{m}`" in derived.get(each, "") for m in moving)
         ]
-        months, origin, basis = 1.0, TENURE, TRUNCATION
+        months, origin, basis = 1.0, JOINED, TRUNCATION
         frame = rows.frame.selectExpr(
             "*", f"cast(`{name}` as int) as duration", f"cast({LABEL} as int) as left"
         ).where("duration > 0")
@@ -101,7 +102,7 @@ def select_histories(
     return Histories(frame, inputs, origin, months, name, basis) if total else None
 
 
-def _follow(frame: DataFrame, days_between: list[int], longest: int) -> DataFrame:
+def _compute_durations(frame: DataFrame, days_between: list[int], longest: int) -> DataFrame:
     """Return the rows with the periods until the customer leaves or is not followed any more.
 
     A customer's rows of neighbouring extracts form a sequence; only its last one can be labelled as

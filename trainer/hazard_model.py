@@ -20,7 +20,7 @@ from trainer.portable_model import Column, Groups, number
 Floats = NDArray[np.float64]
 FILE = "hazard.json"
 # Where the periods begin: at the extract that the features are from, or when the customer joined.
-EXTRACT, TENURE = "extract", "tenure"
+EXTRACT, JOINED = "extract", "joined"
 # Months ahead that risks are given for.
 HORIZONS = (1, 3, 6, 12)
 
@@ -29,12 +29,12 @@ HORIZONS = (1, 3, 6, 12)
 class HazardModel:
     """Log-odds of leaving in period k after an extract, for those who are still there.
 
-    With u = k (`origin` extract) or u = clock + k (`origin` tenure), and at most `longest`:
+    With u = k (`origin` extract) or u = clock + k (`origin` joined), and at most `longest`:
     log-odds = intercept + log * ln(u) + linear * u + first * [u = 1]
     + sum of (coefficient + later * ln(u)) * (input - mean) + aging * ln(clock + k).
 
     Attributes:
-        origin: `extract` or `tenure`.
+        origin: `extract` or `joined`.
         months: Months of a period.
         longest: Highest u that was observed; the risk stays as it is after that.
         clock: Feature with the months since the customer joined; None if the domain has none.
@@ -71,7 +71,7 @@ class HazardModel:
         return found + (self.aging * float(np.log(self.mean_clock + period)) if self.aging else 0.0)
 
     def _position(self, period: int, clock: float) -> float:
-        since = clock if self.origin == TENURE else 0.0
+        since = clock if self.origin == JOINED else 0.0
         return min(max(since + period, 1.0), float(self.longest))
 
     def contributions(
@@ -105,7 +105,7 @@ class HazardModel:
         level = centred @ np.array([self.coefficients[name] for name in self.inputs])
         change = centred @ np.array([self.later[name] for name in self.inputs])
         k = np.arange(1, periods + 1, dtype=float)
-        since = clock[:, None] if self.origin == TENURE else np.zeros((len(clock), 1))
+        since = clock[:, None] if self.origin == JOINED else np.zeros((len(clock), 1))
         u = np.clip(since + k, 1.0, float(self.longest))
         log, linear, first = self.steps
         found = self.intercept + log * np.log(u) + linear * u + first * (u == 1)
@@ -116,7 +116,8 @@ class HazardModel:
 
     def survive(self, inputs: Floats, clock: Floats, periods: int) -> Floats:
         """Return the probability of still being there, by customer and period."""
-        return np.cumprod(1 / (1 + np.exp(self.log_odds(inputs, clock, periods))), axis=1)
+        stays = 1 / (1 + np.exp(self.log_odds(inputs, clock, periods)))
+        return np.asarray(np.cumprod(stays, axis=1), dtype=np.float64)
 
     def count_periods(self, months: float) -> int:
         """Return the periods that cover so many months."""
@@ -163,7 +164,7 @@ def write_months_sql(model: HazardModel, column: Column, most_months: int) -> st
     level = " + ".join(f"{number(model.coefficients[name])} * {sql}" for name, sql in terms)
     change = " + ".join(f"{number(model.later[name])} * {sql}" for name, sql in terms)
     clock = f"cast({column(model.clock)} as double)" if model.clock else "0D"
-    since = clock if model.origin == TENURE else "0D"
+    since = clock if model.origin == JOINED else "0D"
     log, linear, first = (number(each) for each in model.steps)
     u = f"least(greatest({since} + k, 1D), {number(float(model.longest))})"
     aged = f"ln({clock} + k)" if model.aging else "0D"

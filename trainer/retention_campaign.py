@@ -66,9 +66,7 @@ class Campaign:
         months = self.expected_months or self.months
         return f"({months} * {self.monthly_value})" if self.monthly_value else None
 
-    def with_hazard(
-        self, model: HazardModel | None, derived: Mapping[str, str]
-    ) -> "Campaign":
+    def with_hazard(self, model: HazardModel | None, derived: Mapping[str, str]) -> "Campaign":
         """Return the campaign with the months that a kept customer stays, if there is a model.
 
         Args:

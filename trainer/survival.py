@@ -23,12 +23,13 @@ def kaplan_meier(durations: Whole, events: Flags, periods: int) -> Floats:
     It is not a number from the first period on in which there was no one left to observe.
     """
     left = np.bincount(durations[events], minlength=periods + 1)[1 : periods + 1]
-    at_risk = _at_risk(durations, periods)
+    at_risk = _count_at_risk(durations, periods)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.cumprod(np.where(at_risk > 0, 1 - left / at_risk, np.nan))
+        stayed = np.where(at_risk > 0, 1 - left / at_risk, np.nan)
+    return np.asarray(np.cumprod(stayed), dtype=np.float64)
 
 
-def _at_risk(durations: Whole, periods: int) -> Whole:
+def _count_at_risk(durations: Whole, periods: int) -> Whole:
     """Return how many were observed in each period, from 1 to `periods`."""
     ended = np.bincount(durations, minlength=periods + 2)
     return ended[::-1].cumsum()[::-1][1 : periods + 1]
@@ -79,7 +80,7 @@ def _share_observed(durations: Whole, events: Flags, periods: int) -> Floats:
     """Return the probability of still being followed in each period, from 1 to `periods`."""
     left = np.bincount(durations[events], minlength=periods + 1)[1 : periods + 1]
     lost = np.bincount(durations[~events], minlength=periods + 1)[1 : periods + 1]
-    stayed = np.maximum(_at_risk(durations, periods) - left, 1)
+    stayed = np.maximum(_count_at_risk(durations, periods) - left, 1)
     return np.concatenate([[1.0], np.cumprod(1 - lost / stayed)[:-1]])
 
 
@@ -132,13 +133,12 @@ def _differentiate(
     width = len(coefficients)
     weights = np.exp(inputs @ coefficients)
     gradient, curvature = inputs[events].sum(axis=0), np.zeros((width, width))
-    zeroth, first, second = 0.0, np.zeros(width), np.zeros((width, width))
+    zeroth = 0.0
+    first, second = np.zeros(width), np.zeros((width, width))
     for period in np.unique(durations)[::-1]:
         here = durations == period
-        zeroth, first, second = (
-            a + b
-            for a, b in zip((zeroth, first, second), _moments(inputs, weights, here), strict=True)
-        )
+        added = _moments(inputs, weights, here)
+        zeroth, first, second = zeroth + added[0], first + added[1], second + added[2]
         left = here & events
         count = int(left.sum())
         if not count:
