@@ -260,7 +260,8 @@ def measure(predicted: Predicted, histories: Histories) -> dict[str, Any]:
         "histories": len(durations),
         "left": int(events.sum()),
         "c_index": {
-            name: survival.concordance(durations, events, -there.sum(axis=1))
+            # Rounded, so that customers with equal inputs are equal.
+            name: survival.concordance(durations, events, np.round(-there.sum(axis=1), 9))
             for name, there in found.items()
         },
         "integrated_brier": {

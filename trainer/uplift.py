@@ -172,7 +172,7 @@ def format_advice(trial: Trial, advice: Advice | None) -> str:
     """Return the advice as a sentence."""
     if advice is None:
         return (
-            f"whom a call keeps can't be said yet: the smallest group (left or stayed, called or not) "
+            "whom a call keeps can't be said yet: the smallest group (left or stayed, called or not) "
             f"has {count_smallest_group(trial):,} customers, at least {MIN_CUSTOMERS} are needed"
         )
     best = advice.qini[advice.ranking]
