@@ -171,9 +171,10 @@ def _fit(inputs: Floats, target: Flags, weights: Floats | None = None) -> Any:
 def format_advice(trial: Trial, advice: Advice | None) -> str:
     """Return the advice as a sentence."""
     if advice is None:
+        smallest = f"{count_smallest_group(trial):,} customers, at least {MIN_CUSTOMERS} are needed"
         return (
-            "whom a call keeps can't be said yet: the smallest group (left or stayed, called or not) "
-            f"has {count_smallest_group(trial):,} customers, at least {MIN_CUSTOMERS} are needed"
+            "whom a call keeps can't be said yet: the smallest group (left or stayed, called or "
+            f"not) has {smallest}"
         )
     best = advice.qini[advice.ranking]
     said = f"Qini {best.value:.2f} per 100 customers ({best.low:.2f} to {best.high:.2f})"

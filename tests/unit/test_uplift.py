@@ -77,8 +77,8 @@ def test_no_advice_while_data_are_few() -> None:
     trial, _ = simulated(3, rows=400)
     assert 0 < uplift.count_smallest_group(trial) < uplift.MIN_CUSTOMERS
     assert advise(trial, 1) is None
-    nobody = Trial(trial.inputs, trial.risk, np.ones(400, dtype=bool), trial.left, trial.share)
-    assert advise(nobody, 1) is None
+    all_called = Trial(trial.inputs, trial.risk, np.ones(400, dtype=bool), trial.left, trial.share)
+    assert advise(all_called, 1) is None
 
 
 def test_campaigns_of_other_shares_are_pooled_without_a_bias() -> None:
