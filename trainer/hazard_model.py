@@ -31,7 +31,7 @@ class HazardModel:
 
     With u = k (`origin` extract) or u = clock + k (`origin` joined), and at most `longest`:
     log-odds = intercept + log * ln(u) + linear * u + first * [u = 1]
-    + sum of (coefficient + later * ln(u)) * (input - mean) + aging * ln(clock + k).
+    + sum of (coefficient + later * ln(u) + growing * u) * (input - mean) + aging * ln(clock + k).
 
     Attributes:
         origin: `extract` or `joined`.
@@ -42,6 +42,7 @@ class HazardModel:
         steps: `log`, `linear` and `first` of the formula.
         coefficients: Coefficient by input.
         later: How it changes with ln(u).
+        growing: How it changes with u.
         means: Mean of each input over the training rows.
         aging: Coefficient of the clock that goes on; 0 if the clock is the origin.
     """
@@ -54,6 +55,7 @@ class HazardModel:
     steps: tuple[float, float, float]
     coefficients: dict[str, float]
     later: dict[str, float]
+    growing: dict[str, float]
     means: dict[str, float]
     aging: float = 0.0
     mean_clock: float = 0.0
@@ -82,11 +84,12 @@ class HazardModel:
         With the baseline of that period, they sum to the log-odds.
         """
         clock = inputs[self.clock] if self.clock else 0.0
-        log = float(np.log(self._position(period, clock)))
+        u = self._position(period, clock)
+        log = float(np.log(u))
         moved = [0.0] * (max(groups.values(), default=-1) + 1)
         for name, group in groups.items():
             if name in self.coefficients:
-                weight = self.coefficients[name] + self.later[name] * log
+                weight = self.coefficients[name] + self.later[name] * log + self.growing[name] * u
                 moved[group] += weight * (inputs[name] - self.means[name])
             if name == self.clock:
                 aged = np.log((clock + period) / (self.mean_clock + period)) if self.aging else 0.0
@@ -104,12 +107,13 @@ class HazardModel:
         centred = inputs - np.array([self.means[name] for name in self.inputs])
         level = centred @ np.array([self.coefficients[name] for name in self.inputs])
         change = centred @ np.array([self.later[name] for name in self.inputs])
+        growth = centred @ np.array([self.growing[name] for name in self.inputs])
         k = np.arange(1, periods + 1, dtype=float)
         since = clock[:, None] if self.origin == JOINED else np.zeros((len(clock), 1))
         u = np.clip(since + k, 1.0, float(self.longest))
         log, linear, first = self.steps
         found = self.intercept + log * np.log(u) + linear * u + first * (u == 1)
-        found = found + level[:, None] + change[:, None] * np.log(u)
+        found = found + level[:, None] + change[:, None] * np.log(u) + growth[:, None] * u
         if self.aging:
             found = found + self.aging * np.log(clock[:, None] + k)
         return np.asarray(found)
@@ -163,6 +167,7 @@ def write_months_sql(model: HazardModel, column: Column, most_months: int) -> st
     terms = [(name, f"({column(name)} - {number(model.means[name])})") for name in model.inputs]
     level = " + ".join(f"{number(model.coefficients[name])} * {sql}" for name, sql in terms)
     change = " + ".join(f"{number(model.later[name])} * {sql}" for name, sql in terms)
+    growth = " + ".join(f"{number(model.growing[name])} * {sql}" for name, sql in terms)
     clock = f"cast({column(model.clock)} as double)" if model.clock else "0D"
     since = clock if model.origin == JOINED else "0D"
     log, linear, first = (number(each) for each in model.steps)
@@ -170,7 +175,8 @@ def write_months_sql(model: HazardModel, column: Column, most_months: int) -> st
     aged = f"ln({clock} + k)" if model.aging else "0D"
     odds = (
         f"{number(model.intercept)} + {log} * ln({u}) + {linear} * {u} + if({u} = 1, {first}, 0D)"
-        f" + ({level or '0D'}) + ({change or '0D'}) * ln({u}) + {number(model.aging)} * {aged}"
+        f" + ({level or '0D'}) + ({change or '0D'}) * ln({u}) + ({growth or '0D'}) * {u}"
+        f" + {number(model.aging)} * {aged}"
     )
     periods = (
         f"transform(sequence(1, {model.count_periods(most_months)}), k -> 1 / (1 + exp({odds})))"
@@ -206,9 +212,9 @@ def read(folder: Path, known: Sequence[str]) -> HazardModel | None:
         stored: dict[str, Any] = json.loads((folder / FILE).read_text())
         model = HazardModel(**{**stored, "steps": tuple(stored["steps"])})
         needed = {*model.inputs, *([model.clock] if model.clock else [])}
-        names = {*model.later, *model.means}
-        if not needed <= {*known} or not {*model.inputs} <= names or len(model.steps) != 3:
-            return None
-        return model
+        parts = (model.later, model.growing, model.means)
+        is_complete = all(part.keys() == model.coefficients.keys() for part in parts)
+        is_known = needed <= {*known}
+        return model if is_complete and is_known and len(model.steps) == 3 else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

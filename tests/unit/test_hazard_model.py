@@ -26,6 +26,7 @@ MODEL = HazardModel(
     steps=(-0.3, 0.02, 0.1),
     coefficients={"tenure": -0.01, "contract_month_to_month": 1.2, "log1p_tenure": -0.2},
     later={"tenure": 0.001, "contract_month_to_month": -0.3, "log1p_tenure": 0.05},
+    growing={"tenure": 0.0002, "contract_month_to_month": 0.01, "log1p_tenure": -0.003},
     means={"tenure": 32.0, "contract_month_to_month": 0.55, "log1p_tenure": 3.1},
     aging=-0.4,
     mean_clock=32.0,
@@ -50,7 +51,7 @@ def test_the_formula_is_the_documented_one() -> None:
     since, log = 5 + 3, math.log(3)
     expected = -2.5 - 0.3 * log + 0.02 * 3 - 0.4 * math.log(since)
     for name in MODEL.inputs:
-        weight = MODEL.coefficients[name] + MODEL.later[name] * log
+        weight = MODEL.coefficients[name] + MODEL.later[name] * log + MODEL.growing[name] * 3
         expected += weight * (INPUTS[name] - MODEL.means[name])
     row = np.array([[float(INPUTS[name]) for name in MODEL.inputs]])
     assert MODEL.log_odds(row, np.array([5.0]), 3)[0, 2] == pytest.approx(expected, abs=1e-12)
@@ -64,6 +65,7 @@ def test_a_constant_risk_has_the_months_of_its_series() -> None:
         steps=(0, 0, 0),
         coefficients=zeros,
         later=zeros,
+        growing=zeros,
         aging=0.0,
     )
     found = answer(constant, INPUTS, 24)
