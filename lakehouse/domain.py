@@ -245,6 +245,19 @@ class Baseline:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Clock:
+    """The feature that counts the months since a customer joined.
+
+    Attributes:
+        feature: Its name.
+        moving: Other features that grow with it: how long a customer stayed decides them.
+    """
+
+    feature: str
+    moving: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, config=STRICT)
 class ModelFile:
     """The declarations of model.yml."""
 
@@ -254,6 +267,7 @@ class ModelFile:
     slices: dict[str, dict[str, str]] = field(default_factory=dict)
     baseline: Baseline | None = None
     behaviour: dict[str, Any] = field(default_factory=dict)
+    clock: Clock | None = None
 
 
 # --- campaign.yml ----------------------------------------------------------------------------
@@ -327,7 +341,9 @@ class CampaignFile:
     Attributes:
         monthly_value: What a customer brings per month, as a SQL expression over the features; None
             if the workbook does not tell.
-        months: Months of revenue that count as saved.
+        months: Months of revenue that count as saved, without a model of the time until customers
+            leave.
+        most_months: Highest number of months that count as saved with such a model.
         contact_cost: Cost of one contact.
         retention_rate: Share of the contacted customers about to churn who are retained.
         retention_rate_range: Its lowest and highest plausible value; None: half of it to 1.5 times.
@@ -341,6 +357,7 @@ class CampaignFile:
     retention_rate: Annotated[float, Field(gt=0, le=1)]
     retention_rate_range: Range | None = None
     offers: dict[str, Offer] = field(default_factory=dict)
+    most_months: Annotated[int, Field(ge=1)] = 24
     profit: DeclaredProfit = DeclaredProfit()
 
     @model_validator(mode="after")

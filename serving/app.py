@@ -207,7 +207,7 @@ def _complete(row: OnlineRow) -> Mapping[str, Value]:
 
 def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> schemas.Risk:
     try:
-        answer = model.scorer.answer(features)
+        answer, outlook = model.scorer.answer(features), model.time.describe(features)
     except (ValueError, ArithmeticError) as error:
         raise errors.features_missing("a value is out of all bounds") from error
     return {
@@ -217,6 +217,7 @@ def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> sche
             {"feature": each.feature, "text": each.text, "contribution": each.contribution}
             for each in answer.reasons
         ],
+        **outlook,
     }
 
 

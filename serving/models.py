@@ -9,9 +9,11 @@ from lakehouse.settings import Settings
 from serving import errors
 from serving.champion_alias import ChampionAlias
 from serving.file_marks import Mark, mark
-from trainer import deciles, registry
+from serving.remaining_time import RemainingTime
+from trainer import deciles, hazard_model, registry
 from trainer.deciles import Deciles
 from trainer.reason_texts import Reason, read_reasons
+from trainer.retention_campaign import read_campaign
 from trainer.scorer import Scorer
 
 log = logging.getLogger(__name__)
@@ -19,10 +21,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Model:
-    """A model version with the bounds of its deciles; both are always of the same version."""
+    """A model version with the bounds of its deciles and its hazard model, all of one version."""
 
     scorer: Scorer
     deciles: Deciles
+    time: RemainingTime
 
     @property
     def version(self) -> str:
@@ -31,7 +34,7 @@ class Model:
 
 
 class Models:
-    """The model in use; each call checks four files, some microseconds, and reads them if changed.
+    """The model in use; each call checks five files, some microseconds, and reads them if changed.
 
     One of them is MLflow's, in which the alias may have been moved. If they are damaged, incomplete
     or of a model not yet used to score, the previous model stays in use.
@@ -41,6 +44,7 @@ class Models:
         """Read the declared reasons; the first call reads the model."""
         self._settings = settings
         self._declared: Sequence[Reason] = read_reasons()
+        self._campaign = read_campaign()
         self._named = ""
         self._seen: tuple[Mark, ...] = ()
         self._model: Model | None = None
@@ -69,8 +73,8 @@ class Models:
         files = (folder / registry.CHAMPION, *self._files(folder / self._named))
         return tuple(mark(each) for each in files)
 
-    def _files(self, version: Path) -> tuple[Path, Path]:
-        return version / registry.RECORD, version / deciles.FILE
+    def _files(self, version: Path) -> tuple[Path, ...]:
+        return version / registry.RECORD, version / deciles.FILE, version / hazard_model.FILE
 
     def _reload(self) -> None:
         """Read the champion; the next call detects a change that happens while it is read."""
@@ -88,14 +92,17 @@ class Models:
             self._model = model
 
     def _read(self, version: str) -> Model | None:
+        folder = registry.folder(self._settings) / version
         record = registry.read_record(self._settings, version)
-        bounds = deciles.read(registry.folder(self._settings) / version)
+        bounds = deciles.read(folder)
         if record is None or bounds is None:
             lacks = "its record is damaged" if record is None else "it was not scored with yet"
             log.warning("model %s is not taken up: %s", version, lacks)
             return None
         try:
-            return Model(Scorer(record, self._declared), bounds)
+            hazard = hazard_model.read(folder, [*record.features, *record.derived])
+            time = RemainingTime(hazard, record, self._declared, self._campaign)
+            return Model(Scorer(record, self._declared), bounds, time)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             log.warning("model %s is not taken up: %r", version, error)
             return None

@@ -25,7 +25,33 @@ class Reason(TypedDict):
     contribution: float
 
 
-class Risk(TypedDict):
+class Time(TypedDict):
+    """When the customer is likely to leave, by the hazard model of `churn evaluate`.
+
+    `risk_within`: probability of leaving within 1, 3, 6 and 12 months. `remaining_months`: expected
+    months that the customer stays, and `months_if_kept` those of one who stays for the next month;
+    both at most `most_months` of the domain's campaign.yml. `reasons`: what raises the risk of the
+    next month, at most three.
+    """
+
+    risk_within: dict[str, float]
+    remaining_months: float
+    months_if_kept: float
+    reasons: Annotated[list[Reason], Field(max_length=3)]
+
+
+class Outlook(TypedDict):
+    """Time until the customer leaves, and value.
+
+    `time`: null while the champion has no hazard model. `value`: what a customer pays in the months
+    that are saved if the customer is kept; null if it is not a feature times months.
+    """
+
+    time: Time | None
+    value: float | None
+
+
+class Risk(Outlook):
     """How likely the customer is to leave, and why.
 
     `decile`: 10 is the tenth of the scored customers with the highest risk. `reasons`: at most

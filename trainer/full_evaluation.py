@@ -23,12 +23,12 @@ from lakehouse.atomic_write import atomic_write
 from lakehouse.domain import Baseline, read_domain
 from lakehouse.process import Log
 from lakehouse.settings import Settings
-from trainer import bootstrap, leakage, metrics, profit, registry, splits
+from trainer import bootstrap, hazard, leakage, metrics, profit, registry, splits
 from trainer.cross_validation import KEPT_COLUMNS, TrainingJob, fold_jobs, predict
 from trainer.explain import log_odds_column
 from trainer.metrics import OUT_OF_FOLD, Metrics
 from trainer.parameters import Parameters
-from trainer.pipeline import LABEL
+from trainer.pipeline import LABEL, derive_inputs
 from trainer.promotion import slices_column
 from trainer.record import ModelRecord
 from trainer.retention_campaign import Campaign
@@ -103,8 +103,18 @@ def evaluate(  # long: names all parts of an evaluation
     log: Log,
     advance: Callable[[int, int, str], None],
 ) -> dict[str, Any]:
-    """Return the evaluation of the record's recipe on the training set, as JSON types."""
+    """Return the evaluation of the record's recipe on the training set, as JSON types.
+
+    `hazard` is the fitted model of the time until customers leave, or None; the caller stores it
+    apart.
+    """
     rows = build_training_frame(training, parameters)
+    histories = hazard.select_histories(rows, training, parameters)
+    model, time = hazard.evaluate(histories, parameters, advance) if histories else (None, None)
+    campaign, stamp = (
+        campaign.with_hazard(model, derive_inputs(parameters)),
+        config_hash(parameters, protocol, campaign),
+    )
     frame = _add_slices(rows, training, parameters, protocol, campaign)
     trainings = _all_jobs(frame, record.kind, parameters, protocol)
     numbers = count(1)
@@ -121,7 +131,7 @@ def evaluate(  # long: names all parts of an evaluation
     ((_, first),) = metrics.fetch(first_round, "part", "customer_id")
     cross_validated = _summarize_repeats(repeats, figures, parameters, protocol)
     return {
-        "stamp": config_hash(parameters, protocol, campaign),
+        "stamp": stamp,
         "training_set": {
             "extract_date": training.extract_date.isoformat(),
             "rows": rows.count,
@@ -142,6 +152,8 @@ def evaluate(  # long: names all parts of an evaluation
             **_leaks(rows, training, parameters),
             "suspicious": cross_validated["roc_auc"]["mean"] > protocol.suspicious,
         },
+        "time": time,
+        "hazard": model,
     }
 
 

@@ -1,10 +1,11 @@
 """The costs, offers and effect of a retention campaign, as the domain's campaign.yml declares."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lakehouse.domain import Offer, read_domain
+from trainer.hazard_model import HazardModel, write_months_sql
 
 # Source of an effect that was not measured.
 ASSUMED = "assumed in campaign.yml"
@@ -43,11 +44,14 @@ class Campaign:
     Attributes:
         monthly_value: What a customer brings per month, as SQL over the features; None if the
             domain does not declare it.
-        months: Months of revenue that count as saved.
+        months: Months of revenue that count as saved, without a model of the remaining time.
         contact_cost: Cost of one contact.
         effect: What a contact with an offer achieves.
         offers: The offers by name.
         currency: The sign in front of amounts; empty if the domain does not declare it.
+        most_months: Highest number of months that count as saved with such a model.
+        expected_months: Months of revenue that count as saved, as SQL over the features; None
+            without such a model.
     """
 
     monthly_value: str | None
@@ -56,11 +60,26 @@ class Campaign:
     effect: Effect
     offers: dict[str, Offer]
     currency: str = ""
+    most_months: int = 24
+    expected_months: str | None = None
 
     @property
     def revenue(self) -> str | None:
         """Return the revenue lost with a churned customer, as SQL over the features."""
-        return f"({self.months} * {self.monthly_value})" if self.monthly_value else None
+        months = self.expected_months or self.months
+        return f"({months} * {self.monthly_value})" if self.monthly_value else None
+
+    def with_hazard(self, model: HazardModel | None, derived: Mapping[str, str]) -> "Campaign":
+        """Return the campaign with the months that a kept customer stays, if there is a model.
+
+        Args:
+            model: The hazard model of the champion.
+            derived: Inputs that the pipeline adds, as name to SQL expression.
+        """
+        if model is None:
+            return self
+        sql = write_months_sql(model, lambda name: derived.get(name, f"`{name}`"), self.most_months)
+        return replace(self, expected_months=sql)
 
     def with_measured(self, measurements: Sequence[Measurement]) -> "Campaign":
         """Return the campaign with the effect that closed campaigns have shown, if any."""
@@ -110,4 +129,5 @@ def read_campaign(domain: Path | None = None) -> Campaign:
         Effect(rate, low, high),
         declared.offers,
         selected.report.currency,
+        declared.most_months,
     )

@@ -28,6 +28,7 @@ from churn.reports.retention_workbook import (
     write_retention_workbook,
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
+from feature_repo.feature_definitions import read_feature_columns
 from lakehouse import audit_log
 from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
@@ -36,11 +37,14 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query
+from trainer import uplift
 from trainer.retention_campaign import Campaign, Effect
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 # Fifths of the probability, so that both arms have customers of every risk.
 STRATA = 5
+# Of the folds and the bootstrap of the advice.
+SEED = 42
 # More customers than any list has.
 ALL = 1_000_000
 MODELS = ["--select", "tag:campaigns"]
@@ -216,8 +220,16 @@ def close(settings: Settings, name: str, progress: Steps) -> list[str]:
             "select * from gold.campaign_results where campaign = :campaign order by analysis",
             campaign=name,
         )
+        advice = _advise(spark)
         step.outcome = f"extract of {closing['extract_date']}"
-    return format_results(results)
+    return [*format_results(results), *advice]
+
+
+def _advise(spark: SparkSession) -> list[str]:
+    """Return what all closed campaigns say about whom to call."""
+    features = [feature.name for feature in read_feature_columns()]
+    trial = records.read_trial(spark, features)
+    return [uplift.format_advice(trial, uplift.advise(trial, SEED))] if trial else []
 
 
 def format_campaign(row: dict[str, Any]) -> str:

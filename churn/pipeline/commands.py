@@ -127,7 +127,7 @@ def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
     Raises:
         lakehouse.errors.InvalidInputError: No model was trained yet.
     """
-    from trainer import full_evaluation, registry
+    from trainer import full_evaluation, hazard_model, registry
     from trainer.parameters import parameters_of_record, read_parameters
 
     record = registry.champion_or_error(settings)
@@ -145,6 +145,8 @@ def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
         evaluation = full_evaluation.evaluate(
             record, training, parameters, protocol, campaign, step.log, step.advance
         )
+        model = evaluation.pop("hazard")
+        hazard_model.write(registry.folder(settings) / record.version, model)
         full_evaluation.write(settings, record.version, evaluation)
         step.outcome = f"ROC-AUC {evaluation['cross_validated']['roc_auc']['mean']:.4f}"
     return record, evaluation

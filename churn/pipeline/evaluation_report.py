@@ -107,9 +107,23 @@ def format_evaluation(  # long: a line for each finding
         for check in figures["behaviour"]
         if not check["holds"]
     ]
+    lines += _format_time(figures.get("time"))
     leaks = ", ".join(leak["feature"] for leak in figures["leaks"]["found"])
     lines.append(f"leaks: {leaks or 'none found'}")
     return [*lines, f"page: {figures['page']}"] if "page" in figures else lines
+
+
+def _format_time(time: dict[str, Any] | None) -> Iterator[str]:
+    """Format what the evaluation says about the time until customers leave."""
+    if not time:
+        return
+    yield f"time until leaving: {time['basis']}"
+    for name, title in (("c_index", "C-index"), ("integrated_brier", "integrated Brier score")):
+        ours, cox, average = (time[name][key] for key in ("hazard", "cox", "kaplan_meier"))
+        yield f"{title} {ours:.4f}; Cox {cox:.4f}; average customer {average:.4f}"
+    for months, fifths in time["calibration"].items():
+        said = ", ".join(f"{each['predicted']:.1%} / {each['observed']:.1%}" for each in fifths)
+        yield f"risk within {months} months, predicted / observed by fifth: {said}"
 
 
 # --- page ----------------------------------------------------------------------------------------

@@ -9,12 +9,14 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import yaml
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse.domain import PROJECT
 from lakehouse.sql import Rows, literal, query, query_if_exists, statement
 from trainer.retention_campaign import Measurement
+from trainer.uplift import Trial
 
 SCHEMA = "bronze"
 DECLARED = PROJECT / "models" / "campaigns" / "_campaigns__sources.yml"
@@ -126,3 +128,37 @@ def read_measurements(spark: SparkSession) -> list[Measurement]:
         """,
     )
     return [Measurement(row["retention_rate"], row["low"], row["high"]) for row in rows]
+
+
+def read_trial(spark: SparkSession, features: Sequence[str]) -> Trial | None:
+    """Return the customers of closed campaigns as they were at the start, or None without any."""
+    columns = ", ".join(f"features.`{name}`" for name in features)
+    rows = query_if_exists(
+        spark,
+        "gold.campaign_members",
+        f"""
+        select
+            members.probability,
+            members.arm = 'contacted' as contacted,
+            members.has_left = 1 as has_left,
+            1 - campaigns.control_share as share,
+            {columns}
+        from gold.campaign_members as members
+        inner join gold.campaigns as campaigns on members.campaign = campaigns.campaign
+        inner join gold.customer_features as features
+            on
+                members.customer_id = features.customer_id
+                and campaigns.extract_date = features.extract_date
+        where members.has_left is not null
+        order by members.campaign, members.customer_id
+        """,
+    )
+    if not rows:
+        return None
+    return Trial(
+        inputs=np.array([[float(row[name] or 0) for name in features] for row in rows]),
+        risk=np.array([row["probability"] for row in rows]),
+        contacted=np.array([row["contacted"] for row in rows]),
+        left=np.array([row["has_left"] for row in rows]),
+        share=np.array([row["share"] for row in rows]),
+    )

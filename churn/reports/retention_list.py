@@ -32,7 +32,7 @@ from lakehouse.settings import Settings
 from lakehouse.sql import bind, literal
 from lakehouse.storage import escape_glob
 from seeds_loader.contract import format_value, read_contract
-from trainer import registry
+from trainer import hazard_model, registry
 from trainer.explain import SMALLEST, TOP, contributions_column, log_odds_column
 from trainer.reason_texts import read_reasons, reasons_for
 from trainer.record import ModelRecord
@@ -223,7 +223,11 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
         InvalidInputError: The model has no out-of-fold probabilities, or does not know a feature
             that an offer sets.
     """
+    hazard = hazard_model.read(
+        registry.folder(settings) / record.version, [*record.features, *record.derived]
+    )
     campaign = read_campaign().with_measured(read_measurements(spark))
+    campaign = campaign.with_hazard(hazard, record.derived)
     shown = read_domain().report.list_columns
     if not registry.has_out_of_fold(settings, record.version):
         raise InvalidInputError(

@@ -376,6 +376,8 @@ def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
 
 
 def _revenue_header(campaign: Campaign) -> str:
+    if campaign.expected_months:
+        return "Expected revenue"
     return "Yearly revenue" if campaign.months == 12 else f"Revenue of {campaign.months} months"
 
 
@@ -383,7 +385,13 @@ def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
     header = _revenue_header(campaign)
     contact = campaign.format_amount(campaign.contact_cost, 2)
     return [
-        (header, f"what the customer pays in {campaign.months} months"),
+        (
+            header,
+            "what the customer pays in the months that a customer who is kept is expected to stay, "
+            f"at most {campaign.most_months}"
+            if campaign.expected_months
+            else f"what the customer pays in {campaign.months} months",
+        ),
         ("Cost", f"{contact} for the call, and what the offer costs if it is accepted"),
         (
             "Expected gain",

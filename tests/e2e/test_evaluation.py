@@ -17,7 +17,8 @@ from feature_repo.feature_definitions import read_feature_columns
 from lakehouse import spark_session
 from lakehouse.sql import query
 from lakehouse.storage import escape_glob
-from trainer import registry
+from trainer import hazard_model, registry
+from trainer.hazard_model import HazardModel
 from trainer.pipeline import run_in_threads
 from trainer.portable_model import add_derived_inputs, log_odds
 from trainer.record import ModelRecord
@@ -208,7 +209,12 @@ def test_neither_order_nor_further_columns_nor_twins_change_a_score(
 
 
 @pytest.fixture(scope="module")
-def listed(completed_run: CompletedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def listed(
+    completed_run: CompletedRun,
+    evaluated: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The list after the evaluation, which has fitted the hazard model that it counts with."""
     path = tmp_path_factory.mktemp("list") / "at_risk.xlsx"
     assert (
         "50 calls, about $" in completed_run.home.churn("list", "--top", "50", "--out", path).stdout
@@ -255,7 +261,9 @@ OFFERS: dict[str, tuple[Callable[[Row], bool], Callable[[Row], Row], Callable[[R
 }
 
 
-def best_offer(record: ModelRecord, now: Row, before: float) -> tuple[float, str, float, float]:
+def best_offer(
+    record: ModelRecord, months: float, now: Row, before: float
+) -> tuple[float, str, float, float]:
     """Gain, name, cost and probability of the offer with the highest gain."""
 
     def odds(features: Row) -> float:
@@ -268,8 +276,21 @@ def best_offer(record: ModelRecord, now: Row, before: float) -> tuple[float, str
             moved = math.log(before / (1 - before)) + odds({**now, **sets(now)}) - odds(now)
             after = probability(moved)
             kept = min(0.3 * before, before - after)
-            tried.append((kept * 12 * now["monthly_charges"] - cost(now), name, cost(now), after))
+            tried.append(
+                (kept * months * now["monthly_charges"] - cost(now), name, cost(now), after)
+            )
     return max(tried, default=(0.0, "", 0.0, 0.0))
+
+
+def months_if_kept(hazard: HazardModel, now: Row) -> float:
+    """As the API computes it, without Spark."""
+    return hazard_model.answer(
+        hazard, add_derived_inputs(now_numbers(now), ["tenure"]), 24
+    ).months_if_kept
+
+
+def now_numbers(now: Row) -> Row:
+    return {name: now[name] for name in FEATURES}
 
 
 def test_the_list_has_the_highest_expected_gain_first_and_nobody_who_left(
@@ -279,6 +300,10 @@ def test_the_list_has_the_highest_expected_gain_first_and_nobody_who_left(
     settings = completed_run.home.settings
     record = registry.champion(settings)
     assert record is not None
+    hazard = hazard_model.read(
+        registry.folder(settings) / record.version, [*record.features, *record.derived]
+    )
+    assert hazard is not None
     place = f"{registry.pipeline(settings, record.version)}/{registry.OUT_OF_FOLD}"
     with spark_session.session(settings) as spark:
         unseen = {
@@ -290,7 +315,9 @@ def test_the_list_has_the_highest_expected_gain_first_and_nobody_who_left(
     assert len(unseen) == 7043
     left = {row["customer_id"] for row in gone}
     best = {
-        row["customer_id"]: best_offer(record, row, unseen[row["customer_id"]])
+        row["customer_id"]: best_offer(
+            record, months_if_kept(hazard, row), row, unseen[row["customer_id"]]
+        )
         for row in features
         if row["customer_id"] not in left
     }
@@ -312,6 +339,22 @@ def test_the_reasons_of_the_list_tell_customers_apart(listed: Path) -> None:
     triples = {tuple(row[f"Reason {n}"] for n in (1, 2, 3)) for row in rows_of(listed)}
     assert len(triples) >= 12
     assert all(triple[0] for triple in triples)
+
+
+def test_the_time_until_customers_leave_is_predicted_as_well_as_by_cox(
+    evaluated: dict[str, Any],
+) -> None:
+    """One extract: the months since customers joined."""
+    time = evaluated["time"]
+    assert time["origin"] == "joined" and "truncated" in time["basis"]
+    assert (time["histories"], time["left"]) == (7032, 1869)
+    assert time["c_index"]["hazard"] >= time["c_index"]["cox"] - 0.01
+    assert time["c_index"]["hazard"] > 0.75 > 0.55 > time["c_index"]["kaplan_meier"]
+    brier = time["integrated_brier"]
+    assert brier["hazard"] < brier["cox"] + 0.005 < brier["kaplan_meier"]
+    assert time["calibration"].keys() == {"1", "3", "6", "12"}
+    for fifths in time["calibration"].values():
+        assert all(abs(each["predicted"] - each["observed"]) <= 0.02 for each in fifths)
 
 
 def test_the_list_is_made_for_people(listed: Path) -> None:
