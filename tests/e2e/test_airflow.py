@@ -481,6 +481,7 @@ def repeated(scheduled: Scheduled, task: str, rows: str) -> list[dict[str, Any]]
     return before
 
 
+@pytest.mark.long
 def test_a_person_is_asked_about_a_version_that_waits(scheduled: Scheduled, green: str) -> None:
     airflow, home = scheduled.airflow, scheduled.home
     airflow.switch_on(PROMOTION)

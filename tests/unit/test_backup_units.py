@@ -152,7 +152,7 @@ def test_a_copy_has_content_and_time_of_the_original(tmp_path: Path) -> None:
 
 def test_models_beside_an_object_store_lie_with_their_records(settings: Settings) -> None:
     stored = replace(settings, lake_uri="s3a://lake/churn")
-    kept = {"landed", "lineage", "models", "runs"}
+    kept = {"landed", "lineage", "marks", "models", "runs"}
     assert set(locations(settings, ["v1"])) == {"lake", *(f"home/{each}" for each in kept)}
     assert (
         locations(stored, ["v1"])["home/models/v1/model"].address == "s3a://lake/churn/_models/v1"
