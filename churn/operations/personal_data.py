@@ -289,7 +289,7 @@ PLACES: tuple[Place, ...] = (
         _erase_deciles,
     ),
     _files("workbooks", "received and generated workbooks", "landed", "landing", "sample"),
-    _files("runs", "reports and lists of runs", "runs"),
+    _files("runs", "reports and lists of runs, lists of campaigns", "runs", "campaigns"),
     _files("site", "copies of reports and lists, pages", "site"),
     _files("logs", "lines of log files", "logs", "airflow"),
     _files("lineage", "events and texts of MLflow", "lineage", "mlflow"),
