@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 SCORES = {
     "roc_auc": ("ROC-AUC", "how surely one who leaves ranks above one who stays; 0.5 is chance"),
-    "pr_auc": ("PR-AUC", "how right the names are, over every length of the list"),
-    "accuracy": ("accuracy", "share of customers called rightly"),
-    "f1": ("F1", "balance of finding leavers and not crying wolf"),
+    "pr_auc": ("PR-AUC", "share of leavers among those named, over every length of the list"),
+    "accuracy": ("accuracy", "share of customers judged rightly"),
+    "f1": ("F1", "balance of finding leavers and naming no others"),
     "brier": ("Brier", "error of the probabilities; lower is better"),
 }
 WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
@@ -177,6 +177,7 @@ def _views(data: ReportData) -> dict[str, Any]:
         "gate": gate,
         "failed": [result for result in data.gate_results if result.verdict == "failed"],
         "gate_results": _gate_results(data.gate_results),
+        "not_applicable": sum(each.verdict == "not_applicable" for each in data.gate_results),
         "drift_plots": list(_drift_plot(data.gate_results)),
         "gate_figure": gate_figure,
         "reject_reasons": data.reject_reasons,
@@ -485,7 +486,7 @@ def _threshold_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) -> I
     drawn = _having(evaluations, "thresholds")
     used = f"The marker is the threshold in use, {percent(chosen.threshold, 0)}. "
     captions = {
-        "accuracy": "The share called rightly when all above the threshold are called leavers. ",
+        "accuracy": "The share judged rightly when all above the threshold are taken for leavers. ",
         "f1": "High where most leavers are found and few others are named with them. ",
     }
     for metric, caption in captions.items():

@@ -331,7 +331,10 @@ def _count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any
         values = map(float, amounts) if campaign.revenue else (None, None)
         rows.append((capitalise(name), (len(listed), *values, words)))
     rows.sort(key=lambda row: -row[1][0])
-    return [("Offer", ("Calls", "Cost", "Expected gain", "Terms")), *rows]
+    listed = retention_list.listed
+    totals = (float(sum(each.cost for each in listed)), float(sum(each.gain for each in listed)))
+    total = (len(listed), *(totals if campaign.revenue else (None, None)), None)
+    return [("Offer", ("Calls", "Cost", "Expected gain", "Terms")), *rows, ("Total", total)]
 
 
 def _describe_costs(offer: Offer, campaign: Campaign) -> str:
@@ -351,7 +354,8 @@ def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
         ("Model", f"{retention_list.model}, {retention_list.kind.replace('_', ' ')}"),
         (
             "Listed",
-            "customers who have not left, by expected gain; only those for whom an offer pays"
+            "customers who have not left and for whom an offer pays, by expected gain and not by "
+            "risk; more of them may pay than are listed"
             if campaign.revenue
             else "customers who have not left, by probability of leaving",
         ),
@@ -362,14 +366,23 @@ def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
         (
             "Effect of a call",
             f"{effect.value:.0%} of the called customers who would leave stay "
-            f"({effect.low:.0%} to {effect.high:.0%}): {effect.source}",
+            f"({effect.low:.0%} to {effect.high:.0%}): {effect.source}. The range of what is saved "
+            "supposes that calls work as much worse or better than that",
         ),
         *(_describe_value(campaign) if campaign.revenue else ()),
         *(_describe_offers() if campaign.offers else ()),
         (
             "Reasons",
-            "what raises this customer's risk more than that of the others listed, the most "
-            "distinguishing first",
+            "what raises this customer's risk more than that of the others listed, the strongest "
+            "first; they explain the estimate, and need not be why a customer leaves",
+        ),
+        (
+            "Next month",
+            "the extract says who left; the columns of the outcome, and a control group to compare "
+            "with, are in this campaign's list"
+            if retention_list.name
+            else "to learn whether calling helps, ask for the list of a campaign: it leaves out "
+            "some customers, drawn by lot, to compare with, and has columns for the outcome",
         ),
         ("Costs and offers", "declared in campaign.yml of the domain"),
     ]
