@@ -15,7 +15,7 @@ from canaries import CANARY, place_canary, read_versions
 from deltalake import DeltaTable
 from environments import ChurnHome, Environments
 from faults import Fault, struck
-from monthly import date_of
+from monthly import date_of, tables_only
 
 from churn.operations.personal_data import PLACES
 from lakehouse.erased_customers import key_file, registry_file
@@ -53,8 +53,8 @@ def story(environments: Environments, tmp_path_factory: pytest.TempPathFactory) 
     home.churn("sample", "--rows", "1200", "--months", "3", "--seed", "5", "--out", folder / "in")
     months = sorted((folder / "in").glob("*.xlsx"))
     place_canary(months, rejected_in=months[1])
-    for path in months:
-        home.churn("run", path, "--extract-date", date_of(path))
+    tables_only(home, *months[:2])
+    home.churn("run", months[2], "--extract-date", date_of(months[2]))
     arrived = home.path / "landed" / "0123456789abcdef" / months[0].name
     arrived.parent.mkdir(parents=True)
     shutil.copy2(months[0], arrived)
@@ -126,7 +126,7 @@ def test_the_others_are_as_before_in_every_version(story: Story) -> None:
 
 @pytest.mark.long
 def test_a_reproduction_reports_the_gap(story: Story) -> None:
-    run_id = min(path.name for path in (story.home.path / "runs").iterdir())
+    (run_id,) = (path.name for path in (story.home.path / "runs").glob("*"))
     found = story.home.churn_json("reproduce", run_id)
     assert found["erased_rows"] == 1 and found["differences"] == []
 
