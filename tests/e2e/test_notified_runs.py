@@ -24,6 +24,9 @@ from lakehouse.metrics_file import metrics_file
 from lakehouse.settings import PROJECT
 from seeds_loader.sample import SampleParameters, write_samples
 
+# Four runs; test_notifications.py has one instance of each event, with the same sinks.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
+
 
 @dataclass
 class Notified:
