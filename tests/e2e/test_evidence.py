@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -58,4 +59,4 @@ def test_the_letter_agrees_with_the_trace(
     named = {each.place[4] for each in found.figures if "contributions" in each.place}
     assert str(contributions.index(strongest)) in named
     for number in named:
-        assert contributions[int(number)]["text"] in page
+        assert contributions[int(number)]["text"] in unescape(page)
