@@ -331,9 +331,9 @@ def _count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any
         values = map(float, amounts) if campaign.revenue else (None, None)
         rows.append((capitalise(name), (len(listed), *values, words)))
     rows.sort(key=lambda row: -row[1][0])
-    listed = retention_list.listed
-    totals = (float(sum(each.cost for each in listed)), float(sum(each.gain for each in listed)))
-    total = (len(listed), *(totals if campaign.revenue else (None, None)), None)
+    everyone = retention_list.listed
+    totals = [float(sum(getattr(each, key) for each in everyone)) for key in ("cost", "gain")]
+    total = (len(everyone), *(totals if campaign.revenue else (None, None)), None)
     return [("Offer", ("Calls", "Cost", "Expected gain", "Terms")), *rows, ("Total", total)]
 
 
