@@ -32,6 +32,8 @@ class Action(StrEnum):
     EXPORT = "export"
     KEY_CREATED = "key created"
     KEY_REVOKED = "key revoked"
+    USER_ADDED = "user added"
+    USER_REMOVED = "user removed"
     PROMOTION = "promotion"
     ERASURE = "erasure"
 

@@ -67,6 +67,7 @@ class SourceColumn:
     date_format: str | None = None
     is_label: bool = False
     is_row_number: bool = False
+    personal: bool = False
 
     @model_validator(mode="after")
     def _check_type(self) -> Self:
@@ -527,7 +528,11 @@ class Domain:
             )
         )
         return {
-            "source_contract": contract["columns"],
+            # What readers may see decides no row: a change of it evaluates no load again.
+            "source_contract": {
+                header: {key: value for key, value in column.items() if key != "personal"}
+                for header, column in contract["columns"].items()
+            },
             "kept_row": contract.get("kept_row", []),
             "source_format": contract.get("source_format", {"decimal": None, "encoding": None}),
             "sql_types": common["sql_types"],

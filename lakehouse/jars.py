@@ -1,4 +1,4 @@
-"""JARs of the Spark server, downloaded once to `.tools/`, and the password check's class."""
+"""JARs of the Spark server, downloaded once to `.tools/`, and the classes of this project."""
 
 import contextlib
 import hashlib
@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ from lakehouse.java import find_java
 SPARK_HOME = Path(pyspark.__file__).parent
 LIST = Path(__file__).with_name("jars.toml")
 PASSWORD_CHECK = Path(__file__).with_name("ServerPassword.java")
+READER_CLASSES = Path(__file__).parent / "readers"
 # Longer than the download takes on a slow connection.
 FETCH_WAIT_SECONDS = 900
 # An entry of jars.toml.
@@ -78,14 +79,29 @@ def _make_public(folder: Path) -> None:
 def password_check(project: Path) -> Path:
     """Return the class path folder with the compiled check of the Thrift password.
 
-    A Java runtime has no compiler. Janino, with which Spark compiles generated code, is among
-    Spark's JARs and has a command line.
-
     Raises:
         UnavailableError: If the check does not compile.
     """
-    source = PASSWORD_CHECK.read_bytes()
-    folder = project / ".tools" / "classes" / hashlib.sha256(source).hexdigest()[:16]
+    return _compile(project, [PASSWORD_CHECK])
+
+
+def reader_classes(project: Path) -> Path:
+    """Return the class path folder with the compiled classes of the readers' server.
+
+    Raises:
+        UnavailableError: If they do not compile.
+    """
+    return _compile(project, sorted(READER_CLASSES.glob("*.java")))
+
+
+def _compile(project: Path, sources: Sequence[Path]) -> Path:
+    """Return the class path folder with compiled classes.
+
+    A Java runtime has no compiler. Janino, with which Spark compiles generated code, is among
+    Spark's JARs and has a command line.
+    """
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources))
+    folder = project / ".tools" / "classes" / digest.hexdigest()[:16]
     if folder.exists():
         return folder
     _make_public(folder.parent)
@@ -93,14 +109,15 @@ def password_check(project: Path) -> Path:
         compiled = Path(scratch) / folder.name
         answer = _run_java(
             *("org.codehaus.commons.compiler.samples.CompilerDemo", "-d", str(compiled)),
-            *("-classpath", str(next((SPARK_HOME / "jars").glob("spark-hive-thriftserver_*.jar")))),
-            str(PASSWORD_CHECK),
+            *("-classpath", ":".join(map(str, (SPARK_HOME / "jars").glob("*.jar")))),
+            *map(str, sources),
         )
-        if not (compiled / f"{PASSWORD_CHECK.stem}.class").exists():
+        missing = [each for each in sources if not (compiled / f"{each.stem}.class").exists()]
+        if missing:
             raise UnavailableError(
-                f"{PASSWORD_CHECK.name} could not be compiled:\n    "
+                f"{missing[0].name} could not be compiled:\n    "
                 f"{_end(answer.stdout + answer.stderr)}",
-                where=str(PASSWORD_CHECK),
+                where=str(missing[0]),
                 hint="see that it is the released one, and that there is room on the disk",
             )
         for path in (compiled, *compiled.iterdir()):
@@ -196,6 +213,7 @@ def main() -> None:
     project = Path(__file__).resolve().parent.parent
     spark_jars(project, print)
     password_check(project)
+    reader_classes(project)
 
 
 if __name__ == "__main__":

@@ -348,6 +348,7 @@ def _port_variables(name: str) -> str:
     return {
         "spark": "CHURN_THRIFT_PORT and CHURN_CONNECT_PORT",
         "airflow-api-server": "CHURN_AIRFLOW_PORT",
+        "readers": "CHURN_READER_THRIFT_PORT and CHURN_READER_CONNECT_PORT",
     }.get(name, "CHURN_REDIS_URL")
 
 

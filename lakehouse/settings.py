@@ -68,6 +68,12 @@ class Settings:
     spark_bind: Annotated[str, about("Address on which the Spark server listens.")] = LOOPBACK
     thrift_port: Annotated[Port, about("Port of the Thrift endpoint (SQL).")] = 10000
     connect_port: Annotated[Port, about("Port of the Connect endpoint (DataFrames).")] = 15002
+    reader_thrift_port: Annotated[
+        Port, about("Port of the Thrift endpoint of the readers' server.")
+    ] = 10010
+    reader_connect_port: Annotated[
+        Port, about("Port of the Connect endpoint of the readers' server.")
+    ] = 15012
     spark_password: Annotated[Text, about("Password of the Spark server; else generated.")] = None
     redis_url: Annotated[Text, about("Address of the online store; else the embedded one.")] = None
     redis_password: Annotated[Text, about("Password of the online store.")] = None

@@ -6,6 +6,8 @@ has one owner.
 
 import os
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -62,6 +64,27 @@ JIT_OPTIONS = [
     "-XX:Tier4CompileThreshold=60000",
     "-XX:Tier4BackEdgeThreshold=200000",
 ]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the server's process executes.
+
+    Attributes:
+        classes: Class path folder with the classes of this project.
+        password_check: The class that checks logins at the Thrift endpoint.
+        main: The main class.
+        arguments: Its arguments.
+        configuration: Spark's settings that differ from those of `configuration`.
+        most_megabytes: Largest size of the heap.
+    """
+
+    classes: Path
+    password_check: str
+    main: str = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+    arguments: tuple[str, ...] = ()
+    configuration: Mapping[str, str | int] = field(default_factory=dict)
+    most_megabytes: int = 4096
 
 
 def ensure_running(settings: Settings, log: Log) -> ProcessInfo:
@@ -168,7 +191,19 @@ def _start(spark: Service, settings: Settings, log: Log, lock: IO[str]) -> Proce
     settings.lake.prepare()  # raises a clear error before Spark fails
     create_tables(settings, spark.folder, jars, log)
     log("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
-    # Secrets are passed in the environment: a command line is readable by all users.
+    program = Program(password_check(settings.project), PASSWORD_CHECK.stem)
+    return spark.start(
+        command=command(settings, spark.folder, jars, program),
+        ports=[settings.thrift_port, settings.connect_port],
+        identity=identity(settings),
+        # Secrets are passed in the environment: a command line is readable by all users.
+        environ=environment(settings, spark) | {TOKEN: generate_password(settings)},
+        lock=lock,
+    )
+
+
+def environment(settings: Settings, spark: Service) -> dict[str, str]:
+    """Return the environment of a server, without a password."""
     paths = {
         "SPARK_HOME": str(SPARK_HOME),
         "SPARK_LOCAL_IP": settings.spark_bind,
@@ -177,14 +212,7 @@ def _start(spark: Service, settings: Settings, log: Log, lock: IO[str]) -> Proce
         # Java encodes file names by the locale, and `LC_ALL=C` would restrict them to ASCII.
         "LC_ALL": "C.UTF-8",
     }
-    environ = {**os.environ, **settings.aws, **paths, TOKEN: generate_password(settings)}
-    return spark.start(
-        command=command(settings, spark.folder, jars),
-        ports=[settings.thrift_port, settings.connect_port],
-        identity=identity(settings),
-        environ=environ,
-        lock=lock,
-    )
+    return {**os.environ, **settings.aws, **paths}
 
 
 def _purposes(settings: Settings) -> set[str]:
@@ -203,45 +231,40 @@ def _check_identity(running: ProcessInfo, settings: Settings) -> None:
         )
 
 
-def command(settings: Settings, folder: Path, jars: list[Path]) -> list[str]:
+def command(settings: Settings, folder: Path, jars: list[Path], program: Program) -> list[str]:
     """Return the command line of the server process."""
     class_path = ":".join(
         [
             str(write_configuration(settings, folder)),
-            str(password_check(settings.project)),
+            str(program.classes),
             f"{SPARK_HOME}/jars/*",
             *map(str, jars),
         ]
     )
-    options = [
-        f"--conf={key}={value}" for key, value in configuration(settings, folder, jars).items()
-    ]
+    values = {**configuration(settings, folder, jars), **program.configuration}
+    options = [f"--conf={key}={value}" for key, value in values.items()]
     return [
         str(find_java()),
-        f"-Xmx{heap_megabytes()}m",
+        f"-Xmx{min(heap_megabytes(), program.most_megabytes)}m",
         *JIT_OPTIONS,
         *module_options(),
         *_trust(settings, folder),
-        f"-Dderby.stream.error.file={folder.parent}/logs/derby.log",
+        f"-Dderby.stream.error.file={folder.parent}/logs/{folder.name}-derby.log",
         # Temporary files of all libraries, and no performance data file of Java in /tmp.
         *(f"-Djava.io.tmpdir={folder}/scratch", "-XX:-UsePerfData"),
-        # Hive reads this from Java's system properties, not from its own configuration.
-        f"-Dhive.server2.custom.authentication.class={PASSWORD_CHECK.stem}",
+        # Hive reads the class of the check from Java's system properties alone, and the rest too.
+        *(f"-D{key}={value}" for key, value in _thrift(settings, program).items()),
         *("-cp", class_path, "org.apache.spark.deploy.SparkSubmit"),
-        *("--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"),
+        *("--class", program.main),
         *options,
-        "spark-internal",
-        *(
-            part
-            for key, value in _thrift(settings).items()
-            for part in ("--hiveconf", f"{key}={value}")
-        ),
+        *("spark-internal", *program.arguments),
     ]
 
 
-def _thrift(settings: Settings) -> dict[str, str | int]:
+def _thrift(settings: Settings, program: Program) -> dict[str, str | int]:
     """Return the settings of the Thrift endpoint."""
     return {
+        "hive.server2.custom.authentication.class": program.password_check,
         "hive.server2.thrift.port": settings.thrift_port,
         "hive.server2.thrift.bind.host": settings.spark_bind,
         "hive.server2.authentication": "CUSTOM",
@@ -334,6 +357,8 @@ def configuration(  # long: a list with one line per setting
         "spark.sql.codegen.aggregate.map.twolevel.enabled": "false",
         # Statistics of columns by which the data is not sorted skip no files.
         "spark.databricks.delta.properties.defaults.dataSkippingNumIndexedCols": 5,
+        # Over Thrift, Delta's answer from statistics fails on the maximum of a column of dates.
+        "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
         # Statements of dbt's threads share the cores instead of queueing.
         "spark.scheduler.mode": "FAIR",
         # It makes planning of the wide one-hot projections slower by more than it saves.

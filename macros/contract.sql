@@ -121,6 +121,22 @@
 {%- endmacro %}
 
 
+{% macro value_in_words(rule) -%}
+    {#- A column of the workbook from its features in gold: flags and categories as words. -#}
+    {%- if rule.type == 'flag' -%}
+        if(customers.{{ rule.name }} = 1, {{ text(rule.true_values | first) }}, {{ text(rule.false_values | first) }})
+    {%- elif rule.type == 'category' -%}
+        case
+            {%- for category in rule.categories %}
+            when customers.{{ rule.name }}_{{ snake_case(category) }} = 1 then {{ text(category) }}
+            {%- endfor %}
+        end
+    {%- else -%}
+        customers.{{ rule.name }}
+    {%- endif -%}
+{%- endmacro %}
+
+
 {% macro rules_version() %}
     {#- Changes with the row rules and the gate's rules; a refused load is then evaluated again. -#}
     {%- set names = [

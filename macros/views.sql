@@ -111,3 +111,17 @@
     {#- The literal of a value as a text, in quotes. -#}
     concat('\'', regexp_replace(cast({{ value }} as string), '([\'\\\\])', '\\\\$1'), '\'')
 {%- endmacro %}
+
+
+{% macro create_scores_table() -%}
+    {#- Create the trainer's table before the first score, so that its view can be created. -#}
+    {%- set scores = source('scores', 'churn_scores') -%}
+    {%- if execute and load_relation(scores) is none -%}
+        create table if not exists {{ scores }} (
+            {%- for column in graph.sources['source.telco_churn.scores.churn_scores'].columns.values() %}
+            {{ column.name }} {{ column.data_type }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
+        using delta
+    {%- endif -%}
+{%- endmacro %}

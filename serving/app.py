@@ -18,14 +18,14 @@ from starlette.responses import HTMLResponse, Response
 from feature_repo.feature_definitions import TTL
 from feature_repo.online.redis_layout import OnlineRow, read_row
 from lakehouse.domain import read_domain
+from lakehouse.key_store import Keys
 from lakehouse.metrics_file import MEDIA_TYPE as METRICS_TYPE
 from lakehouse.metrics_file import read_metrics
 from lakehouse.sample_home import NOTE, is_sample
 from lakehouse.settings import Settings
-from serving import docs_page, errors, schemas, what_if
+from serving import docs_page, errors, keys, schemas, what_if
 from serving.derived_features import Value
 from serving.errors import ProblemError
-from serving.keys import Keys
 from serving.metrics import Metrics
 from serving.middleware import RequestGuard, unexpected_error
 from serving.models import Model, Models
@@ -49,7 +49,7 @@ class Service:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         """Create the service; `clock` returns the current time, to compute the age of features."""
         self.settings = settings
-        self.keys = Keys(settings)
+        self.keys = Keys(keys.folder(settings))
         self.models = Models(settings)
         self.online = OnlineStore(settings)
         self.metrics = Metrics()

@@ -1,31 +1,11 @@
-"""Manage API keys: created here, handed out once, and stored as hashes.
+"""Manage the API's keys, whose hashes are stored below `$CHURN_HOME/secrets/api-keys`."""
 
-A key is 256 random bits, so a plain SHA-256 of it can't be reversed by guessing, and needs no salt;
-a slow hash, which passwords need, would cost every request its time. Each hash is stored in a file
-of its own below `$CHURN_HOME/secrets/api-keys`, so that creating or revoking one key never affects
-another.
-"""
-
-import hashlib
-import hmac
-import json
-import re
-import secrets
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from lakehouse import audit_log
-from lakehouse.atomic_write import write_secret
 from lakehouse.audit_log import Action
-from lakehouse.errors import InvalidInputError
+from lakehouse.key_store import KeyStore
 from lakehouse.settings import Settings
-
-PREFIX = "churn_"
-# Nanoseconds; a file system's clock may have ticks as long as this.
-TICK = 50_000_000
-UNSETTLED = -1
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 def folder(settings: Settings) -> Path:
@@ -33,102 +13,34 @@ def folder(settings: Settings) -> Path:
     return settings.home / "secrets" / "api-keys"
 
 
+def _store(settings: Settings) -> KeyStore:
+    return KeyStore(folder(settings), "churn api-key revoke")
+
+
 def new(settings: Settings, name: str) -> str:
     """Create a key for `name` and return it; it can't be read afterwards.
 
     Raises:
-        InvalidInputError: The name is not valid, or has a key.
+        lakehouse.errors.InvalidInputError: The name is not valid, or has a key.
     """
-    if not NAME.fullmatch(name):
-        raise InvalidInputError(
-            f"{name!r} is no name for a key",
-            where="the command line",
-            hint="use small letters, digits and hyphens, 40 at most: retention-team",
-        )
-    if name in names(settings):
-        raise InvalidInputError(
-            f"{name} has a key",
-            where=str(folder(settings)),
-            hint=f"`churn api-key revoke {name}` first, or choose another name",
-        )
+    store = _store(settings)
+    store.require_new(name)
     audit_log.append(settings, Action.KEY_CREATED, key=name)
-    key = PREFIX + secrets.token_urlsafe(32)
-    kept = {"sha256": hash_key(key), "created": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_secret(_file(settings, name), json.dumps(kept) + "\n")
-    return key
+    return store.create(name)
 
 
 def names(settings: Settings) -> list[str]:
     """Return the names of all API-key holders."""
-    return sorted(each.stem for each in folder(settings).glob("*.json"))
+    return _store(settings).names()
 
 
 def revoke(settings: Settings, name: str) -> None:
     """Remove the key of `name`; the API refuses it from then on.
 
     Raises:
-        InvalidInputError: There is no such key.
+        lakehouse.errors.InvalidInputError: There is no such key.
     """
-    if name not in names(settings):
-        raise InvalidInputError(
-            f"{name!r} has no key",
-            where=str(folder(settings)),
-            hint=f"there are: {', '.join(names(settings)) or 'none'}",
-        )
+    store = _store(settings)
+    store.require_known(name)
     audit_log.append(settings, Action.KEY_REVOKED, key=name)
-    _file(settings, name).unlink()
-
-
-def hash_key(key: str) -> str:
-    """Return the hash that is stored for a key, in hexadecimal."""
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-def _file(settings: Settings, name: str) -> Path:
-    return folder(settings) / f"{name}.json"
-
-
-class Keys:
-    """The currently valid keys: read again when one was created or revoked."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Create the collection; the first lookup reads the keys."""
-        self._folder = folder(settings)
-        self._seen: int | None = None
-        self._hashes: dict[bytes, str] = {}
-
-    def owner(self, key: bytes) -> str | None:
-        """Return the name that a key belongs to, or None if it is not valid.
-
-        It is compared with all keys, each in constant time: the duration reveals nothing.
-        """
-        self._reload()
-        given = hashlib.sha256(key).hexdigest().encode()
-        found = None
-        for stored, name in self._hashes.items():
-            if hmac.compare_digest(stored, given):
-                found = name
-        return found
-
-    def _reload(self) -> None:
-        try:
-            seen = self._folder.stat().st_mtime_ns
-        except OSError:
-            seen = None
-        if seen != self._seen:
-            self._hashes = dict(_read(self._folder))
-            # A second change within a tick leaves the time unchanged, so a recent change is read
-            # again.
-            settled = seen is None or time.time_ns() - seen > TICK
-            self._seen = seen if settled else UNSETTLED
-
-
-def _read(place: Path) -> list[tuple[bytes, str]]:
-    """Return hashes and names; a file that can't be read is a key that is not valid."""
-    found = []
-    for file in place.glob("*.json"):
-        try:
-            found.append((str(json.loads(file.read_text())["sha256"]).encode(), file.stem))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return found
+    store.revoke(name)

@@ -12,9 +12,9 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from lakehouse.key_store import Keys
 from serving import errors
 from serving.errors import ProblemError
-from serving.keys import Keys
 from serving.metrics import Metrics
 from serving.rate_limit import Limits
 

@@ -87,15 +87,25 @@ def score(
 
 
 def _is_complete(spark: SparkSession, version: str, publication: Publication) -> bool:
-    """Return whether every customer has one score, from this batch and no other."""
-    scores = spark.table(TABLE).where(_scope_condition(version, publication))
-    counted = scores.selectExpr(
-        "count(distinct customer_id) as customers",
-        "count(*) as rows_there",
-        f"count_if(_batch_id = {literal(publication.batch_id)}) as of_batch",
+    """Return whether every customer has one score, from this batch and no other, written last.
+
+    Scores of another version that were written later would be the current ones, after a rollback.
+    """
+    of_date = f"extract_date = {literal(publication.extract_date)}"
+    of_version = f"filter (where model_version = {literal(version)})"
+    of_batch = f"_batch_id = {literal(publication.batch_id)}"
+    counted = (
+        spark.table(TABLE)
+        .where(of_date)
+        .selectExpr(
+            f"max(scored_at) {of_version} = max(scored_at) as is_last",
+            f"count(distinct customer_id) {of_version} as customers",
+            f"count(*) {of_version} as rows_there",
+            f"count_if({of_batch}) {of_version} as of_batch",
+        )
     )
-    counts = counted.toArrow().to_pylist()[0]
-    return set(counts.values()) == {publication.customers}
+    found = counted.toArrow().to_pylist()[0]
+    return bool(found.pop("is_last")) and set(found.values()) == {publication.customers}
 
 
 def _ensure_deciles(

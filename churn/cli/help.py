@@ -28,7 +28,7 @@ SECTIONS = {
         "monitor",
     ),
     "The model": ("evaluate", "evidence", "promote", "rollback", "mlflow"),
-    "Scores for other programs": ("serve", "api-key"),
+    "Access for others": ("serve", "api-key", "user"),
     "Provenance": ("trace", "history", "diff", "reproduce"),
     "Customers' rights": ("person", "forget"),
     "Backup and clean-up": ("backup", "restore", "cleanup"),

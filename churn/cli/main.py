@@ -302,14 +302,19 @@ def _require_new(path: Path) -> None:
 @main.command()
 @click.option("--foreground", is_flag=True, help="Run in the foreground, for a supervisor.")
 @click.option("--stay", "foreground", is_flag=True, hidden=True)  # the former name
+@click.option("--readers", is_flag=True, help="Start the readers' server as well.")
 @command
-def up(settings: Settings, foreground: bool) -> None:
+def up(settings: Settings, foreground: bool, readers: bool) -> None:
     """Start the Spark server and the embedded online store."""
     from lakehouse import online_store, spark_server
 
     log = _log
     spark_server.ensure_running(settings, log)
     online_store.ensure_running(settings, log)
+    if readers:
+        from churn.operations.reader_access import start_readers_server
+
+        start_readers_server(settings, log)
     _print_status(settings)
     if foreground:
         spark_server.run_forever(settings, log)
@@ -321,10 +326,18 @@ def down(settings: Settings) -> None:
     """Stop the Spark server, the embedded online store and Airflow."""
     from churn.operations import airflow_server
     from lakehouse import online_store, spark_process
+    from lakehouse.readers import server as readers_server
 
     for name in airflow_server.down(settings):
         click.echo(f"{name}: stopped")
-    for service in (spark_process.service(settings), online_store.service(settings)):
+    servers = (
+        spark_process.service(settings),
+        readers_server.service(settings),
+        online_store.service(settings),
+    )
+    for service in servers:
+        if service.name == readers_server.NAME and service.find() is None:
+            continue  # most homes never had one
         click.echo(f"{service.name}: {'stopped' if service.stop() else 'was not running'}")
 
 
@@ -853,6 +866,49 @@ def api_key_revoke(settings: Settings, name: str) -> None:
 
     keys.revoke(settings, name)
     click.echo(f"revoked the key of {name}")
+
+
+@main.group()
+def user() -> None:
+    """Manage users who may only read: add, list, remove."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option(
+    "--role", type=click.Choice(["reader"]), required=True, help="What the user may do: read."
+)
+@command
+def user_add(settings: Settings, name: str, role: str) -> None:
+    """Add the user NAME and print the key once: password and token; only its hash is stored."""
+    from lakehouse.readers import users
+
+    click.echo(users.add(settings, name))
+    _log("`churn up --readers` starts the server for readers; docs/readers.md says how to connect")
+
+
+@user.command("list")
+@command
+def user_list(settings: Settings) -> None:
+    """Print the names and roles of all users."""
+    from lakehouse.readers import users
+
+    names = users.names(settings)
+    for name in names:
+        click.echo(f"{name}: {users.ROLE}")
+    if not names:
+        click.echo("no user exists yet: `churn user add NAME --role reader` adds one", err=True)
+
+
+@user.command("remove")
+@click.argument("name")
+@command
+def user_remove(settings: Settings, name: str) -> None:
+    """Remove the user NAME, who can't log in from then on."""
+    from lakehouse.readers import users
+
+    users.remove(settings, name)
+    click.echo(f"removed {name}")
 
 
 @main.command()

@@ -22,6 +22,7 @@ from churn.operations.erasure_plan import (
     write_plan,
 )
 from churn.operations.personal_data import ONLINE, PLACES, Erasure, list_keys
+from churn.operations.reader_access import refresh_and_start
 from churn.operations.subjects import Subjects, make_subjects
 from lakehouse import spark_process, spark_server
 from lakehouse.atomic_write import atomic_write
@@ -30,6 +31,7 @@ from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.lake_files import find_tables, locate_table, read_rows
 from lakehouse.process import Log
 from lakehouse.progress import Steps
+from lakehouse.readers import server as readers_server
 from lakehouse.run_lock import run_lock
 from lakehouse.run_lock_file import erasing_file
 from lakehouse.settings import Settings
@@ -127,6 +129,7 @@ def _erase(settings: Settings, plan: ErasurePlan, steps: Steps) -> Forgotten:
         found = _count(erasure)
         step.outcome = f"{sum(found.values()):,} items in {sum(map(bool, found.values()))} places"
     was_running = _stop_server(settings)
+    had_readers = readers_server.service(settings).stop()
     with steps.step("erase") as step:
         erase_places(settings, plan, erasure)
         step.outcome = "from all places"
@@ -137,6 +140,8 @@ def _erase(settings: Settings, plan: ErasurePlan, steps: Steps) -> Forgotten:
     complete_plan(settings)
     with steps.step("server") as step:
         step.outcome = _start_server(settings, was_running, steps)
+        if had_readers and was_running:
+            refresh_and_start(settings, steps.log)
     registered = read_erased_customers(settings)
     hashes = [hash_id(registered.key, each) for each in plan.ids]
     backups = list_recorded_backups(settings)

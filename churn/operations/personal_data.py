@@ -25,6 +25,7 @@ from lakehouse.delta_rewrite import change_delta_table
 from lakehouse.lake_files import find_tables, is_delta, locate_table, read_rows
 from lakehouse.parquet_rewrite import RowChange, change_parquet_files
 from lakehouse.process import Log, remove_scratch
+from lakehouse.readers import published_copy
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage
 from seeds_loader.contract import read_contract
@@ -117,6 +118,23 @@ def _read_other_tables(erasure: Erasure) -> list[Record]:
 
 def _erase_other_tables(erasure: Erasure) -> int:
     return sum(erase_table(table, erasure) for table in list_other_tables(erasure.settings))
+
+
+def _read_copies(erasure: Erasure) -> list[Record]:
+    return [
+        {"table": table, **row.values}
+        for table in published_copy.list_copies(erasure.settings)
+        for row in read_rows(
+            published_copy.locate_copy(erasure.settings, table), CUSTOMER, erasure.subjects.match
+        )
+    ]
+
+
+def _erase_copies(erasure: Erasure) -> int:
+    """Remove the copies as a whole: their ids may be pseudonyms."""
+    copies = published_copy.list_copies(erasure.settings)
+    published_copy.remove(erasure.settings)
+    return len(copies)
 
 
 def _table(name: str, contents: str) -> Place:
@@ -275,6 +293,12 @@ PLACES: tuple[Place, ...] = (
         "tables of the lake that the project does not declare",
         _read_other_tables,
         _erase_other_tables,
+    ),
+    Place(
+        "copies for readers",
+        "published rows without personal columns; written again by the next run",
+        _read_copies,
+        _erase_copies,
     ),
     Place(
         "out-of-fold rows",

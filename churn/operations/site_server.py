@@ -22,18 +22,22 @@ from starlette.staticfiles import StaticFiles
 
 from churn.provenance.run_history import list_runs
 from churn.provenance.trace import trace_customers
-from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
+from churn.reports.front_page import DBT_DOCS
+from churn.reports.site_guard import Readers, SiteGuard, log_login, serve, site_password
 from churn.reports.trace_page import TraceForm, form_page, trace_page
 from lakehouse.error_translation import translate
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.metrics_file import MEDIA_TYPE, read_metrics
 from lakehouse.process import Log
+from lakehouse.readers import users
 from lakehouse.sample_home import is_sample
 from lakehouse.settings import LOOPBACK, Settings
 
 TRACE, METRICS = "/trace", "/metrics"
 MAX_LENGTH = 200
 WITHOUT_SCRIPT = ("runs/", "models/")
+# Pages that name no customer.
+READER_PAGES = ("/", "/index.html", "/dbt/", f"/{DBT_DOCS}")
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -50,7 +54,12 @@ def serve_site(settings: Settings, folder: Path, log: Log) -> None:
     Raises:
         UnavailableError: The port is in use.
     """
-    guarded = SiteGuard(application(settings, folder, log), site_password(settings), read_only=True)
+    guarded = SiteGuard(
+        application(settings, folder, log),
+        site_password(settings),
+        read_only=True,
+        readers=Readers(functools.partial(users.is_reader, settings), READER_PAGES, ("/models/",)),
+    )
     log_login(settings, log)
     log(f"customers are traced at http://{LOOPBACK}:{settings.docs_port}{TRACE}")
     serve(guarded, "the docs site", "CHURN_DOCS_PORT", settings.docs_port, log)

@@ -17,6 +17,7 @@ from churn.provenance import load_state
 from lakehouse.dbt_runner import BuildResult, dbt_build
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.progress import Step, Steps
+from lakehouse.readers import published_copy
 from lakehouse.sample_home import mark_as_sample
 from lakehouse.settings import Settings
 from seeds_loader import lineage
@@ -266,6 +267,8 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
         run.summary["scored_extract_date"] = scores.extract_date.isoformat()
         _note_champion(run, scores.record.version)
         step.outcome = f"{scores.customers:,} customers"
+        if published_copy.is_needed(run.settings):
+            published_copy.refresh(run.settings, spark, step.log)
     return scores
 
 

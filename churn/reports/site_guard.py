@@ -10,7 +10,8 @@ import base64
 import hmac
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,6 +42,7 @@ MISDIRECTED = "This site is for this machine alone: call it by localhost or 127.
 FROM_ELSEWHERE = "This request was made by a page of another site; type the address instead"
 READ_ONLY = "This site can only be read"
 MALFORMED = "The request has a header twice"
+FOR_OWNER = "Readers may open the front page, the docs of the tables, and pages of models"
 NO_LOGIN = "Log in as {user}; the command that started this site says where the password is"
 
 
@@ -59,6 +61,30 @@ class RefusedRequestError(Exception):
         self.status, self.text, self.headers = status, text, headers
 
 
+@dataclass(frozen=True)
+class Readers:
+    """Users who may only read, and pages without customers, which they may open.
+
+    Attributes:
+        is_reader: Return whether a name and a key belong to a reader.
+        pages: Paths of pages.
+        folders: Prefixes of paths.
+    """
+
+    is_reader: Callable[[str, str], bool]
+    pages: Collection[str]
+    folders: tuple[str, ...]
+
+    def include(self, login: bytes) -> bool:
+        """Return whether `user:password` is the login of a reader."""
+        name, _, key = login.decode(errors="replace").partition(":")
+        return self.is_reader(name, key)
+
+    def may_open(self, path: str) -> bool:
+        """Return whether a reader may open a path."""
+        return path in self.pages or (path.startswith(self.folders) and ".." not in path)
+
+
 class SiteGuard:
     """ASGI middleware that checks requests to a site's application and adds security headers."""
 
@@ -68,6 +94,7 @@ class SiteGuard:
         password: str | None,
         hosts: Collection[str] = (),
         read_only: bool = False,
+        readers: "Readers | None" = None,
     ) -> None:
         """Wrap an application.
 
@@ -76,9 +103,11 @@ class SiteGuard:
             password: The password for HTTP Basic; None for a site with its own login.
             hosts: Names of the site in addition to those of loopback.
             read_only: Whether to permit GET and HEAD only.
+            readers: Who else may log in, and what they may open; None: no other user.
         """
         self.app = app
         self._login = None if password is None else f"{USER}:{password}".encode()
+        self._readers = readers
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
         self._read_only = read_only
 
@@ -120,7 +149,12 @@ class SiteGuard:
             raise RefusedRequestError(421, MISDIRECTED)
         if not is_from_here(headers, scope["method"]):
             raise RefusedRequestError(403, FROM_ELSEWHERE)
-        if self._login is not None and not _has_login(headers, self._login):
+        login = _read_login(headers)
+        is_user = self._login is None or hmac.compare_digest(login, self._login)
+        if not is_user and self._readers is not None and self._readers.include(login):
+            if not self._readers.may_open(scope["path"]):
+                raise RefusedRequestError(403, FOR_OWNER)
+        elif not is_user:
             challenge = (b"www-authenticate", b'Basic realm="churn", charset="UTF-8"')
             raise RefusedRequestError(401, NO_LOGIN.format(user=USER), [challenge])
         if self._read_only and scope["method"] not in READING:
@@ -166,13 +200,13 @@ def is_from_here(headers: Mapping[bytes, str], method: str) -> bool:
     return site in ("same-origin", "none") or (site == "same-site" and followed)
 
 
-def _has_login(headers: Mapping[bytes, str], login: bytes) -> bool:
+def _read_login(headers: Mapping[bytes, str]) -> bytes:
+    """Return `user:password` of HTTP Basic, empty if there is none."""
     scheme, _, given = headers.get(b"authorization", "").partition(" ")
     try:
-        brought = base64.b64decode(given.strip(), validate=True)
+        return base64.b64decode(given.strip(), validate=True) if scheme.lower() == "basic" else b""
     except ValueError:
-        return False
-    return scheme.lower() == "basic" and hmac.compare_digest(brought, login)
+        return b""
 
 
 def password_file(settings: Settings) -> Path:

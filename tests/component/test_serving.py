@@ -31,6 +31,7 @@ from feature_repo.online.redis_layout import (
     redis_key,
 )
 from lakehouse import online_store
+from lakehouse.key_store import hash_key
 from lakehouse.settings import LOOPBACK, Settings, read_settings
 from serving import keys, what_if
 from serving.server import HEAD_SECONDS, REQUEST_SECONDS
@@ -290,7 +291,7 @@ def test_add_ons_need_internet_service(served: Api, gold: dict[str, dict[str, An
 
 
 def test_without_a_good_key_nothing_is_told(served: Api) -> None:
-    for key in ("", "churn_wrong", keys.hash_key(served.key)):
+    for key in ("", "churn_wrong", hash_key(served.key)):
         answer = served.ask("GET", f"/v1/customers/{KNOWN}/churn", **{"X-API-Key": key})
         assert (answer.status, answer.problem) == (401, "no-key")
         assert KNOWN not in answer.text
@@ -438,7 +439,7 @@ def test_the_log_holds_no_secret_and_no_customer(served: Api, completed_run: Com
     assert "GET /v1/customers/{customer_id}/churn 200" in said
     secrets = (completed_run.home.path / "secrets").rglob("*")
     kept = [each.read_text().strip() for each in secrets if each.is_file()]
-    for secret in [served.key, keys.hash_key(served.key), KNOWN, *kept]:
+    for secret in [served.key, hash_key(served.key), KNOWN, *kept]:
         assert secret not in said
     assert "Traceback" not in said
 

@@ -155,6 +155,8 @@ class Environments:
             "CHURN_HOME": str(path),
             "CHURN_THRIFT_PORT": str(quiet_port()),
             "CHURN_CONNECT_PORT": str(quiet_port()),
+            "CHURN_READER_THRIFT_PORT": str(quiet_port()),
+            "CHURN_READER_CONNECT_PORT": str(quiet_port()),
             "CHURN_AIRFLOW_PORT": str(quiet_port()),
             "CHURN_API_PORT": str(quiet_port()),
         }

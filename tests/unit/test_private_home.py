@@ -14,7 +14,7 @@ import pytest
 from lakehouse import online_store, spark_server
 from lakehouse.atomic_write import atomic_write, generate_secret, write_secret
 from lakehouse.errors import InvalidInputError, UnavailableError, classify_error
-from lakehouse.jars import SPARK_HOME, password_check
+from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, password_check
 from lakehouse.java import find_java
 from lakehouse.private_home import protect
 from lakehouse.process import ProcessInfo, Service, is_alive
@@ -190,7 +190,8 @@ def test_a_refused_password_is_named(message: str) -> None:
 def test_the_command_line_names_no_secret(tmp_path: Path) -> None:
     word = "seldom-seen"
     settings = settings_of(tmp_path, CHURN_SPARK_PASSWORD=word)
-    line = " ".join(spark_server.command(settings, tmp_path / "spark", []))
+    program = spark_server.Program(tmp_path, PASSWORD_CHECK.stem)
+    line = " ".join(spark_server.command(settings, tmp_path / "spark", [], program))
     assert word not in line
 
 

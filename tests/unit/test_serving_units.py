@@ -19,12 +19,12 @@ from starlette.testclient import TestClient
 from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.online.redis_layout import redis_key
 from lakehouse.errors import InvalidInputError
+from lakehouse.key_store import Keys, hash_key
 from lakehouse.metrics_file import metrics_file
 from lakehouse.settings import PROJECT, Settings, read_settings
 from serving import keys, what_if
 from serving.app import application
 from serving.errors import ProblemError
-from serving.keys import Keys
 from serving.metrics import Metrics
 from serving.middleware import LARGEST_BODY
 from serving.models import Models
@@ -68,18 +68,18 @@ def test_a_key_is_kept_as_its_hash_alone(settings: Settings) -> None:
     assert len(key) > 40
     (file,) = keys.folder(settings).iterdir()
     assert key not in file.read_text()
-    assert keys.hash_key(key) in file.read_text()
+    assert hash_key(key) in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(keys.folder(settings).stat().st_mode) == 0o700
 
 
 def test_keys_are_good_until_they_are_revoked(settings: Settings) -> None:
-    good = Keys(settings)
+    good = Keys(keys.folder(settings))
     assert good.owner(b"") is None
     one, other = keys.new(settings, "one"), keys.new(settings, "other")
     assert (good.owner(one.encode()), good.owner(other.encode())) == ("one", "other")
     assert good.owner(one.encode() + b"x") is None
-    assert good.owner(keys.hash_key(one).encode()) is None
+    assert good.owner(hash_key(one).encode()) is None
     keys.revoke(settings, "one")
     assert good.owner(one.encode()) is None
     assert good.owner(other.encode()) == "other"
@@ -87,7 +87,7 @@ def test_keys_are_good_until_they_are_revoked(settings: Settings) -> None:
 
 
 def test_a_key_is_revoked_within_a_tick_of_the_clock_too(settings: Settings) -> None:
-    good = Keys(settings)
+    good = Keys(keys.folder(settings))
     key = keys.new(settings, "one")
     assert good.owner(key.encode()) == "one"
     made = keys.folder(settings).stat()
@@ -114,8 +114,8 @@ def test_a_damaged_key_file_is_a_key_that_is_not_good(settings: Settings) -> Non
     key = keys.new(settings, "one")
     (keys.folder(settings) / "broken.json").write_text('{"sha256"')
     (keys.folder(settings) / "list.json").write_text("[]")
-    assert Keys(settings).owner(key.encode()) == "one"
-    assert Keys(settings).owner(b"None") is None
+    assert Keys(keys.folder(settings)).owner(key.encode()) == "one"
+    assert Keys(keys.folder(settings)).owner(b"None") is None
 
 
 # --- limits ----------------------------------------------------------------------------------
@@ -449,7 +449,7 @@ def test_the_log_knows_neither_keys_nor_customers(
     assert len(lines) == 2
     assert lines[0].startswith("GET /v1/customers/{customer_id}/churn 503 ")
     assert lines[1].startswith("other (none) 404 ")
-    for secret in (key, "7590-VHVEG", "tests", keys.hash_key(key), "a\nb"):
+    for secret in (key, "7590-VHVEG", "tests", hash_key(key), "a\nb"):
         assert secret not in "".join(lines)
 
 

@@ -1,0 +1,1 @@
+"""Give readers access to published tables: users, a copy of the tables, and a server for it."""
