@@ -13,7 +13,15 @@ import httpx
 import pytest
 
 from churn.operations.mlflow_artifacts import is_within
-from churn.reports.site_guard import LOOPBACK_NAMES, USER, SiteGuard, is_named, site_password
+from churn.operations.site_server import READER_PAGES
+from churn.reports.site_guard import (
+    LOOPBACK_NAMES,
+    USER,
+    Readers,
+    SiteGuard,
+    is_named,
+    site_password,
+)
 from lakehouse.settings import read_settings
 
 PASSWORD = secrets.token_urlsafe()
@@ -28,11 +36,13 @@ async def site(scope: Any, receive: Any, send: Any) -> None:
 
 
 def ask(headers: list[tuple[str, str]], method: str = "GET", **options: Any) -> httpx.Response:
+    path = options.pop("path", "/")
+
     async def call() -> httpx.Response:
         guard = SiteGuard(site, options.pop("password", PASSWORD), **options)
         transport = httpx.ASGITransport(guard)
         async with httpx.AsyncClient(transport=transport) as client:
-            request = client.build_request(method, "http://a/", headers=headers)
+            request = client.build_request(method, f"http://a{path}", headers=headers)
             return await client.send(request)
 
     return asyncio.run(call())
@@ -146,6 +156,25 @@ def test_a_site_answers_to_a_name_that_it_was_given() -> None:
     assert ask(headers).status_code == 421
     assert ask(headers, hosts=["mlflow"]).status_code == 200
     assert ask(headers, hosts=["MLFLOW"], password=None).status_code == 200
+
+
+def test_a_reader_opens_pages_without_customers() -> None:
+    readers = Readers(
+        lambda name, key: (name, key) == ("analyst", "key"), READER_PAGES, ("/models/",)
+    )
+
+    def status(path: str, login: str = "analyst:key") -> int:
+        coded = base64.b64encode(login.encode()).decode()
+        headers = with_header("authorization", f"Basic {coded}")
+        return ask(headers, readers=readers, path=path).status_code
+
+    opened = ("/", "/index.html", "/dbt/index.html", "/models/v1/evaluation.html")
+    assert [status(path) for path in opened] == [200] * len(opened)
+    closed = ("/trace", "/metrics", "/runs/r/report.html", "/models/%2e%2e/runs/r", "/modelsx")
+    assert [status(path) for path in closed] == [403] * len(closed)
+    for login in ("analyst:other", "other:key", "analyst:", f"{USER}:key", "analyst"):
+        assert status("/", login) == 401
+    assert ask(GOOD, readers=readers, path="/trace").status_code == 200
 
 
 def test_no_socket_is_opened_past_the_guard() -> None:
