@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.jars import LIST
-from lakehouse.settings import PROJECT
+from lakehouse.project_files import PROJECT
 
 NAME = "telco-churn"
 LOCK = PROJECT / "uv.lock"
