@@ -17,8 +17,9 @@ NAME = "telco-churn"
 
 
 def _find_workspace() -> Path:
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / NAME
+    # The specification ignores a relative path.
+    data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (data if data.is_absolute() else Path.home() / ".local" / "share") / NAME
 
 
 # What commands read, and where `.env`, `.churn` and `.tools` are.

@@ -32,14 +32,15 @@ def find_license(package: str) -> str | None:
         described = metadata(package)
     except PackageNotFoundError:
         return None
-    if expression := described.get("License-Expression"):
-        return str(expression)
+    if expression := described.get_all("License-Expression"):
+        return str(expression[0])
     classifiers = [
         each.rpartition(" :: ")[2]
-        for each in described.get_all("Classifier", [])
+        for each in described.get_all("Classifier") or ()
         if each.startswith(CLASSIFIER) and each != f"{CLASSIFIER}OSI Approved"
     ]
-    known = [_translate(name) for name in classifiers or [described.get("License") or ""]]
+    texts = classifiers or described.get_all("License") or [""]
+    known = [_translate(text) for text in texts]
     return " AND ".join(name for name in known if name) if all(known) else None
 
 
