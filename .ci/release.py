@@ -176,6 +176,8 @@ def release(version: str, signer: Signer, image: bool) -> Path:
     Raises:
         ReleaseError: There is no release, and the checkout is as before.
     """
+    if not signer.key:
+        raise ReleaseError("KEY names no key: the file of an SSH key, or a key of GnuPG")
     check_request(version)
     changes, epoch = read_changes(), int(time.time())
     folder = PROJECT / "dist" / version

@@ -175,6 +175,10 @@ def test_what_is_no_next_version_is_refused(released: Released, version: str, sa
     assert said in release(released.project, "any", version, code=1)
 
 
+def test_without_a_key_there_is_no_release(released: Released) -> None:
+    assert "KEY names no key" in release(released.project, "", "99.0.1", code=1)
+
+
 def test_a_release_that_fails_leaves_the_checkout_as_it_was(released: Released) -> None:
     changelog = released.project / "CHANGELOG.md"
     changelog.write_text(changelog.read_text().replace("Unreleased\n", "Unreleased\n\n- More.\n"))
