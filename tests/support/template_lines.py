@@ -8,6 +8,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from jinja2 import Template
+
 TEMPLATE = ".html.j2"
 
 
@@ -21,7 +23,7 @@ def missed_lines() -> Iterator[dict[str, set[int]]]:
     tables: dict[str, list[tuple[int, int]]] = {}
 
     def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
-        # Python calls this for every function, those of the plots too: the quickest check is first.
+        # Python calls this for every function: the quickest check is first.
         if not frame.f_code.co_filename.endswith(TEMPLATE) or frame.f_code.co_name == "<module>":
             return None
         name = Path(frame.f_code.co_filename).name
@@ -35,11 +37,21 @@ def missed_lines() -> Iterator[dict[str, set[int]]]:
         return trace
 
     missed: dict[str, set[int]] = {}
-    before = sys.gettrace()
-    sys.settrace(trace)
+    render = Template.render
+
+    def render_traced(template: Template, *arguments: Any, **variables: Any) -> str:
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            return render(template, *arguments, **variables)
+        finally:
+            sys.settrace(before)
+
+    # Only while a template is rendered: tracing what is done before, the plots, takes longer.
+    Template.render = render_traced  # type: ignore[method-assign]
     try:
         yield missed
     finally:
-        sys.settrace(before)
+        Template.render = render  # type: ignore[method-assign]
         for name, table in tables.items():
             missed[name] = {line for line, _ in table} - executed[name]
