@@ -1,7 +1,8 @@
 # The main commands are `make run` and `make test`; each does all its set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run airflow secrets test test-rest test-all test-long bench lint columns lock clean
+.PHONY: help setup run airflow secrets test test-rest test-all test-long bench lint columns lock sbom release \
+	clean
 
 PYTHON ?= python3
 # The machine's uv if it exists, otherwise one installed below .tools.
@@ -50,10 +51,10 @@ bench: .venv/.ready ## Compare with alternatives: takes an hour, on an otherwise
 	@PYTHONPATH=tests/support .venv/bin/python -m benchmarks $(ARGS)
 
 LINTERS := lint-python lint-types lint-imports lint-dependencies lint-sql lint-columns lint-docker \
-	lint-secrets lint-language
+	lint-secrets lint-language lint-licenses lint-workflows
 .PHONY: $(LINTERS)
 
-lint: .venv/.ready ## Check code, types, imports, SQL, Dockerfile, compose file and secrets
+lint: .venv/.ready ## Check code, types, imports, SQL, licences, secrets, Dockerfile, compose file and workflows
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(LINTERS)
 
 lint-python:
@@ -87,12 +88,26 @@ lint-language:
 	@.venv/bin/codespell $$(git ls-files)
 	@.venv/bin/python tests/lint_language.py
 
+lint-licenses:
+	@.venv/bin/python tests/lint_licenses.py
+
+lint-workflows:
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
+
 columns: .venv/.ready ## Write the columns that dbt_project.yml declares into the models' YAML
 	@.venv/bin/python -m lakehouse.dbt_project
 
 lock: ## Upgrade uv.lock
 	@"$(UV)" lock --upgrade
 
+sbom: .venv/.ready ## Write the bill of materials (CycloneDX) to dist/bom.cdx.json
+	@mkdir -p dist
+	@.venv/bin/python -m churn.reports.bill_of_materials > dist/bom.cdx.json
+
+release: .venv/.ready ## Build and sign a release: make release VERSION=1.2.3 KEY=~/.ssh/id_ed25519 [ARGS=--image]
+	@PATH="$(dir $(abspath $(UV))):$$PATH" .venv/bin/python .ci/release.py "$(VERSION)" --key "$(KEY)" $(ARGS)
+
 clean: ## Remove everything that commands created, CHURN_HOME included
 	@[ ! -x .venv/bin/churn ] || .venv/bin/churn down
-	@rm -rf .venv .tools .churn target logs
+	@rm -rf .venv .tools .churn dist target logs

@@ -71,7 +71,7 @@ def _end(settings: Settings, lock: IO[str]) -> None:
     """Remove the files that this dbt call superseded, then release the lock."""
     if has_superseded_files(settings):
         # A process that is exiting can no longer communicate with the server.
-        subprocess.run([sys.executable, "-m", "lakehouse.published_files"], check=False)
+        subprocess.run([sys.executable, "-P", "-m", "lakehouse.published_files"], check=False)
     release(lock)
 
 

@@ -24,6 +24,7 @@ from cosmos.operators.watcher import DbtTestWatcherOperator
 
 from dags.tasks import NAMES, PARENTS, explain_failed_tests, parents_of, run_id_of
 from lakehouse.dbt_project import project_folder
+from lakehouse.project_files import PROJECT
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 1
@@ -229,7 +230,7 @@ def profile(settings: Settings) -> ProfileConfig:
     return ProfileConfig(
         profile_name="churn",
         target_name="server",
-        profiles_yml_filepath=settings.project / "profiles.yml",
+        profiles_yml_filepath=PROJECT / "profiles.yml",
     )
 
 

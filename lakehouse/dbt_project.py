@@ -17,8 +17,9 @@ from typing import Any
 
 import yaml
 
-from lakehouse.domain import DEFAULT, DOMAINS, PROJECT, Domain, read_domain
+from lakehouse.domain import DEFAULT, DOMAINS, Domain, read_domain
 from lakehouse.errors import InvalidInputError
+from lakehouse.project_files import PROJECT
 
 # The first line names what is generated: `cells` are the workbook's columns as text, `values` the
 # typed columns of silver, `features` those of the candidates and of gold, `words` the features with

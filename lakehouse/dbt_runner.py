@@ -12,6 +12,7 @@ from lakehouse.dbt_project import project_folder
 from lakehouse.errors import ChurnError, InterruptedWorkError, classify_error
 from lakehouse.lineage import DbtArtifacts, read_dbt
 from lakehouse.process import ProcessInfo
+from lakehouse.project_files import PROJECT
 from lakehouse.settings import Settings
 
 # SQLSTATE class of errors in the statement itself: its syntax, or an undefined column or function.
@@ -139,7 +140,7 @@ def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: s
 
     locations = [
         *("--project-dir", str(project_folder(settings.home))),
-        *("--profiles-dir", str(settings.project)),
+        *("--profiles-dir", str(PROJECT)),
         *("--target-path", str(settings.home / target), "--log-level", "none"),
         *("--log-path", str(settings.home / "logs" / "dbt"), "--log-level-file", "debug"),
     ]

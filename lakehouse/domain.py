@@ -21,8 +21,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 from pydantic.dataclasses import dataclass
 
 from lakehouse.errors import ChurnError
+from lakehouse.project_files import PROJECT, WORKSPACE
 
-PROJECT = Path(__file__).resolve().parent.parent
 DOMAINS = PROJECT / "domains"
 COMMON = DOMAINS / "common.yml"
 # The domain whose dbt variables and columns are part of the checkout.
@@ -549,9 +549,12 @@ class Domain:
 def domain_folder(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder that `CHURN_DOMAIN` selects, in the environment or in `.env`."""
     values = os.environ if environ is None else environ
-    name = values.get(VARIABLE) or dotenv_values(PROJECT / ".env").get(VARIABLE) or DEFAULT
-    inside = DOMAINS / name
-    return inside if inside.is_dir() else (PROJECT / Path(name).expanduser()).absolute()
+    name = values.get(VARIABLE) or dotenv_values(WORKSPACE / ".env").get(VARIABLE) or DEFAULT
+    # `churn init` of an installed wheel writes to the workspace.
+    for folder in (DOMAINS / name, WORKSPACE / "domains" / name):
+        if folder.is_dir():
+            return folder
+    return (WORKSPACE / Path(name).expanduser()).absolute()
 
 
 def read_domain(folder: Path | None = None) -> Domain:

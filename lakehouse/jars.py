@@ -17,6 +17,7 @@ import pyspark
 from lakehouse.errors import UnavailableError
 from lakehouse.file_locks import lock_within
 from lakehouse.java import find_java
+from lakehouse.project_files import WORKSPACE
 
 SPARK_HOME = Path(pyspark.__file__).parent
 LIST = Path(__file__).with_name("jars.toml")
@@ -210,10 +211,9 @@ def _end(text: str) -> str:
 
 def main() -> None:
     """Download and compile everything, for an image that must not do so at run time."""
-    project = Path(__file__).resolve().parent.parent
-    spark_jars(project, print)
-    password_check(project)
-    reader_classes(project)
+    spark_jars(WORKSPACE, print)
+    password_check(WORKSPACE)
+    reader_classes(WORKSPACE)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from lakehouse.dbt_project import project_folder
 from lakehouse.lineage import Dataset, DbtArtifacts, table
 from lakehouse.lineage_columns import sources
 from lakehouse.lineage_facets import NAMESPACE, PRODUCER, RunReference, column_facet, dataset_facets
+from lakehouse.project_files import PROJECT
 from lakehouse.settings import Settings
 
 
@@ -34,7 +35,7 @@ class Artifacts(DbtLocalArtifactProcessor):  # type: ignore[misc]
 
     def get_dbt_metadata(self) -> tuple[Any, Any, Any, None]:
         """Return the manifest, the run results, the profile's target and no catalog."""
-        profile = self.load_yaml_with_jinja(str(self._settings.project / "profiles.yml"))
+        profile = self.load_yaml_with_jinja(str(PROJECT / "profiles.yml"))
         target = profile[self.profile_name]
         return (
             {**self._work.manifest, "parent_map": _parent_tables(self._work.manifest)},

@@ -16,9 +16,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.project_files import PROJECT as PROJECT  # tests know it by this name
+from lakehouse.project_files import WORKSPACE
 from lakehouse.storage import Storage, resolve_address
 
-PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 MASK = "********"
 # A variable with this suffix names a file that contains the secret.
@@ -43,9 +44,10 @@ def about(text: str, **constraints: Any) -> Any:
 class Settings:
     """Settings of a command.
 
-    Each is read from the variable CHURN_ and its name. Ports are TCP ports, on loopback by default.
-    Database addresses have the form postgresql://user@host:port/database; without one, local files
-    are used.
+    `project` is the folder of `.env`, local state and downloaded tools: the checkout, or the
+    workspace of an installed wheel. Each other setting is read from the variable CHURN_ and its
+    name. Ports are TCP ports, on loopback by default. Database addresses have the form
+    postgresql://user@host:port/database; without one, local files are used.
     """
 
     project: Path
@@ -210,7 +212,7 @@ def variable(name: str) -> str:
     return f"CHURN_{name.upper()}"
 
 
-def read_settings(environ: Mapping[str, str] | None = None, project: Path = PROJECT) -> Settings:
+def read_settings(environ: Mapping[str, str] | None = None, project: Path = WORKSPACE) -> Settings:
     """Read the settings from the environment, then the project's `.env`, then the defaults.
 
     Relative paths are relative to the project's folder, so that every command, including dbt,

@@ -13,8 +13,9 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
-from lakehouse.domain import ID, LABEL, PROJECT, ContractFile, Domain, SourceColumn, read_file
+from lakehouse.domain import ID, LABEL, ContractFile, Domain, SourceColumn, read_file
 from lakehouse.errors import InvalidInputError
+from lakehouse.project_files import PROJECT
 
 API_VERSION = "v3.1.0"
 # The property in which the standard keeps what it has no word for.

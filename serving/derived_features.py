@@ -5,8 +5,9 @@ customer.
 """
 
 import re
+import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import sqlglot
@@ -53,18 +54,28 @@ class DerivedFeatures:
         computed = ", ".join(
             f"{each.sql(dialect='duckdb')} as {name}" for name, each in expressions.items()
         )
-        self._sql = f"select {computed or 'null'} from (select {values or 'null'})"
+        sql = f"select {computed or 'null'} from (select {values or 'null'})"
         self._database = duckdb.connect(":memory:", config={"threads": 1})
+        self._connections = threading.local()
         try:
+            (self._statement,) = self._database.extract_statements(sql)
             # Numbers, because a null has no type with which an expression could be checked.
             examples = {name: "" if name in self._groups else 1 for name in columns}
-            self._database.execute(self._sql, examples)
+            self._connect().execute(self._statement, examples)
         except duckdb.Error as error:
             raise ChurnError(
                 f"The API cannot compute a derived feature: {error}",
                 where="derived_features in features.yml of the domain",
                 hint="declare it by functions that Spark and DuckDB have",
             ) from error
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        """Return this thread's connection: several threads answer requests."""
+        if not hasattr(self._connections, "own"):
+            self._connections.own = self._database.cursor()
+            # Optimising the plan takes half of the time and finds nothing in a single row.
+            self._connections.own.execute("pragma disable_optimizer")
+        return cast(duckdb.DuckDBPyConnection, self._connections.own)
 
     def _bind(self, column: str) -> str:
         """Return a column's parameter; a category without a declared value is null."""
@@ -79,8 +90,7 @@ class DerivedFeatures:
         values: dict[str, Any] = {name: features[name] for name in self._numbers}
         for name, group in self._groups.items():
             values[name] = next((v for v, feature in group.items() if features[feature] == 1), None)
-        # A cursor of its own: requests may be answered by several threads.
-        (row,) = self._database.cursor().execute(self._sql, values).fetchall()
+        (row,) = self._connect().execute(self._statement, values).fetchall()
         return {
             name: convert(value)
             for (name, convert), value in zip(self._types.items(), row, strict=True)

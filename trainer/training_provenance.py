@@ -9,7 +9,7 @@ from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.settings import PROJECT
+from lakehouse.project_files import PROJECT
 from lakehouse.sql import query_if_exists
 from lakehouse.table_history import TableHistory, table_history
 

@@ -21,6 +21,7 @@ from lakehouse.atomic_write import atomic_write, write_secret
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.postgresql import database
 from lakehouse.process import Log, Service, port_is_open
+from lakehouse.project_files import PACKAGES
 from lakehouse.settings import LOOPBACK, Settings
 
 USER = "admin"
@@ -156,7 +157,7 @@ def initialize(settings: Settings, log: Log, dags: Path | None = None) -> dict[s
     manifest = json.loads((settings.home / "dbt" / "manifest.json").read_text())
     with atomic_write(home / "manifest.json") as draft:
         draft.write_text(json.dumps(slim_manifest(manifest)))
-    environ = environment(settings, dags or settings.project / "dags")
+    environ = environment(settings, dags or PACKAGES / "dags")
     log("initialising Airflow's database")
     _airflow(settings, environ, "db", "migrate")
     return environ
@@ -174,7 +175,7 @@ def run_component(settings: Settings, component: str) -> NoReturn:
             where="the command",
             hint=f"say {', '.join(COMPONENTS)}",
         )
-    environ = environment(settings, settings.project / "dags")
+    environ = environment(settings, PACKAGES / "dags")
     os.chdir(settings.home)
     os.execve(sys.executable, _command(component), environ)
 

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from pyspark.sql.connect.session import SparkSession
 
-from lakehouse.domain import PROJECT
+from lakehouse.project_files import PROJECT
 from lakehouse.sql import Rows, literal, query, query_if_exists, statement
 from trainer.retention_campaign import Measurement
 from trainer.uplift import Trial

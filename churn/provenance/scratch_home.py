@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 
 from lakehouse.errors import ChurnError
 from lakehouse.process import Log, free_port
+from lakehouse.project_files import PACKAGES
 from lakehouse.settings import Settings, read_settings
 
 FOLDER = "scratch"
@@ -47,7 +48,7 @@ class Scratch:
         output = []
         with subprocess.Popen(
             command,
-            cwd=self.settings.project,
+            cwd=PACKAGES,
             env=dict(self.environ),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

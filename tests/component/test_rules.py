@@ -570,18 +570,38 @@ def load_as(home: ChurnHome, path: Path, day: date, stated: SourceFormat) -> Loa
         return load(home.settings, spark, extract, ExtractDate(day, "given"), lambda _: None)
 
 
-def test_amounts_are_published_as_they_were_stated(judged: Judged, tmp_path: Path) -> None:
-    home, day = judged.home, judged.after + timedelta(days=1)
-    path = tmp_path / "comma.csv"
+SPELLINGS = ("Zo\u00eb-1", "Zoe\u0308-1")
+
+
+@pytest.fixture(scope="module")
+def spelled(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Extracts in silver by one build: amounts with a comma, and an id in two spellings.
+
+    Returns:
+        What was said about the amounts before the decimal sign was stated, their sheet, and the
+        extract dates of both.
+    """
+    home, folder = judged.home, tmp_path_factory.mktemp("spelled")
+    amounts, ids = (judged.after + timedelta(days=days) for days in (1, 4))
+    path = folder / "comma.csv"
     sheet = in_notation(path, lambda n: f"R$ {n:,.2f}".translate(str.maketrans(",.", ".,")))
-    said = home.churn("run", path, "--extract-date", str(day), code=2).stderr
-    assert "`--decimal ,`" in said
-    assert not home.sql(f"select * from bronze.loads where extract_date = '{day}'")
-    home.churn("ingest", path, "--extract-date", str(day), "--decimal", ",")
+    said = home.churn("run", path, "--extract-date", str(amounts), code=2).stderr
+    assert not home.sql(f"select * from bronze.loads where extract_date = '{amounts}'")
+    home.churn("ingest", path, "--extract-date", str(amounts), "--decimal", ",")
+    rows = pd.DataFrame([{"customerID": each, **SOUND} for each in reversed(SPELLINGS)])
+    rows.to_csv(folder / "spelled.csv", index=False)
+    load_as(home, folder / "spelled.csv", ids, SourceFormat())
     home.dbt("run", "-s", "+customers")
-    found = home.sql(
-        f"select customer_id, monthly_charges from silver.customers where extract_date = '{day}'"
+    return {"said": said, "sheet": sheet, "amounts": amounts, "ids": ids}
+
+
+def test_amounts_are_published_as_they_were_stated(judged: Judged, spelled: dict[str, Any]) -> None:
+    assert "`--decimal ,`" in spelled["said"]
+    found = judged.home.sql(
+        "select customer_id, monthly_charges from silver.customers "
+        f"where extract_date = '{spelled['amounts']}'"
     )
+    sheet = spelled["sheet"]
     amounts = dict(zip(sheet["customerID"], sheet["MonthlyCharges"], strict=True))
     assert {row["customer_id"]: row["monthly_charges"] for row in found} == amounts
 
@@ -627,14 +647,9 @@ def test_a_lake_from_before_takes_both(judged: Judged, tmp_path: Path) -> None:
     assert home.value("select count(decimal) from bronze.loads") == 1
 
 
-def test_one_id_in_two_spellings_is_one_customer(judged: Judged, tmp_path: Path) -> None:
-    home, day = judged.home, judged.after + timedelta(days=4)
-    composed, apart = "Zo\u00eb-1", "Zoe\u0308-1"
-    rows = pd.DataFrame([{"customerID": each, **SOUND} for each in (apart, composed)])
-    path = tmp_path / "spelled.csv"
-    rows.to_csv(path, index=False)
-    load_as(home, path, day, SourceFormat())
-    home.dbt("run", "-s", "+customers")
+def test_one_id_in_two_spellings_is_one_customer(judged: Judged, spelled: dict[str, Any]) -> None:
+    home, day = judged.home, spelled["ids"]
+    composed, apart = SPELLINGS
     kept = home.sql(f"select customer_id from silver.customers where extract_date = '{day}'")
     lost = home.sql(f"select reasons from silver.rejected_rows where extract_date = '{day}'")
     assert [row["customer_id"] for row in kept] == [composed]

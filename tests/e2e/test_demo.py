@@ -1,21 +1,54 @@
-"""`churn demo`: the whole job on generated customers, beside the home of the settings."""
+"""`churn demo`: the whole job on generated customers, beside the home of the settings.
 
-from environments import Environments
+It is called as a user of the wheel calls it: from an unrelated folder, without a checkout.
+"""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from environments import ChurnHome, Environments
 from openpyxl import load_workbook
+from wheel import (
+    UV,
+    build_wheel,
+    create_environment,
+    install_beside_dependencies,
+    surroundings,
+)
 
 from lakehouse.sample_home import NOTE, TITLE
+from lakehouse.settings import PROJECT
 
 
-def test_the_demo_is_run_beside_the_home_and_marked(environments: Environments) -> None:
+class Installation:
+    """The `churn` of an installed wheel, called from an empty folder."""
+
+    def __init__(self, home: ChurnHome, commands: Path, folder: Path, tools: bool = True) -> None:
+        self._home, self._commands, self._folder = home, commands, folder / "elsewhere"
+        self._folder.mkdir()
+        self._environ = surroundings(folder / "data", tools)
+
+    def churn(self, *arguments: str) -> str:
+        command = ["env", "--chdir", self._folder, self._commands / "churn", *arguments]
+        said = self._home.call(command, 0, **self._environ).stdout
+        assert not list(self._folder.iterdir())
+        return said
+
+
+def test_the_demo_is_run_beside_the_home_and_marked(
+    environments: Environments, tmp_path: Path
+) -> None:
+    commands = install_beside_dependencies(build_wheel(tmp_path / "dist"), tmp_path / "venv")
     home = environments.new("beside")
+    installed = Installation(home, commands, tmp_path)
     demo = home.path.with_name(f"{home.path.name}-demo")
     try:
-        said = home.churn("demo").stdout
+        said = installed.churn("demo")
         assert NOTE in said and f"report: {demo}" in said
         (line,) = (line for line in said.splitlines() if line.startswith("try: "))
         assert line.startswith("try: churn --demo show ")
-        shown = home.churn("--demo", "show", line.split()[-1])
-        assert "probability" in shown.stdout
+        assert "probability" in installed.churn("--demo", "show", line.split()[-1])
         # The home of the settings is untouched.
         assert not (home.path / "lake").exists()
         (run,) = (demo / "runs").iterdir()
@@ -24,4 +57,24 @@ def test_the_demo_is_run_beside_the_home_and_marked(environments: Environments) 
         title = load_workbook(run / "retention_list.xlsx")["Summary"]["A1"].value
         assert str(title).startswith(TITLE)
     finally:
-        home.churn("--demo", "down")
+        installed.churn("--demo", "down")
+
+
+@pytest.mark.long
+def test_the_wheel_in_an_empty_environment_runs_the_demo(
+    environments: Environments, tmp_path: Path
+) -> None:
+    """All dependencies are installed, and Spark's JARs are downloaded."""
+    wheel = build_wheel(tmp_path / "dist")
+    export = ["export", "--frozen", "--no-dev", "--no-emit-project", "--no-hashes"]
+    constraints = tmp_path / "constraints.txt"
+    subprocess.run([UV, *export, "-q", "-o", constraints], cwd=PROJECT, check=True)
+    python = create_environment(tmp_path / "venv")
+    install = [UV, "pip", "install", "--quiet", "--python", python, "-c", constraints, wheel]
+    subprocess.run(install, check=True)
+    installed = Installation(environments.new("wheel"), python.parent, tmp_path, tools=False)
+    try:
+        assert NOTE in installed.churn("demo")
+        assert list((tmp_path / "data" / "telco-churn" / ".tools" / "jars").glob("delta-*.jar"))
+    finally:
+        installed.churn("--demo", "down")
