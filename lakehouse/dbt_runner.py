@@ -1,5 +1,6 @@
 """Call dbt in this process; analysts run the same project with `dbt build`."""
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from lakehouse.dbt_project import project_folder
 from lakehouse.errors import ChurnError, InterruptedWorkError, classify_error
 from lakehouse.lineage import DbtArtifacts, read_dbt
 from lakehouse.process import ProcessInfo
+from lakehouse.run_log import MAYBE_PUBLISHED, set_effect
 from lakehouse.settings import Settings
 
 # SQLSTATE class of errors in the statement itself: its syntax, or an undefined column or function.
@@ -22,6 +24,11 @@ STATEMENT_ERROR = re.compile(r"SQLSTATE: 42(?!P01|P06|P07|704|710)")
 VIEWS = ("config.materialized:view", "config.materialized:literal_view")
 # Folder of dbt's artifacts, below CHURN_HOME.
 TARGET = "dbt"
+# dbt's events about nodes.
+STARTED = "LogStartLine"
+ENDED = ("LogModelResult", "LogTestResult", "SkippingDetails")
+# Tables of this schema are what readers see.
+PUBLISHED_SCHEMA = "gold"
 OnNode = Callable[[int, int, str], None]
 
 
@@ -38,6 +45,10 @@ class BuildResult:
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     work: DbtArtifacts | None = None
+
+    def format_tests(self) -> str:
+        """Format how many of dbt's tests passed; the gate's rules are counted by its verdict."""
+        return f"{self.passed} of {self.tests} dbt tests passed"
 
     def merge_earlier(self, earlier: "BuildResult") -> "BuildResult":
         """Return this result plus the failures and warnings of an earlier dbt call."""
@@ -131,19 +142,40 @@ def compile_models(settings: Settings, names: Sequence[str]) -> dict[str, str]:
 def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: str = TARGET) -> Any:
     from dbt.cli.main import dbtRunner
 
-    def watch(event: Any) -> None:
-        # Events of models and of tests use different names for the total.
-        total = getattr(event.data, "total", 0) or getattr(event.data, "num_models", 0)
-        if event.info.name in ("LogModelResult", "LogTestResult") and total:
-            on_node(event.data.index, total, event.data.node_info.node_name)
-
     locations = [
         *("--project-dir", str(project_folder(settings.home))),
         *("--profiles-dir", str(settings.project)),
         *("--target-path", str(settings.home / target), "--log-level", "none"),
         *("--log-path", str(settings.home / "logs" / "dbt"), "--log-level-file", "debug"),
     ]
-    return dbtRunner(callbacks=[watch]).invoke([*arguments, *locations])
+    answer = dbtRunner(callbacks=[NodeWatcher(on_node)]).invoke([*arguments, *locations])
+    if isinstance(answer.exception, KeyboardInterrupt):  # dbt returns it as an error of its own
+        raise answer.exception
+    return answer
+
+
+class NodeWatcher:
+    """Count the nodes that dbt has completed or skipped, and name the one that it works on."""
+
+    def __init__(self, on_node: OnNode) -> None:
+        """Create the callback; nodes run in several threads and complete in any order."""
+        self._on_node = on_node
+        self._numbers = itertools.count(1)
+        self._done = 0
+
+    def __call__(self, event: Any) -> None:
+        """Report a node that starts, ends or is skipped."""
+        if event.info.name not in (STARTED, *ENDED):
+            return
+        node = event.data.node_info
+        # Events of models and of tests use different names for the total.
+        total = getattr(event.data, "total", 0) or getattr(event.data, "num_models", 0)
+        if event.info.name in ENDED:
+            self._done = next(self._numbers)
+        elif (node.resource_type, node.node_relation.schema) == ("model", PUBLISHED_SCHEMA):
+            set_effect(MAYBE_PUBLISHED)
+        if total:
+            self._on_node(self._done, total, node.node_name)
 
 
 def _raise_on_failed_model(

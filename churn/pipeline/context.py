@@ -20,6 +20,7 @@ from lakehouse.log_format import set_run
 from lakehouse.progress import Step, Steps
 from lakehouse.published_files import has_superseded_files, remove_superseded_files
 from lakehouse.run_lock import run_lock
+from lakehouse.run_log import begin_run
 from lakehouse.settings import Settings
 from seeds_loader.source_format import UNSTATED, SourceFormat
 
@@ -101,6 +102,7 @@ def writer_session(
         run_lock(settings, purpose, steps.log),
         translate_errors(settings),
     ):
+        begin_run(run_id)
         with steps.step("server") as step:
             running = spark_server.ensure_running(settings, step.log)
         with watch_server(settings, running), spark_session.session(settings) as spark:
