@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,14 +13,19 @@ from lakehouse.commit_metadata import RUN, USER, user
 from lakehouse.dbt_project import project_folder
 from lakehouse.errors import ChurnError, InterruptedWorkError, classify_error
 from lakehouse.lineage import DbtArtifacts, read_dbt
+from lakehouse.log_format import ERROR
 from lakehouse.process import ProcessInfo
-from lakehouse.run_log import MAYBE_PUBLISHED, set_effect
+from lakehouse.run_log import MAYBE_PUBLISHED, set_effect, write_log
 from lakehouse.settings import Settings
+from lakehouse.sql_errors import SQL_STATE
 
 # SQLSTATE class of errors in the statement itself: its syntax, or an undefined column or function.
 # After any other error the server itself may be broken, for example its metastore by a full disk.
 # A broken metastore also reports tables and schemas as missing, or as existing already.
 STATEMENT_ERROR = re.compile(r"SQLSTATE: 42(?!P01|P06|P07|704|710)")
+# Where the stack of a Java error begins, and the line that dbt adds to its messages.
+JAVA_STACK = re.compile(r"\n\s*at [\w.$]+\(")
+COMPILED_CODE = re.compile(r"\s*compiled code at ")
 # The models that are views: of a query, and of the rows that a query had when they were built.
 VIEWS = ("config.materialized:view", "config.materialized:literal_view")
 # Folder of dbt's artifacts, below CHURN_HOME.
@@ -186,15 +192,17 @@ def _raise_on_failed_model(
         if result.status == "error" or (not is_test and result.status == "fail"):
             spark_process.check_running(settings, running)
             message = result.message or ""
+            write_log(f"{result.node.unique_id}: {message}", ERROR)
             location = f"the lake, {settings.lake.address}, at {result.node.name}"
             if (known_error := classify_error(message, location)) is not None:
                 raise known_error
             is_statement_error = STATEMENT_ERROR.search(message)
             kind = ChurnError if is_statement_error else InterruptedWorkError
             raise kind(
-                f"dbt could not build {result.node.name}: {_format_message(result.message)}",
+                f"dbt could not build {result.node.name}: {_format_error(message)}",
                 where=result.node.original_file_path,
-                hint=f"read {settings.home}/logs/dbt/dbt.log; then repeat the command",
+                hint="correct the SQL, then repeat the command; the full text is in "
+                f"{settings.home}/logs/dbt/dbt.log",
             )
 
 
@@ -212,5 +220,18 @@ def _format_result(result: Any) -> str:
     return f"{result.node.name}: {_format_message(result.message)}"
 
 
+def _format_error(message: str) -> str:
+    """Format dbt's message about a model: an error in its SQL as it is, others in one line.
+
+    dbt puts a line with the model before it, and a line with the compiled file after it.
+    """
+    lines = [line for line in message.splitlines() if not COMPILED_CODE.match(line)]
+    if not SQL_STATE.search(message) or JAVA_STACK.search(message):
+        return _format_message("\n".join(lines))
+    body = textwrap.dedent("\n".join(lines[1:])).strip()
+    return textwrap.indent(f"\n{body}", "    ").rstrip()
+
+
 def _format_message(message: str | None) -> str:
-    return " ".join((message or "").split())[:400]
+    text = JAVA_STACK.split(message or "")[0]
+    return " ".join(text.split())[:400]
