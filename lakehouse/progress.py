@@ -37,7 +37,7 @@ from lakehouse.terminal import (
     is_animated,
     is_utf8,
     make_console,
-    wrap_text,
+    wrap_for_terminal,
 )
 
 __all__ = ["Step", "Steps", "format_bytes"]
@@ -132,10 +132,10 @@ class Steps:
             for name, seconds in self._estimates.items()
             if name not in self.seconds and name != step.name
         )
-        return later + max(0.0, self._estimates[step.name] - step.elapsed)
+        return later + max(0.0, self._estimates[step.name] - step.running_seconds)
 
     @property
-    def elapsed(self) -> float:
+    def running_seconds(self) -> float:
         """Return the seconds since the command began."""
         return time.monotonic() - self._start
 
@@ -164,7 +164,7 @@ class Steps:
             self._print_json(text)
         else:
             style = "yellow" if find_level(text) == WARNING else ""
-            wrapped = wrap_text(text, get_width(self._file))
+            wrapped = wrap_for_terminal(text, get_width(self._file))
             self._console.print(Text(wrapped, style=style), soft_wrap=True)
 
     def _print_json(self, text: str, level: str | None = None, **facts: Any) -> None:
@@ -192,7 +192,7 @@ class Step:
         self._start = self._last_line = time.monotonic()
 
     @property
-    def elapsed(self) -> float:
+    def running_seconds(self) -> float:
         """Return the seconds since the step began."""
         return time.monotonic() - self._start
 
@@ -252,7 +252,7 @@ class _LiveStep:
         cells: list[Any] = [self._spinner.render(console.get_time()), Text(step.title)]
         table.add_column(width=1)
         table.add_column(width=TITLE, no_wrap=True, overflow="ellipsis")
-        clock = Text(format_clock(step.steps.elapsed), style="cyan")
+        clock = Text(format_clock(step.steps.running_seconds), style="cyan")
         if width + 1 >= NARROWEST:
             is_wide = width + 1 >= WIDE
             done, total = step.count or (0, 0)
@@ -303,5 +303,5 @@ def _wrap_outcome(line: str, outcome: str, width: int | None) -> str:
     if width is None or len(line) < width or not outcome:
         return line
     start = line.removesuffix(outcome).rstrip()
-    wrapped = wrap_text(outcome, width - 4)
+    wrapped = wrap_for_terminal(outcome, width - 4)
     return "\n".join([start, *(f"    {part}" for part in wrapped.splitlines())])

@@ -168,7 +168,7 @@ def _locate(error: SqlError, statement: str) -> _Place | None:
     if not name:
         return None
     # Spark names no line for some errors: the only line with the name must be it.
-    comment = _count_comment_lines(statement)
+    comment = _measure_comment(statement)
     places = [
         _Place(number, found + 1, code, len(name))
         for number, code in enumerate(lines, start=1)
@@ -177,7 +177,7 @@ def _locate(error: SqlError, statement: str) -> _Place | None:
     return places[0] if len(places) == 1 else None
 
 
-def _count_comment_lines(statement: str) -> int:
+def _measure_comment(statement: str) -> int:
     """Return the number of lines of the comment that dbt puts before each statement."""
     if not statement.startswith("/*"):
         return 0
@@ -194,7 +194,7 @@ def _find_word(code: str, name: str, start: int) -> int | None:
 def _format_place(place: _Place, statement: str, source: SourceFile | None) -> Iterator[str]:
     line, name = _find_in_source(place.code, source), source.name if source else ""
     if line is None:
-        line, name = place.line - _count_comment_lines(statement), "the statement"
+        line, name = place.line - _measure_comment(statement), "the statement"
     start = f"{line} | "
     # Without the indentation, which is of no interest here.
     indent = len(place.code) - len(place.code.lstrip())

@@ -88,7 +88,7 @@ def get_width(file: IO[str]) -> int | None:
     return Console(file=file).width if is_animated(file) else None
 
 
-def wrap_text(text: str, width: int | None) -> str:
+def wrap_for_terminal(text: str, width: int | None) -> str:
     """Wrap the lines of a text for a terminal, further lines indented by two more columns.
 
     Words are never broken, so that a path can be copied. Without a width the text is unchanged.

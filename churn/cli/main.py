@@ -75,34 +75,40 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
         # Skip garbage collection at exit: after a run the search for reference cycles takes two
         # seconds, and it only frees memory that the operating system reclaims anyway.
         atexit.register(gc.freeze)
-        settings: Settings | None = None
         try:
-            settings = read_settings()
-            configure_log(settings)
-            start_log(settings, _name_command())
-            protect(settings, print_message)
-            function(settings, *arguments, **options)
-            report_success()
-        except ChurnError as error:
-            sys.exit(report_error(error))
-        except (KeyboardInterrupt, click.Abort):
-            sys.exit(report_interruption())
-        except SystemExit as leave:
-            report_exit(leave.code if isinstance(leave.code, int) else int(bool(leave.code)))
-            raise
-        except click.ClickException:
-            raise  # click prints it, and how the command is called
-        except Exception as error:
-            known = _explanation(settings, error)
-            if known is None:
-                sys.exit(report_unexpected(error))
-            known.__cause__ = error
-            sys.exit(report_error(known))
+            _call(function, arguments, options)
         finally:
             stop_log()
             reset_options()
 
     return add_output_options(call)
+
+
+def _call(function: Callable[..., Any], arguments: Any, options: dict[str, Any]) -> None:
+    """Call a command with the settings; exit with the code of its error if it raises one."""
+    settings: Settings | None = None
+    try:
+        settings = read_settings()
+        configure_log(settings)
+        start_log(settings, _name_command())
+        protect(settings, print_message)
+        function(settings, *arguments, **options)
+        report_success()
+    except ChurnError as error:
+        sys.exit(report_error(error))
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(report_interruption())
+    except SystemExit as leave:
+        report_exit(leave.code if isinstance(leave.code, int) else int(bool(leave.code)))
+        raise
+    except click.ClickException:
+        raise  # click prints it, and how the command is called
+    except Exception as error:
+        known = _explanation(settings, error)
+        if known is None:
+            sys.exit(report_unexpected(error))
+        known.__cause__ = error
+        sys.exit(report_error(known))
 
 
 def _name_command() -> str:

@@ -28,7 +28,7 @@ from lakehouse.terminal import (
     make_console,
     set_color,
     set_detail,
-    wrap_text,
+    wrap_for_terminal,
 )
 
 # Exit code of a command that the user interrupted, as shells have it for SIGINT.
@@ -104,7 +104,7 @@ def _print(text: str, style: str) -> None:
     if is_json_log():
         click.echo(text, err=True)
         return
-    first, _, rest = wrap_text(text, get_width(sys.stderr)).partition("\n")
+    first, _, rest = wrap_for_terminal(text, get_width(sys.stderr)).partition("\n")
     message = Text(first, style=style)
     message.append(f"\n{rest}" if rest else "", style="default")
     make_console(sys.stderr).print(message, soft_wrap=True)
