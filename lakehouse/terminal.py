@@ -79,8 +79,8 @@ def is_animated(file: IO[str]) -> bool:
 
 
 def is_utf8(file: IO[str]) -> bool:
-    """Return whether a stream can show more than ASCII."""
-    return (getattr(file, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    """Return whether a stream can show more than ASCII, as one without an encoding can."""
+    return (getattr(file, "encoding", None) or "utf8").lower().replace("-", "") == "utf8"
 
 
 def get_width(file: IO[str]) -> int | None:

@@ -113,7 +113,8 @@ def _call(function: Callable[..., Any], arguments: Any, options: dict[str, Any])
 
 def _name_command() -> str:
     """Return what was called, such as `churn features verify`, without its arguments."""
-    context, names = click.get_current_context(silent=True), []
+    context = click.get_current_context(silent=True)
+    names: list[str] = []
     while context is not None and context.parent is not None:
         names.append(context.info_name or "")
         context = context.parent
