@@ -13,7 +13,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.pipeline.lineage import emit_lineage
 from churn.pipeline.notifications import send_notifications
 from churn.pipeline.server_watchdog import watch_server
-from lakehouse import commit_metadata, spark_server, spark_session
+from lakehouse import commit_metadata, spark_process, spark_server, spark_session
 from lakehouse.error_translation import translate_errors
 from lakehouse.errors import GateRefusedError
 from lakehouse.log_format import set_run
@@ -26,6 +26,8 @@ from seeds_loader.source_format import UNSTATED, SourceFormat
 
 if TYPE_CHECKING:  # the trainer takes seconds to import: only where used
     from trainer.record import ModelRecord
+
+STARTED = "started; stays warm for 30 idle minutes, `churn down` ends it"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,9 @@ def writer_session(
     ):
         begin_run(run_id)
         with steps.step("server") as step:
+            before = spark_process.find(settings)
             running = spark_server.ensure_running(settings, step.log)
+            step.outcome = "running" if running == before else STARTED
         with watch_server(settings, running), spark_session.session(settings) as spark:
             commit_metadata.set_commit_metadata(spark, run_id)
             try:
