@@ -24,7 +24,8 @@ from lakehouse.published_files import has_superseded_files
 from lakehouse.run_lock import acquire_for_dbt, release
 from lakehouse.settings import Settings, read_settings
 
-BUILDING = {"build", "run", "seed", "snapshot", "clone", "run-operation"}
+# `retry` repeats one of the others.
+BUILDING = {"build", "run", "seed", "snapshot", "clone", "retry", "run-operation"}
 
 
 class RunLock(dbtPlugin):

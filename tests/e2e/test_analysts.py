@@ -14,7 +14,8 @@ from environments import BIN, ChurnHome
 from lakehouse.dbt_project import PARTS
 from lakehouse.settings import PROJECT
 
-MODEL = """select
+MODEL = """{{ config(schema='analysis') }}
+select
     tenure_group,
     count(*) as customers
 from {{ ref('customer_features') }}
@@ -73,9 +74,7 @@ def analyst(changed_home: ChurnHome, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("analyst") / "project"
     for part in (*PARTS, "domains"):
         shutil.copytree(PROJECT / part, folder / part)
-    declared = (PROJECT / "dbt_project.yml").read_text()
-    own = "models:\n  telco_churn:\n    analysis:\n      +schema: analysis\n"
-    (folder / "dbt_project.yml").write_text(declared.replace("models:\n  telco_churn:\n", own, 1))
+    shutil.copy(PROJECT / "dbt_project.yml", folder)
     found = Analyst(changed_home, folder)
     found.model.parent.mkdir()
     found.model.write_text(MODEL)
@@ -88,8 +87,8 @@ def test_an_error_of_a_models_sql_is_shown_where_it_is_and_retried(analyst: Anal
     analyst.model.write_text(MODEL.replace("    tenure_group,", "    tenure_grup,"))
     said = analyst.dbt("build", "--select", "customers_by_tenure", code=1)
     shown = re.sub(r"^\d\d:\d\d:\d\d +", "", said, flags=re.MULTILINE)
-    assert "models/analysis/customers_by_tenure.sql, line 2:" in shown
-    assert "2 | tenure_grup,\n" in shown and " ^^^^^^^^^^^\n" in shown
+    assert "models/analysis/customers_by_tenure.sql, line 3:" in shown
+    assert "3 | tenure_grup,\n" in shown and " ^^^^^^^^^^^\n" in shown
     assert "Did you mean tenure_group?" in shown
     assert "org.apache" not in said and "\tat " not in said
     assert "org.apache" in (analyst.folder / "logs" / "dbt.log").read_text()
