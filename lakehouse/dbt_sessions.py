@@ -48,6 +48,11 @@ def remove_session_setting(credentials: SparkCredentials, name: str) -> None:
     credentials.server_side_parameters.pop(f"set:hiveconf:{name}", None)
 
 
+def project_dir() -> Path:
+    """Return the folder of the project that this dbt call builds."""
+    return Path(str(getattr(get_flags(), "PROJECT_DIR", None) or Path.cwd()))
+
+
 class SharedSessions(SparkConnectionManager):
     """The connection manager of dbt-spark, except that it keeps released sessions for reuse."""
 
@@ -73,8 +78,7 @@ class SharedSessions(SparkConnectionManager):
                 yield
         except DbtRuntimeError as error:
             node = self.get_thread_connection().name or ""
-            project = Path(str(getattr(get_flags(), "PROJECT_DIR", None) or Path.cwd()))
-            text = format_sql_error(str(error), sql, find_source(project, node))
+            text = format_sql_error(str(error), sql, find_source(project_dir(), node))
             if text is None:
                 raise
             raise DbtDatabaseError(text) from error
