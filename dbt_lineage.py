@@ -17,7 +17,7 @@ from lakehouse.commit_metadata import RUN
 from lakehouse.lineage import StepRun, read_dbt
 from lakehouse.settings import read_settings
 
-TOLD = {"build", "run", "test"}
+TOLD = {"build", "run", "retry", "test"}
 
 
 class Lineage(dbtPlugin):

@@ -19,12 +19,13 @@ from dbt_common.exceptions import DbtRuntimeError
 
 from lakehouse.commit_metadata import RUN
 from lakehouse.dbt_project import is_this_project, require_current
-from lakehouse.errors import ChurnError
+from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.published_files import has_superseded_files
 from lakehouse.run_lock import acquire_for_dbt, release
 from lakehouse.settings import Settings, read_settings
 
-BUILDING = {"build", "run", "seed", "snapshot", "clone", "run-operation"}
+# `retry` repeats one of the others.
+BUILDING = {"build", "run", "seed", "snapshot", "clone", "retry", "run-operation"}
 
 
 class RunLock(dbtPlugin):
@@ -50,6 +51,7 @@ class RunLock(dbtPlugin):
         if not is_turn_needed or RunLock.held is not None or not is_this_project(project):
             return
         try:
+            _refuse_clone(command)
             settings = read_settings()
             require_current(project)
             RunLock.held = acquire_for_dbt(settings, f"dbt {command}")
@@ -65,6 +67,21 @@ class RunLock(dbtPlugin):
             import pyarrow.fs  # noqa: F401
 
             atexit.register(_end, settings, RunLock.held)
+
+
+def _refuse_clone(command: str) -> None:
+    """Raise an error for `dbt clone`, which would make clones in place of the tables.
+
+    The project has one target, so that a table and its clone would have the same name; and gold is
+    Parquet, which Spark cannot clone.
+    """
+    if command == "clone":
+        raise InvalidInputError(
+            "`dbt clone` is not supported: a lake has one copy of each table",
+            where="dbt clone",
+            hint="to work on a copy, `churn backup FOLDER`, then `churn restore` into another "
+            "CHURN_HOME; `dbt build --select state:modified+ --state FOLDER` builds what changed",
+        )
 
 
 def _end(settings: Settings, lock: IO[str]) -> None:

@@ -1,7 +1,9 @@
 """Call dbt in this process; analysts run the same project with `dbt build`."""
 
+import itertools
 import os
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,18 +13,29 @@ from lakehouse.commit_metadata import RUN, USER, user
 from lakehouse.dbt_project import project_folder
 from lakehouse.errors import ChurnError, InterruptedWorkError, classify_error
 from lakehouse.lineage import DbtArtifacts, read_dbt
+from lakehouse.log_format import ERROR
 from lakehouse.process import ProcessInfo
 from lakehouse.project_files import PROJECT
+from lakehouse.run_log import MAYBE_PUBLISHED, set_effect, write_log
 from lakehouse.settings import Settings
+from lakehouse.sql_errors import SQL_STATE
 
 # SQLSTATE class of errors in the statement itself: its syntax, or an undefined column or function.
 # After any other error the server itself may be broken, for example its metastore by a full disk.
 # A broken metastore also reports tables and schemas as missing, or as existing already.
 STATEMENT_ERROR = re.compile(r"SQLSTATE: 42(?!P01|P06|P07|704|710)")
+# Where the stack of a Java error begins, and the line that dbt adds to its messages.
+JAVA_STACK = re.compile(r"\n\s*at [\w.$]+\(")
+COMPILED_CODE = re.compile(r"\s*compiled code at ")
 # The models that are views: of a query, and of the rows that a query had when they were built.
 VIEWS = ("config.materialized:view", "config.materialized:literal_view")
 # Folder of dbt's artifacts, below CHURN_HOME.
 TARGET = "dbt"
+# dbt's events about nodes.
+STARTED = "LogStartLine"
+ENDED = ("LogModelResult", "LogTestResult", "SkippingDetails")
+# Tables of this schema are what readers see.
+PUBLISHED_SCHEMA = "gold"
 OnNode = Callable[[int, int, str], None]
 
 
@@ -39,6 +52,10 @@ class BuildResult:
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     work: DbtArtifacts | None = None
+
+    def format_tests(self) -> str:
+        """Format how many of dbt's tests passed; the gate's rules are counted by its verdict."""
+        return f"{self.passed} of {self.tests} dbt tests passed"
 
     def merge_earlier(self, earlier: "BuildResult") -> "BuildResult":
         """Return this result plus the failures and warnings of an earlier dbt call."""
@@ -132,19 +149,40 @@ def compile_models(settings: Settings, names: Sequence[str]) -> dict[str, str]:
 def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: str = TARGET) -> Any:
     from dbt.cli.main import dbtRunner
 
-    def watch(event: Any) -> None:
-        # Events of models and of tests use different names for the total.
-        total = getattr(event.data, "total", 0) or getattr(event.data, "num_models", 0)
-        if event.info.name in ("LogModelResult", "LogTestResult") and total:
-            on_node(event.data.index, total, event.data.node_info.node_name)
-
     locations = [
         *("--project-dir", str(project_folder(settings.home))),
         *("--profiles-dir", str(PROJECT)),
         *("--target-path", str(settings.home / target), "--log-level", "none"),
         *("--log-path", str(settings.home / "logs" / "dbt"), "--log-level-file", "debug"),
     ]
-    return dbtRunner(callbacks=[watch]).invoke([*arguments, *locations])
+    answer = dbtRunner(callbacks=[NodeWatcher(on_node)]).invoke([*arguments, *locations])
+    if isinstance(answer.exception, KeyboardInterrupt):  # dbt returns it as an error of its own
+        raise answer.exception
+    return answer
+
+
+class NodeWatcher:
+    """Count the nodes that dbt has completed or skipped, and name the one that it works on."""
+
+    def __init__(self, on_node: OnNode) -> None:
+        """Create the callback; nodes run in several threads and complete in any order."""
+        self._on_node = on_node
+        self._numbers = itertools.count(1)
+        self._done = 0
+
+    def __call__(self, event: Any) -> None:
+        """Report a node that starts, ends or is skipped."""
+        if event.info.name not in (STARTED, *ENDED):
+            return
+        node = event.data.node_info
+        # Events of models and of tests use different names for the total.
+        total = getattr(event.data, "total", 0) or getattr(event.data, "num_models", 0)
+        if event.info.name in ENDED:
+            self._done = next(self._numbers)
+        elif (node.resource_type, node.node_relation.schema) == ("model", PUBLISHED_SCHEMA):
+            set_effect(MAYBE_PUBLISHED)
+        if total:
+            self._on_node(self._done, total, node.node_name)
 
 
 def _raise_on_failed_model(
@@ -155,15 +193,17 @@ def _raise_on_failed_model(
         if result.status == "error" or (not is_test and result.status == "fail"):
             spark_process.check_running(settings, running)
             message = result.message or ""
+            write_log(f"{result.node.unique_id}: {message}", ERROR)
             location = f"the lake, {settings.lake.address}, at {result.node.name}"
             if (known_error := classify_error(message, location)) is not None:
                 raise known_error
             is_statement_error = STATEMENT_ERROR.search(message)
             kind = ChurnError if is_statement_error else InterruptedWorkError
             raise kind(
-                f"dbt could not build {result.node.name}: {_format_message(result.message)}",
+                f"dbt could not build {result.node.name}: {_format_error(message)}",
                 where=result.node.original_file_path,
-                hint=f"read {settings.home}/logs/dbt/dbt.log; then repeat the command",
+                hint="correct the SQL, then repeat the command; the full text is in "
+                f"{settings.home}/logs/dbt/dbt.log",
             )
 
 
@@ -181,5 +221,18 @@ def _format_result(result: Any) -> str:
     return f"{result.node.name}: {_format_message(result.message)}"
 
 
+def _format_error(message: str) -> str:
+    """Format dbt's message about a model: an error in its SQL as it is, others in one line.
+
+    dbt puts a line with the model before it, and a line with the compiled file after it.
+    """
+    lines = [line for line in message.splitlines() if not COMPILED_CODE.match(line)]
+    if not SQL_STATE.search(message) or JAVA_STACK.search(message):
+        return _format_message("\n".join(lines))
+    body = textwrap.dedent("\n".join(lines[1:])).strip()
+    return textwrap.indent(f"\n{body}", "    ").rstrip()
+
+
 def _format_message(message: str | None) -> str:
-    return " ".join((message or "").split())[:400]
+    text = JAVA_STACK.split(message or "")[0]
+    return " ".join(text.split())[:400]

@@ -5,7 +5,9 @@ settings, and dbt several statements. A dbt thread uses one session at a time, s
 many as it has threads.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
 
@@ -13,8 +15,11 @@ from dbt.adapters.contracts.connection import Connection, ConnectionState
 from dbt.adapters.spark.connections import SparkConnectionManager, SparkCredentials
 from dbt.adapters.spark.impl import SparkAdapter
 from dbt.adapters.sql import SQLAdapter
-from dbt_common.exceptions import DbtRuntimeError
+from dbt.flags import get_flags
+from dbt_common.exceptions import DbtDatabaseError, DbtRuntimeError
 from thrift.Thrift import TException
+
+from lakehouse.sql_errors import find_source, format_sql_error
 
 # A lake of which no load has more rows gets the settings for small loads.
 SMALL_LOAD_ROWS = 100_000
@@ -43,6 +48,11 @@ def remove_session_setting(credentials: SparkCredentials, name: str) -> None:
     credentials.server_side_parameters.pop(f"set:hiveconf:{name}", None)
 
 
+def project_dir() -> Path:
+    """Return the folder of the project that this dbt call builds."""
+    return Path(str(getattr(get_flags(), "PROJECT_DIR", None) or Path.cwd()))
+
+
 class SharedSessions(SparkConnectionManager):
     """The connection manager of dbt-spark, except that it keeps released sessions for reuse."""
 
@@ -59,6 +69,19 @@ class SharedSessions(SparkConnectionManager):
             if not cls._schemas:
                 cls._schemas = SQLAdapter.list_schemas(adapter, database)
             return cls._schemas
+
+    @contextmanager
+    def exception_handler(self, sql: str) -> Iterator[None]:
+        """Raise an error in the SQL as message, line and suggestion; dbt's log has all of it."""
+        try:
+            with super().exception_handler(sql):
+                yield
+        except DbtRuntimeError as error:
+            node = self.get_thread_connection().name or ""
+            text = format_sql_error(str(error), sql, find_source(project_dir(), node))
+            if text is None:
+                raise
+            raise DbtDatabaseError(text) from error
 
     @classmethod
     def open(cls, connection: Connection) -> Connection:

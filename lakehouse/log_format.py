@@ -1,6 +1,8 @@
-"""The format of messages on standard error: plain text, or JSON lines with the run.
+"""The format of messages: plain text, or JSON lines with the run.
 
-A command sets the format once, at its start; it is a property of the process, as that of `logging`.
+Messages on standard error have the format; the log of a run (`lakehouse.run_log`) has time, level
+and run on each line in both formats. A command sets the format once, at its start; it is a property
+of the process, as that of `logging`.
 """
 
 import json
@@ -13,7 +15,7 @@ from typing import Any
 from lakehouse.settings import Settings
 
 TEXT_FORMAT = "%(asctime)s %(levelname)s %(message)s"
-WARNING, ERROR, INFO = "warning", "error", "info"
+DEBUG, INFO, WARNING, ERROR = "debug", "info", "warning", "error"
 # How messages of steps begin that need attention.
 WARNINGS = ("warning:", "alert:")
 
@@ -43,25 +45,44 @@ def is_json_log() -> bool:
     return _state.is_json
 
 
-def set_run(run_id: str) -> None:
+def set_run(run_id: str | None) -> None:
     """Set the run that all further messages belong to."""
     _state.run_id = run_id
 
 
+def find_level(text: str) -> str:
+    """Return the level of a message, which its first word states."""
+    return WARNING if text.strip().startswith(WARNINGS) else INFO
+
+
 def format_message(text: str, level: str | None = None, **facts: Any) -> str:
     """Return a message in the format of this process; `facts` are fields of a JSON line only."""
-    if not _state.is_json:
-        return text
-    stripped = text.strip()
-    found = WARNING if stripped.startswith(WARNINGS) else INFO
+    return format_json(text, level, **facts) if _state.is_json else text
+
+
+def format_json(text: str, level: str | None = None, **facts: Any) -> str:
+    """Return a message as a JSON line."""
     line = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "level": level or found,
+        "time": _format_now(),
+        "level": level or find_level(text),
         "run_id": _state.run_id,
-        "message": stripped,
+        "message": text.strip(),
         **facts,
     }
     return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def format_log_lines(text: str, level: str, **facts: Any) -> str:
+    """Return a message for a log file; further lines of a text are indented."""
+    if _state.is_json:
+        return format_json(text, level, **facts)
+    first, *others = text.strip().splitlines() or [""]
+    start = f"{_format_now()} {level.upper():<7} {_state.run_id or '-'}"
+    return "\n".join([f"{start} {first}", *(f"    {line}" for line in others)])
+
+
+def _format_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class JsonFormatter(logging.Formatter):

@@ -43,6 +43,8 @@ TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"
 COMMANDS_MEGABYTES = 256
 # Statements that the Thrift endpoint executes concurrently; dbt sends four.
 STATEMENT_THREADS = 8
+# Format and levels of the server's log.
+LOGGING = Path(__file__).with_name("log4j2.properties")
 INTERRUPTED = (
     "an earlier run was interrupted: restarting the Spark server, which may still execute it"
 )
@@ -250,6 +252,7 @@ def command(settings: Settings, folder: Path, jars: list[Path], program: Program
         *module_options(),
         *_trust(settings, folder),
         f"-Dderby.stream.error.file={folder.parent}/logs/{folder.name}-derby.log",
+        f"-Dlog4j2.configurationFile={LOGGING.as_uri()}",
         # Temporary files of all libraries, and no performance data file of Java in /tmp.
         *(f"-Djava.io.tmpdir={folder}/scratch", "-XX:-UsePerfData"),
         # Hive reads the class of the check from Java's system properties alone, and the rest too.

@@ -36,3 +36,12 @@
         {%- endif -%}
     {%- endif -%}
 {% endmacro %}
+
+
+{% macro spark__get_limit_sql(sql, limit) %}
+    {#- `dbt show` appends the limit: not after a semicolon. -#}
+    {{ modules.re.sub(';\\s*$', '', sql) }}
+    {%- if limit is not none %}
+    limit {{ limit }}
+    {%- endif %}
+{% endmacro %}

@@ -9,6 +9,8 @@ SECTIONS = {
         "run",
         "demo",
         "status",
+        "runs",
+        "logs",
         "up",
         "down",
         "docs",

@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, datetime
@@ -19,12 +18,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from churn.cli.help import Group, add_hidden_alias
+from churn.cli.output import (
+    add_output_options,
+    print_message,
+    report_error,
+    report_exit,
+    report_interruption,
+    report_success,
+    report_unexpected,
+)
 from churn.pipeline.libraries import quiet_libraries
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
-from lakehouse.log_format import ERROR, configure_log, format_message, is_json_log
+from lakehouse.log_format import configure_log
 from lakehouse.private_home import protect
 from lakehouse.progress import Steps
+from lakehouse.run_log import start_log, stop_log
 from lakehouse.settings import Settings, read_settings
+from lakehouse.terminal import get_width, reset_options
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
 if TYPE_CHECKING:  # Spark's client takes seconds to import: only where used
@@ -48,14 +58,6 @@ ENCODING = click.option(
 )
 
 
-# Exit code of a command that the user interrupted, as shells have it for SIGINT.
-INTERRUPTED = 130
-UNEXPECTED = """\
-Unexpected error: {}
-  where: the lines above; logs under CHURN_HOME/logs
-  what to do: repeat the command; report the error if it persists"""
-
-
 def command(function: Callable[..., Any]) -> Callable[..., Any]:
     """Pass the settings to a command and translate its errors into messages and exit codes.
 
@@ -73,36 +75,50 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
         # Skip garbage collection at exit: after a run the search for reference cycles takes two
         # seconds, and it only frees memory that the operating system reclaims anyway.
         atexit.register(gc.freeze)
-        settings: Settings | None = None
         try:
-            settings = read_settings()
-            configure_log(settings)
-            protect(settings, _log)
-            function(settings, *arguments, **options)
-        except ChurnError as error:
-            _log_error(f"{error}")
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            _log_error("interrupted; repeat the command to continue where it stopped")
-            sys.exit(INTERRUPTED)
-        except Exception as error:
-            known = _explanation(settings, error)
-            if known is not None:
-                _log_error(f"{known}")
-                sys.exit(known.exit_code)
-            _log_unexpected(error)
-            sys.exit(1)
+            _call(function, arguments, options)
+        finally:
+            stop_log()
+            reset_options()
 
-    return call
+    return add_output_options(call)
 
 
-def _log_unexpected(error: Exception) -> None:
-    text = UNEXPECTED.format((str(error).splitlines() or [type(error).__name__])[0])
-    if is_json_log():
-        _log_error(text, stack=traceback.format_exc())
-    else:
-        traceback.print_exc()
-        _log_error(text)
+def _call(function: Callable[..., Any], arguments: Any, options: dict[str, Any]) -> None:
+    """Call a command with the settings; exit with the code of its error if it raises one."""
+    settings: Settings | None = None
+    try:
+        settings = read_settings()
+        configure_log(settings)
+        start_log(settings, _name_command())
+        protect(settings, print_message)
+        function(settings, *arguments, **options)
+        report_success()
+    except ChurnError as error:
+        sys.exit(report_error(error))
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(report_interruption())
+    except SystemExit as leave:
+        report_exit(leave.code if isinstance(leave.code, int) else int(bool(leave.code)))
+        raise
+    except click.ClickException:
+        raise  # click prints it, and how the command is called
+    except Exception as error:
+        known = _explanation(settings, error)
+        if known is None:
+            sys.exit(report_unexpected(error))
+        known.__cause__ = error
+        sys.exit(report_error(known))
+
+
+def _name_command() -> str:
+    """Return what was called, such as `churn features verify`, without its arguments."""
+    context = click.get_current_context(silent=True)
+    names: list[str] = []
+    while context is not None and context.parent is not None:
+        names.append(context.info_name or "")
+        context = context.parent
+    return " ".join(["churn", *reversed(names)])
 
 
 def _explanation(settings: Settings | None, error: Exception) -> ChurnError | None:
@@ -119,6 +135,7 @@ def _explanation(settings: Settings | None, error: Exception) -> ChurnError | No
 )
 @click.version_option(package_name="telco-churn")
 @click.option("--demo", is_flag=True, help="Use the home and the ports of `churn demo`.")
+@add_output_options
 def main(demo: bool) -> None:
     """Turn a telecom's customer workbook into governed tables, features and a churn model."""
     if demo:
@@ -170,6 +187,7 @@ def run(
 
 @main.command()
 @JSON
+@add_output_options
 def demo(as_json: bool) -> None:
     """Run the whole job on generated customers, in a home of its own, marked SAMPLE everywhere."""
     _enter_demo_home()
@@ -237,7 +255,9 @@ def init(  # long: an option for each answer
     is_terminal = sys.stdin.isatty() and not yes
     answers = Answers(customer_id, label, left, value, ask if is_terminal else None)
     folder = out or settings.project / "domains" / workbook.stem.lower().replace(" ", "_")
-    draft = draft_domain(workbook, folder, sheet, SourceFormat(decimal, encoding), answers, _log)
+    draft = draft_domain(
+        workbook, folder, sheet, SourceFormat(decimal, encoding), answers, print_message
+    )
     click.echo("\n".join(format_draft(draft, folder)))
 
 
@@ -308,7 +328,7 @@ def up(settings: Settings, foreground: bool, readers: bool) -> None:
     """Start the Spark server and the embedded online store."""
     from lakehouse import online_store, spark_server
 
-    log = _log
+    log = print_message
     spark_server.ensure_running(settings, log)
     online_store.ensure_running(settings, log)
     if readers:
@@ -362,6 +382,37 @@ def _print_status(settings: Settings) -> None:
         click.echo(f"{name.replace('_', ' '):<10}{words}")
 
 
+@main.command("runs")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Number of runs."
+)
+@JSON
+@command
+def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
+    """List the runs, newest first: when, workbook, result, seconds, log file."""
+    from churn.operations import runs
+
+    found = runs.list_all_runs(settings, limit)
+    if as_json:
+        _print_json(runs.to_json(found))
+    else:
+        click.echo("\n".join(runs.format_runs(settings, found, get_width(sys.stdout))))
+
+
+@main.command("logs")
+@click.option("--run", "run_id", metavar="RUN", help="Run to print the log of; default: the last.")
+@click.option("--follow", "-f", is_flag=True, help="Print what is added until the run ends.")
+@command
+def show_logs(settings: Settings, run_id: str | None, follow: bool) -> None:
+    """Print the log of a run, with time, level and run on each line."""
+    from churn.operations import runs
+
+    try:
+        runs.print_log(settings, run_id, follow, lambda part: click.echo(part, nl=False))
+    except BrokenPipeError:  # the reader, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @main.command()
 @click.argument("workbook", type=click.Path(path_type=Path))
 @SHEET
@@ -399,7 +450,7 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
     outcome = commands.build(settings, arguments, rebuild, Steps(2))
     for line in outcome.warnings:
         click.echo(f"warning: {line}")
-    click.echo(f"{outcome.passed} of {outcome.tests} tests green")
+    click.echo(outcome.format_tests())
 
 
 @main.command()
@@ -428,7 +479,7 @@ def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
     """Write the rejected rows to a workbook, with the errors of each row."""
     from churn.reports.rejects import write_rejects
 
-    click.echo(write_rejects(settings, run_id, out, _log))
+    click.echo(write_rejects(settings, run_id, out, print_message))
 
 
 @main.group()
@@ -442,7 +493,7 @@ def apply(settings: Settings) -> None:
     """Register entity, view and service with Feast."""
     from feature_repo.online.materialize import apply as apply_declarations
 
-    apply_declarations(settings, _log)
+    apply_declarations(settings, print_message)
     click.echo("applied")
 
 
@@ -465,7 +516,7 @@ def feast_ui(settings: Settings) -> None:
     """Serve Feast's own site on the feature store, on loopback."""
     from churn.operations.feast_ui import serve_feast_ui
 
-    serve_feast_ui(settings, _log)
+    serve_feast_ui(settings, print_message)
 
 
 @features.command()
@@ -476,9 +527,9 @@ def verify(settings: Settings, as_json: bool) -> None:
     from feature_repo.online.verify import verify as verify_online
     from lakehouse import spark_server, spark_session
 
-    spark_server.ensure_running(settings, _log)
+    spark_server.ensure_running(settings, print_message)
     with Steps(1).step("verify") as step, spark_session.session(settings) as spark:
-        verification = verify_online(settings, spark, _log, step.advance)
+        verification = verify_online(settings, spark, print_message, step.advance)
     if as_json:
         _print_json(asdict(verification))
     else:
@@ -569,7 +620,7 @@ def letter(settings: Settings, customer_id: str, out: Path) -> None:
     """Write a letter that explains a customer's score in plain language."""
     from churn.reports.letter import write_letter
 
-    click.echo(write_letter(settings, customer_id, out, _log))
+    click.echo(write_letter(settings, customer_id, out, print_message))
 
 
 @main.command()
@@ -625,7 +676,7 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
     """Monitor the champion on the latest extract: drift, and predicted against actual churn."""
     from churn.pipeline.champion_monitoring import check_champion, format_check
 
-    found = check_champion(settings, _log)
+    found = check_champion(settings, print_message)
     if as_json:
         _print_json(found)
     else:
@@ -649,7 +700,7 @@ def retention_list(settings: Settings, most: int, out: Path) -> None:
     """Write the customers most worth contacting to a workbook, with reasons and offers."""
     from churn.reports.retention_list import write_retention_list
 
-    click.echo(write_retention_list(settings, most, out, _log))
+    click.echo(write_retention_list(settings, most, out, print_message))
 
 
 @main.group()
@@ -725,7 +776,7 @@ def campaign_list(settings: Settings) -> None:
     from churn.provenance.campaign_records import list_campaigns
     from lakehouse import spark_server, spark_session
 
-    spark_server.ensure_running(settings, _log)
+    spark_server.ensure_running(settings, print_message)
     with spark_session.session(settings) as spark:
         rows = list_campaigns(spark)
     for row in rows:
@@ -742,7 +793,7 @@ def show(settings: Settings, customer_id: str, as_json: bool) -> None:
     """Show a customer's features in the online store, and the score."""
     from churn.provenance.customer import format_customer, show_customer
 
-    customer = show_customer(settings, customer_id, _log)
+    customer = show_customer(settings, customer_id, print_message)
     if as_json:
         _print_json(customer)
     else:
@@ -764,7 +815,7 @@ def trace(
     from churn.provenance.trace import trace_customers
     from churn.provenance.trace_text import format_trace
 
-    lineages = trace_customers(settings, customer_ids, _log, run_id)
+    lineages = trace_customers(settings, customer_ids, print_message, run_id)
     if as_json:
         _print_json(lineages[0] if len(customer_ids) == 1 else lineages)
     else:
@@ -782,7 +833,7 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
     """
     from churn.provenance.history import format_history, history
 
-    found = history(settings, table, _log)
+    found = history(settings, table, print_message)
     if as_json:
         _print_json(found)
     else:
@@ -798,7 +849,7 @@ def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> Non
     """Compare RUN2 with RUN1: rows, features, verdicts, metrics."""
     from churn.provenance.diff import diff, format_diff
 
-    found = diff(settings, first, second, _log)
+    found = diff(settings, first, second, print_message)
     if as_json:
         _print_json(found)
     else:
@@ -831,7 +882,7 @@ def serve(settings: Settings) -> None:
     """Serve the scoring API on loopback, until interrupted."""
     from serving.server import serve as serve_api
 
-    serve_api(settings, _log)
+    serve_api(settings, print_message)
 
 
 @main.command("mlflow")
@@ -840,7 +891,7 @@ def serve_mlflow(settings: Settings) -> None:
     """Serve MLflow's site on the models, on loopback, until interrupted."""
     from churn.operations.mlflow_server import serve_mlflow
 
-    serve_mlflow(settings, _log)
+    serve_mlflow(settings, print_message)
 
 
 @main.group("api-key")
@@ -933,10 +984,10 @@ def docs(settings: Settings, no_serve: bool) -> None:
     from churn.operations.site_server import serve_site
     from churn.reports.site import build_site
 
-    folder = build_site(settings, _log)
+    folder = build_site(settings, print_message)
     click.echo(f"the site is in {folder}")
     if not no_serve:
-        serve_site(settings, folder, _log)
+        serve_site(settings, folder, print_message)
 
 
 @main.command()
@@ -1061,7 +1112,7 @@ def airflow_up(settings: Settings) -> None:
     """Start Airflow on loopback; its DAGs are paused until you switch them on."""
     from churn.operations import airflow_server
 
-    address = airflow_server.up(settings, _log)
+    address = airflow_server.up(settings, print_message)
     click.echo(f"Airflow answers at {address}, user {airflow_server.USER}")
     click.echo("`churn airflow password` prints its password")
 
@@ -1091,7 +1142,7 @@ def airflow_init(settings: Settings) -> None:
     """Prepare what Airflow's components need, once before they start."""
     from churn.operations import airflow_server
 
-    airflow_server.initialize(settings, _log)
+    airflow_server.initialize(settings, print_message)
 
 
 @airflow.command("run-component")
@@ -1136,7 +1187,7 @@ def sample(
 
     given = {"start": start.date()} if start else {}
     parameters = SampleParameters(rows=rows, months=months, seed=seed, dirt=dirt, **given)
-    for path in write_samples(parameters, out, progress=_log):
+    for path in write_samples(parameters, out, progress=print_message):
         click.echo(path)
 
 
@@ -1162,14 +1213,6 @@ for _group, _name, _former in (
     (airflow, "healthcheck", "check"),
 ):
     add_hidden_alias(_group, _name, _former)
-
-
-def _log(text: str) -> None:
-    click.echo(format_message(f"  {text}"), err=True)
-
-
-def _log_error(text: str, **facts: str) -> None:
-    click.echo(format_message(text, ERROR, **facts), err=True)
 
 
 def _day(moment: datetime | None) -> date | None:

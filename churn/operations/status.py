@@ -3,6 +3,7 @@
 from typing import Any
 
 from churn.operations import airflow_server as airflow
+from churn.operations.runs import read_last_run
 from churn.provenance.run_history import read_last_summary
 from lakehouse import online_store, spark_process
 from lakehouse.errors import UnavailableError
@@ -32,7 +33,9 @@ def status(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _last_run(settings: Settings) -> dict[str, Any]:
-    """Return the result of the latest run that has a summary."""
+    """Return the result of the latest run; of an incomplete one, the step that it came to."""
+    if (incomplete := read_last_run(settings)) is not None:
+        return incomplete
     summary = read_last_summary(settings)
     if not summary:
         return {"state": "none yet: `churn run WORKBOOK`"}

@@ -122,7 +122,7 @@ def ingest(settings: Settings, run_id: str, request: Request) -> Summary:
             with run.steps.step("build") as step:
                 left = steps.build_pending(settings, spark, run_id, step)
                 warn_of_refused(settings, spark, run_id, step)
-                step.outcome = f"what was left: {left.passed} of {left.tests} tests green"
+                step.outcome = f"what was left: {left.format_tests()}"
         loaded = steps.ingest(run, spark, extract, extract_date)
         run.summary["unchanged"] = load_state.load_state(spark, loaded.batch_id).is_settled
     return {**run.summary, "seconds": run.steps.seconds}

@@ -15,6 +15,7 @@ from lakehouse import spark_server, spark_session
 from lakehouse.dbt_runner import BuildResult
 from lakehouse.progress import Steps
 from lakehouse.run_lock import run_lock
+from lakehouse.run_log import NOTHING_PUBLISHED, set_effect
 from lakehouse.settings import Settings
 from seeds_loader.load import Load
 
@@ -62,6 +63,7 @@ def build(
         lakehouse.errors.GateRefusedError: The gate refused a load, or a dbt test failed.
     """
     run_id = RunContext(settings, progress).run_id
+    set_effect(NOTHING_PUBLISHED)
     with (
         writer_session(settings, "churn build", progress, run_id) as spark,
         progress.step("build") as step,
@@ -75,6 +77,7 @@ def build(
         # All tests were built if there are no arguments: then a refused load is a failure.
         is_all_green = not arguments and not outcome.failures
         refused = {} if is_all_green else load_state.list_refused_loads(spark, run_id)
+        step.outcome = outcome.format_tests()
         for batch_id, broken in refused.items():
             record_refused_load(settings, run_id, batch_id, broken)
     if refused or outcome.failures:

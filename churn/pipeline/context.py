@@ -13,18 +13,21 @@ from pyspark.sql.connect.session import SparkSession
 from churn.pipeline.lineage import emit_lineage
 from churn.pipeline.notifications import send_notifications
 from churn.pipeline.server_watchdog import watch_server
-from lakehouse import commit_metadata, spark_server, spark_session
+from lakehouse import commit_metadata, spark_process, spark_server, spark_session
 from lakehouse.error_translation import translate_errors
 from lakehouse.errors import GateRefusedError
 from lakehouse.log_format import set_run
 from lakehouse.progress import Step, Steps
 from lakehouse.published_files import has_superseded_files, remove_superseded_files
 from lakehouse.run_lock import run_lock
+from lakehouse.run_log import begin_run
 from lakehouse.settings import Settings
 from seeds_loader.source_format import UNSTATED, SourceFormat
 
 if TYPE_CHECKING:  # the trainer takes seconds to import: only where used
     from trainer.record import ModelRecord
+
+STARTED = "started; stays warm for 30 idle minutes, `churn down` ends it"
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,11 @@ def writer_session(
         run_lock(settings, purpose, steps.log),
         translate_errors(settings),
     ):
+        begin_run(run_id)
         with steps.step("server") as step:
+            before = spark_process.find(settings)
             running = spark_server.ensure_running(settings, step.log)
+            step.outcome = "running" if running == before else STARTED
         with watch_server(settings, running), spark_session.session(settings) as spark:
             commit_metadata.set_commit_metadata(spark, run_id)
             try:

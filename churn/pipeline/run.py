@@ -10,7 +10,12 @@ from churn.pipeline.context import Request, RunContext, new_run_id, writer_sessi
 from churn.pipeline.libraries import preload
 from churn.pipeline.mlflow_sync import open_store_async, sync_registry
 from churn.pipeline.notifications import record_interruption, send_notifications
-from churn.pipeline.summary import write_final_summary, write_summary
+from churn.pipeline.summary import (
+    finish_unchanged,
+    reuse_report,
+    write_final_summary,
+    write_summary,
+)
 from lakehouse.domain import DEFAULT, DOMAINS, domain_folder
 from lakehouse.errors import InvalidInputError
 from lakehouse.log_format import set_run
@@ -32,7 +37,8 @@ def run(settings: Settings, request: Request, progress: Steps) -> dict[str, Any]
         progress: Progress display with `STEPS` steps.
 
     Returns:
-        The run's summary, the content of summary.json.
+        The run's summary, the content of summary.json. A run that changes nothing writes no files:
+        `report_run` of its summary names the earlier run whose report is still true.
 
     Raises:
         lakehouse.errors.InvalidInputError: The workbook is unusable; nothing was written.
@@ -98,9 +104,9 @@ def complete_run(context: RunContext, spark: SparkSession, is_changed: bool) -> 
     changes = (is_changed, is_built, online.written, is_repaired, training.is_new)
     context.summary["unchanged"] = not (any(changes) or (scores and scores.written))
     steps.monitor(context, spark)
-    if context.summary["unchanged"]:
-        context.steps.log("nothing has changed since this workbook was run before")
-    steps.report(context, spark)
-    write_summary(context)
+    is_reported = context.summary["unchanged"] and reuse_report(context)
+    if not is_reported:
+        steps.report(context, spark)
+        write_summary(context)
     sync_registry(context.settings, context.steps, opened)
-    return write_final_summary(context, spark)
+    return finish_unchanged(context) if is_reported else write_final_summary(context, spark)

@@ -14,7 +14,9 @@ import click
 
 from lakehouse import spark_process
 from lakehouse.errors import ServerLostError
+from lakehouse.log_format import ERROR
 from lakehouse.process import ProcessInfo
+from lakehouse.run_log import write_log
 from lakehouse.settings import Settings
 
 POLL_SECONDS = 5.0
@@ -51,5 +53,6 @@ def _watch(settings: Settings, running: ProcessInfo, done: threading.Event) -> N
             hangs = spark_process.find(settings) == running
             if done.wait(0 if hangs else GRACE_SECONDS):
                 return
+            write_log(f"{error}", ERROR)
             click.echo(f"{error}", err=True)
             os._exit(error.exit_code)

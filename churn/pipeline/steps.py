@@ -12,12 +12,18 @@ from pyspark.sql.connect.session import SparkSession
 from churn.pipeline.context import Request, RunContext
 from churn.pipeline.mlflow_sync import adopt_alias
 from churn.pipeline.refusals import run_refused_error, warn_of_refused
-from churn.pipeline.summary import load_summary, update_gate_summary, write_report
+from churn.pipeline.summary import (
+    format_rule_counts,
+    load_summary,
+    update_gate_summary,
+    write_report,
+)
 from churn.provenance import load_state
 from lakehouse.dbt_runner import BuildResult, dbt_build
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.progress import Step, Steps
 from lakehouse.readers import published_copy
+from lakehouse.run_log import IS_PUBLISHED, NOTHING_PUBLISHED, set_effect, set_workbook
 from lakehouse.sample_home import mark_as_sample
 from lakehouse.settings import Settings
 from seeds_loader import lineage
@@ -49,6 +55,8 @@ def read(request: Request, steps: Steps, tolerant: bool = False) -> tuple[Extrac
     Raises:
         lakehouse.errors.InvalidInputError: The workbook is unusable.
     """
+    set_workbook(request.workbook.name)
+    set_effect(NOTHING_PUBLISHED)
     with steps.step("read") as step:
         extract = read_workbook(
             request.workbook,
@@ -114,11 +122,12 @@ def build(run: RunContext, spark: SparkSession) -> bool:
         outcome = build_pending(run.settings, spark, run.run_id, step) if is_pending else None
         warn_of_refused(run.settings, spark, run.run_id, step, except_load=batch_id)
         state = update_gate_summary(run, spark)
+        rules = format_rule_counts(run.summary["gate"])
         step.outcome = (
-            f"{state.verdict}; {outcome.passed} of {outcome.tests} tests green"
-            if outcome
-            else "published before"
+            f"{state.verdict}; {rules}, {outcome.format_tests()}" if outcome else "published before"
         )
+        if outcome and state.published is not None:
+            set_effect(IS_PUBLISHED)
     if state.published is None or state.verdict == "refused":
         raise run_refused_error(run, spark, outcome.failures if outcome else [])
     return is_pending
@@ -139,6 +148,7 @@ def build_pending(settings: Settings, spark: SparkSession, run_id: str, step: St
 
 def run_dbt(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> BuildResult:
     """Run `dbt build` with the arguments, and record what it read and wrote."""
+    step.unit = "models and tests"
     outcome = dbt_build(settings, arguments, run_id, step.advance)
     if outcome.work is not None:
         step.io.append(outcome.work)

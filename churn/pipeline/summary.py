@@ -11,9 +11,11 @@ from churn.pipeline.notifications import record_summary
 from churn.pipeline.rule_texts import format_approver, format_rule
 from churn.pipeline.run_metrics import write_metrics
 from churn.provenance import load_state
+from churn.provenance.run_history import find_run_of_load
 from churn.reports.report import LIST
 from churn.reports.retention_workbook import read_first_customer
 from lakehouse.atomic_write import atomic_write
+from lakehouse.run_log import mark_unchanged
 from lakehouse.sample_home import NOTE, command_of, is_sample
 from lakehouse.sequences import read_last_numbers
 from lakehouse.settings import Settings
@@ -70,6 +72,12 @@ def _gate(spark: SparkSession, batch_id: str, state: load_state.LoadState) -> di
     }
 
 
+def format_rule_counts(gate: dict[str, Any]) -> str:
+    """Format how many of the gate's rules that apply to the load passed."""
+    text = f"{gate['passed']} of {gate['tests']} rules passed"
+    return f"{text}, {gate['warned']} warned" if gate["warned"] else text
+
+
 def write_report(run: RunContext, spark: SparkSession) -> Path:
     """Write the run's report from its summary and the tables; return its path."""
     from churn.reports.report_data import write_run_report
@@ -98,14 +106,36 @@ def write_final_summary(run: RunContext, spark: SparkSession) -> dict[str, Any]:
     return summary
 
 
+def reuse_report(run: RunContext) -> bool:
+    """Name the run that wrote the report of this load; return whether there is one."""
+    earlier = find_run_of_load(run.settings, run.summary["batch_id"])
+    if earlier is None:
+        return False
+    run.summary["report_run"] = earlier
+    with run.steps.step("report") as step:
+        step.outcome = f"that of run {earlier}, unchanged"
+    return True
+
+
+def finish_unchanged(run: RunContext) -> dict[str, Any]:
+    """Return the summary of a run that changed nothing, and record that it was a success."""
+    run.summary["seconds"] = {**run.summary.get("seconds", {}), **run.steps.seconds}
+    mark_unchanged()
+    write_metrics(run.settings, run.summary)
+    # Its messages link to a report.
+    record_summary(run.settings, {**run.summary, "run_id": run.summary["report_run"]})
+    return run.summary
+
+
 def format_summary(settings: Settings, summary: dict[str, Any]) -> str:
     """Format the summary for a terminal."""
     counts, model = summary["counts"], summary["model"]
-    folder = settings.home / "runs" / summary["run_id"]
+    folder = settings.home / "runs" / summary.get("report_run", summary["run_id"])
     lines = [
         f"{counts['bronze']:,} rows read, {counts['silver']:,} customers, "
         f"{counts['rejected']:,} rejected, {counts['exact_duplicates']:,} exact duplicates",
-        f"gate {summary['gate']['verdict']}; {counts['gold']:,} in gold, "
+        f"gate {summary['gate']['verdict']} ({format_rule_counts(summary['gate'])}); "
+        f"{counts['gold']:,} in gold, "
         f"{counts['online_verified']:,} online and equal, {counts['scored']:,} scored",
         f"model {model['version']} ({model['kind']}): ROC-AUC {model['roc_auc']:.3f}, "
         f"PR-AUC {model['pr_auc']:.3f} out of fold; "

@@ -53,6 +53,23 @@ def read_last_summary(settings: Settings) -> dict[str, Any]:
     return next(filter(None, summaries), {})
 
 
+def read_summary_or_empty(settings: Settings, run_id: str) -> dict[str, Any]:
+    """Return the summary of a run; empty if it is missing or damaged."""
+    return read_json_or_empty(_summary(settings, run_id))
+
+
+def find_run_of_load(settings: Settings, batch_id: str) -> str | None:
+    """Return the latest run that published a load, or found it published, and has a report."""
+    for run_id in reversed(list_runs(settings)):
+        path = _summary(settings, run_id)
+        summary = read_json_or_empty(path)
+        is_published = summary.get("counts", {}).get("gold") is not None
+        is_of_load = summary.get("batch_id") == batch_id and is_published
+        if is_of_load and (path.parent / "report.html").exists():
+            return run_id
+    return None
+
+
 def read_json_or_empty(path: Path) -> dict[str, Any]:
     """Return a JSON object; empty if the file is damaged, so that one old run breaks no page."""
     try:

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from environments import CompletedRun
+from environments import BIN, CompletedRun
+from terminals import run_in_terminal
 
 from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.feature_store import configuration
@@ -15,6 +16,7 @@ from lakehouse import online_store, spark_process
 from lakehouse.sample_home import NOTE, is_sample
 from seeds_loader.sample import SampleParameters, write_samples
 
+BAR = re.compile("[━╸╺]+")
 LEAKS = {"churn", "churned", "churn_label", "churn_value", "churn_score", "churn_reason", "cltv"}
 
 
@@ -228,14 +230,24 @@ def test_everything_listens_on_loopback_only(completed_run: CompletedRun) -> Non
 @pytest.fixture(scope="module")
 def repeated(completed_run: CompletedRun, shared_data: Path) -> dict[str, object]:
     """The same workbook again, with what lay in the lake before and after."""
-    before = lake_files(completed_run)
+    before = lake_files(completed_run) | run_files(completed_run)
     versions = table_versions(completed_run)
     summary = completed_run.home.churn_json("run", shared_data / "Telco-Customer-Churn.xlsx")
     return {
         "summary": summary,
         "before": (before, versions),
-        "after": (lake_files(completed_run), table_versions(completed_run)),
+        "after": (
+            lake_files(completed_run) | run_files(completed_run),
+            table_versions(completed_run),
+        ),
     }
+
+
+def run_files(completed_run: CompletedRun) -> dict[str, int]:
+    """Reports and lists of runs, and the front page."""
+    folders = (completed_run.home.path / "runs", completed_run.home.path / "site")
+    found = [each for folder in folders for each in folder.rglob("*") if each.is_file()]
+    return {str(each): each.stat().st_mtime_ns for each in found}
 
 
 def lake_files(completed_run: CompletedRun) -> dict[str, int]:
@@ -263,8 +275,32 @@ def test_the_same_workbook_again_changes_nothing(
     assert summary["counts"] == completed_run.summary["counts"]
     assert summary["model"] == completed_run.summary["model"]
     assert repeated["before"] == repeated["after"]
+    assert summary["report_run"] == completed_run.summary["run_id"]
+    listed = json.loads(completed_run.home.churn("runs", "--json").stdout)
+    assert listed[0]["run_id"] == summary["run_id"]
+    assert {each["result"] for each in listed if each["command"] == "churn run"} == {
+        *("done", "unchanged")
+    }
     first = sum(completed_run.summary["seconds"].values())
     assert sum(summary["seconds"].values()) < first / 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_run_on_a_terminal(completed_run: CompletedRun, shared_data: Path, width: int) -> None:
+    workbook = shared_data / "Telco-Customer-Churn.xlsx"
+    environ = {**completed_run.home.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+    shown, code = run_in_terminal([str(BIN / "churn"), "run", str(workbook)], environ, width)
+    assert code == 0, shown.lines
+    bars = {bar.span() for frame in shown.frames for line in frame for bar in BAR.finditer(line)}
+    assert len(bars) == 1, "the bar has one place and one width"
+    assert [line.split()[1] for line in shown.lines if line.startswith("✓")] == [
+        f"{number}/12" for number in range(1, 13)
+    ]
+    text = "".join(shown.lines)
+    assert "unchanged: this workbook was run before" in text
+    assert re.search(r"log: .*/logs/runs/\w+-\w+\.log", text)
+    assert not BAR.search(text), "nothing of the bar is left"
 
 
 def test_dbt_stops_at_another_lake(completed_run: CompletedRun, tmp_path: Path) -> None:

@@ -1,0 +1,168 @@
+"""Define the options of the output, which every command has, and print messages."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from rich.text import Text
+
+from lakehouse.errors import ChurnError, GateRefusedError
+from lakehouse.log_format import ERROR, INFO, find_level, format_message, is_json_log
+from lakehouse.run_log import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    REFUSED,
+    RunLog,
+    current_log,
+    format_interruption,
+    write_log,
+)
+from lakehouse.terminal import (
+    COLORS,
+    Detail,
+    get_detail,
+    get_width,
+    make_console,
+    set_color,
+    set_detail,
+    wrap_for_terminal,
+)
+
+# Exit code of a command that the user interrupted, as shells have it for SIGINT.
+INTERRUPTED_CODE = 130
+UNEXPECTED = """\
+Unexpected error: {}
+  where: {}
+  what to do: repeat the command; report the error if it persists"""
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _set_color(context: click.Context, option: click.Parameter, value: Any) -> None:
+    if value is not None:
+        set_color(value)
+
+
+def _set_quiet(context: click.Context, option: click.Parameter, value: bool) -> None:
+    if value:
+        set_detail(Detail.QUIET)
+
+
+def _set_verbose(context: click.Context, option: click.Parameter, value: bool) -> None:
+    if value:
+        set_detail(Detail.VERBOSE)
+
+
+def add_output_options(function: Function) -> Function:
+    """Add the options of the output to a command; they set properties of this process."""
+    for option in (
+        click.option(
+            "--color",
+            type=click.Choice(COLORS),
+            callback=_set_color,
+            expose_value=False,
+            help="When to colour; default: auto, on a terminal without NO_COLOR.",
+        ),
+        click.option(
+            "--verbose",
+            "-v",
+            is_flag=True,
+            callback=_set_verbose,
+            expose_value=False,
+            help="Show every detail of the progress.",
+        ),
+        click.option(
+            "--quiet",
+            "-q",
+            is_flag=True,
+            callback=_set_quiet,
+            expose_value=False,
+            help="Show warnings, errors and the result only.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def print_message(text: str) -> None:
+    """Print a message about the work of a command; a warning also if the command is quiet."""
+    level = find_level(text)
+    write_log(text, level)
+    if get_detail() > Detail.QUIET or level != INFO:
+        _print(format_message(f"  {text}"), "")
+
+
+def print_error(text: str, **facts: str) -> None:
+    """Print an error."""
+    write_log(text, ERROR)
+    _print(format_message(text, ERROR, **facts), "bold red")
+
+
+def _print(text: str, style: str) -> None:
+    if is_json_log():
+        click.echo(text, err=True)
+        return
+    first, _, rest = wrap_for_terminal(text, get_width(sys.stderr)).partition("\n")
+    message = Text(first, style=style)
+    message.append(f"\n{rest}" if rest else "", style="default")
+    make_console(sys.stderr).print(message, soft_wrap=True)
+
+
+def report_error(error: ChurnError) -> int:
+    """Print a known error and return the command's exit code; its cause is in the log only."""
+    log = current_log()
+    if log is not None and log.record is not None and error.__cause__ is not None:
+        write_log("".join(traceback.format_exception(error.__cause__)), ERROR)
+    print_error(str(error))
+    return _end(REFUSED if isinstance(error, GateRefusedError) else FAILED, error.exit_code)
+
+
+def report_interruption() -> int:
+    """Print what an interrupted command was doing and return its exit code."""
+    print_error(format_interruption(current_log()))
+    return _end(INTERRUPTED, INTERRUPTED_CODE)
+
+
+def report_unexpected(error: Exception) -> int:
+    """Print an unexpected error and return the exit code.
+
+    Its stack is in the log, or on the terminal if there is no log or the command is verbose.
+    """
+    log = current_log()
+    stack = "".join(traceback.format_exception(error))
+    where = "the lines above; logs under CHURN_HOME/logs"
+    if log is not None and log.path is not None:
+        where = str(log.path)
+        write_log(stack, ERROR)
+    is_shown = log is None or log.path is None or get_detail() == Detail.VERBOSE
+    if is_shown and not is_json_log():
+        click.echo(stack, err=True, nl=False)
+    text = UNEXPECTED.format((str(error).splitlines() or [type(error).__name__])[0], where)
+    print_error(text, **({"stack": stack} if is_json_log() else {}))
+    return _end(FAILED, 1)
+
+
+def report_success() -> None:
+    """Complete the log of a command that is done."""
+    _end(DONE, 0)
+
+
+def report_exit(code: int) -> None:
+    """Complete the log of a command that chose its exit code."""
+    _end(DONE if code == 0 else FAILED, code)
+
+
+def _end(result: str, exit_code: int) -> int:
+    """Complete the log, name its file, and return the exit code."""
+    log = current_log()
+    if log is not None and log.path is not None:
+        log.end(result, exit_code)
+        _name_log(log, exit_code)
+    return exit_code
+
+
+def _name_log(log: RunLog, exit_code: int) -> None:
+    if get_detail() > Detail.QUIET or exit_code:
+        _print(format_message(f"log: {log.path}"), "dim")

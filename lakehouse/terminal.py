@@ -1,0 +1,112 @@
+"""The output of this process on a terminal: colours, and how much of the progress is shown.
+
+Options of the command line set both once, at the start of a command.
+"""
+
+import textwrap
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import IO, Literal
+
+from rich.console import Console
+
+Color = Literal["auto", "always", "never"]
+COLORS: tuple[Color, ...] = ("auto", "always", "never")
+
+
+class Detail(IntEnum):
+    """How much a command shows: warnings and errors, also its progress, or also every detail."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+@dataclass
+class TerminalOptions:
+    """The options of this process."""
+
+    color: Color = "auto"
+    detail: Detail = Detail.NORMAL
+
+
+_options = TerminalOptions()
+
+
+def reset_options() -> None:
+    """Set the defaults, for processes that call several commands."""
+    _options.color, _options.detail = "auto", Detail.NORMAL
+
+
+def set_color(color: Color) -> None:
+    """Set when output is coloured."""
+    _options.color = color
+
+
+def set_detail(detail: Detail) -> None:
+    """Set how much is shown."""
+    _options.detail = detail
+
+
+def get_detail() -> Detail:
+    """Return how much is shown."""
+    return _options.detail
+
+
+def make_console(file: IO[str]) -> Console:
+    """Return a console for a stream, with colours as the options and NO_COLOR say."""
+    if _options.color == "never":
+        return Console(file=file, highlight=False, color_system=None)
+    if _options.color == "always":
+        # Also into a pipe. No animation: that depends on the stream alone.
+        return Console(
+            file=file,
+            highlight=False,
+            color_system="standard",
+            force_terminal=True,
+            force_interactive=is_animated(file),
+            no_color=False,
+        )
+    return Console(file=file, highlight=False)
+
+
+def is_animated(file: IO[str]) -> bool:
+    """Return whether lines of a stream can be rewritten in place."""
+    try:
+        return file.isatty() and not Console(file=file).is_dumb_terminal
+    except ValueError:  # a closed stream
+        return False
+
+
+def is_utf8(file: IO[str]) -> bool:
+    """Return whether a stream can show more than ASCII, as one without an encoding can."""
+    return (getattr(file, "encoding", None) or "utf8").lower().replace("-", "") == "utf8"
+
+
+def get_width(file: IO[str]) -> int | None:
+    """Return the columns of the terminal, or None if the stream is none."""
+    return Console(file=file).width if is_animated(file) else None
+
+
+def wrap_for_terminal(text: str, width: int | None) -> str:
+    """Wrap the lines of a text for a terminal, further lines indented by two more columns.
+
+    Words are never broken, so that a path can be copied. Without a width the text is unchanged.
+    """
+    if width is None:
+        return text
+    return "\n".join(part for line in text.splitlines() for part in _wrap_line(line, width))
+
+
+def _wrap_line(line: str, width: int) -> list[str]:
+    if len(line) < width:
+        return [line]
+    start = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(
+        line.strip(),
+        width - 1,
+        initial_indent=start,
+        subsequent_indent=f"{start}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

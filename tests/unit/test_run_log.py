@@ -1,0 +1,246 @@
+"""The log and the record of a run, and what `runs`, `logs` and `status` make of them."""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import click
+import psutil
+import pytest
+from click.testing import CliRunner, Result
+
+from churn.cli.main import command, main
+from churn.operations.runs import find_log, read_log
+from lakehouse import run_log
+from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
+from lakehouse.progress import Steps
+from lakehouse.run_log import RunLog, RunRecord, begin_run, read_estimates, read_records
+from lakehouse.settings import Settings, read_settings
+
+RUN = "20250101T000000Z-aaaaaa"
+LINE = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 (DEBUG|INFO|WARNING|ERROR) +(\S+) (.*)"
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    for name in [name for name in os.environ if name.startswith("CHURN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CHURN_HOME", str(tmp_path / "home"))
+    yield read_settings()
+    run_log.stop_log()
+
+
+def call(work: object, *arguments: str) -> Result:
+    """Call a command of the command line that does some work."""
+
+    @click.command("run")
+    @command
+    def job(settings: Settings) -> None:
+        begin_run(RUN)
+        work(settings)  # type: ignore[operator]
+
+    group = click.Group("churn", commands={"run": job})
+    return CliRunner().invoke(group, ["run", *arguments])
+
+
+def churn(*arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments])
+
+
+def two_steps(settings: Settings) -> None:
+    steps = Steps(2)
+    run_log.set_workbook("customers.xlsx")
+    with steps.step("read") as step:
+        step.outcome = "7,049 rows"
+    with steps.step("build") as step:
+        step.advance(1, 3, "customers")
+        for _ in range(3):
+            step.log("warning: a\nwarning of two lines")
+            logging.getLogger("some.library").warning("is deprecated")
+
+
+def test_the_log_has_time_level_and_run_and_no_warning_twice(home: Settings) -> None:
+    result = call(two_steps)
+    path = home.home / "logs" / "runs" / f"{RUN}.log"
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (0, f"log: {path}")
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("    ")]
+    found = [match.groups() for line in lines if (match := LINE.fullmatch(line))]
+    assert len(found) == len(lines)
+    assert {run for _, run, _ in found} == {RUN}
+    texts = [f"{level} {text}" for level, _, text in found]
+    assert texts.count("WARNING warning: a") == 1
+    assert texts.count("WARNING some.library: is deprecated") == 1
+    assert "INFO repeated 2 times: some.library: is deprecated" in texts
+    assert "DEBUG build: 1 of 3 (customers)" in texts
+    assert texts[-1] == "INFO done, exit code 0"
+    assert result.stderr.count("a\n") == 1
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_json_log_has_objects_only(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lakehouse import log_format
+
+    monkeypatch.setattr(log_format, "_state", log_format.LogState())
+    monkeypatch.setenv("CHURN_LOG_FORMAT", "json")
+    call(two_steps)
+    monkeypatch.undo()
+    lines = (home.home / "logs" / "runs" / f"{RUN}.log").read_text().splitlines()
+    assert {json.loads(line)["run_id"] for line in lines} == {RUN}
+
+
+def interrupt(settings: Settings) -> None:
+    steps = Steps(12)
+    run_log.set_effect(run_log.NOTHING_PUBLISHED)
+    for name in ("read", "server", "ingest"):
+        with steps.step(name):
+            pass
+    with steps.step("build"):
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_names_the_step_and_what_was_done(home: Settings) -> None:
+    result = call(interrupt)
+    assert result.exit_code == 130
+    first, last = result.stderr.splitlines()[-2:]
+    assert first == (
+        "Interrupted in 4/12 build; nothing was published; repeat the command to continue where it "
+        "stopped"
+    )
+    assert last.startswith("log: ")
+    (record,) = read_records(home)
+    assert (record.result, record.exit_code, record.command) == ("interrupted", 130, "churn run")
+    assert "interrupted  " in churn("runs").stdout
+    assert "(in 4/12 build)" in churn("runs").stdout
+    status = json.loads(churn("status", "--json").stdout)["last_run"]
+    assert status["state"] == "interrupted in 4/12 build"
+    assert status["effect"] == "nothing was published"
+    assert "interrupted in 4/12 build" in churn("status").stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "result", "code"),
+    [
+        (GateRefusedError("refused", where="here", hint="there"), "refused", 3),
+        (ChurnError("failed", where="here", hint="there"), "failed", 1),
+        (RuntimeError("some cause"), "failed", 1),
+        (SystemExit(1), "failed", 1),
+        (SystemExit(0), "done", 0),
+    ],
+)
+def test_a_result_is_recorded(error: BaseException, result: str, code: int, home: Settings) -> None:
+    def fail(settings: Settings) -> None:
+        raise error
+
+    called = call(fail)
+    (record,) = read_records(home)
+    assert (called.exit_code, record.exit_code, record.result) == (code, code, result)
+    text = Path(record.log).read_text()
+    assert ("Traceback" in text) == isinstance(error, RuntimeError)
+    assert "Traceback" not in called.stderr, "the stack is in the log"
+    if isinstance(error, RuntimeError):
+        assert f"where: {record.log}" in called.stderr
+
+
+def test_verbose_shows_the_stack_of_an_unexpected_error(home: Settings) -> None:
+    def fail(settings: Settings) -> None:
+        raise RuntimeError("some cause")
+
+    assert "Traceback" in call(fail, "--verbose").stderr
+    quiet = call(two_steps, "--quiet").stderr
+    assert quiet == "  warning: a\nwarning of two lines\n"
+
+
+def test_a_command_that_begins_no_run_leaves_nothing(home: Settings) -> None:
+    assert churn("run", "missing.xlsx").exit_code == 2
+    assert churn("runs").stdout.startswith("no run yet")
+    assert churn("logs").exit_code == 2
+    assert not home.home.exists()
+
+
+def write_record(settings: Settings, **values: object) -> RunRecord:
+    folder = run_log.folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    run_id = str(values.get("run_id", RUN))
+    started = f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}T00:00:00+00:00"
+    record = RunRecord(run_id, "churn run", started, str(folder / f"{run_id}.log"))
+    record = replace(record, **values)  # type: ignore[arg-type]
+    (folder / f"{run_id}.json").write_text(json.dumps(asdict(record)))
+    (folder / f"{run_id}.log").touch()
+    return record
+
+
+def test_a_run_whose_process_died_was_interrupted(home: Settings) -> None:
+    write_record(home, pid=os.getpid(), created=1.0, step="4/12 build")
+    assert [record.result for record in read_records(home)] == ["interrupted"]
+    write_record(home, pid=os.getpid(), created=psutil.Process().create_time())
+    assert [record.result for record in read_records(home)] == ["running"]
+    (run_log.folder(home) / "damaged.json").write_text("{")
+    assert len(read_records(home)) == 1
+
+
+def test_estimates_are_medians_of_complete_runs(home: Settings) -> None:
+    for day, seconds in enumerate((1000.0, 10, 20, 30, 40, 50), start=1):
+        run_id = f"202501{day:02}T000000Z-aaaaaa"
+        write_record(home, run_id=run_id, result="done", seconds={"build": seconds})
+    write_record(home, run_id="20250201T000000Z-a", result="unchanged", seconds={"build": 1})
+    write_record(home, run_id="20250202T000000Z-a", result="failed", seconds={"build": 1})
+    assert read_estimates(home, "churn run") == {"build": 30}
+    assert read_estimates(home, "churn train") == {}
+
+
+def test_runs_are_listed_newest_first_with_those_of_airflow(home: Settings) -> None:
+    write_record(home, result="done", workbook="a.xlsx", seconds={"read": 1.5, "build": 2})
+    folder = home.home / "runs" / "20250301T060000Z-bbbbbb"
+    folder.mkdir(parents=True)
+    summary = {"gate": {"verdict": "refused"}, "workbook": {"path": "/x/b.xlsx"}, "seconds": {}}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    found = json.loads(churn("runs", "--json").stdout)
+    assert [(run["workbook"], run["result"], run["seconds"]) for run in found] == [
+        ("b.xlsx", "refused", 0),
+        ("a.xlsx", "done", 3.5),
+    ]
+    assert found[1]["log"] == str(run_log.folder(home) / f"{RUN}.log")
+    assert len(churn("runs", "--limit", "1").stdout.splitlines()) == 3
+
+
+def test_a_log_is_followed_until_the_run_ends(home: Settings) -> None:
+    log = run_log.start_log(home, "churn run")
+    log.begin(RUN)
+    parts = read_log(home, find_log(home, None), follow=True)
+    assert "churn run" in next(parts)
+    log.write("later", "info")
+    assert "later" in next(parts)
+    log.end("done", 0)
+    assert "exit code 0" in "".join(parts)
+    with pytest.raises(InvalidInputError, match="no log of run 'x'"):
+        find_log(home, "x")
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(home: Settings) -> None:
+    home.home.mkdir()
+    (home.home / "logs").write_text("a file")
+    assert call(two_steps).exit_code == 0
+
+
+def test_many_messages_before_the_run_are_bounded(home: Settings) -> None:
+    log = RunLog(home, "churn serve")
+    for number in range(run_log.BUFFERED_LINES + 10):
+        log.write(str(number), "info")
+    log.begin(RUN)
+    assert len(Path(str(log.path)).read_text().splitlines()) == run_log.BUFFERED_LINES + 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands(shell: str, tmp_path: Path) -> None:
+    environ = {**os.environ, "CHURN_HOME": str(tmp_path), "_CHURN_COMPLETE": f"{shell}_source"}
+    script = [Path(sys.executable).with_name("churn")]
+    said = subprocess.run(script, env=environ, capture_output=True, text=True, check=True).stdout
+    assert "_CHURN_COMPLETE" in said
