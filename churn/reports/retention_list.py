@@ -284,8 +284,8 @@ def _list_customer(
     row: dict[str, Any], effect: Effect, reasons: list[str], details: list[Any]
 ) -> ListedCustomer:
     best = row["best"]
-    # Scaled as a whole: what the model attributes to an offer, where that is the smaller of the two,
-    # is as uncertain as the effect of a campaign.
+    # Scaled as a whole: what the model attributes to an offer, where that is the smaller of the
+    # two, is as uncertain as the effect of a campaign.
     saved = best["gain"] + best["cost"]
     return ListedCustomer(
         customer_id=row["customer_id"],

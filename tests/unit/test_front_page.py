@@ -34,7 +34,7 @@ def test_a_run_whose_first_workbook_was_refused() -> None:
     summary = {"run_id": "20250101T000000Z-abc", "extract_date": DAY.isoformat()}
     summary |= {"gate": {"verdict": "refused", "failed": 1}}
     page = front_page(FrontPage(runs=(Run(summary),), extracts=(refused,)))
-    assert "Refused: this workbook did not pass the gate" in words(page)
+    assert "Refused: this workbook did not pass the checks" in words(page)
     assert "labels" in words(page)
     assert "customers published" not in words(page)
 
