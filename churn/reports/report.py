@@ -1,5 +1,7 @@
 """Render a run's report, a self-contained HTML page for the retention team and its analysts."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -149,6 +151,17 @@ def write_report(data: ReportData, path: Path) -> None:
 
 def _page(data: ReportData) -> str:
     return page("report.html.j2", _views(data), data.is_sample)
+
+
+def read_script(*names: str) -> tuple[str, str]:
+    """Return the page's only script, made of files beside this module, and its digest for a policy.
+
+    Args:
+        names: File names, in order.
+    """
+    texts = [Path(__file__).with_name(name).read_text().strip() for name in names]
+    script = "\n".join(texts)
+    return script, base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def page(template: str, views: Mapping[str, Any], is_sample: bool = False) -> str:

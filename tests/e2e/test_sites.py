@@ -288,9 +288,14 @@ def test_the_sites_in_a_browser(
     feast = f"{sites['feast'].address}/p/churn/feature-view/customer_features"
     page.goto(feast)
     expect(page.get_by_text("monthly_charges").first).to_be_visible(timeout=30_000)
+    assert page.get_by_text("Tab Demo").count() == 0
+    assert page.get_by_role("button", name=re.compile("Create|Edit|Delete")).count() == 0
     page.goto(f"{feast}/feature/tenure")
     expect(page.get_by_text("INT32").first).to_be_visible(timeout=30_000)
     page.screenshot(path=tmp_path / "feast.png")
+    page.goto(sites["mlflow"].address)
+    page.wait_for_url(re.compile("#/experiments/[0-9]+/runs.*workflowType=machine_learning"))
+    expect(page.get_by_text("champion").or_(page.get_by_text("churn")).first).to_be_visible()
     page.goto(f"{sites['mlflow'].address}/#/models/churn")
     expect(page.get_by_text("champion").first).to_be_visible(timeout=30_000)
     page.screenshot(path=tmp_path / "mlflow.png")
