@@ -131,7 +131,8 @@ class Service:
 class FrontPage:
     """Content of the page. Every sequence is ordered by time, earliest first, and may be empty.
 
-    `campaigns` are rows of gold.campaigns with the measured effect, null until it is known.
+    `campaigns` are rows of gold.campaigns with the measured effect, null until it is known,
+    `rule_texts` what the rules check that failed or warned, in words.
     """
 
     runs: tuple[Run, ...] = ()
@@ -142,6 +143,7 @@ class FrontPage:
     campaigns: tuple[Mapping[str, Any], ...] = ()
     is_sample: bool = False
     example_id: str = ""
+    rule_texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reports(self) -> dict[str, str]:
@@ -230,6 +232,7 @@ def front_page(data: FrontPage) -> str:
             "evaluations": {version: evaluation_of(version) for version in data.evaluated_models},
             "has_dbt_docs": data.has_dbt_docs,
             "example_id": data.example_id,
+            "rule_texts": data.rule_texts,
             "list_file": next(map(list_of, data.latest_lists), ""),
             "services": data.services,
             "campaigns": [*reversed(data.campaigns[-LISTED:])],
@@ -312,14 +315,14 @@ def _left_out_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> "Plot":
     return Plot(
         title,
         f"Most rejects: {percent(_reject_share(worst), 2)} of the rows, extract of "
-        f"{worst.extract_date}. Exact copies of a row do no harm and count apart.",
+        f"{worst.extract_date}. Exact duplicates of a row are harmless and counted separately.",
         draw_columns(
             "left-out",
             title,
             labels,
             [
                 Course("rejected", [each.rejected for each in drawn]),
-                Course("exact copies", [each.exact_duplicates for each in drawn]),
+                Course("exact duplicates", [each.exact_duplicates for each in drawn]),
             ],
         ),
     )

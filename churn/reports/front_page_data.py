@@ -20,6 +20,7 @@ from churn.reports.front_page import (
     Run,
     Service,
 )
+from churn.reports.gate_statements import describe_rule
 from churn.reports.report import LIST
 from lakehouse import sequences
 from lakehouse.domain import read_domain
@@ -61,9 +62,12 @@ EVALUATIONS = """
 
 def gather(settings: Settings, spark: SparkSession) -> FrontPage:
     """Read the current data of the front page; all of it may be empty."""
+    extracts = _extracts(spark)
+    named = {rule for each in extracts for rule in (*each.failed, *each.warned)}
     return FrontPage(
         runs=_runs(settings.home / "runs"),
-        extracts=_extracts(spark),
+        extracts=extracts,
+        rule_texts={rule: describe_rule(rule, read_domain()) for rule in named},
         models=_models(settings),
         services=(
             Service("Airflow", settings.airflow_port, "churn airflow up"),

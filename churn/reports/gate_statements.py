@@ -32,6 +32,13 @@ def format_statement(rule: str, threshold: float | None, domain: Domain) -> str:
     return text.replace("{limit}", _format_limit(threshold, metric.unit))
 
 
+def describe_rule(rule: str, domain: Domain) -> str:
+    """Return what a rule checks with its declared threshold; empty if it is not declared."""
+    declared = domain.rules.gate_rules.get(rule)
+    limits = (declared.at_least, declared.at_most) if declared else ()
+    return format_statement(rule, next((each for each in limits if each is not None), None), domain)
+
+
 def _format_limit(threshold: float | None, unit: str) -> str:
     if threshold is None or unit != "share":
         return gate_figure(threshold, unit)

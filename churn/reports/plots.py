@@ -380,7 +380,7 @@ def draw_roc(title: str, evaluations: Sequence[Evaluation]) -> str:
             drawn = _columns(evaluation, "roc", "false_positive_rate", "true_positive_rate")
             axes.plot(*drawn, label=_format_legend(evaluation, "roc_auc"), **style)
 
-    labels = ("alarms among those who stay", "found of those who leave")
+    labels = ("customers who stay and are listed", "leavers who are listed")
     return _curves("roc", title, evaluations, draw, labels)
 
 
@@ -394,7 +394,7 @@ def draw_precision_recall(title: str, evaluations: Sequence[Evaluation], rate: f
         if rate is not None:
             axes.axhline(rate, color=MUTED, linewidth=1, label=f"by chance {rate:.3f}")
 
-    labels = ("found of those who leave (recall)", "right of the named (precision)")
+    labels = ("leavers who are listed (recall)", "leavers on the list (precision)")
     return _curves("precision-recall", title, evaluations, draw, labels)
 
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from churn.reports.plots import Plot
 
 SCORES = {
-    "roc_auc": ("ROC-AUC", "how surely one who leaves ranks above one who stays; 0.5 is chance"),
-    "pr_auc": ("PR-AUC", "share of leavers among those named, over every length of the list"),
-    "accuracy": ("accuracy", "share of customers judged rightly"),
-    "f1": ("F1", "balance of finding leavers and naming no others"),
+    "roc_auc": ("ROC-AUC", "how often a leaver ranks above a customer who stays; 0.5 is chance"),
+    "pr_auc": ("PR-AUC", "share of leavers on the list, averaged over lists of every length"),
+    "accuracy": ("accuracy", "share of customers classified correctly"),
+    "f1": ("F1", "balance of finding leavers and listing no others"),
     "brier": ("Brier", "error of the probabilities; lower is better"),
 }
 WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
@@ -555,8 +555,8 @@ def _ranking_plots(evaluations: Sequence[Evaluation]) -> Iterator["Plot"]:
     if drawn := _having(evaluations, "pr"):
         title = "Precision and recall (PR-AUC)"
         caption = (
-            "To find that share of the leavers (across), this share of the customers named is "
-            "right (up). The grey line is what calling at random gives. "
+            "A list that contains this share of the leavers (across) has this share of leavers "
+            "among its customers (up). The grey line is a list drawn at random. "
         )
         svg = plots.draw_precision_recall(title, drawn, _base_rate(drawn))
         yield plots.Plot(title, caption + _holdout(drawn, "pr_auc"), svg)
@@ -568,8 +568,8 @@ def _threshold_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) -> I
     drawn = _having(evaluations, "thresholds")
     used = f"The marker is the threshold in use, {percent(chosen.threshold, 0)}. "
     captions = {
-        "accuracy": "The share judged rightly when all above the threshold are taken for leavers. ",
-        "f1": "High where most leavers are found and few others are named with them. ",
+        "accuracy": "Share classified correctly if all above the threshold count as leavers. ",
+        "f1": "High where most leavers are found and few others are listed with them. ",
     }
     for metric, caption in captions.items():
         if drawn:
