@@ -254,6 +254,7 @@ def application(settings: Settings, clock: Clock = current_time) -> RequestGuard
     app.state.service = service
     _add_routes(app, service)
     _add_plain_routes(app, service)
+    _add_docs_routes(app, service)
     app.exception_handler(HTTPException)(_http_problem)
     app.exception_handler(RequestValidationError)(_validation_problem)
     # The request guard, which gets the exception next, logs it.
@@ -386,6 +387,8 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
         key = request.headers.get("x-api-key", "").encode()
         return Response(service.format_metrics(key), media_type=METRICS_TYPE)
 
+
+def _add_docs_routes(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

@@ -201,7 +201,6 @@ def _visible(value: Any) -> Any:
 def _views(data: ReportData) -> dict[str, Any]:
     summary = data.summary
     gate, model = summary.get("gate") or {}, summary.get("model") or {}
-    seconds = _numbers(summary.get("seconds"))
     return {
         "run_id": str(summary.get("run_id", UNKNOWN)),
         "workbook": _workbook(summary),
@@ -210,10 +209,9 @@ def _views(data: ReportData) -> dict[str, Any]:
         "data_tiles": list(_data_tiles(summary)),
         "checks": list(_list_checks(data.gate_results)),
         "model_in_words": _describe_model(model),
-        "offers": count_offers(data.retention_list) if data.retention_list else [],
-        "common_reasons": format_common_reasons(data.retention_list) if data.retention_list else "",
-        "effect": format_effect(data.retention_list.campaign.effect) if data.retention_list else "",
+        "format_common_reasons": format_common_reasons,
         "range_meaning": RANGE_MEANING,
+        "format_effect": format_effect,
         "counts": _numbers(summary.get("counts")),
         "stages": stages(_numbers(summary.get("counts"))),
         "balance": balance(_numbers(summary.get("counts"))),
@@ -228,6 +226,7 @@ def _views(data: ReportData) -> dict[str, Any]:
         "rejected_rows": data.rejected_rows,
         "churn_plots": list(_churn_plots(data.churn_by)),
         "to_call": data.retention_list,
+        "count_offers": count_offers,
         "list_file": LIST,
         "model": model,
         "champion": _champion(model),
@@ -237,7 +236,7 @@ def _views(data: ReportData) -> dict[str, Any]:
         "score_columns": list(score_columns(data.evaluations, model)),
         "score_names": SCORES,
         "model_plots": list(model_plots(data.evaluations, model)),
-        "seconds_plots": list(_seconds_plot(seconds)),
+        "seconds_plots": list(_seconds_plot(_numbers(summary.get("seconds")))),
     }
 
 

@@ -365,7 +365,9 @@ def _describe_costs(offer: Offer, campaign: Campaign) -> str:
         return offer.costs
 
 
-def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
+def _notes(  # long: the notes, one after another
+    retention_list: RetentionList,
+) -> list[tuple[str, str]]:
     """Return the explanation of each number, by its name."""
     campaign, effect = retention_list.campaign, retention_list.campaign.effect
     return [
