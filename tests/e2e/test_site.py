@@ -13,8 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser import chromium
+from browser import chromium, is_accessible
 from environments import BIN, CompletedRun, quiet_port
 from front_pages import history
 from playwright.sync_api import Page, expect
@@ -26,8 +25,6 @@ from lakehouse.process import port_is_open
 from lakehouse.settings import PROJECT
 
 PHONE, DESK = 390, 1280
-# The project's pages answer to WCAG 2, levels A and AA.
-WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 # By name, what people read.
 EXPOSURES = {
     "churn_feature_service": "Feature service churn",
@@ -119,9 +116,7 @@ def is_fine(page: Page, picture: Path) -> None:
     """Nothing wider than the screen, nothing that axe objects to; the picture is for people."""
     page.screenshot(path=picture, full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), picture
-    found = Axe().run(page, options=WCAG)
-    assert found.response["passes"], "axe has looked at nothing"
-    assert found.violations_count == 0, found.generate_report()
+    is_accessible(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
