@@ -5,7 +5,7 @@ from lakehouse.domain import Domain
 
 # What a rule on drift checks; the gate generates these rules from the declared features.
 DRIFT_RULE = "drift_of_"
-DRIFT = "the customers are spread over “{}” much as in the extract before"
+DRIFT = "the customers resemble those of the extract before in “{}”"
 
 
 def format_statement(rule: str, threshold: float | None, domain: Domain) -> str:

@@ -288,8 +288,8 @@ def _list_checks(results: Sequence[GateResult]) -> Iterator[Check]:
     steady = [each for each in tested if each.drift_of and each.severity == "error"]
     steady = [each for each in steady if each.verdict == "passed"]
     if steady:
-        named = "the customers are spread over {} like those of the extract before ({})"
-        features = "1 feature" if len(steady) == 1 else f"{len(steady)} features"
+        named = "in {} the customers resemble those of the extract before ({})"
+        features = "1 characteristic" if len(steady) == 1 else f"{len(steady)} characteristics"
         yield Check("passed", named.format(features, steady[0].compared_with))
 
 
@@ -439,9 +439,9 @@ def _describe_model(model: Mapping[str, Any]) -> str:
     if not lift:
         return ""
     return (
-        "Of the tenth of the customers with the highest probabilities, "
-        f"{decimal(lift, 1)} times as many left as of all customers. This was measured on "
-        "customers whose rows the model had not seen."
+        "Among the tenth of the customers with the highest probabilities, the share that left was "
+        f"{decimal(lift, 1)} times that of all customers. This was measured on customers whose "
+        "rows the model had not seen."
     )
 
 

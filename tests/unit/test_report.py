@@ -436,14 +436,17 @@ def test_a_manager_reads_sentences_and_the_data_team_names(full, render) -> None
     manager, data_team = full.split("For the data team</h2>")
     text = Page(manager).text
     assert "We checked that ✓ the workbook has at least 1,000 customers" in text
-    assert "the highest probabilities, 2.8 times as many left as of all customers" in text
+    assert "the share that left was 2.8 times that of all customers" in text
     assert "2 × TotalCharges: out of range" in text
     # No name of a column, a rule or a table is meant for this reader.
     assert re.findall(r"\b[a-z]+_[a-z_]+\b", Page(manager.partition("<body>")[2]).text) == []
     assert "minimum_customers" in data_team and "ROC-AUC" in data_team
     data = replace(FULL, gate_results=(*RULES, *DRIFTS))
     text = Page(render(data)).text
-    assert "spread over 2 features like those of the extract before (2025-06-14)" in text
+    assert (
+        "in 2 characteristics the customers resemble those of the extract before (2025-06-14)"
+        in text
+    )
     failed = replace(DRIFTS[0], statement="the customers are spread as before")
     text = Page(render(replace(FULL, gate_results=(failed,)))).text
     assert "the customers are spread as before – not so: 0.31 (stability index)" in text
