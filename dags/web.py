@@ -46,8 +46,10 @@ def dbt_docs() -> FileResponse:
 @app.get(f"/{report_of('{run_id}')}")
 def report(run_id: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
     """Return the report of a run."""
-    path = read_settings().home / "runs" / run_id / "report.html"
-    return _page(path, "the run has not completed yet")
+    home = read_settings().home
+    # The site's copy, of the latest runs only, has the bar of links.
+    copy, path = home / SITE / report_of(run_id), home / "runs" / run_id / "report.html"
+    return _page(copy if copy.is_file() else path, "the run has not completed yet")
 
 
 @app.get(f"/{list_of('{run_id}')}")
@@ -60,9 +62,9 @@ def retention_list(run_id: Annotated[str, PathParameter(pattern=ID)]) -> FileRes
 @app.get(f"/{evaluation_of('{version}')}")
 def evaluation(version: Annotated[str, PathParameter(pattern=ID)]) -> FileResponse:
     """Return the full evaluation of a model version."""
-    return _page(
-        read_settings().home / "models" / version / EVALUATION, "`churn evaluate` makes it"
-    )
+    home = read_settings().home
+    copy, path = home / SITE / evaluation_of(version), home / "models" / version / EVALUATION
+    return _page(copy if copy.is_file() else path, "`churn evaluate` makes it")
 
 
 @app.get(f"/{campaign_list_of('{name}')}")

@@ -144,6 +144,8 @@ class GateMetric:
     of: Literal["features", "labels", "load", "baseline"]
     expression: str
     details: str | None = None
+    # What a rule on it checks, for a report: by the rule's threshold if the two differ.
+    statement: str | dict[Literal["at_least", "at_most"], str] = ""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -218,6 +220,7 @@ class ReasonTerms:
     otherwise: str | None = None
     number: Literal["whole", "amount", "percent", "plain"] | None = None
     says: dict[Literal["one", "above", "below", "otherwise"], str] = field(default_factory=dict)
+    is_sensitive: bool = False
 
     @model_validator(mode="after")
     def _check_sentence(self) -> Self:
@@ -232,6 +235,11 @@ class FeaturesFile:
 
     derived_features: dict[Name, DerivedFeature] = field(default_factory=dict)
     reasons: dict[str, ReasonTerms] = field(default_factory=dict)
+
+    @property
+    def sensitive_reasons(self) -> frozenset[str]:
+        """Return the reasons that neither customers nor callers are told."""
+        return frozenset(name for name, terms in self.reasons.items() if terms.is_sensitive)
 
 
 # --- model.yml -------------------------------------------------------------------------------
@@ -431,6 +439,8 @@ class ReportFile:
     Attributes:
         example_id: An id, to show users how one looks.
         currency: The sign in front of amounts.
+        period: When a customer may leave, as the workbook's label and its extracts define it; empty
+            if they do not tell.
         breakdowns: The groups by which the report shows churn: a SQL expression over silver.
         list_columns: What the list shows of a customer.
         trace_cells: The cells of the workbook that a trace shows first.
@@ -440,6 +450,7 @@ class ReportFile:
 
     example_id: str
     currency: str = ""
+    period: str = ""
     breakdowns: dict[str, str] = field(default_factory=dict)
     list_columns: tuple[ListColumn, ...] = ()
     trace_cells: tuple[str, ...] = ()
@@ -512,6 +523,11 @@ class Domain:
         return read_file(self.folder / "report.yml", ReportFile)
 
     @property
+    def gate_metrics(self) -> dict[str, GateMetric]:
+        """Return the metrics of the gate: those of all domains, and those of this one."""
+        return {**read_file(COMMON, CommonFile).gate_metrics, **self.rules.gate_metrics}
+
+    @property
     def variables(self) -> dict[str, Any]:
         """Return the variables of the dbt project as plain values, which the caller may change."""
         return deepcopy(self._variables)
@@ -539,11 +555,19 @@ class Domain:
             "row_rules": rules.get("row_rules", {}),
             "derived_features": features.get("derived_features", {}),
             "reject_reasons": {**common["reject_reasons"], **rules.get("reject_reasons", {})},
-            "gate_metrics": {**common["gate_metrics"], **rules.get("gate_metrics", {})},
+            "gate_metrics": {
+                # A statement is for reports alone: a new wording is no new version of the rules.
+                name: {key: text for key, text in metric.items() if key != "statement"}
+                for name, metric in _metrics(common, rules).items()
+            },
             "gate_rules": rules["gate_rules"],
             "drift": rules["drift"],
             "expected_changes": rules.get("expected_changes", []),
         }
+
+
+def _metrics(common: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
+    return {**common["gate_metrics"], **rules.get("gate_metrics", {})}
 
 
 def domain_folder(environ: Mapping[str, str] | None = None) -> Path:

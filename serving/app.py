@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from google.protobuf.message import DecodeError
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 
 from feature_repo.feature_definitions import TTL
 from feature_repo.online.redis_layout import OnlineRow, read_row
@@ -245,7 +245,7 @@ def application(settings: Settings, clock: Clock = current_time) -> RequestGuard
         title="Telco churn",
         version="1",
         description=DESCRIPTION,
-        # The built-in pages load their scripts from other sites; `docs_page.page` needs none.
+        # The built-in pages load their scripts from other hosts; `docs_page.page` from this one.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -254,6 +254,7 @@ def application(settings: Settings, clock: Clock = current_time) -> RequestGuard
     app.state.service = service
     _add_routes(app, service)
     _add_plain_routes(app, service)
+    _add_docs_routes(app, service)
     app.exception_handler(HTTPException)(_http_problem)
     app.exception_handler(RequestValidationError)(_validation_problem)
     # The request guard, which gets the exception next, logs it.
@@ -291,10 +292,13 @@ def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, one after another
     changes_type: Any = what_if.changes_type(service.contract)
+    report = read_domain().report
+    port, example = service.settings.api_port, report.example_id
 
     @app.get(
         "/v1/customers/{customer_id}/churn",
         summary="One customer's risk",
+        description=docs_page.format_curl(port, "GET", f"/v1/customers/{example}/churn"),
         response_model=None,
         responses={200: {"model": schemas.Score}, **_faults(401, 404, 422, 429, 503)},
     )
@@ -304,6 +308,9 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
     @app.post(
         "/v1/churn:batch",
         summary="The risk of many customers",
+        description=docs_page.format_curl(
+            port, "POST", "/v1/churn:batch", {"customer_ids": [example]}
+        ),
         response_model=None,
         responses={
             200: {"model": schemas.BatchScores},
@@ -323,6 +330,9 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
         # Clients that were generated from the API's description call it by this name.
         operation_id="changed_v1_customers__customer_id__churn_what_if_post",
         summary="One customer's risk with other values of the workbook",
+        description=docs_page.format_curl(
+            port, "POST", f"/v1/customers/{example}/churn:what-if", report.what_if_example
+        ),
         response_model=None,
         responses={
             200: {"model": schemas.WhatIf},
@@ -335,7 +345,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
             changes_type,  # type: ignore[valid-type]
             Body(
                 json_schema_extra={"minProperties": 1},
-                examples=[read_domain().report.what_if_example],
+                examples=[report.what_if_example],
             ),
         ],
     ) -> Response:
@@ -346,6 +356,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
     @app.get(
         "/health/live",
         summary="The process answers",
+        description=docs_page.format_curl(service.settings.api_port, "GET", "/health/live"),
         response_model=None,
         responses={200: {"model": schemas.Health}},
     )
@@ -356,6 +367,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
     @app.get(
         "/health/ready",
         summary="A customer could be answered for",
+        description=docs_page.format_curl(service.settings.api_port, "GET", "/health/ready"),
         response_model=None,
         responses={200: {"model": schemas.Health}, **_faults(503)},
     )
@@ -365,6 +377,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
     @app.get(
         "/metrics",
         summary="For Prometheus; with a key also the metrics of the last run",
+        description=docs_page.format_curl(service.settings.api_port, "GET", "/metrics"),
         response_class=Response,
         responses={
             200: {"content": {METRICS_TYPE: {"schema": {"type": "string"}}}},
@@ -374,11 +387,22 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
         key = request.headers.get("x-api-key", "").encode()
         return Response(service.format_metrics(key), media_type=METRICS_TYPE)
 
+
+def _add_docs_routes(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         mark = NOTE if is_sample(service.settings) else ""
-        return HTMLResponse(docs_page.page(app.openapi(), mark))
+        policy = {"Content-Security-Policy": docs_page.POLICY}
+        return HTMLResponse(docs_page.page(app.openapi(), mark), headers=policy)
+
+    assets = docs_page.asset_files()
+
+    @app.get("/docs/{name}", include_in_schema=False)
+    async def docs_asset(name: str) -> Response:
+        if name not in assets:
+            raise HTTPException(404)
+        return FileResponse(assets[name], media_type=docs_page.MEDIA_TYPES[assets[name].suffix])
 
 
 def _describe_key(app: FastAPI) -> None:

@@ -36,6 +36,7 @@ BODY_SECONDS = 10.0
 METHODS = frozenset(("GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"))
 # If a request matches no route, its path is not logged: it may be anything.
 NO_ROUTE = "(none)"
+# A response may have its own: the page of the API loads its scripts.
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -67,7 +68,9 @@ class RequestGuard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (ID_HEADER, request_id), *HEADERS]
+                given = {name.lower() for name, _ in message["headers"]}
+                ours = [pair for pair in HEADERS if pair[0] not in given]
+                message["headers"] = [*message["headers"], (ID_HEADER, request_id), *ours]
             await send(message)
 
         try:

@@ -20,9 +20,9 @@ CustomerId = Annotated[
 class Reason(TypedDict):
     """What raises the risk: its text, and what it adds to the model's log-odds."""
 
-    feature: str
+    feature: Annotated[str, Field(examples=["contract"])]
     text: Annotated[str, Field(examples=["month-to-month contract"])]
-    contribution: float
+    contribution: Annotated[float, Field(examples=[0.62])]
 
 
 class Time(TypedDict):
@@ -58,8 +58,8 @@ class Risk(Outlook):
     three, the strongest first; none if nothing raises the risk by much.
     """
 
-    probability: Annotated[float, Field(ge=0, le=1)]
-    decile: Annotated[int, Field(ge=1, le=10)]
+    probability: Annotated[float, Field(ge=0, le=1, examples=[0.634])]
+    decile: Annotated[int, Field(ge=1, le=10, examples=[9])]
     reasons: Annotated[list[Reason], Field(max_length=3)]
 
 
@@ -69,15 +69,15 @@ class Known(TypedDict):
     `event_timestamp`: the extract's date at 00:00 UTC. `age_days`: whole days since then.
     """
 
-    customer_id: str
+    customer_id: Annotated[str, Field(examples=[read_domain().report.example_id])]
     event_timestamp: Annotated[str, Field(examples=["2025-12-03T00:00:00Z"])]
-    age_days: int
+    age_days: Annotated[int, Field(examples=[12])]
 
 
 class Score(Known, Risk):
     """A customer's risk, and the version of the model that it is from."""
 
-    model_version: str
+    model_version: Annotated[str, Field(examples=["20251203-1f6e02c4"])]
 
 
 class Found(Known, Risk):

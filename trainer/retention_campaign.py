@@ -8,7 +8,7 @@ from lakehouse.domain import Offer, read_domain
 from trainer.hazard_model import HazardModel, write_months_sql
 
 # Source of an effect that was not measured.
-ASSUMED = "assumed in campaign.yml"
+ASSUMED = "assumed in campaign.yml, not measured yet"
 
 
 @dataclass(frozen=True)

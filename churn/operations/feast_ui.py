@@ -7,12 +7,14 @@ declarations are served here.
 
 import logging
 import warnings
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
+from churn.operations.feast_pages import adapted_routes
 from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
 from feature_repo.feature_store import open_store
 from lakehouse.process import Log
@@ -49,6 +51,7 @@ def serve_feast_ui(settings: Settings, log: Log) -> None:
 
 def application(settings: Settings, log: Log) -> FastAPI:
     """Return Feast's application, without endpoints that do not read declarations."""
+    import feast
     from feast.ui_server import get_app
 
     feature_store = open_store(settings, log)
@@ -65,6 +68,7 @@ def application(settings: Settings, log: Log) -> FastAPI:
     app.router.routes[:] = [
         route for route in app.routes if getattr(route, "path", None) not in described
     ]
+    app.router.routes[:0] = adapted_routes(Path(feast.__file__).parent / "ui" / "build")
     logging.getLogger("feast").setLevel(logging.ERROR)
     return app
 

@@ -6,6 +6,7 @@ that is served here, protected by the password (docs/decisions/0016-mlflow.md).
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
@@ -18,6 +19,13 @@ THREADS = 8
 # Host name of MLflow's service in the stack.
 SERVICE = "mlflow"
 HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
+# The view for trained models instead of language models, as MLflow's pages call and remember it.
+TRAINING = "workflowType=machine_learning"
+START_SCRIPT = """<script>
+if (localStorage.getItem("mlflow.workflowType_v1") === null)
+  localStorage.setItem("mlflow.workflowType_v1", JSON.stringify("machine_learning"));
+if (!/^#\\/./.test(location.hash)) location.replace("%s");
+</script>"""
 NEW_EXPERIMENT = "/mlflow/experiments/create"
 
 
@@ -64,6 +72,7 @@ def _application(settings: Settings) -> Any:
     from churn.operations import mlflow_artifacts
 
     mlflow_artifacts.restrict_to(root)
+    app.view_functions["serve"] = start_page
 
     @app.before_request  # type: ignore[untyped-decorator]
     def refuse_other_places() -> Any:
@@ -77,6 +86,25 @@ def _application(settings: Settings) -> Any:
         return {"error_code": "INVALID_PARAMETER_VALUE", "message": mlflow_artifacts.ELSEWHERE}, 400
 
     return app
+
+
+def start_page() -> Any:
+    """Return MLflow's page; without an address below it, it opens on the training runs.
+
+    MLflow itself would open on its pages for language models.
+    """
+    from flask import Response
+    from mlflow.server import app
+    from mlflow.server.handlers import _get_tracking_store
+
+    from trainer import mlflow_sync
+
+    found = _get_tracking_store().get_experiment_by_name(mlflow_sync.NAME)
+    start = f"#/experiments/{found.experiment_id}/runs?{TRAINING}" if found else "#/models"
+    html = (Path(str(app.static_folder)) / "index.html").read_text()
+    return Response(
+        html.replace("<head>", f"<head>{START_SCRIPT % start}", 1), mimetype="text/html"
+    )
 
 
 def _places(settings: Settings) -> tuple[dict[str, str], str]:

@@ -22,9 +22,11 @@ from starlette.staticfiles import StaticFiles
 
 from churn.provenance.run_history import list_runs
 from churn.provenance.trace import trace_customers
-from churn.reports.front_page import DBT_DOCS
+from churn.reports.front_page import DBT_DOCS, INDEX, TRACE_LINK
+from churn.reports.navigation import mark_page, read_navigation
 from churn.reports.site_guard import Readers, SiteGuard, log_login, serve, site_password
-from churn.reports.trace_page import TraceForm, form_page, trace_page
+from churn.reports.trace_page import SCRIPT, TraceForm, form_page, trace_page
+from lakehouse.domain import read_domain
 from lakehouse.error_translation import translate
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.metrics_file import MEDIA_TYPE, read_metrics
@@ -45,6 +47,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 UNEXPECTED = ("An unexpected fault", "where: the lines that `churn docs` printed; CHURN_HOME/logs")
+# A trace has one script, which marks a form that is sent.
+TRACE_HEADERS = {
+    **HEADERS,
+    "Content-Security-Policy": f"{HEADERS['Content-Security-Policy']}; "
+    f"script-src 'sha256-{SCRIPT[1]}'",
+}
 Answer = tuple[HTTPStatus, str]
 
 
@@ -67,7 +75,7 @@ def serve_site(settings: Settings, folder: Path, log: Log) -> None:
 
 def application(settings: Settings, folder: Path, log: Log) -> Starlette:
     """Return an application that serves the folder's files, the trace page and the metrics."""
-    trace = functools.partial(_trace, Traces(settings, log))
+    trace = functools.partial(_trace, Traces(settings, folder, log))
     return Starlette(
         routes=[
             Route(TRACE, trace, methods=["GET"]),
@@ -96,7 +104,7 @@ async def _trace(traces: "Traces", request: Request) -> Response:
     status, page = await run_in_threadpool(traces.answer, request.url.query)
     # Log the request without its query: customer ids do not belong in a log.
     print(f"{request.method} {TRACE} {status.value}", file=sys.stderr, flush=True)
-    return HTMLResponse(page, status.value, HEADERS)
+    return HTMLResponse(page, status.value, TRACE_HEADERS)
 
 
 def _metrics(settings: Settings, _: Request) -> Response:
@@ -106,14 +114,15 @@ def _metrics(settings: Settings, _: Request) -> Response:
 class Traces:
     """Answer requests for traces, one at a time, because each occupies the Spark server."""
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, folder: Path, log: Log) -> None:
         """Create the endpoint.
 
         Args:
             settings: The settings of this CHURN_HOME.
+            folder: The site's folder, whose front page has the bar of links.
             log: Callback for progress messages.
         """
-        self._settings, self._log = settings, log
+        self._settings, self._folder, self._log = settings, folder, log
         self._one_at_a_time = threading.Lock()
 
     def answer(self, query: str) -> Answer:
@@ -124,6 +133,8 @@ class Traces:
             given.get("run", "")[:MAX_LENGTH],
             list_runs(self._settings),
             is_sample(self._settings),
+            self._read_navigation(),
+            read_domain().report.example_id,
         )
         if not form.customer_id:
             return HTTPStatus.OK, form_page(form)
@@ -139,6 +150,11 @@ class Traces:
                 return HTTPStatus.INTERNAL_SERVER_ERROR, form_page(form, UNEXPECTED)
             return _http_status(error), form_page(form, _format_error(error))
         return HTTPStatus.OK, trace_page(form, lineage)
+
+    def _read_navigation(self) -> str:
+        index = self._folder / INDEX
+        bar = read_navigation(index.read_text()) if index.is_file() else ""
+        return mark_page(bar, TRACE_LINK)
 
 
 def _http_status(error: ChurnError) -> HTTPStatus:

@@ -4,22 +4,32 @@ The page is static. Its links refer to the paths `DBT_DOCS`, `report_of` and `ev
 that Airflow's site can serve the same page (dags/web.py).
 """
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.provenance.run_history import parse_start_time
-from churn.reports.report import LIST, ReportData, Tile, banner, count, decimal, page, percent
+from churn.reports.navigation import Link, format_navigation
+from churn.reports.report import (
+    LIST,
+    ReportData,
+    Tile,
+    banner,
+    count,
+    decimal,
+    page,
+    percent,
+    read_script,
+)
 
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
 
-# Folder below CHURN_HOME, and path below that folder.
-SITE, DBT_DOCS = "site", "dbt/index.html"
+# Folder below CHURN_HOME, and paths below that folder. A server of files sends `MISSING` for an
+# address without a page.
+SITE, INDEX, MISSING, DBT_DOCS = "site", "index.html", "404.html", "dbt/index.html"
+TRACE_LINK = "Trace a customer"
 # Entry point of the dbt docs: the lineage of the features, upstream and downstream.
 LINEAGE = (
     f"{DBT_DOCS}#!/model/model.telco_churn.customer_features?g_v=1&g_i=%2Bcustomer_features%2B"
@@ -37,6 +47,7 @@ class Run:
 
     summary: Mapping[str, Any]
     has_report: bool = True
+    has_list: bool = False
 
     @property
     def run_id(self) -> str:
@@ -120,7 +131,8 @@ class Service:
 class FrontPage:
     """Content of the page. Every sequence is ordered by time, earliest first, and may be empty.
 
-    `campaigns` are rows of gold.campaigns with the measured effect, null until it is known.
+    `campaigns` are rows of gold.campaigns with the measured effect, null until it is known,
+    `rule_texts` what the rules check that failed or warned, in words.
     """
 
     runs: tuple[Run, ...] = ()
@@ -130,6 +142,8 @@ class FrontPage:
     has_dbt_docs: bool = False
     campaigns: tuple[Mapping[str, Any], ...] = ()
     is_sample: bool = False
+    example_id: str = ""
+    rule_texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reports(self) -> dict[str, str]:
@@ -138,6 +152,12 @@ class FrontPage:
         listed = {each.extract_date.isoformat() for each in self.extracts[-LISTED:]}
         listed |= {run.extract_date for run in self.runs[-1:]}
         return {day: run_id for day, run_id in latest.items() if day in listed}
+
+    @property
+    def latest_lists(self) -> tuple[str, ...]:
+        """Return the run whose list of customers belongs to the latest report, if there is one."""
+        latest = self.reports.get(self.runs[-1].extract_date) if self.runs else None
+        return tuple(run.run_id for run in self.runs if run.run_id == latest and run.has_list)
 
     @property
     def evaluated_models(self) -> tuple[str, ...]:
@@ -165,16 +185,38 @@ def evaluation_of(version: str) -> str:
     return f"models/{version}/{EVALUATION}"
 
 
+def site_links(data: FrontPage) -> list[Link]:
+    """Return the links of the bar that all pages of the site have."""
+    links = [Link("Overview", INDEX)]
+    latest = data.runs[-1].extract_date if data.runs else ""
+    if latest in data.reports:
+        links.append(Link("Latest report", report_of(data.reports[latest])))
+    links.append(Link(TRACE_LINK, f"{INDEX}#trace"))
+    if data.has_dbt_docs:
+        links += [Link("Tables", DBT_DOCS), Link("Lineage", LINEAGE)]
+    if data.evaluated_models:
+        links.append(Link("Model", evaluation_of(data.evaluated_models[-1])))
+    elif data.models:
+        links.append(Link("Model", f"{INDEX}#models"))
+    return [*links, Link("Other sites", f"{INDEX}#machine")]
+
+
+def missing_page(data: FrontPage) -> str:
+    """Return the page for addresses without a page; its links work at any address."""
+    views = {"navigation": format_navigation(site_links(data), f"/{MISSING}")}
+    return page("missing.html.j2", views, data.is_sample)
+
+
 def front_page(data: FrontPage) -> str:
     """Return the page as HTML; the same data results in the same text."""
-    # The only script; it selects the parts to display by the page's address alone.
-    script = Path(__file__).with_name("front_page.js").read_text().strip()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    # It selects the parts to display by the page's address alone, and marks a form that is sent.
+    script, digest = read_script("front_page.js", "loading.js")
     latest = data.runs[-1] if data.runs else None
     summary = latest.summary if latest else {}
     return page(
         "front_page.html.j2",
         {
+            "navigation": format_navigation(site_links(data), INDEX),
             "script": script,
             "script_digest": digest,
             "latest": latest,
@@ -188,9 +230,10 @@ def front_page(data: FrontPage) -> str:
             "realised": _compare_with_outcome(data.runs),
             "reports": {day: report_of(run) for day, run in data.reports.items()},
             "evaluations": {version: evaluation_of(version) for version in data.evaluated_models},
-            "dbt_docs": {"Tables and columns": DBT_DOCS, "Lineage": LINEAGE}
-            if data.has_dbt_docs
-            else {},
+            "has_dbt_docs": data.has_dbt_docs,
+            "example_id": data.example_id,
+            "rule_texts": data.rule_texts,
+            "list_file": next(map(list_of, data.latest_lists), ""),
             "services": data.services,
             "campaigns": [*reversed(data.campaigns[-LISTED:])],
             "earlier": max(len(data.extracts), len(data.models)) > LISTED,
@@ -272,14 +315,14 @@ def _left_out_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> "Plot":
     return Plot(
         title,
         f"Most rejects: {percent(_reject_share(worst), 2)} of the rows, extract of "
-        f"{worst.extract_date}. Exact copies of a row do no harm and count apart.",
+        f"{worst.extract_date}. Exact duplicates of a row are harmless and counted separately.",
         draw_columns(
             "left-out",
             title,
             labels,
             [
                 Course("rejected", [each.rejected for each in drawn]),
-                Course("exact copies", [each.exact_duplicates for each in drawn]),
+                Course("exact duplicates", [each.exact_duplicates for each in drawn]),
             ],
         ),
     )

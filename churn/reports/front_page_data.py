@@ -20,7 +20,10 @@ from churn.reports.front_page import (
     Run,
     Service,
 )
+from churn.reports.gate_statements import describe_rule
+from churn.reports.report import LIST
 from lakehouse import sequences
+from lakehouse.domain import read_domain
 from lakehouse.sample_home import is_sample
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
@@ -59,9 +62,12 @@ EVALUATIONS = """
 
 def gather(settings: Settings, spark: SparkSession) -> FrontPage:
     """Read the current data of the front page; all of it may be empty."""
+    extracts = _extracts(spark)
+    named = {rule for each in extracts for rule in (*each.failed, *each.warned)}
     return FrontPage(
         runs=_runs(settings.home / "runs"),
-        extracts=_extracts(spark),
+        extracts=extracts,
+        rule_texts={rule: describe_rule(rule, read_domain()) for rule in named},
         models=_models(settings),
         services=(
             Service("Airflow", settings.airflow_port, "churn airflow up"),
@@ -69,6 +75,7 @@ def gather(settings: Settings, spark: SparkSession) -> FrontPage:
             Service("MLflow", settings.mlflow_port, "churn mlflow"),
             Service("Scoring API", settings.api_port, "churn serve"),
         ),
+        example_id=read_domain().report.example_id,
         has_dbt_docs=(settings.home / SITE / DBT_DOCS).is_file(),
         campaigns=tuple(reversed(list_campaigns(spark))),
         is_sample=is_sample(settings),
@@ -78,7 +85,11 @@ def gather(settings: Settings, spark: SparkSession) -> FrontPage:
 def _runs(folder: Path) -> tuple[Run, ...]:
     """Return the completed runs, including refused ones, earliest first."""
     return tuple(
-        Run(summary, has_report=(path.parent / REPORT).is_file())
+        Run(
+            summary,
+            has_report=(path.parent / REPORT).is_file(),
+            has_list=(path.parent / LIST).is_file(),
+        )
         for path in sorted(folder.glob("*/summary.json"))
         if (summary := read_json_or_empty(path)).get("run_id") == path.parent.name
     )

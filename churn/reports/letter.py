@@ -69,18 +69,24 @@ def letter_page(lineage: Mapping[str, Any], is_sample: bool = False) -> str:
         "raising": list(_list_effects(contributions, raises=True)),
         "lowering": list(_list_effects(contributions, raises=False)),
         "facts": list(_list_facts(lineage)),
+        "period": read_domain().report.period,
     }
     return page("letter.html.j2", views, is_sample)
 
 
 def _list_effects(contributions: list[dict[str, Any]], raises: bool) -> Iterator[Effect]:
-    """Yield the strongest reasons that raise the score, or that lower it, the strongest first."""
+    """Yield the strongest reasons that raise the score, or that lower it, the strongest first.
+
+    Sensitive reasons are left out; the trace has them.
+    """
+    sensitive = read_domain().features.sensitive_reasons
     whole = sum(abs(each["contribution"]) for each in contributions) or 1.0
     sized = [(abs(each["contribution"]) / whole, place) for place, each in enumerate(contributions)]
     chosen = [
         (size, place)
         for size, place in sorted(sized, key=lambda pair: (-pair[0], pair[1]))
         if contributions[place]["contribution"] * (1 if raises else -1) > 0
+        and contributions[place]["feature"] not in sensitive
     ]
     for size, place in chosen[:NAMED]:
         yield Effect(contributions[place]["text"], _format_strength(size), place)

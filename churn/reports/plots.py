@@ -34,8 +34,8 @@ MARKERS = ("o", "s", "^")
 # In points of 1/72 inch; the page displays a point as about one pixel.
 WIDTH, HEIGHT, BAR_ROW = 324, 290, 38
 LONGEST_LABEL = 28
-# Number of dates that fit next to each other below a plot.
-LABELS_ACROSS = 3
+# Width of a time axis and, with a gap, of a date below it, in points.
+AXIS_WIDTH, DATE_WIDTH = 255, 80
 # Minimum number of positions on a time axis.
 FEWEST = 4
 
@@ -311,7 +311,7 @@ def _over_time(labels: Sequence[str]) -> Iterator[tuple[Figure, Axes]]:
     with _figure() as figure:
         figure.set_layout_engine("constrained")
         axes = figure.add_subplot()
-        every = -(-len(labels) // LABELS_ACROSS)
+        every = math.ceil(DATE_WIDTH * max(len(labels), FEWEST) / AXIS_WIDTH)
         # Count from the end, so that the latest position always has a label.
         places = list(range(len(labels) - 1, -1, -every))
         axes.set_xticks(places, [_label(labels[place]) for place in places])
@@ -380,7 +380,7 @@ def draw_roc(title: str, evaluations: Sequence[Evaluation]) -> str:
             drawn = _columns(evaluation, "roc", "false_positive_rate", "true_positive_rate")
             axes.plot(*drawn, label=_format_legend(evaluation, "roc_auc"), **style)
 
-    labels = ("alarms among those who stay", "found of those who leave")
+    labels = ("customers who stay and are listed", "leavers who are listed")
     return _curves("roc", title, evaluations, draw, labels)
 
 
@@ -394,7 +394,7 @@ def draw_precision_recall(title: str, evaluations: Sequence[Evaluation], rate: f
         if rate is not None:
             axes.axhline(rate, color=MUTED, linewidth=1, label=f"by chance {rate:.3f}")
 
-    labels = ("found of those who leave (recall)", "right of the named (precision)")
+    labels = ("leavers who are listed (recall)", "leavers on the list (precision)")
     return _curves("precision-recall", title, evaluations, draw, labels)
 
 

@@ -1,5 +1,7 @@
 """Render a run's report, a self-contained HTML page for the retention team and its analysts."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,17 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.reports.curves import Evaluation
-from churn.reports.retention_workbook import RetentionList, capitalise
+from churn.reports.retention_workbook import (
+    RANGE_MEANING,
+    RetentionList,
+    capitalise,
+    count_offers,
+    format_common_reasons,
+    format_effect,
+)
+from lakehouse.page_icon import ICON
 from lakehouse.sample_home import NOTE as SAMPLE_NOTE
 
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
 
 SCORES = {
-    "roc_auc": ("ROC-AUC", "how surely one who leaves ranks above one who stays; 0.5 is chance"),
-    "pr_auc": ("PR-AUC", "share of leavers among those named, over every length of the list"),
-    "accuracy": ("accuracy", "share of customers judged rightly"),
-    "f1": ("F1", "balance of finding leavers and naming no others"),
+    "roc_auc": ("ROC-AUC", "how often a leaver ranks above a customer who stays; 0.5 is chance"),
+    "pr_auc": ("PR-AUC", "share of leavers on the list, averaged over lists of every length"),
+    "accuracy": ("accuracy", "share of customers classified correctly"),
+    "f1": ("F1", "balance of finding leavers and listing no others"),
     "brier": ("Brier", "error of the probabilities; lower is better"),
 }
 WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
@@ -47,15 +57,20 @@ class GateResult:
     drift_of: str = ""  # the feature, for a rule on drift
     approver: str = ""  # who approved a value that would have been refused
     reason: str = ""
+    statement: str = ""  # what it checks, as the end of "We checked that …"
 
 
 @dataclass(frozen=True)
 class RejectReason:
-    """Number of rows rejected for a reason; `column` is empty for reasons of the whole row."""
+    """Number of rows rejected for a reason; `column` is empty for reasons of the whole row.
+
+    `message` is the reason as a sentence.
+    """
 
     code: str
     column: str
     count: int
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,15 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Check:
+    """What was checked, in words; `value` is what was found where it did not hold."""
+
+    verdict: str
+    statement: str
+    value: str = ""
+
+
+@dataclass(frozen=True)
 class Stage:
     """Row count of a stage; `state` is held, broken or empty (no stage to compare with)."""
 
@@ -131,6 +155,17 @@ def _page(data: ReportData) -> str:
     return page("report.html.j2", _views(data), data.is_sample)
 
 
+def read_script(*names: str) -> tuple[str, str]:
+    """Return the page's only script, made of files beside this module, and its digest for a policy.
+
+    Args:
+        names: File names, in order.
+    """
+    texts = [Path(__file__).with_name(name).read_text().strip() for name in names]
+    script = "\n".join(texts)
+    return script, base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
 def page(template: str, views: Mapping[str, Any], is_sample: bool = False) -> str:
     """Render one of the templates next to this module as a self-contained page.
 
@@ -155,7 +190,7 @@ def page(template: str, views: Mapping[str, Any], is_sample: bool = False) -> st
     filters = {"count": count, "percent": percent, "decimal": decimal, "duration": duration}
     environment.filters.update(filters, capitalise=capitalise)
     mark = SAMPLE_NOTE if is_sample else ""
-    return environment.get_template(template).render({**views, "sample_mark": mark})
+    return environment.get_template(template).render({**views, "sample_mark": mark, "icon": ICON})
 
 
 def _visible(value: Any) -> Any:
@@ -168,12 +203,18 @@ def _visible(value: Any) -> Any:
 def _views(data: ReportData) -> dict[str, Any]:
     summary = data.summary
     gate, model = summary.get("gate") or {}, summary.get("model") or {}
-    seconds = _numbers(summary.get("seconds"))
     return {
         "run_id": str(summary.get("run_id", UNKNOWN)),
         "workbook": _workbook(summary),
         "banner": banner(data),
         "tiles": list(_tiles(data)),
+        "data_tiles": list(_data_tiles(summary)),
+        "checks": list(_list_checks(data.gate_results)),
+        "model_in_words": _describe_model(model),
+        "format_common_reasons": format_common_reasons,
+        "range_meaning": RANGE_MEANING,
+        "format_effect": format_effect,
+        "counts": _numbers(summary.get("counts")),
         "stages": stages(_numbers(summary.get("counts"))),
         "balance": balance(_numbers(summary.get("counts"))),
         "gate": gate,
@@ -182,10 +223,12 @@ def _views(data: ReportData) -> dict[str, Any]:
         "not_applicable": sum(each.verdict == "not_applicable" for each in data.gate_results),
         "drift_plots": list(_drift_plot(data.gate_results)),
         "gate_figure": gate_figure,
+        "gate_value": gate_value,
         "reject_reasons": data.reject_reasons,
         "rejected_rows": data.rejected_rows,
         "churn_plots": list(_churn_plots(data.churn_by)),
         "to_call": data.retention_list,
+        "count_offers": count_offers,
         "list_file": LIST,
         "model": model,
         "champion": _champion(model),
@@ -195,7 +238,7 @@ def _views(data: ReportData) -> dict[str, Any]:
         "score_columns": list(score_columns(data.evaluations, model)),
         "score_names": SCORES,
         "model_plots": list(model_plots(data.evaluations, model)),
-        "seconds_plots": list(_seconds_plot(seconds)),
+        "seconds_plots": list(_seconds_plot(_numbers(summary.get("seconds")))),
     }
 
 
@@ -233,6 +276,25 @@ def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
     yield Plot(title, caption, draw_bars("drift", title, rows, limit, error_above))
 
 
+def _list_checks(results: Sequence[GateResult]) -> Iterator[Check]:
+    """Yield what was checked, in words: what did not hold first, and all drift that held as one."""
+    tested = [each for each in results if each.verdict in WORST_FIRST and each.figure is not None]
+    tested = [each for each in tested if each.verdict != "not_applicable"]
+    for each in sorted(tested, key=lambda each: WORST_FIRST[each.verdict]):
+        holds = each.verdict == "passed"
+        # A rule that only warns repeats one that refuses, with a closer threshold.
+        if each.statement and not (holds and (each.drift_of or each.severity == "warn")):
+            yield Check(
+                each.verdict, each.statement, "" if holds else gate_value(each.figure, each.unit)
+            )
+    steady = [each for each in tested if each.drift_of and each.severity == "error"]
+    steady = [each for each in steady if each.verdict == "passed"]
+    if steady:
+        named = "in {} the customers resemble those of the extract before ({})"
+        features = "1 characteristic" if len(steady) == 1 else f"{len(steady)} characteristics"
+        yield Check("passed", named.format(features, steady[0].compared_with))
+
+
 # --- number formats ------------------------------------------------------------------------------
 
 
@@ -248,7 +310,7 @@ def decimal(value: float | None, places: int = 3) -> str:
 
 def percent(share: float | None, places: int = 1) -> str:
     """Format a share in percent with `places` decimal places; unknown values as a dash."""
-    return UNKNOWN if share is None else f"{share * 100:.{places}f}\u00a0%"
+    return UNKNOWN if share is None else f"{share:.{places}%}"
 
 
 def duration(seconds: float | None) -> str:
@@ -268,6 +330,12 @@ def gate_figure(value: float | None, unit: str) -> str:
     if unit == "share":
         return percent(value, 1 if abs(value) >= 0.1 else 2)
     return count(value) if value == int(value) else f"{value:,.4g}"
+
+
+def gate_value(value: float | None, unit: str) -> str:
+    """Format a rule's value with its unit, for a sentence."""
+    names = {"rows": " rows", "customers": " customers", "index": " (stability index)"}
+    return gate_figure(value, unit) + names.get(unit, "")
 
 
 def _numbers(mapping: Any) -> dict[str, float]:
@@ -295,54 +363,52 @@ def banner(data: ReportData) -> tuple[str, str, str]:
     gate = data.summary.get("gate") or {}
     failed = sum(result.verdict == "failed" for result in data.gate_results)
     if failed or gate.get("failed") or gate.get("verdict") in ("refused", "failed"):
-        headline = "Refused: this workbook did not pass the gate"
         return (
             "refused",
-            headline,
-            "Nothing of it was published. The published tables, the "
-            "online store, the model and the scores are as they were before this run.",
+            "Refused: this workbook did not pass the checks",
+            "Nothing of it is in use. The customers, the scores, the list and the model are those "
+            "from before this run.",
         )
     if data.summary.get("unchanged"):
         return (
             "passed",
             "Unchanged: this workbook was already published",
-            "Nothing had to be done; the figures are those of what is published.",
+            "Nothing had to be done; the figures are those of what is in use.",
         )
     if not gate:
         return (
             "unknown",
-            "No verdict: the gate did not run",
+            "No verdict: the run ended before the checks",
             "The report shows what is known of the run.",
         )
     warned = gate.get("warned") or 0
     noun = "warning" if warned == 1 else "warnings"
-    passed = f"with {warned} {noun}" if warned else "every rule of the gate passed"
+    passed = f"with {warned} {noun}" if warned else "every check passed"
     return "warned" if warned else "passed", *_describe_use(data.summary, passed, bool(warned))
 
 
 def _describe_use(summary: Mapping[str, Any], passed: str, is_warned: bool) -> tuple[str, str]:
     """Return headline and explanation: is the published extract in use, or history?"""
-    look = " Every rule that can refuse a workbook passed; look at the warnings below."
+    look = " No warning refuses a workbook; they are listed below."
     warnings = look if is_warned else ""
     latest, day = summary.get("scored_extract_date"), summary.get("extract_date")
     if latest and latest != day:
         return (
             f"Published as history, {passed}: in use is the extract of {latest}",
-            f"The tables have this workbook's customers of {day}. The online store, the scores and "
-            f"the list are of the extract of {latest}.{warnings}",
+            f"This workbook's customers of {day} are kept to compare with. The scores, the list "
+            f"and the answers to callers are of the extract of {latest}.{warnings}",
         )
     return (
         f"Published and in use, {passed}",
-        "At the end of this run, the tables, the online store, the scores and the list were of "
-        f"this workbook's customers. The front page shows what is in use now.{warnings}",
+        "At the end of this run, the scores, the list and the answers to callers were of this "
+        f"workbook's customers. The front page shows what is in use now.{warnings}",
     )
 
 
 def _tiles(data: ReportData) -> Iterator[Tile]:
     counts = _numbers(data.summary.get("counts"))
-    model = _numbers(data.summary.get("model"))
     if "gold" in counts:
-        yield Tile("customers published", count(counts["gold"]))
+        yield Tile("customers", count(counts["gold"]), "in this extract")
     elif "silver" in counts:
         yield Tile("customers, not published", count(counts["silver"]))
     groups = next(iter(data.churn_by.values()), ())
@@ -351,13 +417,34 @@ def _tiles(data: ReportData) -> Iterator[Tile]:
             sum(getattr(g, key) for g in groups) for key in ("churned", "customers")
         )
         yield Tile("customers who left", percent(share), f"{count(churned)} of {count(customers)}")
+    to_call = data.retention_list
+    if to_call and to_call.listed and to_call.campaign.revenue:
+        spent = sum(each.cost for each in to_call.listed)
+        yield Tile("calls that pay", count(len(to_call.listed)), "on the list")
+        yield Tile("cost of these calls", to_call.campaign.format_amount(spent), "offers included")
+
+
+def _data_tiles(summary: Mapping[str, Any]) -> Iterator[Tile]:
+    counts, model = _numbers(summary.get("counts")), _numbers(summary.get("model"))
     if "rejected" in counts:
         duplicates = f"and {count(counts.get('exact_duplicates'))} exact duplicates"
         yield Tile("rows rejected", count(counts["rejected"]), duplicates)
     if "roc_auc" in model:
         yield Tile("ROC-AUC", decimal(model["roc_auc"]), "0.5 is chance, 1 is perfect")
-    if seconds := _numbers(data.summary.get("seconds")):
+    if seconds := _numbers(summary.get("seconds")):
         yield Tile("run time", duration(sum(seconds.values())))
+
+
+def _describe_model(model: Mapping[str, Any]) -> str:
+    """Return how well the model finds leavers, in words; empty if that was not measured."""
+    lift = model.get("top_decile_lift")
+    if not lift:
+        return ""
+    return (
+        "Among the tenth of the customers with the highest probabilities, the share that left was "
+        f"{decimal(lift, 1)} times that of all customers. This was measured on customers whose "
+        "rows the model had not seen."
+    )
 
 
 # --- row counts by stage -------------------------------------------------------------------------
@@ -411,19 +498,13 @@ def _churn_share(groups: Sequence[ChurnGroup]) -> float | None:
 
 
 def _churn_plots(churn_by: Mapping[str, Sequence[ChurnGroup]]) -> Iterator["Plot"]:
-    """Draw churn by group, with one scale for all groupings, so that bars are comparable."""
-    shares = {
-        (name, group.label): group.churned / group.customers if group.customers else 0.0
-        for name, groups in churn_by.items()
-        for group in groups
-    }
-    limit = max(shares.values(), default=0.0) or 1.0
+    """Draw churn by group. A full track is 100% in each plot, so that the bars are comparable."""
     for name, groups in churn_by.items():
         if groups:
-            yield _churn_plot(name, groups, limit)
+            yield _churn_plot(name, groups)
 
 
-def _churn_plot(name: str, groups: Sequence[ChurnGroup], limit: float) -> "Plot":
+def _churn_plot(name: str, groups: Sequence[ChurnGroup]) -> "Plot":
     from churn.reports.plots import Bar, Plot, draw_bars
 
     title = f"{name}: share that left"
@@ -439,12 +520,12 @@ def _churn_plot(name: str, groups: Sequence[ChurnGroup], limit: float) -> "Plot"
     highest = max(rows, key=lambda row: row.value)
     caption = (
         f"Highest: {highest.label}, {highest.note} customers. "
-        f"The upright line is the share of all customers, {percent(overall)}."
+        f"A full bar is 100%; the upright line is the share of all customers, {percent(overall)}."
     )
     return Plot(
         title,
         caption,
-        draw_bars(f"churn-{re.sub('[^a-z0-9]+', '-', name.lower())}", title, rows, limit, overall),
+        draw_bars(f"churn-{re.sub('[^a-z0-9]+', '-', name.lower())}", title, rows, 1.0, overall),
     )
 
 
@@ -475,8 +556,8 @@ def _ranking_plots(evaluations: Sequence[Evaluation]) -> Iterator["Plot"]:
     if drawn := _having(evaluations, "pr"):
         title = "Precision and recall (PR-AUC)"
         caption = (
-            "To find that share of the leavers (across), this share of the customers named is "
-            "right (up). The grey line is what calling at random gives. "
+            "A list that contains this share of the leavers (across) has this share of leavers "
+            "among its customers (up). The grey line is a list drawn at random. "
         )
         svg = plots.draw_precision_recall(title, drawn, _base_rate(drawn))
         yield plots.Plot(title, caption + _holdout(drawn, "pr_auc"), svg)
@@ -488,8 +569,8 @@ def _threshold_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) -> I
     drawn = _having(evaluations, "thresholds")
     used = f"The marker is the threshold in use, {percent(chosen.threshold, 0)}. "
     captions = {
-        "accuracy": "The share judged rightly when all above the threshold are taken for leavers. ",
-        "f1": "High where most leavers are found and few others are named with them. ",
+        "accuracy": "Share classified correctly if all above the threshold count as leavers. ",
+        "f1": "High where most leavers are found and few others are listed with them. ",
     }
     for metric, caption in captions.items():
         if drawn:
@@ -504,7 +585,7 @@ def _probability_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) ->
     if drawn := _having(evaluations, "calibration"):
         title = "Calibration (Brier score)"
         caption = (
-            "Of 100 customers whom the model gives 60\u00a0%, about 60 should leave: "
+            "Of 100 customers whom the model gives 60%, about 60 should leave: "
             "points on the grey line. "
         )
         svg = plots.draw_calibration(title, drawn)

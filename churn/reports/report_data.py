@@ -8,6 +8,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
 from churn.reports.curves import Evaluation
+from churn.reports.gate_statements import DRIFT_RULE, format_statement
 from churn.reports.report import (
     LIST,
     ChurnGroup,
@@ -122,9 +123,10 @@ def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
             description=result["description"] or "",
             unit=result["unit"] or "",
             compared_with=str(result["compared_with"] or ""),
-            drift_of=result["rule"].partition("drift_of_")[2],
+            drift_of=result["rule"].partition(DRIFT_RULE)[2],
             approver=result["approver"] or "",
             reason=result["reason"] or "",
+            statement=format_statement(result["rule"], result["threshold"], read_domain()),
         )
         for result in load_state.gate_results(spark, batch_id)
     )
@@ -142,7 +144,11 @@ def _reject_reasons(spark: SparkSession, batch_id: str) -> tuple[RejectReason, .
         """,
         batch=batch_id,
     )
-    return tuple(RejectReason(row["code"], row["column_name"], row["rejects"]) for row in rows)
+    messages = read_reject_messages()
+    return tuple(
+        RejectReason(row["code"], row["column_name"], row["rejects"], messages.get(row["code"], ""))
+        for row in rows
+    )
 
 
 def _read_rejected_rows(spark: SparkSession, batch_id: str) -> tuple[RejectedRow, ...]:

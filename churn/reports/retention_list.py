@@ -6,7 +6,8 @@ campaigns achieve (the probability of leaving × the effect, measured or assumed
 attributes to the offer. A customer for whom no offer gains anything is not listed.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ from trainer.retention_campaign import Campaign, Effect, read_campaign
 
 # Customers of a list unless the user says otherwise.
 MOST = 100
+# A reason that more than this share of the listed customers have does not tell them apart.
+COMMON = 0.5
 # Use the out-of-fold probability if the model was trained on the row, which it would recognise. A
 # row of a later extract was not used for training, so that its score is equally good.
 WORTH_CALLING = """
@@ -249,7 +252,9 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
     rows = spark.sql(sql, out_of_fold=spark.read.parquet(escape_glob(out_of_fold)))
     gained = rows.toArrow().to_pylist()
     found = [row for row in gained if not objections.includes(row["customer_id"])][:limit]
-    contract, reasons = read_contract(), _find_distinguishing_reasons(found)
+    contract, domain = read_contract(), read_domain()
+    raising = _find_raising_reasons(found, domain.features.sensitive_reasons)
+    common = find_common_reasons(list(raising.values()))
     return RetentionList(
         extract_date=publication.extract_date,
         customers=publication.customers,
@@ -258,11 +263,13 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
         campaign=campaign,
         is_sample=is_sample(settings),
         columns=shown,
+        common_reasons=common,
+        period=domain.report.period,
         listed=[
             _list_customer(
                 row,
                 campaign.effect,
-                reasons[row["customer_id"]],
+                select_reasons(raising[row["customer_id"]], common),
                 [
                     format_value(row[f"_{column.column}"], contract.find(column.column))
                     for column in shown
@@ -277,7 +284,8 @@ def _list_customer(
     row: dict[str, Any], effect: Effect, reasons: list[str], details: list[Any]
 ) -> ListedCustomer:
     best = row["best"]
-    # What the model attributes to an offer is as uncertain as the effect of a campaign.
+    # Scaled as a whole: what the model attributes to an offer, where that is the smaller of the
+    # two, is as uncertain as the effect of a campaign.
     saved = best["gain"] + best["cost"]
     return ListedCustomer(
         customer_id=row["customer_id"],
@@ -294,11 +302,13 @@ def _list_customer(
     )
 
 
-def _find_distinguishing_reasons(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """Return for each customer what raises the risk more than it does for the others listed.
+def _find_raising_reasons(
+    rows: Sequence[dict[str, Any]], sensitive: Collection[str]
+) -> dict[str, list[str]]:
+    """Return for each customer the reasons that raise the risk, the most distinguishing first.
 
-    What nearly all of them have in common, such as a contract from month to month, does not tell a
-    caller what to talk about.
+    Distinguishing is what raises it more than it does for the others listed. A sensitive reason is
+    left out: a caller reads the list, and may tell the customer.
     """
     totals: dict[str, float] = {}
     for row in rows:
@@ -306,12 +316,34 @@ def _find_distinguishing_reasons(rows: Sequence[dict[str, Any]]) -> dict[str, li
             totals[each["feature"]] = totals.get(each["feature"], 0.0) + each["contribution"]
     means = {feature: total / len(rows) for feature, total in totals.items()}
 
-    def strongest(contributions: Sequence[dict[str, Any]]) -> list[str]:
-        raising = [each for each in contributions if each["contribution"] >= SMALLEST]
+    def order(contributions: Sequence[dict[str, Any]]) -> list[str]:
+        raising = [
+            each
+            for each in contributions
+            if each["contribution"] >= SMALLEST and each["feature"] not in sensitive
+        ]
         raising.sort(key=lambda each: means[each["feature"]] - each["contribution"])
-        return [each["text"] for each in raising[:TOP]]
+        return [each["text"] for each in raising]
 
-    return {row["customer_id"]: strongest(row["contributions"]) for row in rows}
+    return {row["customer_id"]: order(row["contributions"]) for row in rows}
+
+
+def find_common_reasons(raising: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
+    """Return the reasons that most customers have, with their number, the most frequent first.
+
+    Args:
+        raising: For each customer, all reasons that raise the risk.
+    """
+    counts = Counter(text for texts in raising for text in texts)
+    common = [(text, count) for text, count in counts.items() if count > COMMON * len(raising)]
+    # What a single customer has is not in common.
+    return sorted((each for each in common if each[1] > 1), key=lambda each: (-each[1], each[0]))
+
+
+def select_reasons(raising: Sequence[str], common: Sequence[tuple[str, int]]) -> list[str]:
+    """Return a customer's strongest reasons that most others lack; without any, the strongest."""
+    shared = {text for text, _ in common}
+    return [text for text in raising if text not in shared][:TOP] or list(raising[:1])
 
 
 def _compose_query(campaign: Campaign, record: ModelRecord, details: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from churn.reports.rejects_workbook import is_formula_like, make_storable
 from lakehouse.domain import ListColumn, Offer
 from lakehouse.sample_home import TITLE as SAMPLE
-from trainer.retention_campaign import Campaign
+from trainer.retention_campaign import Campaign, Effect
 
 HEADER = PatternFill("solid", fgColor="FF1F3A5F")
 FACE = "Calibri"
@@ -35,6 +35,11 @@ TOP = Alignment(vertical="top")
 RIGHT = Alignment(horizontal="right", vertical="top")
 # Number of characters per line of a note, and height of a line in points.
 NOTE_LINE, LINE_HEIGHT = 105, 15
+# The range is not an interval of confidence, and not a forecast of the worst case.
+RANGE_MEANING = (
+    "the range scales every customer's saving to the lowest and the highest of these effects, also "
+    "where the model limits it; the costs stay the same"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class ListedCustomer:
         gain: Expected gain of the call.
         gain_low: The gain with the lowest plausible effect of a campaign.
         gain_high: The gain with the highest.
-        reasons: What raises this customer's risk more than that of the others listed.
+        reasons: What raises this customer's risk more than that of the others listed. Sensitive
+            reasons, and those that most of the listed have in common, are left out.
         details: Values of the list's columns.
     """
 
@@ -72,7 +78,18 @@ class ListedCustomer:
 class RetentionList:
     """Customers, the highest expected gain first, and the list's sources.
 
-    `name` is that of the campaign, whose list has columns for the outcome.
+    Attributes:
+        extract_date: Date of the extract.
+        customers: Number of its customers.
+        model: Version of the model.
+        kind: Its type.
+        campaign: Costs, offers and effect.
+        columns: What the list shows of a customer.
+        listed: The customers.
+        name: Name of the campaign, whose list has columns for the outcome.
+        is_sample: Whether the customers are generated.
+        common_reasons: The reasons that most of the listed have, with the customers' number.
+        period: When a customer may leave, for the probability; empty if that is not declared.
     """
 
     extract_date: date
@@ -84,6 +101,8 @@ class RetentionList:
     listed: Sequence[ListedCustomer]
     name: str = ""
     is_sample: bool = False
+    common_reasons: Sequence[tuple[str, int]] = ()
+    period: str = ""
 
     @property
     def headline(self) -> str:
@@ -294,7 +313,7 @@ def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
     sheet["A2"] = "Open the list of customers: call from the top"
     sheet["A2"].hyperlink, sheet["A2"].font = "#Customers!A1", LINK
     row = 4
-    for title, counted in _count_offers(retention_list):
+    for title, counted in count_offers(retention_list):
         for column, value in enumerate((title, *counted), 1):
             cell = sheet.cell(row, column)
             set_value(cell, value)
@@ -318,7 +337,7 @@ def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
         sheet.column_dimensions[letter].width = width
 
 
-def _count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]]]:
+def count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]]]:
     """Return a table of the offers: calls, costs, expected gain, and to whom they can be made."""
     campaign = retention_list.campaign
     if not campaign.offers:
@@ -346,7 +365,9 @@ def _describe_costs(offer: Offer, campaign: Campaign) -> str:
         return offer.costs
 
 
-def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
+def _notes(  # long: the notes, one after another
+    retention_list: RetentionList,
+) -> list[tuple[str, str]]:
     """Return the explanation of each number, by its name."""
     campaign, effect = retention_list.campaign, retention_list.campaign.effect
     return [
@@ -361,20 +382,22 @@ def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
         ),
         (
             "Probability of leaving",
-            "of a model that did not learn from this customer's row (out of fold)",
+            f"that the customer leaves{f' {retention_list.period}' * bool(retention_list.period)}, "
+            "by a model that did not learn from this customer's row (out of fold)",
         ),
-        (
-            "Effect of a call",
-            f"{effect.value:.0%} of the called customers who would leave stay "
-            f"({effect.low:.0%} to {effect.high:.0%}): {effect.source}. The range of what is saved "
-            "supposes that calls work as much worse or better than that",
-        ),
+        ("Effect of a call", f"{format_effect(effect)}. {capitalise(RANGE_MEANING)}"),
         *(_describe_value(campaign) if campaign.revenue else ()),
         *(_describe_offers() if campaign.offers else ()),
         (
             "Reasons",
             "what raises this customer's risk more than that of the others listed, the strongest "
-            "first; they explain the estimate, and need not be why a customer leaves",
+            "first; they explain the estimate, and need not be why a customer leaves. Left out: "
+            "what most of the listed have in common, and what the domain declares as sensitive",
+        ),
+        *(
+            [("In common", format_common_reasons(retention_list))]
+            if retention_list.common_reasons
+            else []
         ),
         (
             "Next month",
@@ -386,6 +409,20 @@ def _notes(retention_list: RetentionList) -> list[tuple[str, str]]:
         ),
         ("Costs and offers", "declared in campaign.yml of the domain"),
     ]
+
+
+def format_effect(effect: Effect) -> str:
+    """Return what a call achieves, with its range and its source."""
+    return (
+        f"{effect.value:.0%} of the called customers who would leave stay "
+        f"({effect.low:.0%} to {effect.high:.0%}): {effect.source}"
+    )
+
+
+def format_common_reasons(retention_list: RetentionList) -> str:
+    """Return what most of the listed customers have in common, with their numbers."""
+    whole = len(retention_list.listed)
+    return "; ".join(f"{text} ({n:,} of {whole:,})" for text, n in retention_list.common_reasons)
 
 
 def _revenue_header(campaign: Campaign) -> str:

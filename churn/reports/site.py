@@ -1,7 +1,7 @@
 """Build the site as static files: front page, dbt docs, and the linked reports."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pyspark.sql.connect.session import SparkSession
@@ -9,30 +9,56 @@ from pyspark.sql.connect.session import SparkSession
 from churn.reports.front_page import (
     DBT_DOCS,
     EVALUATION,
+    INDEX,
+    MISSING,
     REPORT,
     SITE,
     evaluation_of,
     front_page,
     list_of,
+    missing_page,
     report_of,
+    site_links,
 )
+from churn.reports.navigation import Link, insert_navigation
 from churn.reports.report import LIST
 from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import run_dbt_command
+from lakehouse.page_icon import ICON
 from lakehouse.process import Log
 from lakehouse.sample_home import NOTE, is_sample
 from lakehouse.settings import Settings
 
-# Parts of the head of dbt's page, and their replacements in this project's page.
+# Airflow also shows the page in a frame of its own, where the links of the bar lead nowhere.
+DBT_STYLE = """<script>
+if (self !== top) document.documentElement.classList.add("framed");
+</script>
+<style>
+.site-nav { position: fixed; inset: 0 0 auto; z-index: 1040; height: 2.75rem; margin: 0; }
+.site-nav { padding: 0 1rem; flex-wrap: nowrap; overflow-x: auto; white-space: nowrap; }
+.site-nav { background: #fff; }
+.framed .site-nav { display: none; }
+html:not(.framed) .app { top: 2.75rem; height: calc(100% - 2.75rem); }
+.layout { height: 100%; }
+html:not(.framed) .layout-ide { height: calc(100vh - 53px - 2.75rem); }
+</style>"""
+# Parts of dbt's page, each of which it has once, and their replacements in this project's page.
 BRANDING = {
     "<title>dbt Docs</title>": "<title>Telco churn: tables and lineage</title>",
     # A placeholder that dbt's own build has not filled.
-    "${require('./assets/favicons/favicon.ico')}": "data:,",
+    "${require('./assets/favicons/favicon.ico')}": ICON,
+    # What the lineage draws at first: without tests, of which there are more than models. They can
+    # be selected there.
+    'tags:[null],resource_types:["model","seed","snapshot","source","test","unit_test",': (
+        'tags:[null],resource_types:["model","seed","snapshot","source",'
+    ),
+    # The page fills the window; the bar of the site takes its own row of it.
+    "</head>": DBT_STYLE + "</head>",
 }
 # Marks dbt's own page; its content is drawn by a script.
 SAMPLE_STYLE = (
-    f'<style>body::before {{ content: "{NOTE}"; position: fixed; inset: 0 0 auto; z-index: 9999; '
+    f'<style>body::before {{ content: "{NOTE}"; position: fixed; inset: auto 0 0; z-index: 9999; '
     "padding: 2px; background: #fdf0d5; color: #7a4d00; text-align: center; font-weight: 600; }"
     "</style>"
 )
@@ -45,7 +71,8 @@ def build_site(settings: Settings, log: Log) -> Path:
     run_dbt_command(settings, ["docs", "generate", "--static"])
     built = (settings.home / "dbt" / "static_index.html").read_text()
     for theirs, ours in BRANDING.items():
-        built = built.replace(theirs, ours)
+        # The texts of the project are in the page, too, further below.
+        built = built.replace(theirs, ours, 1)
     if is_sample(settings):
         built = built.replace("</head>", f"{SAMPLE_STYLE}</head>", 1)
     _write(settings.home / SITE / DBT_DOCS, built)
@@ -71,12 +98,27 @@ def write_front_page(settings: Settings, spark: SparkSession) -> Path:
     pages |= {
         evaluation_of(version): models / version / EVALUATION for version in data.evaluated_models
     }
-    _sync_pages(site, pages)
-    return _write(site / "index.html", front_page(data))
+    links = site_links(data)
+    _sync_pages(site, pages, links)
+    if data.has_dbt_docs:
+        _insert_navigation(site / DBT_DOCS, DBT_DOCS, links)
+    _write(site / MISSING, missing_page(data))
+    return _write(site / INDEX, front_page(data))
 
 
-def _sync_pages(site: Path, pages: Mapping[str, Path]) -> None:
-    """Copy these pages, keyed by their path in the site, and remove all other runs and models."""
+def _insert_navigation(path: Path, page: str, links: Sequence[Link]) -> None:
+    """Insert the bar into a page of the site, in place of an earlier one."""
+    html = path.read_text()
+    with_bar = insert_navigation(html, links, page)
+    if with_bar != html:
+        _write(path, with_bar)
+
+
+def _sync_pages(site: Path, pages: Mapping[str, Path], links: Sequence[Link]) -> None:
+    """Copy these pages, keyed by their path in the site, and remove all other runs and models.
+
+    The copies have the bar of links.
+    """
     for old in [*site.glob("runs/*"), *site.glob("models/*")]:
         if not any(path.startswith(f"{old.parent.name}/{old.name}/") for path in pages):
             shutil.rmtree(old, ignore_errors=True)
@@ -85,10 +127,15 @@ def _sync_pages(site: Path, pages: Mapping[str, Path]) -> None:
         # A run of an earlier version has no list, and a list must not be older than its report.
         if not page.exists():
             target.unlink(missing_ok=True)
-        elif not target.exists() or target.stat().st_mtime != page.stat().st_mtime:
+            continue
+        if not target.exists() or target.stat().st_mtime != page.stat().st_mtime:
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(target) as draft:
                 shutil.copy2(page, draft)
+        if target.suffix == ".html":
+            _insert_navigation(target, path, links)
+            # Equal times mean that the copy is of this page.
+            shutil.copystat(page, target)
 
 
 def _write(path: Path, page: str) -> Path:

@@ -13,24 +13,31 @@ from churn.provenance.trace_text import (
     hops,
     latest_extract,
 )
-from churn.reports.report import page
+from churn.reports.report import page, read_script
 
 TEMPLATE = "trace.html.j2"
+# The page's script, and the digest by which its policy permits it.
+SCRIPT = read_script("loading.js")
 
 
 @dataclass(frozen=True)
 class TraceForm:
-    """Content of the form: customer id and run as entered, and the available runs."""
+    """Content of the form: customer id and run as entered, and the available runs.
+
+    `navigation` is the bar of the site, `example_id` an id to show how one looks.
+    """
 
     customer_id: str = ""
     run_id: str = ""
     runs: Sequence[str] = field(default=())
     is_sample: bool = False
+    navigation: str = ""
+    example_id: str = ""
 
 
 def form_page(form: TraceForm, error: Sequence[str] = ()) -> str:
     """Return the page with the form only; `error` explains an error, one paragraph per entry."""
-    return page(TEMPLATE, {"form": form, "error": error, "trace": None}, form.is_sample)
+    return _page(form, error=error, trace=None)
 
 
 def trace_page(form: TraceForm, lineage: Mapping[str, Any]) -> str:
@@ -45,7 +52,12 @@ def trace_page(form: TraceForm, lineage: Mapping[str, Any]) -> str:
         "history": list(_history(lineage)),
         "absent_from": lineage["absent_from"],
     }
-    return page(TEMPLATE, {"form": form, "error": (), "trace": trace}, form.is_sample)
+    return _page(form, error=(), trace=trace)
+
+
+def _page(form: TraceForm, **views: Any) -> str:
+    common = {"form": form, "navigation": form.navigation, "example_id": form.example_id}
+    return page(TEMPLATE, {**common, "script": SCRIPT[0], **views}, form.is_sample)
 
 
 def _cells(lineage: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -53,7 +53,7 @@ def test_the_letter_agrees_with_the_trace(
     found = read_figures(page)
     assert list(differences(found.figures, {"trace": traced})) == []
     score = traced["scores"][0]
-    assert f"{score['probability']:.1%}".replace("%", "\u00a0%") in page
+    assert f"{score['probability']:.1%}" in page
     contributions = score["explanation"]["contributions"]
     strongest = max(contributions, key=lambda reason: abs(reason["contribution"]))
     named = {each.place[4] for each in found.figures if "contributions" in each.place}

@@ -13,8 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser import chromium
+from browser import chromium, is_accessible
 from environments import BIN, CompletedRun, quiet_port
 from front_pages import history
 from playwright.sync_api import Page, expect
@@ -26,8 +25,6 @@ from lakehouse.process import port_is_open
 from lakehouse.settings import PROJECT
 
 PHONE, DESK = 390, 1280
-# The project's pages answer to WCAG 2, levels A and AA.
-WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 # By name, what people read.
 EXPOSURES = {
     "churn_feature_service": "Feature service churn",
@@ -119,9 +116,7 @@ def is_fine(page: Page, picture: Path) -> None:
     """Nothing wider than the screen, nothing that axe objects to; the picture is for people."""
     page.screenshot(path=picture, full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), picture
-    found = Axe().run(page, options=WCAG)
-    assert found.response["passes"], "axe has looked at nothing"
-    assert found.violations_count == 0, found.generate_report()
+    is_accessible(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -155,19 +150,29 @@ def test_the_front_page_of_no_and_of_many_extracts(
     is_fine(opened((tmp_path / "index.html").as_uri(), width), tmp_path / f"{width}.png")
 
 
-def test_the_links_of_the_front_page_resolve(site: Site, opened: Callable[..., Page]) -> None:
+def test_the_links_of_the_front_page_resolve(
+    site: Site, opened: Callable[..., Page], tmp_path: Path
+) -> None:
     page = opened(site.address)
     links = [each.get_attribute("href") or "" for each in page.get_by_role("link").all()]
     inside = [link for link in links if not link.startswith("http")]
     assert {"dbt/index.html"} < set(inside)
     for link in inside:
         answer = httpx.get(urljoin(site.address + "/", link), auth=site.login)
-        assert answer.status_code == 200 and answer.text.startswith("<!"), link
+        begins = b"PK" if link.endswith(".xlsx") else b"<!"
+        assert answer.status_code == 200 and answer.content.startswith(begins), link
+    missing = httpx.get(f"{site.address}/runs/none/report.html", auth=site.login)
+    assert missing.status_code == 404 and 'href="/index.html"' in missing.text
     # The others are servers of this machine, which may be up or not.
     outside = {urlsplit(link).hostname for link in links if link.startswith("http")}
     assert outside == {"127.0.0.1"}
     page.get_by_role("link", name="Report of the latest run").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Churn report, extract of")
+    for width in (DESK, PHONE):
+        page.set_viewport_size({"width": width, "height": 900})
+        is_fine(page, tmp_path / f"report-{width}.png")
+    page.get_by_role("navigation", name="Site").get_by_role("link", name="Overview").click()
+    expect(page).to_have_title("Overview – Telco churn")
 
 
 def test_the_trace_form_is_there_where_it_is_answered(
@@ -197,6 +202,9 @@ def test_the_lineage_goes_from_the_workbooks_rows_to_the_people(
     page.wait_for_timeout(1000)  # it is drawn bit by bit
     page.screenshot(path=tmp_path / "lineage.png")
     assert {"bronze.telco_customers", "customers", "customer_features"} <= names
+    # Tests are left out until they are selected.
+    assert not [name for name in names if name.startswith("assert_") or "unique" in name]
+    expect(page.get_by_role("navigation", name="Site")).to_be_visible()
     assert names >= set(EXPOSURES.values())
     reached, edges = {"source.telco_churn.bronze.telco_customers"}, page.evaluate(EDGES)
     for _ in edges:

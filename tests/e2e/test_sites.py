@@ -19,12 +19,15 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from browser import chromium, serve_site
+from api import start
+from browser import chromium, is_accessible, serve_site
 from environments import BIN, CompletedRun, served
 from playwright.sync_api import Browser, expect
 
 from churn.operations import feast_ui, site_server
 from churn.reports.site_guard import USER, site_password
+from lakehouse import online_store
+from serving import keys
 
 CUSTOMER = "7590-VHVEG"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -288,9 +291,14 @@ def test_the_sites_in_a_browser(
     feast = f"{sites['feast'].address}/p/churn/feature-view/customer_features"
     page.goto(feast)
     expect(page.get_by_text("monthly_charges").first).to_be_visible(timeout=30_000)
+    assert page.get_by_text("Tab Demo").count() == 0
+    assert page.get_by_role("button", name=re.compile("Create|Edit|Delete")).count() == 0
     page.goto(f"{feast}/feature/tenure")
     expect(page.get_by_text("INT32").first).to_be_visible(timeout=30_000)
     page.screenshot(path=tmp_path / "feast.png")
+    page.goto(sites["mlflow"].address)
+    page.wait_for_url(re.compile("#/experiments/[0-9]+/runs.*workflowType=machine_learning"))
+    expect(page.get_by_text("champion").or_(page.get_by_text("churn")).first).to_be_visible()
     page.goto(f"{sites['mlflow'].address}/#/models/churn")
     expect(page.get_by_text("champion").first).to_be_visible(timeout=30_000)
     page.screenshot(path=tmp_path / "mlflow.png")
@@ -335,3 +343,38 @@ def test_a_page_of_another_port_reads_nothing(
     assert docs.log.read_text().count("refused with 403") >= before + 3
     assert "GET /trace" not in docs.log.read_text()
     context.close()
+
+
+def test_the_page_of_the_api(completed_run: CompletedRun, browser: Browser, tmp_path: Path) -> None:
+    """Swagger UI under the page's policy: it is drawn, a request is tried, nothing is fetched."""
+    home, asked, complaints = completed_run.home, [], []
+    online_store.ensure_running(home.settings, print)
+    api = start(home.environ, keys.new(home.settings, "page"), tmp_path / "api.log")
+    try:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append((message.type, message.text)))
+        page.goto(f"{api.address}/docs")
+        route = page.locator("#operations-default-churn_v1_customers__customer_id__churn_get")
+        expect(route).to_be_visible(timeout=30_000)
+        is_accessible(page)
+        page.get_by_role("button", name="Authorize").click()
+        page.locator(".auth-container input").fill(api.key)
+        page.get_by_role("button", name="Apply credentials").click()
+        page.get_by_role("button", name="Close").click()
+        route.get_by_role("button").first.click()
+        expect(route).to_contain_text("curl -X GET http://127.0.0.1:")
+        route.locator("input").first.fill(CUSTOMER)
+        route.get_by_role("button", name="Execute").click()
+        expect(route.locator(".live-responses-table")).to_contain_text("decile", timeout=30_000)
+        expect(route.locator(".live-responses-table")).to_contain_text("200")
+        page.screenshot(path=tmp_path / "api.png", full_page=True)
+        is_accessible(page)
+        page.set_viewport_size({"width": 390, "height": 900})
+        page.screenshot(path=tmp_path / "api-390.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    finally:
+        api.end()
+        keys.revoke(home.settings, "page")
+    assert all(url.startswith((api.address, "data:")) for url in asked)
+    assert [text for kind, text in complaints if kind == "error"] == []

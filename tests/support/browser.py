@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
 
 # A test's pages are the only addresses that it may request.
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
@@ -18,6 +19,17 @@ from churn.operations.site_server import serve_site
 from lakehouse.settings import read_settings
 serve_site(read_settings(), Path(sys.argv[1]), print)
 """
+
+
+# The project's pages answer to WCAG 2, levels A and AA.
+WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+
+
+def is_accessible(page: Page) -> None:
+    """Nothing that axe objects to."""
+    found = Axe().run(page, options=WCAG)
+    assert found.response["passes"], "axe has looked at nothing"
+    assert found.violations_count == 0, found.generate_report()
 
 
 @contextmanager

@@ -41,7 +41,8 @@ def _run(place: int, day: date) -> Run:
             "extract_date": day.isoformat(),
             "gate": {"verdict": "passed", "warned": place % 3},
             "watch": {"extract_date": day.isoformat(), "worst": [realised], "alerts": []},
-        }
+        },
+        has_list=True,
     )
 
 

@@ -185,7 +185,7 @@ def test_a_figure_that_a_document_lacks_is_a_dash() -> None:
     figures = Figures({"d": {"a/b": [None, {"<c>": 0.125}]}})
     assert figures.show("d", "a/b", 0) == figures.show("d", "x") == figures.show("e") == "–"
     assert figures.show("d", "a/b", 1, "<c>", form="percent") == (
-        '<data value="0.125" data-figure="d#/a~1b/1/&lt;c&gt;">12.5\u00a0%</data>'
+        '<data value="0.125" data-figure="d#/a~1b/1/&lt;c&gt;">12.5%</data>'
     )
 
 
@@ -195,9 +195,10 @@ def test_a_figure_that_a_document_lacks_is_a_dash() -> None:
 def trace(**others: Any) -> dict[str, Any]:
     """What a letter reads of a trace."""
     contributions = [
-        {"text": "tenure of 1 month", "contribution": 1.5},
-        {"text": "two-year contract", "contribution": -2.25},
-        {"text": "electronic <check>", "contribution": 0.1},
+        {"feature": "tenure", "text": "tenure of 1 month", "contribution": 1.5},
+        {"feature": "contract", "text": "two-year contract", "contribution": -2.25},
+        {"feature": "payment_method", "text": "electronic <check>", "contribution": 0.1},
+        {"feature": "senior_citizen", "text": "senior citizen", "contribution": 0.3},
     ]
     explanation = {"baseline": -1.0, "contributions": contributions, "log_odds": -1.65}
     score = {
@@ -225,6 +226,8 @@ def test_a_letter_says_what_the_trace_says() -> None:
     assert "tenure of 1 month: raises it strongly" in raising
     assert "electronic &lt;check&gt;: raises it a little" in raising
     assert "two-year contract: lowers it strongly" in lowering
+    # The domain declares it as sensitive: the trace has it, the letter does not.
+    assert "senior citizen" not in page
     # the label is no entry that the estimate is made of
     assert ">tenure</th>" in page and ">Churn</th>" not in page
 

@@ -3,13 +3,18 @@
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from front_pages import DAY, history
 from template_lines import missed_lines
 
 from churn.reports.front_page import FrontPage, Run, front_page
 from churn.reports.front_page_data import _runs
+from churn.reports.gate_statements import describe_rule
+from churn.reports.plots import Course, draw_columns
+from lakehouse.domain import read_domain
 
 HOSTILE = "<script>alert(1)</script>\u202egnp"
 
@@ -34,7 +39,7 @@ def test_a_run_whose_first_workbook_was_refused() -> None:
     summary = {"run_id": "20250101T000000Z-abc", "extract_date": DAY.isoformat()}
     summary |= {"gate": {"verdict": "refused", "failed": 1}}
     page = front_page(FrontPage(runs=(Run(summary),), extracts=(refused,)))
-    assert "Refused: this workbook did not pass the gate" in words(page)
+    assert "Refused: this workbook did not pass the checks" in words(page)
     assert "labels" in words(page)
     assert "customers published" not in words(page)
 
@@ -49,7 +54,28 @@ def test_gate_drift_and_models_over_time() -> None:
     # Pictures say their figures to those who do not see them.
     assert "feature that moved most 0.300" in page
     # A table is cut, and says so.
-    assert said.count("Copies") == 1 and "the rest in audit.gate_results" in said
+    assert said.count("Duplicates") == 1 and "the rest in audit.gate_results" in said
+
+
+@pytest.mark.parametrize("columns", [3, 4, 24])
+def test_dates_below_a_plot_do_not_overlap(columns: int) -> None:
+    labels = [f"2025-01-{day:02}" for day in range(1, columns + 1)]
+    svg = draw_columns("n", "t", labels, [Course("c", [1.0] * columns)])
+    places = re.findall(r"<text[^>]*>2025-01-\d\d</text>", svg)
+    across = sorted(
+        float(found[1]) for each in places if (found := re.search(r' x="([\d.]+)"', each))
+    )
+    assert len(across) == len(places) >= 2
+    # A date is 64 points wide, and centred on its place.
+    assert all(right - left > 70 for left, right in pairwise(across))
+    assert across[-1] + 32 < 330
+
+
+def test_a_broken_rule_is_stated_in_words() -> None:
+    texts = {"drift_of_monthly_charges": "the bills are as before"}
+    said = words(front_page(replace(history(extracts=5), rule_texts=texts)))
+    assert "the bills are as before drift_of_monthly_charges" in said
+    assert describe_rule("minimum_customers", read_domain()).endswith("at least 1,000 customers")
 
 
 def test_the_latest_run_of_a_date_reports_on_it() -> None:

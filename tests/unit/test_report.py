@@ -11,6 +11,7 @@ import pytest
 from template_lines import missed_lines
 
 from churn.reports.curves import Evaluation
+from churn.reports.gate_statements import format_statement
 from churn.reports.report import (
     ChurnGroup,
     GateResult,
@@ -26,7 +27,8 @@ from churn.reports.report import (
 )
 from churn.reports.retention_workbook import ListedCustomer, RetentionList
 from feature_repo.labels import Exclusion
-from lakehouse.domain import ListColumn, Offer
+from lakehouse.domain import ListColumn, Offer, read_domain
+from lakehouse.page_icon import ICON
 from trainer.monitoring import MonitoredMetric, MonitoringResult
 from trainer.retention_campaign import Campaign, Effect
 
@@ -51,6 +53,7 @@ SUMMARY = {
     "counts": COUNTS,
     "gate": {"tests": 9, "passed": 9, "warned": 0, "failed": 0, "verdict": "passed"},
     "model": {"version": "v1", "kind": "logistic_regression", "champion": True, **SCORES}
+    | {"top_decile_lift": 2.84}
     | {"holdout": HOLDOUT},
     "seconds": {"ingest": 4.2, "build": 31.7, "train": 75.0},
 }
@@ -67,7 +70,8 @@ CURVES = {
 }
 RULES = (
     GateResult(
-        "minimum_customers", "error", 7043, 1000, "at least", "passed", "The base is whole."
+        *("minimum_customers", "error", 7043, 1000, "at least", "passed", "The base is whole."),
+        statement="the workbook has at least 1,000 customers",
     ),
     GateResult(
         "reject_share_below_limit", "error", 0.0003, 0.05, "at most", "passed", "Share.", "share"
@@ -127,6 +131,7 @@ RARE = replace(
         *RULES,
         replace(RULES[1], rule="drift_of_tenure", drift_of="tenure", compared_with="2025-06-01"),
         replace(RULES[1], severity="warn", verdict="warned", compared_with="2025-06-01"),
+        GateResult("rows_not_lost", "error", None, -0.2, "at least", "not_applicable"),
     ),
 )
 REFUSED = ReportData(
@@ -202,8 +207,8 @@ def test_the_page_fetches_nothing(full):
     ]
     outside = {(tag, address) for tag, address in addresses if not (address or "").startswith("#")}
     # The list lies beside the page, and is loaded only if the reader asks for it.
-    assert outside == {("link", "data:,"), ("a", "retention_list.xlsx")}
-    assert [link["href"] for link in page.named("link")] == ["data:,"]
+    assert outside == {("link", ICON), ("a", "retention_list.xlsx")}
+    assert [link["href"] for link in page.named("link")] == [ICON]
     assert re.findall(r"https?://[^\s\"]+", full) == []
     assert re.findall(r"url\((?!#)|@import", full) == []
     assert "default-src 'none'" in full
@@ -284,9 +289,9 @@ def test_undecodable_file_names_can_be_written(render):
 
 def test_a_refusal_names_the_rule_its_figure_and_the_place_of_the_rejects(render):
     page = Page(render(REFUSED))
-    assert "Refused: this workbook did not pass the gate" in page.text
-    assert "reject_share_below_limit: 20.0 %, allowed is at most 5.00 %" in page.text
-    assert "silver.rejected_rows" in page.text
+    assert "Refused: this workbook did not pass the checks" in page.text
+    assert "Share. Found: 20.0%, allowed is at most 5.00%." in page.text
+    assert "churn rejects --run r2 --out rejects.xlsx" in page.text
     assert "No model was trained in this run." in page.text
     assert "customers, not published" in page.text
     assert page.named("svg") == []
@@ -298,7 +303,7 @@ def test_a_refusal_names_the_rule_its_figure_and_the_place_of_the_rejects(render
 )
 def test_a_run_that_ended_early_has_a_report(render, summary):
     text = Page(render(ReportData(summary))).text
-    assert "No verdict: the gate did not run" in text
+    assert "No verdict: the run ended before the checks" in text
     assert "The run ended before all rows were counted." in text
 
 
@@ -369,9 +374,9 @@ def test_a_station_that_lost_rows_is_marked():
         (7043, "customers", "7,043"),
         (0, "rows", "0"),
         (0.21344, "index", "0.2134"),
-        (0.0003, "share", "0.03\u00a0%"),
-        (0.2, "share", "20.0\u00a0%"),
-        (-0.2, "share", "-20.0\u00a0%"),
+        (0.0003, "share", "0.03%"),
+        (0.2, "share", "20.0%"),
+        (-0.2, "share", "-20.0%"),
         (0.2, "", "0.2"),
         (None, "share", "not known"),
         (float("nan"), "index", "not known"),
@@ -424,7 +429,40 @@ def test_drift_is_drawn_and_only_what_it_broke_is_listed(render) -> None:
 def test_a_verdict_of_an_earlier_version_is_its_bare_figure(render) -> None:
     rule = GateResult("reject_share_below_limit", "error", 0.2, 0.05, "", "failed")
     text = render(replace(REFUSED, gate_results=(rule,)))
-    assert re.search(r"<code>reject_share_below_limit</code>: 0.2, allowed is\s+0.05\.", text)
+    assert "reject share below limit Found: 0.2, allowed is 0.05." in Page(text).text
+
+
+def test_a_manager_reads_sentences_and_the_data_team_names(full, render) -> None:
+    manager, data_team = full.split("For the data team</h2>")
+    text = Page(manager).text
+    assert "We checked that ✓ the workbook has at least 1,000 customers" in text
+    assert "the share that left was 2.8 times that of all customers" in text
+    assert "2 × TotalCharges: out of range" in text
+    # No name of a column, a rule or a table is meant for this reader.
+    assert re.findall(r"\b[a-z]+_[a-z_]+\b", Page(manager.partition("<body>")[2]).text) == []
+    assert "minimum_customers" in data_team and "ROC-AUC" in data_team
+    data = replace(FULL, gate_results=(*RULES, *DRIFTS))
+    text = Page(render(data)).text
+    assert (
+        "in 2 characteristics the customers resemble those of the extract before (2025-06-14)"
+        in text
+    )
+    failed = replace(DRIFTS[0], statement="the customers are spread as before")
+    text = Page(render(replace(FULL, gate_results=(failed,)))).text
+    assert "the customers are spread as before – not so: 0.31 (stability index)" in text
+
+
+def test_every_rule_of_the_domain_has_a_sentence() -> None:
+    domain = read_domain()
+    for name, rule in domain.rules.gate_rules.items():
+        limit = rule.at_most if rule.at_least is None else rule.at_least
+        said = format_statement(name, limit, domain)
+        assert said and "{" not in said and "_" not in said, name
+    assert format_statement("rows_not_lost", -0.2, domain).endswith(
+        "more than 20% from the extract before"
+    )
+    assert "“monthly charges”" in format_statement("unusual_drift_of_monthly_charges", 0.1, domain)
+    assert format_statement("a rule of an earlier version", 1, domain) == ""
 
 
 def test_an_approved_value_names_the_approver_and_the_reason(render) -> None:

@@ -123,8 +123,8 @@ def said(reason: str, **features: float) -> str:
         ("total_charges", 0.375, "billed so far: 0.38"),
         # in binary a little less than the half
         ("total_charges", 2.675, "billed so far: 2.67"),
-        ("billing_ratio", 1.125, "bill 13 % above its average"),
-        ("billing_ratio", 0.875, "bill 13 % below its average"),
+        ("billing_ratio", 1.125, "bill 13% above its average"),
+        ("billing_ratio", 0.875, "bill 13% below its average"),
         ("billing_ratio", 1.004, "bill at its average"),
         ("billing_ratio", 0.9951, "bill at its average"),
     ],

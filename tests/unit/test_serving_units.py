@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.key_store import Keys, hash_key
 from lakehouse.metrics_file import metrics_file
 from lakehouse.settings import PROJECT, Settings, read_settings
-from serving import keys, what_if
+from serving import docs_page, keys, what_if
 from serving.app import application
 from serving.errors import ProblemError
 from serving.metrics import Metrics
@@ -490,11 +491,22 @@ def test_an_answer_counts_in_its_bucket_and_those_above() -> None:
 
 def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
     page = client.get("/docs")
-    assert "/v1/customers/{customer_id}/churn:what-if" in page.text
-    assert "<script" not in page.text
-    assert 'src="' not in page.text
-    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    loaded = re.findall(r'<(?:script src|link rel="stylesheet" href)="([^"]+)"', page.text)
+    assert len(loaded) == page.text.count("<script") + page.text.count('rel="stylesheet"') == 4
+    for address in loaded:
+        asset = client.get(f"/{address}")
+        assert asset.status_code == 200 and len(asset.content) > 100, address
+        # The rest of the service keeps the stricter policy.
+        assert asset.headers["content-security-policy"].startswith("default-src 'none'; style-src")
+    assert client.get("/docs/index.html").status_code == 404
+    assert page.headers.get_list("content-security-policy") == [docs_page.POLICY]
+    assert "http" not in docs_page.POLICY and "script-src 'self';" in docs_page.POLICY
     described = client.get("/openapi.json").json()
+    what_if = described["paths"]["/v1/customers/{customer_id}/churn:what-if"]["post"]
+    assert (
+        "curl -X POST http://127.0.0.1:8000/v1/customers/7590-VHVEG/churn:what-if"
+        in (what_if["description"])
+    )
     assert described["paths"]["/v1/churn:batch"]["post"]["security"] == [{"key": []}]
     assert "security" not in described["paths"]["/health/live"]["get"]
 

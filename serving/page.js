@@ -1,0 +1,20 @@
+// Swagger UI on the description of this service. Nothing is sent elsewhere: no validator, no examples
+// service; the API key stays in this page's memory.
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  presets: [SwaggerUIBundle.presets.apis],
+  layout: "BaseLayout",
+  validatorUrl: null,
+  deepLinking: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+  tryItOutEnabled: true,
+  displayRequestDuration: true,
+  persistAuthorization: false,
+  requestSnippetsEnabled: true,
+  requestSnippets: {
+    generators: { curl_bash: { title: "curl", syntax: "bash" } },
+    defaultExpanded: true,
+  },
+});
