@@ -1,7 +1,7 @@
 # The main commands are `make run` and `make test`; each does all its set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run airflow secrets test test-rest test-all test-long bench lint columns lock clean
+.PHONY: help setup run docs pictures airflow secrets test test-rest test-all test-long bench lint columns lock clean
 
 PYTHON ?= python3
 # The machine's uv if it exists, otherwise one installed below .tools.
@@ -25,6 +25,12 @@ run: .venv/.ready ## Run the whole job: make run WORKBOOK=file.xlsx [ARGS="--ext
 
 airflow: .venv/.ready ## Start Airflow on loopback, with the DAG 01_etl
 	@.venv/bin/churn airflow up
+
+docs: .venv/.ready ## Build the documentation site in site/; it needs no network
+	@.venv/bin/python -m docsite
+
+pictures: .venv/.ready ## Draw the badges of the README
+	@.venv/bin/python -m docsite.badges
 
 secrets: .venv/.ready ## Write the stack's secrets to .env, to manage them yourself
 	@.venv/bin/python -m lakehouse.stack_secrets .env
@@ -95,4 +101,4 @@ lock: ## Upgrade uv.lock
 
 clean: ## Remove everything that commands created, CHURN_HOME included
 	@[ ! -x .venv/bin/churn ] || .venv/bin/churn down
-	@rm -rf .venv .tools .churn target logs
+	@rm -rf .venv .tools .churn site target logs
