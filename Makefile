@@ -15,9 +15,13 @@ help: ## List the commands
 setup: .venv/.ready ## Create the environment in .venv
 
 .venv/.ready: pyproject.toml uv.lock
-	@[ -x "$(UV)" ] || $(PYTHON) -m pip install --quiet --target .tools/uv "uv>=0.9,<1"
+	@# pip warns of running as root and of newer versions of itself, which matters to no later step.
+	@[ -x "$(UV)" ] || { echo "downloading uv (20 MiB)"; \
+		$(PYTHON) -m pip install --quiet --target .tools/uv --disable-pip-version-check \
+		--root-user-action=ignore --no-warn-script-location "uv>=0.9,<1"; }
+	@echo "creating the environment in .venv: 1.2 GiB to download, unless they are in uv's cache"
 	@# Compile once here, so that every command starts seconds sooner.
-	@"$(UV)" sync --frozen --quiet --compile-bytecode
+	@set -o pipefail; "$(UV)" sync --frozen --compile-bytecode 2>&1 | $(PYTHON) -m lakehouse.uv_progress
 	@touch $@
 
 run: .venv/.ready ## Run the whole job: make run WORKBOOK=file.xlsx [ARGS="--extract-date 2025-01-01"], or without a workbook the demo
