@@ -44,6 +44,16 @@ def shell_lines(*pages: Path) -> list[str]:
     return [line for line in dict.fromkeys(lines) if line]
 
 
+def shown_commands(*pages: Path) -> list[str]:
+    """The command lines in blocks without a language: shown, not executed.
+
+    A synopsis has brackets; what two blanks separate from a command is a remark.
+    """
+    text = "\n".join(block for page in pages for block in blocks(page, ""))
+    found = re.findall(r"^(?:docker compose exec .* )?(churn [^─\[\n]+)$", text, re.MULTILINE)
+    return [line.partition("  ")[0] for line in dict.fromkeys(found)]
+
+
 # tests/stack runs them if there is a container engine.
 STACK = {line for line in shell_lines(DOCS / "stack.md") if line.startswith("docker ")}
 ELSEWHERE = {ITSELF, *PARTS_OF_IT, *DEMO, *AIRFLOW, *STACK}

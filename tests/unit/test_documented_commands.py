@@ -15,6 +15,7 @@ from documented_commands import (
     STACK,
     TUTORIAL,
     shell_lines,
+    shown_commands,
 )
 
 from churn.cli.main import main
@@ -22,6 +23,7 @@ from lakehouse.settings import PROJECT
 
 MAKEFILE = (PROJECT / "Makefile").read_text()
 CHURN = [line for line in shell_lines(*PAGES, *FOLLOWED) if line.startswith("churn ")]
+CHURN += shown_commands(*PAGES, *FOLLOWED)
 # The cells of the README's table are no blocks: they show the shape of a command.
 CHURN += re.findall(r"`(churn (?!-h)[^`]+)`", README.read_text().partition("## Use")[2])
 MAKE = [line for line in shell_lines(*PAGES, TUTORIAL) if line.startswith("make ")]
