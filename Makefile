@@ -1,8 +1,8 @@
 # The main commands are `make run` and `make test`; each does all its set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run airflow secrets test test-rest test-all test-long bench lint columns lock sbom release \
-	clean
+.PHONY: help setup run docs pictures airflow secrets test test-rest test-all test-long bench lint \
+	columns lock sbom release clean
 
 PYTHON ?= python3
 # The machine's uv if it exists, otherwise one installed below .tools.
@@ -16,9 +16,13 @@ help: ## List the commands
 setup: .venv/.ready ## Create the environment in .venv
 
 .venv/.ready: pyproject.toml uv.lock
-	@[ -x "$(UV)" ] || $(PYTHON) -m pip install --quiet --target .tools/uv "uv>=0.9,<1"
+	@# pip warns of running as root and of newer versions of itself, which matters to no later step.
+	@[ -x "$(UV)" ] || { echo "downloading uv (20 MiB)"; \
+		$(PYTHON) -m pip install --quiet --target .tools/uv --disable-pip-version-check \
+		--root-user-action=ignore --no-warn-script-location "uv>=0.9,<1"; }
+	@echo "creating the environment in .venv: 1.2 GiB to download, unless they are in uv's cache"
 	@# Compile once here, so that every command starts seconds sooner.
-	@"$(UV)" sync --frozen --quiet --compile-bytecode
+	@set -o pipefail; "$(UV)" sync --frozen --compile-bytecode 2>&1 | $(PYTHON) -m lakehouse.uv_progress
 	@touch $@
 
 run: .venv/.ready ## Run the whole job: make run WORKBOOK=file.xlsx [ARGS="--extract-date 2025-01-01"], or without a workbook the demo
@@ -26,6 +30,12 @@ run: .venv/.ready ## Run the whole job: make run WORKBOOK=file.xlsx [ARGS="--ext
 
 airflow: .venv/.ready ## Start Airflow on loopback, with the DAG 01_etl
 	@.venv/bin/churn airflow up
+
+docs: .venv/.ready ## Build the documentation site in site/; it needs no network
+	@.venv/bin/python -m docsite
+
+pictures: .venv/.ready ## Draw the badges of the README
+	@.venv/bin/python -m docsite.badges
 
 secrets: .venv/.ready ## Write the stack's secrets to .env, to manage them yourself
 	@.venv/bin/python -m lakehouse.stack_secrets .env
@@ -110,4 +120,4 @@ release: .venv/.ready ## Build and sign a release: make release VERSION=1.2.3 KE
 
 clean: ## Remove everything that commands created, CHURN_HOME included
 	@[ ! -x .venv/bin/churn ] || .venv/bin/churn down
-	@rm -rf .venv .tools .churn dist target logs
+	@rm -rf .venv .tools .churn dist site target logs

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import tomllib
 import zipfile
 from collections.abc import Callable, Collection, Sequence
@@ -17,6 +18,7 @@ import pyspark
 from lakehouse.errors import UnavailableError
 from lakehouse.file_locks import lock_within
 from lakehouse.java import find_java
+from lakehouse.progress import format_bytes
 from lakehouse.project_files import WORKSPACE
 
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -25,6 +27,8 @@ PASSWORD_CHECK = Path(__file__).with_name("ServerPassword.java")
 READER_CLASSES = Path(__file__).parent / "readers"
 # Longer than the download takes on a slow connection.
 FETCH_WAIT_SECONDS = 900
+# Time between two messages on the progress of a download.
+PROGRESS_SECONDS = 5
 # An entry of jars.toml.
 Jar: TypeAlias = dict[str, Any]
 
@@ -61,8 +65,9 @@ def spark_jars(
             )
         wanted = [jar for jar in needed if not (folder / _file_name(jar)).exists()]
         if wanted:
-            log(f"fetching {len(wanted)} JARs for Spark into {folder}")
-            _fetch(wanted, folder)
+            size = format_bytes(sum(jar["size"] for jar in wanted))
+            log(f"fetching {len(wanted)} JARs for Spark ({size}) into {folder}")
+            _fetch(wanted, folder, log)
     return paths
 
 
@@ -147,18 +152,12 @@ def _file_name(jar: Jar) -> str:
     return f"{jar['artifact']}-{jar['version']}.jar"
 
 
-def _fetch(wanted: list[Jar], folder: Path) -> None:
-    """Download the artifacts with Ivy, which Spark includes, verify them and move them in place."""
+def _fetch(wanted: list[Jar], folder: Path, log: Callable[[str], None]) -> None:
+    """Download the artifacts, verify them and move them in place."""
     for leftover in folder.glob("fetch-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as scratch:
-        order = Path(scratch) / "ivy.xml"
-        order.write_text(_ivy_order(wanted))
-        answer = _run_java(
-            *("org.apache.ivy.Main", "-ivy", str(order), "-cache", f"{scratch}/cache"),
-            *("-confs", "default", "-types", "jar"),
-            *("-retrieve", f"{scratch}/[artifact]-[revision].[ext]"),
-        )
+        answer = _download(wanted, scratch, log)
         for jar in wanted:
             fetched = Path(scratch) / _file_name(jar)
             if not fetched.exists():
@@ -179,6 +178,43 @@ def _fetch(wanted: list[Jar], folder: Path) -> None:
                 fetched = _with_services(fetched, jar["services"])
             fetched.chmod(0o644)
             fetched.replace(folder / _file_name(jar))
+
+
+def _download(
+    wanted: list[Jar], scratch: str, log: Callable[[str], None]
+) -> "subprocess.CompletedProcess[str]":
+    """Download the artifacts to a folder with Ivy, which Spark includes, and log the progress."""
+    order = Path(scratch) / "ivy.xml"
+    order.write_text(_ivy_order(wanted))
+    ended = threading.Event()
+    total = sum(jar["size"] for jar in wanted)
+    reporter = threading.Thread(target=log_progress, args=(Path(scratch), total, ended, log))
+    reporter.start()
+    try:
+        return _run_java(
+            *("org.apache.ivy.Main", "-ivy", str(order), "-cache", f"{scratch}/cache"),
+            *("-confs", "default", "-types", "jar"),
+            *("-retrieve", f"{scratch}/[artifact]-[revision].[ext]"),
+        )
+    finally:
+        ended.set()
+        reporter.join()
+
+
+def log_progress(
+    folder: Path,
+    total: int,
+    ended: threading.Event,
+    log: Callable[[str], None],
+    every: float = PROGRESS_SECONDS,
+) -> None:
+    """Log every few seconds how much of `total` bytes the folder has, until `ended` is set."""
+    while not ended.wait(every):
+        # A file can disappear between its listing and its inspection.
+        with contextlib.suppress(OSError):
+            sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+            # Files are copied once they are complete.
+            log(f"downloaded {format_bytes(min(sum(sizes), total))} of {format_bytes(total)}")
 
 
 def _with_services(bundle: Path, services: Collection[str]) -> Path:

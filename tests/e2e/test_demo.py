@@ -3,10 +3,13 @@
 It is called as a user of the wheel calls it: from an unrelated folder, without a checkout.
 """
 
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from documented_commands import TUTORIAL, shell_lines
 from environments import ChurnHome, Environments
 from openpyxl import load_workbook
 from wheel import (
@@ -19,6 +22,8 @@ from wheel import (
 
 from lakehouse.sample_home import NOTE, TITLE
 from lakehouse.settings import PROJECT
+
+ID = re.compile(r"\b\d{4}-[A-Z]{5}\b")
 
 
 class Installation:
@@ -39,16 +44,27 @@ class Installation:
 def test_the_demo_is_run_beside_the_home_and_marked(
     environments: Environments, tmp_path: Path
 ) -> None:
+    """As the tutorial says, in its order."""
     commands = install_beside_dependencies(build_wheel(tmp_path / "dist"), tmp_path / "venv")
     home = environments.new("beside")
     installed = Installation(home, commands, tmp_path)
     demo = home.path.with_name(f"{home.path.name}-demo")
+    lines = [line for line in shell_lines(TUTORIAL) if line.startswith("churn ")]
+    assert (lines[0], lines[-1]) == ("churn demo", "churn --demo down")
     try:
         said = installed.churn("demo")
         assert NOTE in said and f"report: {demo}" in said
         (line,) = (line for line in said.splitlines() if line.startswith("try: "))
         assert line.startswith("try: churn --demo show ")
-        assert "probability" in installed.churn("--demo", "show", line.split()[-1])
+        customer = line.split()[-1]
+        printed = [
+            installed.churn(
+                *shlex.split(ID.sub(customer, each).replace("--out ", f"--out {tmp_path}/"))[1:]
+            )
+            for each in lines[1:-1]
+        ]
+        assert "probability" in printed[0]
+        assert (tmp_path / "calls.xlsx").exists()
         # The home of the settings is untouched.
         assert not (home.path / "lake").exists()
         (run,) = (demo / "runs").iterdir()

@@ -5,9 +5,13 @@ import re
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
-from documented_commands import ELSEWHERE, PAGES, README, blocks, shell_lines
+from documented_commands import DOCS, ELSEWHERE, PAGES, blocks, shell_lines
 from environments import BIN, ChurnHome
+from nbclient import NotebookClient
+
+from lakehouse.settings import PROJECT
 
 RUN = re.compile(r"\b20\d{6}T\d{6}Z-\w{6}\b")
 
@@ -30,6 +34,17 @@ def test_a_command_that_is_written_down(
     )
 
 
-def test_the_python_of_the_readme(changed_home: ChurnHome) -> None:
-    (snippet,) = blocks(README, "python")
+def test_the_python_of_the_pages(changed_home: ChurnHome) -> None:
+    (snippet,) = blocks(DOCS / "how-to" / "query-tables.md", "python")
     changed_home.call([sys.executable, "-c", snippet], code=0)
+
+
+def test_the_notebook(changed_home: ChurnHome, tmp_path: Path) -> None:
+    notebook = nbformat.read(DOCS / "notebooks" / "training_sets.ipynb", as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not outputs, "commit it without outputs"
+    changed_home.churn("up")
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(PROJECT)}})
+    client.execute(env={**changed_home.environ, "IPYTHONDIR": str(tmp_path)})
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in outputs)

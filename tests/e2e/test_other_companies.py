@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from api import start
-from documented_commands import TUTORIAL, shell_lines
+from documented_commands import OWN_WORKBOOK, shell_lines
 from environments import BIN, ChurnHome, Environments
 from openpyxl import load_workbook
 from sklearn.ensemble import GradientBoostingClassifier
@@ -51,7 +51,7 @@ def test_from_the_workbook_to_list_and_answer(
         pytest.skip("the other companies' workbooks are not here")
     domain = tmp_path / "domain"
     plain = environments.new("company")
-    init, export, run, listing, serve, build = shell_lines(TUTORIAL)
+    init, export, run, listing, serve, build = shell_lines(OWN_WORKBOOK)
     home = replace(plain, environ=plain.environ | {"CHURN_DOMAIN": str(domain)})
     places = {"customers.xlsx": workbook, "domains/mine": domain, "list.xlsx": tmp_path / "l.xlsx"}
     follow(home, init, places, "--yes", *company.options)

@@ -5,18 +5,24 @@ from pathlib import Path
 
 from lakehouse.settings import PROJECT
 
+DOCS = PROJECT / "docs"
 README = PROJECT / "README.md"
-PAGES = (README, PROJECT / "CONTRIBUTING.md", PROJECT / "docs" / "runbook.md")
-# test_other_companies.py follows it.
-TUTORIAL = PROJECT / "docs" / "own-workbook.md"
+# test_other_companies.py follows the first page, test_demo.py the second one.
+OWN_WORKBOOK, TUTORIAL = DOCS / "own-workbook.md", DOCS / "tutorial.md"
+FOLLOWED = (OWN_WORKBOOK, TUTORIAL)
+# All others: their blocks of the language `sh` are executed, those without a language are not.
+PAGES = (
+    README,
+    PROJECT / "CONTRIBUTING.md",
+    *sorted(path for path in DOCS.rglob("*.md") if path not in FOLLOWED),
+)
 # The command that runs these tests, which .ci/run calls, and its parts.
 ITSELF = "make test"
 PARTS_OF_IT = {"make setup", "make lint", ".venv/bin/pytest tests/unit"}
+# test_demo.py runs the demo, which this command does without a workbook.
+DEMO = {"make run"}
 # test_airflow.py runs them.
 AIRFLOW = {"make airflow", "churn airflow password"}
-# tests/stack runs them if there is a container engine.
-STACK = set(re.findall(r"^docker .*", README.read_text(), flags=re.MULTILINE))
-ELSEWHERE = {ITSELF, *PARTS_OF_IT, *AIRFLOW, *STACK}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -36,3 +42,18 @@ def shell_lines(*pages: Path) -> list[str]:
         for line in block.splitlines()
     ]
     return [line for line in dict.fromkeys(lines) if line]
+
+
+def shown_commands(*pages: Path) -> list[str]:
+    """The command lines in blocks without a language: shown, not executed.
+
+    A synopsis has brackets; what two blanks separate from a command is a remark.
+    """
+    text = "\n".join(block for page in pages for block in blocks(page, ""))
+    found = re.findall(r"^(?:docker compose exec .* )?(churn [^─\[\n]+)$", text, re.MULTILINE)
+    return [line.partition("  ")[0] for line in dict.fromkeys(found)]
+
+
+# tests/stack runs them if there is a container engine.
+STACK = {line for line in shell_lines(DOCS / "stack.md") if line.startswith("docker ")}
+ELSEWHERE = {ITSELF, *PARTS_OF_IT, *DEMO, *AIRFLOW, *STACK}

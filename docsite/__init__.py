@@ -1,0 +1,1 @@
+"""Build the documentation site from `docs/`, and its reference from the code: `make docs`."""

@@ -1,0 +1,75 @@
+"""Build the site: collect the pages, render their diagrams, call the generator, check the result.
+
+The generator is strict: a link to a page or a heading that does not exist fails the build. What it
+does not look at, `docsite.check` does.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from docsite.check import find_problems
+from docsite.pages import write_pages
+from lakehouse.settings import PROJECT
+
+CONFIG = PROJECT / "mkdocs.yml"
+GENERATOR = Path(sys.executable).with_name("zensical")
+# Files of the generator that no page uses.
+UNUSED = ("search.json", "sitemap.xml", "objects.inv")
+# What the generator loads from another site for pages that are opened from a folder, and ours.
+FRAME_WORKER = "https://unpkg.com/iframe-worker/shim"
+OWN_WORKER = Path(__file__).with_name("frame_worker.js")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class DocsError(Exception):
+    """The site can't be built, or a page of it has a problem."""
+
+
+def build(target: Path) -> int:
+    """Replace the folder `target` with the site, and return its number of pages.
+
+    Raises:
+        DocsError: The generator failed, or the built pages have problems.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_pages(folder / "pages")
+        shutil.copy(CONFIG, folder)
+        _generate(folder)
+        built = folder / "site"
+        _replace_worker(built)
+        for unused in UNUSED:
+            (built / unused).unlink(missing_ok=True)
+        if problems := find_problems(built):
+            raise DocsError("\n".join(problems))
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(built, target)
+    return len(list(target.rglob("*.html")))
+
+
+def _replace_worker(site: Path) -> None:
+    """Make all pages load the script for offline searches from the site itself."""
+    script = site / "assets" / "javascripts" / OWN_WORKER.name
+    shutil.copy(OWN_WORKER, script)
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        own = os.path.relpath(script, page.parent)
+        page.write_text(text.replace(FRAME_WORKER, own))
+
+
+def _generate(folder: Path) -> None:
+    answer = subprocess.run(
+        [GENERATOR, "build", "--strict"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode != 0:
+        output = COLOURS.sub("", answer.stdout + answer.stderr)
+        raise DocsError(output.partition("Traceback")[0].strip() or output.strip())

@@ -1,0 +1,97 @@
+"""The documentation site: built strictly, complete, and without requests to other sites."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from churn.cli.main import main
+from docsite import badges
+from docsite.build import build
+from docsite.check import find_problems
+from docsite.reference import format_commands, format_tables
+from lakehouse.domain import read_domain
+from lakehouse.settings import PROJECT
+
+DOCS = PROJECT / "docs"
+NAVIGATION = (PROJECT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site; building it fails if a page of it has a problem."""
+    folder = tmp_path_factory.mktemp("docs") / "site"
+    assert build(folder) > 50
+    return folder
+
+
+def test_the_site_is_complete(site: Path) -> None:
+    assert find_problems(site) == []
+    named = [page.replace(".md", ".html") for page in re.findall(r"[\w/-]+\.md", NAVIGATION)]
+    assert [page for page in named if not (site / page).exists()] == []
+    # Nothing is drawn by a library that a browser would fetch.
+    assert not [page for page in site.rglob("*.html") if 'class="mermaid"' in page.read_text()]
+    assert (site / "search.js").exists()
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
+    missing = {page for page in pages if page not in NAVIGATION}
+    assert {page for page in missing if not page.startswith("decisions/")} == set()
+
+
+def test_the_reference_names_every_command() -> None:
+    page = format_commands()
+    for name, command in main.commands.items():
+        assert (f"### churn {name}\n" in page) != command.hidden, name
+
+
+def test_the_reference_names_every_column_of_the_features() -> None:
+    section = format_tables().partition("### gold.customer_features")[2].partition("\n### ")[0]
+    declared = yaml.safe_load((PROJECT / "models" / "gold" / "customer_features.yml").read_text())
+    columns = [column["name"] for column in declared["models"][0]["columns"]]
+    assert len(columns) > len(read_domain().variables["source_contract"])
+    assert [name for name in columns if f"| `{name}` |" not in section] == []
+
+
+@pytest.mark.parametrize(
+    ("html", "problem"),
+    [
+        ('<script src="https://cdn.example/a.js"></script>', "requests https://cdn.example/a.js"),
+        ('<link rel="stylesheet" href="//fonts.example/a">', "requests //fonts.example/a"),
+        ('<img src="https://example/a.png">', "requests https://example/a.png"),
+        ('<img src="missing.png">', "the link missing.png leads to no file"),
+        ('<a href="b.html">b</a>', "the link b.html leads to no file"),
+        ('<a href="#nothing">b</a>', "the link #nothing leads to no heading"),
+        ('<a href="https://example.org" id="a">b</a><a href="page.html#a">c</a>', None),
+    ],
+    ids=["script", "style", "image", "no picture", "no page", "no heading", "none"],
+)
+def test_a_problem_of_a_page_is_found(tmp_path: Path, html: str, problem: str | None) -> None:
+    (tmp_path / "page.html").write_text(html)
+    expected = [f"page.html: {problem}"] if problem else []
+    assert find_problems(tmp_path) == expected
+
+
+def test_a_page_that_is_too_big_is_found(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("x" * 500_001)
+    assert find_problems(tmp_path) == [
+        "page.html: has 500,001 bytes; at most 500,000 are permitted"
+    ]
+
+
+def test_a_request_of_a_stylesheet_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.css").write_text("@import 'https://fonts.example/b.css';")
+    assert find_problems(tmp_path) == ["a.css: requests https://fonts.example/b.css"]
+
+
+def test_the_badges_are_those_of_the_project() -> None:
+    for name, text in badges.render().items():
+        assert (badges.FOLDER / name).read_text() == text, "run `make pictures`"
+
+
+def test_pictures_are_small() -> None:
+    pictures = [*(DOCS / "pictures").glob("*.png"), *(DOCS / "pictures").glob("*.svg")]
+    assert pictures
+    assert [path.name for path in pictures if path.stat().st_size > 200_000] == []
