@@ -97,9 +97,9 @@ def start_page() -> Any:
     from mlflow.server import app
     from mlflow.server.handlers import _get_tracking_store
 
-    from trainer import mlflow_sync
+    from trainer.mlflow_alias import NAME
 
-    found = _get_tracking_store().get_experiment_by_name(mlflow_sync.NAME)
+    found = _get_tracking_store().get_experiment_by_name(NAME)
     start = f"#/experiments/{found.experiment_id}/runs?{TRAINING}" if found else "#/models"
     html = (Path(str(app.static_folder)) / "index.html").read_text()
     return Response(
@@ -114,7 +114,7 @@ def _places(settings: Settings) -> tuple[dict[str, str], str]:
     """
     from mlflow.server import constants
 
-    from trainer import mlflow_sync
+    from trainer.mlflow_alias import NAME
 
     files = mlflow_sync.artifacts(settings)
     if settings.mlflow_database_url is None:
