@@ -949,7 +949,9 @@ def user_add(settings: Settings, name: str, role: str) -> None:
     from lakehouse.readers import users
 
     click.echo(users.add(settings, name))
-    print_message("`churn up --readers` starts the server for readers; docs/readers.md says how to connect")
+    print_message(
+        "`churn up --readers` starts the server for readers; docs/readers.md says how to connect"
+    )
 
 
 @user.command("list")

@@ -114,7 +114,7 @@ def _places(settings: Settings) -> tuple[dict[str, str], str]:
     """
     from mlflow.server import constants
 
-    from trainer.mlflow_alias import NAME
+    from trainer import mlflow_sync
 
     files = mlflow_sync.artifacts(settings)
     if settings.mlflow_database_url is None:
