@@ -10,7 +10,7 @@ import click
 import yaml
 
 from churn.cli.help import SECTIONS
-from churn.cli.main import INTERRUPTED
+from churn.cli.output import INTERRUPTED_CODE
 from churn.cli.main import main as command_line
 from docsite.markdown import format_cell, format_table
 from lakehouse import errors
@@ -99,7 +99,7 @@ def format_exit_codes() -> str:
         for kind in kinds
         if kind is not errors.ChurnError
     ]
-    rows.append((str(INTERRUPTED), "The user interrupted the command.", "`KeyboardInterrupt`"))
+    rows.append((str(INTERRUPTED_CODE), "The user interrupted the command.", "`KeyboardInterrupt`"))
     return (
         "# Exit codes\n\n"
         "Every message says what is wrong, where, and what to do. An error without a message of\n"
