@@ -52,7 +52,7 @@ class DerivedFeatures:
         self.inputs = (*self._numbers, *one_hot)
         values = ", ".join(self._bind(name) for name in sorted(columns))
         computed = ", ".join(
-            f"{each.sql(dialect='duckdb')} as {name}" for name, each in expressions.items()
+            f"{each.sql('duckdb')} as {name}" for name, each in expressions.items()
         )
         sql = f"select {computed or 'null'} from (select {values or 'null'})"
         self._database = duckdb.connect(":memory:", config={"threads": 1})
