@@ -51,9 +51,8 @@ class DerivedFeatures:
         one_hot = (name for group in self._groups.values() for name in group.values())
         self.inputs = (*self._numbers, *one_hot)
         values = ", ".join(self._bind(name) for name in sorted(columns))
-        computed = ", ".join(
-            f"{each.sql(dialect='duckdb')} as {name}" for name, each in expressions.items()
-        )
+        parts = (f"{each.sql('duckdb')} as {name}" for name, each in expressions.items())
+        computed = ", ".join(parts)
         sql = f"select {computed or 'null'} from (select {values or 'null'})"
         self._database = duckdb.connect(":memory:", config={"threads": 1})
         self._connections = threading.local()

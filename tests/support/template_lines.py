@@ -23,7 +23,6 @@ def missed_lines() -> Iterator[dict[str, set[int]]]:
     tables: dict[str, list[tuple[int, int]]] = {}
 
     def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
-        # Python calls this for every function: the quickest check is first.
         if not frame.f_code.co_filename.endswith(TEMPLATE) or frame.f_code.co_name == "<module>":
             return None
         name = Path(frame.f_code.co_filename).name
