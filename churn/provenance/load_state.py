@@ -228,7 +228,8 @@ def find_refused_load(spark: SparkSession) -> str | None:
         where verdict = 'refused' and {LATEST.format(loads="{rows}")}
         """,
     )
-    return refused[0]["batch_id"] if refused else None
+    batch_id = refused[0]["batch_id"] if refused else None
+    return None if batch_id is None else str(batch_id)
 
 
 def list_refused_loads(spark: SparkSession, run_id: str) -> dict[str, Rows]:
