@@ -388,8 +388,8 @@ def read_incomparable_dates(spark: SparkSession) -> dict[str, str]:
     """Return the loads that did not pass the rules on the customers' identity, by batch id.
 
     The value is the last verdict, `expected` or `failed`. Published loads among these were declared
-    in `expected_changes`. A load that was published first and failed a later evaluation is still in
-    gold, but is excluded from training as well.
+    in `expected_changes` or approved. A load that was published first and failed a later evaluation
+    is still in gold, but is excluded from training as well.
     """
     rows = query_sequence(
         spark,
@@ -399,7 +399,7 @@ def read_incomparable_dates(spark: SparkSession) -> dict[str, str]:
         from (
             select batch_id, rule, max_by(verdict, {VERDICTS.position}) as verdict
             from {{rows}}
-            where rule in ({literal(RETAINED)}, {literal(NEW)})
+            where rule in ({literal(RETAINED)}, {literal(NEW)}) and verdict <> 'pending'
             group by batch_id, rule
         )
         where verdict in ('expected', 'failed')

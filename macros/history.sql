@@ -11,13 +11,39 @@
 {% macro previous_gate_results() -%}
     {{ previous_state_of('audit', 'gate_results', {
         'batch_id': 'string',
+        'rule': 'string',
         'severity': 'string',
+        'figure': 'double',
         'verdict': 'string',
         'rules_version': 'string',
         'judged_at': 'timestamp',
         'candidates_built_at': 'timestamp',
         'verdict_number': 'bigint',
     }) }}
+{%- endmacro %}
+
+
+{% macro previous_approvals() -%}
+    {#- What people have approved: load, rule, the value that they saw, their name and reason. A log of
+        an earlier version has neither of the last two columns. A struct of all columns can be read
+        without them, whereas dbt would need a statement to find out. -#}
+    (
+        select
+            batch_id,
+            rule,
+            max_by(figure, verdict_number) as figure,
+            max_by(approval.approver, verdict_number) as approver,
+            max_by(approval.reason, verdict_number) as reason
+        from (
+            select
+                *,
+                from_json(to_json(struct(*)), 'approver string, reason string') as approval
+            from {{ previous_gate_results() }}
+            where verdict = 'pending'
+        )
+        where approval.approver is not null
+        group by batch_id, rule
+    )
 {%- endmacro %}
 
 

@@ -1,5 +1,6 @@
 """Read and change the state of loads: counts, verdict, rejects and publication."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,19 +10,21 @@ from pyspark.sql.connect.session import SparkSession
 from lakehouse import sequences
 from lakehouse.errors import InvalidInputError
 from lakehouse.sequences import add_number_column, query_sequence
-from lakehouse.sql import Rows, query, query_if_exists, run_together, statement
+from lakehouse.sql import Rows, Value, query, query_if_exists, run_together, statement
 
-# The loads that a rebuild evaluates again. If a later load of the same date was refused, the
-# earlier one is in gold, but no longer in silver, and is left unchanged.
-LATEST_PASSED = f"""
-    verdict = 'passed'
-    and batch_id in (
+LATEST = f"""
+    batch_id in (
         select max_by(batch_id, {sequences.LOADS.position}) from {{loads}} group by extract_date
     )
 """
+# The loads that a rebuild evaluates again. If a later load of the same date was refused, the
+# earlier one is in gold, but no longer in silver, and is left unchanged.
+LATEST_PASSED = f"verdict = 'passed' and {LATEST}"
 # How people read a rule: what it means, `at least` or `at most`, and the unit of its figures. A log
 # that an earlier version wrote lacks these columns; rows of before have nulls.
 RULE_COLUMNS = ("description", "direction", "unit")
+# Who approved the value of a failed rule, and why; also added later.
+APPROVAL_COLUMNS = ("approver", "reason")
 
 
 @dataclass(frozen=True)
@@ -91,21 +94,74 @@ def mark_pending(spark: SparkSession, where: str, run_id: str, **values: str) ->
         run_id: The run that makes the loads pending.
         **values: Values of the condition's named parameters.
     """
-    log = add_number_column(spark, sequences.VERDICTS)
     chosen = where.replace("{loads}", add_number_column(spark, sequences.LOADS))
-    lines = statement(
+    _append_pending(
         spark,
         f"""
-        select :run_id as run_id, batch_id, extract_date, 'requeued' as rule, 'info' as severity,
-            'pending' as verdict, current_timestamp() as judged_at,
-            {sequences.VERDICTS.next_number(log)} as verdict_number
+        select batch_id, extract_date, 'requeued' as rule
         from audit.load_verdicts
         where {chosen}
         """,
         run_id=run_id,
         **values,
     )
-    # This adds the column that a log written by an earlier version lacks.
+
+
+def approve_rules(
+    spark: SparkSession,
+    batch_id: str,
+    rules: Sequence[str],
+    *,
+    run_id: str,
+    approver: str,
+    reason: str,
+) -> None:
+    """Approve the values with which rules failed, and make the load pending again.
+
+    The gate then takes the rules for expected, as long as their values are not worse.
+
+    Args:
+        spark: A Spark Connect session.
+        batch_id: The load.
+        rules: The rules; those that did not fail in the latest evaluation are ignored.
+        run_id: The run that makes the load pending.
+        approver: Who approves.
+        reason: Why.
+    """
+    log = add_number_column(spark, sequences.VERDICTS)
+    _append_pending(
+        spark,
+        f"""
+        select batch_id, extract_date, rule, figure, threshold, compared_with,
+            :approver as approver, :reason as reason
+        from (
+            select * from {log} where batch_id = :batch
+            qualify rank() over (order by {sequences.VERDICTS.position} desc) = 1
+        )
+        where severity = 'error' and verdict = 'failed' and rule in (:rules)
+        """,
+        run_id=run_id,
+        batch=batch_id,
+        rules=rules,
+        approver=approver,
+        reason=reason,
+    )
+
+
+def _append_pending(spark: SparkSession, rows: str, **values: Value) -> None:
+    """Add the rows of a query to the gate's log, as ones that make their loads pending."""
+    log = add_number_column(spark, sequences.VERDICTS)
+    lines = statement(
+        spark,
+        f"""
+        select *, :run_id as run_id, 'info' as severity, 'pending' as verdict,
+            current_timestamp() as judged_at,
+            {sequences.VERDICTS.next_number(log)} as verdict_number
+        from ({rows})
+        """,
+        **values,
+    )
+    # This adds the columns that a log written by an earlier version lacks.
     append = lines.write.format("delta").mode("append").option("mergeSchema", "true")
     append.saveAsTable(sequences.VERDICTS.table)
 
@@ -113,7 +169,8 @@ def mark_pending(spark: SparkSession, where: str, run_id: str, **values: str) ->
 def gate_results(spark: SparkSession, batch_id: str) -> Rows:
     """Return the results of a load's latest evaluation, errors first.
 
-    Each result has the `RULE_COLUMNS`, which are None if an earlier version wrote it.
+    Each result has the `RULE_COLUMNS` and `APPROVAL_COLUMNS`, which are None if an earlier version
+    wrote it.
     """
     results = query_sequence(
         spark,
@@ -131,7 +188,48 @@ def gate_results(spark: SparkSession, batch_id: str) -> Rows:
 
 
 def _add_rule_columns(result: dict[str, Any]) -> dict[str, Any]:
-    return {**dict.fromkeys(RULE_COLUMNS), **result}
+    return {**dict.fromkeys((*RULE_COLUMNS, *APPROVAL_COLUMNS)), **result}
+
+
+def read_approvals(spark: SparkSession, condition: str = "true") -> Rows:
+    """Return what people have approved: load, rule, approver and reason, oldest first.
+
+    Args:
+        spark: A Spark Connect session.
+        condition: A condition on the rows of the gate's log.
+    """
+    return query_sequence(
+        spark,
+        sequences.VERDICTS,
+        f"""
+        select batch_id, rule, approval.approver, approval.reason
+        from (
+            -- a struct of all columns can be read without those that an earlier log lacks
+            select *, from_json(to_json(struct(*)), 'approver string, reason string') as approval
+            from {{rows}}
+            where verdict = 'pending' and {condition}
+        )
+        where approval.approver is not null
+        order by {sequences.VERDICTS.position}, batch_id, rule
+        """,
+    )
+
+
+def find_refused_load(spark: SparkSession) -> str | None:
+    """Return the load that was refused last, of those that no later load has replaced."""
+    if not spark.catalog.tableExists("audit.load_verdicts"):
+        return None
+    refused = query_sequence(
+        spark,
+        sequences.LOADS,
+        f"""
+        select max_by(batch_id, {sequences.VERDICTS.position}) as batch_id
+        from audit.load_verdicts
+        where verdict = 'refused' and {LATEST.format(loads="{rows}")}
+        """,
+    )
+    batch_id = refused[0]["batch_id"] if refused else None
+    return None if batch_id is None else str(batch_id)
 
 
 def list_refused_loads(spark: SparkSession, run_id: str) -> dict[str, Rows]:

@@ -64,7 +64,9 @@ results as (
         evaluated.candidates_built_at,
         evaluated.description,
         evaluated.direction,
-        evaluated.unit
+        evaluated.unit,
+        evaluated.evaluation.approver,
+        evaluated.evaluation.reason
 
     from evaluated
 
@@ -114,7 +116,9 @@ new_results as (
         cast(null as timestamp) as candidates_built_at,
         cast(null as string) as description,
         cast(null as string) as direction,
-        cast(null as string) as unit
+        cast(null as string) as unit,
+        cast(null as string) as approver,
+        cast(null as string) as reason
 
     from superseded
 
@@ -139,7 +143,9 @@ final as (
         {{ next_number('verdict_number', 'previous_results') }} as verdict_number,
         description,
         direction,
-        unit
+        unit,
+        approver,
+        reason
 
     from new_results
 

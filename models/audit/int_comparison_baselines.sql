@@ -20,7 +20,9 @@ comparisons as (
         max(candidates_built_at) as candidates_built_at,
         bool_or(severity = 'error' and verdict = 'failed') as fails,
         collect_list(
-            struct(rule, value, verdict, baseline_date as compared_with, details)
+            struct(
+                rule, value, verdict, baseline_date as compared_with, details, approver, reason
+            )
         ) as evaluations
 
     from evaluations
@@ -89,7 +91,7 @@ evaluated_in_order as (
                 baseline_batch_id: string, passes: boolean,
                 evaluations: array<struct<
                     rule: string, value: double, verdict: string, compared_with: date,
-                    details: string
+                    details: string, approver: string, reason: string
                 >>
             >>),
             (evaluated, mine) -> concat(evaluated, transform(

@@ -8,6 +8,8 @@
     ~ 'gate_metrics declares ' ~ metrics | join(', ') ~ '.'
 ) }}
 {%- endfor %}
+{#- the order in which values are added up differs between builds #}
+{%- set rounding = '1e-9' %}
 
 with
 
@@ -29,7 +31,13 @@ expected_changes as (
 
 ),
 
-final as (
+approvals as (
+
+    select * from {{ previous_approvals() }}
+
+),
+
+compared as (
 
     select
         load_metrics.batch_id,
@@ -43,17 +51,14 @@ final as (
         load_metrics.value,
         load_metrics.details,
         -- a metric that could not be computed does not meet its rule
-        case
-            when
-                coalesce(
-                    load_metrics.value >= coalesce(gate_rules.min_allowed, load_metrics.value)
-                    and load_metrics.value <= coalesce(gate_rules.max_allowed, load_metrics.value),
-                    false
-                ) then 'passed'
-            when expected_changes.rule is not null then 'expected'
-            when gate_rules.severity = 'warn' then 'warned'
-            else 'failed'
-        end as verdict
+        coalesce(
+            load_metrics.value >= coalesce(gate_rules.min_allowed, load_metrics.value)
+            and load_metrics.value <= coalesce(gate_rules.max_allowed, load_metrics.value),
+            false
+        ) as is_met,
+        expected_changes.rule is not null as is_declared,
+        approvals.approver,
+        approvals.reason
 
     from load_metrics
 
@@ -64,6 +69,37 @@ final as (
         on
             load_metrics.extract_date = expected_changes.extract_date
             and gate_rules.rule = expected_changes.rule
+
+    -- a person approves the value of the time, not a worse one that is found later
+    left join approvals
+        on
+            load_metrics.batch_id = approvals.batch_id
+            and gate_rules.rule = approvals.rule
+            and (
+                gate_rules.min_allowed is null
+                or load_metrics.value >= approvals.figure - {{ rounding }}
+            )
+            and (
+                gate_rules.max_allowed is null
+                or load_metrics.value <= approvals.figure + {{ rounding }}
+            )
+
+),
+
+final as (
+
+    select
+        * except (is_met, is_declared, approver, reason),
+        case
+            when is_met then 'passed'
+            when is_declared or approver is not null then 'expected'
+            when severity = 'warn' then 'warned'
+            else 'failed'
+        end as verdict,
+        if(is_met or is_declared, null, approver) as approver,
+        if(is_met or is_declared, null, reason) as reason
+
+    from compared
 
 )
 
