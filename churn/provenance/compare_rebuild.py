@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.provenance import load_state
 from churn.provenance.extract_rows import Kind, find_rows
 from lakehouse.settings import Settings
-from lakehouse.sql import literal, query_if_exists
+from lakehouse.sql import Rows, literal, query_if_exists
 from seeds_loader.bronze_reader import LoadRow
 from trainer import registry
 
@@ -30,12 +30,14 @@ COUNTS = ("bronze", "exact_duplicates", "rejected", "silver", "gold")
 class PastRun:
     """Known facts about the run: its summary, the loads up to it in order, the content of gold.
 
-    `stood` maps each extract date that was published at the time to its load.
+    `published` maps each extract date that was published at the time to its load, `approvals` each
+    approved load to its approved rules.
     """
 
     summary: Mapping[str, Any]
     loads: Sequence[LoadRow]
     published: Mapping[date, str]
+    approvals: Mapping[str, Rows] = field(default_factory=dict)
 
 
 def compare(

@@ -1,12 +1,13 @@
 """Rebuild the results of a past run from bronze in a temporary CHURN_HOME, and compare them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
 from typing import Any
 
 from pyspark.sql.connect.session import SparkSession
 
+from churn.provenance import load_state
 from churn.provenance.compare_rebuild import ERASED_MODEL, PastRun, compare
 from churn.provenance.run_history import parse_start_time, read_end_time, read_summary
 from churn.provenance.scratch_home import Scratch, scratch_home
@@ -15,6 +16,7 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
+from lakehouse.sql import Rows
 from seeds_loader.bronze_reader import LoadRow, read_extract_from_bronze, read_loads
 from seeds_loader.load import load
 
@@ -84,14 +86,28 @@ def _read_past_run(settings: Settings, live: SparkSession, summary: Mapping[str,
         summary,
         [load for load in loads if sequences.LOADS.is_included(vars(load), numbers, until)],
         {row["extract_date"]: row["batch_id"] for row in published},
+        _read_past_approvals(settings, live, summary),
     )
+
+
+def _read_past_approvals(
+    settings: Settings, live: SparkSession, summary: Mapping[str, Any]
+) -> dict[str, Rows]:
+    """Return what had been approved when the run ended, by load."""
+    reached = sequences.VERDICTS.existed_condition(
+        summary.get("last_numbers", {}), read_end_time(settings, summary["run_id"])
+    )
+    approvals: dict[str, Rows] = {}
+    for approval in load_state.read_approvals(live, reached):
+        approvals.setdefault(approval["batch_id"], []).append(approval)
+    return approvals
 
 
 def _rebuild(
     past: PastRun, live: SparkSession, rebuilt: SparkSession, scratch: Scratch, steps: Steps
 ) -> None:
     with steps.step("load and build") as step:
-        for group in group_loads(past.loads):
+        for group in group_loads(past.loads, past.approvals):
             for past_load in group:
                 step.log(
                     f"loading the extract of {past_load.extract_date}, {past_load.source_file}"
@@ -100,6 +116,8 @@ def _rebuild(
                 load(scratch.settings, rebuilt, extract, past_load.chosen_date, step.log)
             # Loads that were refused in the past are refused again.
             scratch.churn(["build"], step.log, allowed=(0, 3))
+            if _approve_again(past, group, rebuilt):
+                scratch.churn(["build"], step.log, allowed=(0, 3))
         step.outcome = f"{len(past.loads)} loads"
     if "model" not in past.summary:
         return
@@ -108,12 +126,35 @@ def _rebuild(
         scratch.churn(["train"], step.log)
 
 
-def group_loads(loads: Sequence[LoadRow]) -> Iterator[Sequence[LoadRow]]:
+def _approve_again(past: PastRun, group: Sequence[LoadRow], rebuilt: SparkSession) -> bool:
+    """Approve what was approved of the loads; return whether anything was."""
+    approved = [load.batch_id for load in group if load.batch_id in past.approvals]
+    for batch_id in approved:
+        approvals = past.approvals[batch_id]
+        load_state.approve_rules(
+            rebuilt,
+            batch_id,
+            [each["rule"] for each in approvals],
+            run_id=past.summary["run_id"],
+            approver=approvals[-1]["approver"],
+            reason=approvals[-1]["reason"],
+        )
+    return bool(approved)
+
+
+def group_loads(
+    loads: Sequence[LoadRow], approved: Collection[str] = ()
+) -> Iterator[Sequence[LoadRow]]:
     """Group the loads so that one build per group evaluates them as if they came one by one.
 
     A build evaluates pending loads on its own in the order of their dates, so that extracts with
     ascending dates may be pending together. A load that came late, or for an existing date, was
-    compared with other loads or replaced one: it forms its own group.
+    compared with other loads or replaced one: it forms its own group. An approved load ends its
+    group, because later ones were compared with it.
+
+    Args:
+        loads: The loads in their order.
+        approved: The loads that the gate had refused before they were approved.
     """
     group: list[LoadRow] = []
     latest = date.min
@@ -121,6 +162,9 @@ def group_loads(loads: Sequence[LoadRow]) -> Iterator[Sequence[LoadRow]]:
         if past_load.extract_date > latest:
             latest = past_load.extract_date
             group.append(past_load)
+            if past_load.batch_id in approved:
+                yield group
+                group = []
             continue
         if group:
             yield group

@@ -37,6 +37,11 @@ def test_late_and_restated_loads_are_judged_alone(
     assert groups == expected
 
 
+def test_an_approved_load_is_a_baseline_of_the_next_ones() -> None:
+    groups = [[each.batch_id for each in group] for group in group_loads(loads(1, 2, 3), {"1"})]
+    assert groups == [["0", "1"], ["2"]]
+
+
 def test_figures_are_the_model_s_own() -> None:
     told = {
         "version": "v1",
