@@ -1,4 +1,4 @@
-"""Append to the audit log: which user traced a customer, exported rows, changed keys or champion.
+"""Append to the audit log: which user traced a customer, exported rows, or decided something.
 
 `$CHURN_HOME/audit/audit.jsonl` has one JSON object per line: time, user, action, and the facts of
 that action. A customer is named by a keyed hash, so that the log alone reveals no id, and the owner
@@ -33,6 +33,7 @@ class Action(StrEnum):
     KEY_CREATED = "key created"
     KEY_REVOKED = "key revoked"
     PROMOTION = "promotion"
+    APPROVAL = "approval"
     ERASURE = "erasure"
 
 

@@ -18,7 +18,7 @@ SECTIONS = {
         "contract",
         "config",
     ),
-    "Single steps": ("ingest", "build", "features", "train", "score"),
+    "Single steps": ("ingest", "build", "approve", "features", "train", "score"),
     "For the retention team": (
         "retention-list",
         "campaign",

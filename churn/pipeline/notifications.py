@@ -136,7 +136,7 @@ def record_refused(
         "Gold, online store, model and scores are unchanged.",
         *rules,
         f"What to do: `churn rejects --run {run_id} --out rejects.xlsx`, correct the workbook, run "
-        "it again. A change that is real can be declared as expected: docs/runbook.md",
+        "it again. A change that is real can be approved, or declared as expected: docs/runbook.md",
         link_report(settings, run_id),
     ]
     outbox.record(settings, make_message(REFUSED, batch_id, workbook, lines))

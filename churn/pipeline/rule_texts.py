@@ -23,8 +23,23 @@ def format_rule(result: dict[str, Any]) -> str:
     )
 
 
+def format_approver(result: dict[str, Any]) -> str:
+    """Format who approved a rule's value; the reason is free text, and not for notifications."""
+    return f" Approved by {result['approver']}." if result.get("approver") else ""
+
+
+def can_approve(broken: Rows) -> bool:
+    """Return whether a person may approve all values: each has to be one of a comparison.
+
+    What a load has to fulfil on its own is no matter of expectation.
+    """
+    return bool(broken) and all(
+        result["compared_with"] and result["figure"] is not None for result in broken
+    )
+
+
 def format_expected_change(broken: Rows) -> str:
-    """Format the declaration with which the load would pass the rules that compare extracts.
+    """Format how the load would pass the rules that compare extracts: approved, or declared.
 
     Returns:
         Text to append to a message; empty if no failed rule compares extracts.
@@ -32,8 +47,14 @@ def format_expected_change(broken: Rows) -> str:
     compared = [result for result in broken if result["compared_with"]]
     if not compared:
         return ""
+    approve = (
+        f"approve it with `churn approve {broken[0]['batch_id']} --reason TEXT`, or "
+        if can_approve(broken)
+        else ""
+    )
     return (
-        "; where the change is real, declare it in expected_changes of rules.yml of the domain: "
+        f"; where the change is real, {approve}declare it in expected_changes of rules.yml of the "
+        "domain: "
         f'{{extract_date: "{compared[0]["extract_date"]}", '
         f"rules: [{', '.join(result['rule'] for result in compared)}], reason: why it is expected}}"
     )

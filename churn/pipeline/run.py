@@ -73,6 +73,20 @@ def _run_steps(
     context: RunContext, spark: SparkSession, extract: Extract, extract_date: ExtractDate
 ) -> dict[str, Any]:
     loaded = steps.ingest(context, spark, extract, extract_date)
+    return complete_run(context, spark, is_changed=loaded.is_new)
+
+
+def complete_run(context: RunContext, spark: SparkSession, is_changed: bool) -> dict[str, Any]:
+    """Do what follows once a load is in bronze; return the summary, which is also written.
+
+    Args:
+        context: The run, whose summary has the load.
+        spark: A Spark Connect session.
+        is_changed: Whether the run has changed anything before.
+
+    Raises:
+        lakehouse.errors.GateRefusedError: The gate refused the load; the summary is written.
+    """
     is_built = steps.build(context, spark)
     steps.apply(context)
     online = steps.materialize(context, spark)
@@ -81,7 +95,7 @@ def _run_steps(
     opened = open_store_async(settings=context.settings)
     training = steps.train(context, spark)
     scores = steps.score(context, spark)
-    changes = (loaded.is_new, is_built, online.written, is_repaired, training.is_new)
+    changes = (is_changed, is_built, online.written, is_repaired, training.is_new)
     context.summary["unchanged"] = not (any(changes) or (scores and scores.written))
     steps.monitor(context, spark)
     if context.summary["unchanged"]:

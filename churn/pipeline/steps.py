@@ -12,7 +12,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.pipeline.context import Request, RunContext
 from churn.pipeline.mlflow_sync import adopt_alias
 from churn.pipeline.refusals import run_refused_error, warn_of_refused
-from churn.pipeline.summary import ingest_summary, update_gate_summary, write_report
+from churn.pipeline.summary import load_summary, update_gate_summary, write_report
 from churn.provenance import load_state
 from lakehouse.dbt_runner import BuildResult, dbt_build
 from lakehouse.errors import ChurnError, InvalidInputError
@@ -96,7 +96,7 @@ def ingest(
             f"extract of {loaded.extract_date} (date from: {loaded.extract_date_source})"
             + ("" if loaded.is_new else ", loaded before")
         )
-    run.summary |= ingest_summary(extract, loaded)
+    run.summary |= load_summary(extract.path, loaded)
     return loaded
 
 

@@ -8,7 +8,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline.context import RunContext
 from churn.pipeline.notifications import record_summary
-from churn.pipeline.rule_texts import format_rule
+from churn.pipeline.rule_texts import format_approver, format_rule
 from churn.pipeline.run_metrics import write_metrics
 from churn.provenance import load_state
 from churn.reports.report import LIST
@@ -17,15 +17,15 @@ from lakehouse.atomic_write import atomic_write
 from lakehouse.sample_home import NOTE, command_of, is_sample
 from lakehouse.sequences import read_last_numbers
 from lakehouse.settings import Settings
+from seeds_loader.bronze_reader import LoadRow
 from seeds_loader.load import Load
-from seeds_loader.reader.sandbox import Extract
 
 
-def ingest_summary(extract: Extract, load: Load) -> dict[str, Any]:
+def load_summary(path: Path | str, load: Load | LoadRow) -> dict[str, Any]:
     """Return the summary's part about the workbook and its load."""
     return {
         "workbook": {
-            "path": str(extract.path),
+            "path": str(path),
             "sha256": load.source_sha256,
             "sheet": load.sheet,
             "rows": load.row_count,
@@ -63,7 +63,7 @@ def _gate(spark: SparkSession, batch_id: str, state: load_state.LoadState) -> di
         "verdict": state.verdict,
         # What needs attention, in words: for notifications, which are sent without the lake.
         "attention": [
-            {"verdict": result["verdict"], "text": format_rule(result)}
+            {"verdict": result["verdict"], "text": format_rule(result) + format_approver(result)}
             for result in results
             if result["verdict"] in ("failed", "warned", "expected")
         ],

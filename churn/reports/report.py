@@ -45,6 +45,8 @@ class GateResult:
     unit: str = ""  # rows, customers, share, index
     compared_with: str = ""  # extract date of the baseline
     drift_of: str = ""  # the feature, for a rule on drift
+    approver: str = ""  # who approved a value that would have been refused
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,8 @@ def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
             unit=result["unit"] or "",
             compared_with=str(result["compared_with"] or ""),
             drift_of=result["rule"].partition("drift_of_")[2],
+            approver=result["approver"] or "",
+            reason=result["reason"] or "",
         )
         for result in load_state.gate_results(spark, batch_id)
     )

@@ -14,9 +14,15 @@ import pandas as pd
 import pytest
 from environments import ChurnHome, Environments
 
+from churn.pipeline import approvals
+from churn.pipeline.approvals import Approval
+from churn.provenance import load_state
+from churn.provenance.load_state import APPROVAL_COLUMNS
+from feature_repo.labels import read_incomparable_dates
 from feature_repo.publications import read_publications
 from lakehouse import spark_session
 from lakehouse.domain import read_domain
+from lakehouse.errors import InvalidInputError
 from lakehouse.sql import statement
 from seeds_loader.bronze_reader import read_extract_from_bronze, read_loads
 from seeds_loader.extract_date import ExtractDate
@@ -507,21 +513,46 @@ def test_each_faulty_row_is_rejected_for_its_one_fault(judged: Judged) -> None:
     assert found == {customer: [reason] for customer, reason in expected.items()}
 
 
-def test_a_build_names_every_load_that_it_refused(judged: Judged, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Refused:
+    """What a build said that refused two of three loads; their folder, dates and batch ids."""
+
+    folder: Path
+    said: str
+    days: dict[str, date]
+    batches: dict[str, str]
+
+
+def forget_approvals(home: ChurnHome) -> None:
+    """Leave the gate's log as the version before approvals left it."""
+    rows = f"select * except ({', '.join(APPROVAL_COLUMNS)}) from audit.gate_results"
+    home.sql(f"create or replace table audit.gate_results using delta as {rows}")
+
+
+@pytest.fixture(scope="module")
+def refused(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Refused:
     """One passes, between one of rejects alone and one of other customers: all in one build."""
     base, last = base_sheet(), max(judged.dates.values())
+    folder = tmp_path_factory.mktemp("refused")
     sheets = {
         "genders.csv": base.assign(gender="?"),
         "good.csv": base,
         "others.csv": base.assign(customerID="X" + base["customerID"]),
     }
     days = {name: last + timedelta(days=n) for n, name in enumerate(sheets, start=1)}
+    batches = {}
     with spark_session.session(judged.home.settings) as spark:
         for name, sheet in sheets.items():
-            sheet.to_csv(tmp_path / name, index=False)
-            extract, day = read_workbook(tmp_path / name), ExtractDate(days[name], "given")
-            load(judged.home.settings, spark, extract, day, lambda _: None)
-    said = judged.home.churn("build", code=3).stderr
+            sheet.to_csv(folder / name, index=False)
+            extract, day = read_workbook(folder / name), ExtractDate(days[name], "given")
+            loaded = load(judged.home.settings, spark, extract, day, lambda _: None)
+            batches[name] = loaded.batch_id
+    forget_approvals(judged.home)
+    return Refused(folder, judged.home.churn("build", code=3).stderr, days, batches)
+
+
+def test_a_build_names_every_load_that_it_refused(judged: Judged, refused: Refused) -> None:
+    said, days = refused.said, refused.days
     for name in ("genders.csv", "others.csv"):
         assert f"{name}, extract of {days[name]}:" in said
     assert "reject_share_below_limit: 1 against 0.05" in said
@@ -533,6 +564,45 @@ def test_a_build_names_every_load_that_it_refused(judged: Judged, tmp_path: Path
     assert not {days["genders.csv"], days["others.csv"]} & {
         row["extract_date"] for row in published
     }
+
+
+def test_an_approved_load_is_published_with_approver_and_reason(
+    judged: Judged, refused: Refused
+) -> None:
+    home, batch = judged.home, refused.batches["others.csv"]
+    identity = {"customers_retained", "new_customers_bounded"}
+    assert f"approve it with `churn approve {batch} --reason TEXT`" in refused.said
+    forget_approvals(home)
+    with spark_session.session(home.settings) as spark:
+        # What a load has to fulfil on its own can't be approved.
+        with pytest.raises(InvalidInputError, match="reject_share_below_limit"):
+            approvals.read_refusal(spark, refused.batches["genders.csv"])
+        refusal = approvals.read_refusal(spark, batch)
+        assert refusal.values == dict(zip(sorted(identity), (0, 1), strict=True))
+        approval = Approval("ann", "o'another \\ operator: x")
+        approvals.record_approval(home.settings, spark, refusal, approval, "r")
+        assert load_state.load_state(spark, batch).verdict == "pending"
+    home.churn("build")
+    with spark_session.session(home.settings) as spark:
+        results = load_state.gate_results(spark, batch)
+        named = {each["rule"] for each in results if each["approver"]}
+        assert named == identity
+        for each in results:
+            if each["rule"] in identity:
+                assert each["verdict"] == "expected"
+                assert (each["approver"], each["reason"]) == ("ann", approval.reason)
+        assert load_state.load_state(spark, batch).is_settled
+        # Of other customers, as a declared one is.
+        assert read_incomparable_dates(spark)[batch] == "expected"
+        with pytest.raises(InvalidInputError, match="was approved by ann"):
+            approvals.read_refusal(spark, batch)
+        # It is an approval of this load alone, and a later load of the date is decided on instead.
+        assert {each["batch_id"] for each in load_state.read_approvals(spark)} == {batch}
+        path = refused.folder / "good.csv"
+        day = ExtractDate(refused.days["others.csv"], "given")
+        load(home.settings, spark, read_workbook(path), day, lambda _: None)
+        with pytest.raises(InvalidInputError, match=r"good.csv has replaced others.csv"):
+            approvals.read_refusal(spark, batch)
 
 
 def test_every_declared_rule_is_broken_by_a_case() -> None:

@@ -4,8 +4,6 @@ Also what such runs leave for monitoring: metrics, JSON logs, the audit log.
 """
 
 import json
-import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from environments import BIN, ChurnHome, Environments
+from environments import ChurnHome, Environments
+from killed import kill_at
 from monthly import cut_off
 from reference import truth_of
 from sinks import Sink, http_sink, smtp_sink
@@ -21,7 +20,6 @@ from sinks import Sink, http_sink, smtp_sink
 from churn.pipeline import airflow_steps
 from lakehouse import audit_log
 from lakehouse.metrics_file import metrics_file
-from lakehouse.settings import PROJECT
 from seeds_loader.sample import SampleParameters, write_samples
 
 # Four runs; test_notifications.py has one instance of each event, with the same sinks.
@@ -56,28 +54,12 @@ def notified(
         home.environ["CHURN_NOTIFY"] = f"{http.url} {mail.url}"
         found = Notified(home, [http, mail], months)
         home.churn("run", months[0])
-        kill_at(home, months[1], "3/12 ingest")
+        kill_at(home, ["run", months[1]], "3/12 ingest")
         again = home.churn("run", months[1], CHURN_LOG_FORMAT="json")
         found.logged = [json.loads(line) for line in again.stderr.splitlines()]
         for _ in range(2):
             found.refused = home.churn_json("run", few, code=3)
         yield found
-
-
-def kill_at(home: ChurnHome, workbook: Path, step: str) -> None:
-    """Start a run, and kill its process once a step is done."""
-    process = subprocess.Popen(
-        [BIN / "churn", "run", workbook],
-        cwd=PROJECT,
-        env=home.environ,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    assert any(step in line for line in process.stderr)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
 
 
 def test_each_event_reaches_each_target_once(notified: Notified) -> None:

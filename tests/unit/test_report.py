@@ -427,6 +427,14 @@ def test_a_verdict_of_an_earlier_version_is_its_bare_figure(render) -> None:
     assert re.search(r"<code>reject_share_below_limit</code>: 0.2, allowed is\s+0.05\.", text)
 
 
+def test_an_approved_value_names_the_approver_and_the_reason(render) -> None:
+    rule = GateResult("rows_not_lost", "error", -0.3, -0.2, "at least", "expected")
+    approved = replace(rule, approver="ann", reason="<b>a branch</b> was sold")
+    text = render(replace(FULL, gate_results=(approved,)))
+    assert "Approved by <bdi>ann</bdi>: <bdi>&lt;b&gt;a branch&lt;/b&gt; was sold</bdi>" in text
+    assert "Approved by" not in render(replace(FULL, gate_results=(rule,)))
+
+
 def test_a_rule_without_anything_to_compare_with_shows_no_figure(render) -> None:
     rule = GateResult("rows_not_lost", "error", None, -0.2, "at least", "not_applicable")
     text = render(replace(FULL, gate_results=(rule,)))
