@@ -5,18 +5,16 @@ response to `enter_outcomes`, and then for the next published extract. A waiting
 worker and holds no lock.
 """
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.sdk import DAG, BaseOperatorLink, Param, TriggerRule, chain
 from airflow.sdk.exceptions import AirflowSkipException
 
 from churn.reports.front_page import campaign_list_of
-from dags.defaults import DAG_OPTIONS, WORK_LIMIT
+from dags.defaults import DAG_OPTIONS, make_task
 from dags.tasks import PREFIX, map_exceptions
 from lakehouse.settings import read_settings
 
@@ -83,15 +81,6 @@ def close(params: dict[str, Any], **_: Any) -> dict[str, Any]:
     )
 
 
-def _task(function: Callable[..., dict[str, Any]], **options: Any) -> PythonOperator:
-    return PythonOperator(
-        task_id=function.__name__,
-        python_callable=function,
-        execution_timeout=WORK_LIMIT,
-        **options,
-    )
-
-
 with DAG(
     "03_campaign",
     description="Runs a retention campaign with a control group, and measures its effect",
@@ -122,7 +111,7 @@ with DAG(
     },
     **DAG_OPTIONS,
 ) as dag:
-    started = _task(start)
+    started = make_task(start)
     started.operator_extra_links = (*started.operator_extra_links, CampaignList())
     enter_outcomes = HITLOperator(
         task_id="enter_outcomes",
@@ -147,4 +136,4 @@ with DAG(
         poke_interval=LOOK_EVERY,
         timeout=GIVE_UP_AFTER,
     )
-    chain(started, enter_outcomes, _task(record), wait_for_extract, _task(close))
+    chain(started, enter_outcomes, make_task(record), wait_for_extract, make_task(close))

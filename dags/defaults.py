@@ -1,7 +1,10 @@
-"""Options that the DAGs with requests to a person share."""
+"""Options and tasks of the DAGs with requests to a person."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+
+from airflow.providers.standard.operators.python import PythonOperator
 
 from dags.callbacks import log_failure_reason
 
@@ -17,3 +20,13 @@ DAG_OPTIONS: dict[str, Any] = {
 }
 # Of a task's own work; a wait for a person has no limit.
 WORK_LIMIT = timedelta(hours=2)
+
+
+def make_task(function: Callable[..., dict[str, Any]], **options: Any) -> PythonOperator:
+    """Return the task that calls a function, with the function's name."""
+    return PythonOperator(
+        task_id=function.__name__,
+        python_callable=function,
+        execution_timeout=WORK_LIMIT,
+        **options,
+    )

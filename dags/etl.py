@@ -13,7 +13,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule, chain
 from dags.assets import ALERT, GOLD, SCORES
 from dags.callbacks import ensure_spark_server, log_failure_reason
 from dags.rendering import render
-from dags.tasks import RunReport, ingest, step
+from dags.tasks import RunReport, ingest, raise_alert, step
 from lakehouse.settings import read_settings
 from seeds_loader.source_format import DECIMAL_SIGNS
 
@@ -100,7 +100,7 @@ with DAG(
     # champion. A DAG can be scheduled on the asset; CHURN_NOTIFY needs none.
     alert = PythonOperator(
         task_id="alert",
-        python_callable=step("print_alerts", after_failure=True),
+        python_callable=raise_alert,
         outlets=[ALERT],
         trigger_rule=TriggerRule.ALL_DONE,
     )

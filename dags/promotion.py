@@ -3,15 +3,13 @@
 It starts when `01_etl` raises an alert, to which a waiting version belongs.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param, chain
 
 from dags.assets import ALERT
-from dags.defaults import DAG_OPTIONS, WORK_LIMIT
+from dags.defaults import DAG_OPTIONS, make_task
 from dags.tasks import map_exceptions
 
 PROMOTE, DECLINE = "Promote", "Keep the champion"
@@ -41,14 +39,6 @@ def apply_decision(ti: Any, **_: Any) -> dict[str, Any]:
     )
 
 
-def _task(function: Callable[..., dict[str, Any]]) -> PythonOperator:
-    return PythonOperator(
-        task_id=function.__name__,
-        python_callable=function,
-        execution_timeout=WORK_LIMIT,
-    )
-
-
 with DAG(
     "04_promotion",
     description="Asks a person whether a model version that waits becomes the champion",
@@ -68,4 +58,4 @@ with DAG(
             )
         },
     )
-    chain(_task(find_waiting_version), decide, _task(apply_decision))
+    chain(make_task(find_waiting_version), decide, make_task(apply_decision))

@@ -13,6 +13,7 @@ from typing import Any
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from dags.assets import ALERT
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.log_format import configure_log
 from lakehouse.private_home import protect
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
 # Path prefix of the plugin's pages (dags/web.py).
 PREFIX = "/churn"
+# Key of a refused load in the event of the asset `churn_alert`.
+REFUSED_LOAD = "refused_load"
 # Name of `parents_of` in Airflow's templates, and the variables that it sets.
 PARENTS = "openlineage_parents"
 NAMES = ("OPENLINEAGE_PARENT_ID", "OPENLINEAGE_ROOT_PARENT_ID")
@@ -90,6 +93,14 @@ def step(name: str, optional: bool = False, after_failure: bool = False) -> Call
 
     call.__name__ = name
     return call
+
+
+def raise_alert(**context: Any) -> Summary:
+    """Print the alert of the run; name a refused load in the event of the asset."""
+    result = step("print_alerts", after_failure=True)(**context)
+    if REFUSED_LOAD in result:
+        context["outlet_events"][ALERT].extra = {REFUSED_LOAD: result[REFUSED_LOAD]}
+    return result
 
 
 def ingest(**context: Any) -> Summary:

@@ -225,7 +225,7 @@ def print_alerts(settings: Settings, summary: Summary) -> Summary:
         if not refusal:
             raise NothingToDoError("the run did not complete; the log of the red task tells why")
         print(refusal)
-        return {"alert": refusal, "seconds": {}}
+        return {"alert": refusal, "refused_load": summary["batch_id"], "seconds": {}}
     proposal = (summary.get("watch") or {}).get("proposal")
     if not proposal:
         raise NothingToDoError("the champion is as it was: no alert")

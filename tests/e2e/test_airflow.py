@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import psutil
@@ -32,7 +33,7 @@ from churn.operations import airflow_server
 from lakehouse.lineage import lineage_file
 from trainer import decisions, registry
 
-DAG, CAMPAIGN, PROMOTION = "01_etl", "03_campaign", "04_promotion"
+DAG, CAMPAIGN, PROMOTION, APPROVAL = "01_etl", "03_campaign", "04_promotion", "05_approval"
 # States of a task that waits for a person, depending on Airflow's version.
 WAITING = ("awaiting_input", "deferred")
 STEPS = ["ingest", "feast_apply", "feast_materialize", "feast_verify", "train_model", "score"]
@@ -340,6 +341,15 @@ def page(scheduled: Scheduled) -> Iterator[Any]:
         )
 
 
+def sign_in(page: Any, airflow: Airflow) -> None:
+    page.goto("/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(airflow.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/auth/" not in url)
+    page.wait_for_load_state()
+
+
 def test_the_pages_in_a_browser(
     scheduled: Scheduled, green: str, page: Any, tmp_path: Path
 ) -> None:
@@ -349,12 +359,7 @@ def test_the_pages_in_a_browser(
         f"/churn/runs/{scheduled.airflow.result(DAG, green, 'score')['run_id']}/report.html",
     ):
         assert httpx.get(scheduled.airflow.address + path).status_code == 401
-    page.goto("/")
-    page.get_by_label("Username").fill("admin")
-    page.get_by_label("Password").fill(scheduled.airflow.password)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(lambda url: "/auth/" not in url)
-    page.wait_for_load_state()
+    sign_in(page, scheduled.airflow)
     page.goto(f"/dags/{DAG}/runs/{green}")
     page.get_by_role("button", name="Show Graph").click()
     graph = page.locator(".react-flow")
@@ -511,6 +516,67 @@ def test_a_person_is_asked_about_a_version_that_waits(scheduled: Scheduled, gree
         assert decided.reason.endswith(": as agreed")
     scored = "select count(*) from gold.churn_scores where model_version = '{}'"
     assert home.value(scored.format(waiting.version)) > 0
+
+
+@pytest.mark.long
+def test_a_refused_workbook_is_approved_in_a_browser(
+    scheduled: Scheduled, green: str, page: Any, shared_data: Path, tmp_path: Path
+) -> None:
+    """A third of the customers have gone: refused, shown to a person, approved and published."""
+    airflow, home = scheduled.airflow, scheduled.home
+    airflow.switch_on(APPROVAL)
+    latest = home.value("select max(extract_date) + interval 31 days from gold.publications")
+    day, part = str(latest)[:10], cut_off(shared_data / "Telco-Customer-Churn.xlsx", tmp_path, 4500)
+    airflow.trigger(DAG, "to-approve", workbook=str(part), extract_date=day)
+    assert airflow.wait(DAG, "to-approve") == "failed"
+    batch = airflow.result(DAG, "to-approve", "ingest")["batch_id"]
+    run_id = approve_in_browser(scheduled, page, "a region was sold")
+    assert airflow.wait(APPROVAL, run_id) == "success", airflow.states(APPROVAL, run_id)
+
+    results = home.sql(
+        "select rule, verdict, approver, reason from audit.gate_results "
+        f"where batch_id = '{batch}' and approver is not null order by verdict_number"
+    )
+    assert [row["verdict"] for row in results] == ["pending", "expected"]
+    assert {row["rule"] for row in results} == {"rows_not_lost"}
+    assert {(row["approver"], row["reason"]) for row in results} == {("admin", "a region was sold")}
+    assert home.value(f"select customers from gold.publications where batch_id = '{batch}'") > 4000
+    summary = airflow.result(APPROVAL, run_id, "apply_decision")
+    assert (summary["batch_id"], summary["gate"]["verdict"]) == (batch, "passed")
+    assert summary["counts"]["scored"] == summary["counts"]["gold"]
+    assert home.churn_json("features", "verify")["differences"] == []
+    check_repeated_approval(scheduled, run_id, batch)
+
+
+def approve_in_browser(scheduled: Scheduled, page: Any, reason: str) -> str:
+    """Respond to the question that the alert has led to; return the run that asks it."""
+    airflow, deadline = scheduled.airflow, time.monotonic() + 120
+    while not (run_ids := airflow.run_ids(APPROVAL, "asset_triggered")):
+        assert time.monotonic() < deadline, "the alert started no run"
+        time.sleep(1)
+    airflow.wait_until(APPROVAL, run_ids[-1], "decide", *WAITING)
+    sign_in(page, airflow)
+    page.goto(f"/dags/{APPROVAL}/runs/{quote(run_ids[-1])}/tasks/decide/required_actions")
+    expect(page.get_by_text("rows_not_lost: -0.").first).to_be_visible(timeout=30_000)
+    page.locator("#element_reason").fill(reason)
+    page.get_by_test_id("hitl-option-Approve").click()
+    airflow.wait_until(APPROVAL, run_ids[-1], "decide", "success")
+    return run_ids[-1]
+
+
+def check_repeated_approval(scheduled: Scheduled, run_id: str, batch: str) -> None:
+    """A task that runs again changes nothing, and a load is not decided on twice."""
+    airflow, home = scheduled.airflow, scheduled.home
+    rows = "select count(*) from audit.gate_results where approver is not null"
+    before, tried = home.value(rows), airflow.tries(APPROVAL, run_id, "apply_decision")
+    airflow.clear(APPROVAL, run_id, "apply_decision")
+    assert airflow.wait(APPROVAL, run_id) == "success"
+    assert airflow.tries(APPROVAL, run_id, "apply_decision") == tried + 1
+    airflow.trigger(APPROVAL, "again", load=batch)
+    assert airflow.wait(APPROVAL, "again") == "failed"
+    said = airflow.log(APPROVAL, "again", "find_refused_load")
+    assert "was approved by admin: a region was sold" in said
+    assert home.value(rows) == before
 
 
 def drawn(picture: bytes) -> float:

@@ -28,6 +28,7 @@ tasks = {{
         "outlets": [outlet.name for outlet in task.outlets],
         "minutes": task.execution_timeout and task.execution_timeout.total_seconds() / 60,
         "says_why": bool(task.on_failure_callback),
+        "starts_after": task.trigger_rule,
         "links": [link.name for link in task.operator_extra_links],
     }}
     for task in dag.tasks
@@ -115,7 +116,24 @@ def test_a_person_is_asked_about_one_version_at_a_time(home: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("file", ["etl", "landing", "moved_alias", "campaign", "promotion"])
+def test_persons_are_asked_about_refused_loads_beside_each_other(home: Path) -> None:
+    found = parsed("approval", home)
+    assert found["dag"] == {"paused": True, "catchup": False, "at_once": 100}
+    tasks = found["tasks"]
+    assert {name: task["after"] for name, task in tasks.items()} == {
+        "find_refused_load": ["decide"],
+        "decide": ["apply_decision"],
+        "apply_decision": [],
+    }
+    assert tasks["decide"]["minutes"] is None
+    # Those who wait for a published extract hear of an approved one too.
+    assert tasks["apply_decision"]["outlets"] == ["churn_gold", "churn_scores"]
+    assert "Report of the run" in tasks["apply_decision"]["links"]
+
+
+@pytest.mark.parametrize(
+    "file", ["etl", "landing", "moved_alias", "campaign", "promotion", "approval"]
+)
 def test_parsing_imports_nothing_slow(file: str, home: Path) -> None:
     assert parsed(file, home)["imported"] == []
 
@@ -136,6 +154,10 @@ def test_others_can_schedule_on_gold_scores_and_alerts(etl: dict[str, Any]) -> N
         "score": ["churn_scores"],
         "alert": ["churn_alert"],
     }
+
+
+def test_the_alert_is_raised_after_a_refusal_too(etl: dict[str, Any]) -> None:
+    assert etl["tasks"]["alert"]["starts_after"] == "all_done"
 
 
 def test_it_starts_by_itself_only_when_switched_on(etl: dict[str, Any]) -> None:
