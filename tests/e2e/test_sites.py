@@ -348,7 +348,9 @@ def test_a_page_of_another_port_reads_nothing(
 
 def test_the_page_of_the_api(completed_run: CompletedRun, browser: Browser, tmp_path: Path) -> None:
     """Swagger UI under the page's policy: it is drawn, a request is tried, nothing is fetched."""
-    home, asked, complaints = completed_run.home, [], []
+    home = completed_run.home
+    asked: list[str] = []
+    complaints: list[tuple[str, str]] = []
     online_store.ensure_running(home.settings, print)
     api = start(home.environ, keys.new(home.settings, "page"), tmp_path / "api.log")
     try:
