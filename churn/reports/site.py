@@ -35,9 +35,9 @@ DBT_STYLE = """<script>
 if (self !== top) document.documentElement.classList.add("framed");
 </script>
 <style>
-.site-nav { position: fixed; inset: 0 0 auto; z-index: 1040; height: 2.75rem; margin: 0; }
-.site-nav { padding: 0 1rem; flex-wrap: nowrap; overflow-x: auto; white-space: nowrap; }
-.site-nav { background: #fff; }
+body > .site-nav { position: fixed; inset: 0 0 auto; z-index: 1040; height: 2.75rem; margin: 0; }
+body > .site-nav { padding: 0 1rem; flex-wrap: nowrap; overflow-x: auto; white-space: nowrap; }
+body > .site-nav { background: #fff; }
 .framed .site-nav { display: none; }
 html:not(.framed) .app { top: 2.75rem; height: calc(100% - 2.75rem); }
 .layout { height: 100%; }

@@ -150,9 +150,7 @@ def test_the_front_page_of_no_and_of_many_extracts(
     is_fine(opened((tmp_path / "index.html").as_uri(), width), tmp_path / f"{width}.png")
 
 
-def test_the_links_of_the_front_page_resolve(
-    site: Site, opened: Callable[..., Page], tmp_path: Path
-) -> None:
+def test_the_links_of_the_front_page_resolve(site: Site, opened: Callable[..., Page]) -> None:
     page = opened(site.address)
     links = [each.get_attribute("href") or "" for each in page.get_by_role("link").all()]
     inside = [link for link in links if not link.startswith("http")]
@@ -168,9 +166,6 @@ def test_the_links_of_the_front_page_resolve(
     assert outside == {"127.0.0.1"}
     page.get_by_role("link", name="Report of the latest run").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Churn report, extract of")
-    for width in (DESK, PHONE):
-        page.set_viewport_size({"width": width, "height": 900})
-        is_fine(page, tmp_path / f"report-{width}.png")
     page.get_by_role("navigation", name="Site").get_by_role("link", name="Overview").click()
     expect(page).to_have_title("Overview – Telco churn")
 
