@@ -10,8 +10,8 @@ import click
 import yaml
 
 from churn.cli.help import SECTIONS
-from churn.cli.output import INTERRUPTED_CODE
 from churn.cli.main import main as command_line
+from churn.cli.output import INTERRUPTED_CODE
 from docsite.markdown import format_cell, format_table
 from lakehouse import errors
 from lakehouse.domain import read_domain
