@@ -74,7 +74,7 @@ class Program:
 
     Attributes:
         classes: Class path folder with the classes of this project.
-        password_check: The class that checks logins at the Thrift endpoint.
+        login_check: The class that checks logins at the Thrift endpoint.
         main: The main class.
         arguments: Its arguments.
         configuration: Spark's settings that differ from those of `configuration`.
@@ -82,7 +82,7 @@ class Program:
     """
 
     classes: Path
-    password_check: str
+    login_check: str
     main: str = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
     arguments: tuple[str, ...] = ()
     configuration: Mapping[str, str | int] = field(default_factory=dict)
@@ -267,7 +267,7 @@ def command(settings: Settings, folder: Path, jars: list[Path], program: Program
 def _thrift(settings: Settings, program: Program) -> dict[str, str | int]:
     """Return the settings of the Thrift endpoint."""
     return {
-        "hive.server2.custom.authentication.class": program.password_check,
+        "hive.server2.custom.authentication.class": program.login_check,
         "hive.server2.thrift.port": settings.thrift_port,
         "hive.server2.thrift.bind.host": settings.spark_bind,
         "hive.server2.authentication": "CUSTOM",

@@ -89,7 +89,7 @@ def _prepare(settings: Settings, spark: Service, log: Log) -> spark_server.Progr
         draft.write_text("\n".join(_create_statements(settings)) + "\n")
     return spark_server.Program(
         reader_classes(settings.project),
-        password_check="ReaderPassword",
+        login_check="ReaderPassword",
         main="ReaderServer",
         arguments=(str(statements),),
         most_megabytes=MOST_MEGABYTES,
