@@ -48,15 +48,19 @@ def format_commands() -> str:
         "# Commands",
         "`churn COMMAND -h` prints the same. The exit codes are [listed here](exit-codes.md).",
     ]
+    # A context without a parent would change the names of the help's option, which click caches.
+    context = click.Context(command_line, info_name="churn", **command_line.context_settings)
     for title, names in SECTIONS.items():
         parts.append(f"## {title}")
         for name in names:
-            parts += _format_command(command_line.commands[name], f"churn {name}", 3)
+            parts += _format_command(command_line.commands[name], f"churn {name}", 3, context)
     return "\n\n".join(parts) + "\n"
 
 
-def _format_command(command: click.Command, path: str, level: int) -> Iterator[str]:
-    context = click.Context(command, info_name=path)
+def _format_command(
+    command: click.Command, path: str, level: int, parent: click.Context
+) -> Iterator[str]:
+    context = click.Context(command, parent, info_name=path)
     yield f"{'#' * level} {path}"
     yield f"`{' '.join([path, *command.collect_usage_pieces(context)])}`"
     yield "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
@@ -70,7 +74,7 @@ def _format_command(command: click.Command, path: str, level: int) -> Iterator[s
     if isinstance(command, click.Group):
         for name, each in command.commands.items():
             if not each.hidden:
-                yield from _format_command(each, f"{path} {name}", level + 1)
+                yield from _format_command(each, f"{path} {name}", level + 1, context)
 
 
 def _format_value(option: click.Option, context: click.Context) -> str:

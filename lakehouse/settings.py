@@ -7,7 +7,7 @@ prints the table of docs/settings.md.
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import field, fields
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -170,6 +170,10 @@ class Settings:
     def landing_zone(self) -> Storage:
         """Return the storage of the landing zone."""
         return self.storage(self.landing)
+
+    def with_lake(self, lake: Storage) -> "Settings":
+        """Return these settings with another lake."""
+        return replace(self, lake_uri=lake.address)
 
     def storage(self, address: str | Path) -> Storage:
         """Return the storage at an absolute folder or an `s3a://` prefix."""

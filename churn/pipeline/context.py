@@ -82,9 +82,8 @@ def writer_session(
 ) -> Iterator[SparkSession]:
     """Open the lake for writing: the run lock, then the server, then a session.
 
-    The order matters, because taking the lock from a dead owner terminates that owner's server.
-    Commits carry the run's name; lineage is emitted, and notifications are sent, after the lock is
-    released.
+    Taking the lock from a dead owner terminates that owner's server, so it comes first. Lineage is
+    emitted, and notifications are sent, after the lock is released.
 
     Args:
         settings: The settings of this CHURN_HOME.

@@ -69,11 +69,11 @@ def mask_column(masks: Masks, name: str, data_type: str, key: str) -> str:
     if name == ID and masks.has_personal_id:
         return f"sha2(concat({literal(key)}, {ID}), 256)"
     if name == "reasons":
-        return keep_reasons(masks)
+        return mask_reasons(masks)
     return f"`{name}`"
 
 
-def keep_reasons(masks: Masks) -> str:
+def mask_reasons(masks: Masks) -> str:
     """Return the SQL expression for the reasons of a score that readers see."""
     hidden = ", ".join(map(literal, sorted(masks.reasons))) or "''"
     return f"filter(reasons, reason -> reason.feature not in ({hidden}))"

@@ -20,7 +20,7 @@ from lakehouse.domain import read_domain
 from lakehouse.lake_files import list_current_files, list_data_files
 from lakehouse.process import Log
 from lakehouse.readers import users
-from lakehouse.readers.masks import Masks, keep_reasons, mask_column, read_masks
+from lakehouse.readers.masks import Masks, mask_reasons, mask_column, read_masks
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage
 
@@ -121,7 +121,7 @@ def _mask(
 def _expression(field: StructField, masks: Masks, key: str) -> str:
     number = field.name.removeprefix(REASON)
     if field.name.startswith(REASON) and number.isdecimal():
-        return f"try_element_at({keep_reasons(masks)}, {number}).text"
+        return f"try_element_at({mask_reasons(masks)}, {number}).text"
     return mask_column(masks, field.name, field.dataType.simpleString(), key)
 
 

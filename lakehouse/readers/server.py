@@ -63,8 +63,7 @@ def ensure_running(settings: Settings, log: Log) -> ProcessInfo:
 def _settings(settings: Settings) -> Settings:
     """Return the settings that the readers' server has in place of the pipeline's."""
     return replace(
-        settings,
-        lake_uri=settings.lake.join(FOLDER).address,
+        settings.with_lake(settings.lake.join(FOLDER)),
         thrift_port=settings.reader_thrift_port,
         connect_port=settings.reader_connect_port,
         spark_master="local[*]",

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lakehouse.domain import DOMAINS, Domain
-from lakehouse.readers.masks import keep_reasons, mask_column, read_masks
+from lakehouse.readers.masks import mask_reasons, mask_column, read_masks
 
 KEY = "secret"
 
@@ -41,7 +41,7 @@ def test_columns_are_null_and_ids_become_pseudonyms(domain: Domain) -> None:
     assert mask_column(masks, "customer_id", "string", KEY) == (
         "sha2(concat('secret', customer_id), 256)"
     )
-    assert "'senior_citizen'" in keep_reasons(masks)
+    assert "'senior_citizen'" in mask_reasons(masks)
 
 
 def test_without_a_mark_the_id_stays() -> None:
