@@ -60,12 +60,12 @@ def declared_columns(kind: str, variables: Mapping[str, Any]) -> Iterator[dict[s
         for column in contract.values():
             yield {**_pick(column), "data_type": types[column["type"]]}
     elif kind == "words":
-        yield from _list_words(contract, variables["derived_features"], types)
+        yield from _list_readable_columns(contract, variables["derived_features"], types)
     else:
         yield from _features(contract, variables["derived_features"], types)
 
 
-def _list_words(
+def _list_readable_columns(
     contract: Mapping[str, Any], derived: Mapping[str, Any], types: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     for column in contract.values():

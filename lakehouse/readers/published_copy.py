@@ -20,7 +20,7 @@ from lakehouse.domain import read_domain
 from lakehouse.lake_files import list_current_files, list_data_files
 from lakehouse.process import Log
 from lakehouse.readers import users
-from lakehouse.readers.masks import Masks, mask_reasons, mask_column, read_masks
+from lakehouse.readers.masks import Masks, mask_column, mask_reasons, read_masks
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage
 

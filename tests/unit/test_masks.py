@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lakehouse.domain import DOMAINS, Domain
-from lakehouse.readers.masks import mask_reasons, mask_column, read_masks
+from lakehouse.readers.masks import mask_column, mask_reasons, read_masks
 
 KEY = "secret"
 
