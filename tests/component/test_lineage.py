@@ -121,7 +121,7 @@ def test_every_run_has_its_end_and_its_parent(
     steps = ("ingest", "build", "materialize", "train", "score")
     assert {f"churn run.{step}" for step in steps} <= jobs
     # every model of dbt but those that are no tables of a run
-    assert sum(name.endswith(".build.run") for name in jobs) == 16
+    assert sum(name.endswith(".build.run") for name in jobs) == 18
 
 
 def test_every_event_is_of_the_spec(events: list[Event]) -> None:
