@@ -437,6 +437,7 @@ def test_no_route_tells_another_user_anything(scheduled: Scheduled) -> None:
         assert not path.startswith(("/cosmos", "/churn")) or stranger == 401, (method, path)
 
 
+@pytest.mark.long  # CI runs the same campaign by command: test_campaigns.py
 def test_a_campaign_from_start_to_close_each_step_repeated(
     scheduled: Scheduled, green: str, shared_data: Path, tmp_path: Path
 ) -> None:

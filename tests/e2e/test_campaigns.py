@@ -201,6 +201,7 @@ def check_closing(story: Story, members: pd.DataFrame) -> None:
     assert json.loads(story.members("spring").to_json())
 
 
+@pytest.mark.long  # CI interrupts the start
 def test_an_interrupted_end_is_completed_by_the_next_call(story: Story) -> None:
     """Each campaign that is still open, its end interrupted at each commit."""
     rows = story.query("select campaign from gold.campaigns where status = 'running' order by all")

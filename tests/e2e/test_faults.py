@@ -51,7 +51,7 @@ SEED = 7
 # Workbooks of so many months; a drawn load takes one of the first two.
 MONTHS = 4
 # The first seeds draw only levels and faults that take seconds; some of them run in CI.
-SEEDS_IN_CI, QUICK_SEEDS, SEEDS = 6, 12, 300
+SEEDS_IN_CI, QUICK_SEEDS, SEEDS = 2, 12, 300
 # For a command: its arguments, and how many commits it makes on a warm server, about.
 OPERATIONS: dict[str, tuple[tuple[str, ...], int]] = {
     "ingest": (("ingest",), 3),

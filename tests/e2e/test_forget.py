@@ -153,6 +153,7 @@ def test_nothing_brings_the_customer_back(story: Story, tmp_path: Path) -> None:
     assert find_text(story.home.path / "redis", CANARY) == {}
 
 
+@pytest.mark.long  # CI loads the same workbook and a restatement, and rebuilds
 def test_a_restored_backup_is_without_the_customer(
     story: Story, environments: Environments
 ) -> None:
