@@ -48,11 +48,3 @@ union all
         ],
     )
 }}
-
-union all
-
-{{ violations('customers_current', ['customer_id']) }}
-
-union all
-
-{{ violations('scores_current', ['customer_id']) }}
