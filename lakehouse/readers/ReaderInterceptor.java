@@ -32,7 +32,7 @@ public final class ReaderInterceptor implements ServerInterceptor {
         "FetchErrorDetailsRequest", "ArtifactStatusesRequest", "GetStatusRequest",
         "GetStatusRequest.OperationStatusRequest", "ConfigRequest", "ConfigRequest.Operation",
         "ConfigRequest.Get", "ConfigRequest.GetWithDefault", "ConfigRequest.GetOption",
-        "ConfigRequest.GetAll", "ConfigRequest.IsModifiable", "AnalyzePlanRequest",
+        "ConfigRequest.GetAll", "ConfigRequest.IsModifiable", "KeyValue", "AnalyzePlanRequest",
         "AnalyzePlanRequest.Schema", "AnalyzePlanRequest.Explain", "AnalyzePlanRequest.TreeString",
         "AnalyzePlanRequest.IsLocal", "AnalyzePlanRequest.IsStreaming",
         "AnalyzePlanRequest.SparkVersion", "AnalyzePlanRequest.SameSemantics",

@@ -69,7 +69,7 @@ public final class ReaderRules extends AbstractFunction1 {
     }
 
     private static RuntimeException refuse(String what) {
-        return new SecurityException("Readers can't use " + what + ": " + SCHEMAS);
+        return new SecurityException("Readers cannot use " + what + ": " + SCHEMAS);
     }
 
     /** Refuses names outside the readers' schemas. */

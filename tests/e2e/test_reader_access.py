@@ -22,7 +22,7 @@ from lakehouse.spark_credentials import read_password
 
 NAME = "analyst"
 SECONDS = 120
-REFUSED = "Readers can't use"
+REFUSED = "Readers cannot use"
 LOGIN = r"validating the login|no reader"
 
 
@@ -226,7 +226,7 @@ def test_a_session_is_read_only_whatever_its_settings(reader: Reader) -> None:
 def test_the_connect_endpoint_takes_no_program_and_no_path(
     session: SparkSession, tmp_path: Path
 ) -> None:
-    refused = "Readers read tables and do nothing else|Readers can't use"
+    refused = "Readers read tables and do nothing else|Readers cannot use"
     program = tmp_path / "program.py"
     program.write_text("x = 1\n")
 
