@@ -48,10 +48,9 @@ BRANDING = {
     "<title>dbt Docs</title>": "<title>Telco churn: tables and lineage</title>",
     # A placeholder that dbt's own build has not filled.
     "${require('./assets/favicons/favicon.ico')}": ICON,
-    # What the lineage draws at first: without tests, of which there are more than models. They can
-    # be selected there.
-    'tags:[null],resource_types:["model","seed","snapshot","source","test","unit_test",': (
-        'tags:[null],resource_types:["model","seed","snapshot","source",'
+    # The lineage leaves tests out, of which there are more than models.
+    'n="test"===e.resource_type&&!e.hasOwnProperty("test_metadata"),o="unit_test"===': (
+        'n=!1,o=!1&&"unit_test"==='
     ),
     # The page fills the window; the bar of the site takes its own row of it.
     "</head>": DBT_STYLE + "</head>",

@@ -197,7 +197,7 @@ def test_the_lineage_goes_from_the_workbooks_rows_to_the_people(
     page.wait_for_timeout(1000)  # it is drawn bit by bit
     page.screenshot(path=tmp_path / "lineage.png")
     assert {"bronze.telco_customers", "customers", "customer_features"} <= names
-    # Tests are left out until they are selected.
+    # Tests are left out.
     assert not [name for name in names if name.startswith("assert_") or "unique" in name]
     expect(page.get_by_role("navigation", name="Site")).to_be_visible()
     assert names >= set(EXPOSURES.values())
