@@ -45,14 +45,18 @@ class Credentials(dbtPlugin):
         # Commands that need no server, such as `dbt deps`, have a different credentials class.
         if not isinstance(credentials, SparkCredentials):
             return
-        if credentials.password == "":
-            credentials.password = find_password(settings) or ""
         SparkAdapter.ConnectionManager = SharedSessions
         SparkAdapter.list_schemas = lambda *asked: SharedSessions.list_schemas(*asked)
         # Set when a session is opened: a parsed hook would be parsed again for every run.
         run_id = os.environ.get(RUN) or get_invocation_id()
         author = format_commit_metadata(run_id, os.environ.get(USER) or user())
-        add_session_setting(credentials, METADATA, author)
+        password = find_password(settings) or ""
+
+        def complete(incomplete: SparkCredentials) -> None:
+            incomplete.password = incomplete.password or password
+            add_session_setting(incomplete, METADATA, author)
+
+        SharedSessions.complete = complete
 
 
 plugins = [Credentials]

@@ -5,7 +5,7 @@ settings, and dbt several statements. A dbt thread uses one session at a time, s
 many as it has threads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -56,6 +56,8 @@ def project_dir() -> Path:
 class SharedSessions(SparkConnectionManager):
     """The connection manager of dbt-spark, except that it keeps released sessions for reuse."""
 
+    # Fills in what a profile leaves empty. `dbt retry` reads the profile a second time.
+    complete: ClassVar[Callable[[SparkCredentials], None] | None] = None
     _lock = Lock()
     _idle: ClassVar[list[Any]] = []
     _knows_size: ClassVar[bool] = False
@@ -86,6 +88,8 @@ class SharedSessions(SparkConnectionManager):
     @classmethod
     def open(cls, connection: Connection) -> Connection:
         """Give the connection an idle session of this process, otherwise a new one."""
+        if cls.complete is not None:
+            cls.complete(connection.credentials)
         with cls._lock:
             if cls._idle:
                 connection.handle, connection.state = cls._idle.pop(), ConnectionState.OPEN

@@ -23,6 +23,7 @@ public final class ReaderInterceptor implements ServerInterceptor {
         Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
     private static final String PROTOCOL = "spark.connect.";
     private static final String BEARER = "Bearer ";
+    private static final String ROWS = PROTOCOL + "LocalRelation";
     private static final Set ACCEPTED = new HashSet(Arrays.asList(new Object[] {
         // requests
         "ExecutePlanRequest", "ExecutePlanRequest.RequestOption", "UserContext", "ReattachOptions",
@@ -38,7 +39,7 @@ public final class ReaderInterceptor implements ServerInterceptor {
         "AnalyzePlanRequest.SparkVersion", "AnalyzePlanRequest.SameSemantics",
         "AnalyzePlanRequest.SemanticHash", "AnalyzePlanRequest.DDLParse",
         // relations
-        "Relation", "RelationCommon", "Read", "Read.NamedTable", "SQL", "Project", "Filter", "Join",
+        "Relation", "RelationCommon", "LocalRelation", "Read", "Read.NamedTable", "SQL", "Project", "Filter", "Join",
         "Join.JoinDataType", "AsOfJoin", "LateralJoin", "SetOperation", "Sort", "Limit", "Offset",
         "Tail", "Aggregate", "Aggregate.Pivot", "Aggregate.GroupingSets", "Deduplicate", "Range",
         "SubqueryAlias", "Repartition", "RepartitionByExpression", "Sample", "Drop", "ToDF",
@@ -101,6 +102,10 @@ public final class ReaderInterceptor implements ServerInterceptor {
         boolean isOfProtocol = name.startsWith(PROTOCOL);
         if (!isEntry
                 && !(isOfProtocol && ACCEPTED.contains(name.substring(PROTOCOL.length())))) {
+            return name;
+        }
+        // The rows of a command's result come back as a relation. A schema could name a class.
+        if (name.equals(ROWS) && message.getAllFields().size() > 1) {
             return name;
         }
         Iterator values = message.getAllFields().values().iterator();

@@ -34,6 +34,16 @@ public final class ReaderRules extends AbstractFunction1 {
         "ShowFunctions", "ShowNamespaces", "ShowNamespacesCommand", "ShowTables",
         "ShowTablesCommand", "ShowViews", "ShowViewsCommand"
     }));
+    // What a query consists of, and of the rest what Delta reads its own log with.
+    private static final Set NODES = new HashSet(Arrays.asList(new Object[] {
+        "Aggregate", "AsOfJoin", "CTERelationDef", "Deduplicate", "Distinct", "Except", "Expand",
+        "Filter", "Generate", "GlobalLimit", "Intersect", "Join", "LateralJoin", "LocalLimit",
+        "Offset", "Pivot", "Project", "RebalancePartitions", "Repartition",
+        "RepartitionByExpression", "ResolvedHint", "Sample", "Sort", "Subquery", "SubqueryAlias",
+        "Tail", "Union", "Unpivot", "View", "Window", "WithCTE",
+        "AppendColumns", "DeserializeToObject", "MapElements", "MapGroups", "MapPartitions",
+        "SerializeFromObject", "TypedFilter"
+    }));
     private static final Set LEAVES = new HashSet(Arrays.asList(new Object[] {
         "CTERelationRef", "LocalRelation", "LogicalRDD", "OneRowRelation", "Range", "ResolvedTable",
         "ResolvedNamespace", "ResolvedPersistentView"
@@ -140,9 +150,8 @@ public final class ReaderRules extends AbstractFunction1 {
                 if (!LEAVES.contains(kind) && !isPublished(node)) {
                     throw refuse("what is not a table (" + kind + ")");
                 }
-            } else if (kind.indexOf("Script") >= 0 || kind.indexOf("Python") >= 0
-                    || kind.indexOf("Pandas") >= 0 || kind.indexOf("InArrow") >= 0) {
-                throw refuse("programs (" + kind + ")");
+            } else if (!NODES.contains(kind)) {
+                throw refuse("this statement (" + kind + ")");
             }
             Iterator expressions = node.expressions().iterator();
             while (expressions.hasNext()) {
