@@ -10,6 +10,7 @@ import org.apache.spark.sql.catalyst.plans.logical.Command;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.catalyst.rules.Rule;
 import org.apache.spark.sql.catalyst.trees.TreeNode;
+import org.apache.spark.sql.execution.SparkStrategy;
 import org.apache.spark.sql.execution.datasources.HadoopFsRelation;
 import org.apache.spark.sql.execution.datasources.LogicalRelation;
 import scala.collection.Iterator;
@@ -20,7 +21,7 @@ import scala.runtime.BoxedUnit;
  * Makes every session of this server read-only: a statement may read the tables of the catalog, which
  * ReaderServer has created, and describe them; everything else is refused.
  *
- * The first rule refuses names outside the readers' schemas, the second one checks the resolved plan.
+ * Commands are checked once more when they are planned. The first rule refuses names outside the readers' schemas, the second one checks the resolved plan.
  * Until `seal` is called, both accept everything.
  */
 public final class ReaderRules extends AbstractFunction1 {
@@ -75,6 +76,11 @@ public final class ReaderRules extends AbstractFunction1 {
                 return new CheckPlan();
             }
         });
+        server.injectPlannerStrategy(new AbstractFunction1() {
+            public Object apply(Object session) {
+                return new CheckCommands();
+            }
+        });
         return BoxedUnit.UNIT;
     }
 
@@ -122,6 +128,17 @@ public final class ReaderRules extends AbstractFunction1 {
             } catch (ReflectiveOperationException error) {
                 return null;
             }
+        }
+    }
+
+    /** Refuses commands that an extension makes of a statement after the plan was checked. */
+    private static final class CheckCommands extends SparkStrategy {
+        public scala.collection.immutable.Seq apply(LogicalPlan plan) {
+            String kind = plan.getClass().getSimpleName();
+            if (isSealed && plan instanceof Command && !COMMANDS.contains(kind)) {
+                throw refuse("this statement (" + kind + ")");
+            }
+            return scala.collection.immutable.Nil$.MODULE$;
         }
     }
 

@@ -197,7 +197,6 @@ WRITES = [
     "list jars",
     "set spark.sql.runSQLOnFiles=true",
     "reset",
-    "explain cost insert into gold.churn_labels select * from gold.churn_labels",
 ]
 
 
