@@ -21,7 +21,8 @@ import scala.runtime.BoxedUnit;
  * Makes every session of this server read-only: a statement may read the tables of the catalog, which
  * ReaderServer has created, and describe them; everything else is refused.
  *
- * Commands are checked once more when they are planned. The first rule refuses names outside the readers' schemas, the second one checks the resolved plan.
+ * The first rule refuses names outside the readers' schemas, the second one checks the resolved plan;
+ * commands are checked once more when they are planned.
  * Until `seal` is called, both accept everything.
  */
 public final class ReaderRules extends AbstractFunction1 {
