@@ -189,7 +189,7 @@ def render(  # long: one call, with all arguments of Cosmos
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
             # A load changes no campaign.
-            exclude=["tag:campaigns", "tag:readers"],
+            exclude=["tag:campaigns"],
             test_behavior=TestBehavior.AFTER_EACH,
             should_detach_multiple_parents_tests=True,
             emit_datasets=False,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where us
 
 # Unit tests check the project's code, not the data: `dbt build` and CI run them. A load changes no
 # campaign.
-DATA_ONLY = ["--exclude-resource-type", "unit_test", "--exclude", "tag:campaigns", "tag:readers"]
+DATA_ONLY = ["--exclude-resource-type", "unit_test", "--exclude", "tag:campaigns"]
 
 
 def read(request: Request, steps: Steps, tolerant: bool = False) -> tuple[Extract, ExtractDate]:

@@ -3,6 +3,9 @@
 -- A failure is a key: its table, the rule that it breaks, and the number of its rows. This is a
 -- post-condition: the gate should have refused the load. Materialize nothing before the cause is
 -- known; `churn build --rebuild` publishes the passed loads again.
+--
+-- The views for readers select from these tables; a monthly run leaves them out.
+-- depends_on: {{ ref('customers_current') }}, {{ ref('scores_current') }}
 
 {{
     violations(
@@ -48,3 +51,13 @@ union all
         ],
     )
 }}
+
+{% if var('test_scope') == 'all' %}
+union all
+
+{{ violations('customers_current', ['customer_id']) }}
+
+union all
+
+{{ violations('scores_current', ['customer_id']) }}
+{% endif %}
