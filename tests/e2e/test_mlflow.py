@@ -33,6 +33,7 @@ from dags.tasks import map_exceptions
 from lakehouse import online_store
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import ChurnError, UnavailableError
+from lakehouse.page_icon import ICON
 from lakehouse.progress import Steps
 from lakehouse.run_lock import run_lock
 from lakehouse.settings import LOOPBACK, PROJECT, Settings, read_settings
@@ -152,7 +153,7 @@ def test_plots_record_and_pipeline_are_beside_it(
     page = (place / "model.html").read_text()
     assert record.version in page
     assert page.count("<svg") == 6
-    assert "http" not in page.replace("http-equiv", "")
+    assert "http" not in page.replace("http-equiv", "").replace(ICON, "")
     assert json.loads((place / "lineage.json").read_text()) == record.lineage
     data = place / "model" / "data"
     assert json.loads((data / "record.json").read_text())["version"] == record.version
