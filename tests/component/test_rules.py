@@ -407,7 +407,7 @@ def judged(
     wanted = {
         item.callspec.params.get("rule")
         for item in request.session.items
-        if hasattr(item, "callspec")
+        if item.path == request.path and hasattr(item, "callspec")
     }
     rows, _ = faulty_rows()
     # So many more customers that the rejects stay bearable.
