@@ -1,7 +1,9 @@
 """Import slow libraries in the background and silence logs that repeat this project's errors.
 
 dbt, Feast, scikit-learn and matplotlib take seconds to import. A run needs them one after another,
-and until then it mostly waits for the server.
+and until then it mostly waits for the server. A step waits until the background has imported what
+the step imports: two threads that enter a package with circular imports at different points get
+half of a module.
 """
 
 import contextlib
@@ -11,14 +13,14 @@ import logging
 import threading
 import warnings
 
-SLOW = [
-    "dbt.cli.main",
-    "feature_repo.online.verify",
-    "trainer.train",
-    "sklearn.metrics",
-    "matplotlib.figure",
-    "lakehouse.lineage_dbt",
-]
+# In the order in which a run needs them; a step waits for the last of those it uses.
+DBT = "lakehouse.lineage_dbt"
+FEAST = "feature_repo.online.verify"
+ALL = "matplotlib.figure"
+SLOW = ["dbt.cli.main", DBT, FEAST, "trainer.train", "sklearn.metrics", ALL]
+
+_is_started = threading.Event()
+_imported = {name: threading.Event() for name in SLOW}
 
 
 def preload() -> None:
@@ -26,13 +28,23 @@ def preload() -> None:
 
     Import errors are ignored here; they are raised where the module is used.
     """
+    _is_started.set()
     threading.Thread(target=_import_all, daemon=True, name="preload").start()
+
+
+def wait_for_import(name: str) -> None:
+    """Wait until the background, if it was started, has imported this module of SLOW."""
+    if _is_started.is_set():
+        _imported[name].wait()
 
 
 def _import_all() -> None:
     for name in SLOW:
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
+        try:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+        finally:
+            _imported[name].set()
     # Exempt half a million permanent objects from garbage collection, which would rescan them.
     gc.freeze()
 

@@ -7,7 +7,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline import steps
 from churn.pipeline.context import Request, RunContext, new_run_id, writer_session
-from churn.pipeline.libraries import preload
+from churn.pipeline.libraries import ALL, preload, wait_for_import
 from churn.pipeline.mlflow_sync import open_store_async, sync_registry
 from churn.pipeline.notifications import record_interruption, send_notifications
 from churn.pipeline.summary import (
@@ -97,6 +97,8 @@ def complete_run(context: RunContext, spark: SparkSession, is_changed: bool) -> 
     steps.apply(context)
     online = steps.materialize(context, spark)
     is_repaired = steps.verify(context, spark, repair=not online.written)
+    # Opening the store imports MLflow in a thread of its own.
+    wait_for_import(ALL)
     # In the background during training, in which this process only waits for Spark.
     opened = open_store_async(settings=context.settings)
     training = steps.train(context, spark)

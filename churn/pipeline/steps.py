@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql.connect.session import SparkSession
 
 from churn.pipeline.context import Request, RunContext
+from churn.pipeline.libraries import DBT, FEAST, wait_for_import
 from churn.pipeline.mlflow_sync import adopt_alias
 from churn.pipeline.refusals import run_refused_error, warn_of_refused
 from churn.pipeline.summary import (
@@ -149,6 +150,7 @@ def build_pending(settings: Settings, spark: SparkSession, run_id: str, step: St
 def run_dbt(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> BuildResult:
     """Run `dbt build` with the arguments, and record what it read and wrote."""
     step.unit = "models and tests"
+    wait_for_import(DBT)
     outcome = dbt_build(settings, arguments, run_id, step.advance)
     if outcome.work is not None:
         step.io.append(outcome.work)
@@ -158,6 +160,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str], run_id: str, step: Ste
 def apply(run: RunContext) -> None:
     """Register entity, view and service with Feast."""
     with run.steps.step("apply") as step:
+        wait_for_import(FEAST)
         from feature_repo.online.materialize import apply as register
 
         register(run.settings, step.log)

@@ -1,0 +1,48 @@
+"""Modules that a run imports in the background are whole when a step imports them."""
+
+import subprocess
+import sys
+
+from churn.pipeline import libraries
+
+# A step that reaches Feast at another point than the background, while the background is in it.
+MEANWHILE = """
+import sys, time
+from churn.pipeline.libraries import FEAST, preload, wait_for_import
+preload()
+while "feast" not in sys.modules:
+    time.sleep(0.001)
+wait_for_import(FEAST)
+from feature_repo.online.materialize import apply
+from feature_repo.online.verify import verify
+"""
+
+
+def test_a_step_imports_feast_while_the_background_does() -> None:
+    """Without waiting, the step fails at any moment of the background's import."""
+    called = subprocess.run([sys.executable, "-c", MEANWHILE], capture_output=True, text=True)
+
+    assert called.returncode == 0, called.stderr
+
+
+def test_nothing_waits_without_the_background() -> None:
+    """Airflow's tasks and single steps import what they need themselves."""
+    for name in libraries.SLOW:
+        libraries.wait_for_import(name)
+
+
+def test_a_module_that_cannot_be_imported_makes_no_step_wait() -> None:
+    """The step gets the import's own error."""
+    code = (
+        "from churn.pipeline import libraries\n"
+        "libraries.SLOW.insert(0, 'no_such_module')\n"
+        "libraries._imported['no_such_module'] = libraries.threading.Event()\n"
+        "libraries.SLOW[1:] = []\n"
+        "libraries.preload()\n"
+        "libraries.wait_for_import('no_such_module')\n"
+    )
+    called = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+
+    assert called.returncode == 0, called.stderr
