@@ -10,7 +10,6 @@ import org.apache.spark.sql.catalyst.plans.logical.Command;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.catalyst.rules.Rule;
 import org.apache.spark.sql.catalyst.trees.TreeNode;
-import org.apache.spark.sql.execution.SparkStrategy;
 import org.apache.spark.sql.execution.datasources.HadoopFsRelation;
 import org.apache.spark.sql.execution.datasources.LogicalRelation;
 import scala.collection.Iterator;
@@ -21,8 +20,7 @@ import scala.runtime.BoxedUnit;
  * Makes every session of this server read-only: a statement may read the tables of the catalog, which
  * ReaderServer has created, and describe them; everything else is refused.
  *
- * The first rule refuses names outside the readers' schemas, the second one checks the resolved plan;
- * commands are checked once more when they are planned.
+ * The first rule refuses names outside the readers' schemas, the second one checks the resolved plan.
  * Until `seal` is called, both accept everything.
  */
 public final class ReaderRules extends AbstractFunction1 {
@@ -77,11 +75,6 @@ public final class ReaderRules extends AbstractFunction1 {
                 return new CheckPlan();
             }
         });
-        server.injectPlannerStrategy(new AbstractFunction1() {
-            public Object apply(Object session) {
-                return new CheckCommands();
-            }
-        });
         return BoxedUnit.UNIT;
     }
 
@@ -105,6 +98,10 @@ public final class ReaderRules extends AbstractFunction1 {
 
         static void check(Object node) {
             String kind = node.getClass().getSimpleName();
+            if (kind.endsWith("Statement")) {
+                // No query has one. Delta would make an empty query of a RESTORE to the last version.
+                throw refuse("this statement (" + kind + ")");
+            }
             if (!kind.equals("UnresolvedRelation") && !kind.startsWith("UnresolvedTable")
                     && !kind.equals("UnresolvedView")) {
                 return;
@@ -129,17 +126,6 @@ public final class ReaderRules extends AbstractFunction1 {
             } catch (ReflectiveOperationException error) {
                 return null;
             }
-        }
-    }
-
-    /** Refuses commands that an extension makes of a statement after the plan was checked. */
-    private static final class CheckCommands extends SparkStrategy {
-        public scala.collection.immutable.Seq apply(LogicalPlan plan) {
-            String kind = plan.getClass().getSimpleName();
-            if (isSealed && plan instanceof Command && !COMMANDS.contains(kind)) {
-                throw refuse("this statement (" + kind + ")");
-            }
-            return scala.collection.immutable.Nil$.MODULE$;
         }
     }
 

@@ -94,7 +94,7 @@ def _prepare(settings: Settings, spark: Service, log: Log) -> spark_server.Progr
         most_megabytes=MOST_MEGABYTES,
         configuration={
             "spark.app.name": "churn readers",
-            "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension,ReaderRules",
+            "spark.sql.extensions": "ReaderRules,io.delta.sql.DeltaSparkSessionExtension",
             "spark.connect.grpc.interceptor.classes": "ReaderInterceptor",
             # ReaderRules refuses such names too.
             "spark.sql.runSQLOnFiles": "false",

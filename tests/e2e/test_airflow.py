@@ -374,7 +374,7 @@ def test_the_pages_in_a_browser(
     page.goto(f"/churn/dbt/index.html{LINEAGE}")
     expect(page.locator("canvas").first).to_be_visible()
     # The graph is drawn bit by bit, after a plain ground.
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while drawn(page.screenshot(path=tmp_path / "lineage.png")) < 0.005:
         assert time.monotonic() < deadline, "no lineage was drawn"
         page.wait_for_timeout(500)
