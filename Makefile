@@ -119,5 +119,5 @@ release: .venv/.ready ## Build and sign a release: make release VERSION=1.2.3 KE
 	@PATH="$(dir $(abspath $(UV))):$$PATH" .venv/bin/python .ci/release.py "$(VERSION)" --key "$(KEY)" $(ARGS)
 
 clean: ## Remove everything that commands created, CHURN_HOME included
-	@[ ! -x .venv/bin/churn ] || .venv/bin/churn down
-	@rm -rf .venv .tools .churn dist site target logs
+	@[ ! -x .venv/bin/churn ] || { .venv/bin/churn down && .venv/bin/churn --demo down; }
+	@rm -rf .venv .tools .churn .churn-demo dist site target logs
