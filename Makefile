@@ -1,8 +1,8 @@
 # The main commands are `make run` and `make test`; each does all its set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run docs pictures airflow secrets test test-rest test-all test-long bench lint \
-	columns lock sbom release clean
+.PHONY: help setup run docs pictures airflow secrets test test-rest test-all test-long bench \
+	measure-demo lint columns lock sbom release clean
 
 PYTHON ?= python3
 # The machine's uv if it exists, otherwise one installed below .tools.
@@ -11,7 +11,7 @@ WORKBOOK ?=
 ARGS ?=
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## Create the environment in .venv
 
@@ -20,7 +20,7 @@ setup: .venv/.ready ## Create the environment in .venv
 	@[ -x "$(UV)" ] || { echo "downloading uv (20 MiB)"; \
 		$(PYTHON) -m pip install --quiet --target .tools/uv --disable-pip-version-check \
 		--root-user-action=ignore --no-warn-script-location "uv>=0.9,<1"; }
-	@echo "creating the environment in .venv: 1.2 GiB to download, unless they are in uv's cache"
+	@echo "creating the environment in .venv: 1.2 GB to download, unless they are in uv's cache"
 	@# Compile once here, so that every command starts seconds sooner.
 	@set -o pipefail; "$(UV)" sync --frozen --compile-bytecode 2>&1 | $(PYTHON) -m lakehouse.uv_progress
 	@touch $@
@@ -34,8 +34,8 @@ airflow: .venv/.ready ## Start Airflow on loopback, with the DAG 01_etl
 docs: .venv/.ready ## Build the documentation site in site/; it needs no network
 	@.venv/bin/python -m docsite
 
-pictures: .venv/.ready ## Draw the badges of the README
-	@.venv/bin/python -m docsite.badges
+pictures: .venv/.ready ## Make the pictures of the README, in the demo's home; requires Chromium
+	@.venv/bin/python -m docsite.pictures
 
 secrets: .venv/.ready ## Write the stack's secrets to .env, to manage them yourself
 	@.venv/bin/python -m lakehouse.stack_secrets .env
@@ -59,6 +59,9 @@ bench: .venv/.ready ## Compare with alternatives: takes an hour, on an otherwise
 	@"$(UV)" sync --frozen --quiet --group bench
 	@# Additional servers are started with the tests' code.
 	@PYTHONPATH=tests/support .venv/bin/python -m benchmarks $(ARGS)
+
+measure-demo: .venv/.ready ## Measure what the demo needs, for the README; on an otherwise idle machine
+	@PYTHONPATH=tests/support .venv/bin/python -m benchmarks.demo
 
 LINTERS := lint-python lint-types lint-imports lint-dependencies lint-sql lint-columns lint-docker \
 	lint-secrets lint-language lint-licenses lint-workflows
@@ -119,5 +122,5 @@ release: .venv/.ready ## Build and sign a release: make release VERSION=1.2.3 KE
 	@PATH="$(dir $(abspath $(UV))):$$PATH" .venv/bin/python .ci/release.py "$(VERSION)" --key "$(KEY)" $(ARGS)
 
 clean: ## Remove everything that commands created, CHURN_HOME included
-	@[ ! -x .venv/bin/churn ] || .venv/bin/churn down
-	@rm -rf .venv .tools .churn dist site target logs
+	@[ ! -x .venv/bin/churn ] || { .venv/bin/churn down && .venv/bin/churn --demo down; }
+	@rm -rf .venv .tools .churn .churn-demo dist site target logs

@@ -1,6 +1,6 @@
 """Write docs/benchmarks.md from results.json."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,15 @@ def ratios(cases: Mapping[str, Any]) -> dict[str, float]:
 
 
 def write_page(results: Mapping[str, Any]) -> None:
-    """Replace the figures between the two markers of the page."""
-    before, _, rest = PAGE.read_text().partition(START)
+    """Write the figures into the page."""
+    PAGE.write_text(replace_figures(PAGE.read_text(), START, _figures(results)))
+
+
+def replace_figures(page: str, start: str, lines: Iterable[str]) -> str:
+    """Return a page with the lines between the marker `start` and `END`."""
+    before, _, rest = page.partition(start)
     _, _, after = rest.partition(END)
-    body = "\n".join(_figures(results))
-    PAGE.write_text(f"{before}{START}\n{body}\n{END}{after}")
+    return "\n".join([f"{before}{start}", *lines, f"{END}{after}"])
 
 
 def _figures(results: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Draw the badges of the README from pyproject.toml: `python -m docsite.badges`.
+"""Draw the badges of the README from pyproject.toml: `make pictures`.
 
 They are files of the repository, so that they are true of this version and need no other site.
 """
@@ -61,7 +61,3 @@ def write(folder: Path = FOLDER) -> None:
     """Write the badges to a folder."""
     for name, text in render().items():
         (folder / name).write_text(text)
-
-
-if __name__ == "__main__":
-    write()

@@ -12,6 +12,8 @@ SwaggerUIBundle({
   tryItOutEnabled: true,
   displayRequestDuration: true,
   persistAuthorization: false,
+  // Numbers of the usual theme are hard to read on its ground.
+  syntaxHighlight: { activated: true, theme: "arta" },
   requestSnippetsEnabled: true,
   requestSnippets: {
     generators: { curl_bash: { title: "curl", syntax: "bash" } },

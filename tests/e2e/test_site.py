@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
-from browser import chromium, is_accessible
+from browser import chromium, fits, is_accessible
 from environments import BIN, CompletedRun, quiet_port
 from front_pages import history
 from playwright.sync_api import Page, expect
@@ -115,7 +115,7 @@ def opened(browser: Any, completed_run: CompletedRun) -> Iterator[Callable[..., 
 def is_fine(page: Page, picture: Path) -> None:
     """Nothing wider than the screen, nothing that axe objects to; the picture is for people."""
     page.screenshot(path=picture, full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), picture
+    fits(page)
     is_accessible(page)
 
 
@@ -159,14 +159,32 @@ def test_the_links_of_the_front_page_resolve(site: Site, opened: Callable[..., P
         answer = httpx.get(urljoin(site.address + "/", link), auth=site.login)
         begins = b"PK" if link.endswith(".xlsx") else b"<!"
         assert answer.status_code == 200 and answer.content.startswith(begins), link
-    missing = httpx.get(f"{site.address}/runs/none/report.html", auth=site.login)
-    assert missing.status_code == 404 and 'href="/index.html"' in missing.text
     # The others are servers of this machine, which may be up or not.
     outside = {urlsplit(link).hostname for link in links if link.startswith("http")}
     assert outside == {"127.0.0.1"}
     page.get_by_role("link", name="Report of the latest run").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Churn report, extract of")
     page.get_by_role("navigation", name="Site").get_by_role("link", name="Overview").click()
+    expect(page).to_have_title("Overview – Telco churn")
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_the_latest_report(
+    site: Site, opened: Callable[..., Page], tmp_path: Path, width: int
+) -> None:
+    page = opened(site.address, width)
+    page.get_by_role("link", name="Latest report").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Churn report, extract of")
+    is_fine(page, tmp_path / f"report-{width}.png")
+
+
+def test_an_address_without_a_page(site: Site, opened: Callable[..., Page], tmp_path: Path) -> None:
+    missing = f"{site.address}/runs/none/report.html"
+    assert httpx.get(missing, auth=site.login).status_code == 404
+    page = opened(missing, PHONE)
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no page at this address")
+    is_fine(page, tmp_path / "missing.png")
+    page.get_by_role("main").get_by_role("link", name="Overview").click()
     expect(page).to_have_title("Overview – Telco churn")
 
 

@@ -20,7 +20,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from api import start
-from browser import chromium, serve_site
+from browser import SEVERE, chromium, is_accessible, serve_site
 from environments import BIN, CompletedRun, served
 from playwright.sync_api import Browser, expect
 
@@ -370,6 +370,7 @@ def test_the_page_of_the_api(completed_run: CompletedRun, browser: Browser, tmp_
         route.locator(".execute").click()
         expect(route.locator(".live-responses-table")).to_contain_text("decile", timeout=30_000)
         page.screenshot(path=tmp_path / "api.png", full_page=True)
+        is_accessible(page, SEVERE)
     finally:
         api.end()
         keys.revoke(home.settings, "page")

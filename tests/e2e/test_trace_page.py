@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import chromium, serve_site
+from browser import chromium, fits, is_accessible, serve_site
 from environments import CompletedRun, served
 from playwright.sync_api import Page, expect
 
@@ -35,6 +35,12 @@ def browser_page(completed_run: CompletedRun) -> Iterator[Page]:
         yield browser.new_page(http_credentials=login)
 
 
+def is_fine(page: Page) -> None:
+    """Nothing is wider than the window, and axe objects to nothing."""
+    fits(page)
+    is_accessible(page)
+
+
 @pytest.mark.parametrize("device", WIDTHS)
 def test_the_page_traces_at_phone_and_desktop_width(
     site: str, browser_page: Page, device: str, tmp_path: Path
@@ -45,7 +51,7 @@ def test_the_page_traces_at_phone_and_desktop_width(
     page.set_viewport_size({"width": WIDTHS[device], "height": 900})
 
     page.goto(f"{site}/trace")
-    fits(page)
+    is_fine(page)
     # As when the form is sent, without leaving the page.
     page.evaluate("document.forms[0].dispatchEvent(new Event('submit'))")
     expect(page.get_by_role("status")).to_contain_text("Tracing")
@@ -64,23 +70,17 @@ def test_the_page_traces_at_phone_and_desktop_width(
     expect(page.locator("li.score")).to_contain_text(re.compile("leaves with probability [0-9.]+%"))
     page.get_by_text("All 21 cells").click()
     expect(page.locator("#cells")).to_contain_text("6886.25")
-    fits(page)
+    is_fine(page)
     page.screenshot(path=tmp_path / f"trace-{device}.png", full_page=True)
 
     page.get_by_label("Customer ID").fill("<b>unknown</b>")
     page.get_by_role("button", name="Trace").click()
     expect(page.get_by_role("alert")).to_contain_text("<b>unknown</b>", timeout=60_000)
     assert page.get_by_label("Customer ID").input_value() == "<b>unknown</b>"
-    fits(page)
+    is_fine(page)
     # nothing from elsewhere, and no script but the one that the policy names
     assert {url.partition("/trace")[0] for url in requests if not url.startswith("data:")} == {site}
     assert page.locator("script").count() == 1
-
-
-def fits(page: Page) -> None:
-    """Nothing is wider than the window."""
-    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0
 
 
 def test_the_page_is_for_this_machine_alone(site: str, completed_run: CompletedRun) -> None:
