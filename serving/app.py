@@ -214,7 +214,7 @@ def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> sche
         "probability": answer.probability,
         "decile": model.deciles.decile(answer.probability, customer_id),
         "reasons": [
-            {"feature": each.feature, "text": each.text, "contribution": each.contribution}
+            schemas.describe_reason(each.feature, each.text, each.contribution)
             for each in answer.reasons
         ],
         **outlook,

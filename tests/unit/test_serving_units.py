@@ -507,6 +507,9 @@ def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
         "curl -X POST http://127.0.0.1:8000/v1/customers/7590-VHVEG/churn:what-if"
         in (what_if["description"])
     )
+    reason = described["components"]["schemas"]["Reason"]
+    assert reason["properties"]["is_sensitive"]["type"] == "boolean"
+    assert "is_sensitive" in reason["required"] and "must not show it" in reason["description"]
     assert described["paths"]["/v1/churn:batch"]["post"]["security"] == [{"key": []}]
     assert "security" not in described["paths"]["/health/live"]["get"]
 
