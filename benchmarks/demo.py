@@ -138,3 +138,7 @@ def format_figures(result: Mapping[str, Any]) -> Iterator[str]:
         f"{where['cores']} cores ({where['processor']}); {warm:.0f} s for a workbook while the "
         "server is warm ([benchmarks](docs/benchmarks.md)) |"
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -14,13 +14,13 @@ from fastapi.responses import FileResponse
 from churn.reports.front_page import (
     DBT_DOCS,
     EVALUATION,
-    SITE,
     campaign_list_of,
     evaluation_of,
     list_of,
     report_of,
 )
 from churn.reports.report import LIST
+from lakehouse.navigation import SITE
 from lakehouse.settings import read_settings
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

@@ -17,10 +17,12 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 
 from feature_repo.feature_definitions import TTL
 from feature_repo.online.redis_layout import OnlineRow, read_row
+from lakehouse import sites
 from lakehouse.domain import read_domain
 from lakehouse.key_store import Keys
 from lakehouse.metrics_file import MEDIA_TYPE as METRICS_TYPE
 from lakehouse.metrics_file import read_metrics
+from lakehouse.navigation import format_site_navigation
 from lakehouse.sample_home import NOTE, is_sample
 from lakehouse.settings import Settings
 from serving import docs_page, errors, keys, schemas, what_if
@@ -214,7 +216,7 @@ def _risk(model: Model, customer_id: str, features: Mapping[str, Value]) -> sche
         "probability": answer.probability,
         "decile": model.deciles.decile(answer.probability, customer_id),
         "reasons": [
-            {"feature": each.feature, "text": each.text, "contribution": each.contribution}
+            schemas.describe_reason(each.feature, each.text, each.contribution)
             for each in answer.reasons
         ],
         **outlook,
@@ -391,10 +393,12 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
 def _add_docs_routes(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
+    def docs(request: Request) -> Response:
+        host = request.headers.get("host", "")
+        bar = format_site_navigation(service.settings, sites.API, host)
         mark = NOTE if is_sample(service.settings) else ""
         policy = {"Content-Security-Policy": docs_page.POLICY}
-        return HTMLResponse(docs_page.page(app.openapi(), mark), headers=policy)
+        return HTMLResponse(docs_page.page(app.openapi(), mark, bar), headers=policy)
 
     assets = docs_page.asset_files()
 

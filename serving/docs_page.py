@@ -25,12 +25,13 @@ OWN = Path(__file__).parent
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 
-def page(openapi: dict[str, Any], sample_mark: str = "") -> str:
+def page(openapi: dict[str, Any], sample_mark: str = "", navigation: str = "") -> str:
     """Return the HTML page of an OpenAPI description.
 
     Args:
         openapi: The description.
         sample_mark: Text that marks the page, if the customers are generated.
+        navigation: The bar of links to the other sites, as markup.
     """
     environment = Environment(
         loader=FileSystemLoader(OWN),
@@ -39,7 +40,8 @@ def page(openapi: dict[str, Any], sample_mark: str = "") -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("page.html.j2")
-    return template.render(openapi=openapi, sample_mark=sample_mark, icon=ICON)
+    views = {"navigation": navigation, "sample_mark": sample_mark, "icon": ICON}
+    return template.render(openapi=openapi, **views)
 
 
 def asset_files() -> dict[str, Path]:

@@ -1,3 +1,7 @@
+// Behind a proxy, the addresses of the other sites on this machine lead nowhere.
+if (!["127.0.0.1", "localhost", "[::1]"].includes(location.hostname)) {
+  document.querySelector(".site-nav")?.remove();
+}
 // Swagger UI on the description of this service. Nothing is sent elsewhere: no validator, no examples
 // service; the API key stays in this page's memory.
 SwaggerUIBundle({

@@ -70,11 +70,7 @@ class RemainingTime:
             "remaining_months": found.remaining_months,
             "months_if_kept": found.months_if_kept,
             "reasons": [
-                {
-                    "feature": reason.feature,
-                    "text": reason.text.render(features),
-                    "contribution": each,
-                }
+                schemas.describe_reason(reason.feature, reason.text.render(features), each)
                 for each, reason in raising[:TOP]
             ],
         }

@@ -9,6 +9,7 @@ from lakehouse.domain import read_domain
 
 MOST_CUSTOMERS = 1000
 LONGEST_ID = 100
+SENSITIVE = read_domain().features.sensitive_reasons
 
 CustomerId = Annotated[
     str,
@@ -18,11 +19,16 @@ CustomerId = Annotated[
 
 
 class Reason(TypedDict):
-    """What raises the risk: its text, and what it adds to the model's log-odds."""
+    """What raises the risk: its text, and what it adds to the model's log-odds.
+
+    `is_sensitive`: true if the domain declares that neither a customer nor a caller is told this
+    reason, because it describes the person: a program must not show it to them.
+    """
 
     feature: Annotated[str, Field(examples=["contract"])]
     text: Annotated[str, Field(examples=["month-to-month contract"])]
     contribution: Annotated[float, Field(examples=[0.62])]
+    is_sensitive: Annotated[bool, Field(examples=[False])]
 
 
 class Time(TypedDict):
@@ -123,3 +129,13 @@ class Health(TypedDict):
 
     status: Literal["ok"]
     model_version: str | None
+
+
+def describe_reason(feature: str, text: str, contribution: float) -> Reason:
+    """Return a reason for a response, marked if it is sensitive."""
+    return {
+        "feature": feature,
+        "text": text,
+        "contribution": contribution,
+        "is_sensitive": feature in SENSITIVE,
+    }

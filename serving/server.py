@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from lakehouse import online_store
+from lakehouse import online_store, sites
 from lakehouse.errors import UnavailableError
 from lakehouse.log_format import TEXT_FORMAT, JsonFormatter
 from lakehouse.process import Log
@@ -156,6 +156,7 @@ def run(app: RequestGuard, settings: Settings, log: Log) -> None:
     """Serve an application; see `serve`."""
     log_to_stderr(settings)
     listening = _listening(settings)
+    sites.API.record_start(settings)
     config = uvicorn.Config(
         app,
         http=protocol(settings.api_connections),

@@ -1,4 +1,4 @@
-"""Adapt the files of Feast's site: no tabs of its demonstration, no buttons that change anything.
+"""Adapt the files of Feast's site: the bar of all sites, no demonstration, no useless buttons.
 
 Feast's build of its pages has tabs that show example data, and buttons for a registry that can be
 changed. The server permits reading alone (`churn.operations.feast_ui`): each would end in an error.
@@ -7,26 +7,43 @@ changed. The server permits reading alone (`churn.operations.feast_ui`): each wo
 import re
 from pathlib import Path
 
-from starlette.responses import FileResponse, HTMLResponse, Response
+from fastapi import FastAPI
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+
+from churn.reports.front_page import missing_page_of
+from lakehouse import sites
+from lakehouse.navigation import ROW_STYLE, format_site_navigation, insert_navigation
+from lakehouse.sample_home import is_sample
+from lakehouse.settings import Settings
 
 DEMO_TABS = re.compile(r'(\w+CustomTabs):\[(?:\{label:"\w+ Tab Demo",[^{}]*\},?)+\]')
 SCRIPT = "read_only.js"
 TITLE = "<title>Feast Feature Store</title>"
+# Feast's pages are as high as the window, in styles of elements; the bar takes its own row of it.
+STYLE = (
+    f"<style>{ROW_STYLE}\n"
+    '.site-nav ~ #root [style*="100vh"]:not(:fullscreen) '
+    "{ max-height: calc(100vh - 2.75rem) !important; }</style>"
+)
 
 
-def adapted_routes(build: Path) -> list[Route]:
+def adapted_routes(build: Path, settings: Settings) -> list[Route]:
     """Return the routes of the adapted files, to precede Feast's own.
 
     Args:
         build: The folder of Feast's built pages.
+        settings: The settings of this CHURN_HOME, whose other sites the bar links to.
     """
     main = next((build / "static" / "js").glob("main.*.js"))
     index, code = adapt_index((build / "index.html").read_text()), remove_demo(main.read_text())
     script = Path(__file__).with_name("feast_read_only.js")
 
-    def page(_: object) -> Response:
-        return HTMLResponse(index)
+    def page(request: Request) -> Response:
+        return HTMLResponse(insert_navigation(index, _format_bar(settings, request)))
 
     def main_script(_: object) -> Response:
         return Response(code, media_type="text/javascript")
@@ -41,11 +58,27 @@ def adapted_routes(build: Path) -> list[Route]:
     ]
 
 
+def serve_missing(app: FastAPI, settings: Settings) -> None:
+    """Answer a browser's request for an address without a page with a page that has the bar."""
+
+    @app.exception_handler(404)
+    def missing(request: Request, error: HTTPException) -> Response:
+        if "text/html" not in request.headers.get("accept", ""):
+            return JSONResponse({"detail": error.detail}, error.status_code)
+        bar = _format_bar(settings, request)
+        page = missing_page_of(sites.FEAST.name, bar, is_sample(settings))
+        return HTMLResponse(page, error.status_code)
+
+
+def _format_bar(settings: Settings, request: Request) -> Markup:
+    return format_site_navigation(settings, sites.FEAST, request.headers.get("host", ""))
+
+
 def adapt_index(html: str) -> str:
-    """Return the page with this project's title, and with the script that hides the buttons."""
-    script = f'<script defer="defer" src="/{SCRIPT}"></script></head>'
+    """Return the page with this project's title, the bar's style and the script for buttons."""
+    added = f'{STYLE}<script defer="defer" src="/{SCRIPT}"></script></head>'
     return html.replace(TITLE, "<title>Feature store – Telco churn</title>").replace(
-        "</head>", script, 1
+        "</head>", added, 1
     )
 
 

@@ -14,9 +14,10 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
-from churn.operations.feast_pages import adapted_routes
+from churn.operations.feast_pages import adapted_routes, serve_missing
 from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
 from feature_repo.feature_store import open_store
+from lakehouse import sites
 from lakehouse.process import Log
 from lakehouse.settings import Settings
 
@@ -46,7 +47,7 @@ def serve_feast_ui(settings: Settings, log: Log) -> None:
     """
     guarded = SiteGuard(application(settings, log), site_password(settings), read_only=True)
     log_login(settings, log)
-    serve(guarded, "Feast's site", "CHURN_FEAST_UI_PORT", settings.feast_ui_port, log)
+    serve(guarded, settings, sites.FEAST, log)
 
 
 def application(settings: Settings, log: Log) -> FastAPI:
@@ -68,7 +69,9 @@ def application(settings: Settings, log: Log) -> FastAPI:
     app.router.routes[:] = [
         route for route in app.routes if getattr(route, "path", None) not in described
     ]
-    app.router.routes[:0] = adapted_routes(Path(feast.__file__).parent / "ui" / "build")
+    build = Path(feast.__file__).parent / "ui" / "build"
+    app.router.routes[:0] = adapted_routes(build, settings)
+    serve_missing(app, settings)
     logging.getLogger("feast").setLevel(logging.ERROR)
     return app
 

@@ -6,12 +6,17 @@ that is served here, protected by the password (docs/decisions/0016-mlflow.md).
 """
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from churn.reports.front_page import missing_page_of
 from churn.reports.site_guard import SiteGuard, log_login, serve, site_password
+from lakehouse import sites
+from lakehouse.navigation import ROW_STYLE, format_site_navigation, insert_navigation
 from lakehouse.postgresql import database
 from lakehouse.process import Log
+from lakehouse.sample_home import is_sample
 from lakehouse.settings import LOOPBACK, Settings
 
 # Maximum number of concurrent requests; further ones wait.
@@ -26,6 +31,8 @@ if (localStorage.getItem("mlflow.workflowType_v1") === null)
   localStorage.setItem("mlflow.workflowType_v1", JSON.stringify("machine_learning"));
 if (!/^#\\/./.test(location.hash)) location.replace("%s");
 </script>"""
+# MLflow's pages fill the window; the bar takes its own row of it.
+STYLE = f"<style>{ROW_STYLE}\n.site-nav ~ #root {{ height: calc(100% - 2.75rem); }}</style>"
 NEW_EXPERIMENT = "/mlflow/experiments/create"
 
 
@@ -43,8 +50,7 @@ def serve_mlflow(settings: Settings, log: Log) -> None:
     guarded = SiteGuard(application, mlflow_password(settings), hosts)
     if settings.mlflow_password is None:
         log_login(settings, log)
-    port, bind = settings.mlflow_port, settings.mlflow_bind
-    serve(guarded, "MLflow's site", "CHURN_MLFLOW_PORT", port, log, bind)
+    serve(guarded, settings, sites.MLFLOW, log)
 
 
 def mlflow_password(settings: Settings) -> str:
@@ -72,7 +78,8 @@ def _application(settings: Settings) -> Any:
     from churn.operations import mlflow_artifacts
 
     mlflow_artifacts.restrict_to(root)
-    app.view_functions["serve"] = start_page
+    app.view_functions["serve"] = partial(start_page, settings)
+    app.register_error_handler(404, partial(answer_missing, settings))
 
     @app.before_request  # type: ignore[untyped-decorator]
     def refuse_other_places() -> Any:
@@ -88,12 +95,12 @@ def _application(settings: Settings) -> Any:
     return app
 
 
-def start_page() -> Any:
+def start_page(settings: Settings) -> Any:
     """Return MLflow's page; without an address below it, it opens on the training runs.
 
     MLflow itself would open on its pages for language models.
     """
-    from flask import Response
+    from flask import Response, request
     from mlflow.server import app
     from mlflow.server.handlers import _get_tracking_store
 
@@ -101,10 +108,29 @@ def start_page() -> Any:
 
     found = _get_tracking_store().get_experiment_by_name(NAME)
     start = f"#/experiments/{found.experiment_id}/runs?{TRAINING}" if found else "#/models"
-    html = (Path(str(app.static_folder)) / "index.html").read_text()
-    return Response(
-        html.replace("<head>", f"<head>{START_SCRIPT % start}", 1), mimetype="text/html"
-    )
+    html = adapt_index((Path(str(app.static_folder)) / "index.html").read_text(), start)
+    bar = format_site_navigation(settings, sites.MLFLOW, request.host)
+    return Response(insert_navigation(html, bar), mimetype="text/html")
+
+
+def adapt_index(html: str, start: str) -> str:
+    """Return MLflow's page with the style of the bar.
+
+    Args:
+        html: The page of MLflow's build.
+        start: The address in the page to open if none is given.
+    """
+    return html.replace("<head>", f"<head>{START_SCRIPT % start}{STYLE}", 1)
+
+
+def answer_missing(settings: Settings, error: Any) -> Any:
+    """Answer a request for nothing that is there: a browser gets a page with the bar."""
+    from flask import request
+
+    if "text/html" not in request.headers.get("Accept", ""):
+        return error
+    bar = format_site_navigation(settings, sites.MLFLOW, request.host)
+    return missing_page_of(sites.MLFLOW.name, bar, is_sample(settings)), 404
 
 
 def _places(settings: Settings) -> tuple[dict[str, str], str]:

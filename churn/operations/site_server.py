@@ -16,20 +16,27 @@ from urllib.parse import parse_qs
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from churn.provenance.run_history import list_runs
 from churn.provenance.trace import trace_customers
-from churn.reports.front_page import DBT_DOCS, INDEX, TRACE_LINK
-from churn.reports.navigation import mark_page, read_navigation
+from churn.reports.front_page import DBT_DOCS, TRACE_LINK
 from churn.reports.site_guard import Readers, SiteGuard, log_login, serve, site_password
 from churn.reports.trace_page import SCRIPT, TraceForm, form_page, trace_page
+from lakehouse import sites
 from lakehouse.domain import read_domain
 from lakehouse.error_translation import translate
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.metrics_file import MEDIA_TYPE, read_metrics
+from lakehouse.navigation import (
+    INDEX,
+    add_links,
+    link_running_sites,
+    mark_page,
+    read_navigation,
+)
 from lakehouse.process import Log
 from lakehouse.readers import users
 from lakehouse.sample_home import is_sample
@@ -70,7 +77,7 @@ def serve_site(settings: Settings, folder: Path, log: Log) -> None:
     )
     log_login(settings, log)
     log(f"customers are traced at http://{LOOPBACK}:{settings.docs_port}{TRACE}")
-    serve(guarded, "the docs site", "CHURN_DOCS_PORT", settings.docs_port, log)
+    serve(guarded, settings, sites.DOCS, log)
 
 
 def application(settings: Settings, folder: Path, log: Log) -> Starlette:
@@ -80,7 +87,7 @@ def application(settings: Settings, folder: Path, log: Log) -> Starlette:
         routes=[
             Route(TRACE, trace, methods=["GET"]),
             Route(METRICS, functools.partial(_metrics, settings), methods=["GET"]),
-            Mount("/", PrivateFiles(directory=folder, html=True)),
+            Mount("/", PrivateFiles(settings, folder)),
         ]
     )
 
@@ -88,20 +95,37 @@ def application(settings: Settings, folder: Path, log: Log) -> Starlette:
 class PrivateFiles(StaticFiles):
     """Static files that browsers must not cache, because another user might read the cache.
 
-    Reports may come from a backup of unknown origin, so that scripts in them are disabled.
+    Reports may come from a backup of unknown origin, so that scripts in them are disabled. The bar
+    of a page gets links to the sites that run.
     """
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        """Serve the files of a folder."""
+        super().__init__(directory=folder, html=True)
+        self._settings = settings
 
     async def get_response(self, path: str, scope: Any) -> Response:
         """Return the response for a file: its content, "not modified" or "not found"."""
         response = await super().get_response(path, scope)
+        if isinstance(response, FileResponse) and response.media_type == "text/html":
+            html = await run_in_threadpool(Path(response.path).read_text, errors="replace")
+            page = add_running_sites(html, self._settings, Request(scope))
+            response = HTMLResponse(page, response.status_code)
         response.headers["Cache-Control"] = HEADERS["Cache-Control"]
         if path.startswith(WITHOUT_SCRIPT):
             response.headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"]
         return response
 
 
+def add_running_sites(html: str, settings: Settings, request: Request) -> str:
+    """Return a page with links to the sites that run now in its bar."""
+    name = sites.parse_host(request.headers.get("host", ""))
+    return add_links(html, link_running_sites(settings, name)) if name else html
+
+
 async def _trace(traces: "Traces", request: Request) -> Response:
     status, page = await run_in_threadpool(traces.answer, request.url.query)
+    page = add_running_sites(page, traces.settings, request)
     # Log the request without its query: customer ids do not belong in a log.
     print(f"{request.method} {TRACE} {status.value}", file=sys.stderr, flush=True)
     return HTMLResponse(page, status.value, TRACE_HEADERS)
@@ -122,7 +146,7 @@ class Traces:
             folder: The site's folder, whose front page has the bar of links.
             log: Callback for progress messages.
         """
-        self._settings, self._folder, self._log = settings, folder, log
+        self.settings, self._folder, self._log = settings, folder, log
         self._one_at_a_time = threading.Lock()
 
     def answer(self, query: str) -> Answer:
@@ -131,8 +155,8 @@ class Traces:
         form = TraceForm(
             given.get("id", "").strip()[:MAX_LENGTH],
             given.get("run", "")[:MAX_LENGTH],
-            list_runs(self._settings),
-            is_sample(self._settings),
+            list_runs(self.settings),
+            is_sample(self.settings),
             self._read_navigation(),
             read_domain().report.example_id,
         )
@@ -141,10 +165,10 @@ class Traces:
         try:
             with self._one_at_a_time:
                 (lineage,) = trace_customers(
-                    self._settings, [form.customer_id], self._log, form.run_id or None
+                    self.settings, [form.customer_id], self._log, form.run_id or None
                 )
         except Exception as raised:
-            error = raised if isinstance(raised, ChurnError) else translate(self._settings, raised)
+            error = raised if isinstance(raised, ChurnError) else translate(self.settings, raised)
             if error is None:
                 traceback.print_exc()
                 return HTTPStatus.INTERNAL_SERVER_ERROR, form_page(form, UNEXPECTED)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from churn.provenance.run_history import parse_start_time
-from churn.reports.navigation import Link, format_navigation
 from churn.reports.report import (
     LIST,
     ReportData,
@@ -22,13 +23,13 @@ from churn.reports.report import (
     percent,
     read_script,
 )
+from lakehouse.navigation import INDEX, Link, format_navigation
 
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
 
-# Folder below CHURN_HOME, and paths below that folder. A server of files sends `MISSING` for an
-# address without a page.
-SITE, INDEX, MISSING, DBT_DOCS = "site", "index.html", "404.html", "dbt/index.html"
+# Paths in the site. A server of files sends `MISSING` for an address without a page.
+MISSING, DBT_DOCS = "404.html", "dbt/index.html"
 TRACE_LINK = "Trace a customer"
 # Entry point of the dbt docs: the lineage of the features, upstream and downstream.
 LINEAGE = (
@@ -203,8 +204,13 @@ def site_links(data: FrontPage) -> list[Link]:
 
 def missing_page(data: FrontPage) -> str:
     """Return the page for addresses without a page; its links work at any address."""
-    views = {"navigation": format_navigation(site_links(data), f"/{MISSING}")}
-    return page("missing.html.j2", views, data.is_sample)
+    bar = format_navigation(site_links(data), f"/{MISSING}")
+    return page("missing.html.j2", {"navigation": bar, "other_site": ""}, data.is_sample)
+
+
+def missing_page_of(name: str, navigation: Markup, is_sample: bool) -> str:
+    """Return the page for addresses without a page of a site of another project."""
+    return page("missing.html.j2", {"navigation": navigation, "other_site": name}, is_sample)
 
 
 def front_page(data: FrontPage) -> str:

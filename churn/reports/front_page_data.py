@@ -13,7 +13,6 @@ from churn.reports.front_page import (
     DBT_DOCS,
     EVALUATION,
     REPORT,
-    SITE,
     Extract,
     FrontPage,
     Model,
@@ -22,8 +21,9 @@ from churn.reports.front_page import (
 )
 from churn.reports.gate_statements import describe_rule
 from churn.reports.report import LIST
-from lakehouse import sequences
+from lakehouse import sequences, sites
 from lakehouse.domain import read_domain
+from lakehouse.navigation import SITE
 from lakehouse.sample_home import is_sample
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
@@ -69,11 +69,8 @@ def gather(settings: Settings, spark: SparkSession) -> FrontPage:
         extracts=extracts,
         rule_texts={rule: describe_rule(rule, read_domain()) for rule in named},
         models=_models(settings),
-        services=(
-            Service("Airflow", settings.airflow_port, "churn airflow up"),
-            Service("Feast", settings.feast_ui_port, "churn features ui"),
-            Service("MLflow", settings.mlflow_port, "churn mlflow"),
-            Service("Scoring API", settings.api_port, "churn serve"),
+        services=tuple(
+            Service(site.name, site.port(settings), site.start) for site in sites.OTHERS
         ),
         example_id=read_domain().report.example_id,
         has_dbt_docs=(settings.home / SITE / DBT_DOCS).is_file(),

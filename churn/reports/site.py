@@ -9,10 +9,8 @@ from pyspark.sql.connect.session import SparkSession
 from churn.reports.front_page import (
     DBT_DOCS,
     EVALUATION,
-    INDEX,
     MISSING,
     REPORT,
-    SITE,
     evaluation_of,
     front_page,
     list_of,
@@ -20,11 +18,18 @@ from churn.reports.front_page import (
     report_of,
     site_links,
 )
-from churn.reports.navigation import Link, insert_navigation
 from churn.reports.report import LIST
 from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import run_dbt_command
+from lakehouse.navigation import (
+    INDEX,
+    ROW_STYLE,
+    SITE,
+    Link,
+    format_navigation,
+    insert_navigation,
+)
 from lakehouse.page_icon import ICON
 from lakehouse.process import Log
 from lakehouse.sample_home import NOTE, is_sample
@@ -35,9 +40,7 @@ DBT_STYLE = """<script>
 if (self !== top) document.documentElement.classList.add("framed");
 </script>
 <style>
-body > .site-nav { position: fixed; inset: 0 0 auto; z-index: 1040; height: 2.75rem; margin: 0; }
-body > .site-nav { padding: 0 1rem; flex-wrap: nowrap; overflow-x: auto; white-space: nowrap; }
-body > .site-nav { background: #fff; }
+body > .site-nav { position: fixed; inset: 0 0 auto; z-index: 1040; }
 .framed .site-nav { display: none; }
 html:not(.framed) .app { top: 2.75rem; height: calc(100% - 2.75rem); }
 .layout { height: 100%; }
@@ -53,7 +56,7 @@ BRANDING = {
         'n=!1,o=!1&&"unit_test"==='
     ),
     # The page fills the window; the bar of the site takes its own row of it.
-    "</head>": DBT_STYLE + "</head>",
+    "</head>": f"<style>{ROW_STYLE}</style>\n{DBT_STYLE}</head>",
 }
 # Marks dbt's own page; its content is drawn by a script.
 SAMPLE_STYLE = (
@@ -108,7 +111,7 @@ def write_front_page(settings: Settings, spark: SparkSession) -> Path:
 def _insert_navigation(path: Path, page: str, links: Sequence[Link]) -> None:
     """Insert the bar into a page of the site, in place of an earlier one."""
     html = path.read_text()
-    with_bar = insert_navigation(html, links, page)
+    with_bar = insert_navigation(html, format_navigation(links, page))
     if with_bar != html:
         _write(path, with_bar)
 

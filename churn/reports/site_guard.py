@@ -9,7 +9,6 @@ docs/decisions/0030-sites-and-backups.md.
 import base64
 import hmac
 import logging
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,12 @@ from urllib.parse import urlsplit
 from lakehouse.atomic_write import generate_secret
 from lakehouse.process import Log, check_port_free
 from lakehouse.settings import LOOPBACK, Settings
+from lakehouse.sites import LOOPBACK_NAMES, Site, parse_host
 from serving.middleware import App, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
 USER = "admin"
-LOOPBACK_NAMES = frozenset(("127.0.0.1", "localhost", "[::1]"))
-HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
 # If one of these headers occurs twice, two parsers may use different values.
 ONCE = (
     *(b"host", b"authorization", b"origin"),
@@ -177,8 +175,7 @@ async def answer(refusal: RefusedRequestError, method: str, send: Send) -> None:
 
 def is_named(host: str, hosts: Collection[str]) -> bool:
     """Return whether a Host header names the site; DNS rebinding sends another name."""
-    match = HOST.fullmatch(host)
-    return match is not None and match[1].lower() in hosts
+    return parse_host(host) in hosts
 
 
 def is_from_here(headers: Mapping[bytes, str], method: str) -> bool:
@@ -219,27 +216,27 @@ def site_password(settings: Settings) -> str:
     return generate_secret(password_file(settings))
 
 
-def serve(app: App, name: str, variable: str, port: int, log: Log, host: str = LOOPBACK) -> None:
+def serve(app: App, settings: Settings, site: Site, log: Log) -> None:
     """Serve a guarded application until interrupted.
 
     Args:
         app: The guarded application.
-        name: Name of the site, for messages.
-        variable: The environment variable that sets the port, for messages.
-        port: The port.
+        settings: The settings of this CHURN_HOME.
+        site: The site, which gets the links of the other sites' bars.
         log: Callback for progress messages.
-        host: The address to bind to.
 
     Raises:
         lakehouse.errors.UnavailableError: The port is in use.
     """
     import uvicorn
 
-    check_port_free(port, name, variable)
-    log(f"{name} is at http://{LOOPBACK}:{port} (Ctrl-C ends)")
+    port = site.port(settings)
+    check_port_free(port, site.name, site.port_variable)
+    log(f"{site.name} is at http://{LOOPBACK}:{port} (Ctrl-C ends)")
+    site.record_start(settings)
     uvicorn.run(
         app,
-        host=host,
+        host=site.bind(settings),
         port=port,
         ws="none",
         log_level="warning",

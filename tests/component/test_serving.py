@@ -41,6 +41,7 @@ from trainer.reason_texts import NumberTemplate, read_reasons
 
 FEATURES = [each.name for each in read_feature_columns()]
 CUSTOMERS = 7043
+SENSITIVE = {"senior_citizen", "partner", "dependents", "gender"}
 EXTRACT_DATE = "date '2025-12-03'"
 EXTRACT = f"extract_date = {EXTRACT_DATE}"
 KNOWN, UNKNOWN = "7590-VHVEG", "unknown-id"
@@ -115,6 +116,9 @@ def same_risk(answered: dict[str, Any], score: dict[str, Any]) -> None:
     assert [each["contribution"] for each in answered["reasons"]] == pytest.approx(
         [each["contribution"] for each in score["reasons"]], rel=0, abs=1e-9
     )
+    assert [each["is_sensitive"] for each in answered["reasons"]] == [
+        each["feature"] in SENSITIVE for each in score["reasons"]
+    ]
 
 
 # --- equal ------------------------------------------------------------------------------------
@@ -149,6 +153,8 @@ def test_every_customer_gets_the_answer_of_the_batch(
     )
     for customer_id, score in scores.items():
         same_risk(answered[customer_id], score)
+    reasons = [reason for answer in answered.values() for reason in answer["reasons"]]
+    assert {reason["is_sensitive"] for reason in reasons} == {False, True}
 
 
 def test_one_by_one_is_the_same_as_together(served: Api, scores: dict[str, dict[str, Any]]) -> None:

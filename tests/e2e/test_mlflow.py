@@ -435,6 +435,21 @@ def test_a_server_shows_nothing_without_its_password(served: tuple[str, str]) ->
     assert httpx.get(assistant, auth=("admin", password)).status_code == 404
 
 
+def test_only_a_page_on_this_machine_links_to_the_other_sites(served: tuple[str, str]) -> None:
+    address, password = served
+    with httpx.Client(base_url=address, auth=("admin", password)) as client:
+        for path, status in (("/", 200), ("/missing", 404)):
+            page = client.get(path, headers={"Accept": "text/html"})
+            assert page.status_code == status
+            assert '<a href="/" aria-current="page">MLflow</a>' in page.text
+            # No other site runs in this home.
+            assert page.text.count('<a href="') == 1 + (status == 404)
+            assert "<code>churn docs</code>" in page.text
+        of_stack = client.get("/", headers={"Host": "mlflow:5000"})
+        assert '<div id="root"' in of_stack.text and "<nav" not in of_stack.text
+        assert "<nav" not in client.get("/missing").text
+
+
 def test_versions_are_logged_to_a_server(versions: Settings, served: tuple[str, str]) -> None:
     address, password = served
     with pytest.raises(UnavailableError, match="CHURN_MLFLOW_PASSWORD"):

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from html import unescape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 from uuid import uuid4
 
 import httpx
@@ -22,11 +23,12 @@ import pytest
 from api import start
 from browser import SEVERE, chromium, is_accessible, serve_site
 from environments import BIN, CompletedRun, served
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from churn.operations import feast_ui, site_server
 from churn.reports.site_guard import USER, site_password
 from lakehouse import online_store
+from lakehouse.navigation import read_navigation
 from serving import keys
 
 CUSTOMER = "7590-VHVEG"
@@ -93,9 +95,7 @@ def sites(
     """Docs, Feast's and MLflow's on the shared home."""
     home, logs = completed_run.home, tmp_path_factory.mktemp("sites")
     settings = home.settings
-    folder = logs / "docs"
-    folder.mkdir()
-    (folder / "index.html").write_text("<!DOCTYPE html><title>site</title>")
+    folder = home.path / "site"
     docs = site_server.application(settings, folder, print)
     routes = {
         "docs": set(starlette_routes(docs)),
@@ -163,6 +163,42 @@ def test_feast_shows_what_is_declared_and_no_data(
             assert client.get(path).status_code == 404, path
         shown = "".join(client.get(path).text for method, path in site.routes if method == "GET")
     assert CUSTOMER not in shown
+
+
+# --- the bar of links ----------------------------------------------------------------------------
+
+
+def read_links(page: str) -> dict[str, str]:
+    """The addresses of a page's bar, by name."""
+    found = re.findall('<a href="([^"]*)"[^>]*>([^<]*)</a>', read_navigation(page))
+    return {name: unescape(address) for address, name in found}
+
+
+def test_every_site_has_the_same_bar_and_no_dead_link(sites: dict[str, Site]) -> None:
+    bars = {}
+    with httpx.Client(auth=sites["docs"].login, timeout=60) as client:
+        for name, site in sites.items():
+            page = client.get(site.address).raise_for_status()
+            bars[name] = read_links(page.text)
+            for address in bars[name].values():
+                assert client.get(urljoin(str(page.url), address)).status_code == 200, address
+            marked = re.findall('aria-current="page">([^<]*)<', page.text)
+            assert marked == [{"docs": "Overview", "feast": "Feast", "mlflow": "MLflow"}[name]]
+    assert list(bars["docs"]) == list(bars["feast"]) == list(bars["mlflow"])
+    assert {"Overview", "Latest report", "Trace a customer"} < bars["docs"].keys()
+    assert bars["docs"]["Feast"] == bars["mlflow"]["Feast"] == f"{sites['feast'].address}/"
+    assert bars["docs"]["MLflow"] == bars["feast"]["MLflow"] == f"{sites['mlflow'].address}/"
+
+
+@pytest.mark.parametrize("name", ["docs", "feast", "mlflow"])
+def test_a_missing_address_has_a_page_that_leads_back(sites: dict[str, Site], name: str) -> None:
+    site = sites[name]
+    with httpx.Client(base_url=site.address, auth=site.login) as client:
+        missing = client.get("/missing", headers={"Accept": "text/html"})
+        assert missing.status_code == 404
+        assert "There is no page at this address" in missing.text
+        assert "<title>No such page" in missing.text and 'rel="icon"' in missing.text
+        assert read_links(missing.text).keys() == read_links(client.get("/").text).keys()
 
 
 # --- MLflow: what its server may reach -----------------------------------------------------------
@@ -291,6 +327,7 @@ def test_the_sites_in_a_browser(
     feast = f"{sites['feast'].address}/p/churn/feature-view/customer_features"
     page.goto(feast)
     expect(page.get_by_text("monthly_charges").first).to_be_visible(timeout=30_000)
+    has_bar(page, "Feast")
     assert page.get_by_text("Tab Demo").count() == 0
     assert page.get_by_role("button", name=re.compile("Create|Edit|Delete")).count() == 0
     page.goto(f"{feast}/feature/tenure")
@@ -300,10 +337,31 @@ def test_the_sites_in_a_browser(
     page.wait_for_url(re.compile("#/experiments/[0-9]+/runs.*workflowType=machine_learning"))
     version = completed_run.summary["model"]["version"]
     expect(page.get_by_text(version).first).to_be_visible(timeout=30_000)
+    has_bar(page, "MLflow")
     page.goto(f"{sites['mlflow'].address}/#/models/churn")
     expect(page.get_by_text("champion").first).to_be_visible(timeout=30_000)
     page.screenshot(path=tmp_path / "mlflow.png")
+    bar = page.get_by_role("navigation", name="Site")
+    bar.get_by_role("link", name="Overview").click()
+    page.wait_for_url(re.compile(re.escape(sites["docs"].address)))
+    bar.get_by_role("link", name="Feast").click()
+    page.wait_for_url(re.compile(re.escape(sites["feast"].address)))
+    # To a browser, localhost is another site: its bar has its own addresses.
+    page.goto(sites["feast"].address.replace("127.0.0.1", "localhost"))
+    bar.get_by_role("link", name="Overview").click()
+    page.wait_for_url(re.compile("http://localhost:"))
+    expect(page.get_by_role("heading", name="Telco churn", exact=True)).to_be_visible()
     context.close()
+
+
+def has_bar(page: Page, name: str) -> None:
+    """The bar of links, which marks this site; it takes its row of the window and hides nothing."""
+    bar = page.get_by_role("navigation", name="Site")
+    expect(bar.get_by_role("link", name=name)).to_have_attribute("aria-current", "page")
+    box = bar.bounding_box()
+    assert box is not None and (box["x"], box["y"]) == (0, 0) and box["height"] == 44
+    assert page.locator("#root").bounding_box()["y"] == box["height"]  # type: ignore[index]
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
 
 @pytest.fixture
@@ -346,7 +404,9 @@ def test_a_page_of_another_port_reads_nothing(
     context.close()
 
 
-def test_the_page_of_the_api(completed_run: CompletedRun, browser: Browser, tmp_path: Path) -> None:
+def test_the_page_of_the_api(
+    completed_run: CompletedRun, sites: dict[str, Site], browser: Browser, tmp_path: Path
+) -> None:
     """Swagger UI under the page's policy: it is drawn, a request is tried, nothing is fetched."""
     home = completed_run.home
     asked: list[str] = []
@@ -371,6 +431,15 @@ def test_the_page_of_the_api(completed_run: CompletedRun, browser: Browser, tmp_
         expect(route.locator(".live-responses-table")).to_contain_text("decile", timeout=30_000)
         page.screenshot(path=tmp_path / "api.png", full_page=True)
         is_accessible(page, SEVERE)
+        bar = page.get_by_role("navigation", name="Site")
+        expect(bar.get_by_role("link", name="Scoring API")).to_have_attribute(
+            "aria-current", "page"
+        )
+        links = read_links(page.content())
+        assert links["Overview"] == f"{sites['docs'].address}/index.html"
+        assert links["MLflow"] == f"{sites['mlflow'].address}/"
+        docs = httpx.get(sites["docs"].address, auth=sites["docs"].login).text
+        assert read_links(docs)["Scoring API"] == f"{api.address}/"
     finally:
         api.end()
         keys.revoke(home.settings, "page")

@@ -104,9 +104,10 @@ def test_a_model_is_read_as_it_was_written_and_only_with_its_inputs(tmp_path: Pa
     assert hazard_model.read(tmp_path, known) is None
 
 
-def remaining_time(model: HazardModel | None) -> RemainingTime:
-    means = dict.fromkeys([*FEATURES, "log1p_tenure"], 0.0)
-    record = a_record(LinearModel(0.0, means, means), FEATURES)
+def remaining_time(model: HazardModel | None, *others: str) -> RemainingTime:
+    """Of a version with these features besides those of all."""
+    means = dict.fromkeys([*FEATURES, *others, "log1p_tenure"], 0.0)
+    record = a_record(LinearModel(0.0, means, means), [*FEATURES, *others])
     return RemainingTime(model, record, read_reasons(), read_campaign())
 
 
@@ -129,3 +130,25 @@ def test_api_and_list_count_the_same_months(model: HazardModel) -> None:
     assert risks == sorted(risks) and list(told["time"]["risk_within"]) == ["1", "3", "6", "12"]
     assert "month-to-month contract" in [each["text"] for each in told["time"]["reasons"]]
     assert json.dumps(asdict(model))
+
+
+def test_a_sensitive_reason_is_given_and_marked() -> None:
+    weights = {"senior_citizen": 0.9, "contract_month_to_month": 1.2}
+    none = dict.fromkeys(weights, 0.0)
+    model = replace(MODEL, coefficients=weights, later=none, growing=none, means=none)
+    told = remaining_time(model, "senior_citizen").describe({**CUSTOMER, "senior_citizen": 1})
+    assert told["time"] is not None
+    assert told["time"]["reasons"][:2] == [
+        {
+            "feature": "contract",
+            "text": "month-to-month contract",
+            "contribution": 1.2,
+            "is_sensitive": False,
+        },
+        {
+            "feature": "senior_citizen",
+            "text": "senior citizen",
+            "contribution": 0.9,
+            "is_sensitive": True,
+        },
+    ]

@@ -1,25 +1,39 @@
-"""The bar of the site, and the pages of other projects that the site adapts."""
+"""The bar of the sites, and the pages of other projects that the project adapts."""
 
+import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import dbt.task.docs
 import feast
 import pytest
+from fastapi import FastAPI
+from flask import Flask
 from front_pages import history
+from starlette.testclient import TestClient
 
-from churn.operations.feast_pages import TITLE, adapt_index, remove_demo
-from churn.reports.front_page import DBT_DOCS, LINEAGE, missing_page, site_links
-from churn.reports.navigation import (
+from churn.operations import feast_pages, mlflow_server, site_server
+from churn.reports.front_page import DBT_DOCS, LINEAGE, front_page, missing_page, site_links
+from churn.reports.site import BRANDING
+from lakehouse import sites
+from lakehouse.navigation import (
     Link,
     format_navigation,
+    format_site_navigation,
     insert_navigation,
     mark_page,
     read_navigation,
 )
-from churn.reports.site import BRANDING
+from lakehouse.settings import PROJECT, Settings, read_settings
+from lakehouse.sites import Site
 
 LINKS = [Link("Overview", "index.html"), Link("Tables & <more>", "dbt/index.html#!/x?a=1&b=2")]
+HERE = "127.0.0.1:8000"
 HTML = '<html><head><title>t</title></head><body class="a">\n<p>text</p></body></html>'
 
 
@@ -41,10 +55,11 @@ def test_the_links_lead_from_every_page(page: str, addresses: list[str]) -> None
 
 
 def test_the_bar_replaces_an_earlier_one() -> None:
-    once = insert_navigation(HTML, LINKS, "runs/r/report.html")
+    page = "runs/r/report.html"
+    once = insert_navigation(HTML, format_navigation(LINKS, page))
     assert once.index("<body") < once.index("<nav") < once.index("<p>text")
-    assert insert_navigation(once, LINKS, "runs/r/report.html") == once
-    moved = insert_navigation(once, LINKS[:1], "runs/r/report.html")
+    assert insert_navigation(once, format_navigation(LINKS, page)) == once
+    moved = insert_navigation(once, format_navigation(LINKS[:1], page))
     assert moved.count("<nav") == 1 and "Tables" not in moved
     assert read_navigation(HTML) == ""
     marked = mark_page(read_navigation(once), "Overview")
@@ -73,6 +88,140 @@ def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:
     assert {text: docs.count(text) for text in BRANDING} == dict.fromkeys(BRANDING, 1)
     build = Path(feast.__file__).parent / "ui" / "build"
     code = next((build / "static" / "js").glob("main.*.js")).read_text()
-    assert "Tab Demo" in code and "Tab Demo" not in remove_demo(code)
+    assert "Tab Demo" in code and "Tab Demo" not in feast_pages.remove_demo(code)
     index = (build / "index.html").read_text()
-    assert TITLE in index and "read_only.js" in adapt_index(index)
+    assert feast_pages.TITLE in index and "read_only.js" in feast_pages.adapt_index(index)
+    # The bar takes its row from what is as high as the window.
+    assert 'height:"100vh"' in code and '<div id="root">' in index
+    # Importing MLflow would start its telemetry.
+    mlflow = find_spec("mlflow")
+    assert mlflow is not None and mlflow.origin is not None
+    built = Path(mlflow.origin).parent / "server" / "js" / "build"
+    index = (built / "index.html").read_text()
+    assert '<div id="root"' in index
+    assert mlflow_server.STYLE in mlflow_server.adapt_index(index, "#/models")
+    style = next((built / "static" / "css").glob("main.*.css")).read_text()
+    assert "#root{height:100%}" in style and "body,html{height:100%;" in style
+
+
+# --- one bar for all sites -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home with a front page, in which no site runs."""
+    settings = read_settings({"CHURN_HOME": str(tmp_path / "home")})
+    site = settings.home / "site"
+    site.mkdir(parents=True)
+    data = replace(history(2), has_dbt_docs=True)
+    (site / "index.html").write_text(front_page(data))
+    (site / "404.html").write_text(missing_page(data))
+    return settings
+
+
+def links(html: str) -> dict[str, str]:
+    """The addresses of the bar, by name."""
+    found = re.findall('<a href="([^"]*)"[^>]*>([^<]*)</a>', read_navigation(html))
+    return {name: address for address, name in found}
+
+
+def current(html: str) -> list[str]:
+    return re.findall('aria-current="page">([^<]*)<', read_navigation(html))
+
+
+def test_a_site_runs_as_long_as_its_process(settings: Settings) -> None:
+    program = (
+        "from lakehouse import sites\nfrom lakehouse.settings import read_settings\n"
+        "settings = read_settings()\nsites.MLFLOW.record_start(settings)\n"
+        "print(sites.MLFLOW.find_port(settings))"
+    )
+    environ = {**os.environ, "CHURN_HOME": str(settings.home), "CHURN_MLFLOW_PORT": "5999"}
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env=environ, cwd=PROJECT, capture_output=True, text=True
+    )
+    assert answer.stdout == "5999\n", answer.stderr
+    assert (settings.home / "sites" / "mlflow" / "state.json").is_file()
+    assert sites.MLFLOW.find_port(settings) is None
+
+
+@pytest.mark.parametrize("site", [sites.FEAST, sites.MLFLOW, sites.API])
+def test_another_site_has_the_bar_of_the_docs_site(settings: Settings, site: Site) -> None:
+    sites.DOCS.record_start(settings)
+    sites.AIRFLOW.record_start(settings)
+    site.record_start(settings)
+    bar = format_site_navigation(settings, site, "localhost:1")
+    docs = links((settings.home / "site" / "index.html").read_text())
+    assert {"Overview", "Latest report", "Lineage", "Model"} < docs.keys()
+    expected = {name: f"http://localhost:8081/{address}" for name, address in docs.items()}
+    expected |= {"Airflow": "http://localhost:8080/", site.name: "/"}
+    assert list(links(bar).items()) == list(expected.items())
+    assert current(bar) == [site.name]
+    assert bar.count('title="Started by: churn docs"') == len(docs)
+    assert 'title="Started by: churn airflow up"' in bar
+
+
+def test_what_does_not_run_has_no_link(settings: Settings) -> None:
+    bar = format_site_navigation(settings, sites.API, HERE)
+    assert links(bar) == {"Scoring API": "/"}
+    assert "<code>churn docs</code>" in bar
+
+
+@pytest.mark.parametrize("host", ["", "api.example", "127.0.0.1.example:80", "a b", "10.0.0.1:1"])
+def test_another_machine_gets_no_bar(settings: Settings, host: str) -> None:
+    assert format_site_navigation(settings, sites.API, host) == ""
+
+
+def test_a_site_that_other_machines_reach_has_no_bar_and_no_link(settings: Settings) -> None:
+    settings = replace(settings, api_bind="0.0.0.0")
+    sites.API.record_start(settings)
+    assert sites.API.find_port(settings) is None
+    assert format_site_navigation(settings, sites.API, HERE) == ""
+
+
+def test_a_home_that_can_only_be_read_serves_the_site_all_the_same(settings: Settings) -> None:
+    (settings.home / "sites").write_text("no folder")
+    sites.API.record_start(settings)
+    assert (settings.home / "sites").read_text() == "no folder"
+
+
+def test_the_docs_site_links_to_what_runs(settings: Settings) -> None:
+    folder = settings.home / "site"
+    (folder / "page.txt").write_text((folder / "index.html").read_text())
+    client = TestClient(site_server.application(settings, folder, print), f"http://{HERE}")
+    before = links(client.get("/").text)
+    sites.MLFLOW.record_start(settings)
+    for path, status in (("/", 200), ("/index.html", 200), ("/missing", 404), ("/trace", 200)):
+        answer = client.get(path)
+        assert answer.status_code == status
+        assert [*links(answer.text)] == [*before, "MLflow"], path
+        assert links(answer.text)["MLflow"] == "http://127.0.0.1:5000/"
+        assert answer.headers["cache-control"] == "no-store"
+    assert current(client.get("/trace").text) == ["Trace a customer"]
+    assert links(client.get("/page.txt").text) == before
+    assert client.head("/").status_code == 200
+
+
+def test_mlflows_missing_pages_have_the_bar(settings: Settings) -> None:
+    app = Flask("mlflow")
+    app.register_error_handler(404, partial(mlflow_server.answer_missing, settings))
+    with app.test_client() as client:
+        missing = client.get("/missing", headers={"Host": HERE, "Accept": "text/html"})
+        assert missing.status_code == 404 and current(missing.text) == ["MLflow"]
+        program = client.get("/missing", headers={"Host": HERE})
+        assert program.status_code == 404 and "<nav" not in program.text
+
+
+def test_feasts_pages_have_the_bar(settings: Settings) -> None:
+    build = Path(feast.__file__).parent / "ui" / "build"
+    app = FastAPI(routes=[*feast_pages.adapted_routes(build, settings)])
+    feast_pages.serve_missing(app, settings)
+    client = TestClient(app, f"http://{HERE}")
+    for path in ("/", "/p/churn/feature-view/customer_features"):
+        page = client.get(path).text
+        assert current(page) == ["Feast"] and page.count("<nav") == 1
+        assert page.index("<body") < page.index("<nav") < page.index('<div id="root"')
+    missing = client.get("/missing", headers={"accept": "text/html"})
+    assert missing.status_code == 404 and current(missing.text) == ["Feast"]
+    assert 'begin <a href="/">here</a>' in missing.text
+    program = client.get("/missing")
+    assert (program.status_code, program.json()) == (404, {"detail": "Not Found"})

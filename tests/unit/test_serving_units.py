@@ -500,6 +500,10 @@ def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
         assert asset.headers["content-security-policy"].startswith("default-src 'none'; style-src")
     assert client.get("/docs/index.html").status_code == 404
     assert page.headers.get_list("content-security-policy") == [docs_page.POLICY]
+    assert "<nav" not in page.text
+    here = client.get("/docs", headers={"host": "127.0.0.1:8000"})
+    assert '<a href="/" aria-current="page">Scoring API</a>' in here.text
+    assert here.headers.get_list("content-security-policy") == [docs_page.POLICY]
     assert "http" not in docs_page.POLICY and "script-src 'self';" in docs_page.POLICY
     described = client.get("/openapi.json").json()
     what_if = described["paths"]["/v1/customers/{customer_id}/churn:what-if"]["post"]
@@ -507,6 +511,9 @@ def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
         "curl -X POST http://127.0.0.1:8000/v1/customers/7590-VHVEG/churn:what-if"
         in (what_if["description"])
     )
+    reason = described["components"]["schemas"]["Reason"]
+    assert reason["properties"]["is_sensitive"]["type"] == "boolean"
+    assert "is_sensitive" in reason["required"] and "must not show it" in reason["description"]
     assert described["paths"]["/v1/churn:batch"]["post"]["security"] == [{"key": []}]
     assert "security" not in described["paths"]["/health/live"]["get"]
 

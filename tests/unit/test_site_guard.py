@@ -15,7 +15,6 @@ import pytest
 from churn.operations.mlflow_artifacts import is_within
 from churn.operations.site_server import READER_PAGES
 from churn.reports.site_guard import (
-    LOOPBACK_NAMES,
     USER,
     Readers,
     SiteGuard,
@@ -23,6 +22,7 @@ from churn.reports.site_guard import (
     site_password,
 )
 from lakehouse.settings import read_settings
+from lakehouse.sites import LOOPBACK_NAMES
 
 PASSWORD = secrets.token_urlsafe()
 LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
