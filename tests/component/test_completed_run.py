@@ -285,6 +285,19 @@ def test_the_same_workbook_again_changes_nothing(
     assert sum(summary["seconds"].values()) < first / 2  # type: ignore[attr-defined]
 
 
+def test_a_run_that_changed_nothing_is_compared_and_traced(
+    completed_run: CompletedRun, repeated: dict[str, dict[str, object]]
+) -> None:
+    first, again = completed_run.summary["run_id"], str(repeated["summary"]["run_id"])
+    found = completed_run.home.churn_json("diff", first, again)
+    assert [run["report_run"] for run in found["runs"]] == [None, first]
+    assert (found["rows"]["gone"], found["rows"]["new"], found["rows"]["changed"]) == (0, 0, 0)
+    assert {each["change"] for each in found["counts"].values()} == {0}
+    traced = completed_run.home.churn_json("trace", "7590-VHVEG", "--run", again)
+    assert traced["as_of"]["run_id"] == again
+    assert traced["gold"] and traced["scores"]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_a_run_on_a_terminal(completed_run: CompletedRun, shared_data: Path, width: int) -> None:

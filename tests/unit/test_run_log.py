@@ -17,6 +17,9 @@ from click.testing import CliRunner, Result
 
 from churn.cli.main import command, main
 from churn.operations.runs import find_log, read_log
+from churn.provenance.as_of import read_run_end
+from churn.provenance.diff import format_diff
+from churn.provenance.run_history import read_summary
 from lakehouse import run_log
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.progress import Steps
@@ -236,6 +239,47 @@ def test_many_messages_before_the_run_are_bounded(home: Settings) -> None:
         log.write(str(number), "info")
     log.begin(RUN)
     assert len(Path(str(log.path)).read_text().splitlines()) == run_log.BUFFERED_LINES + 1
+
+
+def test_a_run_that_changed_nothing_is_known_by_its_record(home: Settings) -> None:
+    """It has no folder; `diff`, `trace --run` and `reproduce` need its summary and its end."""
+    summary = {"run_id": RUN, "report_run": "20241201T000000Z-bbbbbb", "last_numbers": {"a": 1}}
+    call(lambda _: run_log.mark_unchanged(summary))
+    assert read_summary(home, RUN) == summary
+    end = read_run_end(home, RUN)
+    (record,) = read_records(home)
+    assert (end.at.isoformat(), end.numbers) == (record.ended, {"a": 1})
+    assert not (home.home / "runs").exists()
+
+
+def test_a_failed_run_keeps_no_summary(home: Settings) -> None:
+    def fail(settings: Settings) -> None:
+        run_log.mark_unchanged({"run_id": RUN})
+        raise ChurnError("failed", where="here", hint="there")
+
+    call(fail)
+    with pytest.raises(InvalidInputError, match=f"Run {RUN} has no summary: `churn run`, failed"):
+        read_summary(home, RUN)
+
+
+def test_a_run_without_a_summary_is_named_with_its_result(home: Settings) -> None:
+    call(interrupt)
+    with pytest.raises(InvalidInputError, match="interrupted in 4/12 build") as raised:
+        read_summary(home, RUN)
+    assert "churn run WORKBOOK" in raised.value.hint
+    for unknown in ("x", f"../runs/{RUN}"):
+        with pytest.raises(InvalidInputError, match="There is no run"):
+            read_summary(home, unknown)
+
+
+def test_a_comparison_says_which_run_changed_nothing() -> None:
+    run = {"run_id": RUN, "extract_date": "2025-01-31", "verdict": "passed", "model": "m"}
+    runs = [{**run, "workbook": "a.xlsx", "report_run": each} for each in (None, "earlier")]
+    model = {"versions": [None, None]}
+    found = {"counts": {}, "rows": None, "unknown": "gone", "features": [], "drift": {}}
+    lines = format_diff({"runs": runs, **found, "verdicts": [], "model": model})
+    assert lines[0].endswith("a.xlsx")
+    assert lines[1].endswith("a.xlsx (changed nothing after run earlier)")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
