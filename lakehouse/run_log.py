@@ -284,6 +284,8 @@ def _record_path(log: Path) -> Path:
 
 def format_interruption(log: RunLog | None) -> str:
     """Return the message for a command that the user interrupted."""
-    step = f" in {log.step}" if log and log.step else ""
-    effect = f"; {log.effect}" if log and log.effect else ""
+    if log is None or (log.record is None and log.step is None):
+        return "Interrupted"
+    step = f" in {log.step}" if log.step else ""
+    effect = f"; {log.effect}" if log.effect else ""
     return f"Interrupted{step}{effect}; repeat the command to continue where it stopped"

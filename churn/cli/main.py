@@ -34,7 +34,7 @@ from lakehouse.private_home import protect
 from lakehouse.progress import Steps
 from lakehouse.run_log import start_log, stop_log
 from lakehouse.settings import Settings, read_settings
-from lakehouse.terminal import get_width, reset_options
+from lakehouse.terminal import get_width, make_console, reset_options, wrap_for_terminal
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
 if TYPE_CHECKING:  # Spark's client takes seconds to import: only where used
@@ -379,7 +379,8 @@ def _print_status(settings: Settings) -> None:
 
     for name, state in read_status(settings).items():
         words = ", ".join(f"{key} {value}" for key, value in state.items() if value is not None)
-        click.echo(f"{name.replace('_', ' '):<10}{words}")
+        line = f"{name.replace('_', ' '):<10}{words}"
+        click.echo(wrap_for_terminal(line, get_width(sys.stdout)))
 
 
 @main.command("runs")
@@ -389,26 +390,36 @@ def _print_status(settings: Settings) -> None:
 @JSON
 @command
 def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
-    """List the runs, newest first: when, workbook, result, seconds, log file."""
+    """List the runs, newest first: when, result, seconds, workbook."""
     from churn.operations import runs
 
-    found = runs.list_all_runs(settings, limit)
+    found = runs.list_all_runs(settings)
+    shown = found[:limit]
     if as_json:
-        _print_json(runs.to_json(found))
-    else:
-        click.echo("\n".join(runs.format_runs(settings, found, get_width(sys.stdout))))
+        _print_json(runs.to_json(shown))
+        return
+    if shown:
+        console = make_console(sys.stdout)
+        for line in runs.format_runs(shown, get_width(sys.stdout)):
+            console.print(line, soft_wrap=True)
+    print_message(runs.format_note(settings, len(shown), len(found)))
 
 
 @main.command("logs")
 @click.option("--run", "run_id", metavar="RUN", help="Run to print the log of; default: the last.")
 @click.option("--follow", "-f", is_flag=True, help="Print what is added until the run ends.")
+@click.option(
+    "--spark", "with_spark", is_flag=True, help="Add what the Spark server logged during the run."
+)
 @command
-def show_logs(settings: Settings, run_id: str | None, follow: bool) -> None:
+def show_logs(settings: Settings, run_id: str | None, follow: bool, with_spark: bool) -> None:
     """Print the log of a run, with time, level and run on each line."""
-    from churn.operations import runs
+    from churn.operations import log_reader
 
+    record = log_reader.find_log(settings, run_id)
     try:
-        runs.print_log(settings, run_id, follow, lambda part: click.echo(part, nl=False))
+        for part in log_reader.read_log(settings, record, follow, with_spark):
+            click.echo(part, nl=False)
     except BrokenPipeError:  # the reader, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -43,13 +43,16 @@ def read_summary(settings: Settings, run_id: str, otherwise: str = "") -> dict[s
     if record is not None:
         step = f" in {record.step}" if record.step else ""
         message = f"Run {run_id} has no summary: `{record.command}`, {record.result}{step}"
-    nearest = difflib.get_close_matches(run_id, run_names, RUNS_SHOWN) or run_names[-RUNS_SHOWN:]
-    named = f"name a run that has a summary ({', '.join(nearest)}); `churn runs` lists all"
-    raise InvalidInputError(
-        message,
-        where=str(_folder(settings)),
-        hint=f"{named if run_names else HINT_RUN_FIRST}{otherwise}",
-    )
+    hint = suggest_runs(run_id, run_names, "a summary")
+    raise InvalidInputError(message, where=str(_folder(settings)), hint=f"{hint}{otherwise}")
+
+
+def suggest_runs(run_id: str, names: list[str], what: str) -> str:
+    """Return the hint to name one of these runs, which have `what`: the nearest, or the latest."""
+    if not names:
+        return HINT_RUN_FIRST
+    nearest = difflib.get_close_matches(run_id, names, RUNS_SHOWN) or names[-RUNS_SHOWN:]
+    return f"name a run that has {what} ({', '.join(nearest)}); `churn runs` lists all"
 
 
 def read_last_summary(settings: Settings) -> dict[str, Any]:

@@ -285,6 +285,12 @@ def test_the_same_workbook_again_changes_nothing(
     assert sum(summary["seconds"].values()) < first / 2  # type: ignore[attr-defined]
 
 
+def test_the_log_of_a_run_has_the_lines_of_the_server(completed_run: CompletedRun) -> None:
+    run_id = completed_run.summary["run_id"]
+    shown = completed_run.home.churn("logs", "--run", run_id, "--spark").stdout
+    assert f" {run_id} spark: SparkContext: Running Spark version " in shown
+
+
 def test_a_run_that_changed_nothing_is_compared_and_traced(
     completed_run: CompletedRun, repeated: dict[str, dict[str, object]]
 ) -> None:

@@ -107,7 +107,7 @@ def test_config_prints_json(bare: Bare) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (KeyboardInterrupt(), 130, "repeat the command to continue where it stopped"),
+        (KeyboardInterrupt(), 130, "Interrupted\n"),
         (RuntimeError("first line\nsecond line"), 1, "Unexpected error: first line\n"),
         (RuntimeError(), 1, "Unexpected error: RuntimeError"),
     ],
