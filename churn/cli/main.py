@@ -177,9 +177,10 @@ def run(
 
     if workbook is None:
         raise InvalidInputError(
-            "no workbook is named",
-            where="churn run WORKBOOK",
-            hint="name the workbook; `churn demo` does the whole job on generated customers",
+            "No workbook was given",
+            where="churn run",
+            hint="name it: `churn run WORKBOOK`; `churn demo` does the whole job on generated "
+            "customers",
         )
     source_format = SourceFormat(decimal, encoding)
     _run(settings, Request(workbook, sheet, _day(extract_date), source_format), as_json)
@@ -225,10 +226,10 @@ def _run(settings: Settings, request: "Request", as_json: bool) -> None:
 @click.argument("workbook", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to create.")
 @click.option("--id", "customer_id", help="Column that identifies the customer, or none.")
-@click.option("--label", help="Column that says who left.")
-@click.option("--left", help="Value of the label that means that the customer left.")
-@click.option("--value", help="Column with what a customer brings per month.")
-@click.option("--yes", is_flag=True, help="Ask nothing: take what is most likely.")
+@click.option("--label", help="Column that states which customers left.")
+@click.option("--left", help="Value of the label for a customer who left.")
+@click.option("--value", help="Column with the monthly revenue of a customer.")
+@click.option("--yes", is_flag=True, help="Do not ask; take the most likely answers.")
 @SHEET
 @DECIMAL
 @ENCODING
@@ -284,7 +285,10 @@ def export_odcs(settings: Settings, out: Path) -> None:
 
 @contract.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--label", help="Property that says who left, with two valid values: left, stayed.")
+@click.option(
+    "--label",
+    help="Property that states which customers left, with two valid values: left, stayed.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="contract.yml to write."
 )
@@ -315,7 +319,9 @@ def template(settings: Settings, out: Path) -> None:
 def _require_new(path: Path) -> None:
     if path.exists():
         raise InvalidInputError(
-            f"{path} exists already", where=str(path), hint="name another file, or move this one"
+            f"{path} exists already",
+            where=str(path),
+            hint="name another file, or move this one away",
         )
 
 
@@ -460,7 +466,7 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
 
     outcome = commands.build(settings, arguments, rebuild, Steps(2))
     for line in outcome.warnings:
-        click.echo(f"warning: {line}")
+        print_message(f"warning: {line}")
     click.echo(outcome.format_tests())
 
 
@@ -505,7 +511,7 @@ def apply(settings: Settings) -> None:
     from feature_repo.online.materialize import apply as apply_declarations
 
     apply_declarations(settings, print_message)
-    click.echo("applied")
+    click.echo("applied: entity, view and service are registered with Feast")
 
 
 @features.command()
@@ -668,11 +674,13 @@ def score(
         else:
             click.echo("\n".join(files.format_scored_file(result, out)))
         return
-    if as_json or any(option is not None for option in (sheet, decimal, encoding, out)):
+    options = {"sheet": sheet, "decimal": decimal, "encoding": encoding, "out": out}
+    if given := [f"--{name}" for name, value in {**options, "json": as_json}.items() if value]:
         raise InvalidInputError(
-            "the options of `churn score` apply only to the scores of a file",
+            f"{', '.join(given)} can't be used without a file to score",
             where="churn score",
-            hint="name the file: `churn score FILE`; without one, call `churn score` alone",
+            hint="name the file: `churn score FILE`; `churn score` alone scores the latest "
+            "published extract",
         )
     from churn.pipeline import commands
 
@@ -793,7 +801,10 @@ def campaign_list(settings: Settings) -> None:
     for row in rows:
         click.echo(campaigns.format_campaign(row))
     if not rows:
-        click.echo("no campaign was started yet: `churn campaign start NAME --out FILE.xlsx`")
+        click.echo(
+            "no campaign exists yet: `churn campaign start NAME --out FILE.xlsx` starts one",
+            err=True,
+        )
 
 
 @main.command()
@@ -1095,7 +1106,9 @@ def forget(
 @main.command()
 @click.argument("customer_id", metavar="ID")
 @click.option("--out", type=click.Path(path_type=Path), help="The .zip file to write.")
-@click.option("--objects", is_flag=True, help="The customer objects: leave out of all lists.")
+@click.option(
+    "--objects", is_flag=True, help="Record that the customer objects: leave out of all lists."
+)
 @command
 def person(settings: Settings, customer_id: str, out: Path | None, objects: bool) -> None:
     """Export everything that is stored about a customer, or record an objection to being listed."""

@@ -361,7 +361,7 @@ def test_a_step_by_itself_finds_its_work_done(
 def test_an_older_sample_takes_its_place(completed_run: CompletedRun, tmp_path: Path) -> None:
     """Nothing changes online, and the home is marked. Without a workbook, nothing is run."""
     said = completed_run.home.churn("run", code=2).stderr
-    assert "no workbook is named" in said and "churn demo" in said
+    assert "No workbook was given" in said and "churn demo" in said
     assert not is_sample(completed_run.home.settings)
     (sample,) = write_samples(SampleParameters(), tmp_path)
     summary = completed_run.home.churn_json("run", sample)
