@@ -28,10 +28,8 @@ BADGE = """\
 def render() -> dict[str, str]:
     """Return the badges by their file names."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    pins = dict(
-        re.match(r"([\w.-]+)(?:\[\w+\])?(.*)", each).groups()  # type: ignore[union-attr]
-        for each in project["dependencies"]
-    )
+    dependencies = "\n".join(project["dependencies"])
+    pins = dict(re.findall(r"^([\w.-]+)(?:\[\w+\])?(.*)", dependencies, re.MULTILINE))
     lowest, highest = re.findall(r"3\.(\d+)", project["requires-python"])
     values = {
         "licence": project["license"],

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import yaml
+from fastapi import FastAPI
 
 from churn.cli.help import SECTIONS
 from churn.cli.main import main as command_line
@@ -253,13 +254,16 @@ def _list_parameters(params: ast.expr | None) -> list[tuple[str, str]]:
         for key, value in zip(params.keys, params.values, strict=True):
             if isinstance(key, ast.Constant) and isinstance(value, ast.Call):
                 options = {each.arg: each.value for each in value.keywords}
-                rows.append((f"`{key.value}`", ast.literal_eval(options["description"])))
+                name = ast.literal_eval(key)
+                rows.append((f"`{name}`", ast.literal_eval(options["description"])))
     return rows
 
 
 def format_api() -> str:
     """Return the page of the scoring API's endpoints, from its OpenAPI description."""
-    described = application(read_settings()).app.openapi()
+    app = application(read_settings()).app
+    assert isinstance(app, FastAPI)
+    described = app.openapi()
     parts = [
         "# The scoring API's endpoints",
         "From `openapi.json`, which `churn serve` serves with all schemas. "

@@ -172,7 +172,7 @@ def _require_usable(
                 publication.customers,
             ) not in existing:
                 raise ChurnError(
-                    f"The extract of {publication.extract_date} is published by half",
+                    f"The extract of {publication.extract_date} is only partly published",
                     where=f"{table} against gold.publications",
                     hint="`churn build` publishes the rest, then train again",
                 )

@@ -28,9 +28,9 @@ def create_buckets(settings: Settings) -> list[str]:
             address.create_bucket()
         except OSError as error:
             raise UnavailableError(
-                f"The object store does not make the bucket {bucket}: {error}",
+                f"The bucket {bucket} can't be created: {error}",
                 where=address.address,
-                hint="check the address and the AWS_* variables, or make the bucket yourself",
+                hint="check the address and the AWS_* variables, or create the bucket yourself",
             ) from error
         path, content = f"{bucket}/{OBJECT}", bucket.encode()
         with address.files.open_output_stream(path) as target:
@@ -38,9 +38,9 @@ def create_buckets(settings: Settings) -> list[str]:
         with address.files.open_input_stream(path) as source:
             if source.read() != content:
                 raise UnavailableError(
-                    f"The object store gave back something else from {bucket}",
+                    f"The object store returned other bytes than were written to {bucket}",
                     where=address.address,
-                    hint="do not use this store",
+                    hint="use another object store: this one would damage the lake",
                 )
         address.files.delete_file(path)
     return [str(address.bucket) for address in addresses]

@@ -121,7 +121,7 @@ def make_views(settings: Settings) -> list[str]:
             result.message for result in answer.result if result.message
         )
         raise ChurnError(
-            f"dbt could not make a view: {_format_message(str(message))}",
+            f"dbt could not create a view: {_format_message(str(message))}",
             where=f"{settings.home}/logs/dbt/dbt.log",
             hint="correct what the message names",
         )

@@ -110,16 +110,16 @@ def classify_error(message: str, where: str) -> ChurnError | None:
         return disk_full_error(where)
     if any(words in message for words in METASTORE_BROKEN_MESSAGES):
         return InterruptedWorkError(
-            "The metastore of the Spark server broke, as it does when the disk is full",
+            "The metastore of the Spark server failed, most likely because the disk was full",
             where=where,
             hint="make room, then repeat the command: it starts a fresh server",
         )
     if any(words in message for words in PASSWORD_REFUSED_MESSAGES):
         return UnavailableError(
-            "The Spark server refuses the password: it was started with another one",
+            "The Spark server refuses the password: it was started with a different one",
             where=where,
-            hint="`churn down`, then repeat the command; for a server of another CHURN_HOME set "
-            "CHURN_SPARK_PASSWORD to its password",
+            hint="call `churn down`, then repeat the command; for a server of another CHURN_HOME, "
+            "set CHURN_SPARK_PASSWORD to its password",
         )
     # Spark also reports this class if a row could not be converted to the type to be written.
     is_library_broken = any(words in message for words in LIBRARY_BROKEN_MESSAGES)
@@ -127,8 +127,7 @@ def classify_error(message: str, where: str) -> ChurnError | None:
         return InterruptedWorkError(
             f"The Spark server could not write or read a file: {_cause(message)}",
             where=where,
-            hint="make room where the disk is full, then repeat the command: it starts a fresh "
-            "server",
+            hint="make room if the disk is full, then repeat the command: it starts a fresh server",
         )
     return None
 
@@ -145,5 +144,5 @@ def disk_full_error(where: str) -> DiskFullError:
     return DiskFullError(
         "The disk is full, or a limit on the size of files is reached",
         where=where,
-        hint="make room, then repeat the command: it goes on where it stopped",
+        hint="make room, then repeat the command, which continues where it stopped",
     )

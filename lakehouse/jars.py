@@ -124,7 +124,7 @@ def _compile(project: Path, sources: Sequence[Path]) -> Path:
                 f"{missing[0].name} could not be compiled:\n    "
                 f"{_end(answer.stdout + answer.stderr)}",
                 where=str(missing[0]),
-                hint="see that it is the released one, and that there is room on the disk",
+                hint="restore the released file, and make room if the disk is full",
             )
         for path in (compiled, *compiled.iterdir()):
             path.chmod(0o755)

@@ -45,13 +45,13 @@ class KeyStore:
         """
         if not NAME.fullmatch(name):
             raise InvalidInputError(
-                f"{name!r} is no name for a key",
+                f"{name!r} is not a valid name",
                 where="the command line",
-                hint="use small letters, digits and hyphens, 40 at most: retention-team",
+                hint="use at most 40 small letters, digits and hyphens, such as retention-team",
             )
         if name in self.names():
             raise InvalidInputError(
-                f"{name} has a key",
+                f"{name} has a key already",
                 where=str(self.folder),
                 hint=f"`{self.remove} {name}` first, or choose another name",
             )
@@ -78,7 +78,7 @@ class KeyStore:
             raise InvalidInputError(
                 f"{name!r} has no key",
                 where=str(self.folder),
-                hint=f"there are: {', '.join(self.names()) or 'none'}",
+                hint=f"name one that has a key: {', '.join(self.names()) or 'none'}",
             )
 
     def revoke(self, name: str) -> None:

@@ -73,9 +73,9 @@ def create_tables(settings: Settings, folder: Path, jars: list[Path], log: Log) 
         error = f"no end after {SCHEMA_SECONDS} s; another server may be at work on it"
     if error:
         raise UnavailableError(
-            f"The metastore's tables could not be made: {error.splitlines()[-1]}",
+            f"The metastore's tables could not be created: {error.splitlines()[-1]}",
             where=f"CHURN_METASTORE_URL, {settings.metastore_url}",
-            hint="see that the database is up and takes this user with its password",
+            hint="check that the database runs, and accepts this user and its password",
         )
 
 

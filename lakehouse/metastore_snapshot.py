@@ -219,9 +219,9 @@ def _partitions(spark: SparkSession, table: str, lake: Storage) -> Iterator[Part
         place = _relative_to_lake(path_from_describe(location), lake)
         if place is None:
             raise ChurnError(
-                f"The partition {row['partition']} of {table} does not lie in the lake",
+                f"The partition {row['partition']} of {table} is outside the lake",
                 where=location,
-                hint="write it again into the lake, or drop it",
+                hint="write the partition into the lake again, or drop it",
             )
         yield Partition(values, place)
 

@@ -52,8 +52,8 @@ def database(url: str, variable: str) -> Database:
         )
     if parts.password:
         raise InvalidInputError(
-            f"{variable} holds a password, which others may read there",
+            f"{variable} contains a password, which other users may read",
             where=f"the environment or .env, {variable}",
-            hint="take it out; it belongs into a file (docs/stack.md, Secrets)",
+            hint="remove it; put it into a file (docs/stack.md, Secrets)",
         )
     return Database(parts.username, parts.hostname, port, name)

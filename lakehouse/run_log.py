@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -38,7 +39,8 @@ class RunRecord:
     """A run: what was called, when, its result, and how long its steps took.
 
     `step` is the step that is running, or in which the run ended, with its number. `effect` is what
-    the run has changed so far. `pid` and `created` identify the process.
+    the run has changed so far. `pid` and `created` identify the process. `summary` is that of an
+    unchanged run, which has no folder with a summary.json.
     """
 
     run_id: str
@@ -54,6 +56,7 @@ class RunRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     pid: int = 0
     created: float = 0.0
+    summary: dict[str, Any] | None = None
 
 
 class RunLog:
@@ -67,7 +70,7 @@ class RunLog:
         self.workbook: str | None = None
         self.effect: str | None = None
         self.step: str | None = None
-        self.is_unchanged = False
+        self.unchanged: dict[str, Any] | None = None
         self.record: RunRecord | None = None
         self._buffer: deque[tuple[str, str]] = deque(maxlen=BUFFERED_LINES)
         self._repeated: Counter[str] = Counter()
@@ -129,7 +132,9 @@ class RunLog:
         for text, count in self._repeated.items():
             if count > 1:
                 self._append(format_log_lines(f"repeated {count - 1:,} times: {text}", INFO))
-        self.record.result = UNCHANGED if result == DONE and self.is_unchanged else result
+        if result == DONE and self.unchanged is not None:
+            result, self.record.summary = UNCHANGED, self.unchanged
+        self.record.result = result
         self.record.exit_code = exit_code
         self.record.ended = datetime.now(UTC).isoformat(timespec="seconds")
         self._append(format_log_lines(f"{self.record.result}, exit code {exit_code}", INFO))
@@ -209,10 +214,10 @@ def set_effect(effect: str) -> None:
         _current.update()
 
 
-def mark_unchanged() -> None:
-    """Record that the command found its work done."""
+def mark_unchanged(summary: dict[str, Any]) -> None:
+    """Record that the command found its work done; its record keeps the summary."""
     if _current is not None:
-        _current.is_unchanged = True
+        _current.unchanged = summary
 
 
 def folder(settings: Settings) -> Path:
@@ -222,8 +227,19 @@ def folder(settings: Settings) -> Path:
 
 def read_records(settings: Settings) -> list[RunRecord]:
     """Return the records of all runs, oldest first; damaged ones are left out."""
-    records = (_read(path) for path in folder(settings).glob("*.json"))
+    records = (_read(path) for path in _list_paths(settings).values())
     return sorted(filter(None, records), key=lambda record: (record.started, record.run_id))
+
+
+def find_record(settings: Settings, run_id: str) -> RunRecord | None:
+    """Return the record of a run, or None if it has none."""
+    path = _list_paths(settings).get(run_id)
+    return _read(path) if path is not None else None
+
+
+def _list_paths(settings: Settings) -> dict[str, Path]:
+    """Return the files of the records by run; no name of a run leads to another folder."""
+    return {path.stem: path for path in folder(settings).glob("*.json")}
 
 
 def read_estimates(settings: Settings, command: str) -> dict[str, float]:
@@ -268,6 +284,8 @@ def _record_path(log: Path) -> Path:
 
 def format_interruption(log: RunLog | None) -> str:
     """Return the message for a command that the user interrupted."""
-    step = f" in {log.step}" if log and log.step else ""
-    effect = f"; {log.effect}" if log and log.effect else ""
+    if log is None or (log.record is None and log.step is None):
+        return "Interrupted"
+    step = f" in {log.step}" if log.step else ""
+    effect = f"; {log.effect}" if log.effect else ""
     return f"Interrupted{step}{effect}; repeat the command to continue where it stopped"

@@ -255,7 +255,7 @@ def _invalid(error: ValidationError) -> InvalidInputError:
         return InvalidInputError(
             f"{variable(name)}={given} is unknown",
             where=f"the environment or .env, {variable(name)}",
-            hint=f"say {' or '.join(known['enum'])}; the default is {known['default']}",
+            hint=f"set it to {' or '.join(known['enum'])}; the default is {known['default']}",
         )
     return InvalidInputError(
         f"{variable(name)}={given} is not {known['title']}",
@@ -322,7 +322,7 @@ def _from_files(values: Mapping[str, str | None]) -> dict[str, str]:
                 raise InvalidInputError(
                     f"{path} can't be read: {read_error.strerror}",
                     where=f"the environment or .env, {name}",
-                    hint="name a file that holds the secret and that this user may read",
+                    hint="name a file that contains the secret and that this user may read",
                 ) from read_error
     return found
 

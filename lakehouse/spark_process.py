@@ -62,14 +62,14 @@ def server_lost_error(settings: Settings, running: ProcessInfo) -> ServerLostErr
     """Return the error for a server that has exited or does not respond."""
     if find(settings) != running:
         return ServerLostError(
-            "The Spark server ended while it was at work",
+            "The Spark server ended while the command was using it",
             where=f"process {running.pid}, {running.log}",
-            hint="repeat the command: it starts the server and goes on where it stopped",
+            hint="repeat the command: it starts the server and continues where it stopped",
         )
     return ServerLostError(
         f"The Spark server has not answered for {2 * RESPONSE_SECONDS} s",
         where=f"process {running.pid}, {settings.connect_url}",
-        hint="`churn down` ends it, also when it hangs; then repeat the command",
+        hint="call `churn down`, which also ends a server that hangs; then repeat the command",
     )
 
 

@@ -226,8 +226,8 @@ def _check_identity(running: ProcessInfo, settings: Settings) -> None:
     wanted = (identity(settings), [settings.thrift_port, settings.connect_port])
     if (running.identity, running.ports) != wanted:
         raise UnavailableError(
-            f"The Spark server that runs serves {running.identity}, ports {running.ports}; "
-            f"the settings say {wanted[0]}, ports {wanted[1]}",
+            f"The running Spark server serves {running.identity}, ports {running.ports}; "
+            f"the settings ask for {wanted[0]}, ports {wanted[1]}",
             where=f"CHURN_HOME={settings.home}",
             hint="`churn down`, then repeat the command",
         )

@@ -242,7 +242,7 @@ def _open_bucket(address: str, aws: Mapping[str, str]) -> "fs.FileSystem":
         raise UnavailableError(
             f"The object store has no bucket {url.netloc}",
             where=address,
-            hint="make the bucket, or correct the address",
+            hint="create the bucket, or correct the address",
         )
     return store
 

@@ -58,7 +58,7 @@ def _require_plausible_date(given: date, latest: date) -> None:
     raise InvalidInputError(
         f"the extract date {given} lies {reason}",
         where="--extract-date",
-        hint=f"give the day the workbook speaks of, from {EARLIEST_DATE} to {latest}",
+        hint=f"give the day that the workbook describes, from {EARLIEST_DATE} to {latest}",
     )
 
 

@@ -86,7 +86,7 @@ def claim(settings: Settings, claimant: str, key: str | None = None) -> LandedFi
         raise InvalidInputError(
             f"No workbook of the key {key} was received",
             where=str(_copy_folder(settings, key)),
-            hint="lay the workbook into the landing place again",
+            hint="put the workbook into the landing place again",
         )
     claimed = [file for file in landed if _read_claimant(settings, file.key) == claimant]
     return next(

@@ -97,7 +97,7 @@ def too_big(limit: int) -> ProblemError:
         "body-too-big",
         f"The body is larger than {limit:,} bytes",
         where="body",
-        hint="send fewer customers a request; 1,000 at most",
+        hint="send at most 1,000 customers per request",
         # The rest of the body is not read.
         headers={"Connection": "close"},
     )

@@ -120,7 +120,7 @@ def unexpected_error() -> ProblemError:
         "fault",
         "The service failed to answer",
         where="the service",
-        hint="try again; if it stays, report the X-Request-ID of this answer",
+        hint="try again; if it persists, report the X-Request-ID of this answer",
     )
 
 

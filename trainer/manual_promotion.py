@@ -149,7 +149,7 @@ def decline_by_hand(
 def _require_reason(reason: str) -> None:
     if not reason.strip():
         raise InvalidInputError(
-            "A decision by hand has a reason, which is kept with it",
+            "A manual decision needs a reason, which is stored with it",
             where="--reason",
             hint="say in a sentence why the model may take over, or may not",
         )

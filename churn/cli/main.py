@@ -34,7 +34,7 @@ from lakehouse.private_home import protect
 from lakehouse.progress import Steps
 from lakehouse.run_log import start_log, stop_log
 from lakehouse.settings import Settings, read_settings
-from lakehouse.terminal import get_width, reset_options
+from lakehouse.terminal import get_width, make_console, reset_options, wrap_for_terminal
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
 if TYPE_CHECKING:  # Spark's client takes seconds to import: only where used
@@ -177,9 +177,10 @@ def run(
 
     if workbook is None:
         raise InvalidInputError(
-            "no workbook is named",
-            where="churn run WORKBOOK",
-            hint="name the workbook; `churn demo` does the whole job on generated customers",
+            "No workbook was given",
+            where="churn run",
+            hint="name it: `churn run WORKBOOK`; `churn demo` does the whole job on generated "
+            "customers",
         )
     source_format = SourceFormat(decimal, encoding)
     _run(settings, Request(workbook, sheet, _day(extract_date), source_format), as_json)
@@ -225,10 +226,10 @@ def _run(settings: Settings, request: "Request", as_json: bool) -> None:
 @click.argument("workbook", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to create.")
 @click.option("--id", "customer_id", help="Column that identifies the customer, or none.")
-@click.option("--label", help="Column that says who left.")
-@click.option("--left", help="Value of the label that means that the customer left.")
-@click.option("--value", help="Column with what a customer brings per month.")
-@click.option("--yes", is_flag=True, help="Ask nothing: take what is most likely.")
+@click.option("--label", help="Column that states which customers left.")
+@click.option("--left", help="Value of the label for a customer who left.")
+@click.option("--value", help="Column with the monthly revenue of a customer.")
+@click.option("--yes", is_flag=True, help="Do not ask; take the most likely answers.")
 @SHEET
 @DECIMAL
 @ENCODING
@@ -284,7 +285,10 @@ def export_odcs(settings: Settings, out: Path) -> None:
 
 @contract.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--label", help="Property that says who left, with two valid values: left, stayed.")
+@click.option(
+    "--label",
+    help="Property that states which customers left, with two valid values: left, stayed.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="contract.yml to write."
 )
@@ -315,7 +319,9 @@ def template(settings: Settings, out: Path) -> None:
 def _require_new(path: Path) -> None:
     if path.exists():
         raise InvalidInputError(
-            f"{path} exists already", where=str(path), hint="name another file, or move this one"
+            f"{path} exists already",
+            where=str(path),
+            hint="name another file, or move this one away",
         )
 
 
@@ -379,7 +385,8 @@ def _print_status(settings: Settings) -> None:
 
     for name, state in read_status(settings).items():
         words = ", ".join(f"{key} {value}" for key, value in state.items() if value is not None)
-        click.echo(f"{name.replace('_', ' '):<10}{words}")
+        line = f"{name.replace('_', ' '):<10}{words}"
+        click.echo(wrap_for_terminal(line, get_width(sys.stdout)))
 
 
 @main.command("runs")
@@ -389,26 +396,36 @@ def _print_status(settings: Settings) -> None:
 @JSON
 @command
 def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
-    """List the runs, newest first: when, workbook, result, seconds, log file."""
+    """List the runs, newest first: when, result, seconds, workbook."""
     from churn.operations import runs
 
-    found = runs.list_all_runs(settings, limit)
+    found = runs.list_all_runs(settings)
+    shown = found[:limit]
     if as_json:
-        _print_json(runs.to_json(found))
-    else:
-        click.echo("\n".join(runs.format_runs(settings, found, get_width(sys.stdout))))
+        _print_json(runs.to_json(shown))
+        return
+    if shown:
+        console = make_console(sys.stdout)
+        for line in runs.format_runs(shown, get_width(sys.stdout)):
+            console.print(line, soft_wrap=True)
+    print_message(runs.format_note(settings, len(shown), len(found)))
 
 
 @main.command("logs")
 @click.option("--run", "run_id", metavar="RUN", help="Run to print the log of; default: the last.")
 @click.option("--follow", "-f", is_flag=True, help="Print what is added until the run ends.")
+@click.option(
+    "--spark", "with_spark", is_flag=True, help="Add what the Spark server logged during the run."
+)
 @command
-def show_logs(settings: Settings, run_id: str | None, follow: bool) -> None:
+def show_logs(settings: Settings, run_id: str | None, follow: bool, with_spark: bool) -> None:
     """Print the log of a run, with time, level and run on each line."""
-    from churn.operations import runs
+    from churn.operations import log_reader
 
+    record = log_reader.find_log(settings, run_id)
     try:
-        runs.print_log(settings, run_id, follow, lambda part: click.echo(part, nl=False))
+        for part in log_reader.read_log(settings, record, follow, with_spark):
+            click.echo(part, nl=False)
     except BrokenPipeError:  # the reader, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -449,7 +466,7 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
 
     outcome = commands.build(settings, arguments, rebuild, Steps(2))
     for line in outcome.warnings:
-        click.echo(f"warning: {line}")
+        print_message(f"warning: {line}")
     click.echo(outcome.format_tests())
 
 
@@ -494,7 +511,7 @@ def apply(settings: Settings) -> None:
     from feature_repo.online.materialize import apply as apply_declarations
 
     apply_declarations(settings, print_message)
-    click.echo("applied")
+    click.echo("applied: entity, view and service are registered with Feast")
 
 
 @features.command()
@@ -657,11 +674,13 @@ def score(
         else:
             click.echo("\n".join(files.format_scored_file(result, out)))
         return
-    if as_json or any(option is not None for option in (sheet, decimal, encoding, out)):
+    options = {"sheet": sheet, "decimal": decimal, "encoding": encoding, "out": out}
+    if given := [f"--{name}" for name, value in {**options, "json": as_json}.items() if value]:
         raise InvalidInputError(
-            "the options of `churn score` apply only to the scores of a file",
+            f"{', '.join(given)} can't be used without a file to score",
             where="churn score",
-            hint="name the file: `churn score FILE`; without one, call `churn score` alone",
+            hint="name the file: `churn score FILE`; `churn score` alone scores the latest "
+            "published extract",
         )
     from churn.pipeline import commands
 
@@ -782,7 +801,10 @@ def campaign_list(settings: Settings) -> None:
     for row in rows:
         click.echo(campaigns.format_campaign(row))
     if not rows:
-        click.echo("no campaign was started yet: `churn campaign start NAME --out FILE.xlsx`")
+        click.echo(
+            "no campaign exists yet: `churn campaign start NAME --out FILE.xlsx` starts one",
+            err=True,
+        )
 
 
 @main.command()
@@ -1084,7 +1106,9 @@ def forget(
 @main.command()
 @click.argument("customer_id", metavar="ID")
 @click.option("--out", type=click.Path(path_type=Path), help="The .zip file to write.")
-@click.option("--objects", is_flag=True, help="The customer objects: leave out of all lists.")
+@click.option(
+    "--objects", is_flag=True, help="Record that the customer objects: leave out of all lists."
+)
 @command
 def person(settings: Settings, customer_id: str, out: Path | None, objects: bool) -> None:
     """Export everything that is stored about a customer, or record an objection to being listed."""

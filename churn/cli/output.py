@@ -36,7 +36,7 @@ INTERRUPTED_CODE = 130
 UNEXPECTED = """\
 Unexpected error: {}
   where: {}
-  what to do: repeat the command; report the error if it persists"""
+  what to do: repeat the command; if the error persists, report it with this log"""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

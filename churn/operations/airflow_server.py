@@ -171,9 +171,9 @@ def run_component(settings: Settings, component: str) -> NoReturn:
     """
     if component not in COMPONENTS:
         raise InvalidInputError(
-            f"Airflow has no part {component}",
-            where="the command",
-            hint=f"say {', '.join(COMPONENTS)}",
+            f"Airflow has no component {component}",
+            where="churn airflow run-component",
+            hint=f"name one of {', '.join(COMPONENTS)}",
         )
     environ = environment(settings, PACKAGES / "dags")
     os.chdir(settings.home)
@@ -197,7 +197,7 @@ def check_health(settings: Settings, component: str) -> None:
         raise UnavailableError(
             f"Airflow's {component} is not healthy: {status}",
             where=address(settings),
-            hint="look at its log",
+            hint="read the log of that component",
         )
 
 
@@ -281,7 +281,7 @@ def _airflow(settings: Settings, environ: dict[str, str], *arguments: str) -> No
         raise ChurnError(
             f"`airflow {' '.join(arguments)}` failed\n    {end}",
             where=str(settings.home / "airflow"),
-            hint="read the lines above; remove that folder to start again",
+            hint="correct what the lines above name; removing that folder resets Airflow",
         )
 
 
@@ -320,7 +320,7 @@ def _has_dag(settings: Settings, token: str) -> bool:
             raise ChurnError(
                 f"Airflow can't import {DAG_FILE}: {error['stack_trace'].splitlines()[-1]}",
                 where=str(settings.home / "logs" / "airflow"),
-                hint="correct it; Airflow reads the file again by itself",
+                hint="correct the file; Airflow reads the file again by itself",
             )
     return False
 

@@ -126,15 +126,15 @@ def _create_target(settings: Settings, address: str) -> Storage:
     for part, source in locations(settings, versions=()).items():
         if f"{place.root}/".startswith(f"{source.root}/"):
             raise InvalidInputError(
-                f"The target lies in what is to be copied, {part}",
+                f"The target is inside what is backed up, {part}",
                 where=address,
-                hint="name a place outside of lake and CHURN_HOME, best on another disk",
+                hint="name a place outside the lake and CHURN_HOME, preferably on another disk",
             )
     try:
         place.prepare()
     except OSError as error:
         raise InvalidInputError(
-            f"The target can't be made: {error.strerror}",
+            f"The target can't be created: {error.strerror}",
             where=address,
             hint="name a folder that may be written to",
         ) from error
@@ -153,7 +153,7 @@ def _copy_files(sources: dict[str, Storage], target: Storage, step: Step) -> lis
         raise InvalidInputError(
             "There is nothing to back up",
             where=", ".join(place.root for place in sources.values()),
-            hint="CHURN_HOME, CHURN_LAKE_URI tell of a lake; `churn run WORKBOOK` begins one",
+            hint="check CHURN_HOME and CHURN_LAKE_URI; `churn run WORKBOOK` creates a lake",
         )
 
     def copy(original: SourceFile) -> FileCopy | None:

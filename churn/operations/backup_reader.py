@@ -201,7 +201,7 @@ def _require_whole(backup: Backup) -> None:
     wrong = [each.path for each in backup.files if found.get(each.path) != each.size]
     if wrong:
         raise InvalidInputError(
-            f"The backup is not whole: {len(wrong)} of {len(backup.files)} files are missing or "
+            f"The backup is incomplete: {len(wrong)} of {len(backup.files)} files are missing or "
             f"have another size ({', '.join(wrong[:NAMED])})",
             where=backup.address,
             hint="restore another backup",
@@ -486,7 +486,7 @@ def _read_manifest(place: Storage, address: str) -> BackupManifest:
         raise InvalidInputError(
             f"This is not a backup, or it was interrupted: it has no {MANIFEST}",
             where=address,
-            hint=f"name a folder that `churn backup` wrote to its end{named}",
+            hint=f"name the folder of a complete backup{named}",
         )
     content = {MANIFEST: _bytes(place, address, MANIFEST)}
     fields = _read(address, MANIFEST, content, lambda text: _decode(text, dict[str, Any]))

@@ -208,9 +208,9 @@ def _require_none(remaining: Mapping[str, int]) -> None:
     left = [name for name, count in remaining.items() if count]
     if left:
         raise ChurnError(
-            f"Something of a customer remains: {', '.join(left)}",
+            f"Data of a customer remains: {', '.join(left)}",
             where="CHURN_HOME",
-            hint="end what writes there besides this command, then repeat `churn forget`",
+            hint="stop other programs that write there, then repeat `churn forget`",
         )
 
 

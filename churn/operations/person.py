@@ -54,7 +54,7 @@ def export_person(settings: Settings, customer_id: str, out: Path, steps: Steps)
         raise InvalidInputError(
             f"Nothing is stored about {customer_id!r}",
             where=str(settings.home),
-            hint="check the id",
+            hint="check the id, as the workbook spells it",
         )
     person = {
         "customer_id": customer_id.strip(),

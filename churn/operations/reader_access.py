@@ -19,7 +19,7 @@ def start_readers_server(settings: Settings, log: Log) -> None:
         raise InvalidInputError(
             "There is no reader yet",
             where=str(users.folder(settings)),
-            hint="`churn user add NAME --role reader`",
+            hint="`churn user add NAME --role reader` adds one",
         )
     with run_lock(settings, "churn up --readers", log):
         refresh_and_start(settings, log)

@@ -103,7 +103,7 @@ def _check_backup(
                 raise InvalidInputError(
                     f"The backup is {backup.signature}",
                     where=f"{address}/backup.json",
-                    hint=f"bring the key of the home that made it to {key_file(settings)}; or "
+                    hint=f"copy the key of the CHURN_HOME that made it to {key_file(settings)}; or "
                     "leave --require-signature out, if no other user can write to that place",
                 )
             step.log(f"warning: the backup is {backup.signature}")
@@ -174,7 +174,7 @@ def _refuse_filled(there: list[str]) -> None:
     if there:
         more = f" and {len(there) - NAMED} more" if len(there) > NAMED else ""
         raise InvalidInputError(
-            "A backup is restored onto an empty lake and home, and something is there already",
+            "A backup needs an empty lake and CHURN_HOME, and something is there already",
             where=f"{', '.join(there[:NAMED])}{more}",
             hint="name an empty CHURN_HOME (and CHURN_LAKE_URI, CHURN_METASTORE_URL where they "
             "are set); or move away what is there",
@@ -231,7 +231,7 @@ def _copy_back(settings: Settings, backup: Backup, step: Step) -> int:
             raise ChurnError(
                 f"{file.path} is not what was backed up: its SHA-256 is {sha256}",
                 where=backup.address,
-                hint="bring the file back and repeat the command; or give this restore up, as "
+                hint="replace the file and repeat the command; or give this restore up, as "
                 "docs/backup.md says, and restore another backup",
             )
         target.set_mtime(file.mtime_ns)

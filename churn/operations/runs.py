@@ -1,30 +1,36 @@
-"""List the runs of a home, interrupted ones included, and print their logs."""
+"""List the runs of a home, interrupted ones included."""
 
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from churn.provenance.run_history import (
-    HINT_RUN_FIRST,
     list_runs,
     parse_start_time,
     read_end_time,
     read_summary_or_empty,
 )
 from lakehouse import run_log
-from lakehouse.errors import InvalidInputError
 from lakehouse.run_log import INTERRUPTED, RUNNING, RunRecord, read_records
+from lakehouse.sample_home import command_of, demo_environment
 from lakehouse.settings import Settings
 
-POLL_SECONDS = 0.5
 # The commands whose runs have a summary.
 WITH_SUMMARY = ("churn run", "churn demo")
-# Columns of the list; the rest of the line is what was called.
-RUN, WHEN, RESULT, SECONDS = 23, 16, 11, 7
-NARROW = 100
+# Columns of the list; the rest of the line is what was called. A narrower terminal gets fewer.
+RUN, WHEN, RESULT, SECONDS = 23, 16, 11, 9
+NARROW, WIDE = 80, 100
+STYLES = {
+    run_log.DONE: "green",
+    run_log.UNCHANGED: "dim",
+    run_log.RUNNING: "cyan",
+    run_log.REFUSED: "yellow",
+    run_log.INTERRUPTED: "yellow",
+    run_log.FAILED: "red",
+}
 
 
 @dataclass(frozen=True)
@@ -38,29 +44,28 @@ class Run:
     result: str
     step: str | None
     seconds: float
+    exit_code: int | None
     log: str | None
 
 
-def list_all_runs(settings: Settings, limit: int | None = None) -> list[Run]:
+def list_all_runs(settings: Settings) -> list[Run]:
     """Return the runs, newest first: those with a log, and those with a summary alone.
 
     Runs in Airflow, and runs of before logs were introduced, have a summary alone.
-
-    Args:
-        settings: The settings of this CHURN_HOME.
-        limit: Maximum number of runs.
     """
     logged = [_from_record(record) for record in read_records(settings)]
     known = {run.run_id for run in logged}
     others = [
         _from_summary(settings, run_id) for run_id in list_runs(settings) if run_id not in known
     ]
-    runs = sorted([*logged, *others], key=lambda run: (run.started, run.run_id), reverse=True)
-    return runs[:limit]
+    return sorted([*logged, *others], key=lambda run: (run.started, run.run_id), reverse=True)
 
 
 def _from_record(record: RunRecord) -> Run:
     is_incomplete = record.result not in (run_log.DONE, run_log.UNCHANGED, run_log.REFUSED)
+    seconds = sum(record.seconds.values())
+    if record.result == RUNNING:  # the current step counts too
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(record.started)).total_seconds()
     return Run(
         run_id=record.run_id,
         started=record.started,
@@ -68,7 +73,8 @@ def _from_record(record: RunRecord) -> Run:
         workbook=record.workbook,
         result=record.result,
         step=record.step if is_incomplete else None,
-        seconds=round(sum(record.seconds.values()), 1),
+        seconds=round(seconds, 1),
+        exit_code=record.exit_code,
         log=record.log,
     )
 
@@ -91,40 +97,62 @@ def _from_summary(settings: Settings, run_id: str) -> Run:
         result=run_log.REFUSED if verdict == "refused" else done,
         step=None,
         seconds=round(seconds, 1),
+        exit_code=None,
         log=None,
     )
 
 
-def format_runs(settings: Settings, runs: list[Run], width: int | None) -> list[str]:
-    """Format runs as a table, cut to the width of a terminal, and where their logs are.
+def format_runs(runs: list[Run], width: int | None) -> list[Text]:
+    """Format runs as a table, cut to the width of a terminal.
 
     Args:
-        settings: The settings of this CHURN_HOME.
         runs: The runs.
         width: Columns of the terminal; None if the output is none.
     """
-    if not runs:
-        return [f"no run yet: {HINT_RUN_FIRST}"]
-    # The name of a run has its time: a narrow terminal needs no second one.
-    has_time = width is None or width >= NARROW
-    lines = [_format_row("RUN", "WHEN (UTC)" if has_time else "", "RESULT", "SECONDS", "WORKBOOK")]
+    lines = [_format_row("RUN", "WHEN (UTC)", "RESULT", "SECONDS", "WORKBOOK OR COMMAND", width)]
     for run in runs:
-        when = f"{datetime.fromisoformat(run.started):%Y-%m-%d %H:%M}" if has_time else ""
-        called = run.workbook or run.command or "-"
-        if run.step:
-            called += f" (in {run.step})"
-        lines.append(_format_row(run.run_id, when, run.result, f"{run.seconds:.1f}", called))
-    lines = [line if width is None else _cut(line, width) for line in lines]
-    return [*lines, f"logs: {run_log.folder(settings)}/RUN.log, or `churn logs --run RUN`"]
+        when = f"{datetime.fromisoformat(run.started):%Y-%m-%d %H:%M}"
+        # The last column stays free: some terminals begin a line of their own after it.
+        room = None if width is None else width - 1 - lines[0].plain.index("WORKBOOK")
+        called = _shorten(run.workbook or run.command or "-", run.step, room)
+        line = _format_row(run.run_id, when, run.result, f"{run.seconds:,.1f}", called, width)
+        begin = line.plain.index(run.result, RUN)
+        line.stylize(STYLES.get(run.result, ""), begin, begin + len(run.result))
+        lines.append(line)
+    return lines
 
 
-def _format_row(run: str, when: str, result: str, seconds: str, called: str) -> str:
-    time_column = f"{when:<{WHEN}}  " if when else ""
-    return f"{run:<{RUN}}  {time_column}{result:<{RESULT}}  {seconds:>{SECONDS}}  {called}"
+def _format_row(
+    run: str, when: str, result: str, seconds: str, called: str, width: int | None
+) -> Text:
+    cells = [f"{run:<{RUN}}", f"{result:<{RESULT}}", called]
+    if width is None or width >= NARROW:
+        cells.insert(2, f"{seconds:>{SECONDS}}")
+    # The name of a run has its time: a terminal that is not wide needs no second one.
+    if width is None or width >= WIDE:
+        cells.insert(1, f"{when:<{WHEN}}")
+    return Text("  ".join(cells))
 
 
-def _cut(line: str, width: int) -> str:
-    return line if len(line) < width else f"{line[: width - 2]}…"
+def _shorten(name: str, step: str | None, room: int | None) -> str:
+    """Return a name and a step, in so many columns; the end of the name is left out first."""
+    text = f"{name} (in {step})" if step else name
+    if room is None or len(text) <= room:
+        return text
+    end = text[len(name) :]
+    kept = room - len(end) - 1
+    return f"{name[:kept]}…{end}" if kept > 0 else f"{text[: room - 1]}…"
+
+
+def format_note(settings: Settings, shown: int, total: int) -> str:
+    """Format what the table does not say: how many runs there are, and how to see their logs."""
+    churn = command_of(settings)
+    if not total:
+        demo = Path(demo_environment(settings)["CHURN_HOME"])
+        hint = "; `churn --demo runs` lists those of the demo" if demo.exists() else ""
+        return f"no run in {settings.home} yet: `{churn} run WORKBOOK` starts one{hint}"
+    count = f"{shown} of {total:,} runs (`--limit N` lists more); " if shown < total else ""
+    return f"{count}`{churn} logs --run RUN` prints the log of a run"
 
 
 def read_last_run(settings: Settings) -> dict[str, Any] | None:
@@ -145,59 +173,6 @@ def read_last_run(settings: Settings) -> dict[str, Any] | None:
     return {**found, "hint": "repeat the command"} if last.result == INTERRUPTED else found
 
 
-def find_log(settings: Settings, run_id: str | None) -> RunRecord:
-    """Return the record of a run, or of the latest one.
-
-    Raises:
-        InvalidInputError: The run has no log.
-    """
-    records = read_records(settings)
-    found = [record for record in records if run_id in (None, record.run_id)]
-    if found:
-        return found[-1]
-    newest = ", ".join(record.run_id for record in records[-3:])
-    raise InvalidInputError(
-        f"There is no log of run {run_id!r}" if run_id else "There is no log yet",
-        where=str(run_log.folder(settings)),
-        hint=f"name a run that has one ({newest}); `churn runs` lists them"
-        if records
-        else HINT_RUN_FIRST,
-    )
-
-
-def read_log(settings: Settings, record: RunRecord, follow: bool) -> Iterator[str]:
-    """Yield the log of a run in parts.
-
-    Args:
-        settings: The settings of this CHURN_HOME.
-        record: The run.
-        follow: Whether to wait for further parts until the run ends.
-    """
-    with Path(record.log).open(encoding="utf-8", errors="replace") as file:
-        while True:
-            # Before reading: what the run wrote at last is read too.
-            is_running = follow and _is_running(settings, record.run_id)
-            if part := file.read():
-                yield part
-            if not is_running:
-                return
-            time.sleep(POLL_SECONDS)
-
-
-def _is_running(settings: Settings, run_id: str) -> bool:
-    return any(
-        record.run_id == run_id and record.result == RUNNING for record in read_records(settings)
-    )
-
-
 def to_json(runs: list[Run]) -> list[dict[str, Any]]:
     """Return runs as JSON objects."""
     return [asdict(run) for run in runs]
-
-
-def print_log(
-    settings: Settings, run_id: str | None, follow: bool, write: Callable[[str], None]
-) -> None:
-    """Print the log of a run, or of the latest one."""
-    for part in read_log(settings, find_log(settings, run_id), follow):
-        write(part)

@@ -281,6 +281,6 @@ def _require_published(run: RunContext, spark: SparkSession) -> None:
         raise InvalidInputError(
             f"The run's load is not in gold; its verdict: {state.verdict}",
             where=f"load {run.summary['batch_id']}, extract of {run.summary['extract_date']}",
-            hint="nothing where a later workbook of that date has replaced it; else clear the "
+            hint="do nothing if a later workbook of that date has replaced it; otherwise clear the "
             "tasks of `publish`",
         )

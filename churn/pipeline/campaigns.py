@@ -182,7 +182,7 @@ def record(  # long: one error after another
             raise AlreadyRecordedError(
                 f"{file.name} was recorded before",
                 where=f"campaign {name}",
-                hint="nothing is to be done; a later version of the file replaces what is recorded",
+                hint="do nothing; a later version of the file replaces what is recorded",
             )
         number = max((each["record_number"] for each in before), default=0) + 1
         records.append(
@@ -392,7 +392,7 @@ def _require_started(spark: SparkSession, name: str) -> dict[str, Any]:
         raise InvalidInputError(
             f"There is no campaign {name}",
             where=records.CAMPAIGNS,
-            hint="`churn campaign list` shows those that there are",
+            hint="`churn campaign list` lists them",
         )
     return started
 
@@ -403,7 +403,7 @@ def _require_open(spark: SparkSession, name: str) -> None:
         raise InvalidInputError(
             f"The campaign {name} is closed",
             where=f"closed {closing['closed_at']:%Y-%m-%d}",
-            hint="what is measured does not change any more; `churn campaign close` shows it",
+            hint="its measured effect is final; `churn campaign close` shows it",
         )
 
 

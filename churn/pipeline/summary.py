@@ -120,7 +120,7 @@ def reuse_report(run: RunContext) -> bool:
 def finish_unchanged(run: RunContext) -> dict[str, Any]:
     """Return the summary of a run that changed nothing, and record that it was a success."""
     run.summary["seconds"] = {**run.summary.get("seconds", {}), **run.steps.seconds}
-    mark_unchanged()
+    mark_unchanged(run.summary)
     write_metrics(run.settings, run.summary)
     # Its messages link to a report.
     record_summary(run.settings, {**run.summary, "run_id": run.summary["report_run"]})

@@ -66,7 +66,7 @@ def read_run_end(settings: Settings, run_id: str) -> RunEnd:
     Raises:
         lakehouse.errors.InvalidInputError: There is no such run.
     """
-    summary = read_summary(settings, run_id, ", or leave --run out, which tells what stands now")
+    summary = read_summary(settings, run_id, ", or omit --run for the current state")
     return RunEnd(run_id, read_end_time(settings, run_id), summary)
 
 

@@ -120,6 +120,8 @@ def _describe_run(summary: Mapping[str, Any]) -> dict[str, Any]:
         "batch_id": summary["batch_id"],
         "verdict": summary["gate"]["verdict"],
         "model": summary.get("model", {}).get("version"),
+        # Of a run that changed nothing: the run that wrote the report of its load.
+        "report_run": summary.get("report_run"),
     }
 
 
@@ -229,6 +231,7 @@ def format_diff(result: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{sign} {run['run_id']}  extract of {run['extract_date']}, {run['verdict']}, "
         f"model {run['model'] or 'none'}, {run['workbook']}"
+        + (f" (changed nothing after run {run['report_run']})" if run["report_run"] else "")
         for sign, run in zip("−+", result["runs"], strict=True)
     ]
     lines += ["", "rows", *_format_rows(result)]

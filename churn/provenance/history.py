@@ -90,9 +90,9 @@ def _versions(spark: SparkSession, table: str) -> Rows:
     kinds = {row["col_name"]: row["data_type"] for row in described}
     if kinds.get("Type") == "VIEW":
         raise InvalidInputError(
-            f"{table} is a view: it keeps nothing, and is what the tables it reads say",
+            f"{table} is a view and has no history of its own",
             where=f"models/{table.replace('.', '/')}.sql",
-            hint="ask for the history of a table that it reads",
+            hint="name a table that the view reads",
         )
     return [_version(row) for row in query(spark, f"describe history {table}")]
 

@@ -72,7 +72,7 @@ def _read_past_run(settings: Settings, live: SparkSession, summary: Mapping[str,
         raise InvalidInputError(
             f"The load of run {summary['run_id']} is not in this lake",
             where=f"bronze.loads, {summary['batch_id']}",
-            hint="name a run of this lake; `churn history bronze.loads` tells them",
+            hint="name a run of this lake; `churn history bronze.loads` lists them",
         )
     # A run on a workbook that was loaded before saw all loads since then.
     until = max(own.loaded_at, parse_start_time(summary["run_id"]))

@@ -1,4 +1,4 @@
-"""Read the runs that have a summary under `$CHURN_HOME/runs`."""
+"""Read the summaries of runs: `$CHURN_HOME/runs`, and the records of runs that changed nothing."""
 
 import difflib
 import json
@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.run_log import find_record
 from lakehouse.settings import Settings
 
 RUNS_SHOWN = 3
 # Hint for when the requested data does not exist yet.
-HINT_RUN_FIRST = "`churn run WORKBOOK` makes what is missing"
+HINT_RUN_FIRST = "run a workbook first: `churn run WORKBOOK`"
 
 
 def list_runs(settings: Settings) -> list[str]:
-    """Return the names of runs with a summary; the order of names is the order of time."""
+    """Return the names of runs with a summary.json; the order of names is the order of time."""
     return sorted(path.parent.name for path in _folder(settings).glob("*/summary.json"))
 
 
@@ -28,21 +29,30 @@ def read_summary(settings: Settings, run_id: str, otherwise: str = "") -> dict[s
         otherwise: Text to append to the error's hint.
 
     Raises:
-        InvalidInputError: There is no such run, or it was interrupted before its summary.
+        InvalidInputError: There is no such run, or it has no summary: it was interrupted before,
+            or its command writes none.
     """
     run_names = list_runs(settings)
-    if run_id not in run_names:
-        nearest = (
-            difflib.get_close_matches(run_id, run_names, RUNS_SHOWN) or run_names[-RUNS_SHOWN:]
-        )
-        named = f"name a run that is there ({', '.join(nearest)})"
-        raise InvalidInputError(
-            f"There is no run {run_id!r} that came as far as a summary",
-            where=str(_folder(settings)),
-            hint=f"{named if run_names else HINT_RUN_FIRST}{otherwise}",
-        )
-    summary: dict[str, Any] = json.loads(_summary(settings, run_id).read_text())
-    return summary
+    if run_id in run_names:
+        summary: dict[str, Any] = json.loads(_summary(settings, run_id).read_text())
+        return summary
+    record = find_record(settings, run_id)
+    if record is not None and record.summary is not None:
+        return record.summary
+    message = f"There is no run {run_id!r}"
+    if record is not None:
+        step = f" in {record.step}" if record.step else ""
+        message = f"Run {run_id} has no summary: `{record.command}`, {record.result}{step}"
+    hint = suggest_runs(run_id, run_names, "a summary")
+    raise InvalidInputError(message, where=str(_folder(settings)), hint=f"{hint}{otherwise}")
+
+
+def suggest_runs(run_id: str, names: list[str], what: str) -> str:
+    """Return the hint to name one of these runs, which have `what`: the nearest, or the latest."""
+    if not names:
+        return HINT_RUN_FIRST
+    nearest = difflib.get_close_matches(run_id, names, RUNS_SHOWN) or names[-RUNS_SHOWN:]
+    return f"name a run that has {what} ({', '.join(nearest)}); `churn runs` lists all"
 
 
 def read_last_summary(settings: Settings) -> dict[str, Any]:
@@ -89,8 +99,12 @@ def parse_start_time(run_id: str) -> datetime:
 
 
 def read_end_time(settings: Settings, run_id: str) -> datetime:
-    """Return the end time of a run with a summary, which is the last file that a run writes."""
-    return datetime.fromtimestamp(_summary(settings, run_id).stat().st_mtime, UTC)
+    """Return the end time of a run with a summary; its file is the last one that a run writes."""
+    path = _summary(settings, run_id)
+    record = None if path.exists() else find_record(settings, run_id)
+    if record is not None and record.ended is not None:
+        return datetime.fromisoformat(record.ended)
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 def _summary(settings: Settings, run_id: str) -> Path:

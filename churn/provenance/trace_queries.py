@@ -110,7 +110,7 @@ def _read_bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd |
             f"No workbook that was loaded names a customer {who}"
             + (f" when run {moment.run_id} had ended" if moment else ""),
             where=BRONZE,
-            hint=f"check the id: {read_domain().report.example_id} is how one looks",
+            hint=f"check the id, which looks like {read_domain().report.example_id}",
         )
     return TraceData(loads, source, histories={table: rows[table] for table in tables})
 

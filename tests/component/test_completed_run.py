@@ -285,6 +285,25 @@ def test_the_same_workbook_again_changes_nothing(
     assert sum(summary["seconds"].values()) < first / 2  # type: ignore[attr-defined]
 
 
+def test_the_log_of_a_run_has_the_lines_of_the_server(completed_run: CompletedRun) -> None:
+    run_id = completed_run.summary["run_id"]
+    shown = completed_run.home.churn("logs", "--run", run_id, "--spark").stdout
+    assert f" {run_id} spark: SparkContext: Running Spark version " in shown
+
+
+def test_a_run_that_changed_nothing_is_compared_and_traced(
+    completed_run: CompletedRun, repeated: dict[str, dict[str, object]]
+) -> None:
+    first, again = completed_run.summary["run_id"], str(repeated["summary"]["run_id"])
+    found = completed_run.home.churn_json("diff", first, again)
+    assert [run["report_run"] for run in found["runs"]] == [None, first]
+    assert (found["rows"]["gone"], found["rows"]["new"], found["rows"]["changed"]) == (0, 0, 0)
+    assert {each["change"] for each in found["counts"].values()} == {0}
+    traced = completed_run.home.churn_json("trace", "7590-VHVEG", "--run", again)
+    assert traced["as_of"]["run_id"] == again
+    assert traced["gold"] and traced["scores"]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_a_run_on_a_terminal(completed_run: CompletedRun, shared_data: Path, width: int) -> None:
@@ -342,7 +361,7 @@ def test_a_step_by_itself_finds_its_work_done(
 def test_an_older_sample_takes_its_place(completed_run: CompletedRun, tmp_path: Path) -> None:
     """Nothing changes online, and the home is marked. Without a workbook, nothing is run."""
     said = completed_run.home.churn("run", code=2).stderr
-    assert "no workbook is named" in said and "churn demo" in said
+    assert "No workbook was given" in said and "churn demo" in said
     assert not is_sample(completed_run.home.settings)
     (sample,) = write_samples(SampleParameters(), tmp_path)
     summary = completed_run.home.churn_json("run", sample)

@@ -330,7 +330,7 @@ def test_one_fault_after_another(trial: Trial) -> None:
     """A fault at its worst commit; the run that ends well goes on from there, and has rivals."""
     extract = trial.take()
     end = trial.hit("run", Fault("server_killed", 20, "before"), extract.path)
-    assert "The Spark server ended while it was at work" in end.said
+    assert "The Spark server ended while the command was using it" in end.said
     assert end.code == 4, end.said
     first = Job(trial.home, "run", extract.path)
     assert first.reach("server")

@@ -125,14 +125,14 @@ def test_a_file_that_is_missing_or_cut_is_named(
 def test_a_backup_is_not_laid_into_what_it_copies(
     settings: Settings, tmp_path: Path, inside: str
 ) -> None:
-    with pytest.raises(InvalidInputError, match="lies in what is to be copied"):
+    with pytest.raises(InvalidInputError, match="is inside what is backed up"):
         backup(settings, str(tmp_path / inside), Steps(1))
     assert not settings.home.exists()
 
 
 def test_a_target_that_can_not_be_made_is_named(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InvalidInputError, match=r"can't be made[\s\S]*file/backups"):
+    with pytest.raises(InvalidInputError, match=r"can't be created[\s\S]*file/backups"):
         backup(settings, str(tmp_path / "file" / "backups"), Steps(1))
 
 

@@ -98,6 +98,12 @@ def test_settings_that_make_no_sense_are_named(bare: Bare) -> None:
     assert "CHURN_THRIFT_PORT=many" in said
 
 
+def test_options_for_a_file_are_named_if_there_is_none(bare: Bare) -> None:
+    said = bare.refuse("score", "--sheet", "a", "--json")
+    assert said.startswith("--sheet, --json can't be used without a file")
+    assert "`churn score FILE`" in said
+
+
 def test_config_prints_json(bare: Bare) -> None:
     assert json.loads(bare.call("config", "--json").stdout)["CHURN_HOME"] == str(bare.path)
     hidden = "not-for-a-log"
@@ -107,7 +113,7 @@ def test_config_prints_json(bare: Bare) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (KeyboardInterrupt(), 130, "repeat the command to continue where it stopped"),
+        (KeyboardInterrupt(), 130, "Interrupted\n"),
         (RuntimeError("first line\nsecond line"), 1, "Unexpected error: first line\n"),
         (RuntimeError(), 1, "Unexpected error: RuntimeError"),
     ],

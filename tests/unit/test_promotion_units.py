@@ -172,7 +172,7 @@ def test_a_declined_version_no_longer_waits(settings: Settings) -> None:
     waiting = decided(settings, a_challenger(settings, label=label))
     asked = airflow_promotion.find_waiting_version(settings)
     assert asked["version"] == NEW and waiting.reason in asked["question"]
-    for version, reason, said in ((NEW, " ", "has a reason"), (CHAMPION, "no", f"{NEW} waits")):
+    for version, reason, said in ((NEW, " ", "needs a reason"), (CHAMPION, "no", f"{NEW} waits")):
         with pytest.raises(InvalidInputError, match=said):
             manual_promotion.decline_by_hand(settings, version, reason)
     declined = manual_promotion.decline_by_hand(settings, NEW, "marks are late", "ann")
@@ -224,7 +224,7 @@ def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Setti
         (["20200101-none"], "Missing option '--reason'"),
         (["20200101-none", "--reason", "it is good"], "No model 20200101-none"),
         ([CHAMPION, "--reason", "it is good"], f"{CHAMPION} is the champion already"),
-        ([FIRST, "--reason", "  "], "A decision by hand has a reason"),
+        ([FIRST, "--reason", "  "], "A manual decision needs a reason"),
         (["--reason", "it is good"], "Missing argument 'VERSION'"),
     ],
 )

@@ -16,8 +16,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from churn.cli.main import command, main
-from churn.operations.runs import find_log, read_log
-from lakehouse import run_log
+from churn.operations.log_reader import LogTail, find_log, read_log
+from churn.operations.runs import format_runs, list_all_runs
+from churn.provenance.as_of import read_run_end
+from churn.provenance.diff import format_diff
+from churn.provenance.run_history import read_summary
+from lakehouse import run_log, spark_process
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.progress import Steps
 from lakehouse.run_log import RunLog, RunRecord, begin_run, read_estimates, read_records
@@ -160,7 +164,10 @@ def test_verbose_shows_the_stack_of_an_unexpected_error(home: Settings) -> None:
 
 def test_a_command_that_begins_no_run_leaves_nothing(home: Settings) -> None:
     assert churn("run", "missing.xlsx").exit_code == 2
-    assert churn("runs").stdout.startswith("no run yet")
+    listed = churn("runs")
+    assert (listed.exit_code, listed.stdout) == (0, "")
+    assert "yet: `churn run WORKBOOK` starts one" in listed.stderr
+    assert json.loads(churn("runs", "--json").stdout) == []
     assert churn("logs").exit_code == 2
     assert not home.home.exists()
 
@@ -208,7 +215,35 @@ def test_runs_are_listed_newest_first_with_those_of_airflow(home: Settings) -> N
         ("a.xlsx", "done", 3.5),
     ]
     assert found[1]["log"] == str(run_log.folder(home) / f"{RUN}.log")
-    assert len(churn("runs", "--limit", "1").stdout.splitlines()) == 3
+    limited = churn("runs", "--limit", "1")
+    assert len(limited.stdout.splitlines()) == 2
+    assert "1 of 2 runs" in limited.stderr
+    assert churn("runs", "--limit", "1", "--quiet").stderr == ""
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200, None])
+def test_the_list_fits_the_terminal_and_keeps_the_step(home: Settings, width: int | None) -> None:
+    workbook = "customers of the northern region, final version (2).xlsx"
+    write_record(home, result="failed", workbook=workbook, step="4/12 build")
+    for line in format_runs(list_all_runs(home), width):
+        assert len(line.plain) < (width or 1000)
+    row = line.plain
+    assert row.endswith("(in 4/12 build)")
+    assert (workbook in row) == (width in (200, None))
+    assert ("2025-01-01 00:00" in row) == (width not in (60, 80))
+
+
+def test_the_result_has_a_colour_unless_there_shall_be_none(home: Settings) -> None:
+    write_record(home, result="failed", workbook="a failed attempt.xlsx")
+    coloured = CliRunner().invoke(main, ["runs", "--color", "always"], color=True).stdout
+    assert re.search(r"\x1b\[31mfailed *\x1b\[0m.*  a failed attempt", coloured)
+    assert "\x1b" not in CliRunner().invoke(main, ["runs"], color=True).stdout
+
+
+def test_a_running_run_has_the_time_since_its_start(home: Settings) -> None:
+    write_record(home, pid=os.getpid(), created=psutil.Process().create_time(), seconds={"read": 1})
+    (run,) = list_all_runs(home)
+    assert run.seconds > 24 * 3600
 
 
 def test_a_log_is_followed_until_the_run_ends(home: Settings) -> None:
@@ -220,8 +255,65 @@ def test_a_log_is_followed_until_the_run_ends(home: Settings) -> None:
     assert "later" in next(parts)
     log.end("done", 0)
     assert "exit code 0" in "".join(parts)
-    with pytest.raises(InvalidInputError, match="no log of run 'x'"):
+    with pytest.raises(InvalidInputError, match="There is no run 'x'") as raised:
         find_log(home, "x")
+    assert RUN in raised.value.hint
+    Path(str(log.path)).unlink()
+    with pytest.raises(InvalidInputError, match="was removed"):
+        find_log(home, None)
+
+
+def write_spark_log(settings: Settings, times: dict[str, str]) -> None:
+    lines = [
+        f"2025-01-01T{time}+00:00 WARN    Sink: {text}\n\tat a.Frame\n"
+        for time, text in times.items()
+    ]
+    spark_process.service(settings).log.write_text("a line of Java's\n" + "".join(lines))
+
+
+def write_log(settings: Settings, run_id: str, *lines: str) -> None:
+    (run_log.folder(settings) / f"{run_id}.log").write_text("".join(f"{each}\n" for each in lines))
+
+
+def test_the_log_has_what_the_server_logged_in_its_time(home: Settings) -> None:
+    """From the first line, which is written under the run lock, to the second of the end."""
+    write_record(home, result="done", ended="2025-01-01T00:00:30+00:00")
+    begin, end = (f"2025-01-01T00:00:{time}.500+00:00 INFO    {RUN}" for time in (10, 20))
+    write_log(home, RUN, f"{begin} read", f"{end} build")
+    times = {"00:00:09.999": "early", "00:00:15.000": "in", "00:00:30.900": "last"}
+    write_spark_log(home, {**times, "00:00:31.000": "late"})
+    shown = churn("logs", "--spark").stdout.splitlines()
+    texts = [line.partition(f" {RUN} ")[2] or line for line in shown]
+    frame = "    \tat a.Frame"
+    assert texts == ["read", "spark: Sink: in", frame, "build", "spark: Sink: last", frame]
+    assert LINE.fullmatch(shown[1])
+    assert "Sink" not in churn("logs").stdout
+
+
+def test_what_the_server_logged_ends_where_the_next_run_begins(home: Settings) -> None:
+    """A run that was killed has no end."""
+    write_record(home, result="interrupted")
+    write_record(home, run_id="20250101T000030Z-b", started="2025-01-01T00:00:30+00:00")
+    write_log(home, RUN, json.dumps({"time": "2025-01-01T00:00:10.000+00:00", "run_id": RUN}))
+    write_spark_log(home, {"00:00:20.000": "own", "00:00:40.000": "of the next"})
+    lines = [
+        json.loads(line) for line in churn("logs", "--run", RUN, "--spark").stdout.splitlines()
+    ]
+    assert [line.get("message") for line in lines] == [None, "Sink: own\n\tat a.Frame"]
+    assert {line["run_id"] for line in lines} == {RUN}
+    assert (lines[1]["level"], lines[1]["logger"]) == ("warning", "spark")
+
+
+def test_a_line_is_read_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    tail = LogTail(path)
+    assert list(tail.read()) == []
+    start = "2025-01-01T00:00:00.000+00:00"
+    path.write_text(f"{start} WARN  a\n{start} WA")
+    assert [each.text for each in tail.read()] == [f"{start} WARN  a\n"]
+    with path.open("a") as file:
+        file.write("RN  b\n")
+    assert [each.text for each in tail.read()] == [f"{start} WARN  b\n"]
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(home: Settings) -> None:
@@ -236,6 +328,47 @@ def test_many_messages_before_the_run_are_bounded(home: Settings) -> None:
         log.write(str(number), "info")
     log.begin(RUN)
     assert len(Path(str(log.path)).read_text().splitlines()) == run_log.BUFFERED_LINES + 1
+
+
+def test_a_run_that_changed_nothing_is_known_by_its_record(home: Settings) -> None:
+    """It has no folder; `diff`, `trace --run` and `reproduce` need its summary and its end."""
+    summary = {"run_id": RUN, "report_run": "20241201T000000Z-bbbbbb", "last_numbers": {"a": 1}}
+    call(lambda _: run_log.mark_unchanged(summary))
+    assert read_summary(home, RUN) == summary
+    end = read_run_end(home, RUN)
+    (record,) = read_records(home)
+    assert (end.at.isoformat(), end.numbers) == (record.ended, {"a": 1})
+    assert not (home.home / "runs").exists()
+
+
+def test_a_failed_run_keeps_no_summary(home: Settings) -> None:
+    def fail(settings: Settings) -> None:
+        run_log.mark_unchanged({"run_id": RUN})
+        raise ChurnError("failed", where="here", hint="there")
+
+    call(fail)
+    with pytest.raises(InvalidInputError, match=f"Run {RUN} has no summary: `churn run`, failed"):
+        read_summary(home, RUN)
+
+
+def test_a_run_without_a_summary_is_named_with_its_result(home: Settings) -> None:
+    call(interrupt)
+    with pytest.raises(InvalidInputError, match="interrupted in 4/12 build") as raised:
+        read_summary(home, RUN)
+    assert "churn run WORKBOOK" in raised.value.hint
+    for unknown in ("x", f"../runs/{RUN}"):
+        with pytest.raises(InvalidInputError, match="There is no run"):
+            read_summary(home, unknown)
+
+
+def test_a_comparison_says_which_run_changed_nothing() -> None:
+    run = {"run_id": RUN, "extract_date": "2025-01-31", "verdict": "passed", "model": "m"}
+    runs = [{**run, "workbook": "a.xlsx", "report_run": each} for each in (None, "earlier")]
+    model = {"versions": [None, None]}
+    found = {"counts": {}, "rows": None, "unknown": "gone", "features": [], "drift": {}}
+    lines = format_diff({"runs": runs, **found, "verdicts": [], "model": model})
+    assert lines[0].endswith("a.xlsx")
+    assert lines[1].endswith("a.xlsx (changed nothing after run earlier)")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

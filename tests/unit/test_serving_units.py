@@ -99,7 +99,7 @@ def test_a_key_is_revoked_within_a_tick_of_the_clock_too(settings: Settings) -> 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", "a b", "-a", "a" * 41, "a/b", "a\n"])
 def test_a_name_that_is_none_gets_no_key(settings: Settings, name: str) -> None:
-    with pytest.raises(InvalidInputError, match="no name"):
+    with pytest.raises(InvalidInputError, match="not a valid name"):
         keys.new(settings, name)
 
 

@@ -41,7 +41,7 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
 def test_an_unknown_word_is_named_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="CHURN_PROMOTION=never is unknown") as found:
         read_settings({"CHURN_PROMOTION": "never"}, tmp_path)
-    assert found.value.hint == "say auto or ask; the default is auto"
+    assert found.value.hint == "set it to auto or ask; the default is auto"
 
 
 @pytest.mark.parametrize("text", ["many", "0", "70000", "80.5", "\uff11\uff12"])

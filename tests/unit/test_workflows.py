@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from lakehouse.settings import PROJECT
@@ -39,6 +40,12 @@ def test_gitlab_makes_what_ci_makes() -> None:
     assert jobs["sbom"]["script"] == ["make sbom"]
 
 
+@pytest.mark.parametrize("name", [".github/workflows/ci.yml", ".gitlab-ci.yml"])
+def test_a_workflow_makes_existing_targets(name: str) -> None:
+    made = re.findall(r"\bmake ([a-z-]+)", (PROJECT / name).read_text())
+    assert made and set(made) <= set(TARGETS)
+
+
 def test_ci_installs_the_same_packages() -> None:
     assert f"\n{PACKAGES}\n" in (PROJECT / ".ci" / "run").read_text()
 
@@ -56,6 +63,9 @@ def test_both_use_the_oldest_python_that_is_supported() -> None:
 def test_every_place_has_its_owner() -> None:
     lines = (PROJECT / "CODEOWNERS").read_text().splitlines()
     entries = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    # It says that it is a template as long as it is one.
+    has_placeholders = any("@your-organisation/" in line for line in lines if line[0:1] != "#")
+    assert has_placeholders == lines[0].startswith("# A template")
     assert entries[0][0] == "*"
     for path, *owners in entries:
         assert owners and all(owner.startswith("@") for owner in owners)

@@ -1,0 +1,154 @@
+"""Read the log of a run, on request with what the Spark server logged during the run.
+
+The server outlives a run and knows none. Only one run writes at a time, and its log begins when it
+has the run lock: what the server logged from then to the end of the run belongs to it. Statements
+of commands that only read, and of analysts, are among it if they were sent at the same time.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from churn.provenance.run_history import list_runs, suggest_runs
+from lakehouse import run_log, spark_process
+from lakehouse.errors import InvalidInputError
+from lakehouse.run_log import RUNNING, RunRecord, find_record, read_records
+from lakehouse.settings import Settings
+
+POLL_SECONDS = 0.5
+# How a message begins in both formats and in the server's log. Times in UTC sort as text.
+START = re.compile(r'(?:\{"time": ")?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00)')
+SPARK_LINE = re.compile(rf"{START.pattern} (?P<level>[A-Z]+) +(?P<message>.*)", re.DOTALL)
+# Spark's names of levels that have another one in a run's log.
+LEVELS = {"WARN": "WARNING", "FATAL": "ERROR", "TRACE": "DEBUG"}
+# Length of a time without fractions of a second, which records of runs do not have.
+TO_SECOND = len("2025-01-31T00:00:00")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of a log, with all its lines."""
+
+    time: str
+    text: str
+
+
+class LogTail:
+    """A log file that may grow, or appear later."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin with the first line of the file."""
+        self._path = path
+        self._file: TextIO | None = None
+        self._time = self._rest = ""
+
+    def read(self) -> Iterator[Message]:
+        """Yield the messages that were added since the last call, as far as lines are complete."""
+        if self._file is None and self._path.exists():
+            self._file = self._path.open(encoding="utf-8", errors="replace")
+        lines: list[str] = []
+        for part in self._file or ():
+            line, self._rest = self._rest + part, ""
+            if not line.endswith("\n"):
+                self._rest = line
+                break
+            if (start := START.match(line)) is not None:
+                if lines:
+                    yield Message(self._time, "".join(lines))
+                self._time, lines = start[1], []
+            lines.append(line)
+        if lines:
+            yield Message(self._time, "".join(lines))
+
+
+def find_log(settings: Settings, run_id: str | None) -> RunRecord:
+    """Return the record of a run, or of the latest one.
+
+    Raises:
+        InvalidInputError: The run has no log.
+    """
+    records = read_records(settings)
+    found = [record for record in records if run_id in (None, record.run_id)]
+    if found and Path(found[-1].log).exists():
+        return found[-1]
+    if found:
+        raise InvalidInputError(
+            f"The log of run {found[-1].run_id} was removed, or could not be written",
+            where=found[-1].log,
+            hint="`churn runs --json` prints what is known of the run",
+        )
+    if run_id in list_runs(settings):
+        raise InvalidInputError(
+            f"Run {run_id} has no log here: it ran in Airflow, or its log was removed",
+            where=str(run_log.folder(settings)),
+            hint="read the logs of its tasks in Airflow",
+        )
+    raise InvalidInputError(
+        f"There is no run {run_id!r}" if run_id else "There is no log yet",
+        where=str(run_log.folder(settings)),
+        hint=suggest_runs(run_id or "", [record.run_id for record in records], "a log"),
+    )
+
+
+def read_log(
+    settings: Settings, record: RunRecord, follow: bool, with_spark: bool = False
+) -> Iterator[str]:
+    """Yield the log of a run in parts.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        record: The run.
+        follow: Whether to wait for further parts until the run ends.
+        with_spark: Whether to add what the Spark server logged during the run.
+    """
+    own, spark = LogTail(Path(record.log)), LogTail(spark_process.service(settings).log)
+    begin, is_json = "", False
+    while True:
+        # Before reading: what the run wrote at last is read too.
+        is_running = follow and _is_running(settings, record.run_id)
+        messages = list(own.read())
+        if messages and not begin:
+            begin, is_json = messages[0].time, messages[0].text.startswith("{")
+        if with_spark and begin:
+            end = _find_end(settings, record.run_id)
+            messages += [
+                _format_spark(message, record.run_id, is_json)
+                for message in spark.read()
+                if begin[:TO_SECOND] <= message.time[:TO_SECOND] <= end
+            ]
+            messages.sort(key=lambda message: message.time)
+        if messages:
+            yield "".join(message.text for message in messages)
+        if not is_running:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _is_running(settings: Settings, run_id: str) -> bool:
+    record = find_record(settings, run_id)
+    return record is not None and record.result == RUNNING
+
+
+def _find_end(settings: Settings, run_id: str) -> str:
+    """Return the second in which a run ended, or in which the next one began if it was killed."""
+    records = read_records(settings)
+    ends = [record.ended for record in records if record.run_id == run_id and record.ended]
+    later = [record.started for record in records if record.run_id > run_id]
+    return min(ends or later, default="9999")[:TO_SECOND]
+
+
+def _format_spark(message: Message, run_id: str, is_json: bool) -> Message:
+    """Format a message of the Spark server like those of the run, marked `spark`."""
+    line = SPARK_LINE.match(message.text.rstrip())
+    level, text = (line["level"], line["message"]) if line else ("INFO", message.text.rstrip())
+    level = LEVELS.get(level, level)
+    if is_json:
+        facts = {"time": message.time, "level": level.lower(), "run_id": run_id}
+        shown = json.dumps({**facts, "message": text, "logger": "spark"}, ensure_ascii=False)
+    else:
+        shown = f"{message.time} {level:<7} {run_id} spark: {text}".replace("\n", "\n    ")
+    return Message(message.time, f"{shown}\n")
