@@ -118,11 +118,11 @@ def _erase(settings: Settings, plan: ErasurePlan, steps: Steps) -> Forgotten:
         remaining = _count(erasure)
         _require_none(remaining)
         step.outcome = "nothing remains"
-    complete_plan(settings)
     with steps.step("server") as step:
         step.outcome = _start_server(settings, was_running, steps)
         if had_readers and was_running:
             refresh_and_start(settings, steps.log)
+    complete_plan(settings)
     registered = read_erased_customers(settings)
     hashes = [hash_id(registered.key, each) for each in plan.ids]
     backups = list_recorded_backups(settings)

@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -17,7 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 from byte_search import count_text, find_text
 from deltalake import DeltaTable, write_deltalake
+from object_store import object_store
 from openpyxl import Workbook, load_workbook
+from pyarrow import fs
 from workbooks import share_texts
 
 from churn.operations.erase_text import erase_from_file, find_in_file
@@ -33,6 +37,8 @@ from churn.operations.forget import STEPS, forget
 from churn.operations.person import record_objection
 from churn.operations.personal_data import PLACES, Erasure, _erase_deciles, erase_table
 from churn.operations.subjects import make_subjects
+from lakehouse import spark_server
+from lakehouse.atomic_write import write_secret
 from lakehouse.delta_rewrite import change_delta_table
 from lakehouse.erased_customers import (
     key_file,
@@ -40,10 +46,13 @@ from lakehouse.erased_customers import (
     register_customers,
     registry_file,
 )
-from lakehouse.errors import InvalidInputError
+from lakehouse.errors import InvalidInputError, ServerLostError
 from lakehouse.lake_files import find_tables, list_current_files, read_rows
 from lakehouse.parquet_rewrite import RowChange, change_parquet_files
+from lakehouse.process import ProcessInfo
 from lakehouse.progress import Steps
+from lakehouse.readers import published_copy
+from lakehouse.run_lock_file import erasing_file
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import Storage
 from seeds_loader.load import leave_out_erased
@@ -551,6 +560,29 @@ def test_a_lake_of_before_has_the_erased_rows_when_a_load_has_added_the_column(
     assert ("b", 1, 2) in [tuple(row.values()) for row in read_table_of(settings, LOADS)]
 
 
+def test_no_object_of_a_lake_in_a_store_names_the_customer(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The objects of all versions of the tables, and of the readers' copies."""
+    write_lake(settings)
+    place = settings.home / "lake"
+    shutil.copytree(place / "gold", place / published_copy.FOLDER / "gold")
+    local = fs.LocalFileSystem()
+    with object_store(tmp_path) as store:
+        store.files().create_dir("lake")
+        fs.copy_files(str(place), "lake/churn", local, store.files())
+        environ = {"CHURN_HOME": str(settings.home), "CHURN_LAKE_URI": "s3a://lake/churn"}
+        stored = read_settings({**store.environ, **environ})
+        assert len(store.find_text("lake", OTHERS[0])) > 4
+        erase_from_tables(stored, OTHERS[0])
+        erasure = Erasure(stored, make_subjects([OTHERS[0]]))
+        (copies,) = (each for each in PLACES if each.name == "copies for readers")
+        assert copies.read(erasure)
+        copies.erase(erasure)
+        assert store.find_text("lake", OTHERS[0]) == {}
+        assert store.find_text("lake", REJECTED_ONLY)
+
+
 @pytest.mark.parametrize("call", ["forget", "objects"])
 @pytest.mark.parametrize("customer_id", ["", " \t\u00a0"])
 def test_a_blank_id_is_refused(settings: Settings, call: str, customer_id: str) -> None:
@@ -560,6 +592,25 @@ def test_a_blank_id_is_refused(settings: Settings, call: str, customer_id: str) 
         else:
             record_objection(settings, customer_id)
     assert not list((settings.home / "erased").glob("*"))
+
+
+def test_the_server_of_a_container_waits_for_an_erasure(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erasure has stopped the server; its container must not end with it."""
+    write_secret(erasing_file(settings), "{}")
+    naps = iter(range(3))
+
+    def sleep(seconds: float) -> None:
+        if next(naps, None) is None:
+            erasing_file(settings).unlink()
+
+    ended = ProcessInfo(1, 0.0, 1, [], "", "spark.log")
+    monkeypatch.setattr(spark_server, "ensure_running", lambda *_: ended)
+    monkeypatch.setattr(spark_server, "time", SimpleNamespace(sleep=sleep))
+    with pytest.raises(ServerLostError, match="ended while it was at work"):
+        spark_server.run_forever(settings, print)
+    assert not erasing_file(settings).exists()
 
 
 # --- models ------------------------------------------------------------------
