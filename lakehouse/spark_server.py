@@ -18,6 +18,7 @@ from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, password_check, spark_jar
 from lakehouse.java import find_java
 from lakehouse.metastore import JAR_PURPOSE, create_tables, write_configuration
 from lakehouse.process import IDLE_SECONDS, Log, ProcessInfo, Service, port_is_open
+from lakehouse.run_lock_file import erasing_file
 from lakehouse.settings import Settings
 from lakehouse.spark_credentials import generate_password
 from lakehouse.spark_process import (
@@ -144,6 +145,8 @@ def _wait_for_remote(
 def run_forever(settings: Settings, log: Log) -> NoReturn:
     """Keep the server running for other processes, and restart it when one of them requests it.
 
+    An erasure stops the server and starts it again before it is complete.
+
     Raises:
         ServerLostError: If the server ended; the supervisor of this process must restart both.
     """
@@ -156,7 +159,7 @@ def run_forever(settings: Settings, log: Log) -> NoReturn:
             request.unlink()
             restart(settings, log)
             running = ensure_running(settings, log)
-        elif service(settings).find() is None:
+        elif service(settings).find() is None and not erasing_file(settings).exists():
             raise server_lost_error(settings, running)
 
 

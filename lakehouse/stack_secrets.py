@@ -24,7 +24,7 @@ PREFIX = "STACK_"
 # User ids with which the images run their services. Each reader has a volume of its own, because
 # the services of one image share a user id.
 OWNER_UIDS = {
-    **dict.fromkeys(("driver", "airflow", "api", "mlflow", "buckets"), 10001),
+    **dict.fromkeys(("driver", "airflow", "api", "mlflow", "buckets", "readers"), 10001),
     **{"postgres": 999, "redis": 999, "s3": 1000},
 }
 NAMES = {
@@ -35,8 +35,8 @@ NAMES = {
     "mlflow_db_password": ["postgres"],
     "redis_password": ["redis", "driver", "airflow", "api"],
     "spark_password": ["driver", "airflow"],
-    "s3_access_key": ["s3", "driver", "airflow", "mlflow", "buckets"],
-    "s3_secret_key": ["s3", "driver", "airflow", "mlflow", "buckets"],
+    "s3_access_key": ["s3", "driver", "airflow", "mlflow", "buckets", "readers"],
+    "s3_secret_key": ["s3", "driver", "airflow", "mlflow", "buckets", "readers"],
     "airflow_password": ["airflow"],
     "mlflow_password": ["mlflow", "driver", "airflow"],
 }

@@ -3,13 +3,16 @@
 A row that names a customer is removed as a whole, with the rest of what it says about the customer.
 """
 
+import csv
 import html
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 
 from churn.operations.subjects import Subjects
@@ -24,11 +27,15 @@ SHEET_ROW = re.compile(r"<(?:\w+:)?row\b[^>]*?(?<!/)>.*?</(?:\w+:)?row>", re.DOT
 SHEET_CELL = re.compile(r"<(?:\w+:)?c\b([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
 ROW_START = re.compile(r"<(?:\w+:)?row\b[^>]*>")
 STRING = re.compile(r"(<(?:\w+:)?si\b[^>]*?(?<!/)>)(.*?)(</(?:\w+:)?si>)", re.DOTALL)
+CELL_REFERENCE = re.compile(r'\s(?:r|ref|sqref|activeCell|topLeftCell)="[^"]*"')
 SHARED = "xl/sharedStrings.xml"
 TOMBSTONE = (
     "A customer was erased from this file, whose format does not permit to remove one row. "
     "Its rows are in bronze.telco_customers.\n"
 )
+# Headers of the ids in the lists that the project writes, besides the contract's.
+ID_HEADERS = ("Customer", "customer_id")
+DELIMITERS = ",;\t|"
 WORKBOOKS = (".xlsx", ".xls", ".csv")
 PAGES = (".html",)
 # Files of which a line can be left out.
@@ -42,14 +49,14 @@ def find_in_file(path: Path, subjects: Subjects) -> list[str]:
     """Return what a file says about the customers: rows, lines, or cells, as text."""
     content = path.read_bytes()
     suffix = _suffix(path)
-    if suffix == ".xlsx" and zipfile.is_zipfile(path):
+    if suffix == ".xlsx":
         return _find_in_workbook(content, subjects)
     if suffix == ".xls":
         return ["a row of this workbook"] if _has_bytes(content, subjects) else []
     text = content.decode(errors="replace")
     if suffix in PAGES:
-        rows = [_read_cells(row) for row in ROW.findall(text)]
-        found = [" | ".join(cells) for cells in rows if _is_about(cells, subjects)]
+        rows = filter(_make_row_check(subjects), ROW.findall(text))
+        found = [" ".join(" | ".join(_read_cells(row)).split()) for row in rows]
         return found + [line.strip() for line in _find_other_mentions(text, subjects)]
     return [line for line, is_named in _read_lines(text, suffix, subjects) if is_named]
 
@@ -79,8 +86,10 @@ def erase_from_file(path: Path, subjects: Subjects) -> bool:
 
 
 def _suffix(path: Path) -> str:
-    """Return the suffix, without the number of a rotated log."""
-    return next((each.lower() for each in reversed(path.suffixes) if not each[1:].isdigit()), "")
+    """Return the suffix, without the number of a rotated log; of a text named .xlsx it is .csv."""
+    suffixes = (each.lower() for each in reversed(path.suffixes) if not each[1:].isdigit())
+    suffix = next(suffixes, "")
+    return ".csv" if suffix == ".xlsx" and not zipfile.is_zipfile(path) else suffix
 
 
 def _has_bytes(content: bytes, subjects: Subjects) -> bool:
@@ -99,27 +108,65 @@ def _erase_rows(content: bytes, suffix: str, subjects: Subjects) -> bytes:
 
 def _read_lines(text: str, suffix: str, subjects: Subjects) -> Iterator[tuple[str, bool]]:
     """Yield the lines of a text, and whether each names one of the customers."""
-    id_columns: set[int] = set()
-    for line in text.splitlines(keepends=True):
-        is_named = subjects.is_named_in(line)
-        if suffix == ".csv":
-            cells = [cell.strip(' "\r\n\ufeff') for cell in re.split(r"[,;\t|]", line)]
-            id_columns.update(place for place, cell in enumerate(cells) if _is_id_header(cell))
-            is_named = is_named or any(
-                place < len(cells) and subjects.includes(cells[place]) for place in id_columns
-            )
-        yield line, is_named
+    lines = text.splitlines(keepends=True)
+    if suffix == ".csv":
+        yield from _read_rows(lines, subjects)
+    else:
+        yield from ((line, subjects.is_named_in(line)) for line in lines)
+
+
+def _read_rows(lines: Sequence[str], subjects: Subjects) -> Iterator[tuple[str, bool]]:
+    """Yield the lines of a CSV file; a number is an id in the column of the ids only."""
+    id_columns: set[tuple[str, int]] = set()
+    for line in lines:
+        cells = _split_row(line, {delimiter for delimiter, _ in id_columns} or DELIMITERS)
+        if not id_columns:
+            id_columns = {place for place, cell in cells.items() if _is_id_header(cell)}
+        yield (
+            line,
+            subjects.distinct.is_named_in(line)
+            or any(subjects.includes(cells.get(place, "")) for place in id_columns),
+        )
+
+
+def _split_row(line: str, delimiters: Iterable[str]) -> dict[tuple[str, int], str]:
+    """Return the cells of a row by delimiter and place, for each delimiter that it may have."""
+    cells: dict[tuple[str, int], str] = {}
+    for delimiter in delimiters:
+        with suppress(csv.Error):  # a cell that is longer than any id
+            row = next(csv.reader([line], delimiter=delimiter), [])
+            cells |= {(delimiter, place): cell.strip(" \ufeff") for place, cell in enumerate(row)}
+    return cells
 
 
 # --- pages -------------------------------------------------------------------
 
 
 def _read_cells(row: str) -> list[str]:
-    return [" ".join(html.unescape(TAG.sub(" ", cell)).split()) for cell in CELL.findall(row)]
+    return [html.unescape(TAG.sub(" ", cell)).strip() for cell in CELL.findall(row)]
 
 
-def _is_about(cells: Sequence[str], subjects: Subjects) -> bool:
-    return any(subjects.includes(cell) or subjects.is_named_in(cell) for cell in cells)
+def _make_row_check(subjects: Subjects) -> Callable[[str], bool]:
+    """Return a function that finds out of a page's rows, in order, which are about a customer.
+
+    A number is an id below or beside a header of the ids only.
+    """
+    id_columns: set[int] = set()
+
+    def is_about(row: str) -> bool:
+        nonlocal id_columns
+        cells = _read_cells(row)
+        headers = {place for place, cell in enumerate(cells) if _is_id_header(cell)}
+        if "<td" not in row:
+            id_columns = headers
+        return any(
+            subjects.is_named_in(cell)
+            or subjects.distinct.includes(cell)
+            or (subjects.includes(cell) and (place in id_columns or place - 1 in headers))
+            for place, cell in enumerate(cells)
+        )
+
+    return is_about
 
 
 def _find_other_mentions(text: str, subjects: Subjects) -> list[str]:
@@ -127,10 +174,9 @@ def _find_other_mentions(text: str, subjects: Subjects) -> list[str]:
 
 
 def _erase_from_page(text: str, subjects: Subjects) -> bytes:
-    def replace(found: re.Match[str]) -> str:
-        return "" if _is_about(_read_cells(found[0]), subjects) else found[0]
-
-    return subjects.hide_in(ROW.sub(replace, text)).encode(errors="surrogateescape")
+    is_about = _make_row_check(subjects)
+    kept = ROW.sub(lambda found: "" if is_about(found[0]) else found[0], text)
+    return subjects.hide_in(kept).encode(errors="surrogateescape")
 
 
 # --- workbooks ---------------------------------------------------------------
@@ -150,9 +196,19 @@ def _erase_from_workbook(content: bytes, subjects: Subjects) -> bytes:
     """Return the workbook in which the customers' rows are blank; a note if one remains."""
     changed = _change_rows(content, subjects, lambda _: None)
     with zipfile.ZipFile(BytesIO(changed)) as archive:
-        remains = any(_has_bytes(archive.read(name), subjects) for name in archive.namelist())
-    is_safe = not remains or not subjects.has_distinct_ids
-    return changed if is_safe else TOMBSTONE.encode()
+        remains = any(
+            _is_named_in_part(name, archive.read(name), subjects.distinct)
+            for name in archive.namelist()
+        )
+    return TOMBSTONE.encode() if remains else changed
+
+
+def _is_named_in_part(name: str, part: bytes, subjects: Subjects) -> bool:
+    if not name.endswith((".xml", ".rels")):
+        return _has_bytes(part, subjects)
+    text = part.decode("utf-16" if part[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
+    # Without the cells' places: an id may look like one, such as A12.
+    return subjects.is_named_in(html.unescape(CELL_REFERENCE.sub("", text)))
 
 
 def _change_rows(
@@ -163,15 +219,34 @@ def _change_rows(
         parts = {info: archive.read(info) for info in archive.infolist()}
     shared = next((part.decode() for info, part in parts.items() if info.filename == SHARED), "")
     strings = [_read_text(body) for _, body, _ in STRING.findall(shared)]
+    sheets = {
+        info: _blank_rows(part.decode(), strings, subjects, report)
+        for info, part in parts.items()
+        if info.filename.startswith("xl/worksheets/") and info.filename.endswith(".xml")
+    }
+    changed = {info: sheet.encode() for info, sheet in sheets.items()}
+    if shared:
+        used = _find_used_strings(sheets.values()) if subjects != subjects.distinct else set()
+        changed |= {
+            info: _blank_strings(shared, subjects, used).encode()
+            for info in parts
+            if info.filename == SHARED
+        }
     written = BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as target:
         for info, part in parts.items():
-            if info.filename == SHARED:
-                part = _blank_strings(part.decode(), subjects).encode()
-            elif info.filename.startswith("xl/worksheets/") and info.filename.endswith(".xml"):
-                part = _blank_rows(part.decode(), strings, subjects, report).encode()
-            target.writestr(info, part)
+            target.writestr(info, changed.get(info, part))
     return written.getvalue()
+
+
+def _find_used_strings(sheets: Iterable[str]) -> set[int]:
+    """Return the places, in the table of texts, of those that a cell has."""
+    return {
+        int(_read_text(body))
+        for sheet in sheets
+        for attributes, body in SHEET_CELL.findall(sheet)
+        if _is_shared(attributes) and _read_text(body).isdigit()
+    }
 
 
 def _blank_rows(
@@ -203,11 +278,15 @@ def _blank_rows(
 
 
 def _read_cell(attributes: str, body: str, strings: Sequence[str]) -> str:
-    kind = re.search(r'\bt="(\w+)"', attributes)
     text = _read_text(body)
-    if kind and kind[1] == "s" and text.isdigit() and int(text) < len(strings):
+    if _is_shared(attributes) and text.isdigit() and int(text) < len(strings):
         return strings[int(text)]
     return text
+
+
+def _is_shared(attributes: str) -> bool:
+    """Return whether a cell has the place of its text in the table of texts."""
+    return re.search(r'\bt="s"', attributes) is not None
 
 
 def _read_letters(attributes: str) -> str:
@@ -221,7 +300,7 @@ def _is_id_header(cell: str) -> bool:
     """Return whether a cell is the header of the column with the customers' ids."""
     contract = _read_contract()
     column = contract.match(cell)
-    return column is not None and column.name == contract.id
+    return cell in ID_HEADERS or (column is not None and column.name == contract.id)
 
 
 @lru_cache(1)
@@ -233,11 +312,16 @@ def _read_text(body: str) -> str:
     return html.unescape(TAG.sub("", body)).strip()
 
 
-def _blank_strings(shared: str, subjects: Subjects) -> str:
-    """Return the table of a workbook's texts, in which the ids are blank."""
+def _blank_strings(shared: str, subjects: Subjects, used: Collection[int]) -> str:
+    """Return the table of a workbook's texts, in which the ids are blank.
+
+    A number may be another cell's text too: it stays if a cell has it.
+    """
+    places = count()
 
     def blank(found: re.Match[str]) -> str:
-        is_id = subjects.includes(_read_text(found[2]))
+        place, text = next(places), _read_text(found[2])
+        is_id = subjects.distinct.includes(text) or (place not in used and subjects.includes(text))
         return f"{found[1]}<t/>{found[3]}" if is_id else found[0]
 
     return STRING.sub(blank, shared)

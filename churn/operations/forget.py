@@ -23,11 +23,11 @@ from churn.operations.erasure_plan import (
 )
 from churn.operations.personal_data import ONLINE, PLACES, Erasure, list_keys
 from churn.operations.reader_access import refresh_and_start
-from churn.operations.subjects import Subjects, make_subjects
+from churn.operations.subjects import Subjects, make_subjects, require_subjects
 from lakehouse import spark_process, spark_server
 from lakehouse.atomic_write import atomic_write
 from lakehouse.erased_customers import hash_id, read_erased_customers, register_customers
-from lakehouse.errors import ChurnError, InvalidInputError
+from lakehouse.errors import ChurnError
 from lakehouse.lake_files import find_tables, locate_table, read_rows
 from lakehouse.process import Log
 from lakehouse.progress import Steps
@@ -35,7 +35,6 @@ from lakehouse.readers import server as readers_server
 from lakehouse.run_lock import run_lock
 from lakehouse.run_lock_file import erasing_file
 from lakehouse.settings import Settings
-from seeds_loader.contract import read_contract
 
 STEPS = 4
 FRESH_SERVER = "restarting the Spark server, whose memory has the tables as they were"
@@ -64,7 +63,7 @@ class Forgotten:
 
 def find_subjects(settings: Settings, customer_ids: Sequence[str], steps: Steps) -> Forgotten:
     """Return what an erasure would find, without changing anything."""
-    subjects = _require_subjects(customer_ids)
+    subjects = require_subjects(customer_ids)
     with steps.step("find") as step:
         found = _count(Erasure(settings, subjects, log=steps.log))
         step.outcome = f"{sum(found.values()):,} items"
@@ -89,37 +88,19 @@ def forget(settings: Settings, customer_ids: Sequence[str], steps: Steps) -> For
         ChurnError: Something of a customer remains.
     """
     if customer_ids or not erasing_file(settings).exists():
-        _require_subjects(customer_ids)
+        require_subjects(customer_ids)
     with run_lock(settings, "churn forget", steps.log, erases=True):
         before = read_interrupted_plan(settings)
         if before is not None:
             steps.log("an erasure was interrupted here; completing it first")
             outcome = _erase(settings, before, steps)
         if customer_ids or before is None:
-            subjects = _require_subjects(customer_ids)
+            subjects = require_subjects(customer_ids)
             register_customers(settings, subjects.ids)
             plan = make_plan(settings, subjects, find_tables(settings.lake))
             write_plan(settings, plan)
             outcome = _erase(settings, plan, steps)
     return outcome
-
-
-def _require_subjects(customer_ids: Sequence[str]) -> Subjects:
-    contract = read_contract()
-    if contract != contract.without_row_number():
-        raise InvalidInputError(
-            "The domain has no ids of customers, only row numbers: no customer can be recognised",
-            where="contract.yml",
-            hint="remove the customer's row from the workbook, and load it again",
-        )
-    subjects = make_subjects(customer_ids)
-    if not subjects.ids:
-        raise InvalidInputError(
-            "No customer is given",
-            where="ID",
-            hint="name at least one id; without one, the command completes an interrupted call",
-        )
-    return subjects
 
 
 def _erase(settings: Settings, plan: ErasurePlan, steps: Steps) -> Forgotten:
@@ -137,11 +118,11 @@ def _erase(settings: Settings, plan: ErasurePlan, steps: Steps) -> Forgotten:
         remaining = _count(erasure)
         _require_none(remaining)
         step.outcome = "nothing remains"
-    complete_plan(settings)
     with steps.step("server") as step:
         step.outcome = _start_server(settings, was_running, steps)
         if had_readers and was_running:
             refresh_and_start(settings, steps.log)
+    complete_plan(settings)
     registered = read_erased_customers(settings)
     hashes = [hash_id(registered.key, each) for each in plan.ids]
     backups = list_recorded_backups(settings)

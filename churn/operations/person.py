@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.operations.personal_data import PLACES, Erasure
-from churn.operations.subjects import make_subjects
+from churn.operations.subjects import require_subjects
 from lakehouse.atomic_write import atomic_write
 from lakehouse.erased_customers import register_customers
 from lakehouse.errors import InvalidInputError
@@ -38,11 +38,11 @@ def export_person(settings: Settings, customer_id: str, out: Path, steps: Steps)
         A message about the result.
 
     Raises:
-        InvalidInputError: Nothing is stored about the customer, or the file can't be written.
+        InvalidInputError: Nothing is stored about the customer, the file can't be written, or the
+            domain's customers have no ids.
     """
     _require_writable(out)
-    subjects = make_subjects([customer_id])
-    erasure = Erasure(settings, subjects, log=steps.log)
+    erasure = Erasure(settings, require_subjects([customer_id]), log=steps.log)
     with steps.step("find") as step:
         places = [
             {"place": place.name, "contents": place.contents, "records": place.read(erasure)}
@@ -71,9 +71,10 @@ def record_objection(settings: Settings, customer_id: str) -> None:
     """Register that a customer objects to being listed; the id itself is not stored.
 
     Raises:
-        InvalidInputError: The registry's key is missing or another one.
+        InvalidInputError: The id is blank, the domain's customers have no ids, or the registry's
+            key is missing or another one.
     """
-    register_customers(settings, [customer_id], "objections")
+    register_customers(settings, require_subjects([customer_id]).ids, "objections")
 
 
 def _require_writable(out: Path) -> None:

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.erased_customers import normalise_id
+from lakehouse.errors import InvalidInputError
+from seeds_loader.contract import read_contract
 
 # Replaces an id in a text that is kept.
 HIDDEN = "erased"
@@ -20,10 +22,10 @@ class Subjects:
 
     ids: frozenset[str]
 
-    @property
-    def has_distinct_ids(self) -> bool:
-        """Return whether no id could be another number: then any occurrence is the customer."""
-        return not any(each.isdigit() for each in self.ids)
+    @cached_property
+    def distinct(self) -> "Subjects":
+        """Return those with an id that is no number: any occurrence of it is the customer."""
+        return Subjects(frozenset(each for each in self.ids if not each.isdigit()))
 
     def includes(self, text: str) -> bool:
         """Return whether a text is the id of one of the customers."""
@@ -54,10 +56,11 @@ class Subjects:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        distinct = [re.escape(each) for each in self.ids if not each.isdigit()]
-        numbers = [re.escape(each) for each in self.ids if each.isdigit()]
+        distinct = [re.escape(each) for each in self.distinct.ids]
+        numbers = [re.escape(each) for each in self.ids - self.distinct.ids]
         parts = [rf"(?<![\w-])(?:{'|'.join(distinct)})(?![\w-])"] if distinct else []
-        parts += [rf"""(?<=["'])(?:{"|".join(numbers)})(?=["'])"""] if numbers else []
+        # A quote inside a text of JSON, as Airflow's logs have it, is escaped.
+        parts += [rf"""(?<=["'])(?:{"|".join(numbers)})(?=\\?["'])"""] if numbers else []
         return re.compile("|".join(parts) or r"(?!)")
 
 
@@ -65,6 +68,25 @@ def make_subjects(customer_ids: Iterable[str]) -> Subjects:
     """Return the customers of ids as a person writes them."""
     normalised = (normalise_id(each) for each in customer_ids)
     return Subjects(frozenset(each for each in normalised if each))
+
+
+def require_subjects(customer_ids: Iterable[str]) -> Subjects:
+    """Return the customers of a request.
+
+    Raises:
+        InvalidInputError: No customer is given, or the domain's customers have no ids.
+    """
+    contract = read_contract()
+    if contract != contract.without_row_number():
+        raise InvalidInputError(
+            "The domain has no ids of customers, only row numbers: no customer can be recognised",
+            where="contract.yml",
+            hint="remove the customer's row from the workbook, and load it again",
+        )
+    subjects = make_subjects(customer_ids)
+    if not subjects.ids:
+        raise InvalidInputError("No customer is given", where="ID", hint="name at least one id")
+    return subjects
 
 
 def _combine(chosen: "pa.Array | pa.ChunkedArray") -> pa.Array:

@@ -3,23 +3,32 @@
 It is a process of its own. It has no password of the pipeline, no metastore of the pipeline and no
 table of it, and refuses every statement that does not read its tables (ReaderRules.java). What a
 reader does can neither change a table nor slow down the pipeline's server.
+
+    python -m lakehouse.readers.server
+
+runs it as a container of its own, on the copies that the pipeline writes elsewhere.
 """
 
 import shutil
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from lakehouse import spark_server
 from lakehouse.atomic_write import atomic_write
+from lakehouse.errors import ChurnError
 from lakehouse.jars import reader_classes, spark_jars
 from lakehouse.process import Log, ProcessInfo, Service, port_is_open
 from lakehouse.readers import users
 from lakehouse.readers.published_copy import FOLDER, list_copies, locate_copy
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, read_settings
 from lakehouse.sql import literal
 
 NAME = "readers"
 START_SECONDS = 180
+POLL_SECONDS = 10
 # Half of the most that the pipeline's server has, which takes precedence.
 MOST_MEGABYTES = 2048
 KEYS = "CHURN_READER_KEYS"
@@ -60,6 +69,25 @@ def ensure_running(settings: Settings, log: Log) -> ProcessInfo:
     return running
 
 
+def run_forever(settings: Settings, log: Log) -> NoReturn:
+    """Keep the server running on the copies, and start it again if there are other ones.
+
+    Without copies, as after an erasure, it is stopped: it may have rows of them.
+
+    Raises:
+        lakehouse.errors.UnavailableError: The server can't be started.
+    """
+    before: list[str] = []
+    while True:
+        tables = list_copies(settings)
+        if not tables:
+            service(settings).stop()
+        elif tables == before:  # the first refresh writes one table after the other
+            ensure_running(settings, log)
+        before = tables
+        time.sleep(POLL_SECONDS)
+
+
 def _settings(settings: Settings) -> Settings:
     """Return the settings that the readers' server has in place of the pipeline's."""
     return replace(
@@ -82,7 +110,6 @@ def _prepare(settings: Settings, spark: Service, log: Log) -> spark_server.Progr
     """Write what the server starts from: its tables, in a metastore that is made again."""
     shutil.rmtree(spark.folder / "metastore", ignore_errors=True)
     spark.folder.mkdir(parents=True, exist_ok=True)
-    users.folder(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
     statements = spark.folder / "tables.sql"
     with atomic_write(statements) as draft:
         draft.write_text("\n".join(_create_statements(settings)) + "\n")
@@ -128,3 +155,15 @@ def _environment(settings: Settings, spark: Service) -> dict[str, str]:
         "PYSPARK_PYTHON": str(Path("/bin/false")),
         "PYSPARK_DRIVER_PYTHON": str(Path("/bin/false")),
     }
+
+
+def main() -> None:
+    """Run the server as a standalone command."""
+    try:
+        run_forever(read_settings(), print)
+    except ChurnError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The DAG in a real Airflow: API server, scheduler, dag-processor and triggerer, over REST."""
 
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -588,3 +589,29 @@ def drawn(picture: bytes) -> float:
     colours = middle.getcolors(maxcolors=middle.width * middle.height)
     assert colours is not None
     return 1 - max(count for count, _ in colours) / (middle.width * middle.height)
+
+
+def test_airflow_stores_no_customer(scheduled: Scheduled, green: str) -> None:
+    """The last one here: of its database, whatever runs there were. Erasures rely on it."""
+    home = scheduled.home
+    rows = home.sql("select distinct customer_id from gold.customer_features")
+    customers = {row["customer_id"].encode() for row in rows}
+    own = read_files(home.path / "airflow")
+    assert any(green.encode() in content for content in own.values())
+    assert {path: found for path in own if (found := find_ids(own[path]) & customers)} == {}
+    # The same search finds those of a report.
+    assert find_ids(b"".join(read_files(home.path / "runs").values())) & customers
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """The contents of all files, unpacked where they are packed."""
+    contents = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path: gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        for path, content in contents.items()
+    }
+
+
+def find_ids(content: bytes) -> set[bytes]:
+    """What may be ids of customers; nothing separates the texts of a database."""
+    return set(re.findall(rb"[0-9]{4}-[A-Z]{5}", content))

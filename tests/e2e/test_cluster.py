@@ -21,6 +21,7 @@ from tls import new_identity, tls_endpoint
 
 from lakehouse import spark_process
 from lakehouse.settings import LOOPBACK
+from trainer import registry
 
 BUCKET = "lake"
 KINDS = ["seaweedfs", "minio", "by TLS"]
@@ -195,3 +196,20 @@ def test_a_fault_in_mid_build(
     for table in ("customer_features", "churn_labels", "churn_scores"):
         assert grown.home.value(published_rows.format(table, day)) == summary["counts"]["gold"]
     assert grown.home.churn_json("features", "verify")["differences"] == []
+
+
+def test_no_object_names_an_erased_customer(grown: Grown, summary: dict[str, Any]) -> None:
+    """The last one here: gold has a customer less."""
+    home, store = grown.home, grown.store
+    model = registry.pipeline(home.settings, summary["model"]["version"])
+    rows = f"parquet.`{model}/{registry.OUT_OF_FOLD}`"
+    customer = home.value(f"select max(customer_id) from {rows}")
+    count = "select count(distinct customer_id) from gold.customer_features"
+    before = home.value(count)
+    places = {path.split("/")[2] for path in store.find_text(BUCKET, customer)}
+    assert places >= set(FOLDERS) - {"audit"}
+    said = home.churn("forget", customer).stdout
+    assert "1 customer erased" in said
+    assert store.find_text(BUCKET, customer) == {}
+    assert home.value(count) == before - 1
+    assert home.churn_json("features", "verify")["differences"] == []

@@ -16,9 +16,11 @@ from deltalake import DeltaTable
 from environments import ChurnHome, Environments
 from faults import Fault, struck
 from monthly import date_of, tables_only
+from pyhive import hive
 
 from churn.operations.personal_data import PLACES
 from lakehouse.erased_customers import key_file, registry_file
+from lakehouse.readers import published_copy, server
 from lakehouse.run_lock_file import erasing_file
 
 POINTS, SEED = 30, 20250301
@@ -54,6 +56,8 @@ def story(environments: Environments, tmp_path_factory: pytest.TempPathFactory) 
     months = sorted((folder / "in").glob("*.xlsx"))
     place_canary(months, rejected_in=months[1])
     tables_only(home, *months[:2])
+    as_a_version_without_erasures_left_it(home)
+    home.churn("user", "add", "analyst", "--role", "reader")
     home.churn("run", months[2], "--extract-date", date_of(months[2]))
     arrived = home.path / "landed" / "0123456789abcdef" / months[0].name
     arrived.parent.mkdir(parents=True)
@@ -74,9 +78,16 @@ def story(environments: Environments, tmp_path_factory: pytest.TempPathFactory) 
     )
 
 
+def as_a_version_without_erasures_left_it(home: ChurnHome) -> None:
+    rows = "select * except (erased_rows) from bronze.loads"
+    home.sql(f"create or replace table bronze.loads using delta as {rows}")
+
+
 def name_place(path: str) -> str:
     """The place that declares a file of a home."""
     first, *rest = path.split("/")
+    if path.startswith(f"lake/{published_copy.FOLDER}/"):
+        return "copies for readers"
     if first == "lake":
         return ".".join(rest[:2])
     if first == "models":
@@ -86,6 +97,7 @@ def name_place(path: str) -> str:
 
 def test_no_byte_of_the_home_names_the_customer(story: Story) -> None:
     assert find_text(story.home.path, CANARY) == {}
+    assert published_copy.list_copies(story.home.settings) == []
     assert CANARY not in story.said + json.dumps(story.proof)
     assert story.backup in story.said
 
@@ -95,7 +107,7 @@ def test_the_list_of_places_is_what_a_search_finds(story: Story) -> None:
     searched = {name_place(path) for path in story.found}
     assert searched <= declared
     tables = {place.name for place in PLACES if "." in place.name}
-    assert searched >= tables - {"bronze.campaign_outcomes"}
+    assert searched >= (tables | {"copies for readers"}) - {"bronze.campaign_outcomes"}
     counted = {place["place"]: place["found"] for place in story.proof["places"]}
     # Temporary files can't be read, only removed.
     assert all(counted[name] > 0 for name in searched - {"temporary files"})
@@ -149,6 +161,8 @@ def test_nothing_brings_the_customer_back(story: Story, tmp_path: Path) -> None:
     assert summary["counts"]["gold"] == summary["counts"]["online_verified"] == 1199
     assert story.home.value("select max_by(erased_rows, load_number) from bronze.loads") == 1
     story.home.churn("trace", CANARY, code=2)
+    # Each run has written the readers' copies again.
+    assert "gold.customer_features" in published_copy.list_copies(story.home.settings)
     assert find_text(story.home.path / "lake", CANARY) == {}
     assert find_text(story.home.path / "redis", CANARY) == {}
 
@@ -228,3 +242,24 @@ def test_erasures_interrupted_at_drawn_points(story: Story, environments: Enviro
     home = environments.new("interrupted_erasures")
     for point in draw_points(story, home, POINTS):
         strike(story, home, point)
+
+
+@pytest.mark.long  # the last one here: it erases another customer
+def test_the_readers_server_starts_again_without_the_customer(story: Story) -> None:
+    home, table = story.home, "gold.customer_features"
+    key = home.churn("user", "add", "second", "--role", "reader").stdout.strip()
+    home.churn("up", "--readers")
+    before = server.service(home.settings).find()
+    tables = published_copy.list_copies(home.settings)
+    customer = home.value(f"select min(customer_id) from {table}")
+    assert find_text(home.path / "lake" / published_copy.FOLDER, customer)
+    home.churn("forget", customer)
+    after = server.service(home.settings).find()
+    assert before is not None and after is not None and after.pid != before.pid
+    assert published_copy.list_copies(home.settings) == tables
+    assert find_text(home.path / "lake", customer) == {}
+    port = home.settings.reader_thrift_port
+    with hive.connect("127.0.0.1", port, username="second", password=key, auth="CUSTOM") as reader:
+        cursor = reader.cursor()
+        cursor.execute(f"select count(*), count_if(customer_id = '{customer}') from {table}")
+        assert cursor.fetchall() == [(home.value(f"select count(*) from {table}"), 0)]

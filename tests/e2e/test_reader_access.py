@@ -1,13 +1,17 @@
 """A reader selects what is published, sees no personal value, and can do nothing else."""
 
 import os
-from collections.abc import Iterator
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from environments import ChurnHome, CompletedRun, called
+from environments import ChurnHome, CompletedRun, Environments, called
 from pyhive import hive
 from pyspark.errors.exceptions.base import PySparkException
 from pyspark.sql.connect.session import SparkSession
@@ -16,8 +20,10 @@ from pyspark.sql.functions import udf
 from lakehouse.domain import read_domain
 from lakehouse.jars import SPARK_HOME
 from lakehouse.java import find_java
-from lakehouse.readers import published_copy, server
+from lakehouse.process import port_is_open
+from lakehouse.readers import published_copy, server, users
 from lakehouse.readers.masks import read_masks
+from lakehouse.settings import PROJECT
 from lakehouse.spark_credentials import read_password
 
 NAME = "analyst"
@@ -315,6 +321,46 @@ def test_only_readers_are_let_in(reader: Reader, login: str) -> None:
     name = "other" if login == "name" else NAME
     with pytest.raises(Exception, match=LOGIN):
         reader.query("select 1", name=name, key=key)
+
+
+@pytest.mark.long
+def test_a_server_of_its_own_serves_the_copies_that_there_are(
+    reader: Reader, environments: Environments
+) -> None:
+    """As the stack's container: it starts when there are copies, and is stopped without them."""
+    home = environments.new("readers_alone")
+    settings, count = home.settings, "select count(*) from gold.customers_current"
+    shutil.copytree(users.folder(reader.home.settings), users.folder(settings))
+    check = [sys.executable, "-m", "lakehouse.readers.healthcheck"]
+    with (home.path / "server.out").open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lakehouse.readers.server"],
+            **{"cwd": PROJECT, "env": home.environ, "stdout": out, "stderr": out},
+        )
+    try:
+        home.call(check, 0)
+        shutil.copytree(
+            published_copy.location(reader.home.settings).root,
+            published_copy.location(settings).root,
+        )
+        wait_for(lambda: port_is_open(settings.reader_thrift_port), process)
+        assert Reader(home, reader.key).query(count) == reader.query(count)
+        home.call(check, 0)
+        published_copy.remove(settings)
+        wait_for(lambda: server.service(settings).find() is None, process)
+        assert not server.service(settings).scratch.exists()
+    finally:
+        process.terminate()
+        process.wait(30)
+        server.service(settings).stop()
+
+
+def wait_for(is_met: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    """Wait while a process runs."""
+    deadline = time.monotonic() + SECONDS
+    while not is_met():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def test_a_removed_reader_is_not_let_in(reader: Reader) -> None:

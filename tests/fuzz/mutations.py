@@ -19,7 +19,7 @@ import xlwt
 from openpyxl import Workbook
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from workbooks import HEADER, customer, text_row, write_raw_xlsx
+from workbooks import HEADER, customer, share_texts, text_row, write_raw_xlsx
 
 ROWS = 200
 # Records of an .xls stream that hold one cell.
@@ -85,33 +85,7 @@ def _xlsx(header: list[str], rows: list[list[object]]) -> bytes:
     book.create_sheet("Notes").append(["made for the fuzz"])
     file = io.BytesIO()
     book.save(file)
-    return _packed(_with_shared_texts(_unpacked(file.getvalue())))
-
-
-def _with_shared_texts(parts: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-    """The parts as Excel writes them, texts in a part of their own; openpyxl writes them inline."""
-    texts: dict[bytes, int] = {}
-
-    def share(match: re.Match[bytes]) -> bytes:
-        return b't="s"><v>%d</v></c>' % texts.setdefault(match[1], len(texts))
-
-    inline = rb't="inlineStr"><is>(<t[^>]*>[^<]*</t>)</is></c>'
-    changed = {
-        name: re.sub(inline, share, body)
-        for name, body in parts
-        if name.startswith("xl/worksheets/sheet")
-    }
-    items = b"".join(b"<si>%s</si>" % text for text in texts)
-    namespace = b'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-    shared = b'<sst %s uniqueCount="%d">%s</sst>' % (namespace, len(texts), items)
-    link = (
-        b'<Relationship Id="rId9" Target="sharedStrings.xml" Type="http://schemas.openxmlformats'
-        b'.org/officeDocument/2006/relationships/sharedStrings"/></Relationships>'
-    )
-    links = "xl/_rels/workbook.xml.rels"
-    changed[links] = dict(parts)[links].replace(b"</Relationships>", link)
-    whole = [(name, changed.get(name, body)) for name, body in parts]
-    return [*whole, ("xl/sharedStrings.xml", shared)]
+    return _packed(share_texts(_unpacked(file.getvalue())))
 
 
 def _inline_xlsx(header: list[str], texts: list[list[str]]) -> bytes:

@@ -18,6 +18,8 @@ import yaml
 from airflow_api import ENDED, Airflow
 from engine import IMAGE, Engine, engine
 from environments import BIN, quiet_port
+from pyhive import hive
+from thrift.transport.TTransport import TTransportException
 
 from lakehouse.settings import PROJECT
 from lakehouse.stack_secrets import NAMES, PASSFILE, PASSFILES
@@ -27,6 +29,7 @@ DAG = "01_etl"
 WORKBOOK = "Telco-Customer-Churn.xlsx"
 COUNTS = {"bronze": 7049, "exact_duplicates": 4, "rejected": 2, "silver": 7043, "gold": 7043}
 ONCE = {"secrets", "buckets", "airflow-prepare"}
+OF_A_PROFILE = {"readers"}
 SERVERS = 13  # two of them workers
 UNITS = {"": 2**-30, "K": 2**-20, "M": 2**-10, "G": 1}
 HEALTHY_SECONDS = 300  # after `up` has come back: Airflow's parts report in
@@ -108,6 +111,7 @@ class Stack:
     port: int
     api_port: int
     mlflow_port: int
+    reader_ports: tuple[int, int]
     landing: Path
     options: tuple[str, ...] = ()
 
@@ -118,6 +122,8 @@ class Stack:
             CHURN_AIRFLOW_PORT=str(self.port),
             CHURN_API_PORT=str(self.api_port),
             CHURN_MLFLOW_PORT=str(self.mlflow_port),
+            CHURN_READER_THRIFT_PORT=str(self.reader_ports[0]),
+            CHURN_READER_CONNECT_PORT=str(self.reader_ports[1]),
             CHURN_LANDING_FOLDER=str(self.landing),
         )
 
@@ -166,7 +172,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Iterat
     shutil.copy(shared_data / WORKBOOK, landing)
     (landing / WORKBOOK).chmod(0o644)
     with engine(tmp_path_factory.mktemp("engine"), TOOLS) as running:
-        made = Stack(running, "churn", quiet_port(), quiet_port(), quiet_port(), landing)
+        ports = [quiet_port() for _ in range(5)]
+        made = Stack(running, "churn", *ports[:3], (ports[3], ports[4]), landing)
         try:
             made.compose("up", "-d", minutes=15)
             yield made
@@ -275,7 +282,7 @@ def test_the_api_reaches_redis_alone(stack: Stack) -> None:
     assert answered == ["redis:6379"]
 
 
-@pytest.mark.parametrize("service", [each for each in SERVICES if each not in ONCE])
+@pytest.mark.parametrize("service", [each for each in SERVICES if each not in ONCE | OF_A_PROFILE])
 def test_a_service_has_its_own_secrets_alone(
     stack: Stack, states: dict[str, str | None], service: str
 ) -> None:
@@ -364,6 +371,50 @@ def test_mlflow_names_the_champion_to_who_has_its_password(
         stack.inside("spark-driver", "cat", "/var/lib/churn/models/champion.json")
     )
     assert {"key": "churn.version", "value": champion["version"]} in answer["model_version"]["tags"]
+
+
+def test_readers_query_a_service_of_their_own(stack: Stack, states: dict[str, str | None]) -> None:
+    """It is healthy without copies; a scoring writes them, also after an erasure removed them."""
+    said = stack.inside("spark-driver", "churn", "user", "add", "analyst", "--role", "reader")
+    (key,) = re.findall(r"churn_[\w-]{43}", said)
+    profile = replace(stack, options=("--profile", "readers"))
+    try:
+        profile.compose("up", "-d", "readers")
+        stack.inside("spark-driver", "churn", "score")
+        assert count_as(profile, "analyst", key) == 7043
+        driver = stack.containers()[stack.driver]["State"]["StartedAt"]
+        said = stack.inside("spark-driver", "churn", "forget", "0000-ABSNT")
+        assert "nothing is stored of these customers" in said
+        assert stack.containers()[stack.driver]["State"]["StartedAt"] == driver
+        stack.inside("spark-driver", "churn", "score")
+        assert count_as(profile, "analyst", key) == 7043
+        container = stack.containers()[f"{stack.project}_readers_1"]
+        bindings = container["NetworkSettings"]["Ports"].values()
+        published = {
+            (each["HostIp"], int(each["HostPort"])) for bound in bindings for each in bound
+        }
+        assert published == {("127.0.0.1", port) for port in stack.reader_ports}
+        files = profile.inside("readers", "ls", f"{SECRETS}/churn").split()
+        assert set(files) == {"s3_access_key", "s3_secret_key"}
+        assert container["State"]["Health"]["Status"] != "unhealthy"
+    finally:
+        profile.compose("rm", "-s", "-f", "readers")
+
+
+def count_as(stack: Stack, name: str, key: str) -> int:
+    """The number of customers that a reader finds, as soon as the server has the copies."""
+    deadline = time.monotonic() + HEALTHY_SECONDS
+    while True:
+        try:
+            with hive.connect(
+                *("127.0.0.1", stack.reader_ports[0]), username=name, password=key, auth="CUSTOM"
+            ) as reader:
+                cursor = reader.cursor()
+                cursor.execute("select count(*) from gold.customers_current")
+                return int(cursor.fetchone()[0])
+        except (TTransportException, hive.OperationalError):
+            assert time.monotonic() < deadline, stack.compose("logs", "--no-color", "readers")
+            time.sleep(5)
 
 
 def what_a_stack_holds(stack: Stack) -> tuple[set[str], dict[str, Any]]:

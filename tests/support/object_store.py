@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from byte_search import count_text
 from environments import quiet_port
 from pyarrow import fs
 from tls import Identity
@@ -38,6 +39,18 @@ class ObjectStore:
             tls_ca_file_path=self.environ.get("AWS_CA_BUNDLE"),
             allow_bucket_creation=True,
         )
+
+    def find_text(self, bucket: str, text: str) -> dict[str, int]:
+        """Return the occurrences by object, as `byte_search.find_text` does by file."""
+        files, found = self.files(), {}
+        for info in files.get_file_info(fs.FileSelector(bucket, recursive=True)):
+            count = info.path.count(text)
+            if info.is_file:
+                with files.open_input_stream(info.path) as source:
+                    count += count_text(source.read(), text)
+            if count:
+                found[info.path] = count
+        return found
 
 
 @contextmanager

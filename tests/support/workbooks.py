@@ -1,5 +1,6 @@
 """Workbooks for the loader's tests, made on the spot."""
 
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -142,3 +143,29 @@ def summary(saved: datetime) -> bytes:
     section = struct.pack("<IIIIIQ", 28, 1, 13, 16, 64, ticks)
     name = bytes.fromhex("E0859FF2F94F6810AB9108002B27B3D9")
     return struct.pack("<HHI16sI16sI", 0xFFFE, 0, 0, b"", 1, name, 48) + section
+
+
+def share_texts(parts: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """The parts as Excel writes them, texts in a part of their own; openpyxl writes them inline."""
+    texts: dict[bytes, int] = {}
+
+    def share(match: re.Match[bytes]) -> bytes:
+        return b't="s"><v>%d</v></c>' % texts.setdefault(match[1], len(texts))
+
+    inline = rb't="inlineStr"><is>(<t[^>]*>[^<]*</t>)</is></c>'
+    changed = {
+        name: re.sub(inline, share, body)
+        for name, body in parts
+        if name.startswith("xl/worksheets/sheet")
+    }
+    items = b"".join(b"<si>%s</si>" % text for text in texts)
+    namespace = b'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    shared = b'<sst %s uniqueCount="%d">%s</sst>' % (namespace, len(texts), items)
+    link = (
+        b'<Relationship Id="rId9" Target="sharedStrings.xml" Type="http://schemas.openxmlformats'
+        b'.org/officeDocument/2006/relationships/sharedStrings"/></Relationships>'
+    )
+    links = "xl/_rels/workbook.xml.rels"
+    changed[links] = dict(parts)[links].replace(b"</Relationships>", link)
+    whole = [(name, changed.get(name, body)) for name, body in parts]
+    return [*whole, ("xl/sharedStrings.xml", shared)]

@@ -1,6 +1,7 @@
 """The stack as docker-compose.yml declares it: who reads which secret and reaches what."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lakehouse.settings import PROJECT
+from lakehouse.readers import server
+from lakehouse.settings import PROJECT, read_settings
 from lakehouse.stack_secrets import NAMES, OWNER_UIDS, PASSFILES
 
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())[
@@ -62,10 +64,36 @@ def test_the_api_reaches_redis_and_nothing_else() -> None:
     assert others == {"api", "redis"}
 
 
-def test_the_api_finds_no_secret_of_others_in_the_home() -> None:
+@pytest.mark.parametrize("service", ["api", "readers"])
+def test_a_service_of_clients_finds_no_secret_of_others_in_the_home(service: str) -> None:
     """What Airflow and the Spark server write there contains theirs."""
-    hidden = {each.split(":")[0] for each in SERVICES["api"]["tmpfs"]}
+    hidden = {each.split(":")[0] for each in SERVICES[service]["tmpfs"]}
     assert {"/var/lib/churn/airflow", "/var/lib/churn/spark"} <= hidden
+    assert "home:/var/lib/churn:ro" in SERVICES[service]["volumes"]
+
+
+def test_the_readers_reach_the_object_store_and_no_database() -> None:
+    networks = set(SERVICES["readers"]["networks"])
+    reached = {name for name in SERVICES if networks & set(SERVICES[name].get("networks", []))}
+    assert "s3" in reached and not {"postgres", "redis", "spark-worker"} & reached
+    assert SERVICES["readers"]["profiles"] == ["readers"]
+
+
+def test_ports_are_published_on_loopback_unless_configured() -> None:
+    published = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each}
+    assert set(published) == {"airflow-api-server", "api", "mlflow", "readers"}
+    loopback = re.compile(r"(127\.0\.0\.1|\$\{CHURN_READERS_ADDRESS:-127\.0\.0\.1\}):\$\{\w+_PORT:")
+    assert all(loopback.match(port) for ports in published.values() for port in ports)
+
+
+def test_temporary_files_of_the_readers_are_in_memory_and_their_libraries_are_loaded() -> None:
+    """Engines forbid execution in memory unless told otherwise."""
+    folder, _, options = next(
+        each.partition(":") for each in SERVICES["readers"]["tmpfs"] if "/readers:" in each
+    )
+    settings = read_settings({"CHURN_HOME": "/var/lib/churn"})
+    assert Path(folder) in server.service(settings).scratch.parents
+    assert "exec" in options.split(",")
 
 
 @pytest.fixture

@@ -2,23 +2,43 @@
 
 import json
 import os
+import re
+import shutil
 import stat
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from byte_search import count_text, find_text
 from deltalake import DeltaTable, write_deltalake
+from object_store import object_store
 from openpyxl import Workbook, load_workbook
+from pyarrow import fs
+from workbooks import share_texts
 
 from churn.operations.erase_text import erase_from_file, find_in_file
-from churn.operations.personal_data import PLACES, Erasure, _erase_deciles
+from churn.operations.erasure_plan import (
+    COUNTS,
+    LOADS,
+    PUBLICATIONS,
+    ErasurePlan,
+    correct_counts,
+    make_plan,
+)
+from churn.operations.forget import STEPS, forget
+from churn.operations.person import record_objection
+from churn.operations.personal_data import PLACES, Erasure, _erase_deciles, erase_table
 from churn.operations.subjects import make_subjects
+from lakehouse import spark_server
+from lakehouse.atomic_write import write_secret
 from lakehouse.delta_rewrite import change_delta_table
 from lakehouse.erased_customers import (
     key_file,
@@ -26,9 +46,13 @@ from lakehouse.erased_customers import (
     register_customers,
     registry_file,
 )
-from lakehouse.errors import InvalidInputError
-from lakehouse.lake_files import list_current_files, read_rows
+from lakehouse.errors import InvalidInputError, ServerLostError
+from lakehouse.lake_files import find_tables, list_current_files, read_rows
 from lakehouse.parquet_rewrite import RowChange, change_parquet_files
+from lakehouse.process import ProcessInfo
+from lakehouse.progress import Steps
+from lakehouse.readers import published_copy
+from lakehouse.run_lock_file import erasing_file
 from lakehouse.settings import Settings, read_settings
 from lakehouse.storage import Storage
 from seeds_loader.load import leave_out_erased
@@ -67,6 +91,19 @@ def test_an_id_of_digits_is_no_other_number() -> None:
     subjects = make_subjects(["1234"])
     assert not subjects.is_named_in("1234 rows")
     assert subjects.is_named_in("customer_id = '1234'")
+    # As in Airflow's logs: rows as JSON inside an event of JSON.
+    assert subjects.is_named_in(json.dumps({"event": json.dumps({"customer_id": "1234"})}))
+
+
+def test_an_id_is_that_of_one_customer() -> None:
+    """Not of those whose id differs by zeros, case, blanks inside, or is longer."""
+    subjects = make_subjects([" 00123\t", "ab 1"])
+    others = ["123", "000123", "00123-1", "AB 1", "ab  1", "ab", "ab 12", "0"]
+    assert not any(map(subjects.includes, others))
+    cells = pa.chunked_array([[*others, "00123", "\u00a0ab 1 ", None]])
+    expected = [*[False] * len(others), True, True, False]
+    assert subjects.match(cells).to_pylist() == expected
+    assert subjects.match(cells.filter(pc.string_is_ascii(cells))).to_pylist().count(True) == 1
 
 
 def test_ids_match_padded_and_composed() -> None:
@@ -119,13 +156,23 @@ def test_a_workbook_is_loaded_without_erased_customers(settings: Settings, tmp_p
 # --- files that people read --------------------------------------------------
 
 
-def write_book(path: Path) -> None:
+def write_rows(path: Path, *rows: list[Any]) -> None:
     book = Workbook()
     sheet = book.active
     assert sheet is not None
-    for row in (["customerID", "tenure"], [OTHERS[0], 3], [CANARY, 7], [OTHERS[1], 9]):
+    for row in rows:
         sheet.append(row)
     book.save(path)
+
+
+def read_rows_of(path: Path) -> list[tuple[Any, ...]]:
+    sheet = load_workbook(path).active
+    assert sheet is not None
+    return list(sheet.values)
+
+
+def write_book(path: Path) -> None:
+    write_rows(path, ["customerID", "tenure"], [OTHERS[0], 3], [CANARY, 7], [OTHERS[1], 9])
 
 
 def test_a_workbook_loses_the_row_and_keeps_the_numbers_of_the_others(tmp_path: Path) -> None:
@@ -136,9 +183,7 @@ def test_a_workbook_loses_the_row_and_keeps_the_numbers_of_the_others(tmp_path: 
     assert erase_from_file(path, SUBJECTS)
     assert path.stat().st_mtime == 1
     assert count_text(path.read_bytes(), CANARY) == 0
-    sheet = load_workbook(path).active
-    assert sheet is not None
-    assert list(sheet.values) == [
+    assert read_rows_of(path) == [
         ("customerID", "tenure"),
         (OTHERS[0], 3),
         (None, None),
@@ -147,18 +192,75 @@ def test_a_workbook_loses_the_row_and_keeps_the_numbers_of_the_others(tmp_path: 
     assert not erase_from_file(path, SUBJECTS)
 
 
-def test_numbers_are_ids_in_the_column_of_ids_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("header", ["Customer ID", "Customer"])
+def test_numbers_are_ids_in_the_column_of_ids_only(tmp_path: Path, header: str) -> None:
+    """In received workbooks, and in lists that the project writes."""
     path = tmp_path / "numbers.xlsx"
-    book = Workbook()
-    sheet = book.active
-    assert sheet is not None
-    for row in (["tenure", "Customer ID"], [12, 55], [55, 12]):
-        sheet.append(row)
-    book.save(path)
+    write_rows(path, ["tenure", header], [12, 55], [55, 12])
     assert erase_from_file(path, make_subjects(["12"]))
-    sheet = load_workbook(path).active
-    assert sheet is not None
-    assert list(sheet.values) == [("tenure", "Customer ID"), (12, 55)]
+    assert read_rows_of(path) == [("tenure", header), (12, 55)]
+
+
+def test_a_number_stays_where_it_is_no_id(tmp_path: Path) -> None:
+    """Excel stores a text once, for all cells that have it."""
+    path = tmp_path / "texts.xlsx"
+    write_rows(path, ["customerID", "tenure"], ["12", "7"], ["55", "12"], [CANARY, "3"])
+    with zipfile.ZipFile(path) as archive:
+        parts = share_texts([(name, archive.read(name)) for name in archive.namelist()])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in parts:
+            archive.writestr(name, part)
+    assert count_text(path.read_bytes(), CANARY) > 0
+    assert erase_from_file(path, make_subjects(["12", "3", CANARY]))
+    assert find_in_file(path, make_subjects(["55"])) == ["55 | 12"]
+    with zipfile.ZipFile(path) as archive:
+        texts = archive.read("xl/sharedStrings.xml").decode()
+    assert re.findall(r"<si><t>?(.*?)(?:</t>|/>)</si>", texts) == [
+        *("customerID", "tenure", "12", "7", "55", "", "")
+    ]
+
+
+@pytest.mark.parametrize("customer_id", ["A2", "QX47", "A&B"])
+def test_a_workbook_is_kept_whose_other_ids_or_cells_are_alike(
+    tmp_path: Path, customer_id: str
+) -> None:
+    path = tmp_path / "alike.xlsx"
+    write_rows(path, ["customerID", "tenure"], [CANARY, 7], [customer_id, 8], ["A22", 9])
+    assert erase_from_file(path, make_subjects([customer_id]))
+    assert read_rows_of(path)[1:] == [(CANARY, 7), (None, None), ("A22", 9)]
+
+
+def test_a_workbook_that_names_a_customer_elsewhere_is_replaced_by_a_note(tmp_path: Path) -> None:
+    path = tmp_path / "comment.xlsx"
+    write_rows(path, ["customerID", "tenure"], [CANARY, 7], ["12", 8])
+    book = load_workbook(path)
+    book.properties.description = f"without {CANARY}"
+    book.save(path)
+    assert erase_from_file(path, make_subjects(["12", CANARY]))
+    assert b"A customer was erased" in path.read_bytes()
+
+
+def test_a_csv_file_may_be_named_as_a_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "rows.xlsx"
+    path.write_text(f"customerID,tenure\n{CANARY},7\n{OTHERS[0]},9\n")
+    assert erase_from_file(path, SUBJECTS)
+    assert path.read_text() == f"customerID,tenure\n\n{OTHERS[0]},9\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "other"),
+    [
+        ("tenure;MonthlyCharges;customerID", "12;29,85;012", "5;19,85;12"),
+        ('"name","tenure","Customer"', '"Doe, John","12","012"', '"Roe, Jane","012","12"'),
+    ],
+)
+def test_a_number_of_a_csv_file_is_an_id_in_its_column(
+    tmp_path: Path, header: str, row: str, other: str
+) -> None:
+    path = tmp_path / "numbers.csv"
+    path.write_text("\n".join([header, row, other]))
+    assert erase_from_file(path, make_subjects(["012"]))
+    assert path.read_text() == "\n".join([header, "", other])
 
 
 def test_a_csv_file_loses_the_row_in_any_encoding(tmp_path: Path) -> None:
@@ -184,6 +286,30 @@ def test_a_page_loses_the_row_and_other_mentions(tmp_path: Path) -> None:
     path.write_text(f"<table>{rows[0]}\n{own}\n{rows[1]}</table><a href='?id={CANARY}'>one</a>")
     assert erase_from_file(path, SUBJECTS)
     assert path.read_text() == f"<table>{rows[0]}\n\n{rows[1]}</table><a href='?id=erased'>one</a>"
+
+
+def test_a_number_of_a_page_is_an_id_below_or_beside_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    parts = [
+        "<tr><th>Row</th><th>Reason</th></tr><tr><td>12</td><td>55</td></tr>",
+        "<tr><th>Customer</th><th>Risk</th></tr>",
+        "<tr><th><bdi>12</bdi></th><td>55</td></tr>",
+        "<tr><th>55</th><td>12</td></tr>",
+        "<tr><th>Tenure</th><td>12</td></tr>",
+        "<tr><th>customerID</th><td>12</td></tr>",
+    ]
+    path.write_text("\n".join(parts))
+    assert len(find_in_file(path, make_subjects(["12"]))) == 2
+    assert erase_from_file(path, make_subjects(["12"]))
+    parts[2] = parts[5] = ""
+    assert path.read_text() == "\n".join(parts)
+
+
+def test_a_page_loses_an_id_with_blanks_inside(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("<tr><td><bdi>A  1</bdi></td></tr><tr><td>A 1</td></tr>")
+    assert erase_from_file(path, make_subjects(["A  1"]))
+    assert path.read_text() == "<tr><td>A 1</td></tr>"
 
 
 @pytest.mark.parametrize("name", ["spark.log", "spark.log.1", "events.jsonl"])
@@ -337,6 +463,154 @@ def test_rows_of_earlier_versions_are_read_too(tmp_path: Path) -> None:
     assert len(rows) > 2
     expected = set(DeltaTable(path).file_uris())
     assert {f"{path}/{name}" for name in list_current_files(place)} == expected
+
+
+# --- counts ------------------------------------------------------------------
+
+REJECTED_ONLY, IN_SILVER = "007", "7"
+DAY, TIME = date(2025, 1, 31), datetime(2025, 2, 1)
+
+
+def write_lake(settings: Settings) -> None:
+    """A lake as a version without erasures left it: a load of three rows, of which one is rejected.
+
+    Its `bronze.loads` has no column `erased_rows`.
+    """
+    lake = settings.home / "lake"
+    batch = {"batch_id": ["b"]}
+    ids = [REJECTED_ONLY, f" {IN_SILVER} ", OTHERS[0]]
+    reasons = [[{"code": "not_accepted", "column_name": "Contract", "value": "Weekly"}]]
+    tables: dict[str, dict[str, list[Any]]] = {
+        "bronze.telco_customers": {"customerID": ids, "_batch_id": ["b"] * 3},
+        "bronze.loads": {**batch, "row_count": [3]},
+        "silver.rejected_rows": {"customerID": ids[:1], "_batch_id": ["b"], "reasons": reasons},
+        "silver.customers": {"customer_id": [IN_SILVER, OTHERS[0]], "_batch_id": ["b"] * 2},
+        "silver.load_counts": {
+            **batch,
+            **{"bronze_rows": [3], "silver_rows": [2], "exact_duplicates": [0]},
+            "rejected_rows": [1],
+        },
+        "gold.publications": {
+            **batch,
+            **{"extract_date": [DAY], "created_timestamp": [TIME], "customers": [2]},
+        },
+    }
+    for name, columns in tables.items():
+        write_deltalake(lake.joinpath(*name.split(".")), pa.table(columns))
+    gold = lake / "gold" / "customer_features" / f"extract_date={DAY}" / "a"
+    gold.mkdir(parents=True)
+    published = {"customer_id": [IN_SILVER, OTHERS[0]], "created_timestamp": [TIME] * 2}
+    pq.write_table(pa.table(published), gold / "part.parquet")
+
+
+def read_table_of(settings: Settings, name: str) -> list[dict[str, Any]]:
+    table = DeltaTable(settings.home.joinpath("lake", *name.split(".")))
+    return list(table.to_pyarrow_table().to_pylist())
+
+
+def erase_from_tables(settings: Settings, *ids: str) -> ErasurePlan:
+    subjects = make_subjects(ids)
+    plan = make_plan(settings, subjects, find_tables(settings.lake))
+    correct_counts(settings, plan)
+    for table in find_tables(settings.lake):
+        erase_table(table, Erasure(settings, subjects))
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("customer_id", "corrected"),
+    [
+        (REJECTED_ONLY, {"row_count": 2, "silver_rows": 2, "rejected_rows": 0, "customers": 2}),
+        (IN_SILVER, {"row_count": 2, "silver_rows": 1, "rejected_rows": 1, "customers": 1}),
+        ("07", {"row_count": 3, "silver_rows": 2, "rejected_rows": 1, "customers": 2}),
+    ],
+)
+def test_counts_are_corrected_for_the_customer_alone(
+    settings: Settings, customer_id: str, corrected: dict[str, int]
+) -> None:
+    """Of whom there is a reject only, or a customer, or nothing; the ids differ by zeros."""
+    write_lake(settings)
+    erase_from_tables(settings, customer_id)
+    counted = (read_table_of(settings, name)[0] for name in (LOADS, COUNTS, PUBLICATIONS))
+    counts = {name: value for row in counted for name, value in row.items()}
+    assert {name: counts[name] for name in corrected} == corrected
+    assert counts["bronze_rows"] == counts["row_count"]
+    left = {row["customerID"].strip() for row in read_table_of(settings, "bronze.telco_customers")}
+    assert left == {REJECTED_ONLY, IN_SILVER, OTHERS[0]} - {customer_id}
+    assert len(read_table_of(settings, "silver.rejected_rows")) == corrected["rejected_rows"]
+    assert len(read_table_of(settings, "silver.customers")) == corrected["silver_rows"]
+
+
+def test_a_lake_of_before_has_the_erased_rows_when_a_load_has_added_the_column(
+    settings: Settings,
+) -> None:
+    write_lake(settings)
+    erase_from_tables(settings, REJECTED_ONLY)
+    assert read_table_of(settings, LOADS) == [{"batch_id": "b", "row_count": 2}]
+    new = pa.table({"batch_id": ["c"], "row_count": [5], "erased_rows": pa.array([0], pa.int32())})
+    write_deltalake(
+        settings.home / "lake" / "bronze" / "loads", new, mode="append", schema_mode="merge"
+    )
+    assert sorted(tuple(row.values()) for row in read_table_of(settings, LOADS)) == [
+        ("b", 2, 1),
+        ("c", 5, 0),
+    ]
+    # And once more: the count goes on from there.
+    erase_from_tables(settings, IN_SILVER)
+    assert ("b", 1, 2) in [tuple(row.values()) for row in read_table_of(settings, LOADS)]
+
+
+def test_no_object_of_a_lake_in_a_store_names_the_customer(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The objects of all versions of the tables, and of the readers' copies."""
+    write_lake(settings)
+    place = settings.home / "lake"
+    shutil.copytree(place / "gold", place / published_copy.FOLDER / "gold")
+    local = fs.LocalFileSystem()
+    with object_store(tmp_path) as store:
+        store.files().create_dir("lake")
+        fs.copy_files(str(place), "lake/churn", local, store.files())
+        environ = {"CHURN_HOME": str(settings.home), "CHURN_LAKE_URI": "s3a://lake/churn"}
+        stored = read_settings({**store.environ, **environ})
+        assert len(store.find_text("lake", OTHERS[0])) > 4
+        erase_from_tables(stored, OTHERS[0])
+        erasure = Erasure(stored, make_subjects([OTHERS[0]]))
+        (copies,) = (each for each in PLACES if each.name == "copies for readers")
+        assert copies.read(erasure)
+        copies.erase(erasure)
+        assert store.find_text("lake", OTHERS[0]) == {}
+        assert store.find_text("lake", REJECTED_ONLY)
+
+
+@pytest.mark.parametrize("call", ["forget", "objects"])
+@pytest.mark.parametrize("customer_id", ["", " \t\u00a0"])
+def test_a_blank_id_is_refused(settings: Settings, call: str, customer_id: str) -> None:
+    with pytest.raises(InvalidInputError, match="No customer is given"):
+        if call == "forget":
+            forget(settings, [customer_id], Steps(STEPS))
+        else:
+            record_objection(settings, customer_id)
+    assert not list((settings.home / "erased").glob("*"))
+
+
+def test_the_server_of_a_container_waits_for_an_erasure(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erasure has stopped the server; its container must not end with it."""
+    write_secret(erasing_file(settings), "{}")
+    naps = iter(range(3))
+
+    def sleep(seconds: float) -> None:
+        if next(naps, None) is None:
+            erasing_file(settings).unlink()
+
+    ended = ProcessInfo(1, 0.0, 1, [], "", "spark.log")
+    monkeypatch.setattr(spark_server, "ensure_running", lambda *_: ended)
+    monkeypatch.setattr(spark_server, "time", SimpleNamespace(sleep=sleep))
+    with pytest.raises(ServerLostError, match="ended while it was at work"):
+        spark_server.run_forever(settings, print)
+    assert not erasing_file(settings).exists()
 
 
 # --- models ------------------------------------------------------------------
