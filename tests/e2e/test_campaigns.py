@@ -60,6 +60,7 @@ def story(environments: Environments, tmp_path_factory: pytest.TempPathFactory) 
     yield Story(home, months, folder)
 
 
+@pytest.mark.long  # in CI, the story starts with what an interrupted start left
 def test_an_interrupted_start_is_completed_by_the_next_call(story: Story) -> None:
     # After the commit that makes the campaign valid.
     assert interrupt(story, "start", 6, "after")
@@ -201,7 +202,7 @@ def check_closing(story: Story, members: pd.DataFrame) -> None:
     assert json.loads(story.members("spring").to_json())
 
 
-@pytest.mark.long  # CI interrupts the start
+@pytest.mark.long
 def test_an_interrupted_end_is_completed_by_the_next_call(story: Story) -> None:
     """Each campaign that is still open, its end interrupted at each commit."""
     rows = story.query("select campaign from gold.campaigns where status = 'running' order by all")

@@ -326,6 +326,7 @@ def new_home(environments: Environments) -> ChurnHome:
     return ChurnHome(home.path, home.environ | {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"})
 
 
+@pytest.mark.long  # CI has the drawn faults
 def test_one_fault_after_another(trial: Trial) -> None:
     """A fault at its worst commit; the run that ends well goes on from there, and has rivals."""
     extract = trial.take()
@@ -557,6 +558,7 @@ def test_a_missing_row_is_named_and_blocks_no_other_load(begun: Trial) -> None:
     assert "warning" not in begun.hit("ingest", Fault(), *given).said
 
 
+@pytest.mark.long  # CI refuses a load in test_rules.py and a run in test_airflow.py
 def test_a_refused_run_leaves_the_published_files_alone(begun: Trial) -> None:
     """Also where its build published another load, which replaced an earlier one of its date."""
     day = min(begun.built)
