@@ -16,8 +16,9 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from churn.provenance.run_history import list_runs
-from churn.reports.front_page import DBT_DOCS, REPORT, SITE
+from churn.reports.front_page import DBT_DOCS, REPORT
 from docsite import badges
+from lakehouse.navigation import SITE
 from lakehouse.sample_home import demo_environment
 from lakehouse.settings import Settings, read_settings
 

@@ -404,7 +404,7 @@ def test_a_page_of_another_port_reads_nothing(
     context.close()
 
 
-def test_the_page_of_the_api(
+def test_the_page_of_the_api(  # long: one visit
     completed_run: CompletedRun, sites: dict[str, Site], browser: Browser, tmp_path: Path
 ) -> None:
     """Swagger UI under the page's policy: it is drawn, a request is tried, nothing is fetched."""

@@ -608,7 +608,7 @@ def test_the_server_of_a_container_waits_for_an_erasure(
     ended = ProcessInfo(1, 0.0, 1, [], "", "spark.log")
     monkeypatch.setattr(spark_server, "ensure_running", lambda *_: ended)
     monkeypatch.setattr(spark_server, "time", SimpleNamespace(sleep=sleep))
-    with pytest.raises(ServerLostError, match="ended while it was at work"):
+    with pytest.raises(ServerLostError, match="ended while the command was using it"):
         spark_server.run_forever(settings, print)
     assert not erasing_file(settings).exists()
 
