@@ -52,7 +52,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         _photograph(browser, _find_report(settings).as_uri(), "report.png", 800)
         lineage = f"{(settings.home / SITE / DBT_DOCS).as_uri()}{LINEAGE}"
-        _photograph(browser, lineage, "lineage.png", 600, drawn="canvas")
+        # Its labels are small: twice the pixels, and no more height than the graph needs.
+        _photograph(browser, lineage, "lineage.png", 420, drawn="canvas", scale=2)
         browser.close()
 
 
@@ -61,11 +62,12 @@ def _find_report(settings: Settings) -> Path:
 
 
 def _photograph(
-    browser: Browser, address: str, name: str, height: int, drawn: str = "body"
+    browser: Browser, address: str, name: str, height: int, drawn: str = "body", scale: int = 1
 ) -> None:
     """Write the top of a page as a picture, once the element `drawn` is visible."""
     page = browser.new_page(
         viewport={"width": WIDTH, "height": height},
+        device_scale_factor=scale,
         color_scheme="light",
     )
     page.goto(address)
