@@ -25,9 +25,9 @@ BLOCK = re.compile(f"{re.escape(START)}.*?{re.escape(END)}\\n?", re.DOTALL)
 BODY = re.compile(r"<body[^>]*>\n?")
 ANCHOR = re.compile(r'<a href="([^"]*)"[^>]*>([^<]*)</a>')
 STYLE = f"<style>\n{Path(__file__).with_name('navigation.css').read_text()}</style>"
-# For a page that fills the window: the bar takes one row of it, 2.75rem high.
+# For a page that fills the window: the bar takes one row of it, 44px high.
 ROW_STYLE = (
-    "body > .site-nav { box-sizing: border-box; height: 2.75rem; margin: 0; padding: 0 1rem; "
+    "body > .site-nav { box-sizing: border-box; height: 44px; margin: 0; padding: 0 1rem; "
     "flex-wrap: nowrap; overflow-x: auto; white-space: nowrap; background: #fff; }"
 )
 WITHOUT_DOCS = "Reports, traces and tables"

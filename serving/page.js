@@ -10,7 +10,8 @@ SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
   validatorUrl: null,
-  deepLinking: true,
+  // Links to operations would lie inside buttons, which a keyboard or a reader cannot tell apart.
+  deepLinking: false,
   docExpansion: "list",
   defaultModelsExpandDepth: 0,
   tryItOutEnabled: true,

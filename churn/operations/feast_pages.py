@@ -27,7 +27,7 @@ TITLE = "<title>Feast Feature Store</title>"
 STYLE = (
     f"<style>{ROW_STYLE}\n"
     '.site-nav ~ #root [style*="100vh"]:not(:fullscreen) '
-    "{ max-height: calc(100vh - 2.75rem) !important; }</style>"
+    "{ max-height: calc(100vh - 44px) !important; }</style>"
 )
 
 

@@ -32,7 +32,7 @@ if (localStorage.getItem("mlflow.workflowType_v1") === null)
 if (!/^#\\/./.test(location.hash)) location.replace("%s");
 </script>"""
 # MLflow's pages fill the window; the bar takes its own row of it.
-STYLE = f"<style>{ROW_STYLE}\n.site-nav ~ #root {{ height: calc(100% - 2.75rem); }}</style>"
+STYLE = f"<style>{ROW_STYLE}\n.site-nav ~ #root {{ height: calc(100% - 44px); }}</style>"
 NEW_EXPERIMENT = "/mlflow/experiments/create"
 
 
