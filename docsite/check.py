@@ -36,7 +36,7 @@ class _Page(HTMLParser):
 
 
 def find_problems(folder: Path) -> list[str]:
-    """Return the problems of the pages and stylesheets below a folder, each with its place."""
+    """Return the problems of the pages, styles and pictures below a folder, each with its place."""
     folder = folder.resolve()
     pages = {path: _Page(path.read_text()) for path in sorted(folder.rglob("*.html"))}
     problems = [
@@ -44,7 +44,10 @@ def find_problems(folder: Path) -> list[str]:
         for path, page in pages.items()
         for problem in _find_page_problems(path, page, pages)
     ]
-    for path in sorted(folder.rglob("*.css")):
+    for path in sorted(folder.rglob("*.svg")):
+        if "<svg" not in path.read_text()[:1000]:
+            problems.append(f"{path.relative_to(folder)}: is no picture")
+    for path in sorted([*folder.rglob("*.css"), *folder.rglob("*.svg")]):
         for address in IN_STYLES.findall(path.read_text()):
             problems.append(f"{path.relative_to(folder)}: requests {address}")
     return problems

@@ -72,7 +72,7 @@ def _draw_diagrams(text: str, page: Path, folder: Path) -> str:
     def draw(match: re.Match[str]) -> str:
         name = f"{hashlib.sha256(match[1].encode()).hexdigest()[:12]}.svg"
         # A picture inherits nothing from the page, so that the theme's dark mode needs a ground.
-        drawing = str(mermaidx.render(match[1]))
+        drawing = mermaidx.render(match[1]).svg()
         _write(folder / "diagrams" / name, drawing)
         above = "../" * len(page.parent.relative_to(folder).parts)
         headings = HEADING.findall(text[: match.start()])

@@ -279,7 +279,8 @@ def format_api() -> str:
             key = "Requires a key." if operation.get("security") else "Requires no key."
             parts += [
                 f"## {method.upper()} {path}",
-                f"{' '.join(about.split()).rstrip('.')}. {key}",
+                about.strip(),
+                key,
                 format_table(("Status", "Answer"), rows),
             ]
     return "\n\n".join(parts) + "\n"

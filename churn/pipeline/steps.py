@@ -302,7 +302,8 @@ def monitor(run: RunContext, spark: SparkSession) -> None:
         if result is None:
             return
         run.summary["watch"] = result.to_json()
-        step.outcome = f"{len(result.alerts) or 'no'} alerts of {len(result.figures)} figures"
+        alerts = f"{len(result.alerts) or 'no'} alerts of {len(result.figures)} figures"
+        step.outcome = alerts if result.figures else "no earlier extract to compare with"
         if result.proposal:
             step.log(f"alert: {result.proposal}")
 

@@ -420,7 +420,7 @@ def _tiles(data: ReportData) -> Iterator[Tile]:
     to_call = data.retention_list
     if to_call and to_call.listed and to_call.campaign.revenue:
         spent = sum(each.cost for each in to_call.listed)
-        yield Tile("calls that pay", count(len(to_call.listed)), "on the list")
+        yield Tile("calls on the list", count(len(to_call.listed)), "each expected to pay")
         yield Tile("cost of these calls", to_call.campaign.format_amount(spent), "offers included")
 
 

@@ -91,10 +91,12 @@ Start = tuple[list[str], dict[str, str]]
 
 
 def _seaweedfs(folder: Path, port: int, environ: dict[str, str]) -> Start:
-    others = {name: quiet_port() for name in ("master", "volume", "filer", "webdav", "admin")}
+    others = {name: quiet_port() for name in ("master", "volume", "filer", "admin")}
     ports = [f"-{name}.port={number}" for name, number in {"s3": port, **others}.items()]
     # These have ports of their own, the same for every server, and are not asked for anything.
     ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+    # A server less whose port might be taken meanwhile.
+    ports += ["-webdav=false"]
     binds = (f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}")
     return [str(WEED), "mini", f"-dir={folder}", *binds, *ports], environ
 

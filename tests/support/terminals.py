@@ -14,7 +14,8 @@ from typing import TextIO
 
 import pyte
 
-ROWS = 50
+# A run in a narrow terminal fills a hundred lines; what has left the screen cannot be read.
+ROWS = 120
 # What is rewritten in place is a frame of its own, also if it was read together with the next.
 BEFORE_ERASED = re.compile(rb"(?=\r\x1b\[2K)")
 
