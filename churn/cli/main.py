@@ -20,6 +20,7 @@ import click
 from churn.cli.help import Group, add_hidden_alias
 from churn.cli.output import (
     add_output_options,
+    name_commands,
     print_message,
     report_error,
     report_exit,
@@ -80,6 +81,7 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             stop_log()
             reset_options()
+            name_commands("churn")
 
     return add_output_options(call)
 
@@ -153,6 +155,7 @@ def _enter_demo_home() -> None:
         sys.exit(error.exit_code)
     if not settings.home.name.endswith(SUFFIX):
         os.environ.update(demo_environment(settings))
+    name_commands("churn --demo")
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """Define the options of the output, which every command has, and print messages."""
 
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -37,7 +38,16 @@ UNEXPECTED = """\
 Unexpected error: {}
   where: {}
   what to do: repeat the command; if the error persists, report it with this log"""
+# A command in a message, and how it is called in this process: for the demo's home, with --demo.
+COMMAND = re.compile(r"`churn (?!demo\b|--demo\b)")
+_called = "churn"
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def name_commands(called: str) -> None:
+    """Name commands in messages as they are called in this process, such as `churn --demo`."""
+    global _called
+    _called = called
 
 
 def _set_color(context: click.Context, option: click.Parameter, value: Any) -> None:
@@ -101,6 +111,7 @@ def print_error(text: str, **facts: str) -> None:
 
 
 def _print(text: str, style: str) -> None:
+    text = COMMAND.sub(f"`{_called} ", text)
     if is_json_log():
         click.echo(text, err=True)
         return

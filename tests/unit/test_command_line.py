@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 from workbooks import sheet_rows, write_xlsx
 
 from churn.cli.main import command, main
+from churn.cli.output import name_commands, report_error
+from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from seeds_loader.contract import read_contract
 
@@ -129,3 +131,15 @@ def test_a_command_that_is_interrupted_or_fails_has_its_exit_code(
     result = CliRunner().invoke(fail, env={"CHURN_HOME": str(bare.path)})
     assert result.exit_code == code
     assert said in result.stderr
+
+
+def test_a_hint_in_the_demo_names_the_demos_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """They would act on another home otherwise."""
+    name_commands("churn --demo")
+    try:
+        hint = "`churn runs` lists them; `churn demo` makes one"
+        report_error(InvalidInputError("There is no such run", where="runs", hint=hint))
+    finally:
+        name_commands("churn")
+    said = capsys.readouterr().err
+    assert "`churn --demo runs` lists them; `churn demo` makes one" in said
