@@ -13,8 +13,6 @@ from terminals import run_in_terminal
 from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.feature_store import configuration
 from lakehouse import online_store, spark_process
-from lakehouse.sample_home import NOTE, is_sample
-from seeds_loader.sample import SampleParameters, write_samples
 
 BAR = re.compile("[━╸╺]+")
 LEAKS = {"churn", "churned", "churn_label", "churn_value", "churn_score", "churn_reason", "cltv"}
@@ -358,17 +356,15 @@ def test_a_step_by_itself_finds_its_work_done(
 
 
 @pytest.mark.long
-def test_an_older_sample_takes_its_place(completed_run: CompletedRun, tmp_path: Path) -> None:
-    """Nothing changes online, and the home is marked. Without a workbook, nothing is run."""
+def test_an_older_extract_takes_its_place(completed_run: CompletedRun, shared_data: Path) -> None:
+    """Nothing changes online. Without a workbook, nothing is run."""
     said = completed_run.home.churn("run", code=2).stderr
     assert "No workbook was given" in said and "churn demo" in said
-    assert not is_sample(completed_run.home.settings)
-    (sample,) = write_samples(SampleParameters(), tmp_path)
-    summary = completed_run.home.churn_json("run", sample)
-    assert is_sample(completed_run.home.settings)
+    # Of the same customers: those of another source would be refused.
+    earlier = shared_data / "Telco-Customer-Churn.csv"
+    summary = completed_run.home.churn_json("run", earlier, "--extract-date", "2025-01-01")
     report = completed_run.home.path / "runs" / summary["run_id"] / "report.html"
     assert "Published as history, " in report.read_text()
-    assert NOTE in report.read_text() and NOTE in completed_run.home.churn("run", sample).stdout
     assert summary["extract_date"] == "2025-01-01"
     assert summary["counts"]["gold"] == summary["counts"]["silver"] == 7043
     shown = completed_run.home.churn_json("show", "7590-VHVEG")
