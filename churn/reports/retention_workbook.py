@@ -383,8 +383,8 @@ def _notes(  # long: the notes, one after another
         (
             "Probability of leaving",
             f"that the customer leaves{f' {retention_list.period}' * bool(retention_list.period)}, "
-            "by a model that did not learn from this customer's row (out of fold); `churn show` and "
-            "`churn trace` give the estimate of the model in use, which did and differs a little",
+            "by a model that did not learn from this customer's row (out of fold); `churn show` "
+            "and `churn trace` give the estimate of the model in use, which did learn from it",
         ),
         ("Effect of a call", f"{format_effect(effect)}. {capitalise(RANGE_MEANING)}"),
         *(_describe_value(campaign) if campaign.revenue else ()),
