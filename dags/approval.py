@@ -89,9 +89,7 @@ with DAG(
         f"{{{{ {QUESTION}['refused_by'] }}}}/report.html)",
         options=[APPROVE, LEAVE],
         params={
-            "reason": Param(
-                type="string", minLength=1, description="The reason, recorded with your name"
-            )
+            "reason": Param("", type="string", description="The reason, recorded with your name")
         },
     )
     # Skipped if the load stays refused.

@@ -53,9 +53,7 @@ with DAG(
         body="{{ ti.xcom_pull(task_ids='find_waiting_version')['question'] }}",
         options=[PROMOTE, DECLINE],
         params={
-            "reason": Param(
-                type="string", minLength=1, description="The reason, recorded with your name"
-            )
+            "reason": Param("", type="string", description="The reason, recorded with your name")
         },
     )
     chain(make_task(find_waiting_version), decide, make_task(apply_decision))

@@ -19,7 +19,14 @@ from lakehouse.settings import PROJECT
 EXPECTED = Path(__file__).with_name("dag_01_etl.yml")
 PARSE = """
 import json, sys
+from airflow.sdk.exceptions import ParamValidationError
 from dags.{file} import dag
+def has_default(param):
+    try:
+        param.resolve()
+    except ParamValidationError:
+        return False
+    return True
 used = {{"pyspark", "dbt", "feast", "pandas"}} & {{name.partition(".")[0] for name in sys.modules}}
 tasks = {{
     task.task_id: {{
@@ -30,6 +37,11 @@ tasks = {{
         "says_why": bool(task.on_failure_callback),
         "starts_after": task.trigger_rule,
         "links": [link.name for link in task.operator_extra_links],
+        "without_default": [
+            name
+            for name, param in task.params.items()
+            if name not in dag.params and not has_default(param)
+        ],
     }}
     for task in dag.tasks
 }}
@@ -136,6 +148,13 @@ def test_persons_are_asked_about_refused_loads_beside_each_other(home: Path) -> 
 )
 def test_parsing_imports_nothing_slow(file: str, home: Path) -> None:
     assert parsed(file, home)["imported"] == []
+
+
+@pytest.mark.parametrize("file", ["campaign", "promotion", "approval"])
+def test_what_a_person_is_asked_for_has_a_default(file: str, home: Path) -> None:
+    """Airflow checks a task's parameters before the person is asked."""
+    tasks = parsed(file, home)["tasks"]
+    assert {name for name, task in tasks.items() if task["without_default"]} == set()
 
 
 def test_no_test_is_tried_again(etl: dict[str, Any]) -> None:
