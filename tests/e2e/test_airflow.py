@@ -591,6 +591,7 @@ def drawn(picture: bytes) -> float:
     return 1 - max(count for count, _ in colours) / (middle.width * middle.height)
 
 
+@pytest.mark.long  # CI searches a home without Airflow: test_forget.py
 def test_airflow_stores_no_customer(scheduled: Scheduled, green: str) -> None:
     """The last one here: of its database, whatever runs there were. Erasures rely on it."""
     home = scheduled.home

@@ -198,6 +198,7 @@ def test_a_fault_in_mid_build(
     assert grown.home.churn_json("features", "verify")["differences"] == []
 
 
+@pytest.mark.long  # CI searches a home on disk: test_forget.py
 def test_no_object_names_an_erased_customer(grown: Grown, summary: dict[str, Any]) -> None:
     """The last one here: gold has a customer less."""
     home, store = grown.home, grown.store
