@@ -380,7 +380,8 @@ def test_the_report_and_its_list_agree(completed_run: CompletedRun) -> None:
     rows = rows_of(folder / "retention_list.xlsx")
     headline = load_workbook(folder / "retention_list.xlsx")["Summary"]["A1"].value
     report = (folder / "report.html").read_text()
-    assert report.count(headline) == 2 and 'href="retention_list.xlsx"' in report
+    assert f"<b>{headline}</b>" in report and report.count('href="retention_list.xlsx"') == 2
+    assert f"of {len(rows)} calls; all of them" in report
     assert f"about ${sum(row['Expected gain'] for row in rows):,.0f} saved" in headline
     shown = re.findall(r'<th scope="row"><bdi>(.*?)</bdi></th>', report.split("Whom to call")[1])
     assert shown[:10] == [row["Customer"] for row in rows[:10]]
