@@ -51,9 +51,13 @@ BRANDING = {
     "<title>dbt Docs</title>": "<title>Telco churn: tables and lineage</title>",
     # A placeholder that dbt's own build has not filled.
     "${require('./assets/favicons/favicon.ico')}": ICON,
-    # The lineage leaves tests out, of which there are more than models.
+    # The lineage leaves tests out, of which there are more than models: as nodes, and as ends of
+    # edges, because the page draws nothing if an edge leads to a node that it leaves out.
     'n="test"===e.resource_type&&!e.hasOwnProperty("test_metadata"),o="unit_test"===': (
         'n=!1,o=!1&&"unit_test"==='
+    ),
+    '("test"!=o.resource_type||!o.hasOwnProperty("test_metadata"))': (
+        '!["test","unit_test"].includes(o.resource_type)'
     ),
     # The page fills the window; the bar of the site takes its own row of it.
     "</head>": f"<style>{ROW_STYLE}</style>\n{DBT_STYLE}</head>",

@@ -18,7 +18,7 @@ from environments import BIN, CompletedRun, quiet_port
 from front_pages import history
 from playwright.sync_api import Page, expect
 
-from churn.reports.front_page import FrontPage, front_page
+from churn.reports.front_page import LINEAGE, FrontPage, front_page
 from churn.reports.site_guard import USER, site_password
 from feature_repo.feature_definitions import read_feature_columns
 from lakehouse.process import port_is_open
@@ -209,20 +209,35 @@ def test_the_lineage_goes_from_the_workbooks_rows_to_the_people(
     expect(page.get_by_text("Where to look.").locator("visible=true").first).to_be_visible()
     assert page.title() == "Telco churn: tables and lineage"
     page.locator(".launcher-btn a").click()
-    deadline = time.monotonic() + 60
-    while not (names := set(page.evaluate(DRAWN))) and time.monotonic() < deadline:
-        page.wait_for_timeout(200)
-    page.wait_for_timeout(1000)  # it is drawn bit by bit
+    names = wait_for_lineage(page)
     page.screenshot(path=tmp_path / "lineage.png")
-    assert {"bronze.telco_customers", "customers", "customer_features"} <= names
-    # Tests are left out.
-    assert not [name for name in names if name.startswith("assert_") or "unique" in name]
     expect(page.get_by_role("navigation", name="Site")).to_be_visible()
     assert names >= set(EXPOSURES.values())
     reached, edges = {"source.telco_churn.bronze.telco_customers"}, page.evaluate(EDGES)
     for _ in edges:
         reached |= {target for source, target in edges if source in reached}
     assert {f"exposure.telco_churn.{name}" for name in EXPOSURES} <= reached
+
+
+def test_the_lineage_of_the_features_is_drawn_from_the_front_page(
+    site: Site, opened: Callable[..., Page], tmp_path: Path
+) -> None:
+    """Of a selection, whose ends may be nodes that the page leaves out."""
+    page = opened(f"{site.address}/{LINEAGE}")
+    names = wait_for_lineage(page)
+    page.screenshot(path=tmp_path / "features.png")
+    assert EXPOSURES["risk_list"] in names and "campaigns" not in names
+
+
+def wait_for_lineage(page: Page) -> set[str]:
+    """The names in the graph: those from workbook to features, and none of a test."""
+    deadline = time.monotonic() + 60
+    while not (names := set(page.evaluate(DRAWN))) and time.monotonic() < deadline:
+        page.wait_for_timeout(200)
+    page.wait_for_timeout(1000)  # it is drawn bit by bit
+    assert {"bronze.telco_customers", "customers", "customer_features"} <= names
+    assert not [name for name in names if name.startswith("assert_") or "unique" in name]
+    return names
 
 
 def test_a_column_is_found_by_its_name(
