@@ -317,13 +317,7 @@ def new_trial(environments: Environments, folder: Path) -> Trial:
     first = extracts[0]
     part = cut_off(first.path, folder, 900)
     refused = Extract(part, first.date, first.ids[:900], frozenset(), is_refused=True)
-    return Trial(new_home(environments), extracts, refused)
-
-
-def new_home(environments: Environments) -> ChurnHome:
-    home = environments.new("faults")
-    # A server that lives for two commands only is not worth the optimising compiler.
-    return ChurnHome(home.path, home.environ | {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"})
+    return Trial(environments.new("faults"), extracts, refused)
 
 
 @pytest.mark.long  # CI has the drawn faults
@@ -492,7 +486,7 @@ def begun(trial: Trial, environments: Environments) -> Trial:
     if trial.is_broken:
         # What a sequence left that failed would fail the next ones too.
         trial.home.churn("down")
-        trial.home, trial.taken, trial.is_broken = new_home(environments), 0, False
+        trial.home, trial.taken, trial.is_broken = environments.new("faults"), 0, False
         trial.loads.clear()
         trial.built.clear()
     if not trial.loads:
