@@ -80,4 +80,5 @@ def test_a_history_ends_where_the_customers_rows_do(evaluated: Evaluated) -> Non
             period += 1
         assert row["duration"] == period
         assert row["left"] == labels[customer, start + period - 1]
-    assert np.mean([row["left"] for row in kept]) > 0.5
+    # Else the loop above has seen one kind of history only.
+    assert 0.2 < np.mean([row["left"] for row in kept]) < 0.8
