@@ -56,8 +56,8 @@ class ListedCustomer:
         gain: Expected gain of the call.
         gain_low: The gain with the lowest plausible effect of a campaign.
         gain_high: The gain with the highest.
-        reasons: What raises this customer's risk more than that of the others listed. Sensitive
-            reasons, and those that most of the listed have in common, are left out.
+        reasons: What raises this customer's risk, at most three: what most of the listed have in
+            common comes last. Sensitive reasons are left out.
         details: Values of the list's columns.
     """
 
@@ -391,9 +391,9 @@ def _notes(  # long: the notes, one after another
         *(_describe_offers() if campaign.offers else ()),
         (
             "Reasons",
-            "what raises this customer's risk more than that of the others listed, the strongest "
-            "first; they explain the estimate, and need not be why a customer leaves. Left out: "
-            "what most of the listed have in common, and what the domain declares as sensitive",
+            "what raises this customer's risk: first what does so more than for the others listed, "
+            "then what most of them have in common; they explain the estimate, and need not be why "
+            "a customer leaves. Left out: what the domain declares as sensitive",
         ),
         *(
             [("In common", format_common_reasons(retention_list))]

@@ -25,13 +25,17 @@ def test_a_sensitive_reason_is_not_on_the_list_and_the_rest_is_ordered() -> None
     raising = _find_raising_reasons(rows, {"age"})
     # The bill is .05 above the mean of both, the contract equal to it; .01 is no reason.
     assert raising == {"1": ["bill", "contract"], "2": ["contract", "bill"]}
+    # A listed customer has a reason, even if all are small; what lowers the risk is none.
+    small = [row(1, bill=0.01, paper=0.02, contract=-1.0), row(2, contract=-1.0)]
+    assert _find_raising_reasons(small, set()) == {"1": ["paper"], "2": []}
 
 
-def test_what_most_have_in_common_is_stated_once() -> None:
+def test_what_most_have_in_common_comes_last() -> None:
     raising = [["a", "b"], ["b", "a"], ["b"], ["c", "b", "a"], []]
     common = find_common_reasons(raising)
     assert common == [("b", 4), ("a", 3)]
-    # A customer with nothing else keeps the strongest.
-    assert [select_reasons(each, common) for each in raising] == [["a"], ["b"], ["b"], ["c"], []]
+    # What most lack comes first; up to three, what they have in common follows.
+    assert [select_reasons(each, common) for each in raising] == raising
+    assert select_reasons(["b", "a", "x", "y"], common) == ["x", "y", "b"]
     assert select_reasons(list("vwxyz"), []) == ["v", "w", "x"]
     assert find_common_reasons([["a"]]) == find_common_reasons([]) == []
