@@ -9,6 +9,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from churn.provenance import retention_lists
 from churn.reports.curves import Evaluation
 from churn.reports.retention_workbook import (
     RANGE_MEANING,
@@ -34,7 +35,7 @@ SCORES = {
 WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
 DRIFTS_SHOWN = 8
 # The list beside the report.
-LIST = "retention_list.xlsx"
+LIST = retention_lists.FILE
 UNKNOWN = "–"
 
 

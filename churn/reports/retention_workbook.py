@@ -13,6 +13,15 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
+from churn.provenance.retention_lists import (
+    COST,
+    CUSTOMER,
+    GAIN,
+    OFFER,
+    PROBABILITY,
+    RANK,
+    SHEET,
+)
 from churn.reports.rejects_workbook import is_formula_like, make_storable
 from lakehouse.domain import ListColumn, Offer
 from lakehouse.sample_home import TITLE as SAMPLE
@@ -135,7 +144,7 @@ class Column:
 def write_retention_workbook(retention_list: RetentionList, path: Path) -> None:
     """Write a summary that explains the list, and the list."""
     workbook = Workbook()
-    summary, sheet = workbook.active, workbook.create_sheet("Customers")
+    summary, sheet = workbook.active, workbook.create_sheet(SHEET)
     assert isinstance(summary, Worksheet)
     summary.title = "Summary"
     _write_summary(summary, retention_list)
@@ -154,9 +163,9 @@ def read_first_customer(path: Path) -> str | None:
     """Return the customer to call first, or None if there is no such list or it is empty."""
     if not path.is_file():
         return None
-    rows = load_workbook(path, read_only=True)["Customers"].iter_rows(max_row=2, values_only=True)
+    rows = load_workbook(path, read_only=True)[SHEET].iter_rows(max_row=2, values_only=True)
     header, first = next(rows), next(rows, None)
-    return str(first[header.index("Customer")]) if first else None
+    return str(first[header.index(CUSTOMER)]) if first else None
 
 
 def _columns(retention_list: RetentionList) -> list[Column]:
@@ -173,11 +182,11 @@ def _columns(retention_list: RetentionList) -> list[Column]:
     formats = {"text": None, "whole": WHOLE, "amount": money}
     outcome = OUTCOME.items() if retention_list.name else [("Done", 8)]
     return [
-        Column("Rank", 6, WHOLE, lambda rank, _: rank),
-        Column("Customer", 15, None, lambda _, listed: listed.customer_id),
+        Column(RANK, 6, WHOLE, lambda rank, _: rank),
+        Column(CUSTOMER, 15, None, lambda _, listed: listed.customer_id),
         *_create_offer_columns(campaign),
         *_create_value_columns(campaign, money),
-        Column("Probability of leaving", 12, SHARE, lambda _, listed: listed.probability),
+        Column(PROBABILITY, 12, SHARE, lambda _, listed: listed.probability),
         *_create_effect_columns(campaign),
         *(Column(f"Reason {index + 1}", 22, None, reason(index)) for index in range(3)),
         *(
@@ -194,7 +203,7 @@ def _create_offer_columns(campaign: Campaign) -> list[Column]:
     longest = max(map(len, campaign.offers))
     return [
         Column(
-            "Offer",
+            OFFER,
             min(max(longest + 4, 12), 40),
             None,
             lambda _, listed: capitalise(listed.offer or ""),
@@ -206,8 +215,8 @@ def _create_value_columns(campaign: Campaign, money: str) -> list[Column]:
     if not campaign.revenue:
         return []
     return [
-        Column("Cost", 11, money, lambda _, listed: listed.cost),
-        Column("Expected gain", 12, money, lambda _, listed: listed.gain),
+        Column(COST, 11, money, lambda _, listed: listed.cost),
+        Column(GAIN, 12, money, lambda _, listed: listed.gain),
         Column(_revenue_header(campaign), 12, money, lambda _, listed: listed.revenue),
     ]
 
@@ -268,10 +277,10 @@ def _make_readable(sheet: Worksheet, columns: Sequence[Column], rows: int) -> No
     headers = [column.header for column in columns]
     for header, rule in (
         (
-            "Probability of leaving",
+            PROBABILITY,
             ColorScaleRule("num", 0, "FFFFFFFF", "num", 0.5, "FFFFE3B8", "num", 1, "FFF4A08A"),
         ),
-        ("Expected gain", DataBarRule("num", 0, "max", None, "FF86C9A5")),
+        (GAIN, DataBarRule("num", 0, "max", None, "FF86C9A5")),
     ):
         if header not in headers:
             continue
@@ -311,7 +320,7 @@ def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
         Font(name=FACE, bold=True, size=20),
     )
     sheet["A2"] = "Open the list of customers: call from the top"
-    sheet["A2"].hyperlink, sheet["A2"].font = "#Customers!A1", LINK
+    sheet["A2"].hyperlink, sheet["A2"].font = f"#{SHEET}!A1", LINK
     row = 4
     for title, counted in count_offers(retention_list):
         for column, value in enumerate((title, *counted), 1):
@@ -353,7 +362,7 @@ def count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]
     everyone = retention_list.listed
     totals = [float(sum(getattr(each, key) for each in everyone)) for key in ("cost", "gain")]
     total = (len(everyone), *(totals if campaign.revenue else (None, None)), None)
-    return [("Offer", ("Calls", "Cost", "Expected gain", "Terms")), *rows, ("Total", total)]
+    return [(OFFER, ("Calls", COST, GAIN, "Terms")), *rows, ("Total", total)]
 
 
 def _describe_costs(offer: Offer, campaign: Campaign) -> str:
@@ -381,10 +390,10 @@ def _notes(  # long: the notes, one after another
             else "customers who have not left, by probability of leaving",
         ),
         (
-            "Probability of leaving",
+            PROBABILITY,
             f"that the customer leaves{f' {retention_list.period}' * bool(retention_list.period)}, "
             "by a model that did not learn from this customer's row (out of fold); `churn show` "
-            "and `churn trace` give the estimate of the model in use, which did learn from it",
+            "and `churn trace` have it beside that of the model in use, which did learn from it",
         ),
         ("Effect of a call", f"{format_effect(effect)}. {capitalise(RANGE_MEANING)}"),
         *(_describe_value(campaign) if campaign.revenue else ()),
@@ -443,9 +452,9 @@ def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
             if campaign.expected_months
             else f"what the customer pays in {campaign.months} months",
         ),
-        ("Cost", f"{contact} for the call, and what the offer costs if it is accepted"),
+        (COST, f"{contact} for the call, and what the offer costs if it is accepted"),
         (
-            "Expected gain",
+            GAIN,
             f"{header.lower()} × the probability that the customer would leave and stays because "
             "of the offer − cost; that probability is the smaller of probability of leaving × "
             "effect of a call, and of what the model attributes to the offer",
