@@ -23,7 +23,7 @@ from churn.provenance.retention_lists import (
     SHEET,
 )
 from churn.reports.rejects_workbook import is_formula_like, make_storable
-from lakehouse.domain import ListColumn, Offer
+from lakehouse.domain import ListColumn, Offer, read_domain
 from lakehouse.sample_home import TITLE as SAMPLE
 from trainer.retention_campaign import Campaign, Effect
 
@@ -36,6 +36,8 @@ HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
 MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
 # What is recorded of a customer of a campaign, with the width of its column.
 ANSWERS = ("Called", "Reached", "Accepted")
+# The column of a list without a campaign.
+DONE = "Done"
 OUTCOME = {**dict.fromkeys(ANSWERS, 10), "Note": 30}
 YES, NO = "yes", "no"
 # Without `left` the indent has no effect, and a number touches the adjacent text.
@@ -46,8 +48,8 @@ RIGHT = Alignment(horizontal="right", vertical="top")
 NOTE_LINE, LINE_HEIGHT = 105, 15
 # The range is not an interval of confidence, and not a forecast of the worst case.
 RANGE_MEANING = (
-    "the range scales every customer's saving to the lowest and the highest of these effects, also "
-    "where the model limits it; the costs stay the same"
+    "the range scales every customer's expected gain before costs to the lowest and the highest of "
+    "these effects, also where the model limits it; the costs stay the same"
 )
 
 
@@ -151,11 +153,14 @@ def write_retention_workbook(retention_list: RetentionList, path: Path) -> None:
     columns = _columns(retention_list)
     _write_rows(sheet, columns, retention_list.listed)
     _make_readable(sheet, columns, len(retention_list.listed))
-    if retention_list.name:
-        _add_answer_lists(sheet, columns, len(retention_list.listed))
+    _add_answer_lists(sheet, columns, len(retention_list.listed))
     for each in (summary, sheet):
         _make_printable(each, retention_list)
     sheet.print_title_rows = "1:1"
+    name = f"{retention_list.name}: " if retention_list.name else ""
+    workbook.properties.title = f"{name}{_describe_title(retention_list)}"
+    # A document of the company: no person is its author.
+    workbook.properties.creator = read_domain().name
     workbook.save(path)
 
 
@@ -180,7 +185,7 @@ def _columns(retention_list: RetentionList) -> list[Column]:
     campaign = retention_list.campaign
     money = _money(campaign)
     formats = {"text": None, "whole": WHOLE, "amount": money}
-    outcome = OUTCOME.items() if retention_list.name else [("Done", 8)]
+    outcome = OUTCOME.items() if retention_list.name else [(DONE, 8)]
     return [
         Column(RANK, 6, WHOLE, lambda rank, _: rank),
         Column(CUSTOMER, 15, None, lambda _, listed: listed.customer_id),
@@ -234,9 +239,17 @@ def capitalise(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _money(campaign: Campaign) -> str:
+def _money(campaign: Campaign, number_format: str = MONEY) -> str:
     """Return Excel's format of an amount, with the currency in front."""
-    return f'"{campaign.currency}"#,##0.00' if campaign.currency else MONEY
+    return f'"{campaign.currency}"{number_format}' if campaign.currency else number_format
+
+
+def format_cost(customer: ListedCustomer, campaign: Campaign) -> str:
+    """Return what a customer's cost consists of: the call, and the offer if there is one."""
+    call = f"call {campaign.format_price(campaign.contact_cost)}"
+    if customer.offer is None:
+        return call
+    return f"{call}, offer {campaign.format_price(customer.cost - campaign.contact_cost)}"
 
 
 def _write_rows(
@@ -294,10 +307,15 @@ def _add_answer_lists(sheet: Worksheet, columns: Sequence[Column], rows: int) ->
     validation = DataValidation(type="list", formula1=f'"{YES},{NO}"', allow_blank=True)
     validation.showErrorMessage = True
     validation.error, validation.errorTitle = f"Choose {YES} or {NO}", "Outcome"
-    for header in ANSWERS:
-        letter = get_column_letter(headers.index(header) + 1)
-        validation.add(f"{letter}2:{letter}{rows + 1}")
+    for header in (*ANSWERS, DONE):
+        if header in headers:
+            letter = get_column_letter(headers.index(header) + 1)
+            validation.add(f"{letter}2:{letter}{max(rows + 1, 2)}")
     sheet.add_data_validation(validation)
+
+
+def _describe_title(retention_list: RetentionList) -> str:
+    return f"Whom to call, extract of {retention_list.extract_date}"
 
 
 def _make_printable(sheet: Worksheet, retention_list: RetentionList) -> None:
@@ -306,7 +324,7 @@ def _make_printable(sheet: Worksheet, retention_list: RetentionList) -> None:
     sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
     sheet.page_margins.left = sheet.page_margins.right = 0.4
-    sheet.oddHeader.left.text = f"Whom to call, extract of {retention_list.extract_date}"
+    sheet.oddHeader.left.text = _describe_title(retention_list)
     sheet.oddHeader.right.text = f"model {retention_list.model}"
     if retention_list.is_sample:
         sheet.oddHeader.center.text = SAMPLE
@@ -329,8 +347,8 @@ def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
             if row == 4:
                 cell.fill, cell.font = HEADER, WHITE
             cell.alignment = WRAPPED if column in (1, 5) else RIGHT
-            if isinstance(value, float):
-                cell.number_format = _money(retention_list.campaign)
+            if isinstance(value, float):  # a total, rounded to whole amounts
+                cell.number_format = _money(retention_list.campaign, WHOLE)
         row += 1
     for name, text in _notes(retention_list):
         row += 1
@@ -354,7 +372,8 @@ def count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]
     rows: list[tuple[str, Sequence[Any]]] = []
     for name, offer in campaign.offers.items():
         listed = [each for each in retention_list.listed if each.offer == name]
-        words = f"to {offer.eligibility}; costs {_describe_costs(offer, campaign)}"
+        call = campaign.format_price(campaign.contact_cost)
+        words = f"to {offer.eligibility}; call {call}, offer {_describe_costs(offer, campaign)}"
         amounts = (sum(each.cost for each in listed), sum(each.gain for each in listed))
         values = map(float, amounts) if campaign.revenue else (None, None)
         rows.append((capitalise(name), (len(listed), *values, words)))
@@ -369,7 +388,7 @@ def _describe_costs(offer: Offer, campaign: Campaign) -> str:
     if offer.costs_in_words:
         return offer.costs_in_words
     try:
-        return campaign.format_amount(float(offer.costs), 2)
+        return campaign.format_price(float(offer.costs))
     except ValueError:
         return offer.costs
 
@@ -443,7 +462,7 @@ def _revenue_header(campaign: Campaign) -> str:
 
 def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
     header = _revenue_header(campaign)
-    contact = campaign.format_amount(campaign.contact_cost, 2)
+    contact = campaign.format_price(campaign.contact_cost)
     return [
         (
             header,
