@@ -202,7 +202,7 @@ def _visible(value: Any) -> Any:
     return "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in value)
 
 
-def _views(data: ReportData) -> dict[str, Any]:
+def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the template
     summary = data.summary
     gate, model = summary.get("gate") or {}, summary.get("model") or {}
     return {
