@@ -438,6 +438,7 @@ class ReportFile:
 
     Attributes:
         example_id: An id, to show users how one looks.
+        company: The company's name, as the author of its lists; empty: that of the folder.
         currency: The sign in front of amounts.
         period: When a customer may leave, as the workbook's label and its extracts define it; empty
             if they do not tell.
@@ -449,6 +450,7 @@ class ReportFile:
     """
 
     example_id: str
+    company: str = ""
     currency: str = ""
     period: str = ""
     breakdowns: dict[str, str] = field(default_factory=dict)
@@ -491,6 +493,11 @@ class Domain:
                 where=f"{VARIABLE}, {folder / 'contract.yml'}",
                 hint="name a folder of domains/ or the path of one that `churn init` has written",
             )
+
+    @property
+    def name(self) -> str:
+        """Return the company's name; the folder's if the domain declares none."""
+        return self.report.company or self.folder.name
 
     @cached_property
     def contract(self) -> ContractFile:

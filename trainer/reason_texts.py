@@ -90,6 +90,25 @@ NUMBERS = {
         lambda value: f"{value:.6f}".rstrip("0").rstrip("."),
     ),
 }
+
+
+def format_with_currency(amount: NumberFormat, currency: str) -> NumberFormat:
+    """Return the format of an amount with the domain's currency in front; a minus precedes both.
+
+    Args:
+        amount: The format without a currency.
+        currency: The sign of the currency; empty if the domain declares none.
+    """
+    if not currency:
+        return amount
+    number = amount.text.replace("{value}", "abs({value})")
+    return replace(
+        amount,
+        text=f"concat(if({{value}} < 0, '−', ''), {literal(currency)}, {number})",
+        format=lambda value: f"{'−' if value < 0 else ''}{currency}{amount.format(abs(value))}",
+    )
+
+
 # The cases of a sentence with a number: a case applies if its condition is true.
 CASES: dict[str, tuple[str, Callable[[float], bool]]] = {
     "one": ("= 1", lambda value: value == 1),
@@ -154,8 +173,11 @@ def read_reasons(domain: Path | None = None) -> list[Reason]:
     Raises:
         ChurnError: The format of a number, or a case, is unknown.
     """
-    declared = read_domain(domain).features.reasons
-    return [_reason(feature, terms) for feature, terms in declared.items()]
+    selected = read_domain(domain)
+    amount = format_with_currency(NUMBERS["amount"], selected.report.currency)
+    numbers = {**NUMBERS, "amount": amount}
+    declared = selected.features.reasons
+    return [_reason(feature, terms, numbers) for feature, terms in declared.items()]
 
 
 def reasons_for(inputs: Sequence[str], declared: Sequence[Reason]) -> list[Reason]:
@@ -176,11 +198,11 @@ def reasons_for(inputs: Sequence[str], declared: Sequence[Reason]) -> list[Reaso
     return [reason for reason in covering if reason.inputs] + unknown
 
 
-def _reason(feature: str, terms: ReasonTerms) -> Reason:
+def _reason(feature: str, terms: ReasonTerms, numbers: Mapping[str, NumberFormat]) -> Reason:
     inputs = (*terms.words, *terms.inputs)
     if terms.number is None:
         otherwise = terms.otherwise or feature.replace("_", " ")
         return Reason(feature, inputs, FlagTemplate(terms.words, otherwise))
     cases: dict[str, str] = {case: text for case, text in terms.says.items() if case != "otherwise"}
-    number = NumberTemplate(feature, NUMBERS[terms.number], cases, terms.says["otherwise"])
+    number = NumberTemplate(feature, numbers[terms.number], cases, terms.says["otherwise"])
     return Reason(feature, inputs, number)

@@ -89,6 +89,10 @@ class Campaign:
         """Return an amount with the domain's currency; a minus precedes both."""
         return f"{'−' if amount < 0 else ''}{self.currency}{abs(amount):,.{decimals}f}"
 
+    def format_price(self, amount: float) -> str:
+        """Return an amount with the domain's currency, and cents only if it has any."""
+        return self.format_amount(amount, 0 if round(amount, 2).is_integer() else 2)
+
 
 def shrink_effect(assumed: Effect, measurements: Sequence[Measurement]) -> Effect:
     """Return the measured effect, shrunk towards the assumed one while data are few.

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from churn.provenance.retention_lists import CUSTOMER, OFFER, RANK, SHEET
 from churn.reports.retention_workbook import ANSWERS, NO, OUTCOME, YES, capitalise
 from lakehouse.errors import InvalidInputError
 from lakehouse.sql import Rows
 from seeds_loader.reader.sandbox import read_unknown_workbook
 
-SHEET = "Customers"
 # The columns by which a row is recognised: where one was edited, outcomes may have moved as well.
-WRITTEN = {"Rank": "list_rank", "Customer": "customer_id", "Offer": "offer"}
+WRITTEN = {RANK: "list_rank", CUSTOMER: "customer_id", OFFER: "offer"}
 MAX_LISTED = 5
 
 
@@ -52,19 +52,19 @@ def read_outcomes(path: Path, members: Rows, log: Callable[[str], None]) -> Outc
     """
     extract = read_unknown_workbook(path, SHEET, log, min_rows=1)
     has_offers = any(member["offer"] for member in members)
-    written = {name: key for name, key in WRITTEN.items() if has_offers or name != "Offer"}
+    written = {name: key for name, key in WRITTEN.items() if has_offers or name != OFFER}
     missing = [name for name in (*written, *OUTCOME) if name not in extract.table.column_names]
     if missing:
         raise _file_error(path, f"has no column {', '.join(missing)}")
     rows = extract.table.select([*written, *OUTCOME]).to_pylist()
     known = {member["customer_id"]: member for member in members}
-    ids = [row["Customer"] for row in rows]
+    ids = [row[CUSTOMER] for row in rows]
     _require_none(path, "is not of this campaign", [each for each in ids if each not in known])
     _require_none(path, "is there twice", [each for each in ids if ids.count(each) > 1])
     _require_none(
         path,
         "has a rank or an offer that is not the one that was written",
-        [row["Customer"] for row in rows if not _is_as_written(row, known[row["Customer"]])],
+        [row[CUSTOMER] for row in rows if not _is_as_written(row, known[row[CUSTOMER]])],
     )
     outcomes = [_read_outcome(path, row) for row in rows]
     return OutcomeFile(extract.sha256, [each for each in outcomes if each is not None])
@@ -72,12 +72,12 @@ def read_outcomes(path: Path, members: Rows, log: Callable[[str], None]) -> Outc
 
 def _is_as_written(row: dict[str, str | None], member: dict[str, object]) -> bool:
     offer = member["offer"]
-    is_same_offer = offer is None or row["Offer"] == capitalise(str(offer))
-    return row["Rank"] == str(member["list_rank"]) and is_same_offer
+    is_same_offer = offer is None or row[OFFER] == capitalise(str(offer))
+    return row[RANK] == str(member["list_rank"]) and is_same_offer
 
 
 def _read_outcome(path: Path, row: dict[str, str | None]) -> Outcome | None:
-    customer = str(row["Customer"])
+    customer = str(row[CUSTOMER])
     called, reached, accepted = (_read_answer(path, customer, name, row[name]) for name in ANSWERS)
     note = (row["Note"] or "").strip() or None
     if (called, reached, accepted, note) == (None, None, None, None):

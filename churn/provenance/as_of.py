@@ -22,7 +22,7 @@ from churn.provenance.compiled_sql import (
     read_constant,
     replace_relations,
 )
-from churn.provenance.run_history import read_end_time, read_summary
+from churn.provenance.run_history import find_champion, read_end_time, read_summary
 from lakehouse.dbt_runner import compile_models
 from lakehouse.process import Log
 from lakehouse.sequences import PUBLICATIONS, VERDICTS, add_number_column, query_sequence
@@ -50,10 +50,7 @@ class RunEnd:
     @property
     def champion(self) -> str | None:
         """Return the champion at the end of the run; None if the run ended before training."""
-        model = self.summary.get("model")
-        if model is None:
-            return None
-        return model.get("promotion", {}).get("champion") or model["version"]
+        return find_champion(self.summary)
 
     def has_counted(self, what: str) -> bool:
         """Return whether the run reached the step that counts `what`."""

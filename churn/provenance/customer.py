@@ -1,6 +1,7 @@
 """Show a single customer: the values in the online store, and the score.
 
-It needs only the online store and the champion's record: neither Feast nor the Spark server.
+It needs only the online store, the champion's record and the list of the run: neither Feast nor the
+Spark server.
 """
 
 import unicodedata
@@ -9,6 +10,7 @@ from typing import Any
 
 import redis
 
+from churn.provenance.retention_lists import find_list, format_listed
 from churn.provenance.run_history import HINT_RUN_FIRST
 from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, read_row, redis_key
@@ -50,7 +52,10 @@ def show_customer(settings: Settings, customer_id: str, log: Log) -> dict[str, A
             hint="check the id; `churn trace ID` says whether its row was rejected",
         )
     score = score_online_customer(settings, customer_id, online["features"])
-    return {"customer_id": customer_id, **online, "score": score}
+    day = online["event_timestamp"][:10]
+    stored = find_list(settings, score["model_version"], day) if score else None
+    listed = stored.describe(customer_id) if stored else None
+    return {"customer_id": customer_id, **online, "score": score, "retention_list": listed}
 
 
 def read_online_customers(
@@ -124,6 +129,8 @@ def format_customer(customer: dict[str, Any]) -> list[str]:
             f"(decile {score['decile']} of 10, model {score['model_version']})"
         )
         lines += [f"    because: {text}" for text in score["reasons"]]
+        if customer["retention_list"]:
+            lines += [f"  {text}" for text in format_listed(customer["retention_list"], score)]
     for name, value in customer["features"].items():
         shown_value = f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
         lines.append(f"  {name:<42}{shown_value}")

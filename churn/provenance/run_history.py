@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,15 @@ def read_last_summary(settings: Settings) -> dict[str, Any]:
 def read_summary_or_empty(settings: Settings, run_id: str) -> dict[str, Any]:
     """Return the summary of a run; empty if it is missing or damaged."""
     return read_json_or_empty(_summary(settings, run_id))
+
+
+def find_champion(summary: Mapping[str, Any]) -> str | None:
+    """Return the champion at the end of a run; None if the run ended before training."""
+    model = summary.get("model")
+    if model is None:
+        return None
+    champion: str = model.get("promotion", {}).get("champion") or model["version"]
+    return champion
 
 
 def find_run_of_load(settings: Settings, batch_id: str) -> str | None:

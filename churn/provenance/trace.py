@@ -10,6 +10,7 @@ from typing import Any
 
 from churn.provenance.as_of import FROM_BRONZE, RunEnd, read_run_end
 from churn.provenance.customer import Online, read_online_customers
+from churn.provenance.retention_lists import StoredList, find_list
 from churn.provenance.trace_queries import BRONZE, SCORES, SILVER, TraceData, read_stages
 from churn.provenance.trace_rules import explain_rejection, find_changes, find_standardised_cells
 from feature_repo.feature_definitions import VIEW, read_feature_columns
@@ -102,6 +103,7 @@ class Tracing:
         self._lake = settings.lake
         self._records: dict[str, ModelRecord | None] = {}
         self._scorers: dict[str, Scorer] = {}
+        self._lists: dict[tuple[str, str], StoredList | None] = {}
         self._features = [feature.name for feature in read_feature_columns()]
 
     def lineage(self, customer_id: str) -> Lineage:
@@ -122,6 +124,7 @@ class Tracing:
             "online": self._find_online_values(customer_id, gold),
             "model": self._trace_model(scores),
             "scores": scores,
+            "retention_list": self._find_in_list(customer_id, scores),
             "history": list(self._trace_history(silver, gold, scores)),
             "absent_from": [
                 row["extract_date"]
@@ -382,6 +385,18 @@ class Tracing:
                 "version": history.first_write_after(row["scored_at"]),
                 "explanation": explained,
             }
+
+    def _find_in_list(self, customer_id: str, scores: Sequence[Hop]) -> Hop | None:
+        """Return what the list made of the first score has of the customer; None without one."""
+        if not scores:
+            return None
+        key = scores[0]["model_version"], str(scores[0]["extract_date"])
+        if key not in self._lists:
+            moment = self._moment
+            run_id = moment.summary.get("report_run", moment.run_id) if moment else None
+            self._lists[key] = find_list(self._settings, *key, run_id)
+        stored = self._lists[key]
+        return stored.describe(customer_id) if stored else None
 
     def _recompute_scores(self, gold: Hop) -> Iterator[Hop]:
         """Recompute a past run's score, which the table no longer has, from the model's parameters.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from churn.provenance.retention_lists import format_listed
 from churn.provenance.trace_rules import (
     BLANK_IS_DECLARED,
     BLANK_IS_ZERO,
@@ -52,6 +53,8 @@ def hops(lineage: Lineage, in_full: bool = True) -> Iterator[tuple[str, list[str
         yield "model", list(_format_model(lineage["model"]))
     scores = lineage["scores"]
     yield "score", list(_format_score(scores[0], in_full)) if scores else ["none"]
+    if lineage["retention_list"]:
+        yield "list", list(format_listed(lineage["retention_list"], scores[0]))
     if in_full and (len(lineage["history"]) > 1 or lineage["absent_from"]):
         yield "history", list(_format_history(lineage))
 

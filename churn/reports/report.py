@@ -9,6 +9,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from churn.provenance import retention_lists
 from churn.reports.curves import Evaluation
 from churn.reports.retention_workbook import (
     RANGE_MEANING,
@@ -16,6 +17,7 @@ from churn.reports.retention_workbook import (
     capitalise,
     count_offers,
     format_common_reasons,
+    format_cost,
     format_effect,
 )
 from lakehouse.page_icon import ICON
@@ -34,7 +36,7 @@ SCORES = {
 WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
 DRIFTS_SHOWN = 8
 # The list beside the report.
-LIST = "retention_list.xlsx"
+LIST = retention_lists.FILE
 UNKNOWN = "–"
 
 
@@ -200,7 +202,7 @@ def _visible(value: Any) -> Any:
     return "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in value)
 
 
-def _views(data: ReportData) -> dict[str, Any]:
+def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the template
     summary = data.summary
     gate, model = summary.get("gate") or {}, summary.get("model") or {}
     return {
@@ -214,13 +216,14 @@ def _views(data: ReportData) -> dict[str, Any]:
         "format_common_reasons": format_common_reasons,
         "range_meaning": RANGE_MEANING,
         "format_effect": format_effect,
+        "format_cost": format_cost,
         "counts": _numbers(summary.get("counts")),
         "stages": stages(_numbers(summary.get("counts"))),
         "balance": balance(_numbers(summary.get("counts"))),
         "gate": gate,
         "failed": [result for result in data.gate_results if result.verdict == "failed"],
         "gate_results": _gate_results(data.gate_results),
-        "not_applicable": sum(each.verdict == "not_applicable" for each in data.gate_results),
+        "not_applicable": _describe_not_applicable(data.gate_results),
         "drift_plots": list(_drift_plot(data.gate_results)),
         "gate_figure": gate_figure,
         "gate_value": gate_value,
@@ -250,6 +253,23 @@ def _gate_results(results: Sequence[GateResult]) -> list[GateResult]:
     quiet = ("passed", "not_applicable")
     shown = [each for each in results if not (each.drift_of and each.verdict in quiet)]
     return sorted(shown, key=lambda each: WORST_FIRST.get(each.verdict, 0))
+
+
+def _describe_not_applicable(results: Sequence[GateResult]) -> str:
+    """Describe the rules without a baseline: in the table, and on drift, which it leaves out.
+
+    Empty if there are none.
+    """
+    skipped = [each for each in results if each.verdict == "not_applicable"]
+    drifts = [each for each in skipped if each.drift_of]
+    listed, features = len(skipped) - len(drifts), len({each.drift_of for each in drifts})
+    parts = [f"{listed} in the table of the gate"] if listed else []
+    if drifts:
+        parts.append(f"{len(drifts)} on the drift of {features} feature{'s' * (features != 1)}")
+    if not parts:
+        return ""
+    rules = f"{len(skipped)} rules need" if len(skipped) != 1 else "1 rule needs"
+    return f"{rules} an extract before this one, and there is none: {' and '.join(parts)}"
 
 
 def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:

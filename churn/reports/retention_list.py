@@ -308,7 +308,8 @@ def _find_raising_reasons(
     """Return for each customer the reasons that raise the risk, the most distinguishing first.
 
     Distinguishing is what raises it more than it does for the others listed. A sensitive reason is
-    left out: a caller reads the list, and may tell the customer.
+    left out: a caller reads the list, and may tell the customer. Where all that raise the risk are
+    negligible, the strongest of them is the reason.
     """
     totals: dict[str, float] = {}
     for row in rows:
@@ -317,11 +318,13 @@ def _find_raising_reasons(
     means = {feature: total / len(rows) for feature, total in totals.items()}
 
     def order(contributions: Sequence[dict[str, Any]]) -> list[str]:
-        raising = [
+        told = [
             each
             for each in contributions
-            if each["contribution"] >= SMALLEST and each["feature"] not in sensitive
+            if each["contribution"] > 0 and each["feature"] not in sensitive
         ]
+        strongest = sorted(told, key=lambda each: -each["contribution"])[:1]
+        raising = [each for each in told if each["contribution"] >= SMALLEST] or strongest
         raising.sort(key=lambda each: means[each["feature"]] - each["contribution"])
         return [each["text"] for each in raising]
 
@@ -341,9 +344,9 @@ def find_common_reasons(raising: Sequence[Sequence[str]]) -> list[tuple[str, int
 
 
 def select_reasons(raising: Sequence[str], common: Sequence[tuple[str, int]]) -> list[str]:
-    """Return a customer's strongest reasons that most others lack; without any, the strongest."""
+    """Return a customer's strongest reasons: first those that most others lack, then the others."""
     shared = {text for text, _ in common}
-    return [text for text in raising if text not in shared][:TOP] or list(raising[:1])
+    return sorted(raising, key=lambda text: text in shared)[:TOP]
 
 
 def _compose_query(campaign: Campaign, record: ModelRecord, details: Sequence[str]) -> str:

@@ -13,8 +13,17 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
+from churn.provenance.retention_lists import (
+    COST,
+    CUSTOMER,
+    GAIN,
+    OFFER,
+    PROBABILITY,
+    RANK,
+    SHEET,
+)
 from churn.reports.rejects_workbook import is_formula_like, make_storable
-from lakehouse.domain import ListColumn, Offer
+from lakehouse.domain import ListColumn, Offer, read_domain
 from lakehouse.sample_home import TITLE as SAMPLE
 from trainer.retention_campaign import Campaign, Effect
 
@@ -27,6 +36,8 @@ HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
 MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
 # What is recorded of a customer of a campaign, with the width of its column.
 ANSWERS = ("Called", "Reached", "Accepted")
+# The column of a list without a campaign.
+DONE = "Done"
 OUTCOME = {**dict.fromkeys(ANSWERS, 10), "Note": 30}
 YES, NO = "yes", "no"
 # Without `left` the indent has no effect, and a number touches the adjacent text.
@@ -37,8 +48,8 @@ RIGHT = Alignment(horizontal="right", vertical="top")
 NOTE_LINE, LINE_HEIGHT = 105, 15
 # The range is not an interval of confidence, and not a forecast of the worst case.
 RANGE_MEANING = (
-    "the range scales every customer's saving to the lowest and the highest of these effects, also "
-    "where the model limits it; the costs stay the same"
+    "the range scales every customer's expected gain before costs to the lowest and the highest of "
+    "these effects, also where the model limits it; the costs stay the same"
 )
 
 
@@ -56,8 +67,8 @@ class ListedCustomer:
         gain: Expected gain of the call.
         gain_low: The gain with the lowest plausible effect of a campaign.
         gain_high: The gain with the highest.
-        reasons: What raises this customer's risk more than that of the others listed. Sensitive
-            reasons, and those that most of the listed have in common, are left out.
+        reasons: What raises this customer's risk, at most three: what most of the listed have in
+            common comes last. Sensitive reasons are left out.
         details: Values of the list's columns.
     """
 
@@ -135,18 +146,21 @@ class Column:
 def write_retention_workbook(retention_list: RetentionList, path: Path) -> None:
     """Write a summary that explains the list, and the list."""
     workbook = Workbook()
-    summary, sheet = workbook.active, workbook.create_sheet("Customers")
+    summary, sheet = workbook.active, workbook.create_sheet(SHEET)
     assert isinstance(summary, Worksheet)
     summary.title = "Summary"
     _write_summary(summary, retention_list)
     columns = _columns(retention_list)
     _write_rows(sheet, columns, retention_list.listed)
     _make_readable(sheet, columns, len(retention_list.listed))
-    if retention_list.name:
-        _add_answer_lists(sheet, columns, len(retention_list.listed))
+    _add_answer_lists(sheet, columns, len(retention_list.listed))
     for each in (summary, sheet):
         _make_printable(each, retention_list)
     sheet.print_title_rows = "1:1"
+    name = f"{retention_list.name}: " if retention_list.name else ""
+    workbook.properties.title = f"{name}{_describe_title(retention_list)}"
+    # A document of the company: no person is its author.
+    workbook.properties.creator = read_domain().name
     workbook.save(path)
 
 
@@ -154,9 +168,9 @@ def read_first_customer(path: Path) -> str | None:
     """Return the customer to call first, or None if there is no such list or it is empty."""
     if not path.is_file():
         return None
-    rows = load_workbook(path, read_only=True)["Customers"].iter_rows(max_row=2, values_only=True)
+    rows = load_workbook(path, read_only=True)[SHEET].iter_rows(max_row=2, values_only=True)
     header, first = next(rows), next(rows, None)
-    return str(first[header.index("Customer")]) if first else None
+    return str(first[header.index(CUSTOMER)]) if first else None
 
 
 def _columns(retention_list: RetentionList) -> list[Column]:
@@ -171,13 +185,13 @@ def _columns(retention_list: RetentionList) -> list[Column]:
     campaign = retention_list.campaign
     money = _money(campaign)
     formats = {"text": None, "whole": WHOLE, "amount": money}
-    outcome = OUTCOME.items() if retention_list.name else [("Done", 8)]
+    outcome = OUTCOME.items() if retention_list.name else [(DONE, 8)]
     return [
-        Column("Rank", 6, WHOLE, lambda rank, _: rank),
-        Column("Customer", 15, None, lambda _, listed: listed.customer_id),
+        Column(RANK, 6, WHOLE, lambda rank, _: rank),
+        Column(CUSTOMER, 15, None, lambda _, listed: listed.customer_id),
         *_create_offer_columns(campaign),
         *_create_value_columns(campaign, money),
-        Column("Probability of leaving", 12, SHARE, lambda _, listed: listed.probability),
+        Column(PROBABILITY, 12, SHARE, lambda _, listed: listed.probability),
         *_create_effect_columns(campaign),
         *(Column(f"Reason {index + 1}", 22, None, reason(index)) for index in range(3)),
         *(
@@ -194,7 +208,7 @@ def _create_offer_columns(campaign: Campaign) -> list[Column]:
     longest = max(map(len, campaign.offers))
     return [
         Column(
-            "Offer",
+            OFFER,
             min(max(longest + 4, 12), 40),
             None,
             lambda _, listed: capitalise(listed.offer or ""),
@@ -206,8 +220,8 @@ def _create_value_columns(campaign: Campaign, money: str) -> list[Column]:
     if not campaign.revenue:
         return []
     return [
-        Column("Cost", 11, money, lambda _, listed: listed.cost),
-        Column("Expected gain", 12, money, lambda _, listed: listed.gain),
+        Column(COST, 11, money, lambda _, listed: listed.cost),
+        Column(GAIN, 12, money, lambda _, listed: listed.gain),
         Column(_revenue_header(campaign), 12, money, lambda _, listed: listed.revenue),
     ]
 
@@ -225,9 +239,17 @@ def capitalise(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _money(campaign: Campaign) -> str:
+def _money(campaign: Campaign, number_format: str = MONEY) -> str:
     """Return Excel's format of an amount, with the currency in front."""
-    return f'"{campaign.currency}"#,##0.00' if campaign.currency else MONEY
+    return f'"{campaign.currency}"{number_format}' if campaign.currency else number_format
+
+
+def format_cost(customer: ListedCustomer, campaign: Campaign) -> str:
+    """Return what a customer's cost consists of: the call, and the offer if there is one."""
+    call = f"call {campaign.format_price(campaign.contact_cost)}"
+    if customer.offer is None:
+        return call
+    return f"{call}, offer {campaign.format_price(customer.cost - campaign.contact_cost)}"
 
 
 def _write_rows(
@@ -268,10 +290,10 @@ def _make_readable(sheet: Worksheet, columns: Sequence[Column], rows: int) -> No
     headers = [column.header for column in columns]
     for header, rule in (
         (
-            "Probability of leaving",
+            PROBABILITY,
             ColorScaleRule("num", 0, "FFFFFFFF", "num", 0.5, "FFFFE3B8", "num", 1, "FFF4A08A"),
         ),
-        ("Expected gain", DataBarRule("num", 0, "max", None, "FF86C9A5")),
+        (GAIN, DataBarRule("num", 0, "max", None, "FF86C9A5")),
     ):
         if header not in headers:
             continue
@@ -285,10 +307,15 @@ def _add_answer_lists(sheet: Worksheet, columns: Sequence[Column], rows: int) ->
     validation = DataValidation(type="list", formula1=f'"{YES},{NO}"', allow_blank=True)
     validation.showErrorMessage = True
     validation.error, validation.errorTitle = f"Choose {YES} or {NO}", "Outcome"
-    for header in ANSWERS:
-        letter = get_column_letter(headers.index(header) + 1)
-        validation.add(f"{letter}2:{letter}{rows + 1}")
+    for header in (*ANSWERS, DONE):
+        if header in headers:
+            letter = get_column_letter(headers.index(header) + 1)
+            validation.add(f"{letter}2:{letter}{max(rows + 1, 2)}")
     sheet.add_data_validation(validation)
+
+
+def _describe_title(retention_list: RetentionList) -> str:
+    return f"Whom to call, extract of {retention_list.extract_date}"
 
 
 def _make_printable(sheet: Worksheet, retention_list: RetentionList) -> None:
@@ -297,7 +324,7 @@ def _make_printable(sheet: Worksheet, retention_list: RetentionList) -> None:
     sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
     sheet.page_margins.left = sheet.page_margins.right = 0.4
-    sheet.oddHeader.left.text = f"Whom to call, extract of {retention_list.extract_date}"
+    sheet.oddHeader.left.text = _describe_title(retention_list)
     sheet.oddHeader.right.text = f"model {retention_list.model}"
     if retention_list.is_sample:
         sheet.oddHeader.center.text = SAMPLE
@@ -311,7 +338,7 @@ def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
         Font(name=FACE, bold=True, size=20),
     )
     sheet["A2"] = "Open the list of customers: call from the top"
-    sheet["A2"].hyperlink, sheet["A2"].font = "#Customers!A1", LINK
+    sheet["A2"].hyperlink, sheet["A2"].font = f"#{SHEET}!A1", LINK
     row = 4
     for title, counted in count_offers(retention_list):
         for column, value in enumerate((title, *counted), 1):
@@ -320,8 +347,8 @@ def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
             if row == 4:
                 cell.fill, cell.font = HEADER, WHITE
             cell.alignment = WRAPPED if column in (1, 5) else RIGHT
-            if isinstance(value, float):
-                cell.number_format = _money(retention_list.campaign)
+            if isinstance(value, float):  # a total, rounded to whole amounts
+                cell.number_format = _money(retention_list.campaign, WHOLE)
         row += 1
     for name, text in _notes(retention_list):
         row += 1
@@ -345,7 +372,8 @@ def count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]
     rows: list[tuple[str, Sequence[Any]]] = []
     for name, offer in campaign.offers.items():
         listed = [each for each in retention_list.listed if each.offer == name]
-        words = f"to {offer.eligibility}; costs {_describe_costs(offer, campaign)}"
+        call = campaign.format_price(campaign.contact_cost)
+        words = f"to {offer.eligibility}; call {call}, offer {_describe_costs(offer, campaign)}"
         amounts = (sum(each.cost for each in listed), sum(each.gain for each in listed))
         values = map(float, amounts) if campaign.revenue else (None, None)
         rows.append((capitalise(name), (len(listed), *values, words)))
@@ -353,14 +381,14 @@ def count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]
     everyone = retention_list.listed
     totals = [float(sum(getattr(each, key) for each in everyone)) for key in ("cost", "gain")]
     total = (len(everyone), *(totals if campaign.revenue else (None, None)), None)
-    return [("Offer", ("Calls", "Cost", "Expected gain", "Terms")), *rows, ("Total", total)]
+    return [(OFFER, ("Calls", COST, GAIN, "Terms")), *rows, ("Total", total)]
 
 
 def _describe_costs(offer: Offer, campaign: Campaign) -> str:
     if offer.costs_in_words:
         return offer.costs_in_words
     try:
-        return campaign.format_amount(float(offer.costs), 2)
+        return campaign.format_price(float(offer.costs))
     except ValueError:
         return offer.costs
 
@@ -381,19 +409,19 @@ def _notes(  # long: the notes, one after another
             else "customers who have not left, by probability of leaving",
         ),
         (
-            "Probability of leaving",
+            PROBABILITY,
             f"that the customer leaves{f' {retention_list.period}' * bool(retention_list.period)}, "
             "by a model that did not learn from this customer's row (out of fold); `churn show` "
-            "and `churn trace` give the estimate of the model in use, which did learn from it",
+            "and `churn trace` have it beside that of the model in use, which did learn from it",
         ),
         ("Effect of a call", f"{format_effect(effect)}. {capitalise(RANGE_MEANING)}"),
         *(_describe_value(campaign) if campaign.revenue else ()),
         *(_describe_offers() if campaign.offers else ()),
         (
             "Reasons",
-            "what raises this customer's risk more than that of the others listed, the strongest "
-            "first; they explain the estimate, and need not be why a customer leaves. Left out: "
-            "what most of the listed have in common, and what the domain declares as sensitive",
+            "what raises this customer's risk: first what does so more than for the others listed, "
+            "then what most of them have in common; they explain the estimate, and need not be why "
+            "a customer leaves. Left out: what the domain declares as sensitive",
         ),
         *(
             [("In common", format_common_reasons(retention_list))]
@@ -434,7 +462,7 @@ def _revenue_header(campaign: Campaign) -> str:
 
 def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
     header = _revenue_header(campaign)
-    contact = campaign.format_amount(campaign.contact_cost, 2)
+    contact = campaign.format_price(campaign.contact_cost)
     return [
         (
             header,
@@ -443,9 +471,9 @@ def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
             if campaign.expected_months
             else f"what the customer pays in {campaign.months} months",
         ),
-        ("Cost", f"{contact} for the call, and what the offer costs if it is accepted"),
+        (COST, f"{contact} for the call, and what the offer costs if it is accepted"),
         (
-            "Expected gain",
+            GAIN,
             f"{header.lower()} × the probability that the customer would leave and stays because "
             "of the offer − cost; that probability is the smaller of probability of leaving × "
             "effect of a call, and of what the model attributes to the offer",

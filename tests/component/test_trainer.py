@@ -245,9 +245,9 @@ def test_reasons_speak_of_the_customer(trained: Trained, explained: ModelRecord)
             assert (texts["contract"] == "month-to-month contract") == monthly
         if "tenure" in texts:
             months = "month" if row["tenure"] == 1 else "months"
-            assert texts["tenure"] == f"tenure of {row['tenure']} {months}"
+            assert texts["tenure"] == f"customer for {row['tenure']} {months}"
         if "monthly_charges" in texts:
-            assert texts["monthly_charges"] == f"monthly bill of {row['monthly_charges']:.2f}"
+            assert texts["monthly_charges"] == f"monthly bill of ${row['monthly_charges']:.2f}"
 
 
 def test_a_shorter_contract_does_not_lower_the_risk(

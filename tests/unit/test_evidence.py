@@ -195,7 +195,7 @@ def test_a_figure_that_a_document_lacks_is_a_dash() -> None:
 def trace(**others: Any) -> dict[str, Any]:
     """What a letter reads of a trace."""
     contributions = [
-        {"feature": "tenure", "text": "tenure of 1 month", "contribution": 1.5},
+        {"feature": "tenure", "text": "customer for 1 month", "contribution": 1.5},
         {"feature": "contract", "text": "two-year contract", "contribution": -2.25},
         {"feature": "payment_method", "text": "electronic <check>", "contribution": 0.1},
         {"feature": "senior_citizen", "text": "senior citizen", "contribution": 0.3},
@@ -223,7 +223,7 @@ def test_a_letter_says_what_the_trace_says() -> None:
     shown = {".".join(each.place) for each in found.figures}
     assert {"scores.0.probability", "scores.0.decile", "model.training.rows"} < shown
     raising, lowering = page.split("This lowers it:")
-    assert "tenure of 1 month: raises it strongly" in raising
+    assert "customer for 1 month: raises it strongly" in raising
     assert "electronic &lt;check&gt;: raises it a little" in raising
     assert "two-year contract: lowers it strongly" in lowering
     # The domain declares it as sensitive: the trace has it, the letter does not.

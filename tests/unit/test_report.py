@@ -307,6 +307,28 @@ def test_a_run_that_ended_early_has_a_report(render, summary):
     assert "The run ended before all rows were counted." in text
 
 
+def test_rules_without_a_baseline_are_counted_as_the_table_shows_them(render):
+    (skipped,) = (each for each in RARE.gate_results if each.verdict == "not_applicable")
+    drifts = [
+        replace(skipped, rule=f"drift_of_{name}", drift_of=name, severity=severity)
+        for name in ("tenure", "contract")
+        for severity in ("error", "warn")
+    ]
+    text = Page(render(replace(FULL, gate_results=(*RULES, skipped, *drifts)))).text
+    sentence = (
+        "5 rules need an extract before this one, and there is none: 1 in the table of the gate "
+        "and 4 on the drift of 2 features."
+    )
+    assert text.count(sentence) == 2 and text.count("– not applicable") == 1
+    text = Page(render(replace(FULL, gate_results=(*RULES, skipped)))).text
+    assert "1 rule needs an extract before this one, and there is none: 1 in the table" in text
+    assert "an extract before this one" not in Page(render(FULL)).text
+
+
+def test_the_cost_of_a_call_and_of_an_offer_are_apart(full):
+    assert Page(full).text.count("call $20, offer $60 $80.00") == 10
+
+
 def test_a_model_without_curves_shows_the_figures_of_the_summary(render):
     text = Page(render(ReportData(SUMMARY))).text
     assert "logistic regression ★ champion" in text

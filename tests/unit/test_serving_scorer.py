@@ -10,7 +10,12 @@ from model_records import SPLITS, a_record
 from trainer import deciles
 from trainer.deciles import Boundary, Deciles
 from trainer.portable_model import LinearModel, Node, PortableModel, TreeEnsemble
-from trainer.reason_texts import FlagTemplate, read_reasons
+from trainer.reason_texts import (
+    NUMBERS,
+    FlagTemplate,
+    format_with_currency,
+    read_reasons,
+)
 from trainer.scorer import Scorer, probability
 
 LINEAR = LinearModel(
@@ -54,7 +59,7 @@ def test_a_linear_answer_is_the_one_by_hand() -> None:
     answer = a_scorer(LINEAR).answer(NEWCOMER)
     assert [each.feature for each in answer.reasons] == ["tenure", "contract"]
     tenure, contract = answer.reasons
-    assert tenure.text == "tenure of 1 month"
+    assert tenure.text == "customer for 1 month"
     assert tenure.contribution == pytest.approx(-0.3 + 0.5 * (3 - 0.6931471805599453))
     assert contract.text == "month-to-month contract"
     assert contract.contribution == pytest.approx(0.4 + 0.225)
@@ -111,18 +116,19 @@ def said(reason: str, **features: float) -> str:
 @pytest.mark.parametrize(
     ("reason", "value", "text"),
     [
-        ("tenure", 1, "tenure of 1 month"),
-        ("tenure", 0, "tenure of 0 months"),
+        ("tenure", 1, "customer for 1 month"),
+        ("tenure", 0, "customer for 0 months"),
         ("service_count", 1, "1 service"),
         ("service_count", 9, "9 services"),
-        ("monthly_charges", 29.85, "monthly bill of 29.85"),
-        ("monthly_charges", 1234.5, "monthly bill of 1,234.50"),
-        ("total_charges", 1234567.891, "billed so far: 1,234,567.89"),
+        ("monthly_charges", 29.85, "monthly bill of $29.85"),
+        ("monthly_charges", 1234.5, "monthly bill of $1,234.50"),
+        ("total_charges", 1234567.891, "billed so far: $1,234,567.89"),
+        ("total_charges", -0.5, "billed so far: −$0.50"),
         # exactly a half: to the even digit
-        ("total_charges", 0.125, "billed so far: 0.12"),
-        ("total_charges", 0.375, "billed so far: 0.38"),
+        ("total_charges", 0.125, "billed so far: $0.12"),
+        ("total_charges", 0.375, "billed so far: $0.38"),
         # in binary a little less than the half
-        ("total_charges", 2.675, "billed so far: 2.67"),
+        ("total_charges", 2.675, "billed so far: $2.67"),
         ("billing_ratio", 1.125, "bill 13% above its average"),
         ("billing_ratio", 0.875, "bill 13% below its average"),
         ("billing_ratio", 1.004, "bill at its average"),
@@ -131,6 +137,15 @@ def said(reason: str, **features: float) -> str:
 )
 def test_numbers_are_written_as_spark_writes_them(reason: str, value: float, text: str) -> None:
     assert said(reason, **{reason: value}) == text
+
+
+def test_an_amount_has_the_currency_that_the_domain_declares() -> None:
+    amount = NUMBERS["amount"]
+    assert format_with_currency(amount, "") is amount
+    in_euro = format_with_currency(amount, "EUR ")
+    assert in_euro.format(1234.5) == "EUR 1,234.50" and in_euro.format(-1) == "−EUR 1.00"
+    number = "format_number(abs({value}), 2)"
+    assert in_euro.text == f"concat(if({{value}} < 0, '−', ''), 'EUR ', {number})"
 
 
 def test_flags_say_the_one_that_is_set() -> None:

@@ -1,0 +1,120 @@
+"""Find customers in the retention list that a run has written beside its report.
+
+The list states the probability by models that did not learn from the customer's row; the score is
+that of the model in use. A trace shows both, so it reads the list as it was written.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+from churn.provenance.run_history import find_champion, list_runs, read_summary_or_empty
+from lakehouse.settings import Settings
+
+# The file in the folder of a run, its sheet of customers, and the columns that are read back.
+FILE, SHEET = "retention_list.xlsx", "Customers"
+RANK, CUSTOMER, OFFER = "Rank", "Customer", "Offer"
+COST, GAIN, PROBABILITY = "Cost", "Expected gain", "Probability of leaving"
+COLUMNS = {
+    "rank": RANK,
+    "probability": PROBABILITY,
+    "offer": OFFER,
+    "cost": COST,
+    "expected_gain": GAIN,
+}
+# Two computations of the same probability may differ by this much.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class StoredList:
+    """List of a run: the values of `COLUMNS` by customer id, None for a column that it lacks."""
+
+    run_id: str
+    customers: Mapping[str, Mapping[str, Any]]
+
+    def describe(self, customer_id: str) -> dict[str, Any]:
+        """Return what the list has of a customer; a rank of None: the customer is not in it."""
+        row = self.customers.get(customer_id, dict.fromkeys(COLUMNS))
+        return {"run_id": self.run_id, "customers": len(self.customers), **row}
+
+
+def find_list(
+    settings: Settings, version: str, extract_date: str, run_id: str | None = None
+) -> StoredList | None:
+    """Return the latest run's list of an extract by a model.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        version: Version of the model.
+        extract_date: Date of the scored extract, as ISO text.
+        run_id: The only run whose list counts; default: any.
+
+    Returns:
+        The list; None if there is none, as in homes whose runs are from earlier versions, or if it
+        was edited so that it can't be read.
+    """
+    for name in [run_id] if run_id else reversed(list_runs(settings)):
+        summary = read_summary_or_empty(settings, name)
+        path = settings.home / "runs" / name / FILE
+        is_of_extract = summary.get("scored_extract_date") == extract_date
+        if is_of_extract and find_champion(summary) == version and path.is_file():
+            return _read_list(path, name)
+    return None
+
+
+def _read_list(path: Path, run_id: str) -> StoredList | None:
+    # Not loaded by commands that read no list.
+    from openpyxl import load_workbook
+
+    try:
+        rows = load_workbook(path, read_only=True)[SHEET].iter_rows(values_only=True)
+        headers = next(rows)
+        customers = {
+            str(row[headers.index(CUSTOMER)]): {
+                key: row[headers.index(header)] if header in headers else None
+                for key, header in COLUMNS.items()
+            }
+            for row in rows
+            if row[headers.index(CUSTOMER)] is not None
+        }
+    except (OSError, ValueError, KeyError, StopIteration, BadZipFile):
+        return None
+    return StoredList(run_id, customers)
+
+
+def format_listed(listed: Mapping[str, Any], score: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the list says of a customer, beside the score by the model in use.
+
+    Args:
+        listed: The customer in a list, as `StoredList.describe` returns it.
+        score: The score, with `probability` and `model_version`.
+    """
+    if listed["rank"] is None:
+        yield f"not in the list of run {listed['run_id']}, which has {listed['customers']:,} calls"
+        return
+    text = f"in the list: {listed['probability']:.1%}"
+    if abs(listed["probability"] - score["probability"]) > ROUNDING:
+        text += (
+            ", by models that did not learn from this customer; the model in use, which did, "
+            f"gives {score['probability']:.1%}"
+        )
+    yield text
+    place = f"number {listed['rank']} of {listed['customers']:,}"
+    yield f"{place} in the list of run {listed['run_id']}"
+    if proposal := ", ".join(_format_proposal(listed)):
+        yield proposal
+
+
+def _format_proposal(listed: Mapping[str, Any]) -> Iterator[str]:
+    # Needed for a listed customer alone, and slow to load.
+    from trainer.retention_campaign import read_campaign
+
+    campaign = read_campaign()
+    if listed["offer"]:
+        yield f"offer: {listed['offer']}"
+    for name in ("cost", "expected_gain"):
+        if listed[name] is not None:
+            yield f"{name.replace('_', ' ')} {campaign.format_amount(listed[name], 2)}"

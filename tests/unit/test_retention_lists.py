@@ -1,0 +1,123 @@
+"""A customer's place in the list of a run, which `churn show` and `churn trace` have."""
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from churn.provenance.customer import format_customer
+from churn.provenance.retention_lists import FILE, StoredList, find_list
+from churn.provenance.trace_text import hops
+from churn.reports.retention_workbook import (
+    ListedCustomer,
+    RetentionList,
+    write_retention_workbook,
+)
+from lakehouse.domain import Offer
+from lakehouse.settings import PROJECT, Settings
+from trainer.retention_campaign import Campaign, Effect
+
+DAY = "2025-07-14"
+SCORE = {"probability": 0.568, "decile": 10, "model_version": "v1", "reasons": ["new"]}
+CAMPAIGN = Campaign(
+    "bill", 12, 20.0, Effect(0.3, 0.15, 0.45), {"a discount": Offer("all", "true", {}, "60")}, "$"
+)
+FIRST = ListedCustomer("c1", 0.58, 900.0, "a discount", 80.0, 0.4, 76.6, 1.0, 99.0, ("new",), ())
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    home = tmp_path / "home"
+    return Settings(PROJECT, home, str(home / "lake"), str(home / "landing"))
+
+
+def write_run(settings: Settings, run_id: str, version: str = "v1", **changes: Any) -> Path:
+    """A run with a list of c1 and c2 by this champion; return the path of the list."""
+    folder = settings.home / "runs" / run_id
+    folder.mkdir(parents=True)
+    model = {"version": "another", "promotion": {"champion": version}}
+    summary = {"scored_extract_date": DAY, "model": model}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    listed = [FIRST, replace(FIRST, customer_id="c2")]
+    content = RetentionList(date(2025, 7, 14), 9, version, "k", CAMPAIGN, (), listed)
+    write_retention_workbook(replace(content, **changes), folder / FILE)
+    return folder / FILE
+
+
+def read_list(settings: Settings, run_id: str | None = None) -> StoredList:
+    found = find_list(settings, "v1", DAY, run_id)
+    assert found is not None
+    return found
+
+
+def test_the_list_is_that_of_the_latest_run_of_this_extract_and_model(settings: Settings) -> None:
+    assert find_list(settings, "v1", DAY) is None
+    for run_id in ("20250101T000000Z-a", "20250102T000000Z-b"):
+        write_run(settings, run_id)
+    later = write_run(settings, "20250103T000000Z-c", version="v2")
+    assert read_list(settings).run_id == "20250102T000000Z-b"
+    assert read_list(settings, "20250101T000000Z-a").run_id == "20250101T000000Z-a"
+    assert find_list(settings, "v1", DAY, "20250103T000000Z-c") is None
+    assert find_list(settings, "v1", "2025-06-14") is None
+    # A list that was edited, and runs of before lists were written, break nothing.
+    later.write_bytes(b"PK")
+    assert find_list(settings, "v2", DAY) is None
+    later.unlink()
+    assert find_list(settings, "v2", DAY) is None
+
+
+def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(settings: Settings) -> None:
+    write_run(settings, "r1")
+    listed = read_list(settings).describe("c1")
+    assert listed == {
+        "run_id": "r1",
+        "customers": 2,
+        "rank": 1,
+        "probability": 0.58,
+        "offer": "A discount",
+        "cost": 80,
+        "expected_gain": 76.6,
+    }
+    expected = [
+        "in the list: 58.0%, by models that did not learn from this customer; the model in use, "
+        "which did, gives 56.8%",
+        "number 1 of 2 in the list of run r1",
+        "offer: A discount, cost $80.00, expected gain $76.60",
+    ]
+    customer = {"customer_id": "c1", "event_timestamp": f"{DAY}T00:00:00Z", "features": {}}
+    shown = format_customer({**customer, "score": SCORE, "retention_list": listed})
+    assert [line.strip() for line in shown[-3:]] == expected
+    assert dict(trace(listed))["list"] == expected
+
+
+def test_a_later_extract_has_one_probability_and_a_missing_customer_is_named(
+    settings: Settings,
+) -> None:
+    # Without a declared value and without offers the list has neither cost nor gain.
+    write_run(settings, "r1", campaign=replace(CAMPAIGN, monthly_value=None, offers={}))
+    stored = read_list(settings)
+    listed = {**stored.describe("c2"), "probability": SCORE["probability"]}
+    place = "number 2 of 2 in the list of run r1"
+    assert dict(trace(listed))["list"] == ["in the list: 56.8%", place]
+    missing = dict(trace(stored.describe("c3")))["list"]
+    assert missing == ["not in the list of run r1, which has 2 calls"]
+    assert "list" not in dict(trace(None))
+
+
+def trace(listed: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
+    """The stages of a trace whose customer has this place in the list."""
+    row = {"extract_date": DAY, "became": "not cleaned yet", "file": "f", "sheet": "", "sha256": ""}
+    cells = {"tenure": "1", "Contract": "", "MonthlyCharges": "", "TotalCharges": "", "Churn": ""}
+    loaded = {"batch_id": "b", "loaded_at": f"{DAY}T00:00", "table": "t", "version": 1}
+    feast = {"view": "v", "service": "s", "project": "p", "equals_gold": True, "differences": []}
+    empty: dict[str, Any] = {hop: [] for hop in ("rejected", "silver", "gate", "gold", "history")}
+    lineage = {
+        "bronze": [{**row, **loaded, "row_number": 2, "cells": cells, "extra": {}}],
+        **{**empty, "feast": feast, "online": None, "model": None, "absent_from": []},
+        "scores": [{**SCORE, "extract_date": DAY, "explanation": None, "reasons": []}],
+        "retention_list": listed,
+    }
+    return list(hops(lineage))
