@@ -2,15 +2,18 @@
 
 import difflib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.run_log import find_record
+from lakehouse.run_log import DONE, REFUSED, UNCHANGED, find_record
 from lakehouse.settings import Settings
 
 RUNS_SHOWN = 3
+# The list of customers to call, beside a run's report.
+LIST = "retention_list.xlsx"
 # Hint for when the requested data does not exist yet.
 HINT_RUN_FIRST = "run a workbook first: `churn run WORKBOOK`"
 
@@ -66,6 +69,13 @@ def read_last_summary(settings: Settings) -> dict[str, Any]:
 def read_summary_or_empty(settings: Settings, run_id: str) -> dict[str, Any]:
     """Return the summary of a run; empty if it is missing or damaged."""
     return read_json_or_empty(_summary(settings, run_id))
+
+
+def find_result(summary: Mapping[str, Any]) -> str:
+    """Return the result of a run by its summary, in the words of its record (`RunRecord`)."""
+    if (summary.get("gate") or {}).get("verdict") in ("refused", "failed"):
+        return REFUSED
+    return UNCHANGED if summary.get("unchanged") else DONE
 
 
 def find_run_of_load(settings: Settings, batch_id: str) -> str | None:
