@@ -268,9 +268,8 @@ def front_page(data: FrontPage) -> str:
             "script_digest": digest,
             "latest": latest,
             "list_state": _describe_list(data),
-            "see_front_page": f" {SEE_FRONT_PAGE}",
             "call_tiles": list(_call_tiles(data)),
-            "banner": banner(ReportData(summary)) if latest else None,
+            "banner": _describe_run(latest),
             "tiles": list(_tiles(data)),
             "extracts": [*reversed(data.extracts[-LISTED:])],
             "extract_notes": list(_extract_notes(data.extracts)),
@@ -294,6 +293,14 @@ def front_page(data: FrontPage) -> str:
         data.is_sample,
         data.command,
     )
+
+
+def _describe_run(run: Run | None) -> tuple[str, str, str] | None:
+    """Return the banner of a run's report, which refers to this page."""
+    if run is None:
+        return None
+    state, headline, text = banner(ReportData(run.summary))
+    return state, headline, text.replace(f" {SEE_FRONT_PAGE}", "")
 
 
 def _call_tiles(data: FrontPage) -> Iterator[Tile]:
