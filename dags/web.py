@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
 
+from churn.provenance.run_history import LIST
 from churn.reports.front_page import (
     DBT_DOCS,
     EVALUATION,
@@ -19,7 +20,6 @@ from churn.reports.front_page import (
     list_of,
     report_of,
 )
-from churn.reports.report import LIST
 from lakehouse.navigation import SITE
 from lakehouse.settings import read_settings
 

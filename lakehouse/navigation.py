@@ -74,7 +74,7 @@ def format_site_navigation(settings: Settings, site: Site, host: str) -> Markup:
     items = [_format_link(link, link.path) for link in _link_docs(settings, name)]
     if not items:
         text = Markup("<span>{}: <code>{}</code></span>")
-        items = [text.format(WITHOUT_DOCS, sites.DOCS.start)]
+        items = [text.format(WITHOUT_DOCS, sites.DOCS.start_command(settings))]
     running = {link.name: link for link in link_running_sites(settings, name)}
     for other in sites.OTHERS:
         if other is site:
@@ -93,7 +93,7 @@ def link_running_sites(settings: Settings, name: str) -> list[Link]:
     """
     ports = {site: site.find_port(settings) for site in sites.OTHERS}
     return [
-        Link(site.name, f"http://{name}:{port}/", f"Started by: {site.start}")
+        Link(site.name, f"http://{name}:{port}/", f"Started by: {site.start_command(settings)}")
         for site, port in ports.items()
         if port
     ]
@@ -134,7 +134,7 @@ def _link_docs(settings: Settings, name: str) -> list[Link]:
         Link(
             unescape(text),
             f"http://{name}:{port}/{unescape(path)}",
-            f"Started by: {sites.DOCS.start}",
+            f"Started by: {sites.DOCS.start_command(settings)}",
         )
         for path, text in ANCHOR.findall(read_navigation(index.read_text()))
     ]

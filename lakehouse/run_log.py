@@ -10,6 +10,7 @@ import logging
 import statistics
 import traceback
 from collections import Counter, deque
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -137,7 +138,8 @@ class RunLog:
         self.record.result = result
         self.record.exit_code = exit_code
         self.record.ended = datetime.now(UTC).isoformat(timespec="seconds")
-        self._append(format_log_lines(f"{self.record.result}, exit code {exit_code}", INFO))
+        outcome = format_result(result, sum_seconds(self.record.seconds))
+        self._append(format_log_lines(f"{outcome}, exit code {exit_code}", INFO))
         self.update()
 
     def _append(self, text: str) -> None:
@@ -280,6 +282,28 @@ def is_alive(record: RunRecord) -> bool:
 
 def _record_path(log: Path) -> Path:
     return log.with_suffix(".json")
+
+
+def sum_seconds(seconds: Mapping[str, float]) -> float:
+    """Return the duration of a run, in seconds: the sum of its steps.
+
+    Every view of a run shows this one: `churn runs`, `churn status`, pages, metrics and the log.
+    Steps are all that a run in Airflow records, where tasks wait for each other in between.
+    """
+    return sum(seconds.values())
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration in seconds or minutes, such as `2 min 33 s`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def format_result(result: str, seconds: float) -> str:
+    """Format how a run ended: its result, and its duration if a step was measured."""
+    return f"{result} in {format_duration(seconds)}" if seconds else result
 
 
 def format_interruption(log: RunLog | None) -> str:

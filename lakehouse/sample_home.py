@@ -3,6 +3,7 @@
 The mark is a file, so that pages that need no Spark server can show it. A backup includes it.
 """
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,6 +16,8 @@ MARKS, SAMPLE = "marks", "sample"
 # For people, on pages and lists.
 TITLE = "SAMPLE"
 NOTE = "SAMPLE: these customers are generated, not real"
+# A command in a message or on a page; `churn demo` is called the same everywhere.
+COMMAND = re.compile(r"(`|<code>)churn (?!demo\b|--demo\b)")
 
 
 def demo_environment(settings: Settings) -> dict[str, str]:
@@ -38,6 +41,18 @@ def _shift_port(port: int) -> int:
 def command_of(settings: Settings) -> str:
     """Return how the command line is called for this home."""
     return "churn --demo" if settings.home.name.endswith(SUFFIX) else "churn"
+
+
+def rename_commands(text: str, called: str) -> str:
+    """Return a message or a page whose commands are called so, such as `churn --demo`.
+
+    Otherwise they would act on another home.
+
+    Args:
+        text: The text, with commands in backticks, or the HTML, with commands in <code>.
+        called: How the command line is called, as `command_of` returns it.
+    """
+    return text if called == "churn" else COMMAND.sub(rf"\1{called} ", text)
 
 
 def mark_as_sample(settings: Settings) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import psutil
 
 from lakehouse.process import ProcessInfo, Service, write_state
+from lakehouse.sample_home import command_of
 from lakehouse.settings import LOOPBACK, Settings
 
 LOOPBACK_NAMES = frozenset(("127.0.0.1", "localhost", "[::1]"))
@@ -41,6 +42,10 @@ class Site:
     def port(self, settings: Settings) -> int:
         """Return the configured port."""
         return int(getattr(settings, f"{self.key}_port"))
+
+    def start_command(self, settings: Settings) -> str:
+        """Return the command that starts it, as it is called for this home."""
+        return self.start.replace("churn", command_of(settings), 1)
 
     def bind(self, settings: Settings) -> str:
         """Return the address to bind to."""

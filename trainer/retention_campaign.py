@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lakehouse.amounts import format_amount
 from lakehouse.domain import Offer, read_domain
 from trainer.hazard_model import HazardModel, write_months_sql
 
@@ -87,7 +88,7 @@ class Campaign:
 
     def format_amount(self, amount: float, decimals: int = 0) -> str:
         """Return an amount with the domain's currency; a minus precedes both."""
-        return f"{'−' if amount < 0 else ''}{self.currency}{abs(amount):,.{decimals}f}"
+        return format_amount(amount, self.currency, decimals)
 
     def format_price(self, amount: float) -> str:
         """Return an amount with the domain's currency, and cents only if it has any."""

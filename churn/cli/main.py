@@ -20,6 +20,7 @@ import click
 from churn.cli.help import Group, add_hidden_alias
 from churn.cli.output import (
     add_output_options,
+    format_commands,
     name_commands,
     print_message,
     report_error,
@@ -374,7 +375,7 @@ def down(settings: Settings) -> None:
 @JSON
 @command
 def status(settings: Settings, as_json: bool) -> None:
-    """Show which services run, and where."""
+    """Show what is in use, how the last run ended, what runs, and what to do next."""
     from churn.operations.status import status as read_status
 
     if as_json:
@@ -385,11 +386,10 @@ def status(settings: Settings, as_json: bool) -> None:
 
 def _print_status(settings: Settings) -> None:
     from churn.operations.status import status as read_status
+    from churn.operations.status_text import format_status
 
-    for name, state in read_status(settings).items():
-        words = ", ".join(f"{key} {value}" for key, value in state.items() if value is not None)
-        line = f"{name.replace('_', ' '):<10}{words}"
-        click.echo(wrap_for_terminal(line, get_width(sys.stdout)))
+    for line in format_status(settings, read_status(settings)):
+        click.echo(wrap_for_terminal(format_commands(line), get_width(sys.stdout)))
 
 
 @main.command("runs")
@@ -399,7 +399,7 @@ def _print_status(settings: Settings) -> None:
 @JSON
 @command
 def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
-    """List the runs, newest first: when, result, seconds, workbook."""
+    """List the runs, newest first: when, result, duration, workbook."""
     from churn.operations import runs
 
     found = runs.list_all_runs(settings)

@@ -1,6 +1,5 @@
 """Define the options of the output, which every command has, and print messages."""
 
-import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from lakehouse.run_log import (
     format_interruption,
     write_log,
 )
+from lakehouse.sample_home import rename_commands
 from lakehouse.terminal import (
     COLORS,
     Detail,
@@ -38,8 +38,7 @@ UNEXPECTED = """\
 Unexpected error: {}
   where: {}
   what to do: repeat the command; if the error persists, report it with this log"""
-# A command in a message, and how it is called in this process: for the demo's home, with --demo.
-COMMAND = re.compile(r"`churn (?!demo\b|--demo\b)")
+# How commands are called in this process: for the demo's home, with --demo.
 _called = "churn"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -48,6 +47,11 @@ def name_commands(called: str) -> None:
     """Name commands in messages as they are called in this process, such as `churn --demo`."""
     global _called
     _called = called
+
+
+def format_commands(text: str) -> str:
+    """Return a text with its commands as they are called in this process."""
+    return rename_commands(text, _called)
 
 
 def _set_color(context: click.Context, option: click.Parameter, value: Any) -> None:
@@ -111,7 +115,7 @@ def print_error(text: str, **facts: str) -> None:
 
 
 def _print(text: str, style: str) -> None:
-    text = COMMAND.sub(f"`{_called} ", text)
+    text = format_commands(text)
     if is_json_log():
         click.echo(text, err=True)
         return

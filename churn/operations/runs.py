@@ -8,20 +8,28 @@ from typing import Any
 from rich.text import Text
 
 from churn.provenance.run_history import (
+    find_result,
     list_runs,
     parse_start_time,
     read_end_time,
     read_summary_or_empty,
 )
 from lakehouse import run_log
-from lakehouse.run_log import INTERRUPTED, RUNNING, RunRecord, read_records
+from lakehouse.run_log import (
+    INTERRUPTED,
+    RUNNING,
+    RunRecord,
+    format_duration,
+    read_records,
+    sum_seconds,
+)
 from lakehouse.sample_home import command_of, demo_environment
 from lakehouse.settings import Settings
 
 # The commands whose runs have a summary.
 WITH_SUMMARY = ("churn run", "churn demo")
 # Columns of the list; the rest of the line is what was called. A narrower terminal gets fewer.
-RUN, WHEN, RESULT, SECONDS = 23, 16, 11, 9
+RUN, WHEN, RESULT, DURATION = 23, 16, 11, 12
 NARROW, WIDE = 80, 100
 STYLES = {
     run_log.DONE: "green",
@@ -63,7 +71,7 @@ def list_all_runs(settings: Settings) -> list[Run]:
 
 def _from_record(record: RunRecord) -> Run:
     is_incomplete = record.result not in (run_log.DONE, run_log.UNCHANGED, run_log.REFUSED)
-    seconds = sum(record.seconds.values())
+    seconds = sum_seconds(record.seconds)
     if record.result == RUNNING:  # the current step counts too
         seconds = (datetime.now(UTC) - datetime.fromisoformat(record.started)).total_seconds()
     return Run(
@@ -81,20 +89,18 @@ def _from_record(record: RunRecord) -> Run:
 
 def _from_summary(settings: Settings, run_id: str) -> Run:
     summary = read_summary_or_empty(settings, run_id)
-    seconds = sum(summary.get("seconds", {}).values())
+    seconds = sum_seconds(summary.get("seconds", {}))
     workbook = summary.get("workbook", {}).get("path")
     try:
         started = parse_start_time(run_id)
     except ValueError:  # the name is Airflow's
         started = read_end_time(settings, run_id)
-    verdict = summary.get("gate", {}).get("verdict")
-    done = run_log.UNCHANGED if summary.get("unchanged") else run_log.DONE
     return Run(
         run_id=run_id,
         started=started.isoformat(timespec="seconds"),
         command=None,
         workbook=Path(workbook).name if workbook else None,
-        result=run_log.REFUSED if verdict == "refused" else done,
+        result=find_result(summary),
         step=None,
         seconds=round(seconds, 1),
         exit_code=None,
@@ -109,13 +115,14 @@ def format_runs(runs: list[Run], width: int | None) -> list[Text]:
         runs: The runs.
         width: Columns of the terminal; None if the output is none.
     """
-    lines = [_format_row("RUN", "WHEN (UTC)", "RESULT", "SECONDS", "WORKBOOK OR COMMAND", width)]
+    lines = [_format_row("RUN", "WHEN (UTC)", "RESULT", "DURATION", "WORKBOOK OR COMMAND", width)]
     for run in runs:
         when = f"{datetime.fromisoformat(run.started):%Y-%m-%d %H:%M}"
         # The last column stays free: some terminals begin a line of their own after it.
         room = None if width is None else width - 1 - lines[0].plain.index("WORKBOOK")
         called = _shorten(run.workbook or run.command or "-", run.step, room)
-        line = _format_row(run.run_id, when, run.result, f"{run.seconds:,.1f}", called, width)
+        took = format_duration(run.seconds)
+        line = _format_row(run.run_id, when, run.result, took, called, width)
         begin = line.plain.index(run.result, RUN)
         line.stylize(STYLES.get(run.result, ""), begin, begin + len(run.result))
         lines.append(line)
@@ -123,11 +130,11 @@ def format_runs(runs: list[Run], width: int | None) -> list[Text]:
 
 
 def _format_row(
-    run: str, when: str, result: str, seconds: str, called: str, width: int | None
+    run: str, when: str, result: str, duration: str, called: str, width: int | None
 ) -> Text:
     cells = [f"{run:<{RUN}}", f"{result:<{RESULT}}", called]
     if width is None or width >= NARROW:
-        cells.insert(2, f"{seconds:>{SECONDS}}")
+        cells.insert(2, f"{duration:>{DURATION}}")
     # The name of a run has its time: a terminal that is not wide needs no second one.
     if width is None or width >= WIDE:
         cells.insert(1, f"{when:<{WHEN}}")

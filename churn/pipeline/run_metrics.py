@@ -20,6 +20,7 @@ from churn.provenance.run_history import (
 )
 from lakehouse.atomic_write import atomic_write
 from lakehouse.metrics_file import metrics_file
+from lakehouse.run_log import sum_seconds
 from lakehouse.settings import Settings
 
 Summary = Mapping[str, Any]
@@ -96,7 +97,7 @@ class RunMetrics(Collector):
         yield _gauges(
             "step_seconds", "Seconds per step", ["step"], {(k,): v for k, v in seconds.items()}
         )
-        yield _gauge("run_seconds", "Seconds of all steps", sum(seconds.values()))
+        yield _gauge("run_seconds", "Seconds of all steps", sum_seconds(seconds))
 
     def _collect_published(self, passed: Summary) -> Iterator[Metric]:
         counts = passed["counts"]

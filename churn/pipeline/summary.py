@@ -11,8 +11,7 @@ from churn.pipeline.notifications import record_summary
 from churn.pipeline.rule_texts import format_approver, format_rule
 from churn.pipeline.run_metrics import write_metrics
 from churn.provenance import load_state
-from churn.provenance.run_history import find_run_of_load
-from churn.reports.report import LIST
+from churn.provenance.run_history import LIST, find_run_of_load
 from churn.reports.retention_workbook import read_first_customer
 from lakehouse.atomic_write import atomic_write
 from lakehouse.run_log import mark_unchanged

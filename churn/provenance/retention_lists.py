@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from churn.provenance.run_history import find_champion, list_runs, read_summary_or_empty
+from churn.provenance.run_history import (
+    LIST,
+    find_champion,
+    list_runs,
+    read_summary_or_empty,
+)
 from lakehouse.settings import Settings
 
-# The file in the folder of a run, its sheet of customers, and the columns that are read back.
-FILE, SHEET = "retention_list.xlsx", "Customers"
+# The sheet of customers, and the columns that are read back.
+SHEET = "Customers"
 RANK, CUSTOMER, OFFER = "Rank", "Customer", "Offer"
 COST, GAIN, PROBABILITY = "Cost", "Expected gain", "Probability of leaving"
 COLUMNS = {
@@ -58,7 +63,7 @@ def find_list(
     """
     for name in [run_id] if run_id else reversed(list_runs(settings)):
         summary = read_summary_or_empty(settings, name)
-        path = settings.home / "runs" / name / FILE
+        path = settings.home / "runs" / name / LIST
         is_of_extract = summary.get("scored_extract_date") == extract_date
         if is_of_extract and find_champion(summary) == version and path.is_file():
             return _read_list(path, name)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.run_log import find_record
+from lakehouse.run_log import DONE, REFUSED, UNCHANGED, find_record
 from lakehouse.settings import Settings
 
 RUNS_SHOWN = 3
+# The list of customers to call, beside a run's report.
+LIST = "retention_list.xlsx"
 # Hint for when the requested data does not exist yet.
 HINT_RUN_FIRST = "run a workbook first: `churn run WORKBOOK`"
 
@@ -76,6 +78,13 @@ def find_champion(summary: Mapping[str, Any]) -> str | None:
         return None
     champion: str = model.get("promotion", {}).get("champion") or model["version"]
     return champion
+
+
+def find_result(summary: Mapping[str, Any]) -> str:
+    """Return the result of a run by its summary, in the words of its record (`RunRecord`)."""
+    if (summary.get("gate") or {}).get("verdict") in ("refused", "failed"):
+        return REFUSED
+    return UNCHANGED if summary.get("unchanged") else DONE
 
 
 def find_run_of_load(settings: Settings, batch_id: str) -> str | None:

@@ -6,6 +6,15 @@ const holds = { here, away: !here, served, apart: !served };
 for (const link of document.querySelectorAll("[data-where=here] a")) {
   if (here) link.hostname = location.hostname;
 }
+// The page is written once, and read later: a monthly extract is old after this many days.
+const oldAfter = 45;
+for (const banner of document.querySelectorAll("[data-day]")) {
+  const days = Math.floor((Date.now() - Date.parse(banner.dataset.day)) / 864e5);
+  if (!(days > 0)) continue;
+  banner.lastElementChild.append(` The extract is ${days.toLocaleString("en")} day${days === 1 ? "" : "s"} old.`);
+  if (days <= oldAfter || !banner.classList.replace("passed", "warned")) continue;
+  banner.querySelector("[data-fresh]").textContent = "! Old";
+}
 for (const part of document.querySelectorAll("[data-where]")) {
   part.hidden = !holds[part.dataset.where];
 }

@@ -1,7 +1,9 @@
-"""Render the front page of the site: latest run, extracts and models over time, and links.
+"""Render the front page of the site, by reader: retention manager, operator, data team.
 
-The page is static. Its links refer to the paths `DBT_DOCS`, `report_of` and `evaluation_of`, so
-that Airflow's site can serve the same page (dags/web.py).
+First whom to call and whether that is current, then the state of the pipeline with extracts and
+models over time, then the links of the data team. The page is static. Its links refer to the paths
+`DBT_DOCS`, `report_of` and `evaluation_of`, so that Airflow's site can serve the same page
+(dags/web.py).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from churn.provenance.run_history import parse_start_time
+from churn.provenance.run_history import LIST, find_result, parse_start_time
 from churn.reports.report import (
-    LIST,
+    SEE_FRONT_PAGE,
+    UNKNOWN,
     ReportData,
     Tile,
     banner,
@@ -23,7 +26,9 @@ from churn.reports.report import (
     percent,
     read_script,
 )
+from lakehouse.amounts import format_amount
 from lakehouse.navigation import INDEX, Link, format_navigation
+from lakehouse.run_log import REFUSED, format_result, sum_seconds
 
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
@@ -39,7 +44,20 @@ LINEAGE = (
 REPORT, EVALUATION = "report.html", "evaluation.html"
 # A plot can show more entries than a table that must be readable on a phone.
 DRAWN, LISTED, RECALLED = 24, 8, 4
+# A chart of one point shows nothing that a sentence does not.
+POINTS = 2
 REALISED = "realised churn"
+NEW_LIST = "A new list: `churn retention-list --out calls.xlsx`."
+# What the links lead to, for the page that replaces a missing one.
+MEANINGS = {
+    "Overview": "whom to call, the state of the pipeline, all links",
+    "Latest report": "whom to call and why, and what was checked",
+    TRACE_LINK: "from a score back to the row of the workbook",
+    "Tables": "every table and column, and where it comes from",
+    "Lineage": "the features, upstream and downstream",
+    "Model": "how well the model in use finds leavers",
+    "Other sites": "Airflow, Feast, MLflow and the scoring API",
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,12 @@ class Run:
             return f"{parse_start_time(self.run_id):%Y-%m-%d %H:%M} UTC"
         except ValueError:
             return ""
+
+    @property
+    def outcome(self) -> str:
+        """Return the result and the duration in words, as `churn runs` and `churn status` do."""
+        seconds = self.summary.get("seconds") or {}
+        return format_result(find_result(self.summary), sum_seconds(seconds))
 
 
 @dataclass(frozen=True)
@@ -133,7 +157,8 @@ class FrontPage:
     """Content of the page. Every sequence is ordered by time, earliest first, and may be empty.
 
     `campaigns` are rows of gold.campaigns with the measured effect, null until it is known,
-    `rule_texts` what the rules check that failed or warned, in words.
+    `rule_texts` what the rules check that failed or warned, in words, `command` how the command
+    line is called for this home.
     """
 
     runs: tuple[Run, ...] = ()
@@ -144,6 +169,7 @@ class FrontPage:
     campaigns: tuple[Mapping[str, Any], ...] = ()
     is_sample: bool = False
     example_id: str = ""
+    command: str = "churn"
     rule_texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -155,10 +181,17 @@ class FrontPage:
         return {day: run_id for day, run_id in latest.items() if day in listed}
 
     @property
-    def latest_lists(self) -> tuple[str, ...]:
-        """Return the run whose list of customers belongs to the latest report, if there is one."""
-        latest = self.reports.get(self.runs[-1].extract_date) if self.runs else None
-        return tuple(run.run_id for run in self.runs if run.run_id == latest and run.has_list)
+    def list_run(self) -> Run | None:
+        """Return the run that wrote the latest list of customers to call; a refused one has none.
+
+        Each run that scores writes the list of the extract in use, also after an older workbook.
+        """
+        return next((run for run in reversed(self.runs) if run.has_list), None)
+
+    @property
+    def champion(self) -> Model | None:
+        """Return the model in use."""
+        return next((model for model in self.models if model.is_champion), None)
 
     @property
     def evaluated_models(self) -> tuple[str, ...]:
@@ -204,13 +237,20 @@ def site_links(data: FrontPage) -> list[Link]:
 
 def missing_page(data: FrontPage) -> str:
     """Return the page for addresses without a page; its links work at any address."""
-    bar = format_navigation(site_links(data), f"/{MISSING}")
-    return page("missing.html.j2", {"navigation": bar, "other_site": ""}, data.is_sample)
+    links = site_links(data)
+    views = {
+        "navigation": format_navigation(links, f"/{MISSING}"),
+        "other_site": "",
+        "links": links,
+        "meanings": MEANINGS,
+    }
+    return page("missing.html.j2", views, data.is_sample, data.command)
 
 
 def missing_page_of(name: str, navigation: Markup, is_sample: bool) -> str:
     """Return the page for addresses without a page of a site of another project."""
-    return page("missing.html.j2", {"navigation": navigation, "other_site": name}, is_sample)
+    views = {"navigation": navigation, "other_site": name, "links": [], "meanings": {}}
+    return page("missing.html.j2", views, is_sample)
 
 
 def front_page(data: FrontPage) -> str:
@@ -219,6 +259,7 @@ def front_page(data: FrontPage) -> str:
     script, digest = read_script("front_page.js", "loading.js")
     latest = data.runs[-1] if data.runs else None
     summary = latest.summary if latest else {}
+    models = data.models[-DRAWN:]
     return page(
         "front_page.html.j2",
         {
@@ -226,26 +267,96 @@ def front_page(data: FrontPage) -> str:
             "script": script,
             "script_digest": digest,
             "latest": latest,
-            "banner": banner(ReportData(summary)) if latest else None,
+            "list_state": _describe_list(data),
+            "call_tiles": list(_call_tiles(data)),
+            "banner": _describe_run(latest),
             "tiles": list(_tiles(data)),
             "extracts": [*reversed(data.extracts[-LISTED:])],
+            "extract_notes": list(_extract_notes(data.extracts)),
             "extract_plots": list(_extract_plots(data)),
             "models": [*reversed(data.models[-LISTED:])],
-            "model_plots": list(_model_plots(data.models[-DRAWN:])),
+            "model_note": _describe_only_model(models),
+            "model_plots": list(_model_plots(models)),
             "watch": summary.get("watch") or {},
             "realised": _compare_with_outcome(data.runs),
             "reports": {day: report_of(run) for day, run in data.reports.items()},
             "evaluations": {version: evaluation_of(version) for version in data.evaluated_models},
+            "data_links": _data_links(data),
             "has_dbt_docs": data.has_dbt_docs,
             "example_id": data.example_id,
             "rule_texts": data.rule_texts,
-            "list_file": next(map(list_of, data.latest_lists), ""),
+            "list_file": list_of(data.list_run.run_id) if data.list_run else "",
             "services": data.services,
             "campaigns": [*reversed(data.campaigns[-LISTED:])],
             "earlier": max(len(data.extracts), len(data.models)) > LISTED,
         },
         data.is_sample,
+        data.command,
     )
+
+
+def _describe_run(run: Run | None) -> tuple[str, str, str] | None:
+    """Return the banner of a run's report, which refers to this page."""
+    if run is None:
+        return None
+    state, headline, text = banner(ReportData(run.summary))
+    return state, headline, text.replace(f" {SEE_FRONT_PAGE}", "")
+
+
+def _call_tiles(data: FrontPage) -> Iterator[Tile]:
+    """Yield the latest list in numbers; none if an earlier version wrote it."""
+    calls = (data.list_run.summary.get("calls") if data.list_run else None) or {}
+    if "listed" not in calls:
+        return
+    has_amounts = "gain" in calls
+    note = "each expected to pay" if has_amounts else "the highest risk first"
+    yield Tile("calls to make", count(calls["listed"]), note)
+    if has_amounts:
+        gain, low, high, cost = (
+            format_amount(calls[name], calls.get("currency", ""))
+            for name in ("gain", "gain_low", "gain_high", "cost")
+        )
+        yield Tile("expected gain", gain, f"{low} to {high}, after costs")
+        yield Tile("cost of the calls", cost, "offers included")
+
+
+def _describe_list(data: FrontPage) -> tuple[str, str, str, str, str] | None:
+    """Return whether the latest list is current: state, headline, its list, its day, reason.
+
+    The list is a file: what is published, promoted or refused after it does not change it.
+    """
+    run = data.list_run
+    if run is None:
+        return None
+    calls = run.summary.get("calls") or {}
+    day = str(
+        calls.get("extract_date") or run.summary.get("scored_extract_date") or run.extract_date
+    )
+    made = f"customers as of {day}" + (f", list of {run.began}" if run.began else "")
+    published = [each.extract_date.isoformat() for each in data.extracts if each.published]
+    model, champion = str(calls.get("model") or ""), data.champion
+    if published and published[-1] != day:
+        why = f"The extract of {published[-1]} was published since. {NEW_LIST}"
+        return "warned", "Not current", made, day, why
+    if champion and model and champion.version != model:
+        why = f"The model {champion.version} replaced {model} since. {NEW_LIST}"
+        return "warned", "Not current", made, day, why
+    latest = data.runs[-1]
+    if find_result(latest.summary) == REFUSED:
+        why = f"The latest workbook, extract of {latest.extract_date}, was refused: see below."
+        return "warned", "Of the last workbook that passed", made, day, why
+    return "passed", "Current", made, day, "It is of the extract and the model in use."
+
+
+def _data_links(data: FrontPage) -> list[Link]:
+    """Return the links of the data team: tables, lineage and the model's evaluation."""
+    links = []
+    if data.has_dbt_docs:
+        links += [Link("Tables and columns", DBT_DOCS), Link("Lineage graph", LINEAGE)]
+    if data.evaluated_models:
+        version = data.evaluated_models[-1]
+        links.append(Link(f"Evaluation of {version}", evaluation_of(version)))
+    return links
 
 
 def _tiles(data: FrontPage) -> Iterator[Tile]:
@@ -259,13 +370,15 @@ def _tiles(data: FrontPage) -> Iterator[Tile]:
         yield Tile("rows rejected", count(last.rejected), duplicates)
         refused = sum(each.verdict == "refused" for each in data.extracts)
         yield Tile("extracts", count(len(data.extracts)), f"{refused or 'none'} refused")
-    for model in data.models:
-        if model.is_champion:
-            yield Tile("ROC-AUC", decimal(model.roc_auc), f"champion {model.version}")
+    if data.champion:
+        yield Tile("ROC-AUC", decimal(data.champion.roc_auc), f"champion {data.champion.version}")
     watch = (data.runs[-1].summary.get("watch") or {}) if data.runs else {}
     if watch:
         alerts = len(watch.get("alerts") or ())
-        yield Tile("alerts", count(alerts) if alerts else "none", "on the champion")
+        is_compared = alerts or watch.get("worst")
+        none = "none" if is_compared else UNKNOWN
+        note = "on the champion" if is_compared else "nothing to compare with yet"
+        yield Tile("alerts", count(alerts) if alerts else none, note)
 
 
 def _compare_with_outcome(runs: Sequence[Run]) -> list[tuple[str, str, bool]]:
@@ -284,11 +397,46 @@ def _compare_with_outcome(runs: Sequence[Run]) -> list[tuple[str, str, bool]]:
 # --- plots ---------------------------------------------------------------------------------------
 
 
+def _extract_notes(extracts: Sequence[Extract]) -> Iterator[str]:
+    """Yield sentences about what has too few points for a chart."""
+    if len(extracts) == 1:
+        only = extracts[0]
+        fate = "published" if only.published is not None else "not published"
+        yield (
+            f"The first extract, of {only.extract_date}, has {count(only.customers)} customers, "
+            f"{fate}; {count(only.rejected)} rows were rejected. There is nothing to compare it "
+            "with yet: the charts begin with the second extract."
+        )
+    moved = [each for each in extracts if each.drift is not None]
+    if len(moved) == 1:
+        only = moved[0]
+        yield (
+            f"Drift of the extract of {only.extract_date}: {only.drifted.replace('_', ' ')} moved "
+            f"most, {decimal(only.drift)} (population stability index). Its chart begins with the "
+            "next extract."
+        )
+
+
+def _describe_only_model(models: Sequence[Model]) -> str:
+    """Return a sentence about the only version; empty if there are more, which are drawn."""
+    if len(models) != 1:
+        return ""
+    only = models[0]
+    holdout = only.holdout.get("roc_auc")
+    return (
+        f"The first version ranks leavers above the others with a ROC-AUC of "
+        f"{decimal(only.roc_auc)} out of fold"
+        + (f" and {decimal(holdout)} in the hold-out" if holdout is not None else "")
+        + f" (0.5 is chance, 1 is perfect); its Brier score is {decimal(only.brier)} (lower is "
+        "better). The charts begin with the second version."
+    )
+
+
 def _extract_plots(data: FrontPage) -> Iterator["Plot"]:
     from churn.reports.plots import Course, Plot, draw_columns
 
     drawn = data.extracts[-DRAWN:]
-    if not drawn:
+    if len(drawn) < POINTS:
         return
     labels = [each.extract_date.isoformat() for each in drawn]
     title = "Customers"
@@ -338,7 +486,7 @@ def _drift_plot(drawn: Sequence[Extract], labels: Sequence[str]) -> Iterator["Pl
     from churn.reports.plots import Course, Plot, draw_courses
 
     moved = [each for each in drawn if each.drift is not None]
-    if not moved:
+    if len(moved) < POINTS:
         return
     furthest = max(moved, key=lambda each: each.drift or 0.0)
     bounds = zip(("unusual", "refused"), moved[-1].drift_bounds, strict=True)
@@ -367,7 +515,7 @@ def _reject_share(extract: Extract) -> float:
 def _model_plots(models: Sequence[Model]) -> Iterator["Plot"]:
     from churn.reports.plots import Course, Plot, draw_courses
 
-    if not models:
+    if len(models) < POINTS:
         return
     labels = [each.extract_date.isoformat() for each in models]
     chosen = frozenset(place for place, each in enumerate(models) if each.state != "candidate")

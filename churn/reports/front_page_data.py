@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance.campaign_records import list_campaigns
-from churn.provenance.run_history import read_json_or_empty
+from churn.provenance.run_history import LIST, read_json_or_empty
 from churn.reports.front_page import (
     DBT_DOCS,
     EVALUATION,
@@ -20,11 +20,10 @@ from churn.reports.front_page import (
     Service,
 )
 from churn.reports.gate_statements import describe_rule
-from churn.reports.report import LIST
 from lakehouse import sequences, sites
 from lakehouse.domain import read_domain
 from lakehouse.navigation import SITE
-from lakehouse.sample_home import is_sample
+from lakehouse.sample_home import command_of, is_sample
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query_if_exists, run_together
@@ -72,6 +71,7 @@ def gather(settings: Settings, spark: SparkSession) -> FrontPage:
         services=tuple(
             Service(site.name, site.port(settings), site.start) for site in sites.OTHERS
         ),
+        command=command_of(settings),
         example_id=read_domain().report.example_id,
         has_dbt_docs=(settings.home / SITE / DBT_DOCS).is_file(),
         campaigns=tuple(reversed(list_campaigns(spark))),

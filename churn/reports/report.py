@@ -9,7 +9,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.provenance import retention_lists
+from churn.provenance.run_history import LIST, find_result
 from churn.reports.curves import Evaluation
 from churn.reports.retention_workbook import (
     RANGE_MEANING,
@@ -21,7 +21,9 @@ from churn.reports.retention_workbook import (
     format_effect,
 )
 from lakehouse.page_icon import ICON
+from lakehouse.run_log import format_duration
 from lakehouse.sample_home import NOTE as SAMPLE_NOTE
+from lakehouse.sample_home import rename_commands
 
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
@@ -35,9 +37,8 @@ SCORES = {
 }
 WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
 DRIFTS_SHOWN = 8
-# The list beside the report.
-LIST = retention_lists.FILE
 UNKNOWN = "–"
+SEE_FRONT_PAGE = "The front page shows what is in use now."
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ class ChurnGroup:
 class ReportData:
     """Content of the report. `summary` is the run's summary.json; all else may be empty.
 
-    `retention_list` is the content of the workbook `LIST` beside the report.
+    `retention_list` is the content of the workbook `LIST` beside the report, and `command` how the
+    command line is called for this home.
     """
 
     summary: Mapping[str, Any]
@@ -107,6 +109,7 @@ class ReportData:
     evaluations: tuple[Evaluation, ...] = ()
     retention_list: RetentionList | None = None
     is_sample: bool = False
+    command: str = "churn"
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def write_report(data: ReportData, path: Path) -> None:
 
 
 def _page(data: ReportData) -> str:
-    return page("report.html.j2", _views(data), data.is_sample)
+    return page("report.html.j2", _views(data), data.is_sample, data.command)
 
 
 def read_script(*names: str) -> tuple[str, str]:
@@ -168,13 +171,16 @@ def read_script(*names: str) -> tuple[str, str]:
     return script, base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def page(template: str, views: Mapping[str, Any], is_sample: bool = False) -> str:
+def page(
+    template: str, views: Mapping[str, Any], is_sample: bool = False, command: str = "churn"
+) -> str:
     """Render one of the templates next to this module as a self-contained page.
 
     Args:
         template: File name of the template.
         views: The template's variables.
         is_sample: Whether to mark the page, because the customers are generated.
+        command: How the command line is called in the page's commands.
 
     Returns:
         The HTML text.
@@ -192,7 +198,8 @@ def page(template: str, views: Mapping[str, Any], is_sample: bool = False) -> st
     filters = {"count": count, "percent": percent, "decimal": decimal, "duration": duration}
     environment.filters.update(filters, capitalise=capitalise)
     mark = SAMPLE_NOTE if is_sample else ""
-    return environment.get_template(template).render({**views, "sample_mark": mark, "icon": ICON})
+    html = environment.get_template(template).render({**views, "sample_mark": mark, "icon": ICON})
+    return rename_commands(html, command)
 
 
 def _visible(value: Any) -> Any:
@@ -337,10 +344,7 @@ def duration(seconds: float | None) -> str:
     """Format a duration in seconds or minutes; unknown values as a dash."""
     if seconds is None:
         return UNKNOWN
-    if seconds < 59.95:
-        return f"{seconds:.1f}\u00a0s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}\u00a0min {rest:02d}\u00a0s"
+    return format_duration(seconds).replace(" s", "\u00a0s").replace(" min", "\u00a0min")
 
 
 def gate_figure(value: float | None, unit: str) -> str:
@@ -421,7 +425,7 @@ def _describe_use(summary: Mapping[str, Any], passed: str, is_warned: bool) -> t
     return (
         f"Published and in use, {passed}",
         "At the end of this run, the scores, the list and the answers to callers were of this "
-        f"workbook's customers. The front page shows what is in use now.{warnings}",
+        f"workbook's customers. {SEE_FRONT_PAGE}{warnings}",
     )
 
 
@@ -439,7 +443,7 @@ def _tiles(data: ReportData) -> Iterator[Tile]:
         yield Tile("customers who left", percent(share), f"{count(churned)} of {count(customers)}")
     to_call = data.retention_list
     if to_call and to_call.listed and to_call.campaign.revenue:
-        spent = sum(each.cost for each in to_call.listed)
+        spent = to_call.summary["cost"]
         yield Tile("calls on the list", count(len(to_call.listed)), "each expected to pay")
         yield Tile("cost of these calls", to_call.campaign.format_amount(spent), "offers included")
 
@@ -451,8 +455,9 @@ def _data_tiles(summary: Mapping[str, Any]) -> Iterator[Tile]:
         yield Tile("rows rejected", count(counts["rejected"]), duplicates)
     if "roc_auc" in model:
         yield Tile("ROC-AUC", decimal(model["roc_auc"]), "0.5 is chance, 1 is perfect")
-    if seconds := _numbers(summary.get("seconds")):
-        yield Tile("run time", duration(sum(seconds.values())))
+    if summary.get("gate"):
+        # The run goes on after its report, which therefore can't have the duration.
+        yield Tile("result of the run", find_result(summary), "its duration: churn runs")
 
 
 def _describe_model(model: Mapping[str, Any]) -> str:
@@ -647,7 +652,10 @@ def _seconds_plot(seconds: Mapping[str, float]) -> Iterator["Plot"]:
     title = "Time by step"
     rows = [Bar(step.replace("_", " "), value, duration(value)) for step, value in seconds.items()]
     slowest = max(rows, key=lambda row: row.value)
-    caption = f"In the order of the run. The longest step is {slowest.label}, {slowest.note}."
+    caption = (
+        "In the order of the run, up to this report. "
+        f"The longest step is {slowest.label}, {slowest.note}."
+    )
     yield Plot(title, caption, draw_bars("seconds", title, rows, slowest.value or 1.0))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
+from churn.provenance.run_history import LIST
 from churn.reports.curves import Evaluation
 from churn.reports.gate_statements import DRIFT_RULE, format_statement
 from churn.reports.report import (
-    LIST,
     ChurnGroup,
     GateResult,
     RejectedRow,
@@ -22,7 +22,7 @@ from churn.reports.retention_list import MOST, read_scored_extract, select_custo
 from churn.reports.retention_workbook import RetentionList, write_retention_workbook
 from lakehouse.atomic_write import atomic_write
 from lakehouse.domain import read_domain
-from lakehouse.sample_home import is_sample
+from lakehouse.sample_home import command_of, is_sample
 from lakehouse.settings import Settings
 from lakehouse.sql import query, run_together
 from seeds_loader.contract import read_contract
@@ -48,7 +48,7 @@ def write_run_report(
     Args:
         settings: The settings of this CHURN_HOME.
         spark: A Spark Connect session.
-        summary: The run's summary.
+        summary: The run's summary. Its part `calls`, the list in numbers, is added here.
         record: The model that the run trained; None if it trained none.
         folder: The run's folder.
 
@@ -59,6 +59,7 @@ def write_run_report(
     path = folder / "report.html"
     data = _gather(settings, spark, summary, record)
     if data.retention_list:
+        summary["calls"] = data.retention_list.summary
         with atomic_write(folder / LIST) as draft:
             write_retention_workbook(data.retention_list, draft)
     write_report(data, path)
@@ -108,6 +109,7 @@ def _gather(
         churn_by=run_together(churn_by) if churn_by else {},
         evaluations=evaluations(record) if record else (),
         is_sample=is_sample(settings),
+        command=command_of(settings),
     )
 
 

@@ -124,13 +124,28 @@ class RetentionList:
             return calls
         return f"{calls}, about {self._format_saved()}"
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Return the list in numbers, for the run's summary.json; amounts if the domain has them.
+
+        The amounts are sums over the calls, in the domain's currency: expected gain after costs,
+        with its range, and cost.
+        """
+        found: dict[str, Any] = {
+            "listed": len(self.listed),
+            "extract_date": self.extract_date.isoformat(),
+            "model": self.model,
+        }
+        if self.campaign.revenue:
+            for name in ("gain", "gain_low", "gain_high", "cost"):
+                found[name] = round(sum(getattr(each, name) for each in self.listed), 2)
+            found["currency"] = self.campaign.currency
+        return found
+
     def _format_saved(self) -> str:
-        amount = self.campaign.format_amount
-        total, low, high = (
-            sum(getattr(each, name) for each in self.listed)
-            for name in ("gain", "gain_low", "gain_high")
-        )
-        return f"{amount(total)} saved ({amount(low)} to {amount(high)})"
+        amount, total = self.campaign.format_amount, self.summary
+        low, high = amount(total["gain_low"]), amount(total["gain_high"])
+        return f"{amount(total['gain'])} saved ({low} to {high})"
 
 
 @dataclass(frozen=True)

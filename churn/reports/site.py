@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pyspark.sql.connect.session import SparkSession
 
+from churn.provenance.run_history import LIST
 from churn.reports.front_page import (
     DBT_DOCS,
     EVALUATION,
@@ -18,7 +19,6 @@ from churn.reports.front_page import (
     report_of,
     site_links,
 )
-from churn.reports.report import LIST
 from lakehouse import spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import run_dbt_command
@@ -101,6 +101,8 @@ def write_front_page(settings: Settings, spark: SparkSession) -> Path:
     runs, models = settings.home / "runs", settings.home / "models"
     pages = {report_of(run_id): runs / run_id / REPORT for run_id in data.reports.values()}
     pages |= {list_of(run_id): runs / run_id / LIST for run_id in data.reports.values()}
+    if data.list_run:  # the latest report may be of a refused run, which has no list
+        pages[list_of(data.list_run.run_id)] = runs / data.list_run.run_id / LIST
     pages |= {
         evaluation_of(version): models / version / EVALUATION for version in data.evaluated_models
     }

@@ -41,6 +41,12 @@ def _run(place: int, day: date) -> Run:
             "extract_date": day.isoformat(),
             "gate": {"verdict": "passed", "warned": place % 3},
             "watch": {"extract_date": day.isoformat(), "worst": [realised], "alerts": []},
+            "seconds": {"build": 61.5, "train": 91.4},
+            "calls": {
+                **{"listed": 100, "extract_date": day.isoformat(), "model": _version(place, day)},
+                **{"gain": 8123.4, "gain_low": 2990.0, "gain_high": 14002.5},
+                **{"cost": 1240.0, "currency": "$"},
+            },
         },
         has_list=True,
     )
@@ -65,9 +71,13 @@ def _extract(place: int, day: date) -> Extract:
     )
 
 
+def _version(place: int, day: date) -> str:
+    return f"{day:%Y%m%d}-33e011{place:02x}"
+
+
 def _model(place: int, day: date, is_champion: bool) -> Model:
     return Model(
-        version=f"{day:%Y%m%d}-33e011{place:02x}",
+        version=_version(place, day),
         kind="gradient_boosted_trees" if place % 2 else "logistic_regression",
         extract_date=day,
         roc_auc=0.84 + place % 4 / 500,

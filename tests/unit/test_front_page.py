@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,14 @@ import pytest
 from front_pages import DAY, history
 from template_lines import missed_lines
 
-from churn.reports.front_page import FrontPage, Run, front_page
+from churn.reports.front_page import (
+    MEANINGS,
+    FrontPage,
+    Run,
+    front_page,
+    list_of,
+    missing_page,
+)
 from churn.reports.front_page_data import _runs
 from churn.reports.gate_statements import describe_rule
 from churn.reports.plots import Course, draw_columns
@@ -55,6 +63,78 @@ def test_gate_drift_and_models_over_time() -> None:
     assert "feature that moved most 0.300" in page
     # A table is cut, and says so.
     assert said.count("Duplicates") == 1 and "the rest in audit.gate_results" in said
+
+
+def first_extract() -> FrontPage:
+    """A home after its first run, whose monitoring had nothing to compare with."""
+    data = history(extracts=1)
+    summary = {**data.runs[0].summary, "watch": {"worst": [], "alerts": []}}
+    return replace(data, runs=(replace(data.runs[0], summary=summary),), campaigns=())
+
+
+def test_calls_come_first_then_the_pipeline_then_the_data_team() -> None:
+    said = words(front_page(history(extracts=3)))
+    parts = ("Whom to call", "Campaigns", "State of the pipeline", "For the data team")
+    places = [said.index(part) for part in parts]
+    assert places == sorted(places)
+    calls = said[: places[1]]
+    assert "calls to make 100" in calls
+    assert "expected gain $8,123 $2,990 to $14,002, after costs" in calls
+    assert "cost of the calls $1,240" in calls
+    assert "✓ Current : customers as of 2023-03-02" in calls
+    assert "Download the list" in calls and "done in 2 min 33 s" in said
+
+
+def test_a_list_that_is_not_current_says_why() -> None:
+    data = history(extracts=3)
+    unscored = replace(data.extracts[-1], extract_date=date(2023, 5, 1))
+    said = words(front_page(replace(data, extracts=(*data.extracts, unscored))))
+    assert "! Not current" in said and "The extract of 2023-05-01 was published since." in said
+    other = replace(data.models[-1], version="v2")
+    said = words(front_page(replace(data, models=(*data.models[:-1], other), command="churn x")))
+    assert "The model v2 replaced 20230302-33e01102 since." in said
+    assert "churn x retention-list --out calls.xlsx" in said
+    refused = Run({"run_id": "r", "extract_date": "2023-04-01", "gate": {"verdict": "refused"}})
+    data = replace(data, runs=(*data.runs, refused))
+    said = words(front_page(data))
+    assert "! Of the last workbook that passed : customers as of 2023-03-02" in said
+    assert list_of(data.runs[2].run_id) in front_page(data), "the list stays where it was"
+
+
+def test_a_list_of_an_earlier_version_has_no_figures() -> None:
+    data = history(extracts=1)
+    summary = {key: each for key, each in data.runs[0].summary.items() if key != "calls"}
+    said = words(front_page(replace(data, runs=(replace(data.runs[0], summary=summary),))))
+    assert "calls to make" not in said and "Download the list" in said
+
+
+def test_one_extract_has_sentences_instead_of_charts_and_no_green() -> None:
+    page = front_page(first_extract())
+    assert "<svg" not in page
+    said = words(page)
+    assert "The first extract, of 2023-01-01, has 7,043 customers, published" in said
+    assert "The charts begin with the second version." in said
+    assert 'class="banner quiet"' in page and "– Nothing to compare with yet" in said
+    assert "alerts – nothing to compare with yet" in said
+    # The second extract is the first with drift.
+    said = words(front_page(history(extracts=2)))
+    assert "Drift of the extract of 2023-01-31: monthly charges moved most, 0.030" in said
+
+
+def test_commands_are_those_of_the_demo() -> None:
+    page = front_page(replace(first_extract(), command="churn --demo"))
+    assert "<code>churn --demo docs</code>" in page
+    assert "<code>churn --demo airflow up</code>" in page
+    assert "<code>churn docs" not in page and "`churn" not in page
+    empty = front_page(FrontPage(command="churn --demo"))
+    assert "<code>churn demo</code>" in empty
+    assert "<code>churn --demo runs</code>" in missing_page(FrontPage(command="churn --demo"))
+
+
+def test_the_page_for_a_wrong_address_names_the_ways_on() -> None:
+    said = words(missing_page(replace(history(2), has_dbt_docs=True)))
+    for name, meaning in MEANINGS.items():
+        assert f"{name} : {meaning}" in said
 
 
 @pytest.mark.parametrize("columns", [3, 4, 24])
@@ -126,6 +206,8 @@ def test_every_line_of_the_template_is_rendered_by_these_tests() -> None:
     summary = {"run_id": "20250101T000000Z-abc", "extract_date": DAY.isoformat()}
     summary |= {"gate": {"verdict": "refused", "failed": 1}}
     with missed_lines() as missed:
-        for each in (FrontPage(), data, FrontPage(runs=(Run(summary),), extracts=(refused,))):
+        first = replace(first_extract(), has_dbt_docs=True)
+        unpublished = FrontPage(runs=(Run(summary),), extracts=(refused,))
+        for each in (FrontPage(), data, first, unpublished):
             front_page(each)
     assert missed["front_page.html.j2"] == set()

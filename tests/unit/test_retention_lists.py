@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from churn.provenance.customer import format_customer
-from churn.provenance.retention_lists import FILE, StoredList, find_list
+from churn.provenance.retention_lists import StoredList, find_list
+from churn.provenance.run_history import LIST
 from churn.provenance.trace_text import hops
 from churn.reports.retention_workbook import (
     ListedCustomer,
@@ -43,8 +44,8 @@ def write_run(settings: Settings, run_id: str, version: str = "v1", **changes: A
     (folder / "summary.json").write_text(json.dumps(summary))
     listed = [FIRST, replace(FIRST, customer_id="c2")]
     content = RetentionList(date(2025, 7, 14), 9, version, "k", CAMPAIGN, (), listed)
-    write_retention_workbook(replace(content, **changes), folder / FILE)
-    return folder / FILE
+    write_retention_workbook(replace(content, **changes), folder / LIST)
+    return folder / LIST
 
 
 def read_list(settings: Settings, run_id: str | None = None) -> StoredList:

@@ -21,6 +21,7 @@ from churn.operations.runs import format_runs, list_all_runs
 from churn.provenance.as_of import read_run_end
 from churn.provenance.diff import format_diff
 from churn.provenance.run_history import read_summary
+from churn.reports.front_page import Run
 from lakehouse import run_log, spark_process
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.progress import Steps
@@ -84,7 +85,7 @@ def test_the_log_has_time_level_and_run_and_no_warning_twice(home: Settings) -> 
     assert texts.count("WARNING some.library: is deprecated") == 1
     assert "INFO repeated 2 times: some.library: is deprecated" in texts
     assert "DEBUG build: 1 of 3 (customers)" in texts
-    assert texts[-1] == "INFO done, exit code 0"
+    assert re.fullmatch(r"INFO done( in 0\.\d s)?, exit code 0", texts[-1])
     assert result.stderr.count("a\n") == 1
     assert path.stat().st_mode & 0o077 == 0
 
@@ -191,6 +192,24 @@ def test_a_run_whose_process_died_was_interrupted(home: Settings) -> None:
     assert [record.result for record in read_records(home)] == ["running"]
     (run_log.folder(home) / "damaged.json").write_text("{")
     assert len(read_records(home)) == 1
+
+
+def test_a_run_has_one_result_and_one_duration_wherever_it_is_shown(home: Settings) -> None:
+    seconds = {"build": 61.5, "train": 91.4}
+    write_record(home, result="done", workbook="a.xlsx", seconds=seconds)
+    folder = home.home / "runs" / RUN
+    folder.mkdir(parents=True)
+    summary = {"run_id": RUN, "gate": {"verdict": "passed"}, "seconds": seconds}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    assert re.search(r"done +2 min 33 s  a\.xlsx", churn("runs").stdout)
+    assert "done in 2 min 33 s" in churn("status").stdout
+    assert Run(summary).outcome == "done in 2 min 33 s"
+    log = run_log.start_log(home, "churn run")
+    log.begin("20250102T000000Z-bbbbbb")
+    log.update(seconds)
+    log.end("done", 0)
+    assert "done in 2 min 33 s, exit code 0" in Path(str(log.path)).read_text()
+    assert run_log.format_result("refused", 0) == "refused"
 
 
 def test_estimates_are_medians_of_complete_runs(home: Settings) -> None:
