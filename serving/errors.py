@@ -1,9 +1,11 @@
 """Define request errors in one JSON format, that of RFC 9457: what, where, what to do."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 from fastapi import HTTPException
+from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
@@ -14,11 +16,11 @@ KIND = "urn:churn:problem:"
 class ProblemDetails(TypedDict):
     """What went wrong, where, and what to do about it."""
 
-    type: str
-    title: str
-    status: int
-    where: str
-    what_to_do: str
+    type: Annotated[str, Field(description="A name of the error that stays the same")]
+    title: Annotated[str, Field(description="What is wrong")]
+    status: Annotated[int, Field(description="The HTTP status")]
+    where: Annotated[str, Field(description="The part of the request or of the service")]
+    what_to_do: Annotated[str, Field(description="What to do about it")]
 
 
 class ProblemError(HTTPException):
