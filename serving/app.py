@@ -462,15 +462,15 @@ def _http_problem(_: Request, error: Exception) -> Response:
     if isinstance(error, ProblemError):
         return error.response()
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:
+        return errors.bad_body().response()
     kinds = {
-        400: ("bad-body", "The body can't be read as JSON", "body"),
         404: ("no-route", "There is nothing at this path", "path"),
         405: ("no-method", "This path does not know the method", "method"),
     }
     kind, what, where = kinds.get(error.status_code, ("refused", str(error.detail), "request"))
-    hint = "GET /docs shows what there is, and how to ask"
     return ProblemError(
-        error.status_code, kind, what, where=where, hint=hint, headers=error.headers
+        error.status_code, kind, what, where=where, hint=errors.SEE_DOCS, headers=error.headers
     ).response()
 
 
@@ -478,10 +478,5 @@ def _validation_problem(_: Request, error: Exception) -> Response:
     """Return the first mismatch with the API description, without the value that was sent."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    return ProblemError(
-        422,
-        "unfit-request",
-        str(first["msg"]),
-        where=".".join(str(part) for part in first["loc"])[:200],
-        hint="correct it; GET /docs shows what fits",
-    ).response()
+    where = ".".join(str(part) for part in first["loc"])[:200]
+    return errors.unfit_request(str(first["msg"]), where).response()

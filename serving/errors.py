@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 MEDIA_TYPE = "application/problem+json"
 KIND = "urn:churn:problem:"
+SEE_DOCS = "GET /docs shows what there is, and how to ask"
 
 
 class ProblemDetails(TypedDict):
@@ -114,6 +115,23 @@ def too_slow(seconds: float) -> ProblemError:
         where="body",
         hint="send the request again, all of it",
         headers={"Connection": "close"},
+    )
+
+
+def bad_body() -> ProblemError:
+    """Return the error for a body that is not JSON."""
+    return ProblemError(
+        400, "bad-body", "The body can't be read as JSON", where="body", hint=SEE_DOCS
+    )
+
+
+def unfit_request(what: str, where: str) -> ProblemError:
+    """Return the error for a request that differs from the API's description, `what` and `where`.
+
+    The value that was sent is not repeated.
+    """
+    return ProblemError(
+        422, "unfit-request", what, where=where, hint="correct it; GET /docs shows what fits"
     )
 
 

@@ -62,10 +62,12 @@ churn_api_requests_total{method="POST",route="/v1/churn:batch",status="200"} 3.0
 
 # An error of each status that the description names, as the service sends it.
 ERRORS: dict[int, errors.ProblemDetails] = {
+    400: errors.bad_body().details,
     401: errors.no_key().details,
     404: errors.unknown_customer("no-such-id").details,
     408: errors.too_slow(10).details,
     413: errors.too_big(512 * 1024).details,
+    422: errors.unfit_request("Field required", "body.customer_ids").details,
     429: errors.too_many(2).details,
     503: errors.store_down("connection refused").details,
 }
