@@ -145,7 +145,7 @@ def _list_tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _format_one_table(schema: str, table: Mapping[str, Any], blocks: Mapping[str, str]) -> str:
     access = table.get("config", {}).get("access", "")
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f"`{column['name']}`",
             column.get("data_type", ""),
@@ -157,7 +157,10 @@ def _format_one_table(schema: str, table: Mapping[str, Any], blocks: Mapping[str
     heading = f"### {schema}.{table['name']}\n\n{_resolve(table['description'], blocks)}{note}"
     if not rows:
         return heading
-    return f"{heading}\n\n{format_table(('Column', 'Type', 'Meaning'), rows)}"
+    header: tuple[str, ...] = ("Column", "Type", "Meaning")
+    if not any(row[1] for row in rows):  # only tables with a contract declare types
+        header, rows = ("Column", "Meaning"), [(row[0], row[2]) for row in rows]
+    return f"{heading}\n\n{format_table(header, rows)}"
 
 
 def _resolve(description: str, blocks: Mapping[str, str]) -> str:
