@@ -367,7 +367,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
         return _json(await service.answer_what_if(customer_id, body))
 
 
-def _add_plain_routes(app: FastAPI, service: Service) -> None:
+def _add_plain_routes(app: FastAPI, service: Service) -> None:  # long: one route after another
     @app.get(
         "/health/live",
         summary="Check that the process responds",
