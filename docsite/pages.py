@@ -26,6 +26,9 @@ TOP = {
 }
 DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
+# Links whose text is the name of a file, or the number of a decision.
+FILE_LINK = re.compile(r"\[[\w-]+\.md\]\(([^)#\s]+)")
+DECISION_LINK = re.compile(r"\[0*(\d+)\](\((?:\.\./)*decisions/)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -40,7 +43,7 @@ def write_pages(folder: Path) -> None:
     for name, text in reference.render().items():
         _write(folder / name, text)
     for path in sorted(folder.rglob("*.md")):
-        text = _move_links(path.read_text(), path.parent == folder)
+        text = _name_links(_move_links(path.read_text(), path.parent == folder), path)
         path.write_text(_draw_diagrams(text, path, folder))
 
 
@@ -66,6 +69,16 @@ def _move_links(text: str, is_top: bool) -> str:
     return LINK.sub(move, text)
 
 
+def _name_links(text: str, page: Path) -> str:
+    """Return a page whose links name the page that they lead to, instead of its file."""
+
+    def name(match: re.Match[str]) -> str:
+        target = (page.parent / match[1]).read_text()
+        return f"[{target.partition(chr(10))[0].lstrip('# ')}]({match[1]}"
+
+    return DECISION_LINK.sub(r"[decision \1]\2", FILE_LINK.sub(name, text))
+
+
 def _draw_diagrams(text: str, page: Path, folder: Path) -> str:
     """Return a page whose Mermaid diagrams are pictures, which are written to `diagrams/`."""
 
@@ -77,7 +90,9 @@ def _draw_diagrams(text: str, page: Path, folder: Path) -> str:
         above = "../" * len(page.parent.relative_to(folder).parts)
         headings = HEADING.findall(text[: match.start()])
         title = headings[-1] if headings else page.stem
-        return f"![Diagram: {title}]({above}diagrams/{name}){{ .diagram }}"
+        # It leads to itself: on a phone, a browser shows it there in full size.
+        address = f"{above}diagrams/{name}"
+        return f"[![Diagram: {title}]({address}){{ .diagram }}]({address})"
 
     return DIAGRAM.sub(draw, text)
 

@@ -8,16 +8,15 @@ from typing import Any
 
 import click
 import yaml
-from fastapi import FastAPI
 
 from churn.cli.help import SECTIONS
 from churn.cli.main import main as command_line
 from churn.cli.output import INTERRUPTED_CODE
+from docsite.api import format_api
 from docsite.markdown import format_cell, format_table
 from lakehouse import errors
 from lakehouse.domain import read_domain
-from lakehouse.settings import PROJECT, read_settings
-from serving.app import application
+from lakehouse.settings import PROJECT
 
 MODELS = PROJECT / "models"
 DOC_BLOCK = re.compile(r"\{% docs (\w+) %\}\s*(.*?)\s*\{% enddocs %\}", re.DOTALL)
@@ -146,7 +145,7 @@ def _list_tables(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _format_one_table(schema: str, table: Mapping[str, Any], blocks: Mapping[str, str]) -> str:
     access = table.get("config", {}).get("access", "")
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f"`{column['name']}`",
             column.get("data_type", ""),
@@ -158,7 +157,10 @@ def _format_one_table(schema: str, table: Mapping[str, Any], blocks: Mapping[str
     heading = f"### {schema}.{table['name']}\n\n{_resolve(table['description'], blocks)}{note}"
     if not rows:
         return heading
-    return f"{heading}\n\n{format_table(('Column', 'Type', 'Meaning'), rows)}"
+    header: tuple[str, ...] = ("Column", "Type", "Meaning")
+    if not any(row[1] for row in rows):  # only tables with a contract declare types
+        header, rows = ("Column", "Meaning"), [(row[0], row[2]) for row in rows]
+    return f"{heading}\n\n{format_table(header, rows)}"
 
 
 def _resolve(description: str, blocks: Mapping[str, str]) -> str:
@@ -211,7 +213,7 @@ def _format_bound(rule: Mapping[str, Any]) -> str:
     return f"`{rule['metric']}` {' and '.join(bounds)}"
 
 
-# --- Airflow, the API, decisions ---------------------------------------------------------------
+# --- Airflow, decisions ------------------------------------------------------------------------
 
 
 def format_dags() -> str:
@@ -257,33 +259,6 @@ def _list_parameters(params: ast.expr | None) -> list[tuple[str, str]]:
                 name = ast.literal_eval(key)
                 rows.append((f"`{name}`", ast.literal_eval(options["description"])))
     return rows
-
-
-def format_api() -> str:
-    """Return the page of the scoring API's endpoints, from its OpenAPI description."""
-    app = application(read_settings()).app
-    assert isinstance(app, FastAPI)
-    described = app.openapi()
-    parts = [
-        "# The scoring API's endpoints",
-        "From `openapi.json`, which `churn serve` serves with all schemas. "
-        "[How to use it](../serving.md).",
-    ]
-    for path, methods in described["paths"].items():
-        for method, operation in methods.items():
-            about = operation.get("description") or operation.get("summary", "")
-            rows = [
-                (code, answer.get("description", ""))
-                for code, answer in operation["responses"].items()
-            ]
-            key = "Requires a key." if operation.get("security") else "Requires no key."
-            parts += [
-                f"## {method.upper()} {path}",
-                about.strip(),
-                key,
-                format_table(("Status", "Answer"), rows),
-            ]
-    return "\n\n".join(parts) + "\n"
 
 
 def format_decisions() -> str:

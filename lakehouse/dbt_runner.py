@@ -29,6 +29,8 @@ JAVA_STACK = re.compile(r"\n\s*at [\w.$]+\(")
 COMPILED_CODE = re.compile(r"\s*compiled code at ")
 # The models that are views: of a query, and of the rows that a query had when they were built.
 VIEWS = ("config.materialized:view", "config.materialized:literal_view")
+# Exposures describe users of the tables; nothing of them is built, but dbt would count them.
+NO_EXPOSURES = ("--exclude-resource-type", "exposure")
 # Folder of dbt's artifacts, below CHURN_HOME.
 TARGET = "dbt"
 # dbt's events about nodes.
@@ -79,7 +81,7 @@ def dbt_build(
     """
     os.environ.update(settings.for_dbt(), **{RUN: run_id, USER: user()})
     running = spark_server.ensure_running(settings, lambda _: None)
-    answer = _invoke(settings, ["build", *arguments], on_node)
+    answer = _invoke(settings, ["build", *NO_EXPOSURES, *arguments], on_node)
     if answer.exception is not None:
         spark_process.check_running(settings, running)
         raise ChurnError(

@@ -60,10 +60,12 @@ def format_message(text: str, level: str | None = None, **facts: Any) -> str:
     return format_json(text, level, **facts) if _state.is_json else text
 
 
-def format_json(text: str, level: str | None = None, **facts: Any) -> str:
-    """Return a message as a JSON line."""
+def format_json(
+    text: str, level: str | None = None, time: datetime | None = None, **facts: Any
+) -> str:
+    """Return a message as a JSON line; `time` is when it happened, by default now."""
     line = {
-        "time": _format_now(),
+        "time": format_time(time or datetime.now(UTC)),
         "level": level or find_level(text),
         "run_id": _state.run_id,
         "message": text.strip(),
@@ -72,17 +74,18 @@ def format_json(text: str, level: str | None = None, **facts: Any) -> str:
     return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def format_log_lines(text: str, level: str, **facts: Any) -> str:
+def format_log_lines(text: str, level: str, time: datetime) -> str:
     """Return a message for a log file; further lines of a text are indented."""
     if _state.is_json:
-        return format_json(text, level, **facts)
+        return format_json(text, level, time)
     first, *others = text.strip().splitlines() or [""]
-    start = f"{_format_now()} {level.upper():<7} {_state.run_id or '-'}"
+    start = f"{format_time(time)} {level.upper():<7} {_state.run_id or '-'}"
     return "\n".join([f"{start} {first}", *(f"    {line}" for line in others)])
 
 
-def _format_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def format_time(time: datetime) -> str:
+    """Return a time in UTC, to the millisecond; such times sort as text."""
+    return time.isoformat(timespec="milliseconds")
 
 
 class JsonFormatter(logging.Formatter):

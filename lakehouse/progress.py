@@ -190,6 +190,7 @@ class Step:
         self.live: Live | None = None
         self.steps = steps
         self._start = self._last_line = time.monotonic()
+        self._has_lines = False
 
     @property
     def running_seconds(self) -> float:
@@ -221,7 +222,8 @@ class Step:
     def advance(self, done: int, total: int, what: str) -> None:
         """Report that `done` of `total` items are complete, and what is being processed.
 
-        Updates the bar, or prints a line at most every `LINE_SECONDS` if there is none.
+        Updates the bar, or prints a line at most every `LINE_SECONDS` if there is none. If lines
+        were printed, the last one has the total.
         """
         unit = f" {self.unit}" if self.unit else ""
         text = f"{self.name}: {done:,} of {total:,}{unit} ({what})"
@@ -231,9 +233,10 @@ class Step:
         if detail == Detail.VERBOSE:
             self.steps.line(f"  {text}")
             return
-        is_line_due = time.monotonic() - self._last_line > LINE_SECONDS
+        is_last = self._has_lines and done == total
+        is_line_due = is_last or time.monotonic() - self._last_line > LINE_SECONDS
         if is_line_due and self.steps._running is None and detail != Detail.QUIET:
-            self._last_line = time.monotonic()
+            self._last_line, self._has_lines = time.monotonic(), not is_last
             self.steps.line(f"  {text}")
 
 

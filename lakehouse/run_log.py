@@ -1,13 +1,14 @@
 """The log of a run, one file per run, and the run's record, which `churn runs` lists.
 
 A command that writes to the lake begins its log when it has the run lock. What it reported before
-is in the log too. A command that refuses its input, or that only reads, leaves no file. A log that
-cannot be written stops no command.
+is in the log too, with the time at which it was reported. A command that refuses its input, or that
+only reads, leaves no file. A log that cannot be written stops no command.
 """
 
 import json
 import logging
 import statistics
+import threading
 import traceback
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from typing import Any
 import psutil
 
 from lakehouse.atomic_write import atomic_write
-from lakehouse.log_format import INFO, WARNING, format_log_lines, set_run
+from lakehouse.log_format import INFO, WARNING, format_log_lines, format_time, set_run
 from lakehouse.settings import Settings
 
 # Lines that a command reports before its log begins; a server reports without end.
@@ -39,15 +40,18 @@ IS_PUBLISHED = "the extract is published"
 class RunRecord:
     """A run: what was called, when, its result, and how long its steps took.
 
-    `step` is the step that is running, or in which the run ended, with its number. `effect` is what
-    the run has changed so far. `pid` and `created` identify the process. `summary` is that of an
-    unchanged run, which has no folder with a summary.json.
+    `started` is when the command began, `begun` when it had the run lock: what other processes
+    logged between the two is of another run. `step` is the step that is running, or in which the
+    run ended, with its number. `effect` is what the run has changed so far. `pid` and `created`
+    identify the process. `summary` is that of an unchanged run, which has no folder with a
+    summary.json.
     """
 
     run_id: str
     command: str
     started: str
     log: str
+    begun: str | None = None
     workbook: str | None = None
     ended: str | None = None
     result: str = RUNNING
@@ -73,7 +77,9 @@ class RunLog:
         self.step: str | None = None
         self.unchanged: dict[str, Any] | None = None
         self.record: RunRecord | None = None
-        self._buffer: deque[tuple[str, str]] = deque(maxlen=BUFFERED_LINES)
+        self._buffer: deque[tuple[datetime, str, str]] = deque(maxlen=BUFFERED_LINES)
+        # Threads report at the same time: a line's time is taken when it is its turn to be written.
+        self._turn = threading.RLock()
         self._repeated: Counter[str] = Counter()
 
     @property
@@ -85,35 +91,38 @@ class RunLog:
         """Begin the file of a run with what was reported so far; the first run counts."""
         if self.record is not None:
             return
-        set_run(run_id)
-        process = psutil.Process()
-        self.record = RunRecord(
-            run_id=run_id,
-            command=self.command,
-            started=self.started.isoformat(timespec="seconds"),
-            log=str(folder(self.settings) / f"{run_id}.log"),
-            pid=process.pid,
-            created=process.create_time(),
-        )
-        with suppress(OSError):
-            folder(self.settings).mkdir(parents=True, exist_ok=True)
-        named = f" {self.workbook}" if self.workbook else ""
-        self._append(format_log_lines(f"{self.command}{named}", INFO))
-        while self._buffer:
-            level, text = self._buffer.popleft()
-            self._append(format_log_lines(text, level))
+        with self._turn:
+            set_run(run_id)
+            process = psutil.Process()
+            with suppress(OSError):
+                folder(self.settings).mkdir(parents=True, exist_ok=True)
+            self.record = RunRecord(
+                run_id=run_id,
+                command=self.command,
+                started=self.started.isoformat(timespec="seconds"),
+                log=str(folder(self.settings) / f"{run_id}.log"),
+                begun=format_time(datetime.now(UTC)),
+                pid=process.pid,
+                created=process.create_time(),
+            )
+            named = f" {self.workbook}" if self.workbook else ""
+            self._append(f"{self.command}{named}", INFO, self.started)
+            while self._buffer:
+                time, level, text = self._buffer.popleft()
+                self._append(text, level, time)
         self.update()
 
     def write(self, text: str, level: str) -> None:
         """Add a message; a warning that was added before is only counted."""
-        if level == WARNING:
-            self._repeated[text] += 1
-            if self._repeated[text] > 1:
-                return
-        if self.record is None:
-            self._buffer.append((level, text))
-        else:
-            self._append(format_log_lines(text, level))
+        with self._turn:
+            if level == WARNING:
+                self._repeated[text] += 1
+                if self._repeated[text] > 1:
+                    return
+            if self.record is None:
+                self._buffer.append((datetime.now(UTC), level, text))
+            else:
+                self._append(text, level)
 
     def update(self, seconds: dict[str, float] | None = None) -> None:
         """Write the record with the current state."""
@@ -132,22 +141,22 @@ class RunLog:
             return
         for text, count in self._repeated.items():
             if count > 1:
-                self._append(format_log_lines(f"repeated {count - 1:,} times: {text}", INFO))
+                self._append(f"repeated {count - 1:,} times: {text}", INFO)
         if result == DONE and self.unchanged is not None:
             result, self.record.summary = UNCHANGED, self.unchanged
         self.record.result = result
         self.record.exit_code = exit_code
         self.record.ended = datetime.now(UTC).isoformat(timespec="seconds")
         outcome = format_result(result, sum_seconds(self.record.seconds))
-        self._append(format_log_lines(f"{outcome}, exit code {exit_code}", INFO))
+        self._append(f"{outcome}, exit code {exit_code}", INFO)
         self.update()
 
-    def _append(self, text: str) -> None:
-        # Opened for each message: the erasure of a customer replaces the file.
+    def _append(self, text: str, level: str, time: datetime | None = None) -> None:
         assert self.record is not None
-        line = f"{text}\n".encode(errors="backslashreplace")
+        lines = format_log_lines(text, level, time or datetime.now(UTC))
+        # Opened for each message: the erasure of a customer replaces the file.
         with suppress(OSError), Path(self.record.log).open("ab") as file:
-            file.write(line)
+            file.write(f"{lines}\n".encode(errors="backslashreplace"))
 
 
 class LibraryHandler(logging.Handler):

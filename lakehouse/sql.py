@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:  # callers that only build SQL do not need Spark
     from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.session import SparkSession
 
 Rows = list[dict[str, Any]]
+# The tables that a session has found, by session.
+_found: "WeakKeyDictionary[SparkSession, set[str]]" = WeakKeyDictionary()
 Value = str | int | date | Sequence[str] | Sequence[int]
 
 
@@ -38,12 +41,19 @@ def query_if_exists(spark: "SparkSession", table: str, sql: str, **values: Value
     """Return the rows of a query on a table, or no rows if the table does not exist."""
     from pyspark.errors import AnalysisException
 
+    # A query of a missing table is an error in the server's log, and a check is another request: so
+    # a session checks once that a table exists.
+    found = _found.setdefault(spark, set())
+    if table not in found and not spark.catalog.tableExists(table):
+        return []
+    found.add(table)
     try:
         return query(spark, sql, **values)
     except AnalysisException:
-        # Checked only now, because the table nearly always exists and a check is a request.
+        # It may have been dropped since.
         if spark.catalog.tableExists(table):
             raise
+        found.discard(table)
         return []
 
 

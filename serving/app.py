@@ -25,7 +25,7 @@ from lakehouse.metrics_file import read_metrics
 from lakehouse.navigation import format_site_navigation
 from lakehouse.sample_home import NOTE, is_sample
 from lakehouse.settings import Settings
-from serving import docs_page, errors, keys, schemas, what_if
+from serving import docs_page, errors, keys, samples, schemas, what_if
 from serving.derived_features import Value
 from serving.errors import ProblemError
 from serving.metrics import Metrics
@@ -39,9 +39,10 @@ Clock = Callable[[], datetime]
 CustomerId = Annotated[schemas.CustomerId, Path(description="The customer's id in the workbook")]
 
 DESCRIPTION = """
-Who is about to leave, and why: from the features online, by the model that scored the published
-extract. Every request below /v1 has an API key in the header `X-API-Key`; `churn api-key new NAME`
-makes one. Faults come as `application/problem+json` and say what, where, and what to do.
+Which customers are about to leave, and why. Answers are computed from the online features by the
+model that scored the published extract. Each request below /v1 requires an API key in the header
+X-API-Key; the command "churn api-key new NAME" makes one. Errors are application/problem+json: what
+is wrong, where, and what to do.
 """
 
 
@@ -273,23 +274,29 @@ def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the API description of errors; any request below /v1 may also get 401 and 429."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     words = {
-        400: "The body is no JSON",
-        401: "No valid API key",
-        404: "The customer is unknown, or what is known is too old",
-        408: "The body came too slowly",
-        409: "The change does not go with what else the customer has",
+        400: "The body is not JSON",
+        401: "The API key is missing or invalid",
+        404: "The customer is unknown, or the customer's data is too old",
+        408: "The body did not arrive in time",
+        409: "The change does not apply to this customer",
         413: "The body is too big",
-        422: "The request is not as described",
-        429: "The key asked for too much; Retry-After says how long to wait",
-        503: "The online store does not answer, or there is no model that fits it",
+        422: "The request does not match this description",
+        429: "Too many customers or connections; the header Retry-After names the seconds to wait",
+        503: "The online store does not respond, or there is no model that fits it",
     }
-    return {
-        status: {
-            "description": words[status],
-            "content": {errors.MEDIA_TYPE: {"schema": schema}},
-        }
-        for status in statuses
-    }
+    found: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        content: dict[str, Any] = {"schema": schema}
+        if status in samples.ERRORS:
+            content["example"] = samples.ERRORS[status]
+        found[status] = {"description": words[status], "content": {errors.MEDIA_TYPE: content}}
+    return found
+
+
+def _answer(model: Any, sample: Any, meaning: str) -> dict[int | str, dict[str, Any]]:
+    """Return the API description of a successful answer, with a sample."""
+    content = {"application/json": {"example": sample}}
+    return {200: {"model": model, "description": meaning, "content": content}}
 
 
 def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, one after another
@@ -299,23 +306,27 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
 
     @app.get(
         "/v1/customers/{customer_id}/churn",
-        summary="One customer's risk",
-        description=docs_page.format_curl(port, "GET", f"/v1/customers/{example}/churn"),
+        summary="Score one customer",
+        description="Returns how likely the customer is to leave, and the reasons.\n\n"
+        + docs_page.format_curl(port, "GET", f"/v1/customers/{example}/churn"),
         response_model=None,
-        responses={200: {"model": schemas.Score}, **_faults(401, 404, 422, 429, 503)},
+        responses={
+            **_answer(schemas.Score, samples.SCORE, "The customer's risk"),
+            **_faults(401, 404, 422, 429, 503),
+        },
     )
     async def churn(customer_id: CustomerId) -> Response:
         return _json(await service.score(customer_id))
 
     @app.post(
         "/v1/churn:batch",
-        summary="The risk of many customers",
-        description=docs_page.format_curl(
-            port, "POST", "/v1/churn:batch", {"customer_ids": [example]}
-        ),
+        summary="Score up to 1,000 customers",
+        description="Returns the risk of each customer, in the order of the request, by one model."
+        " A customer without a score is part of the answer.\n\n"
+        + docs_page.format_curl(port, "POST", "/v1/churn:batch", samples.BATCH),
         response_model=None,
         responses={
-            200: {"model": schemas.BatchScores},
+            **_answer(schemas.BatchScores, samples.BATCH_SCORES, "The risk of each customer"),
             **_faults(400, 401, 408, 413, 422, 429, 503),
         },
     )
@@ -331,13 +342,15 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
         "/v1/customers/{customer_id}/churn:what-if",
         # Clients that were generated from the API's description call it by this name.
         operation_id="changed_v1_customers__customer_id__churn_what_if_post",
-        summary="One customer's risk with other values of the workbook",
-        description=docs_page.format_curl(
+        summary="Score one customer with changed values",
+        description="Returns the customer's risk as it is, and as it would be with other values in "
+        "the workbook. All fields of the request are optional; at least one is required.\n\n"
+        + docs_page.format_curl(
             port, "POST", f"/v1/customers/{example}/churn:what-if", report.what_if_example
         ),
         response_model=None,
         responses={
-            200: {"model": schemas.WhatIf},
+            **_answer(schemas.WhatIf, samples.WHAT_IF, "The risk before and after the changes"),
             **_faults(400, 401, 404, 408, 409, 413, 422, 429, 503),
         },
     )
@@ -354,13 +367,14 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
         return _json(await service.answer_what_if(customer_id, body))
 
 
-def _add_plain_routes(app: FastAPI, service: Service) -> None:
+def _add_plain_routes(app: FastAPI, service: Service) -> None:  # long: one route after another
     @app.get(
         "/health/live",
-        summary="The process answers",
-        description=docs_page.format_curl(service.settings.api_port, "GET", "/health/live"),
+        summary="Check that the process responds",
+        description="For a supervisor that restarts a process that hangs.\n\n"
+        + docs_page.format_curl(service.settings.api_port, "GET", "/health/live"),
         response_model=None,
-        responses={200: {"model": schemas.Health}},
+        responses=_answer(schemas.Health, samples.HEALTH, "The process responds"),
     )
     async def live() -> Response:
         model = service.models.current()
@@ -368,21 +382,33 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:
 
     @app.get(
         "/health/ready",
-        summary="A customer could be answered for",
-        description=docs_page.format_curl(service.settings.api_port, "GET", "/health/ready"),
+        summary="Check that customers can be scored",
+        description="For a load balancer: Redis responds and contains customers with the features "
+        "of the model in use.\n\n"
+        + docs_page.format_curl(service.settings.api_port, "GET", "/health/ready"),
         response_model=None,
-        responses={200: {"model": schemas.Health}, **_faults(503)},
+        responses={
+            **_answer(schemas.Health, samples.HEALTH, "Customers can be scored"),
+            **_faults(503),
+        },
     )
     async def ready() -> Response:
         return _json(await service.ready())
 
     @app.get(
         "/metrics",
-        summary="For Prometheus; with a key also the metrics of the last run",
-        description=docs_page.format_curl(service.settings.api_port, "GET", "/metrics"),
+        summary="Read the metrics for Prometheus",
+        description="Contains no customers. With a valid key in the header X-API-Key, the answer "
+        "also has the metrics of the last run.\n\n"
+        + docs_page.format_curl(service.settings.api_port, "GET", "/metrics"),
         response_class=Response,
         responses={
-            200: {"content": {METRICS_TYPE: {"schema": {"type": "string"}}}},
+            200: {
+                "description": "Metrics in Prometheus's text format",
+                "content": {
+                    METRICS_TYPE: {"schema": {"type": "string"}, "example": samples.METRICS}
+                },
+            },
         },
     )
     async def metrics(request: Request) -> Response:
@@ -436,15 +462,15 @@ def _http_problem(_: Request, error: Exception) -> Response:
     if isinstance(error, ProblemError):
         return error.response()
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:
+        return errors.bad_body().response()
     kinds = {
-        400: ("bad-body", "The body can't be read as JSON", "body"),
         404: ("no-route", "There is nothing at this path", "path"),
         405: ("no-method", "This path does not know the method", "method"),
     }
     kind, what, where = kinds.get(error.status_code, ("refused", str(error.detail), "request"))
-    hint = "GET /docs shows what there is, and how to ask"
     return ProblemError(
-        error.status_code, kind, what, where=where, hint=hint, headers=error.headers
+        error.status_code, kind, what, where=where, hint=errors.SEE_DOCS, headers=error.headers
     ).response()
 
 
@@ -452,10 +478,5 @@ def _validation_problem(_: Request, error: Exception) -> Response:
     """Return the first mismatch with the API description, without the value that was sent."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    return ProblemError(
-        422,
-        "unfit-request",
-        str(first["msg"]),
-        where=".".join(str(part) for part in first["loc"])[:200],
-        hint="correct it; GET /docs shows what fits",
-    ).response()
+    where = ".".join(str(part) for part in first["loc"])[:200]
+    return errors.unfit_request(str(first["msg"]), where).response()

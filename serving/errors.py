@@ -1,24 +1,27 @@
 """Define request errors in one JSON format, that of RFC 9457: what, where, what to do."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 from fastapi import HTTPException
+from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
 MEDIA_TYPE = "application/problem+json"
 KIND = "urn:churn:problem:"
+SEE_DOCS = "GET /docs shows what there is, and how to ask"
 
 
 class ProblemDetails(TypedDict):
     """What went wrong, where, and what to do about it."""
 
-    type: str
-    title: str
-    status: int
-    where: str
-    what_to_do: str
+    type: Annotated[str, Field(description="A name of the error that stays the same")]
+    title: Annotated[str, Field(description="What is wrong")]
+    status: Annotated[int, Field(description="The HTTP status")]
+    where: Annotated[str, Field(description="The part of the request or of the service")]
+    what_to_do: Annotated[str, Field(description="What to do about it")]
 
 
 class ProblemError(HTTPException):
@@ -112,6 +115,23 @@ def too_slow(seconds: float) -> ProblemError:
         where="body",
         hint="send the request again, all of it",
         headers={"Connection": "close"},
+    )
+
+
+def bad_body() -> ProblemError:
+    """Return the error for a body that is not JSON."""
+    return ProblemError(
+        400, "bad-body", "The body can't be read as JSON", where="body", hint=SEE_DOCS
+    )
+
+
+def unfit_request(what: str, where: str) -> ProblemError:
+    """Return the error for a request that differs from the API's description, `what` and `where`.
+
+    The value that was sent is not repeated.
+    """
+    return ProblemError(
+        422, "unfit-request", what, where=where, hint="correct it; GET /docs shows what fits"
     )
 
 

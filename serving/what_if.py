@@ -67,7 +67,8 @@ def changes_type(contract: Contract) -> Any:
     for name in contract.allowed.choices:
         column = contract.columns[name]
         values = column.categories or (column.true_values[0], column.false_values[0])
-        fields[name] = Literal[tuple(v for v in values if v not in contract.allowed.excluded)]
+        choices: Any = Literal[tuple(v for v in values if v not in contract.allowed.excluded)]
+        fields[name] = Annotated[choices, Field(description=column.description)]
     for name in contract.allowed.numbers:
         low, high = contract.columns[name].range or (None, None)
         fields[name] = Annotated[

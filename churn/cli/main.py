@@ -420,14 +420,17 @@ def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
 @click.option(
     "--spark", "with_spark", is_flag=True, help="Add what the Spark server logged during the run."
 )
+@click.option("--debug", "with_debug", is_flag=True, help="Include messages of level DEBUG.")
 @command
-def show_logs(settings: Settings, run_id: str | None, follow: bool, with_spark: bool) -> None:
+def show_logs(
+    settings: Settings, run_id: str | None, follow: bool, with_spark: bool, with_debug: bool
+) -> None:
     """Print the log of a run, with time, level and run on each line."""
     from churn.operations import log_reader
 
     record = log_reader.find_log(settings, run_id)
     try:
-        for part in log_reader.read_log(settings, record, follow, with_spark):
+        for part in log_reader.read_log(settings, record, follow, with_spark, with_debug):
             click.echo(part, nl=False)
     except BrokenPipeError:  # the reader, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,8 +1,9 @@
 """Read the log of a run, on request with what the Spark server logged during the run.
 
-The server outlives a run and knows none. Only one run writes at a time, and its log begins when it
-has the run lock: what the server logged from then to the end of the run belongs to it. Statements
-of commands that only read, and of analysts, are among it if they were sent at the same time.
+The server outlives a run and knows none. Only one run writes at a time, and its record names the
+time at which it had the run lock: what the server logged from then to the end of the run belongs to
+it. Statements of commands that only read, and of analysts, are among it if they were sent at the
+same time.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import TextIO
 from churn.provenance.run_history import list_runs, suggest_runs
 from lakehouse import run_log, spark_process
 from lakehouse.errors import InvalidInputError
+from lakehouse.log_format import DEBUG
 from lakehouse.run_log import RUNNING, RunRecord, find_record, read_records
 from lakehouse.settings import Settings
 
@@ -25,6 +27,8 @@ START = re.compile(r'(?:\{"time": ")?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:
 SPARK_LINE = re.compile(rf"{START.pattern} (?P<level>[A-Z]+) +(?P<message>.*)", re.DOTALL)
 # Spark's names of levels that have another one in a run's log.
 LEVELS = {"WARN": "WARNING", "FATAL": "ERROR", "TRACE": "DEBUG"}
+# The level of a message in either format of a run's log.
+LEVEL = re.compile(rf'{START.pattern}(?: |", "level": ")(?P<level>\w+)')
 # Length of a time without fractions of a second, which records of runs do not have.
 TO_SECOND = len("2025-01-31T00:00:00")
 
@@ -35,6 +39,12 @@ class Message:
 
     time: str
     text: str
+
+    @property
+    def is_debug(self) -> bool:
+        """Return whether it is a detail that matters only to those who search for an error."""
+        level = LEVEL.match(self.text)
+        return level is not None and level["level"].lower() == DEBUG
 
 
 class LogTail:
@@ -95,7 +105,11 @@ def find_log(settings: Settings, run_id: str | None) -> RunRecord:
 
 
 def read_log(
-    settings: Settings, record: RunRecord, follow: bool, with_spark: bool = False
+    settings: Settings,
+    record: RunRecord,
+    follow: bool,
+    with_spark: bool = False,
+    with_debug: bool = False,
 ) -> Iterator[str]:
     """Yield the log of a run in parts.
 
@@ -104,6 +118,7 @@ def read_log(
         record: The run.
         follow: Whether to wait for further parts until the run ends.
         with_spark: Whether to add what the Spark server logged during the run.
+        with_debug: Whether to include messages of level DEBUG.
     """
     own, spark = LogTail(Path(record.log)), LogTail(spark_process.service(settings).log)
     begin, is_json = "", False
@@ -112,7 +127,9 @@ def read_log(
         is_running = follow and _is_running(settings, record.run_id)
         messages = list(own.read())
         if messages and not begin:
-            begin, is_json = messages[0].time, messages[0].text.startswith("{")
+            # Records of earlier versions do not name the time.
+            begin = record.begun or messages[0].time
+            is_json = messages[0].text.startswith("{")
         if with_spark and begin:
             end = _find_end(settings, record.run_id)
             messages += [
@@ -121,8 +138,8 @@ def read_log(
                 if begin[:TO_SECOND] <= message.time[:TO_SECOND] <= end
             ]
             messages.sort(key=lambda message: message.time)
-        if messages:
-            yield "".join(message.text for message in messages)
+        if shown := [each.text for each in messages if with_debug or not each.is_debug]:
+            yield "".join(shown)
         if not is_running:
             return
         time.sleep(POLL_SECONDS)

@@ -1,17 +1,22 @@
 """dbt's own events and connections, without a server: counts, effects, errors in the SQL."""
 
 import multiprocessing
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click import Context
 from dbt.adapters.contracts.connection import Connection
 from dbt.adapters.spark.connections import SparkCredentials
+from dbt.cli.main import cli
 from dbt.events.types import LogModelResult, LogStartLine, LogTestResult, SkippingDetails
 from dbt_common.events.base_types import BaseEvent, EventLevel, msg_from_base_event
 from dbt_common.exceptions import DbtDatabaseError, DbtRuntimeError
 from test_sql_errors import STATEMENT, UNKNOWN_COLUMN
 
-from lakehouse import dbt_sessions, run_log
+from churn.pipeline.steps import DATA_ONLY
+from lakehouse import dbt_runner, dbt_sessions, run_log
 from lakehouse.dbt_runner import BuildResult, NodeWatcher
 from lakehouse.dbt_sessions import SharedSessions
 from lakehouse.settings import read_settings
@@ -56,6 +61,25 @@ def test_nodes_are_counted_as_they_end_in_whichever_order(tmp_path: Path) -> Non
         ]
     finally:
         run_log.stop_log()
+
+
+def test_what_is_not_built_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dbt counts exposures as nodes, but reports none of them as complete."""
+    calls: list[list[str]] = []
+
+    def invoke(_: object, arguments: list[str], __: object) -> SimpleNamespace:
+        calls.append(arguments)
+        return SimpleNamespace(exception=None, result=SimpleNamespace(results=[]))
+
+    monkeypatch.setattr(dbt_runner, "_invoke", invoke)
+    monkeypatch.setattr(dbt_runner, "read_dbt", lambda _: None)
+    monkeypatch.setattr(dbt_runner.spark_server, "ensure_running", lambda *_: None)
+    monkeypatch.setattr(os, "environ", {})
+    settings = read_settings({"CHURN_HOME": str(tmp_path)})
+    dbt_runner.dbt_build(settings, DATA_ONLY, "run", lambda *_: None)
+    (arguments,) = calls
+    parsed = cli.commands["build"].make_context("build", arguments[1:], parent=Context(cli)).params
+    assert set(parsed["exclude_resource_types"]) == {"exposure", "unit_test"}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from churn.cli.main import main
 from docsite import badges
 from docsite.build import build
 from docsite.check import find_problems
+from docsite.pages import _name_links
 from docsite.reference import format_commands, format_tables
 from lakehouse.domain import read_domain
 from lakehouse.settings import PROJECT
@@ -33,6 +34,30 @@ def test_the_site_is_complete(site: Path) -> None:
     # Nothing is drawn by a library that a browser would fetch.
     assert not [page for page in site.rglob("*.html") if 'class="mermaid"' in page.read_text()]
     assert (site / "search.js").exists()
+
+
+def test_a_tab_leads_to_its_first_page(site: Path) -> None:
+    """Not to a page that happens to be called index: that of the decisions is the last one."""
+    tabs = re.findall(
+        r'<a href="([^"]+)" class="md-tabs__link">', (site / "index.html").read_text()
+    )
+    assert "./architecture.html" in tabs
+    assert not [tab for tab in tabs if "decisions" in tab]
+
+
+def test_a_link_names_its_page(tmp_path: Path) -> None:
+    (tmp_path / "model.md").write_text("# The model\n")
+    text = "([model.md](model.md#use), [0031](decisions/0031-x.md), [it](model.md))"
+    assert _name_links(text, tmp_path / "page.md") == (
+        "([The model](model.md#use), [decision 31](decisions/0031-x.md), [it](model.md))"
+    )
+
+
+def test_no_column_of_a_table_is_empty() -> None:
+    tables = format_tables()
+    assert "| Column | Type | Meaning |" in tables and "| Column | Meaning |" in tables
+    for table in re.findall(r"\| Column \| Type .*?(?=\n\n|\Z)", tables, re.DOTALL):
+        assert re.search(r"^\| `\w+` \| \w", table, re.MULTILINE), table
 
 
 def test_every_page_is_in_the_navigation() -> None:

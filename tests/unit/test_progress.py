@@ -163,6 +163,24 @@ def test_verbose_shows_every_detail(
     assert "publishing the others" in "\n".join(shown.lines)
 
 
+def test_lines_about_a_step_end_with_its_total(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", -1)
+    with Steps(1).step("build") as step:
+        step.advance(1, 3, "a")
+        monkeypatch.setattr(progress, "LINE_SECONDS", 60)
+        step.advance(2, 3, "b")
+        step.advance(3, 3, "c")
+        step.advance(3, 3, "c")
+    with Steps(1).step("short") as step:
+        step.advance(3, 3, "c")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.strip() for line in lines if " of " in line] == [
+        *("build: 1 of 3 (a)", "build: 3 of 3 (c)"),
+    ]
+
+
 def test_a_failed_step_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     steps = Steps(3)
     with pytest.raises(ValueError), steps.step("read"):

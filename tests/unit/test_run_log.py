@@ -6,8 +6,11 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -307,6 +310,49 @@ def test_the_log_has_what_the_server_logged_in_its_time(home: Settings) -> None:
     assert texts == ["read", "spark: Sink: in", frame, "build", "spark: Sink: last", frame]
     assert LINE.fullmatch(shown[1])
     assert "Sink" not in churn("logs").stdout
+
+
+def test_a_line_has_the_time_at_which_it_was_reported(home: Settings) -> None:
+    """Not the one at which the run got the lock and began its log; threads report in order."""
+    log = run_log.start_log(home, "churn run")
+    log.started -= timedelta(seconds=90)
+    before = datetime.now(UTC)
+    log.write("checking", "info")
+    time.sleep(0.05)
+    log.begin(RUN)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda number: log.write(f"fold {number}", "info"), range(200)))
+    lines = [line.split() for line in Path(str(log.path)).read_text().splitlines()]
+    times = [datetime.fromisoformat(line[0]) for line in lines]
+    assert times == sorted(times)
+    assert (before - times[0]).total_seconds() > 80
+    (record,) = read_records(home)
+    assert (datetime.fromisoformat(str(record.begun)) - times[1]).total_seconds() > 0.04
+
+
+def test_what_the_server_logged_begins_with_the_run_lock(home: Settings) -> None:
+    """Until then another run may have had it."""
+    write_record(home, begun="2025-01-01T00:00:15.000+00:00", ended="2025-01-01T00:00:30+00:00")
+    write_log(home, RUN, f"2025-01-01T00:00:10.000+00:00 INFO    {RUN} churn run")
+    write_spark_log(home, {"00:00:12.000": "of another", "00:00:20.000": "own"})
+    shown = churn("logs", "--spark").stdout
+    assert "spark: Sink: own" in shown and "of another" not in shown
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_details_are_shown_on_request(log_format: str, home: Settings) -> None:
+    write_record(home)
+    at = "2025-01-01T00:00:10.000+00:00"
+    if log_format == "text":
+        lines = [f"{at} {level:<7} {RUN} m-{level}" for level in ("DEBUG", "INFO", "ERROR")]
+    else:
+        lines = [
+            json.dumps({"time": at, "level": level.lower(), "message": f"m-{level}"})
+            for level in ("DEBUG", "INFO", "ERROR")
+        ]
+    write_log(home, RUN, *lines)
+    assert re.findall(r"m-(\w+)", churn("logs").stdout) == ["INFO", "ERROR"]
+    assert re.findall(r"m-(\w+)", churn("logs", "--debug").stdout) == ["DEBUG", "INFO", "ERROR"]
 
 
 def test_what_the_server_logged_ends_where_the_next_run_begins(home: Settings) -> None:
