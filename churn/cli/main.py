@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from churn.cli.examples import add_examples
 from churn.cli.help import Group, add_hidden_alias
 from churn.cli.output import (
     add_output_options,
@@ -45,6 +46,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 SHEET = click.option("--sheet", help="Sheet to read; required if several meet the contract.")
 DATE = click.option(
     "--extract-date",
+    metavar="YYYY-MM-DD",
     type=click.DateTime(["%Y-%m-%d"]),
     help="Date that the workbook describes; default: the saved date inside the file.",
 )
@@ -132,6 +134,7 @@ def _explanation(settings: Settings | None, error: Exception) -> ChurnError | No
 
 
 @click.group(
+    "churn",
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -165,6 +168,7 @@ def _enter_demo_home() -> None:
 @DECIMAL
 @ENCODING
 @JSON
+@add_examples("churn run customers.xlsx", "churn run export.csv --decimal , --extract-date 2026-08-31")
 @command
 def run(
     settings: Settings,
@@ -191,6 +195,7 @@ def run(
 
 @main.command()
 @JSON
+@add_examples("churn demo", "churn demo --json")
 @add_output_options
 def demo(as_json: bool) -> None:
     """Run the whole job on generated customers, in a home of its own, marked SAMPLE everywhere."""
@@ -236,6 +241,10 @@ def _run(settings: Settings, request: "Request", as_json: bool) -> None:
 @SHEET
 @DECIMAL
 @ENCODING
+@add_examples(
+    "churn init customers.xlsx --out domains/mine",
+    "churn init customers.xlsx --label Churn --left Yes --id CustomerID --yes",
+)
 @command
 def init(  # long: an option for each answer
     settings: Settings,
@@ -272,6 +281,7 @@ def contract() -> None:
 
 @contract.command("export")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="YAML file to write.")
+@add_examples("churn contract export --out contract-odcs.yml")
 @command
 def export_odcs(settings: Settings, out: Path) -> None:
     """Write the contract in the Open Data Contract Standard, version 3."""
@@ -295,6 +305,7 @@ def export_odcs(settings: Settings, out: Path) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="contract.yml to write."
 )
+@add_examples("churn contract import contract-odcs.yml --out domains/mine/contract.yml")
 @command
 def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) -> None:
     """Write contract.yml from FILE, a contract in the Open Data Contract Standard."""
@@ -308,6 +319,7 @@ def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) ->
 
 @contract.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Workbook to write.")
+@add_examples("churn contract template --out empty.xlsx")
 @command
 def template(settings: Settings, out: Path) -> None:
     """Write an empty workbook with the contract's headers, validation lists and notes."""
@@ -332,6 +344,7 @@ def _require_new(path: Path) -> None:
 @click.option("--foreground", is_flag=True, help="Run in the foreground, for a supervisor.")
 @click.option("--stay", "foreground", is_flag=True, hidden=True)  # the former name
 @click.option("--readers", is_flag=True, help="Start the readers' server as well.")
+@add_examples("churn up", "churn up --readers")
 @command
 def up(settings: Settings, foreground: bool, readers: bool) -> None:
     """Start the Spark server and the embedded online store."""
@@ -350,6 +363,7 @@ def up(settings: Settings, foreground: bool, readers: bool) -> None:
 
 
 @main.command()
+@add_examples("churn down")
 @command
 def down(settings: Settings) -> None:
     """Stop the Spark server, the embedded online store and Airflow."""
@@ -372,6 +386,7 @@ def down(settings: Settings) -> None:
 
 @main.command()
 @JSON
+@add_examples("churn status", "churn status --json")
 @command
 def status(settings: Settings, as_json: bool) -> None:
     """Show which services run, and where."""
@@ -397,6 +412,7 @@ def _print_status(settings: Settings) -> None:
     "--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Number of runs."
 )
 @JSON
+@add_examples("churn runs", "churn runs --limit 5 --json")
 @command
 def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
     """List the runs, newest first: when, result, seconds, workbook."""
@@ -420,6 +436,7 @@ def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
 @click.option(
     "--spark", "with_spark", is_flag=True, help="Add what the Spark server logged during the run."
 )
+@add_examples("churn logs --follow", "churn logs --run 20261122T224512Z-3f9c1a")
 @command
 def show_logs(settings: Settings, run_id: str | None, follow: bool, with_spark: bool) -> None:
     """Print the log of a run, with time, level and run on each line."""
@@ -439,6 +456,7 @@ def show_logs(settings: Settings, run_id: str | None, follow: bool, with_spark: 
 @DATE
 @DECIMAL
 @ENCODING
+@add_examples("churn ingest customers.xlsx", "churn ingest customers.xlsx --sheet Customers")
 @command
 def ingest(
     settings: Settings,
@@ -462,6 +480,7 @@ def ingest(
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.option("--rebuild", is_flag=True, help="Evaluate and publish all passed loads again.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@add_examples("churn build", "churn build --select silver")
 @command
 def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None:
     """Run dbt with its gate; ARGUMENTS are passed to `dbt build` unchanged."""
@@ -476,6 +495,7 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
 @main.command()
 @click.argument("load", metavar="LOAD")
 @click.option("--reason", required=True, help="Reason; stored with your user name and the time.")
+@add_examples('churn approve 097ecb8db190a9f3 --reason "prices rose in August"')
 @command
 def approve(settings: Settings, load: str, reason: str) -> None:
     """Publish a refused LOAD whose change is expected, and do the rest of its run."""
@@ -494,6 +514,10 @@ def approve(settings: Settings, load: str, reason: str) -> None:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
 )
+@add_examples(
+    "churn rejects --out rejects.xlsx",
+    "churn rejects --run 20261122T224512Z-3f9c1a --out rejects.xlsx",
+)
 @command
 def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
     """Write the rejected rows to a workbook, with the errors of each row."""
@@ -508,6 +532,7 @@ def features() -> None:
 
 
 @features.command()
+@add_examples("churn features apply")
 @command
 def apply(settings: Settings) -> None:
     """Register entity, view and service with Feast."""
@@ -521,6 +546,7 @@ def apply(settings: Settings) -> None:
 @click.option(
     "--all", "whole", is_flag=True, help="Write all customers, not only the changed ones."
 )
+@add_examples("churn features materialize", "churn features materialize --all")
 @command
 def materialize(settings: Settings, whole: bool) -> None:
     """Write the changed customers of the latest published extract to the online store."""
@@ -531,6 +557,7 @@ def materialize(settings: Settings, whole: bool) -> None:
 
 
 @features.command("ui")
+@add_examples("churn features ui")
 @command
 def feast_ui(settings: Settings) -> None:
     """Serve Feast's own site on the feature store, on loopback."""
@@ -541,6 +568,7 @@ def feast_ui(settings: Settings) -> None:
 
 @features.command()
 @JSON
+@add_examples("churn features verify", "churn features verify --json")
 @command
 def verify(settings: Settings, as_json: bool) -> None:
     """Read every customer back from the online store and compare every value with gold."""
@@ -564,6 +592,7 @@ def verify(settings: Settings, as_json: bool) -> None:
 
 
 @main.command()
+@add_examples("churn train")
 @command
 def train(settings: Settings) -> None:
     """Train on the published extracts; promote the new model only if it is better."""
@@ -576,6 +605,7 @@ def train(settings: Settings) -> None:
 
 @main.command()
 @click.argument("version", required=False)
+@add_examples("churn rollback", "churn rollback 20250203-1a2b3c4d")
 @command
 def rollback(settings: Settings, version: str | None) -> None:
     """Make the previous champion, or VERSION, champion again; withdraw the replaced version."""
@@ -588,6 +618,10 @@ def rollback(settings: Settings, version: str | None) -> None:
 @click.argument("version")
 @click.option("--reason", required=True, help="Reason; stored with your user name and the time.")
 @click.option("--decline", is_flag=True, help="Keep the champion; VERSION no longer waits.")
+@add_examples(
+    'churn promote 20250203-1a2b3c4d --reason "finds more of the customers who leave"',
+    'churn promote 20250203-1a2b3c4d --decline --reason "worse for new customers"',
+)
 @command
 def promote(settings: Settings, version: str, reason: str, decline: bool) -> None:
     """Make VERSION the champion by a person's decision."""
@@ -605,6 +639,7 @@ def promote(settings: Settings, version: str, reason: str, decline: bool) -> Non
 @click.option("--force", is_flag=True, help="Evaluate again, on the data published now.")
 @click.option("--again", "force", is_flag=True, hidden=True)  # the former name
 @JSON
+@add_examples("churn evaluate", "churn evaluate --force")
 @command
 def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
     """Evaluate the champion in full, once per version: intervals, slices, costs; write a page."""
@@ -622,6 +657,10 @@ def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .zip file to write."
 )
+@add_examples(
+    "churn evidence --out evidence.zip",
+    "churn evidence 20250203-1a2b3c4d --out evidence.zip",
+)
 @command
 def evidence(settings: Settings, version: str | None, out: Path) -> None:
     """Write the evidence of VERSION (default: the champion): card, figures, limits, approvals."""
@@ -635,6 +674,7 @@ def evidence(settings: Settings, version: str | None, out: Path) -> None:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .html file to write."
 )
+@add_examples("churn letter 7590-VHVEG --out letter.html")
 @command
 def letter(settings: Settings, customer_id: str, out: Path) -> None:
     """Write a letter that explains a customer's score in plain language."""
@@ -652,6 +692,7 @@ def letter(settings: Settings, customer_id: str, out: Path) -> None:
     "--out", type=click.Path(path_type=Path), help="The .xlsx file to write; only with FILE."
 )
 @JSON
+@add_examples("churn score", "churn score prospects.xlsx --out scores.xlsx")
 @command
 def score(
     settings: Settings,
@@ -693,6 +734,7 @@ def score(
 
 @main.command("monitor")
 @JSON
+@add_examples("churn monitor", "churn monitor --json")
 @command
 def monitor_champion(settings: Settings, as_json: bool) -> None:
     """Monitor the champion on the latest extract: drift, and predicted against actual churn."""
@@ -717,6 +759,7 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
 )
+@add_examples("churn retention-list --top 50 --out list.xlsx")
 @command
 def retention_list(settings: Settings, most: int, out: Path) -> None:
     """Write the customers most worth contacting to a workbook, with reasons and offers."""
@@ -750,6 +793,10 @@ CAMPAIGN = click.argument("name", metavar="NAME")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
 )
+@add_examples(
+    "churn campaign start spring --top 300 --out spring.xlsx",
+    "churn campaign start spring --budget 5000 --control 20 --out spring.xlsx",
+)
 @command
 def campaign_start(
     settings: Settings,
@@ -772,6 +819,7 @@ def campaign_start(
 @campaign.command("record")
 @CAMPAIGN
 @click.argument("file", type=click.Path(path_type=Path))
+@add_examples("churn campaign record spring spring.xlsx")
 @command
 def campaign_record(settings: Settings, name: str, file: Path) -> None:
     """Record the outcomes that the team has entered into a campaign's list."""
@@ -782,6 +830,7 @@ def campaign_record(settings: Settings, name: str, file: Path) -> None:
 
 @campaign.command("close")
 @CAMPAIGN
+@add_examples("churn campaign close spring")
 @command
 def campaign_close(settings: Settings, name: str) -> None:
     """Measure a campaign's effect by who is missing or has left in the next published extract."""
@@ -791,6 +840,7 @@ def campaign_close(settings: Settings, name: str) -> None:
 
 
 @campaign.command("list")
+@add_examples("churn campaign list")
 @command
 def campaign_list(settings: Settings) -> None:
     """List the campaigns, running and closed, with their effect."""
@@ -813,6 +863,7 @@ def campaign_list(settings: Settings) -> None:
 @main.command()
 @click.argument("customer_id")
 @JSON
+@add_examples("churn show 7590-VHVEG", "churn show 7590-VHVEG --json")
 @command
 def show(settings: Settings, customer_id: str, as_json: bool) -> None:
     """Show a customer's features in the online store, and the score."""
@@ -829,6 +880,10 @@ def show(settings: Settings, customer_id: str, as_json: bool) -> None:
 @click.argument("customer_ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--run", "run_id", metavar="RUN", help="Show the state at the end of that run.")
 @JSON
+@add_examples(
+    "churn trace 7590-VHVEG",
+    "churn trace 7590-VHVEG 5575-GNVDE --run 20261122T224512Z-3f9c1a",
+)
 @command
 def trace(
     settings: Settings, customer_ids: tuple[str, ...], run_id: str | None, as_json: bool
@@ -850,6 +905,7 @@ def trace(
 @main.command("history")
 @click.argument("table")
 @JSON
+@add_examples("churn history gold.churn_scores", "churn history champion")
 @command
 def show_history(settings: Settings, table: str, as_json: bool) -> None:
     """List the writes to TABLE (such as gold.churn_scores), with time, user and run.
@@ -869,6 +925,7 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
 @click.argument("first", metavar="RUN1")
 @click.argument("second", metavar="RUN2")
 @JSON
+@add_examples("churn diff 20250101T060000Z-aaaaaa 20250201T060000Z-bbbbbb")
 @command
 def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> None:
     """Compare RUN2 with RUN1: rows, features, verdicts, metrics."""
@@ -884,6 +941,7 @@ def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> Non
 @main.command("reproduce")
 @click.argument("run_id", metavar="RUN")
 @JSON
+@add_examples("churn reproduce 20261122T224512Z-3f9c1a")
 @command
 def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
     """Rebuild gold and the model of a past RUN from bronze in a separate lake, and compare.
@@ -902,6 +960,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
 
 
 @main.command()
+@add_examples("churn serve")
 @command
 def serve(settings: Settings) -> None:
     """Serve the scoring API on loopback, until interrupted."""
@@ -911,6 +970,7 @@ def serve(settings: Settings) -> None:
 
 
 @main.command("mlflow")
+@add_examples("churn mlflow")
 @command
 def serve_mlflow(settings: Settings) -> None:
     """Serve MLflow's site on the models, on loopback, until interrupted."""
@@ -926,6 +986,7 @@ def api_key() -> None:
 
 @api_key.command("new")
 @click.argument("name")
+@add_examples("churn api-key new retention-team")
 @command
 def api_key_new(settings: Settings, name: str) -> None:
     """Create a key for NAME and print it once; only its hash is stored."""
@@ -935,6 +996,7 @@ def api_key_new(settings: Settings, name: str) -> None:
 
 
 @api_key.command("list")
+@add_examples("churn api-key list")
 @command
 def api_key_list(settings: Settings) -> None:
     """Print the names of all key holders."""
@@ -949,6 +1011,7 @@ def api_key_list(settings: Settings) -> None:
 
 @api_key.command("revoke")
 @click.argument("name")
+@add_examples("churn api-key revoke retention-team")
 @command
 def api_key_revoke(settings: Settings, name: str) -> None:
     """Revoke the key of NAME at once."""
@@ -968,6 +1031,7 @@ def user() -> None:
 @click.option(
     "--role", type=click.Choice(["reader"]), required=True, help="What the user may do: read."
 )
+@add_examples("churn user add analyst --role reader")
 @command
 def user_add(settings: Settings, name: str, role: str) -> None:
     """Add the user NAME and print the key once: password and token; only its hash is stored."""
@@ -980,6 +1044,7 @@ def user_add(settings: Settings, name: str, role: str) -> None:
 
 
 @user.command("list")
+@add_examples("churn user list")
 @command
 def user_list(settings: Settings) -> None:
     """Print the names and roles of all users."""
@@ -994,6 +1059,7 @@ def user_list(settings: Settings) -> None:
 
 @user.command("remove")
 @click.argument("name")
+@add_examples("churn user remove analyst")
 @command
 def user_remove(settings: Settings, name: str) -> None:
     """Remove the user NAME, who can't log in from then on."""
@@ -1005,6 +1071,7 @@ def user_remove(settings: Settings, name: str) -> None:
 
 @main.command()
 @click.option("--no-serve", is_flag=True, help="Build the site without serving it.")
+@add_examples("churn docs", "churn docs --no-serve")
 @command
 def docs(settings: Settings, no_serve: bool) -> None:
     """Build the site (front page, dbt docs, reports) and serve it, with traces, on loopback."""
@@ -1019,6 +1086,7 @@ def docs(settings: Settings, no_serve: bool) -> None:
 
 @main.command()
 @click.argument("target")
+@add_examples("churn backup /backups", "churn backup s3a://backups/churn")
 @command
 def backup(settings: Settings, target: str) -> None:
     """Copy lake, models, runs and the metastore's contents to a new folder below TARGET.
@@ -1042,6 +1110,10 @@ def backup(settings: Settings, target: str) -> None:
     is_flag=True,
     help="Exit with 2 unless BACKUP is signed with the key of this CHURN_HOME.",
 )
+@add_examples(
+    "churn restore /backups/20260101T030000Z",
+    "churn restore s3a://backups/churn/20260101T030000Z --require-signature",
+)
 @command
 def restore(settings: Settings, source: str, require_signature: bool) -> None:
     """Restore BACKUP to an empty lake and CHURN_HOME.
@@ -1064,6 +1136,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
     help="Minimum age in days; the tables' history is kept for at least 7 days.",
 )
 @click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")
+@add_examples("churn cleanup --dry-run", "churn cleanup --days 30")
 @command
 def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
     """Remove old data that nothing refers to: superseded table files, logs, runs, models.
@@ -1082,6 +1155,10 @@ def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="List what would be erased, and erase nothing.")
 @click.option(
     "--proof", type=click.Path(path_type=Path), help="Write a record that names no customer."
+)
+@add_examples(
+    "churn forget 7590-VHVEG --dry-run",
+    "churn forget 7590-VHVEG 5575-GNVDE --proof erasure.json",
 )
 @command
 def forget(
@@ -1112,6 +1189,7 @@ def forget(
 @click.option(
     "--objects", is_flag=True, help="Record that the customer objects: leave out of all lists."
 )
+@add_examples("churn person 7590-VHVEG --out customer.zip", "churn person 7590-VHVEG --objects")
 @command
 def person(settings: Settings, customer_id: str, out: Path | None, objects: bool) -> None:
     """Export everything that is stored about a customer, or record an objection to being listed."""
@@ -1136,6 +1214,7 @@ def airflow() -> None:
 
 
 @airflow.command("up")
+@add_examples("churn airflow up")
 @command
 def airflow_up(settings: Settings) -> None:
     """Start Airflow on loopback; its DAGs are paused until you switch them on."""
@@ -1147,6 +1226,7 @@ def airflow_up(settings: Settings) -> None:
 
 
 @airflow.command("down")
+@add_examples("churn airflow down")
 @command
 def airflow_down(settings: Settings) -> None:
     """Stop Airflow and its running tasks."""
@@ -1157,6 +1237,7 @@ def airflow_down(settings: Settings) -> None:
 
 
 @airflow.command("password")
+@add_examples("churn airflow password")
 @command
 def airflow_password(settings: Settings) -> None:
     """Print the password of Airflow's user `admin`."""
@@ -1166,6 +1247,7 @@ def airflow_password(settings: Settings) -> None:
 
 
 @airflow.command("init")
+@add_examples("churn airflow init")
 @command
 def airflow_init(settings: Settings) -> None:
     """Prepare what Airflow's components need, once before they start."""
@@ -1176,6 +1258,7 @@ def airflow_init(settings: Settings) -> None:
 
 @airflow.command("run-component")
 @click.argument("component")
+@add_examples("churn airflow run-component scheduler")
 @command
 def airflow_run_component(settings: Settings, component: str) -> None:
     """Run the api-server, scheduler, dag-processor or triggerer in the foreground."""
@@ -1186,6 +1269,7 @@ def airflow_run_component(settings: Settings, component: str) -> None:
 
 @airflow.command("healthcheck")
 @click.argument("component")
+@add_examples("churn airflow healthcheck scheduler")
 @command
 def airflow_healthcheck(settings: Settings, component: str) -> None:
     """Exit with 0 if that component is healthy."""
@@ -1198,9 +1282,15 @@ def airflow_healthcheck(settings: Settings, component: str) -> None:
 @click.option("--rows", default=7043, show_default=True, help="Number of customers per workbook.")
 @click.option("--months", default=1, show_default=True, help="Number of workbooks, one per month.")
 @click.option("--seed", default=42, show_default=True, help="Same seed, same bytes.")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First extract date.")
+@click.option(
+    "--start",
+    metavar="YYYY-MM-DD",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First extract date.",
+)
 @click.option("--dirt", is_flag=True, help="Add the errors that real workbooks have.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@add_examples("churn sample --out samples", "churn sample --months 3 --dirt --out samples")
 @command
 def sample(
     settings: Settings,
@@ -1222,6 +1312,7 @@ def sample(
 
 @main.command()
 @JSON
+@add_examples("churn config", "churn config --json")
 @command
 def config(settings: Settings, as_json: bool) -> None:
     """Print the settings, with secrets masked."""
