@@ -1,9 +1,12 @@
 """Format the command line's help: commands grouped by purpose, each with summary and examples."""
 
 import copy
+from typing import Any
+
 import click
 
 from churn.cli.examples import list_examples
+from churn.cli.usage_errors import report_usage_errors
 
 SECTIONS = {
     "The job": (
@@ -62,6 +65,14 @@ def _write_examples(command: click.Command, formatter: click.HelpFormatter) -> N
 class Command(click.Command):
     """Command whose help ends with its examples."""
 
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        """Parse the arguments; an error of them names the command, which click leaves out."""
+        try:
+            return super().parse_args(context, arguments)
+        except click.UsageError as error:
+            error.ctx = error.ctx or context
+            raise
+
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         _write_examples(self, formatter)
@@ -72,6 +83,16 @@ class Group(click.Group):
 
     group_class = type
     command_class = Command
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Parse the arguments of the group; report an error of them in the usual form."""
+        with report_usage_errors():
+            return super().make_context(*arguments, **extra)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Parse the arguments of its command and call it; report an error of them likewise."""
+        with report_usage_errors():
+            return super().invoke(context)
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write an example of each command, or where to find them if the group is the top one."""

@@ -810,7 +810,11 @@ def campaign_start(
     from churn.pipeline import campaigns
 
     if top is not None and budget is not None:
-        raise click.UsageError("--top and --budget both say how many calls: give one of them")
+        raise InvalidInputError(
+            "--top and --budget exclude each other: both say how many calls are made",
+            where="churn campaign start",
+            hint="give one of them; without both, 100 calls are made",
+        )
     asked = top if top is not None or budget is not None else 100
     request = campaigns.Request(name, asked, budget, control / 100)
     click.echo(campaigns.start(settings, request, out, Steps(2)).format())
@@ -1196,7 +1200,11 @@ def person(settings: Settings, customer_id: str, out: Path | None, objects: bool
     from churn.operations import person as exporting
 
     if out is None and not objects:
-        raise click.UsageError("give --out FILE.zip, --objects, or both")
+        raise InvalidInputError(
+            "Neither --out nor --objects was given, so that there is nothing to do",
+            where="churn person",
+            hint="give --out FILE.zip, --objects, or both",
+        )
     if objects:
         exporting.record_objection(settings, customer_id)
         click.echo("the customer is left out of retention lists and campaigns from now on")

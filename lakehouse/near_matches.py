@@ -1,0 +1,62 @@
+"""Suggest existing names for one that does not exist: a typing error, another case or ending."""
+
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+# At most so many entries of a folder are compared, since each takes time.
+MOST_ENTRIES = 5000
+# Length from which the beginning of a name identifies it.
+SHORTEST = 3
+
+
+def find_near_matches(name: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """Return the names most similar to `name`, the nearest first, whatever their case.
+
+    Args:
+        name: The name that does not exist.
+        names: The existing names.
+        count: Maximum number of names to return.
+    """
+    by_folded: dict[str, list[str]] = {}
+    for each in names:
+        by_folded.setdefault(each.casefold(), []).append(each)
+    wanted = name.strip().casefold()
+    # An abbreviation is not similar to a long name.
+    begun = [each for each in by_folded if len(wanted) >= SHORTEST and each.startswith(wanted)]
+    near = begun or difflib.get_close_matches(wanted, by_folded, count)
+    return [each for folded in near for each in by_folded[folded]][:count]
+
+
+def format_suggestion(name: str, names: Iterable[str]) -> str:
+    """Return a question that precedes the rest of a hint; empty if no name is similar."""
+    return format_meant(find_near_matches(name, names))
+
+
+def format_meant(near: Sequence[str]) -> str:
+    """Return the question for these names, with which a hint begins; empty if there are none."""
+    *others, last = near or ("",)
+    return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}? " if last else ""
+
+
+def find_near_files(path: Path, suffixes: Iterable[str] = ()) -> list[str]:
+    """Return the names in the folder of a missing path that are most similar to its own.
+
+    Args:
+        path: The missing file or folder.
+        suffixes: Endings that are interchangeable; names with others are not suggested.
+    """
+    wanted = tuple(suffixes)
+    try:
+        with os.scandir(path.parent) as entries:
+            found = [each.name for each, _ in zip(entries, range(MOST_ENTRIES), strict=False)]
+    except OSError:
+        return []
+    by_stem: dict[str, list[str]] = {}
+    for name in sorted(found):
+        if not wanted or Path(name).suffix.lower() in wanted:
+            by_stem.setdefault(Path(name).stem, []).append(name)
+    # The endings are left out: they make every two short names similar.
+    near = find_near_matches(path.stem, by_stem)
+    return [name for stem in near for name in by_stem[stem]][:3]
