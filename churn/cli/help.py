@@ -47,8 +47,8 @@ FIRST_STEPS = (
 )
 CLOSING = (
     "`churn COMMAND --help` describes a command, with examples.",
-    "Exit codes: 0 done, 1 error, 2 the request or the workbook is unusable, 3 the gate refused the "
-    "load, 4 a service does not answer or another run writes, 130 interrupted.",
+    "Exit codes: 0 done, 1 error, 2 the request or the workbook is unusable, 3 the gate refused "
+    "the load, 4 a service does not answer or another run writes, 130 interrupted.",
 )
 # Maximum length of a command's summary; click's own limit, the line width, would cut it off.
 LONGEST = 200

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
@@ -153,7 +154,7 @@ def _explain_value(error: click.BadParameter) -> str:
     return "give another value"
 
 
-def _format_range(kind: click.ParamType) -> str:
+def _format_range(kind: click.ParamType[Any]) -> str:
     lowest, highest = getattr(kind, "min", None), getattr(kind, "max", None)
     if highest is not None:
         return f" from {lowest:,} to {highest:,}"
