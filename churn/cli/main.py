@@ -1,6 +1,8 @@
 """Define the `churn` command line.
 
-Each command reads the settings once and calls the module that does the work.
+Each command reads the settings once and calls the module that does the work. That module imports
+Spark, Feast or dbt, which takes seconds: what can be checked without it is checked before, so that
+a missing file is reported at once.
 """
 
 import atexit
@@ -29,14 +31,19 @@ from churn.cli.output import (
     report_success,
     report_unexpected,
 )
+from churn.operations.backup_folder import require_backup_folder
 from churn.pipeline.libraries import quiet_libraries
+from churn.provenance.run_history import HINT_LATEST, HINT_NOW, read_summary
+from churn.reports.xlsx_output import require_writable
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.log_format import configure_log
+from lakehouse.near_matches import require_file
 from lakehouse.private_home import protect
 from lakehouse.progress import Steps
 from lakehouse.run_log import start_log, stop_log
 from lakehouse.settings import Settings, read_settings
 from lakehouse.terminal import get_width, make_console, reset_options, wrap_for_terminal
+from seeds_loader.reader.file_format import require_workbook
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
 if TYPE_CHECKING:  # Spark's client takes seconds to import: only where used
@@ -168,7 +175,9 @@ def _enter_demo_home() -> None:
 @DECIMAL
 @ENCODING
 @JSON
-@add_examples("churn run customers.xlsx", "churn run export.csv --decimal , --extract-date 2026-08-31")
+@add_examples(
+    "churn run customers.xlsx", "churn run export.csv --decimal , --extract-date 2026-08-31"
+)
 @command
 def run(
     settings: Settings,
@@ -180,8 +189,6 @@ def run(
     as_json: bool,
 ) -> None:
     """Run the whole job on WORKBOOK (.xlsx, .xls or .csv)."""
-    from churn.pipeline.context import Request
-
     if workbook is None:
         raise InvalidInputError(
             "No workbook was given",
@@ -189,6 +196,9 @@ def run(
             hint="name it: `churn run WORKBOOK`; `churn demo` does the whole job on generated "
             "customers",
         )
+    require_workbook(workbook)
+    from churn.pipeline.context import Request
+
     source_format = SourceFormat(decimal, encoding)
     _run(settings, Request(workbook, sheet, _day(extract_date), source_format), as_json)
 
@@ -260,6 +270,7 @@ def init(  # long: an option for each answer
     encoding: str | None,
 ) -> None:
     """Draft a domain folder from WORKBOOK: columns, rules, features, reasons, reports."""
+    require_workbook(workbook)
     from churn.operations.domain_init import Answers, draft_domain, format_draft
 
     def ask(question: str, proposed: str | None) -> str:
@@ -285,12 +296,12 @@ def contract() -> None:
 @command
 def export_odcs(settings: Settings, out: Path) -> None:
     """Write the contract in the Open Data Contract Standard, version 3."""
+    require_writable(out, suffix="")
     import yaml
 
     from lakehouse.domain import read_domain
     from seeds_loader.contract_exchange import export_contract
 
-    _require_new(out)
     exported = export_contract(read_domain())
     out.write_text(yaml.safe_dump(exported, sort_keys=False, allow_unicode=True, width=100))
     click.echo(f"{out}: {len(exported['schema'][0]['properties'])} columns")
@@ -309,9 +320,10 @@ def export_odcs(settings: Settings, out: Path) -> None:
 @command
 def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) -> None:
     """Write contract.yml from FILE, a contract in the Open Data Contract Standard."""
+    require_file(file, (".yml", ".yaml"))
+    require_writable(out, suffix="")
     from seeds_loader.contract_exchange import import_contract, write_contract_file
 
-    _require_new(out)
     entries = import_contract(file, label)
     write_contract_file(entries, out)
     click.echo(f"{out}: {len(entries['columns'])} columns")
@@ -323,21 +335,12 @@ def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) ->
 @command
 def template(settings: Settings, out: Path) -> None:
     """Write an empty workbook with the contract's headers, validation lists and notes."""
+    require_writable(out)
     from lakehouse.domain import read_domain
     from seeds_loader.contract_exchange import write_template
 
-    _require_new(out)
     write_template(read_domain(), out)
     click.echo(str(out))
-
-
-def _require_new(path: Path) -> None:
-    if path.exists():
-        raise InvalidInputError(
-            f"{path} exists already",
-            where=str(path),
-            hint="name another file, or move this one away",
-        )
 
 
 @main.command()
@@ -467,6 +470,7 @@ def ingest(
     encoding: str | None,
 ) -> None:
     """Load WORKBOOK into bronze."""
+    require_workbook(workbook)
     from churn.pipeline import commands
     from churn.pipeline.context import Request
 
@@ -521,6 +525,9 @@ def approve(settings: Settings, load: str, reason: str) -> None:
 @command
 def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
     """Write the rejected rows to a workbook, with the errors of each row."""
+    require_writable(out)
+    if run_id is not None:
+        read_summary(settings, run_id, HINT_LATEST)
     from churn.reports.rejects import write_rejects
 
     click.echo(write_rejects(settings, run_id, out, print_message))
@@ -609,6 +616,7 @@ def train(settings: Settings) -> None:
 @command
 def rollback(settings: Settings, version: str | None) -> None:
     """Make the previous champion, or VERSION, champion again; withdraw the replaced version."""
+    _require_version(settings, version)
     from churn.pipeline import commands
 
     click.echo(f"{commands.roll_back(settings, version, Steps(4))} is the champion")
@@ -625,6 +633,7 @@ def rollback(settings: Settings, version: str | None) -> None:
 @command
 def promote(settings: Settings, version: str, reason: str, decline: bool) -> None:
     """Make VERSION the champion by a person's decision."""
+    _require_version(settings, version)
     from churn.pipeline import commands
 
     if decline:
@@ -664,6 +673,8 @@ def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
 @command
 def evidence(settings: Settings, version: str | None, out: Path) -> None:
     """Write the evidence of VERSION (default: the champion): card, figures, limits, approvals."""
+    require_writable(out, ".zip")
+    _require_version(settings, version)
     from churn.reports.evidence import write_evidence
 
     click.echo(write_evidence(settings, version, out))
@@ -678,6 +689,8 @@ def evidence(settings: Settings, version: str | None, out: Path) -> None:
 @command
 def letter(settings: Settings, customer_id: str, out: Path) -> None:
     """Write a letter that explains a customer's score in plain language."""
+    _require_id(customer_id)
+    require_writable(out, ".html")
     from churn.reports.letter import write_letter
 
     click.echo(write_letter(settings, customer_id, out, print_message))
@@ -709,6 +722,9 @@ def score(
     of a workbook and get the same features, scores and reasons. Nothing is published.
     """
     if file is not None:
+        require_workbook(file)
+        if out is not None:
+            require_writable(out)
         from churn.pipeline import score_file as files
 
         submitted = files.Request(file, sheet, SourceFormat(decimal, encoding))
@@ -763,6 +779,7 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
 @command
 def retention_list(settings: Settings, most: int, out: Path) -> None:
     """Write the customers most worth contacting to a workbook, with reasons and offers."""
+    require_writable(out)
     from churn.reports.retention_list import write_retention_list
 
     click.echo(write_retention_list(settings, most, out, print_message))
@@ -807,14 +824,14 @@ def campaign_start(
     out: Path,
 ) -> None:
     """Draw a control group, and write the list to call, with columns for the outcome."""
-    from churn.pipeline import campaigns
-
     if top is not None and budget is not None:
         raise InvalidInputError(
             "--top and --budget exclude each other: both say how many calls are made",
             where="churn campaign start",
             hint="give one of them; without both, 100 calls are made",
         )
+    from churn.pipeline import campaigns
+
     asked = top if top is not None or budget is not None else 100
     request = campaigns.Request(name, asked, budget, control / 100)
     click.echo(campaigns.start(settings, request, out, Steps(2)).format())
@@ -827,6 +844,7 @@ def campaign_start(
 @command
 def campaign_record(settings: Settings, name: str, file: Path) -> None:
     """Record the outcomes that the team has entered into a campaign's list."""
+    require_workbook(file)
     from churn.pipeline import campaigns
 
     click.echo(campaigns.record(settings, name, file, Steps(2)))
@@ -871,6 +889,7 @@ def campaign_list(settings: Settings) -> None:
 @command
 def show(settings: Settings, customer_id: str, as_json: bool) -> None:
     """Show a customer's features in the online store, and the score."""
+    _require_id(customer_id)
     from churn.provenance.customer import format_customer, show_customer
 
     customer = show_customer(settings, customer_id, print_message)
@@ -896,6 +915,10 @@ def trace(
 
     With --json, one ID prints one object and several print a list.
     """
+    for customer_id in customer_ids:
+        _require_id(customer_id)
+    if run_id is not None:
+        read_summary(settings, run_id, HINT_NOW)
     from churn.provenance.trace import trace_customers
     from churn.provenance.trace_text import format_trace
 
@@ -933,6 +956,8 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
 @command
 def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> None:
     """Compare RUN2 with RUN1: rows, features, verdicts, metrics."""
+    for run_id in (first, second):
+        read_summary(settings, run_id)
     from churn.provenance.diff import diff, format_diff
 
     found = diff(settings, first, second, print_message)
@@ -953,6 +978,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
     The exit code is 0 if both are identical, otherwise 1. Customers who were erased since are
     reported, and are not a difference.
     """
+    read_summary(settings, run_id)
     from churn.provenance import reproduce as rebuilding
 
     found = rebuilding.reproduce(settings, run_id, Steps(rebuilding.STEPS))
@@ -1124,6 +1150,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
 
     The lake may be at another location than before.
     """
+    require_backup_folder(source)
     from churn.operations import restore as restores
 
     steps = Steps(restores.STEPS)
@@ -1173,11 +1200,11 @@ def forget(
     With `-` as ID, ids are read from standard input, one per line. Without one, an interrupted
     call is completed.
     """
+    if proof is not None:
+        require_writable(proof, suffix="")
     from churn.operations import forget as erasing
 
     ids = sys.stdin.read().splitlines() if customer_ids == ("-",) else customer_ids
-    if proof is not None:
-        _require_new(proof)
     steps = Steps(1 if dry_run else erasing.STEPS)
     call = erasing.find_subjects if dry_run else erasing.forget
     forgotten = call(settings, ids, steps)
@@ -1197,14 +1224,16 @@ def forget(
 @command
 def person(settings: Settings, customer_id: str, out: Path | None, objects: bool) -> None:
     """Export everything that is stored about a customer, or record an objection to being listed."""
-    from churn.operations import person as exporting
-
     if out is None and not objects:
         raise InvalidInputError(
             "Neither --out nor --objects was given, so that there is nothing to do",
             where="churn person",
             hint="give --out FILE.zip, --objects, or both",
         )
+    if out is not None:
+        require_writable(out, suffix="")
+    from churn.operations import person as exporting
+
     if objects:
         exporting.record_objection(settings, customer_id)
         click.echo("the customer is left out of retention lists and campaigns from now on")
@@ -1287,8 +1316,20 @@ def airflow_healthcheck(settings: Settings, component: str) -> None:
 
 
 @main.command()
-@click.option("--rows", default=7043, show_default=True, help="Number of customers per workbook.")
-@click.option("--months", default=1, show_default=True, help="Number of workbooks, one per month.")
+@click.option(
+    "--rows",
+    default=7043,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of customers per workbook.",
+)
+@click.option(
+    "--months",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of workbooks, one per month.",
+)
 @click.option("--seed", default=42, show_default=True, help="Same seed, same bytes.")
 @click.option(
     "--start",
@@ -1341,6 +1382,23 @@ for _group, _name, _former in (
     (airflow, "healthcheck", "check"),
 ):
     add_hidden_alias(_group, _name, _former)
+
+
+def _require_id(customer_id: str) -> None:
+    if not customer_id.strip():
+        raise InvalidInputError(
+            "The customer's id is blank",
+            where="ID",
+            hint="name an id as the workbook has it; is a variable of the shell not set?",
+        )
+
+
+def _require_version(settings: Settings, version: str | None) -> None:
+    """Check that a model exists, if one is named."""
+    if version is not None:
+        from trainer import registry
+
+        registry.require_version(settings, version)
 
 
 def _day(moment: datetime | None) -> date | None:
