@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lakehouse.atomic_write import write_secret
 from lakehouse.errors import InvalidInputError
+from lakehouse.near_matches import format_suggestion
 
 PREFIX = "churn_"
 # Nanoseconds; a file system's clock may have ticks as long as this.
@@ -78,7 +79,8 @@ class KeyStore:
             raise InvalidInputError(
                 f"{name!r} has no key",
                 where=str(self.folder),
-                hint=f"name one that has a key: {', '.join(self.names()) or 'none'}",
+                hint=f"{format_suggestion(name, self.names())}name one that has a key: "
+                f"{', '.join(self.names()) or 'there is none yet'}",
             )
 
     def revoke(self, name: str) -> None:

@@ -10,7 +10,7 @@ from serving import errors, schemas
 _REPORT = read_domain().report
 _MODEL = "20251203-1f6e02c4"
 _REASON = schemas.describe_reason("contract", "month-to-month contract", 0.62)
-_OTHER_REASON = schemas.describe_reason("tenure", "a customer for 1 month only", 0.48)
+_OTHER_REASON = schemas.describe_reason("months_as_customer", "a customer for 1 month only", 0.48)
 _TIME: schemas.Time = {
     "risk_within": {"1": 0.31, "3": 0.6, "6": 0.78, "12": 0.9},
     "remaining_months": 4.9,

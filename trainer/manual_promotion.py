@@ -45,12 +45,7 @@ def require_promotable(settings: Settings, version: str, reason: str) -> ModelRe
     _require_reason(reason)
     record = registry.find(settings, version)
     if record is None:
-        there = ", ".join(registry.versions(settings)) or "none"
-        raise InvalidInputError(
-            f"No model {version}",
-            where=f"{place}; versions there: {there}",
-            hint="name one of these; `churn train` makes one of what is published",
-        )
+        raise registry.unknown_version_error(settings, version)
 
     # imports Feast, which takes seconds
     from feature_repo.feature_definitions import read_feature_columns

@@ -21,6 +21,7 @@ from lakehouse import audit_log, commit_metadata
 from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
 from lakehouse.errors import ChurnError, InvalidInputError
+from lakehouse.near_matches import format_suggestion
 from lakehouse.settings import Settings
 from trainer import record as records
 from trainer.parameters import Parameters
@@ -103,6 +104,29 @@ def version_of(
 def versions(settings: Settings) -> list[str]:
     """Return the names of all versions in order, without drafts."""
     return sorted(each.parent.name for each in folder(settings).glob(f"[!.]*/{RECORD}"))
+
+
+def require_version(settings: Settings, version: str) -> None:
+    """Check that there is a version of this name.
+
+    Raises:
+        InvalidInputError: There is none.
+    """
+    if version not in versions(settings):
+        raise unknown_version_error(settings, version)
+
+
+def unknown_version_error(settings: Settings, version: str) -> InvalidInputError:
+    """Return the error for a version that does not exist or is damaged."""
+    there = versions(settings)
+    return InvalidInputError(
+        f"No model {version}",
+        where=f"{folder(settings)}; versions there: {', '.join(there) or 'none'}",
+        hint=f"{format_suggestion(version, there)}name one of these; `churn history champion` "
+        "lists those that were champion"
+        if there
+        else "`churn run WORKBOOK` trains the first, or `churn train` where gold has data",
+    )
 
 
 def find(settings: Settings, version: str) -> ModelRecord | None:
@@ -213,10 +237,12 @@ def roll_back(settings: Settings, version: str | None = None) -> str:
     now = read_champion_history(settings)
     earlier = [each for each in now.before if find(settings, each)] if now else []
     target = version or (earlier[-1] if earlier else None)
+    if version and find(settings, version) is None:
+        raise unknown_version_error(settings, version)
     if now is None or target is None or find(settings, target) is None:
         there = ", ".join(versions(settings))
         raise InvalidInputError(
-            f"No model {version}" if version else "There is no earlier champion to go back to",
+            "There is no earlier champion to go back to",
             where=f"{folder(settings)}; versions there: {there or 'none'}",
             hint="`churn rollback VERSION` with one of these"
             if there

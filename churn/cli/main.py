@@ -1,6 +1,8 @@
 """Define the `churn` command line.
 
-Each command reads the settings once and calls the module that does the work.
+Each command reads the settings once and calls the module that does the work. That module imports
+Spark, Feast or dbt, which takes seconds: what can be checked without it is checked before, so that
+a missing file is reported at once.
 """
 
 import atexit
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from churn.cli.examples import add_examples
 from churn.cli.help import Group, add_hidden_alias
 from churn.cli.output import (
     add_output_options,
@@ -29,14 +32,19 @@ from churn.cli.output import (
     report_success,
     report_unexpected,
 )
+from churn.operations.backup_folder import require_backup_folder
 from churn.pipeline.libraries import quiet_libraries
+from churn.provenance.run_history import HINT_LATEST, HINT_NOW, read_summary
+from churn.reports.xlsx_output import require_writable
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.log_format import configure_log
+from lakehouse.near_matches import require_file
 from lakehouse.private_home import protect
 from lakehouse.progress import Steps
 from lakehouse.run_log import start_log, stop_log
 from lakehouse.settings import Settings, read_settings
 from lakehouse.terminal import get_width, make_console, reset_options, wrap_for_terminal
+from seeds_loader.reader.file_format import require_workbook
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
 if TYPE_CHECKING:  # Spark's client takes seconds to import: only where used
@@ -46,6 +54,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 SHEET = click.option("--sheet", help="Sheet to read; required if several meet the contract.")
 DATE = click.option(
     "--extract-date",
+    metavar="YYYY-MM-DD",
     type=click.DateTime(["%Y-%m-%d"]),
     help="Date that the workbook describes; default: the saved date inside the file.",
 )
@@ -133,6 +142,7 @@ def _explanation(settings: Settings | None, error: Exception) -> ChurnError | No
 
 
 @click.group(
+    "churn",
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -166,6 +176,9 @@ def _enter_demo_home() -> None:
 @DECIMAL
 @ENCODING
 @JSON
+@add_examples(
+    "churn run customers.xlsx", "churn run export.csv --decimal , --extract-date 2026-08-31"
+)
 @command
 def run(
     settings: Settings,
@@ -177,8 +190,6 @@ def run(
     as_json: bool,
 ) -> None:
     """Run the whole job on WORKBOOK (.xlsx, .xls or .csv)."""
-    from churn.pipeline.context import Request
-
     if workbook is None:
         raise InvalidInputError(
             "No workbook was given",
@@ -186,12 +197,16 @@ def run(
             hint="name it: `churn run WORKBOOK`; `churn demo` does the whole job on generated "
             "customers",
         )
+    require_workbook(workbook)
+    from churn.pipeline.context import Request
+
     source_format = SourceFormat(decimal, encoding)
     _run(settings, Request(workbook, sheet, _day(extract_date), source_format), as_json)
 
 
 @main.command()
 @JSON
+@add_examples("churn demo", "churn demo --json")
 @add_output_options
 def demo(as_json: bool) -> None:
     """Run the whole job on generated customers, in a home of its own, marked SAMPLE everywhere."""
@@ -237,6 +252,10 @@ def _run(settings: Settings, request: "Request", as_json: bool) -> None:
 @SHEET
 @DECIMAL
 @ENCODING
+@add_examples(
+    "churn init customers.xlsx --out domains/mine",
+    "churn init customers.xlsx --label Churn --left Yes --id CustomerID --yes",
+)
 @command
 def init(  # long: an option for each answer
     settings: Settings,
@@ -252,6 +271,7 @@ def init(  # long: an option for each answer
     encoding: str | None,
 ) -> None:
     """Draft a domain folder from WORKBOOK: columns, rules, features, reasons, reports."""
+    require_workbook(workbook)
     from churn.operations.domain_init import Answers, draft_domain, format_draft
 
     def ask(question: str, proposed: str | None) -> str:
@@ -273,15 +293,16 @@ def contract() -> None:
 
 @contract.command("export")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="YAML file to write.")
+@add_examples("churn contract export --out contract-odcs.yml")
 @command
 def export_odcs(settings: Settings, out: Path) -> None:
     """Write the contract in the Open Data Contract Standard, version 3."""
+    require_writable(out, suffix="")
     import yaml
 
     from lakehouse.domain import read_domain
     from seeds_loader.contract_exchange import export_contract
 
-    _require_new(out)
     exported = export_contract(read_domain())
     out.write_text(yaml.safe_dump(exported, sort_keys=False, allow_unicode=True, width=100))
     click.echo(f"{out}: {len(exported['schema'][0]['properties'])} columns")
@@ -296,12 +317,14 @@ def export_odcs(settings: Settings, out: Path) -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="contract.yml to write."
 )
+@add_examples("churn contract import contract-odcs.yml --out domains/mine/contract.yml")
 @command
 def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) -> None:
     """Write contract.yml from FILE, a contract in the Open Data Contract Standard."""
+    require_file(file, (".yml", ".yaml"))
+    require_writable(out, suffix="")
     from seeds_loader.contract_exchange import import_contract, write_contract_file
 
-    _require_new(out)
     entries = import_contract(file, label)
     write_contract_file(entries, out)
     click.echo(f"{out}: {len(entries['columns'])} columns")
@@ -309,30 +332,23 @@ def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) ->
 
 @contract.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Workbook to write.")
+@add_examples("churn contract template --out empty.xlsx")
 @command
 def template(settings: Settings, out: Path) -> None:
     """Write an empty workbook with the contract's headers, validation lists and notes."""
+    require_writable(out)
     from lakehouse.domain import read_domain
     from seeds_loader.contract_exchange import write_template
 
-    _require_new(out)
     write_template(read_domain(), out)
     click.echo(str(out))
-
-
-def _require_new(path: Path) -> None:
-    if path.exists():
-        raise InvalidInputError(
-            f"{path} exists already",
-            where=str(path),
-            hint="name another file, or move this one away",
-        )
 
 
 @main.command()
 @click.option("--foreground", is_flag=True, help="Run in the foreground, for a supervisor.")
 @click.option("--stay", "foreground", is_flag=True, hidden=True)  # the former name
 @click.option("--readers", is_flag=True, help="Start the readers' server as well.")
+@add_examples("churn up", "churn up --readers")
 @command
 def up(settings: Settings, foreground: bool, readers: bool) -> None:
     """Start the Spark server and the embedded online store."""
@@ -351,6 +367,7 @@ def up(settings: Settings, foreground: bool, readers: bool) -> None:
 
 
 @main.command()
+@add_examples("churn down")
 @command
 def down(settings: Settings) -> None:
     """Stop the Spark server, the embedded online store and Airflow."""
@@ -373,6 +390,7 @@ def down(settings: Settings) -> None:
 
 @main.command()
 @JSON
+@add_examples("churn status", "churn status --json")
 @command
 def status(settings: Settings, as_json: bool) -> None:
     """Show what is in use, how the last run ended, what runs, and what to do next."""
@@ -397,6 +415,7 @@ def _print_status(settings: Settings) -> None:
     "--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Number of runs."
 )
 @JSON
+@add_examples("churn runs", "churn runs --limit 5 --json")
 @command
 def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
     """List the runs, newest first: when, result, duration, workbook."""
@@ -421,6 +440,7 @@ def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
     "--spark", "with_spark", is_flag=True, help="Add what the Spark server logged during the run."
 )
 @click.option("--debug", "with_debug", is_flag=True, help="Include messages of level DEBUG.")
+@add_examples("churn logs --follow", "churn logs --run 20261122T224512Z-3f9c1a")
 @command
 def show_logs(
     settings: Settings, run_id: str | None, follow: bool, with_spark: bool, with_debug: bool
@@ -442,6 +462,7 @@ def show_logs(
 @DATE
 @DECIMAL
 @ENCODING
+@add_examples("churn ingest customers.xlsx", "churn ingest customers.xlsx --sheet Customers")
 @command
 def ingest(
     settings: Settings,
@@ -452,6 +473,7 @@ def ingest(
     encoding: str | None,
 ) -> None:
     """Load WORKBOOK into bronze."""
+    require_workbook(workbook)
     from churn.pipeline import commands
     from churn.pipeline.context import Request
 
@@ -465,6 +487,7 @@ def ingest(
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.option("--rebuild", is_flag=True, help="Evaluate and publish all passed loads again.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@add_examples("churn build", "churn build --select silver")
 @command
 def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None:
     """Run dbt with its gate; ARGUMENTS are passed to `dbt build` unchanged."""
@@ -479,6 +502,7 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
 @main.command()
 @click.argument("load", metavar="LOAD")
 @click.option("--reason", required=True, help="Reason; stored with your user name and the time.")
+@add_examples('churn approve 097ecb8db190a9f3 --reason "prices rose in August"')
 @command
 def approve(settings: Settings, load: str, reason: str) -> None:
     """Publish a refused LOAD whose change is expected, and do the rest of its run."""
@@ -497,9 +521,16 @@ def approve(settings: Settings, load: str, reason: str) -> None:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
 )
+@add_examples(
+    "churn rejects --out rejects.xlsx",
+    "churn rejects --run 20261122T224512Z-3f9c1a --out rejects.xlsx",
+)
 @command
 def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
     """Write the rejected rows to a workbook, with the errors of each row."""
+    require_writable(out)
+    if run_id is not None:
+        read_summary(settings, run_id, HINT_LATEST)
     from churn.reports.rejects import write_rejects
 
     click.echo(write_rejects(settings, run_id, out, print_message))
@@ -511,6 +542,7 @@ def features() -> None:
 
 
 @features.command()
+@add_examples("churn features apply")
 @command
 def apply(settings: Settings) -> None:
     """Register entity, view and service with Feast."""
@@ -524,6 +556,7 @@ def apply(settings: Settings) -> None:
 @click.option(
     "--all", "whole", is_flag=True, help="Write all customers, not only the changed ones."
 )
+@add_examples("churn features materialize", "churn features materialize --all")
 @command
 def materialize(settings: Settings, whole: bool) -> None:
     """Write the changed customers of the latest published extract to the online store."""
@@ -534,6 +567,7 @@ def materialize(settings: Settings, whole: bool) -> None:
 
 
 @features.command("ui")
+@add_examples("churn features ui")
 @command
 def feast_ui(settings: Settings) -> None:
     """Serve Feast's own site on the feature store, on loopback."""
@@ -544,6 +578,7 @@ def feast_ui(settings: Settings) -> None:
 
 @features.command()
 @JSON
+@add_examples("churn features verify", "churn features verify --json")
 @command
 def verify(settings: Settings, as_json: bool) -> None:
     """Read every customer back from the online store and compare every value with gold."""
@@ -567,6 +602,7 @@ def verify(settings: Settings, as_json: bool) -> None:
 
 
 @main.command()
+@add_examples("churn train")
 @command
 def train(settings: Settings) -> None:
     """Train on the published extracts; promote the new model only if it is better."""
@@ -579,9 +615,11 @@ def train(settings: Settings) -> None:
 
 @main.command()
 @click.argument("version", required=False)
+@add_examples("churn rollback", "churn rollback 20250203-1a2b3c4d")
 @command
 def rollback(settings: Settings, version: str | None) -> None:
     """Make the previous champion, or VERSION, champion again; withdraw the replaced version."""
+    _require_version(settings, version)
     from churn.pipeline import commands
 
     click.echo(f"{commands.roll_back(settings, version, Steps(4))} is the champion")
@@ -591,9 +629,14 @@ def rollback(settings: Settings, version: str | None) -> None:
 @click.argument("version")
 @click.option("--reason", required=True, help="Reason; stored with your user name and the time.")
 @click.option("--decline", is_flag=True, help="Keep the champion; VERSION no longer waits.")
+@add_examples(
+    'churn promote 20250203-1a2b3c4d --reason "finds more of the customers who leave"',
+    'churn promote 20250203-1a2b3c4d --decline --reason "worse for new customers"',
+)
 @command
 def promote(settings: Settings, version: str, reason: str, decline: bool) -> None:
     """Make VERSION the champion by a person's decision."""
+    _require_version(settings, version)
     from churn.pipeline import commands
 
     if decline:
@@ -608,6 +651,7 @@ def promote(settings: Settings, version: str, reason: str, decline: bool) -> Non
 @click.option("--force", is_flag=True, help="Evaluate again, on the data published now.")
 @click.option("--again", "force", is_flag=True, hidden=True)  # the former name
 @JSON
+@add_examples("churn evaluate", "churn evaluate --force")
 @command
 def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
     """Evaluate the champion in full, once per version: intervals, slices, costs; write a page."""
@@ -625,9 +669,15 @@ def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .zip file to write."
 )
+@add_examples(
+    "churn evidence --out evidence.zip",
+    "churn evidence 20250203-1a2b3c4d --out evidence.zip",
+)
 @command
 def evidence(settings: Settings, version: str | None, out: Path) -> None:
     """Write the evidence of VERSION (default: the champion): card, figures, limits, approvals."""
+    require_writable(out, ".zip")
+    _require_version(settings, version)
     from churn.reports.evidence import write_evidence
 
     click.echo(write_evidence(settings, version, out))
@@ -638,9 +688,12 @@ def evidence(settings: Settings, version: str | None, out: Path) -> None:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .html file to write."
 )
+@add_examples("churn letter 7590-VHVEG --out letter.html")
 @command
 def letter(settings: Settings, customer_id: str, out: Path) -> None:
     """Write a letter that explains a customer's score in plain language."""
+    _require_id(customer_id)
+    require_writable(out, ".html")
     from churn.reports.letter import write_letter
 
     click.echo(write_letter(settings, customer_id, out, print_message))
@@ -655,6 +708,7 @@ def letter(settings: Settings, customer_id: str, out: Path) -> None:
     "--out", type=click.Path(path_type=Path), help="The .xlsx file to write; only with FILE."
 )
 @JSON
+@add_examples("churn score", "churn score prospects.xlsx --out scores.xlsx")
 @command
 def score(
     settings: Settings,
@@ -671,6 +725,9 @@ def score(
     of a workbook and get the same features, scores and reasons. Nothing is published.
     """
     if file is not None:
+        require_workbook(file)
+        if out is not None:
+            require_writable(out)
         from churn.pipeline import score_file as files
 
         submitted = files.Request(file, sheet, SourceFormat(decimal, encoding))
@@ -696,6 +753,7 @@ def score(
 
 @main.command("monitor")
 @JSON
+@add_examples("churn monitor", "churn monitor --json")
 @command
 def monitor_champion(settings: Settings, as_json: bool) -> None:
     """Monitor the champion on the latest extract: drift, and predicted against actual churn."""
@@ -720,9 +778,11 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
 )
+@add_examples("churn retention-list --top 50 --out list.xlsx")
 @command
 def retention_list(settings: Settings, most: int, out: Path) -> None:
     """Write the customers most worth contacting to a workbook, with reasons and offers."""
+    require_writable(out)
     from churn.reports.retention_list import write_retention_list
 
     click.echo(write_retention_list(settings, most, out, print_message))
@@ -753,6 +813,10 @@ CAMPAIGN = click.argument("name", metavar="NAME")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
 )
+@add_examples(
+    "churn campaign start spring --top 300 --out spring.xlsx",
+    "churn campaign start spring --budget 5000 --control 20 --out spring.xlsx",
+)
 @command
 def campaign_start(
     settings: Settings,
@@ -763,10 +827,14 @@ def campaign_start(
     out: Path,
 ) -> None:
     """Draw a control group, and write the list to call, with columns for the outcome."""
+    if top is not None and budget is not None:
+        raise InvalidInputError(
+            "--top and --budget exclude each other: both say how many calls are made",
+            where="churn campaign start",
+            hint="give one of them; without both, 100 calls are made",
+        )
     from churn.pipeline import campaigns
 
-    if top is not None and budget is not None:
-        raise click.UsageError("--top and --budget both say how many calls: give one of them")
     asked = top if top is not None or budget is not None else 100
     request = campaigns.Request(name, asked, budget, control / 100)
     click.echo(campaigns.start(settings, request, out, Steps(2)).format())
@@ -775,9 +843,11 @@ def campaign_start(
 @campaign.command("record")
 @CAMPAIGN
 @click.argument("file", type=click.Path(path_type=Path))
+@add_examples("churn campaign record spring spring.xlsx")
 @command
 def campaign_record(settings: Settings, name: str, file: Path) -> None:
     """Record the outcomes that the team has entered into a campaign's list."""
+    require_workbook(file)
     from churn.pipeline import campaigns
 
     click.echo(campaigns.record(settings, name, file, Steps(2)))
@@ -785,6 +855,7 @@ def campaign_record(settings: Settings, name: str, file: Path) -> None:
 
 @campaign.command("close")
 @CAMPAIGN
+@add_examples("churn campaign close spring")
 @command
 def campaign_close(settings: Settings, name: str) -> None:
     """Measure a campaign's effect by who is missing or has left in the next published extract."""
@@ -794,6 +865,7 @@ def campaign_close(settings: Settings, name: str) -> None:
 
 
 @campaign.command("list")
+@add_examples("churn campaign list")
 @command
 def campaign_list(settings: Settings) -> None:
     """List the campaigns, running and closed, with their effect."""
@@ -816,9 +888,11 @@ def campaign_list(settings: Settings) -> None:
 @main.command()
 @click.argument("customer_id")
 @JSON
+@add_examples("churn show 7590-VHVEG", "churn show 7590-VHVEG --json")
 @command
 def show(settings: Settings, customer_id: str, as_json: bool) -> None:
     """Show a customer's features in the online store, and the score."""
+    _require_id(customer_id)
     from churn.provenance.customer import format_customer, show_customer
 
     customer = show_customer(settings, customer_id, print_message)
@@ -832,6 +906,10 @@ def show(settings: Settings, customer_id: str, as_json: bool) -> None:
 @click.argument("customer_ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--run", "run_id", metavar="RUN", help="Show the state at the end of that run.")
 @JSON
+@add_examples(
+    "churn trace 7590-VHVEG",
+    "churn trace 7590-VHVEG 5575-GNVDE --run 20261122T224512Z-3f9c1a",
+)
 @command
 def trace(
     settings: Settings, customer_ids: tuple[str, ...], run_id: str | None, as_json: bool
@@ -840,6 +918,10 @@ def trace(
 
     With --json, one ID prints one object and several print a list.
     """
+    for customer_id in customer_ids:
+        _require_id(customer_id)
+    if run_id is not None:
+        read_summary(settings, run_id, HINT_NOW)
     from churn.provenance.trace import trace_customers
     from churn.provenance.trace_text import format_trace
 
@@ -853,6 +935,7 @@ def trace(
 @main.command("history")
 @click.argument("table")
 @JSON
+@add_examples("churn history gold.churn_scores", "churn history champion")
 @command
 def show_history(settings: Settings, table: str, as_json: bool) -> None:
     """List the writes to TABLE (such as gold.churn_scores), with time, user and run.
@@ -872,9 +955,12 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
 @click.argument("first", metavar="RUN1")
 @click.argument("second", metavar="RUN2")
 @JSON
+@add_examples("churn diff 20250101T060000Z-aaaaaa 20250201T060000Z-bbbbbb")
 @command
 def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> None:
     """Compare RUN2 with RUN1: rows, features, verdicts, metrics."""
+    for run_id in (first, second):
+        read_summary(settings, run_id)
     from churn.provenance.diff import diff, format_diff
 
     found = diff(settings, first, second, print_message)
@@ -887,6 +973,7 @@ def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> Non
 @main.command("reproduce")
 @click.argument("run_id", metavar="RUN")
 @JSON
+@add_examples("churn reproduce 20261122T224512Z-3f9c1a")
 @command
 def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
     """Rebuild gold and the model of a past RUN from bronze in a separate lake, and compare.
@@ -894,6 +981,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
     The exit code is 0 if both are identical, otherwise 1. Customers who were erased since are
     reported, and are not a difference.
     """
+    read_summary(settings, run_id)
     from churn.provenance import reproduce as rebuilding
 
     found = rebuilding.reproduce(settings, run_id, Steps(rebuilding.STEPS))
@@ -905,6 +993,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
 
 
 @main.command()
+@add_examples("churn serve")
 @command
 def serve(settings: Settings) -> None:
     """Serve the scoring API on loopback, until interrupted."""
@@ -914,6 +1003,7 @@ def serve(settings: Settings) -> None:
 
 
 @main.command("mlflow")
+@add_examples("churn mlflow")
 @command
 def serve_mlflow(settings: Settings) -> None:
     """Serve MLflow's site on the models, on loopback, until interrupted."""
@@ -929,6 +1019,7 @@ def api_key() -> None:
 
 @api_key.command("new")
 @click.argument("name")
+@add_examples("churn api-key new retention-team")
 @command
 def api_key_new(settings: Settings, name: str) -> None:
     """Create a key for NAME and print it once; only its hash is stored."""
@@ -938,6 +1029,7 @@ def api_key_new(settings: Settings, name: str) -> None:
 
 
 @api_key.command("list")
+@add_examples("churn api-key list")
 @command
 def api_key_list(settings: Settings) -> None:
     """Print the names of all key holders."""
@@ -952,6 +1044,7 @@ def api_key_list(settings: Settings) -> None:
 
 @api_key.command("revoke")
 @click.argument("name")
+@add_examples("churn api-key revoke retention-team")
 @command
 def api_key_revoke(settings: Settings, name: str) -> None:
     """Revoke the key of NAME at once."""
@@ -971,6 +1064,7 @@ def user() -> None:
 @click.option(
     "--role", type=click.Choice(["reader"]), required=True, help="What the user may do: read."
 )
+@add_examples("churn user add analyst --role reader")
 @command
 def user_add(settings: Settings, name: str, role: str) -> None:
     """Add the user NAME and print the key once: password and token; only its hash is stored."""
@@ -983,6 +1077,7 @@ def user_add(settings: Settings, name: str, role: str) -> None:
 
 
 @user.command("list")
+@add_examples("churn user list")
 @command
 def user_list(settings: Settings) -> None:
     """Print the names and roles of all users."""
@@ -997,6 +1092,7 @@ def user_list(settings: Settings) -> None:
 
 @user.command("remove")
 @click.argument("name")
+@add_examples("churn user remove analyst")
 @command
 def user_remove(settings: Settings, name: str) -> None:
     """Remove the user NAME, who can't log in from then on."""
@@ -1008,6 +1104,7 @@ def user_remove(settings: Settings, name: str) -> None:
 
 @main.command()
 @click.option("--no-serve", is_flag=True, help="Build the site without serving it.")
+@add_examples("churn docs", "churn docs --no-serve")
 @command
 def docs(settings: Settings, no_serve: bool) -> None:
     """Build the site (front page, dbt docs, reports) and serve it, with traces, on loopback."""
@@ -1022,6 +1119,7 @@ def docs(settings: Settings, no_serve: bool) -> None:
 
 @main.command()
 @click.argument("target")
+@add_examples("churn backup /backups", "churn backup s3a://backups/churn")
 @command
 def backup(settings: Settings, target: str) -> None:
     """Copy lake, models, runs and the metastore's contents to a new folder below TARGET.
@@ -1045,12 +1143,17 @@ def backup(settings: Settings, target: str) -> None:
     is_flag=True,
     help="Exit with 2 unless BACKUP is signed with the key of this CHURN_HOME.",
 )
+@add_examples(
+    "churn restore /backups/20260101T030000Z",
+    "churn restore s3a://backups/churn/20260101T030000Z --require-signature",
+)
 @command
 def restore(settings: Settings, source: str, require_signature: bool) -> None:
     """Restore BACKUP to an empty lake and CHURN_HOME.
 
     The lake may be at another location than before.
     """
+    require_backup_folder(source)
     from churn.operations import restore as restores
 
     steps = Steps(restores.STEPS)
@@ -1067,6 +1170,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
     help="Minimum age in days; the tables' history is kept for at least 7 days.",
 )
 @click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")
+@add_examples("churn cleanup --dry-run", "churn cleanup --days 30")
 @command
 def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
     """Remove old data that nothing refers to: superseded table files, logs, runs, models.
@@ -1086,6 +1190,10 @@ def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
 @click.option(
     "--proof", type=click.Path(path_type=Path), help="Write a record that names no customer."
 )
+@add_examples(
+    "churn forget 7590-VHVEG --dry-run",
+    "churn forget 7590-VHVEG 5575-GNVDE --proof erasure.json",
+)
 @command
 def forget(
     settings: Settings, customer_ids: tuple[str, ...], dry_run: bool, proof: Path | None
@@ -1095,11 +1203,11 @@ def forget(
     With `-` as ID, ids are read from standard input, one per line. Without one, an interrupted
     call is completed.
     """
+    if proof is not None:
+        require_writable(proof, suffix="")
     from churn.operations import forget as erasing
 
     ids = sys.stdin.read().splitlines() if customer_ids == ("-",) else customer_ids
-    if proof is not None:
-        _require_new(proof)
     steps = Steps(1 if dry_run else erasing.STEPS)
     call = erasing.find_subjects if dry_run else erasing.forget
     forgotten = call(settings, ids, steps)
@@ -1115,13 +1223,20 @@ def forget(
 @click.option(
     "--objects", is_flag=True, help="Record that the customer objects: leave out of all lists."
 )
+@add_examples("churn person 7590-VHVEG --out customer.zip", "churn person 7590-VHVEG --objects")
 @command
 def person(settings: Settings, customer_id: str, out: Path | None, objects: bool) -> None:
     """Export everything that is stored about a customer, or record an objection to being listed."""
+    if out is None and not objects:
+        raise InvalidInputError(
+            "Neither --out nor --objects was given, so that there is nothing to do",
+            where="churn person",
+            hint="give --out FILE.zip, --objects, or both",
+        )
+    if out is not None:
+        require_writable(out, suffix="")
     from churn.operations import person as exporting
 
-    if out is None and not objects:
-        raise click.UsageError("give --out FILE.zip, --objects, or both")
     if objects:
         exporting.record_objection(settings, customer_id)
         click.echo("the customer is left out of retention lists and campaigns from now on")
@@ -1139,6 +1254,7 @@ def airflow() -> None:
 
 
 @airflow.command("up")
+@add_examples("churn airflow up")
 @command
 def airflow_up(settings: Settings) -> None:
     """Start Airflow on loopback; its DAGs are paused until you switch them on."""
@@ -1150,6 +1266,7 @@ def airflow_up(settings: Settings) -> None:
 
 
 @airflow.command("down")
+@add_examples("churn airflow down")
 @command
 def airflow_down(settings: Settings) -> None:
     """Stop Airflow and its running tasks."""
@@ -1160,6 +1277,7 @@ def airflow_down(settings: Settings) -> None:
 
 
 @airflow.command("password")
+@add_examples("churn airflow password")
 @command
 def airflow_password(settings: Settings) -> None:
     """Print the password of Airflow's user `admin`."""
@@ -1169,6 +1287,7 @@ def airflow_password(settings: Settings) -> None:
 
 
 @airflow.command("init")
+@add_examples("churn airflow init")
 @command
 def airflow_init(settings: Settings) -> None:
     """Prepare what Airflow's components need, once before they start."""
@@ -1179,6 +1298,7 @@ def airflow_init(settings: Settings) -> None:
 
 @airflow.command("run-component")
 @click.argument("component")
+@add_examples("churn airflow run-component scheduler")
 @command
 def airflow_run_component(settings: Settings, component: str) -> None:
     """Run the api-server, scheduler, dag-processor or triggerer in the foreground."""
@@ -1189,6 +1309,7 @@ def airflow_run_component(settings: Settings, component: str) -> None:
 
 @airflow.command("healthcheck")
 @click.argument("component")
+@add_examples("churn airflow healthcheck scheduler")
 @command
 def airflow_healthcheck(settings: Settings, component: str) -> None:
     """Exit with 0 if that component is healthy."""
@@ -1198,12 +1319,30 @@ def airflow_healthcheck(settings: Settings, component: str) -> None:
 
 
 @main.command()
-@click.option("--rows", default=7043, show_default=True, help="Number of customers per workbook.")
-@click.option("--months", default=1, show_default=True, help="Number of workbooks, one per month.")
+@click.option(
+    "--rows",
+    default=7043,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of customers per workbook.",
+)
+@click.option(
+    "--months",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of workbooks, one per month.",
+)
 @click.option("--seed", default=42, show_default=True, help="Same seed, same bytes.")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First extract date.")
+@click.option(
+    "--start",
+    metavar="YYYY-MM-DD",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First extract date.",
+)
 @click.option("--dirt", is_flag=True, help="Add the errors that real workbooks have.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@add_examples("churn sample --out samples", "churn sample --months 3 --dirt --out samples")
 @command
 def sample(
     settings: Settings,
@@ -1225,6 +1364,7 @@ def sample(
 
 @main.command()
 @JSON
+@add_examples("churn config", "churn config --json")
 @command
 def config(settings: Settings, as_json: bool) -> None:
     """Print the settings, with secrets masked."""
@@ -1245,6 +1385,23 @@ for _group, _name, _former in (
     (airflow, "healthcheck", "check"),
 ):
     add_hidden_alias(_group, _name, _former)
+
+
+def _require_id(customer_id: str) -> None:
+    if not customer_id.strip():
+        raise InvalidInputError(
+            "The customer's id is blank",
+            where="ID",
+            hint="name an id as the workbook has it; is a variable of the shell not set?",
+        )
+
+
+def _require_version(settings: Settings, version: str | None) -> None:
+    """Check that a model exists, if one is named."""
+    if version is not None:
+        from trainer import registry
+
+        registry.require_version(settings, version)
 
 
 def _day(moment: datetime | None) -> date | None:

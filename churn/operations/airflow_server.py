@@ -19,6 +19,7 @@ import psutil
 from churn.operations.airflow_lineage import lineage_environment
 from lakehouse.atomic_write import atomic_write, write_secret
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
+from lakehouse.near_matches import format_suggestion
 from lakehouse.postgresql import database
 from lakehouse.process import Log, Service, port_is_open
 from lakehouse.project_files import PACKAGES
@@ -169,15 +170,19 @@ def run_component(settings: Settings, component: str) -> NoReturn:
     Raises:
         InvalidInputError: There is no such component.
     """
-    if component not in COMPONENTS:
-        raise InvalidInputError(
-            f"Airflow has no component {component}",
-            where="churn airflow run-component",
-            hint=f"name one of {', '.join(COMPONENTS)}",
-        )
+    _require_component(component)
     environ = environment(settings, PACKAGES / "dags")
     os.chdir(settings.home)
     os.execve(sys.executable, _command(component), environ)
+
+
+def _require_component(component: str) -> None:
+    if component not in COMPONENTS:
+        raise InvalidInputError(
+            f"Airflow has no component {component}",
+            where="COMPONENT",
+            hint=f"{format_suggestion(component, COMPONENTS)}name one of {', '.join(COMPONENTS)}",
+        )
 
 
 def check_health(settings: Settings, component: str) -> None:
@@ -186,8 +191,10 @@ def check_health(settings: Settings, component: str) -> None:
     The API server is healthy if it reaches the database.
 
     Raises:
+        InvalidInputError: There is no such component.
         UnavailableError: The component is not healthy or the API server does not respond.
     """
+    _require_component(component)
     name = "metadatabase" if component == "api-server" else component.replace("-", "_")
     try:
         status = _health(settings)[name]["status"]

@@ -144,7 +144,7 @@ def find_load(loads: Sequence[LoadRow], batch_id: str) -> LoadRow:
     """
     load = next((each for each in loads if each.batch_id == batch_id), None)
     if load is None:
-        raise load_state.not_loaded_error(batch_id)
+        raise load_state.not_loaded_error(batch_id, [each.batch_id for each in loads])
     return load
 
 

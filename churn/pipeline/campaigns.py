@@ -34,6 +34,7 @@ from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
 from lakehouse.domain import ListColumn, Offer
 from lakehouse.errors import InvalidInputError
+from lakehouse.near_matches import format_suggestion
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, query
@@ -389,10 +390,11 @@ def _count_controls(spark: SparkSession, name: str) -> int:
 def _require_started(spark: SparkSession, name: str) -> dict[str, Any]:
     started = records.find_campaign(spark, name)
     if started is None:
+        names = [each["campaign"] for each in records.list_campaigns(spark)]
         raise InvalidInputError(
             f"There is no campaign {name}",
             where=records.CAMPAIGNS,
-            hint="`churn campaign list` lists them",
+            hint=f"{format_suggestion(name, names)}`churn campaign list` lists them",
         )
     return started
 

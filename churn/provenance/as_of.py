@@ -22,7 +22,7 @@ from churn.provenance.compiled_sql import (
     read_constant,
     replace_relations,
 )
-from churn.provenance.run_history import find_champion, read_end_time, read_summary
+from churn.provenance.run_history import HINT_NOW, find_champion, read_end_time, read_summary
 from lakehouse.dbt_runner import compile_models
 from lakehouse.process import Log
 from lakehouse.sequences import PUBLICATIONS, VERDICTS, add_number_column, query_sequence
@@ -63,7 +63,7 @@ def read_run_end(settings: Settings, run_id: str) -> RunEnd:
     Raises:
         lakehouse.errors.InvalidInputError: There is no such run.
     """
-    summary = read_summary(settings, run_id, ", or omit --run for the current state")
+    summary = read_summary(settings, run_id, HINT_NOW)
     return RunEnd(run_id, read_end_time(settings, run_id), summary)
 
 

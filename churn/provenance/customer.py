@@ -17,6 +17,7 @@ from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, read_row, r
 from lakehouse import audit_log, online_store
 from lakehouse.audit_log import Action
 from lakehouse.errors import InvalidInputError
+from lakehouse.near_matches import format_meant
 from lakehouse.process import Log
 from lakehouse.settings import Settings
 from trainer import deciles, registry
@@ -49,13 +50,24 @@ def show_customer(settings: Settings, customer_id: str, log: Log) -> dict[str, A
         raise InvalidInputError(
             f"The online store holds no customer {customer_id!r}",
             where="feature view customer_features",
-            hint="check the id; `churn trace ID` says whether its row was rejected",
+            hint=f"{_suggest_spelling(settings, customer_id, log)}check the id; "
+            "`churn trace ID` says whether its row was rejected",
         )
     score = score_online_customer(settings, customer_id, online["features"])
     day = online["event_timestamp"][:10]
     stored = find_list(settings, score["model_version"], day) if score else None
     listed = stored.describe(customer_id) if stored else None
     return {"customer_id": customer_id, **online, "score": score, "retention_list": listed}
+
+
+def _suggest_spelling(settings: Settings, customer_id: str, log: Log) -> str:
+    """Return the beginning of a hint with the same id in another case or without blanks.
+
+    Other ids, however similar, are those of other people: a message does not disclose them.
+    """
+    plain = "".join(customer_id.split())
+    spellings = {plain, plain.upper(), plain.lower()} - {customer_id}
+    return format_meant(sorted(read_online_customers(settings, sorted(spellings), log) or {}))
 
 
 def read_online_customers(

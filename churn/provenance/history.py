@@ -12,6 +12,7 @@ from lakehouse import sequences, spark_server, spark_session
 from lakehouse.commit_metadata import parse_commit_metadata
 from lakehouse.errors import InvalidInputError
 from lakehouse.metastore_snapshot import list_tables
+from lakehouse.near_matches import format_suggestion
 from lakehouse.process import Log
 from lakehouse.published_files import TABLES as PUBLISHED
 from lakehouse.sequences import query_sequence
@@ -56,7 +57,9 @@ def history(settings: Settings, table: str, log: Log) -> dict[str, Any]:
             raise InvalidInputError(
                 f"There is no table {table}",
                 where="the tables: " + (", ".join(sorted(known)) or "none was made yet"),
-                hint="name one of them, with its schema" if known else HINT_RUN_FIRST,
+                hint=f"{format_suggestion(table, known)}name one of them, with its schema"
+                if known
+                else HINT_RUN_FIRST,
             )
         written = _publications(spark) if table in PUBLISHED else _versions(spark, table)
     return {"table": table, "written": written}

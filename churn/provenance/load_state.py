@@ -9,6 +9,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse import sequences
 from lakehouse.errors import InvalidInputError
+from lakehouse.near_matches import format_suggestion
 from lakehouse.sequences import add_number_column, query_sequence
 from lakehouse.sql import Rows, Value, query, query_if_exists, run_together, statement
 
@@ -41,12 +42,19 @@ class LoadState:
         return self.published is not None and self.verdict == "passed"
 
 
-def not_loaded_error(batch_id: str | None = None) -> InvalidInputError:
-    """Return the error for a load that does not exist, or for a lake without any load."""
+def not_loaded_error(batch_id: str | None = None, loads: Sequence[str] = ()) -> InvalidInputError:
+    """Return the error for a load that does not exist, or for a lake without any load.
+
+    Args:
+        batch_id: The load; None if the lake has none.
+        loads: The existing loads, oldest first, as far as the caller has read them.
+    """
+    named = f"name one of these ({', '.join(loads[:-4:-1])}); " if loads else ""
     return InvalidInputError(
         f"The load {batch_id} is not in this lake" if batch_id else "Nothing was loaded yet",
         where="bronze.loads",
-        hint="`churn run WORKBOOK` loads a workbook",
+        hint=f"{format_suggestion(batch_id or '', loads)}{named}"
+        "`churn run WORKBOOK` loads a workbook",
     )
 
 

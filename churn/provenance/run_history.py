@@ -16,6 +16,9 @@ RUNS_SHOWN = 3
 LIST = "retention_list.xlsx"
 # Hint for when the requested data does not exist yet.
 HINT_RUN_FIRST = "run a workbook first: `churn run WORKBOOK`"
+# What else can be done about a run that has no summary: end of the hint.
+HINT_LATEST = ", or leave --run out, which takes the latest load"
+HINT_NOW = ", or omit --run for the current state"
 
 
 def list_runs(settings: Settings) -> list[str]:

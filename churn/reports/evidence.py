@@ -14,7 +14,6 @@ from churn.reports.evidence_page import Evidence, evidence_page
 from churn.reports.ro_crate import Part
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse.atomic_write import atomic_write
-from lakehouse.errors import InvalidInputError
 from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
 from trainer import decisions, full_evaluation, registry
@@ -34,7 +33,7 @@ def write_evidence(settings: Settings, version: str | None, path: Path) -> str:
     """Write the evidence of a version, by default of the champion, and return a message.
 
     Raises:
-        InvalidInputError: There is no such version, or the file can't be written.
+        lakehouse.errors.InvalidInputError: There is no such version, or the file can't be written.
     """
     require_writable(path, ".zip")
     evidence = read_evidence(settings, version)
@@ -57,18 +56,13 @@ def read_evidence(settings: Settings, version: str | None) -> Evidence:
     """Return what is known about a version, by default the champion.
 
     Raises:
-        InvalidInputError: There is no such version, or no champion.
+        lakehouse.errors.InvalidInputError: There is no such version, or no champion.
     """
     champion = registry.champion_version(settings)
     name = version or champion or registry.champion_or_error(settings).version
     record = registry.read_record(settings, name) if Path(name).name == name else None
     if record is None:
-        there = ", ".join(registry.versions(settings)) or "none"
-        raise InvalidInputError(
-            f"No model {name}",
-            where=f"{registry.folder(settings)}; versions there: {there}",
-            hint="name one of these; `churn train` makes one of what is published",
-        )
+        raise registry.unknown_version_error(settings, name)
     place, history = registry.folder(settings) / name, registry.read_champion_history(settings)
     stored: dict[str, Any] = {registry.RECORD: json.loads((place / registry.RECORD).read_text())}
     evaluation, decision = full_evaluation.read(settings, name), decisions.read(place)

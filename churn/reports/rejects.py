@@ -6,7 +6,7 @@ from pathlib import Path
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
-from churn.provenance.run_history import read_summary
+from churn.provenance.run_history import HINT_LATEST, read_summary
 from churn.reports.rejects_workbook import Reject, RejectedLoad, write_rejects_workbook
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse import audit_log, sequences, spark_server, spark_session
@@ -21,7 +21,6 @@ from lakehouse.sql import query, statement
 from seeds_loader.contract import read_contract
 from seeds_loader.reject_messages import Reason, read_reject_messages
 
-HINT_LATEST = ", or leave --run out, which takes the latest load"
 ROWS_PER_MESSAGE = 100_000
 LATEST_LOAD = """
     select batch_id, source_file, sheet, row_count, extract_date, _loaded_at as loaded_at

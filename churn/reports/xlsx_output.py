@@ -1,5 +1,7 @@
 """Check and protect the output of commands that write a file, complete or not at all."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,10 @@ def translate_write_errors(path: Path) -> Iterator[None]:
 def require_writable(path: Path, suffix: str = ".xlsx") -> None:
     """Raise unless the file can be created; an existing one may have been edited.
 
+    Args:
+        path: The file.
+        suffix: The ending that its name must have; empty for any.
+
     Raises:
         InvalidInputError: The name does not end in the suffix, the folder does not exist, or the
             file exists already.
@@ -37,7 +43,7 @@ def require_writable(path: Path, suffix: str = ".xlsx") -> None:
 
 
 def _check_writable(path: Path, suffix: str) -> None:
-    if path.suffix.lower() != suffix:
+    if suffix and path.suffix.lower() != suffix:
         raise InvalidInputError(
             f"{path.name} does not end in {suffix}, which is what is written",
             where=str(path),
@@ -55,3 +61,5 @@ def _check_writable(path: Path, suffix: str) -> None:
             where=str(path),
             hint="name another file, or move this one away",
         )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.near_matches import format_suggestion
 from seeds_loader.draft.profile import Profile
 
 LABEL = re.compile(r"churn|attrit|exited|cancel|left\b|leaver|retain|lapsed|unsubscri", re.I)
@@ -176,7 +177,7 @@ def _find_by_header(profiles: Sequence[Profile], header: str) -> Profile:
     raise InvalidInputError(
         f"there is no column {header}",
         where=", ".join(column.header for column in profiles),
-        hint="name one of these",
+        hint=f"{format_suggestion(header, [each.header for each in profiles])}name one of these",
     )
 
 

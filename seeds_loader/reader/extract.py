@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.near_matches import format_suggestion
 from seeds_loader.contract import Column, Contract, read_contract, read_source_format
 from seeds_loader.reader import csv_reader, excel_reader, file_format
 from seeds_loader.reader.customer_ids import read_ids
@@ -101,11 +102,7 @@ def read_extract(  # long: one check after another
             reader = excel_reader.open_workbook(path, kind)
             grid, header = _find_sheet(reader, path, kind, sheet, contract, log)
     except OSError as error:
-        raise InvalidInputError(
-            f"{path.name} can't be read: {error.strerror or error}",
-            where=str(path),
-            hint="check the path and the rights to the file; close it in Excel",
-        ) from error
+        raise file_format.unreadable_error(path, error) from error
     require_unique_columns(header, grid.first_column, _location(path, grid.sheet))
     _require_computed(grid, header, path)
     _require_short_cells(grid, path)
@@ -328,7 +325,7 @@ def _select_names(names: Sequence[str], wanted: str | None, path: Path) -> Seque
     raise InvalidInputError(
         f"{path.name} has no sheet '{wanted}'",
         where=f"{path}, which has the sheets {_quote_names(names)}",
-        hint="name one of these with --sheet, or leave --sheet out",
+        hint=f"{format_suggestion(wanted, names)}name one of these with --sheet, or leave it out",
     )
 
 

@@ -16,6 +16,7 @@ from xml.parsers import expat
 import olefile
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.near_matches import list_printable, require_file
 
 Kind = Literal["xlsx", "xls", "csv"]
 
@@ -57,14 +58,38 @@ def detect_format(path: Path) -> Kind:
         InvalidInputError: The path is not a file, or the file is empty, damaged, encrypted, or in
             none of the formats.
     """
-    _require_file(path)
-    with path.open("rb") as file:
-        head = file.read(len(OLE))
-    if head == OLE:
+    kind = _read_kind(path)
+    if kind == "xls":
         _validate_xls(path)
+    elif kind == "xlsx":
+        _validate_xlsx(path)
+    return kind
+
+
+def require_workbook(path: Path) -> None:
+    """Check what can be checked at once: path, rights, and the first bytes.
+
+    For commands, before they import what takes seconds. A name that can't be printed is left to the
+    process that reads the file, whose messages escape it.
+
+    Raises:
+        InvalidInputError: The path is not a file, or the file is empty, can't be opened, or is in
+            none of the formats.
+    """
+    if str(path).isprintable():
+        _read_kind(path)
+
+
+def _read_kind(path: Path) -> Kind:
+    try:
+        _require_file(path)
+        with path.open("rb") as file:
+            head = file.read(len(OLE))
+    except OSError as error:
+        raise unreadable_error(path, error) from error
+    if head == OLE:
         return "xls"
     if head.startswith(ZIP):
-        _validate_xlsx(path)
         return "xlsx"
     if path.suffix.lower() != ".csv":
         raise _not_excel_error(path)
@@ -80,6 +105,15 @@ def read_saved_date(path: Path, kind: Kind) -> datetime | None:
     return None
 
 
+def unreadable_error(path: Path, error: OSError) -> InvalidInputError:
+    """Return the error for a file that the system does not let this process read."""
+    return InvalidInputError(
+        f"{path.name} can't be read: {error.strerror or error}",
+        where=str(path),
+        hint="check the path and the rights to the file; close it in Excel",
+    )
+
+
 def damaged_error(path: Path, detail: object) -> InvalidInputError:
     """Return the error for a file that is damaged or incomplete."""
     return InvalidInputError(
@@ -90,10 +124,10 @@ def damaged_error(path: Path, detail: object) -> InvalidInputError:
 
 
 def _require_file(path: Path) -> None:
+    if not path.is_dir():
+        require_file(path, SUFFIXES)
     if path.is_dir():
-        what, hint = f"{path.name} is a folder", "name the workbook inside it"
-    elif not path.exists():
-        what, hint = f"there is no file {path.name}", "check the path and its spelling"
+        what, hint = f"{path.name or path} is a folder", _name_workbook_inside(path)
     elif not path.is_file():
         what, hint = f"{path.name} is not an ordinary file", "save the workbook as a file"
     elif path.suffix.lower() not in SUFFIXES:
@@ -104,6 +138,11 @@ def _require_file(path: Path) -> None:
     else:
         return
     raise InvalidInputError(what, where=str(path), hint=hint)
+
+
+def _name_workbook_inside(folder: Path) -> str:
+    names = [name for name in list_printable(folder) if Path(name).suffix.lower() in SUFFIXES]
+    return "name the workbook inside it" + (f", such as {min(names)}" if names else "")
 
 
 @contextmanager

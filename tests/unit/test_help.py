@@ -1,12 +1,15 @@
-"""The help lists every command once, in a section, with a whole sentence."""
+"""The help lists every command once, in a section, with a whole sentence, and has examples."""
 
 import re
+import shlex
+from collections.abc import Iterator
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from churn.cli.help import SECTIONS
+from churn.cli.examples import list_examples
+from churn.cli.help import FIRST_STEPS, SECTIONS
 from churn.cli.main import main
 
 GROUPS = [(), *((name,) for name, each in main.commands.items() if isinstance(each, click.Group))]
@@ -31,9 +34,55 @@ def test_every_command_has_a_section() -> None:
     assert sorted(name for names in SECTIONS.values() for name in names) == visible(main)
 
 
+def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    """Every command with what it is called by, groups' commands instead of the groups."""
+    for name in visible(group):
+        command = group.commands[name]
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+COMMANDS = dict(commands(main, "churn"))
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_a_command_ends_its_help_with_examples_that_it_can_parse(path: str) -> None:
+    examples = list_examples(COMMANDS[path])
+    assert 1 <= len(examples) <= 2
+    for line in examples:
+        assert shlex.split(line)[: len(path.split())] == path.split()
+        callback, _ = parse(line.removeprefix("churn "))
+        assert callback == COMMANDS[path].callback
+    said = CliRunner().invoke(main, [*path.split()[1:], "--help"]).output
+    assert said.endswith("Examples:\n" + "".join(f"  {line}\n" for line in examples))
+
+
+def test_an_example_that_rots_is_noticed() -> None:
+    with pytest.raises(click.UsageError):
+        parse("letter 7590-VHVEG --output letter.html")
+
+
+def test_a_group_shows_an_example_of_each_command() -> None:
+    said = CliRunner().invoke(main, ["api-key", "--help"]).output.partition("Examples:\n")[2]
+    assert len(said.splitlines()) == 3
+    assert all(f"churn api-key {name}" in said for name in ("new", "list", "revoke"))
+
+
+def test_the_help_begins_with_the_commands_that_a_newcomer_needs() -> None:
+    said = CliRunner().invoke(main, ["--help"]).output
+    places = [said.index(line) for line, _ in FIRST_STEPS]
+    assert len(places) == 3
+    assert places == sorted(places)
+    assert places[-1] < min(said.index(f"\n{title}:") for title in SECTIONS)
+    for line, _ in FIRST_STEPS:
+        parse(line.removeprefix("churn "))
+
+
 def parse(line: str) -> tuple[object, dict[str, object]]:
     """Return what a line would run, and the parameters that it would get."""
-    words = line.split()
+    words = shlex.split(line)
     command: click.Command = main
     while isinstance(command, click.Group):
         command = command.commands[words.pop(0)]

@@ -1,0 +1,94 @@
+"""A call that cannot be parsed is explained like every error, and names what was meant."""
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from churn.cli.main import main
+
+LETTER = "for example `churn letter 7590-VHVEG --out letter.html`"
+
+
+def call(line: str, **environ: str) -> Result:
+    return CliRunner().invoke(main, line.split(), env=environ)
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "where", "hint"),
+    [
+        ("retention-lits", "no command 'retention-lits'", "churn", "mean `churn retention-list`?"),
+        ("campaign stat", "no command 'stat'", "churn campaign", "mean `churn campaign start`?"),
+        ("materialize", "no command", "churn", "mean `churn features materialize`?"),
+        ("xyzzy", "no command 'xyzzy'", "churn", "`churn --help` lists the commands"),
+        ("letter A --otu b", "no option '--otu'", "churn letter", "did you mean --out?"),
+        ("run a --sh b", "no option '--sh'", "churn run", "did you mean --sheet?"),
+        ("run a --zz", "no option '--zz'", "churn run", "`churn run --help` lists the options"),
+        ("run --demo", "no option", "churn run", "before the command, `churn --demo run`"),
+        ("--json status", "no option", "churn", "after the command, `churn COMMAND --json`"),
+        (
+            "letter A",
+            "Missing option '--out'",
+            "churn letter",
+            f".html file to write), {LETTER}",
+        ),
+        ("trace", "Missing argument 'ID...'", "churn trace", "add it, for example `churn trace"),
+        ("letter A --out", "requires an argument", "churn letter", f"after --out, {LETTER}"),
+        ("run --json=5", "does not take a value", "churn run", "write --json without a value"),
+        ("run my customers.xlsx", "Unexpected argument (customers.xlsx)", "churn run", "in quotes"),
+        ("run a --extract-date 2026-02-30", ": 2026-02-30", "churn run", "such as 2026-08-31"),
+        ("run a --extract-date 31.08.2026", ": 31.08.2026", "churn run", "year-month-day"),
+        ("runs --limit 0", "for --limit: 0", "churn runs", "give a whole number from 1;"),
+        ("runs --limit ten", "for --limit: ten", "churn runs", "give a whole number from 1;"),
+        (
+            "retention-list --top 2000000 --out a.xlsx",
+            "for --top: 2000000",
+            "churn retention-list",
+            "give a whole number from 1 to 1,000,000;",
+        ),
+        (
+            "campaign start a --budget 0 --out a.xlsx",
+            "for --budget: 0.0",
+            "churn campaign start",
+            "give a number above 0;",
+        ),
+        ("sample --seed 1e5 --out a", "--seed: 1e5", "churn sample", "number in digits"),
+        ("sample --rows 1e5 --out a", "--rows: 1e5", "churn sample", "whole number from 1;"),
+        ("run a --decimal ;", "for --decimal: ;", "churn run", "give '.' or ','"),
+        ("user add a --role raeder", ": raeder", "churn user add", "did you mean reader?"),
+        ("--color read runs", "for --color: read", "churn", "give 'auto' or 'always' or 'never'"),
+        (
+            "campaign start a --top 3 --budget 4 --out a.xlsx",
+            "--top and --budget exclude each other",
+            "churn campaign start",
+            "give one of them",
+        ),
+        ("person A", "Neither --out nor --objects", "churn person", "give --out FILE.zip"),
+    ],
+)
+def test_a_wrong_call_is_explained(line: str, message: str, where: str, hint: str) -> None:
+    answer = call(line)
+    assert answer.exit_code == 2
+    first, second, third = answer.stderr.splitlines()
+    assert message in first
+    assert second == f"  where: {where}"
+    assert third.startswith("  what to do: ")
+    assert hint in third
+    assert answer.stdout == ""
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    answer = call("campaign")
+    assert answer.exit_code == 2
+    assert answer.output.startswith("Usage: churn campaign ")
+
+
+def test_a_wrong_call_is_one_line_of_json_if_messages_are() -> None:
+    answer = call("runs --limit 0", CHURN_LOG_FORMAT="json")
+    assert "--limit" in json.loads(answer.stderr)["message"]
+    assert answer.exit_code == 2
+
+
+def test_a_wrong_call_in_the_demo_names_the_demos_commands() -> None:
+    assert "`churn --demo runs --help`" in call("--demo runs --limit 0").stderr
+    assert "`churn runs --help`" in call("runs --limit 0").stderr
