@@ -69,7 +69,7 @@ MISSING = {
     "run none/customers.xlsx": "/none either",
     "ingest Customer.xlsx": "did you mean customers.xlsx?",
     "score customers.xls": "did you mean customers.xlsx?",
-    "init costumers.xlsx": "did you mean customers.xlsx?",
+    "init cstomers.xlsx": "did you mean customers.xlsx?",
     "campaign record spring customers.xls": "did you mean customers.xlsx?",
     "contract import contrct.yaml --out new.yml": "did you mean contract.yml?",
     "restore backup": "did you mean backups?",
@@ -165,7 +165,7 @@ def test_a_component_that_does_not_exist_is_not_called_unhealthy(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("run-component", "healthcheck"):
-        answer = call(folder, monkeypatch, f"airflow {name} shceduler")
+        answer = call(folder, monkeypatch, f"airflow {name} schdlr")
         assert answer.exit_code == 2
         assert "did you mean scheduler?" in answer.stderr
     assert "scheduler" in airflow_server.COMPONENTS
