@@ -10,7 +10,6 @@ from serving import errors, schemas
 _REPORT = read_domain().report
 _MODEL = "20251203-1f6e02c4"
 _REASON = schemas.describe_reason("contract", "month-to-month contract", 0.62)
-_OTHER_REASON = schemas.describe_reason("months_as_customer", "a customer for 1 month only", 0.48)
 _TIME: schemas.Time = {
     "risk_within": {"1": 0.31, "3": 0.6, "6": 0.78, "12": 0.9},
     "remaining_months": 4.9,
@@ -25,15 +24,15 @@ _KNOWN: schemas.Known = {
 _BEFORE: schemas.Risk = {
     "probability": 0.634,
     "decile": 9,
-    "reasons": [_REASON, _OTHER_REASON],
+    "reasons": [_REASON],
     "time": _TIME,
     "value": 211.9,
 }
 _AFTER: schemas.Risk = {
     "probability": 0.287,
     "decile": 6,
-    "reasons": [_OTHER_REASON],
-    "time": {**_TIME, "remaining_months": 9.8, "months_if_kept": 11.2, "reasons": [_OTHER_REASON]},
+    "reasons": [],
+    "time": {**_TIME, "remaining_months": 9.8, "months_if_kept": 11.2, "reasons": []},
     "value": 672.0,
 }
 
