@@ -16,7 +16,7 @@ def test_a_monthly_build_stays_below_the_limits(
     environments: Environments, months: list[Path], tmp_path: Path
 ) -> None:
     log = EventLog(tmp_path)
-    plain = environments.new("counted")
+    plain = environments.new("counted", is_brief=True)
     home = replace(plain, environ=plain.environ | log.environ)
     tables_only(home, months[0])
     home.churn("ingest", months[1], "--extract-date", date_of(months[1]))

@@ -46,7 +46,7 @@ def test_the_demo_is_run_beside_the_home_and_marked(
 ) -> None:
     """As the tutorial says, in its order."""
     commands = install_beside_dependencies(build_wheel(tmp_path / "dist"), tmp_path / "venv")
-    home = environments.new("beside")
+    home = environments.new("beside", is_brief=True)
     installed = Installation(home, commands, tmp_path)
     demo = home.path.with_name(f"{home.path.name}-demo")
     lines = [line for line in shell_lines(TUTORIAL) if line.startswith("churn ")]

@@ -317,7 +317,7 @@ def new_trial(environments: Environments, folder: Path) -> Trial:
     first = extracts[0]
     part = cut_off(first.path, folder, 900)
     refused = Extract(part, first.date, first.ids[:900], frozenset(), is_refused=True)
-    return Trial(environments.new("faults"), extracts, refused)
+    return Trial(environments.new("faults", is_brief=True), extracts, refused)
 
 
 @pytest.mark.long  # CI has the drawn faults
@@ -486,7 +486,8 @@ def begun(trial: Trial, environments: Environments) -> Trial:
     if trial.is_broken:
         # What a sequence left that failed would fail the next ones too.
         trial.home.churn("down")
-        trial.home, trial.taken, trial.is_broken = environments.new("faults"), 0, False
+        trial.home, trial.taken = environments.new("faults", is_brief=True), 0
+        trial.is_broken = False
         trial.loads.clear()
         trial.built.clear()
     if not trial.loads:

@@ -40,7 +40,7 @@ def assert_read_without_the_columns(home: ChurnHome, extract_date: str) -> None:
 def test_a_log_of_the_previous_version_gets_the_columns_and_keeps_its_rows(
     environments: Environments, months: list[Path], tmp_path: Path
 ) -> None:
-    home = environments.new("gate_log")
+    home = environments.new("gate_log", is_brief=True)
     home.churn("up")
     tables_only(home, months[0])
     first, second = date_of(months[0]), date_of(months[1])

@@ -50,7 +50,7 @@ def test_from_the_workbook_to_list_and_answer(
     if not workbook.exists():
         pytest.skip("the other companies' workbooks are not here")
     domain = tmp_path / "domain"
-    plain = environments.new("company")
+    plain = environments.new("company", is_brief=True)
     init, export, run, listing, serve, build = shell_lines(OWN_WORKBOOK)
     home = replace(plain, environ=plain.environ | {"CHURN_DOMAIN": str(domain)})
     places = {"customers.xlsx": workbook, "domains/mine": domain, "list.xlsx": tmp_path / "l.xlsx"}
