@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
 from lakehouse import log_format
 from lakehouse.progress import Steps
@@ -55,8 +56,9 @@ def test_without_the_setting_messages_are_text(capsys: pytest.CaptureFixture[str
 
 def test_the_command_line_logs_objects_with_the_run(tmp_path: Path) -> None:
     environ = {"CHURN_HOME": str(tmp_path), "CHURN_LOG_FORMAT": "json", "PATH": ""}
+    Workbook().save(broken := tmp_path / "broken.xlsx")
     said = subprocess.run(
-        [sys.executable, "-m", "churn.cli.main", "run", "missing.xlsx"],
+        [sys.executable, "-m", "churn.cli.main", "run", broken],
         cwd=PROJECT,
         env=environ,
         capture_output=True,
@@ -65,5 +67,5 @@ def test_the_command_line_logs_objects_with_the_run(tmp_path: Path) -> None:
     assert said.returncode == 2
     lines = [json.loads(line) for line in said.stderr.splitlines()]
     assert lines[-1]["level"] == "error"
-    assert "missing.xlsx" in lines[-1]["message"]
+    assert "broken.xlsx" in lines[-1]["message"]
     assert all(line["run_id"] for line in lines)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 from terminals import Terminal, open_terminal, run_in_terminal
 
 from lakehouse import progress, terminal
@@ -211,11 +212,12 @@ def test_times_and_counts_are_short() -> None:
 
 def test_the_command_line_on_a_narrow_terminal(tmp_path: Path) -> None:
     environ = {**os.environ, "CHURN_HOME": str(tmp_path / "home"), "TERM": "xterm"}
-    churn = [sys.executable, "-m", "churn.cli.main", "run", str(tmp_path / "missing.xlsx")]
+    Workbook().save(broken := tmp_path / "broken.xlsx")
+    churn = [sys.executable, "-m", "churn.cli.main", "run", str(broken)]
     shown, code = run_in_terminal(churn, environ, 60)
     assert code == 2
     assert shown.lines[0].startswith("✗ 1/12 read")
-    assert "missing.xlsx" in "".join(shown.lines)
+    assert "broken.xlsx" in "".join(shown.lines)
     assert not (tmp_path / "home").exists()
 
 
