@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup run docs pictures airflow secrets test test-rest test-all test-long bench \
-	measure-demo lint columns lock sbom release clean
+	measure-demo measure-erasure lint columns lock sbom release clean
 
 PYTHON ?= python3
 # The machine's uv if it exists, otherwise one installed below .tools.
@@ -62,6 +62,9 @@ bench: .venv/.ready ## Compare with alternatives: takes an hour, on an otherwise
 
 measure-demo: .venv/.ready ## Measure what the demo needs, for the README; on an otherwise idle machine
 	@PYTHONPATH=tests/support .venv/bin/python -m benchmarks.demo
+
+measure-erasure: .venv/.ready ## Measure how long erasures take; on an otherwise idle machine
+	@PYTHONPATH=tests/support .venv/bin/python -m benchmarks.erasure
 
 LINTERS := lint-python lint-types lint-imports lint-dependencies lint-sql lint-columns lint-docker \
 	lint-secrets lint-language lint-licenses lint-workflows
