@@ -168,8 +168,10 @@ class Steps:
             self._console.print(Text(wrapped, style=style), soft_wrap=True)
 
     def _print_json(self, text: str, level: str | None = None, **facts: Any) -> None:
-        # Not by the console, which would replace what resembles an emoji's name.
-        print(format_message(text, level, **facts), file=self._file, flush=True)
+        # Not by the console, which would replace what resembles an emoji's name. Text and newline
+        # in one call, because folds report from threads: `print` makes two calls of it.
+        self._file.write(f"{format_message(text, level, **facts)}\n")
+        self._file.flush()
 
 
 class Step:

@@ -1,5 +1,6 @@
 """JSON logs: every line of standard error is one object with the run."""
 
+import io
 import json
 import logging
 import subprocess
@@ -52,6 +53,33 @@ def test_without_the_setting_messages_are_text(capsys: pytest.CaptureFixture[str
     log_format.configure_log(read_settings({}))
     Steps(1).log("as it is")
     assert capsys.readouterr().err == "  as it is\n"
+
+
+class Calls(io.StringIO):
+    """Standard error that records each call of `write`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.all.append(text)
+        return len(text)
+
+
+def test_a_line_is_one_call_so_that_threads_do_not_mix_lines(
+    json_log: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls()
+    monkeypatch.setattr(sys, "stderr", calls)
+    with Steps(1).step("train") as step:
+        step.log("warning: fold 1")
+        step.log("warning: fold 2")
+    assert [json.loads(call)["message"] for call in calls.all][:2] == [
+        "warning: fold 1",
+        "warning: fold 2",
+    ]
+    assert all(call.endswith("}\n") for call in calls.all)
 
 
 def test_the_command_line_logs_objects_with_the_run(tmp_path: Path) -> None:
