@@ -90,4 +90,4 @@ def require_file(path: Path, suffixes: Iterable[str] = ()) -> None:
         hint = f"{format_meant(find_near_files(path, suffixes))}check the path and its spelling"
         if not place.parent.is_dir():
             hint += f"; there is no folder {place.parent} either"
-        raise InvalidInputError(f"there is no file {path.name}", where=str(place), hint=hint)
+        raise InvalidInputError(f"There is no file {path.name}", where=str(place), hint=hint)

@@ -200,7 +200,8 @@ def _cross_validate(
             predictions = predictions.union(further).localCheckpoint()
             evaluations, curves = _measure(predictions, parameters)
         else:
-            log(f"{parameters.champion.challenger.replace('_', ' ')} has no chance")
+            challenger = parameters.champion.challenger.replace("_", " ")
+            log(f"{challenger}: stopped after the first folds, it cannot overtake")
             # Pooled over some of the folds, these could be compared with nothing.
             del evaluations[parameters.champion.challenger][OUT_OF_FOLD]
             del curves[parameters.champion.challenger]

@@ -14,6 +14,7 @@ for (const banner of document.querySelectorAll("[data-day]")) {
   banner.lastElementChild.append(` The extract is ${days.toLocaleString("en")} day${days === 1 ? "" : "s"} old.`);
   if (days <= oldAfter || !banner.classList.replace("passed", "warned")) continue;
   banner.querySelector("[data-fresh]").textContent = "! Old";
+  banner.lastElementChild.append(" Ask the data team for a new list before calling.");
 }
 for (const part of document.querySelectorAll("[data-where]")) {
   part.hidden = !holds[part.dataset.where];

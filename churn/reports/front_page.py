@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from churn.provenance.run_history import LIST, find_result, parse_start_time
 from churn.reports.report import (
+    CALL_NOTE,
     SEE_FRONT_PAGE,
     UNKNOWN,
     ReportData,
@@ -309,7 +310,7 @@ def _call_tiles(data: FrontPage) -> Iterator[Tile]:
     if "listed" not in calls:
         return
     has_amounts = "gain" in calls
-    note = "each expected to pay" if has_amounts else "the highest risk first"
+    note = CALL_NOTE if has_amounts else "the highest risk first"
     yield Tile("calls to make", count(calls["listed"]), note)
     if has_amounts:
         gain, low, high, cost = (
@@ -345,7 +346,7 @@ def _describe_list(data: FrontPage) -> tuple[str, str, str, str, str] | None:
     if find_result(latest.summary) == REFUSED:
         why = f"The latest workbook, extract of {latest.extract_date}, was refused: see below."
         return "warned", "Of the last workbook that passed", made, day, why
-    return "passed", "Current", made, day, "It is of the extract and the model in use."
+    return "passed", "Current", made, day, "It was made from the extract and with the model in use."
 
 
 def _data_links(data: FrontPage) -> list[Link]:

@@ -38,6 +38,7 @@ SCORES = {
 WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
 DRIFTS_SHOWN = 8
 UNKNOWN = "–"
+CALL_NOTE = "each expected to gain more than it costs"
 SEE_FRONT_PAGE = "The front page shows what is in use now."
 
 
@@ -420,12 +421,12 @@ def _describe_use(summary: Mapping[str, Any], passed: str, is_warned: bool) -> t
         return (
             f"Published as history, {passed}: in use is the extract of {latest}",
             f"This workbook's customers of {day} are kept to compare with. The scores, the list "
-            f"and the answers to callers are of the extract of {latest}.{warnings}",
+            f"and the answers of the scoring API are of the extract of {latest}.{warnings}",
         )
     return (
         f"Published and in use, {passed}",
-        "At the end of this run, the scores, the list and the answers to callers were of this "
-        f"workbook's customers. {SEE_FRONT_PAGE}{warnings}",
+        "At the end of this run, the scores, the list and the answers of the scoring API were of "
+        f"this workbook's customers. {SEE_FRONT_PAGE}{warnings}",
     )
 
 
@@ -444,7 +445,7 @@ def _tiles(data: ReportData) -> Iterator[Tile]:
     to_call = data.retention_list
     if to_call and to_call.listed and to_call.campaign.revenue:
         spent = to_call.summary["cost"]
-        yield Tile("calls on the list", count(len(to_call.listed)), "each expected to pay")
+        yield Tile("calls on the list", count(len(to_call.listed)), CALL_NOTE)
         yield Tile("cost of these calls", to_call.campaign.format_amount(spent), "offers included")
 
 

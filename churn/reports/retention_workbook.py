@@ -486,7 +486,7 @@ def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
             if campaign.expected_months
             else f"what the customer pays in {campaign.months} months",
         ),
-        (COST, f"{contact} for the call, and what the offer costs if it is accepted"),
+        (COST, f"{contact} for the call, and the full cost of the offer, as if everyone accepted"),
         (
             GAIN,
             f"{header.lower()} × the probability that the customer would leave and stays because "

@@ -416,7 +416,7 @@ def test_a_csv_has_no_sheets(tmp_path):
 
 
 def test_no_file(tmp_path):
-    refused(tmp_path / "none.xlsx", "there is no file", str(tmp_path))
+    refused(tmp_path / "none.xlsx", "There is no file", str(tmp_path))
     (tmp_path / "folder.xlsx").mkdir()
     refused(tmp_path / "folder.xlsx", "is a folder")
     (tmp_path / "book.pdf").write_text("x")
