@@ -36,6 +36,11 @@ def months(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [paths[0], cut_off(paths[1], folder, LEFT), cut_off(paths[2], folder, 300)]
 
 
+def dated(path: Path) -> list[str | Path]:
+    """A workbook that was cut off, with its own date: in the file it is that of the cut."""
+    return [path, "--extract-date", date_of(path)]
+
+
 def approvals_of(home: ChurnHome, batch: str) -> list[dict[str, Any]]:
     return home.sql(
         "select rule, verdict, reason, figure from audit.gate_results "
@@ -47,7 +52,7 @@ def test_an_approved_load_is_published_once_and_reproduced(
     home: ChurnHome, months: list[Path]
 ) -> None:
     home.churn("run", months[0])
-    refused = home.churn_json("run", months[1], code=3)
+    refused = home.churn_json("run", *dated(months[1]), code=3)
     batch = refused["batch_id"]
     assert [each["verdict"] for each in refused["gate"]["attention"]] == ["failed"]
     command = ["approve", batch, "--reason", REASON]
@@ -72,11 +77,11 @@ def test_an_approved_load_is_published_once_and_reproduced(
 
 
 def test_a_load_that_fails_by_itself_cant_be_approved(home: ChurnHome, months: list[Path]) -> None:
-    batch = home.churn_json("run", months[2], code=3)["batch_id"]
+    batch = home.churn_json("run", *dated(months[2]), code=3)["batch_id"]
     said = home.churn("approve", batch, "--reason", "why not", code=2)
     assert "can't be approved" in said.stderr and "minimum_customers" in said.stderr
     assert approvals_of(home, batch) == []
-    said = home.churn("run", months[1])
+    said = home.churn("run", *dated(months[1]))
     assert "unchanged" in said.stdout
     assert date_of(months[1]) in {
         str(row["extract_date"]) for row in home.sql("select extract_date from gold.publications")
