@@ -16,6 +16,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from lakehouse.domain import ID, LABEL, ContractFile, Domain, SourceColumn, read_file
 from lakehouse.errors import InvalidInputError
 from lakehouse.project_files import PROJECT
+from seeds_loader.reader.file_format import unreadable_error
 
 API_VERSION = "v3.1.0"
 # The property in which the standard keeps what it has no word for.
@@ -117,7 +118,9 @@ def import_contract(path: Path, label: str | None = None) -> dict[str, Any]:
     try:
         declared = yaml.safe_load(path.read_text(encoding="utf-8"))
         properties = declared["schema"][0]["properties"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError) as error:
+    except OSError as error:
+        raise unreadable_error(path, error) from error
+    except (UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError) as error:
         raise InvalidInputError(
             f"{path.name} is not a contract of the Open Data Contract Standard: {error}",
             where=str(path),

@@ -50,6 +50,9 @@ from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 if TYPE_CHECKING:  # Spark's client takes seconds to import: only where used
     from churn.pipeline.context import Request
 
+# The commands check paths themselves: click's check of the rights fails without the cause, and also
+# for a file that is to be written.
+PATH = click.Path(path_type=Path, readable=False)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 SHEET = click.option("--sheet", help="Sheet to read; required if several meet the contract.")
 DATE = click.option(
@@ -170,7 +173,7 @@ def _enter_demo_home() -> None:
 
 
 @main.command()
-@click.argument("workbook", required=False, type=click.Path(path_type=Path))
+@click.argument("workbook", required=False, type=PATH)
 @SHEET
 @DATE
 @DECIMAL
@@ -242,8 +245,8 @@ def _run(settings: Settings, request: "Request", as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("workbook", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to create.")
+@click.argument("workbook", type=PATH)
+@click.option("--out", type=PATH, help="Folder to create.")
 @click.option("--id", "customer_id", help="Column that identifies the customer, or none.")
 @click.option("--label", help="Column that states which customers left.")
 @click.option("--left", help="Value of the label for a customer who left.")
@@ -292,7 +295,7 @@ def contract() -> None:
 
 
 @contract.command("export")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="YAML file to write.")
+@click.option("--out", type=PATH, required=True, help="YAML file to write.")
 @add_examples("churn contract export --out contract-odcs.yml")
 @command
 def export_odcs(settings: Settings, out: Path) -> None:
@@ -309,14 +312,12 @@ def export_odcs(settings: Settings, out: Path) -> None:
 
 
 @contract.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option(
     "--label",
     help="Property that states which customers left, with two valid values: left, stayed.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="contract.yml to write."
-)
+@click.option("--out", type=PATH, required=True, help="contract.yml to write.")
 @add_examples("churn contract import contract-odcs.yml --out domains/mine/contract.yml")
 @command
 def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) -> None:
@@ -331,7 +332,7 @@ def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) ->
 
 
 @contract.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Workbook to write.")
+@click.option("--out", type=PATH, required=True, help="Workbook to write.")
 @add_examples("churn contract template --out empty.xlsx")
 @command
 def template(settings: Settings, out: Path) -> None:
@@ -457,7 +458,7 @@ def show_logs(
 
 
 @main.command()
-@click.argument("workbook", type=click.Path(path_type=Path))
+@click.argument("workbook", type=PATH)
 @SHEET
 @DATE
 @DECIMAL
@@ -518,9 +519,7 @@ def approve(settings: Settings, load: str, reason: str) -> None:
 @click.option(
     "--run", "run_id", metavar="RUN", help="Run with the rejects; default: that of the latest load."
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
-)
+@click.option("--out", required=True, type=PATH, help="The .xlsx file to write.")
 @add_examples(
     "churn rejects --out rejects.xlsx",
     "churn rejects --run 20261122T224512Z-3f9c1a --out rejects.xlsx",
@@ -666,9 +665,7 @@ def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
 
 @main.command()
 @click.argument("version", required=False)
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The .zip file to write."
-)
+@click.option("--out", required=True, type=PATH, help="The .zip file to write.")
 @add_examples(
     "churn evidence --out evidence.zip",
     "churn evidence 20250203-1a2b3c4d --out evidence.zip",
@@ -685,9 +682,7 @@ def evidence(settings: Settings, version: str | None, out: Path) -> None:
 
 @main.command()
 @click.argument("customer_id", metavar="ID")
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The .html file to write."
-)
+@click.option("--out", required=True, type=PATH, help="The .html file to write.")
 @add_examples("churn letter 7590-VHVEG --out letter.html")
 @command
 def letter(settings: Settings, customer_id: str, out: Path) -> None:
@@ -700,13 +695,11 @@ def letter(settings: Settings, customer_id: str, out: Path) -> None:
 
 
 @main.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=PATH)
 @SHEET
 @DECIMAL
 @ENCODING
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The .xlsx file to write; only with FILE."
-)
+@click.option("--out", type=PATH, help="The .xlsx file to write; only with FILE.")
 @JSON
 @add_examples("churn score", "churn score prospects.xlsx --out scores.xlsx")
 @command
@@ -775,9 +768,7 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
     type=click.IntRange(1, 1_000_000),
     help="Number of customers.",
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
-)
+@click.option("--out", required=True, type=PATH, help="The .xlsx file to write.")
 @add_examples("churn retention-list --top 50 --out list.xlsx")
 @command
 def retention_list(settings: Settings, most: int, out: Path) -> None:
@@ -810,9 +801,7 @@ CAMPAIGN = click.argument("name", metavar="NAME")
     type=click.FloatRange(1, 90),
     help="Share of the customers who are not called, to compare with.",
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The .xlsx file to write."
-)
+@click.option("--out", required=True, type=PATH, help="The .xlsx file to write.")
 @add_examples(
     "churn campaign start spring --top 300 --out spring.xlsx",
     "churn campaign start spring --budget 5000 --control 20 --out spring.xlsx",
@@ -842,7 +831,7 @@ def campaign_start(
 
 @campaign.command("record")
 @CAMPAIGN
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @add_examples("churn campaign record spring spring.xlsx")
 @command
 def campaign_record(settings: Settings, name: str, file: Path) -> None:
@@ -1187,9 +1176,7 @@ def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
 @main.command()
 @click.argument("customer_ids", nargs=-1, metavar="[ID]...")
 @click.option("--dry-run", is_flag=True, help="List what would be erased, and erase nothing.")
-@click.option(
-    "--proof", type=click.Path(path_type=Path), help="Write a record that names no customer."
-)
+@click.option("--proof", type=PATH, help="Write a record that names no customer.")
 @add_examples(
     "churn forget 7590-VHVEG --dry-run",
     "churn forget 7590-VHVEG 5575-GNVDE --proof erasure.json",
@@ -1219,7 +1206,7 @@ def forget(
 
 @main.command()
 @click.argument("customer_id", metavar="ID")
-@click.option("--out", type=click.Path(path_type=Path), help="The .zip file to write.")
+@click.option("--out", type=PATH, help="The .zip file to write.")
 @click.option(
     "--objects", is_flag=True, help="Record that the customer objects: leave out of all lists."
 )
@@ -1341,7 +1328,7 @@ def airflow_healthcheck(settings: Settings, component: str) -> None:
     help="First extract date.",
 )
 @click.option("--dirt", is_flag=True, help="Add the errors that real workbooks have.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--out", required=True, type=PATH, help="Folder to write to.")
 @add_examples("churn sample --out samples", "churn sample --months 3 --dirt --out samples")
 @command
 def sample(

@@ -146,7 +146,9 @@ def open_folder() -> Iterator[Path]:
 
 @needs_root
 def test_a_home_that_its_owner_may_not_write_is_refused(open_folder: Path, workbook: Path) -> None:
+    # Whatever the umask: the file belongs to another user, who may read all files.
     book = Path(shutil.copy(workbook, open_folder))
+    book.chmod(0o600)
     home = open_folder / "home"
     home.mkdir()
     os.chown(home, 65534, 65534)
@@ -191,3 +193,32 @@ def test_a_file_system_without_locks_is_refused(tmp_path: Path, workbook: Path) 
     answer = call(CHURN, "ingest", workbook, home=tmp_path / "home", before=trace)
     refuses(answer, "has no file locks", "No locks available")
     assert not (tmp_path / "home" / "spark").exists()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "{file}"],
+        ["ingest", "{file}"],
+        ["init", "{file}"],
+        ["score", "{file}"],
+        ["campaign", "record", "spring", "{file}"],
+        ["contract", "import", "{file}", "--out", "{folder}/new.yml"],
+    ],
+    ids=" ".join,
+)
+def test_a_file_that_may_not_be_read_is_refused(
+    tmp_path: Path, workbook: Path, command: list[str]
+) -> None:
+    """The kernel refuses the file as it does when another user owns it."""
+    file = tmp_path / ("contract.yml" if "import" in command else "book.xlsx")
+    shutil.copy(workbook, file)
+    trace = ["strace", "-f", "-q", "-o", str(tmp_path / "trace"), "-P", str(file)]
+    trace += ["-e", "inject=access,faccessat,faccessat2,open,openat:error=EACCES"]
+    parts = [part.format(file=file, folder=tmp_path) for part in command]
+    answer = call(CHURN, *parts, home=tmp_path / "home", before=trace)
+    refuses(
+        answer, f"{file.name} can't be read: Permission denied", "check the path and the rights"
+    )
+    assert not (tmp_path / "home").exists()
