@@ -138,6 +138,7 @@ def test_the_others_are_as_before_in_every_version(story: Story) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_a_reproduction_reports_the_gap(story: Story) -> None:
     (run_id,) = (path.name for path in (story.home.path / "runs").glob("*"))
     found = story.home.churn_json("reproduce", run_id)
@@ -239,6 +240,7 @@ def test_an_interrupted_erasure_is_completed(story: Story, environments: Environ
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_erasures_interrupted_at_drawn_points(story: Story, environments: Environments) -> None:
     home = environments.new("interrupted_erasures")
     for point in draw_points(story, home, POINTS):
