@@ -95,6 +95,7 @@ def load(
     rows = _add_origin(extract.table.slice(0, 1), first)
     _create_table(spark, ROWS, rows, "partitioned by (_extract_date)")
     _create_table(spark, LOADS, _load_record(first))
+    log(f"comparing with earlier loads of {extract_date.date}")
     incomplete = _clean_up(spark, log)
     earlier = _read_loads_of_date(spark, extract_date.date)
     if earlier and _is_same(earlier[-1], extract):
@@ -230,8 +231,7 @@ def _write_rows(
     settings: Settings, spark: SparkSession, extract: Extract, new: Load, log: Log
 ) -> None:
     total = extract.table.num_rows
-    if total > SLICE_ROWS:
-        log(f"writing {total:,} rows")
+    log(f"writing {total:,} rows to {ROWS}")
     slices = (
         _add_origin(extract.table.slice(start, SLICE_ROWS), new)
         for start in range(0, total, SLICE_ROWS)
