@@ -218,7 +218,7 @@ def list_steps_without_outcome(source: str) -> list[int]:
 
 
 def test_every_step_ends_with_a_result() -> None:
-    files = [path for path in (PROJECT / "churn").rglob("*.py")]
+    files = list((PROJECT / "churn").rglob("*.py"))
     assert len([path for path in files if ".step(" in path.read_text()]) > 10
     assert {
         path.name: lines
