@@ -95,7 +95,6 @@ def load(
     rows = _add_origin(extract.table.slice(0, 1), first)
     _create_table(spark, ROWS, rows, "partitioned by (_extract_date)")
     _create_table(spark, LOADS, _load_record(first))
-    log(f"comparing with earlier loads of {extract_date.date}")
     incomplete = _clean_up(spark, log)
     earlier = _read_loads_of_date(spark, extract_date.date)
     if earlier and _is_same(earlier[-1], extract):
@@ -247,6 +246,7 @@ def _clean_up(spark: SparkSession, log: Log) -> set[str]:
         The batch ids of the loads with a warning. Their rows are left unchanged: bronze is the only
         copy, and the other loads do not depend on them.
     """
+    log("comparing with earlier loads")
     # Delta answers counts from its log; the table is scanned only if they differ.
     recorded = spark.sql(f"select coalesce(sum(row_count), 0) as n from {LOADS}").head()["n"]
     if spark.table(ROWS).count() == recorded:
