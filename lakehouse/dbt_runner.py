@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import textwrap
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,10 +14,10 @@ from lakehouse.commit_metadata import RUN, USER, user
 from lakehouse.dbt_project import project_folder
 from lakehouse.errors import ChurnError, InterruptedWorkError, classify_error
 from lakehouse.lineage import DbtArtifacts, read_dbt
-from lakehouse.log_format import ERROR
+from lakehouse.log_format import ERROR, INFO
 from lakehouse.process import ProcessInfo
 from lakehouse.project_files import PROJECT
-from lakehouse.run_log import MAYBE_PUBLISHED, set_effect, write_log
+from lakehouse.run_log import MAYBE_PUBLISHED, format_duration, set_effect, write_log
 from lakehouse.settings import Settings
 from lakehouse.sql_errors import SQL_STATE
 
@@ -35,7 +36,9 @@ NO_EXPOSURES = ("--exclude-resource-type", "exposure")
 TARGET = "dbt"
 # dbt's events about nodes.
 STARTED = "LogStartLine"
-ENDED = ("LogModelResult", "LogTestResult", "SkippingDetails")
+SKIPPED = "SkippingDetails"
+ENDED = ("LogModelResult", "LogTestResult", SKIPPED)
+TESTS = ("test", "unit_test")
 # Tables of this schema are what readers see.
 PUBLISHED_SCHEMA = "gold"
 OnNode = Callable[[int, int, str], None]
@@ -157,20 +160,29 @@ def _invoke(settings: Settings, arguments: list[str], on_node: OnNode, target: s
         *("--target-path", str(settings.home / target), "--log-level", "none"),
         *("--log-path", str(settings.home / "logs" / "dbt"), "--log-level-file", "debug"),
     ]
-    answer = dbtRunner(callbacks=[NodeWatcher(on_node)]).invoke([*arguments, *locations])
+    watcher = NodeWatcher(on_node)
+    answer = dbtRunner(callbacks=[watcher]).invoke([*arguments, *locations])
+    watcher.log_tests()
     if isinstance(answer.exception, KeyboardInterrupt):  # dbt returns it as an error of its own
         raise answer.exception
     return answer
 
 
 class NodeWatcher:
-    """Count the nodes that dbt has completed or skipped, and name the one that it works on."""
+    """Count and log the nodes that dbt has completed, and name the one that it works on.
+
+    A model has a line in the log of the run. Tests that passed have one line together, since there
+    are many of them, before that of the next model or failed test.
+    """
 
     def __init__(self, on_node: OnNode) -> None:
         """Create the callback; nodes run in several threads and complete in any order."""
         self._on_node = on_node
         self._numbers = itertools.count(1)
         self._done = 0
+        self._lock = threading.Lock()
+        self._passed: list[float] = []  # durations of the tests that are not logged yet
+        self._passed_state = ""
 
     def __call__(self, event: Any) -> None:
         """Report a node that starts, ends or is skipped."""
@@ -181,17 +193,46 @@ class NodeWatcher:
         total = getattr(event.data, "total", 0) or getattr(event.data, "num_models", 0)
         if event.info.name in ENDED:
             self._done = next(self._numbers)
+            self._log_end(event, f"{self._done:,} of {total:,} models and tests")
         elif (node.resource_type, node.node_relation.schema) == ("model", PUBLISHED_SCHEMA):
             set_effect(MAYBE_PUBLISHED)
         if total:
             self._on_node(self._done, total, node.node_name)
+
+    def _log_end(self, event: Any, state: str) -> None:
+        node = event.data.node_info
+        took = getattr(event.data, "execution_time", 0.0)
+        status = "" if event.info.name == SKIPPED else event.data.status.lower()
+        with self._lock:
+            if node.resource_type in TESTS and status == "pass":
+                self._passed.append(took)
+                self._passed_state = state
+                return
+            self._log_passed()
+            result = {"": "skipped", "error": "error", "fail": "failed", "warn": "warned"}
+            text = f"dbt: {state}; {node.node_name}: {result.get(status, 'built')}"
+            duration = f" in {format_duration(took)}" if status else ""
+            write_log(f"{text}{duration}", ERROR if status == "error" else INFO)
+
+    def log_tests(self) -> None:
+        """Log the tests that passed since the last line; call it when dbt has ended."""
+        with self._lock:
+            self._log_passed()
+
+    def _log_passed(self) -> None:
+        if self._passed:
+            count, seconds = len(self._passed), sum(self._passed)
+            tests = "1 test" if count == 1 else f"{count:,} tests"
+            text = f"dbt: {self._passed_state}; {tests}: passed in {format_duration(seconds)}"
+            write_log(text)
+            self._passed.clear()
 
 
 def _raise_on_failed_model(
     results: Sequence[Any], settings: Settings, running: ProcessInfo
 ) -> None:
     for result in results:
-        is_test = result.node.resource_type in ("test", "unit_test")
+        is_test = result.node.resource_type in TESTS
         if result.status == "error" or (not is_test and result.status == "fail"):
             spark_process.check_running(settings, running)
             message = result.message or ""
@@ -210,7 +251,7 @@ def _raise_on_failed_model(
 
 
 def _test_results(results: Sequence[Any]) -> BuildResult:
-    tests = [result for result in results if result.node.resource_type in ("test", "unit_test")]
+    tests = [result for result in results if result.node.resource_type in TESTS]
     return BuildResult(
         tests=len(tests),
         passed=sum(test.status == "pass" for test in tests),

@@ -93,6 +93,14 @@ def read_rows(
     return rows
 
 
+def read_current_rows(lake: Storage, table: str, key: str) -> list[dict[str, Any]] | None:
+    """Return all rows of a Delta table's current version; None if there is no such table."""
+    place = locate_table(lake, table)
+    if not is_delta(place):
+        return None
+    return [row.values for row in read_rows(place, key, match_all, current_only=True)]
+
+
 def _read_selected(file: pq.ParquetFile, key: str, select: Selector) -> list[dict[str, Any]]:
     if key not in file.schema_arrow.names or not file.metadata.num_rows:
         return []

@@ -5,6 +5,7 @@ run has every message and detail, whatever is shown.
 """
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from lakehouse.log_format import (
     format_message,
     is_json_log,
 )
-from lakehouse.run_log import current_log, read_estimates, write_log
+from lakehouse.run_log import current_log, format_duration, read_estimates, write_log
 from lakehouse.terminal import (
     Detail,
     get_detail,
@@ -45,6 +46,10 @@ __all__ = ["Step", "Steps", "format_bytes"]
 # Minimum time between two progress lines of a step.
 LINE_SECONDS = 10
 REFRESHES_PER_SECOND = 8
+# A step that logs nothing for this long is logged as running; each further pause is twice as long.
+HEARTBEAT_SECONDS, LONGEST_PAUSE = 15.0, 600.0
+# Column in which the duration of a step ends.
+DURATION_END = 34
 # Columns of the live line. A narrow terminal gets a shorter bar and a shorter estimate.
 TITLE, COUNT, CLOCK = 18, 13, 7
 WIDE, BAR, NARROW_BAR = 80, 20, 8
@@ -81,7 +86,7 @@ class Steps:
         self._note(step)
         failed: BaseException | None = None
         try:
-            with step.show_bar():
+            with step.log_heartbeats(), step.show_bar():
                 yield step
         except BaseException as error:
             failed = error
@@ -103,17 +108,19 @@ class Steps:
 
     def _report(self, step: "Step", is_failed: bool) -> None:
         """Report a step that has ended."""
-        took = self.seconds[step.name]
+        seconds = self.seconds[step.name]
+        took = format_duration(seconds)
         outcome = "failed" if is_failed else step.outcome
         level = ERROR if is_failed else INFO
-        write_log(f"{step.title} {took:.1f} s  {outcome}", level)
+        write_log(f"{step.title} {took}  {outcome}".rstrip(), level)
         if get_detail() == Detail.QUIET and not is_failed:
             return
         if is_json_log():
-            self._print_json(outcome, level, step=step.name, seconds=took)
+            self._print_json(outcome, level, step=step.name, seconds=seconds)
             return
         mark = ("✗" if is_failed else "✓") if is_utf8(self._file) else "!" if is_failed else "*"
-        line = f"{mark} {step.title:<24}{took:6.1f} s  {outcome}".rstrip()
+        start = f"{mark} {step.title} "
+        line = f"{start}{took.rjust(DURATION_END - len(start))}  {outcome}".rstrip()
         text = Text(_wrap_outcome(line, outcome, get_width(self._file)))
         text.stylize("bold red" if is_failed else "green", 0, 1)
         self._console.print(text, soft_wrap=True)
@@ -177,7 +184,8 @@ class Steps:
 class Step:
     """A running step; `io` lists its inputs and outputs, for its lineage.
 
-    `unit` names what `advance` counts; `detail` is what the step does at the moment.
+    `unit` names what `advance` counts, and `state` is the last count; `detail` is what the step
+    does at the moment.
     """
 
     def __init__(self, steps: Steps, name: str, title: str) -> None:
@@ -187,6 +195,7 @@ class Step:
         self.outcome = ""
         self.unit = ""
         self.detail = ""
+        self.state = ""
         self.count: tuple[int, int] | None = None
         self.io: list[StepIO | DbtArtifacts] = []
         self.live: Live | None = None
@@ -217,6 +226,27 @@ class Step:
         finally:
             self.steps._running = None
 
+    @contextmanager
+    def log_heartbeats(self) -> Iterator[None]:
+        """Log that the step is running while the body logs nothing, with the last count."""
+        ended = threading.Event()
+        thread = threading.Thread(target=self._log_until, args=(ended,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _log_until(self, ended: threading.Event) -> None:
+        log, pause = current_log(), HEARTBEAT_SECONDS
+        while log is not None and not ended.wait(max(0.0, pause - log.silent_seconds)):
+            if log.silent_seconds >= pause:
+                state = f", {self.state}" if self.state else ""
+                text = f"{self.title}: running for {format_duration(self.running_seconds)}{state}"
+                log.write(text, INFO)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
     def log(self, text: str) -> None:
         """Report a message about the step."""
         self.steps.log(text)
@@ -228,7 +258,8 @@ class Step:
         were printed, the last one has the total.
         """
         unit = f" {self.unit}" if self.unit else ""
-        text = f"{self.name}: {done:,} of {total:,}{unit} ({what})"
+        self.state = f"{done:,} of {total:,}{unit} ({what})"
+        text = f"{self.name}: {self.state}"
         write_log(text, DEBUG)
         self.count, self.detail = (done, total), f"{self.unit}: {what}" if self.unit else what
         detail = get_detail()

@@ -9,6 +9,7 @@ import json
 import logging
 import statistics
 import threading
+import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -21,7 +22,14 @@ from typing import Any
 import psutil
 
 from lakehouse.atomic_write import atomic_write
-from lakehouse.log_format import INFO, WARNING, format_log_lines, format_time, set_run
+from lakehouse.log_format import (
+    DEBUG,
+    INFO,
+    WARNING,
+    format_log_lines,
+    format_time,
+    set_run,
+)
 from lakehouse.settings import Settings
 
 # Lines that a command reports before its log begins; a server reports without end.
@@ -81,11 +89,17 @@ class RunLog:
         # Threads report at the same time: a line's time is taken when it is its turn to be written.
         self._turn = threading.RLock()
         self._repeated: Counter[str] = Counter()
+        self._last_message = time.monotonic()
 
     @property
     def path(self) -> Path | None:
         """Return the path of the file, or None if the log has not begun."""
         return Path(self.record.log) if self.record is not None else None
+
+    @property
+    def silent_seconds(self) -> float:
+        """Return the seconds since the last message that the log shows without details."""
+        return time.monotonic() - self._last_message
 
     def begin(self, run_id: str) -> None:
         """Begin the file of a run with what was reported so far; the first run counts."""
@@ -108,13 +122,15 @@ class RunLog:
             named = f" {self.workbook}" if self.workbook else ""
             self._append(f"{self.command}{named}", INFO, self.started)
             while self._buffer:
-                time, level, text = self._buffer.popleft()
-                self._append(text, level, time)
+                moment, level, text = self._buffer.popleft()
+                self._append(text, level, moment)
         self.update()
 
     def write(self, text: str, level: str) -> None:
         """Add a message; a warning that was added before is only counted."""
         with self._turn:
+            if level != DEBUG:
+                self._last_message = time.monotonic()
             if level == WARNING:
                 self._repeated[text] += 1
                 if self._repeated[text] > 1:
@@ -151,9 +167,9 @@ class RunLog:
         self._append(f"{outcome}, exit code {exit_code}", INFO)
         self.update()
 
-    def _append(self, text: str, level: str, time: datetime | None = None) -> None:
+    def _append(self, text: str, level: str, moment: datetime | None = None) -> None:
         assert self.record is not None
-        lines = format_log_lines(text, level, time or datetime.now(UTC))
+        lines = format_log_lines(text, level, moment or datetime.now(UTC))
         # Opened for each message: the erasure of a customer replaces the file.
         with suppress(OSError), Path(self.record.log).open("ab") as file:
             file.write(f"{lines}\n".encode(errors="backslashreplace"))

@@ -230,8 +230,7 @@ def _write_rows(
     settings: Settings, spark: SparkSession, extract: Extract, new: Load, log: Log
 ) -> None:
     total = extract.table.num_rows
-    if total > SLICE_ROWS:
-        log(f"writing {total:,} rows")
+    log(f"writing {total:,} rows to {ROWS}")
     slices = (
         _add_origin(extract.table.slice(start, SLICE_ROWS), new)
         for start in range(0, total, SLICE_ROWS)
@@ -247,6 +246,7 @@ def _clean_up(spark: SparkSession, log: Log) -> set[str]:
         The batch ids of the loads with a warning. Their rows are left unchanged: bronze is the only
         copy, and the other loads do not depend on them.
     """
+    log("comparing with earlier loads")
     # Delta answers counts from its log; the table is scanned only if they differ.
     recorded = spark.sql(f"select coalesce(sum(row_count), 0) as n from {LOADS}").head()["n"]
     if spark.table(ROWS).count() == recorded:

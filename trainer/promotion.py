@@ -337,6 +337,6 @@ def _too_few(compared: Comparison, rule: PromotionRule) -> str | None:
     if min(leavers, stayers) >= rule.fewest:
         return None
     return (
-        f"only {leavers} of {compared.rows} customers whom neither model has seen left, and "
+        f"only {leavers:,} of {compared.rows:,} customers whom neither model has seen left, and "
         f"{rule.fewest} leavers and as many stayers are needed to compare"
     )

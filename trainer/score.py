@@ -78,7 +78,7 @@ def score(
         log(f"the scores of {publication.extract_date} by {record.version} are there already")
         _ensure_deciles(settings, spark, record.version, publication, again=False)
         return Scores(publication.customers, False, record, publication.extract_date)
-    log(f"scoring {publication.customers} customers with {record.version}")
+    log(f"scoring {publication.customers:,} customers with {record.version}")
     features = _features(spark, record, publication)
     model = registry.pipeline(settings, record.version)
     run_in_threads(spark, lambda path: _write(path, record, publication, features), [model])

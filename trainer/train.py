@@ -146,7 +146,7 @@ def _train_version(  # long: names all that a model is made of
     _raise_on_leaks(rows, training, parameters)
     predictions, evaluations, curves = _cross_validate(rows, parameters, log, seconds)
     choice = select_model(_fold_auc(evaluations), parameters.champion)
-    log(f"{choice.kind.replace('_', ' ')}; fitting it on all {rows.count} rows")
+    log(f"{choice.kind.replace('_', ' ')}; fitting it on all {rows.count:,} rows")
     with registry.draft(settings, version) as drafted:
         path = registry.pipeline(settings, version, drafted)
         with _measure_time(seconds, "final"):

@@ -94,7 +94,7 @@ def _raise_on_non_finite(
     )
     counts = retrieved.selectExpr(*endless).toArrow().to_pylist()[0]
     if any(counts.values()):
-        named = ", ".join(f"{name} ({rows} rows)" for name, rows in counts.items() if rows)
+        named = ", ".join(f"{name} ({rows:,} rows)" for name, rows in counts.items() if rows)
         raise InvalidInputError(
             f"The training set has values that are not finite numbers: {named}",
             where="the retrieved training set, from gold.customer_features",
@@ -108,7 +108,7 @@ def _check(retrieved: DataFrame, features: list[str]) -> int:
     figures = retrieved.selectExpr("count(*) as row_count", f"sum({LABEL}) as positives", *gaps)
     counts = figures.toArrow().to_pylist()[0]
     count, positives = counts.pop("row_count"), counts.pop("positives")
-    missing = [f"{name} ({rows} rows)" for name, rows in counts.items() if rows]
+    missing = [f"{name} ({rows:,} rows)" for name, rows in counts.items() if rows]
     if missing:
         raise InvalidInputError(
             f"The training set has gaps: {', '.join(missing)}",
@@ -117,7 +117,7 @@ def _check(retrieved: DataFrame, features: list[str]) -> int:
         )
     if count == 0 or positives in (0, count):
         raise InvalidInputError(
-            f"Nothing to learn: {positives or 0} of {count} customers churned",
+            f"Nothing to learn: {positives or 0:,} of {count:,} customers churned",
             where="gold.churn_labels",
             hint="publish an extract with customers who left and customers who stayed",
         )

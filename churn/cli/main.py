@@ -587,10 +587,11 @@ def verify(settings: Settings, as_json: bool) -> None:
     spark_server.ensure_running(settings, print_message)
     with Steps(1).step("verify") as step, spark_session.session(settings) as spark:
         verification = verify_online(settings, spark, print_message, step.advance)
+        count = len(verification.differences)
+        step.outcome = f"{verification.customers:,} customers, {count or 'no'} differences"
     if as_json:
         _print_json(asdict(verification))
     else:
-        count = len(verification.differences)
         click.echo(
             f"{verification.customers:,} customers, {verification.features} features, "
             f"{count or 'no'} differences"

@@ -17,8 +17,9 @@ from lakehouse.near_matches import find_near_matches, format_meant, format_sugge
 from lakehouse.settings import read_settings
 from lakehouse.terminal import reset_options
 
-# How click's messages about a value begin.
-VALUE = re.compile(r"(?P<value>.*?) (?:is not|does not match)", re.S)
+# How click's messages about the form of a value begin: the value, in quotes or as a number. Others
+# are about something else, such as the rights to a file.
+VALUE = re.compile(r"(?P<value>'.*?'|\".*?\"|\S+) (?:is not|does not match)", re.S)
 
 
 @contextmanager
@@ -133,10 +134,12 @@ def _name(error: click.BadParameter) -> str:
 
 
 def _read_value(error: click.BadParameter) -> str:
-    """Return the value, with which click's messages begin."""
+    """Return the value if click's message begins with it, or else the whole message."""
     match = VALUE.match(error.message)
-    value = match["value"] if match else error.message.rstrip(".")
-    return value[1:-1] if len(value) > 2 and value[0] == value[-1] == "'" else value
+    if match is None:
+        return error.message.rstrip(".")
+    value = match["value"]
+    return value[1:-1] if len(value) > 2 and value[0] == value[-1] in "'\"" else value
 
 
 def _explain_value(error: click.BadParameter) -> str:

@@ -255,6 +255,7 @@ def _make_views(settings: Settings, backup: Backup, steps: Steps) -> None:
             made = make_views(settings) if known else []
         except ChurnError as error:
             step.log(f"warning: the next `churn build` makes the views: {error.message}")
+            step.outcome = "none"
             return
         for name in sorted(known - set(made)):
             step.log(

@@ -10,7 +10,6 @@ from churn.operations.runs import WITH_SUMMARY, Run, list_all_runs
 from churn.provenance.run_history import (
     LIST,
     list_runs,
-    read_end_time,
     read_last_summary,
     read_summary_or_empty,
 )
@@ -37,10 +36,11 @@ def format_status(settings: Settings, status: Status) -> list[str]:
     last = _find_last_run(settings)
     lines = [
         ("Home", f"{settings.home}{_format_lake(settings, status['lake'])}"),
-        ("In use", _format_extract(settings)),
+        ("In use", _format_extract(status["extract"])),
         ("Model", _format_model(settings, status["model"])),
         ("Last run", _format_last_run(settings, last, status["last_run"])),
         ("Servers", _format_servers(settings, status)),
+        ("API keys", status["api_keys"]["state"]),
         *_list_files(settings),
         ("Next", _format_next(settings, last, status)),
     ]
@@ -52,22 +52,21 @@ def _format_lake(settings: Settings, lake: Mapping[str, Any]) -> str:
     return f"{place}; in use by another command: {lake['held_by']}" if lake["held_by"] else place
 
 
-def _format_extract(settings: Settings) -> str:
-    """Format the published extract that scores and list are of, by the runs' summaries."""
-    found = [(run_id, read_summary_or_empty(settings, run_id)) for run_id in list_runs(settings)]
-    found = [(run_id, each) for run_id, each in found if each.get("scored_extract_date")]
-    if not found:
-        return "nothing was published yet"
-    summary = found[-1][1]
-    day = summary["scored_extract_date"]
-    customers = (summary.get("counts") or {}).get("scored")
-    text = f"the extract of {day}" + (f", {customers:,} customers" if customers else "")
-    # An older workbook that was run later leaves the extract in use as it is.
-    own = [(run_id, each.get("batch_id")) for run_id, each in found if each["extract_date"] == day]
-    if not own:
+def _format_extract(extract: Mapping[str, Any]) -> str:
+    """Format the published extract that scores and list are of, and how old it is."""
+    if "extract_date" not in extract:
+        return str(extract["state"])
+    text = f"the extract of {extract['extract_date']}"
+    if extract["customers"]:
+        text += f", {extract['customers']:,} customers"
+    if "run" in extract:
+        published = _format_time(datetime.fromisoformat(extract["published"]))
+        text += f", published by run {extract['run']}, {published}"
+    age = "1 day" if extract["age_days"] == 1 else f"{extract['age_days']:,} days"
+    text += f"; {age} old"
+    if extract["state"] == "current":
         return text
-    first = next(run_id for run_id, batch_id in own if batch_id == own[-1][1])
-    return f"{text}, published by run {first}, {_format_time(read_end_time(settings, first))}"
+    return f"{text}; warning: {extract['state']}; run a newer one"
 
 
 def _format_model(settings: Settings, model: Mapping[str, Any]) -> str:

@@ -86,6 +86,7 @@ def approve(
     run = RunContext(
         settings, progress, {"run_id": run_id or new_run_id(), "unchanged": False, "counts": {}}
     )
+    load_state.require_in_bronze(settings, batch_id)
     preload()
     with writer_session(settings, "churn approve", progress, run.run_id) as spark:
         with progress.step("approve") as step:

@@ -34,6 +34,7 @@ from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
 from lakehouse.domain import ListColumn, Offer
 from lakehouse.errors import InvalidInputError
+from lakehouse.lake_files import read_current_rows
 from lakehouse.near_matches import format_suggestion
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
@@ -164,6 +165,7 @@ def record(  # long: one error after another
         InvalidInputError: There is no such campaign, it is closed, the file was recorded before, or
             a row of it is not as it was written; nothing is recorded then.
     """
+    _require_in_bronze(settings, name)
     with (
         writer_session(settings, "churn campaign record", progress) as spark,
         progress.step("record") as step,
@@ -205,6 +207,7 @@ def close(settings: Settings, name: str, progress: Steps) -> list[str]:
     Raises:
         InvalidInputError: There is no such campaign, or no later extract was published yet.
     """
+    _require_in_bronze(settings, name)
     with (
         writer_session(settings, "churn campaign close", progress) as spark,
         progress.step("close") as step,
@@ -391,12 +394,25 @@ def _require_started(spark: SparkSession, name: str) -> dict[str, Any]:
     started = records.find_campaign(spark, name)
     if started is None:
         names = [each["campaign"] for each in records.list_campaigns(spark)]
-        raise InvalidInputError(
-            f"There is no campaign {name}",
-            where=records.CAMPAIGNS,
-            hint=f"{format_suggestion(name, names)}`churn campaign list` lists them",
-        )
+        raise _unknown_campaign_error(name, names)
     return started
+
+
+def _require_in_bronze(settings: Settings, name: str) -> None:
+    """Check that a campaign exists by the lake's files, before a server is started for it."""
+    rows = read_current_rows(settings.lake, records.CAMPAIGNS, "campaign") or []
+    names = [row["campaign"] for row in rows]
+    if name not in names:
+        raise _unknown_campaign_error(name, names)
+
+
+def _unknown_campaign_error(name: str, names: Sequence[str]) -> InvalidInputError:
+    hint = (
+        f"{format_suggestion(name, names)}`churn campaign list` lists them"
+        if names
+        else "there is none yet: `churn campaign start NAME --out FILE.xlsx` starts one"
+    )
+    return InvalidInputError(f"There is no campaign {name}", where=records.CAMPAIGNS, hint=hint)
 
 
 def _require_open(spark: SparkSession, name: str) -> None:

@@ -17,6 +17,7 @@ from lakehouse import commit_metadata, spark_process, spark_server, spark_sessio
 from lakehouse.error_translation import translate_errors
 from lakehouse.errors import GateRefusedError
 from lakehouse.log_format import set_run
+from lakehouse.process import Log, ProcessInfo
 from lakehouse.progress import Step, Steps
 from lakehouse.published_files import has_superseded_files, remove_superseded_files
 from lakehouse.run_lock import run_lock
@@ -105,9 +106,7 @@ def writer_session(
     ):
         begin_run(run_id)
         with steps.step("server") as step:
-            before = spark_process.find(settings)
-            running = spark_server.ensure_running(settings, step.log)
-            step.outcome = "running" if running == before else STARTED
+            running, step.outcome = start_server(settings, step.log)
         with watch_server(settings, running), spark_session.session(settings) as spark:
             commit_metadata.set_commit_metadata(spark, run_id)
             try:
@@ -117,6 +116,13 @@ def writer_session(
                 raise
             # Done as late as possible, so that readers of superseded files have had time to finish.
             _remove_superseded(settings, spark)
+
+
+def start_server(settings: Settings, log: Log) -> tuple[ProcessInfo, str]:
+    """Start the Spark server unless it is running; return it, and which of both was the case."""
+    before = spark_process.find(settings)
+    running = spark_server.ensure_running(settings, log)
+    return running, "running" if running == before else STARTED
 
 
 def _remove_superseded(settings: Settings, spark: SparkSession) -> None:

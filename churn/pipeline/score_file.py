@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyspark.ml import PipelineModel
 from pyspark.sql.connect.session import SparkSession
 
+from churn.pipeline.context import start_server
 from churn.pipeline.mlflow_sync import adopt_alias_if_free
 from churn.provenance.compiled_sql import CLEANED, COMPOSED, FEATURES, compose
 from churn.reports.scores_workbook import (
@@ -23,7 +24,7 @@ from churn.reports.scores_workbook import (
     write_scores_workbook,
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
-from lakehouse import audit_log, spark_server, spark_session
+from lakehouse import audit_log, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
 from lakehouse.dbt_runner import compile_models
@@ -106,7 +107,7 @@ def score_file(settings: Settings, request: Request, out: Path | None, steps: St
         )
         step.outcome = f"{extract.table.num_rows:,} rows"
     with steps.step("server") as step:
-        spark_server.ensure_running(settings, step.log)
+        _, step.outcome = start_server(settings, step.log)
     with steps.step("score") as step, spark_session.session(settings) as spark:
         result = _score(settings, spark, record, extract, contract, step.log)
         step.outcome = f"{len(result.customers):,} scored, {len(result.rejected):,} rejected"

@@ -20,6 +20,7 @@ from churn.pipeline.summary import (
     write_report,
 )
 from churn.provenance import load_state
+from feature_repo.feature_definitions import read_feature_columns
 from lakehouse.dbt_runner import BuildResult, dbt_build
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.progress import Step, Steps
@@ -100,7 +101,7 @@ def ingest(
             mark_as_sample(run.settings)
         is_known = reevaluate and not loaded.is_new
         if is_known and load_state.load_state(spark, loaded.batch_id).verdict == "refused":
-            step.log("this load was refused before; it is judged again")
+            step.log("this load was refused before; it is evaluated again")
             load_state.mark_pending(spark, "batch_id = :batch", run.run_id, batch=loaded.batch_id)
         step.outcome = (
             f"extract of {loaded.extract_date} (date from: {loaded.extract_date_source})"
@@ -164,6 +165,7 @@ def apply(run: RunContext) -> None:
         from feature_repo.online.materialize import apply as register
 
         register(run.settings, step.log)
+        step.outcome = f"{len(read_feature_columns())} features, with their entity and service"
 
 
 def materialize(run: RunContext, spark: SparkSession, write: "Write" = "new") -> "OnlineContents":
@@ -297,9 +299,10 @@ def monitor(run: RunContext, spark: SparkSession) -> None:
     """Check the champion against the latest extract, and report alerts."""
     from trainer.monitoring import monitor, read_rules
 
-    with run.steps.step("watch") as step:
+    with run.steps.step("monitor") as step:
         result = monitor(run.settings, spark, read_rules())
         if result is None:
+            step.outcome = "no published extract to check"
             return
         run.summary["watch"] = result.to_json()
         alerts = f"{len(result.alerts) or 'no'} alerts of {len(result.figures)} figures"

@@ -154,7 +154,7 @@ def _describe_gold(
         if table["missing"] or table["surplus"]:
             yield f"{where}: {table['missing']} customers missing, {table['surplus']} too many"
         for name, count in table["differing"].items():
-            yield f"{where}: {name} differs for {count} customers"
+            yield f"{where}: {name} differs for {count:,} customers"
 
 
 def count_erased_since(past: PastRun) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Show what was written to a table, when, by which user and in which run; also champions."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -8,12 +8,14 @@ from typing import Any
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance.run_history import HINT_RUN_FIRST
-from lakehouse import sequences, spark_server, spark_session
+from lakehouse import sequences, spark_process, spark_server, spark_session
 from lakehouse.commit_metadata import parse_commit_metadata
 from lakehouse.errors import InvalidInputError
+from lakehouse.lake_files import find_tables
 from lakehouse.metastore_snapshot import list_tables
 from lakehouse.near_matches import format_suggestion
 from lakehouse.process import Log
+from lakehouse.project_files import PROJECT
 from lakehouse.published_files import TABLES as PUBLISHED
 from lakehouse.sequences import query_sequence
 from lakehouse.settings import Settings
@@ -50,19 +52,38 @@ def history(settings: Settings, table: str, log: Log) -> dict[str, Any]:
     """
     if table == CHAMPION:
         return {"table": table, "written": _champions(settings)}
+    _require_in_lake(settings, table)
     spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
         known = list_tables(spark)
         if table not in known:
-            raise InvalidInputError(
-                f"There is no table {table}",
-                where="the tables: " + (", ".join(sorted(known)) or "none was made yet"),
-                hint=f"{format_suggestion(table, known)}name one of them, with its schema"
-                if known
-                else HINT_RUN_FIRST,
-            )
+            raise _unknown_table_error(table, known)
         written = _publications(spark) if table in PUBLISHED else _versions(spark, table)
     return {"table": table, "written": written}
+
+
+def _require_in_lake(settings: Settings, table: str) -> None:
+    """Check a name by the lake's folders, before a server is started for it.
+
+    Views have no folder; the server knows whether those of the project exist.
+    """
+    if spark_process.find(settings) is not None:
+        return
+    known = list(find_tables(settings.lake))
+    views = [f"{path.parent.name}.{path.stem}" for path in PROJECT.glob("models/*/*.sql")]
+    if not known or table not in (*known, *views):
+        raise _unknown_table_error(table, known)
+
+
+def _unknown_table_error(table: str, known: Collection[str]) -> InvalidInputError:
+    names = sorted([*known, CHAMPION]) if known else []
+    return InvalidInputError(
+        f"There is no table {table}",
+        where=f"the tables: {', '.join(sorted(known)) or 'none was made yet'}",
+        hint=f"{format_suggestion(table, names)}name one of them, with its schema"
+        if known
+        else HINT_RUN_FIRST,
+    )
 
 
 def _champions(settings: Settings) -> Rows:

@@ -9,8 +9,10 @@ from pyspark.sql.connect.session import SparkSession
 
 from lakehouse import sequences
 from lakehouse.errors import InvalidInputError
+from lakehouse.lake_files import read_current_rows
 from lakehouse.near_matches import format_suggestion
 from lakehouse.sequences import add_number_column, query_sequence
+from lakehouse.settings import Settings
 from lakehouse.sql import Rows, Value, query, query_if_exists, run_together, statement
 
 LATEST = f"""
@@ -56,6 +58,21 @@ def not_loaded_error(batch_id: str | None = None, loads: Sequence[str] = ()) -> 
         hint=f"{format_suggestion(batch_id or '', loads)}{named}"
         "`churn run WORKBOOK` loads a workbook",
     )
+
+
+def require_in_bronze(settings: Settings, batch_id: str) -> None:
+    """Check that a load exists by the lake's files, before a server is started for it.
+
+    Raises:
+        InvalidInputError: There is no such load.
+    """
+    rows = read_current_rows(settings.lake, "bronze.loads", "batch_id")
+    if rows is None:
+        raise not_loaded_error()
+    rows.sort(key=lambda row: (row.get("load_number") or 0, row["_loaded_at"]))
+    names = [row["batch_id"] for row in rows]
+    if batch_id not in names:
+        raise not_loaded_error(batch_id, names)
 
 
 def load_state(spark: SparkSession, batch_id: str) -> LoadState:

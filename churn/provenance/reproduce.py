@@ -57,6 +57,7 @@ def reproduce(settings: Settings, run_id: str, steps: Steps) -> dict[str, Any]:
         scratch = stack.enter_context(scratch_home(settings, steps.log))
         with steps.step("server") as step:
             spark_server.ensure_running(scratch.settings, step.log)
+            step.outcome = "started for the separate lake"
         rebuilt = stack.enter_context(spark_session.session(scratch.settings))
         _rebuild(past, live, rebuilt, scratch, steps)
         with steps.step("compare") as step:
@@ -124,6 +125,7 @@ def _rebuild(
     with steps.step("train") as step:
         scratch.churn(["features", "apply"], step.log)
         scratch.churn(["train"], step.log)
+        step.outcome = "trained again"
 
 
 def _approve_again(past: PastRun, group: Sequence[LoadRow], rebuilt: SparkSession) -> bool:

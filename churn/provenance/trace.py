@@ -11,7 +11,14 @@ from typing import Any
 from churn.provenance.as_of import FROM_BRONZE, RunEnd, read_run_end
 from churn.provenance.customer import Online, read_online_customers
 from churn.provenance.retention_lists import StoredList, find_list
-from churn.provenance.trace_queries import BRONZE, SCORES, SILVER, TraceData, read_stages
+from churn.provenance.trace_queries import (
+    BRONZE,
+    SCORES,
+    SILVER,
+    TraceData,
+    read_stages,
+    require_in_bronze,
+)
 from churn.provenance.trace_rules import explain_rejection, find_changes, find_standardised_cells
 from feature_repo.feature_definitions import VIEW, read_feature_columns
 from feature_repo.online.redis_layout import redis_key
@@ -57,6 +64,7 @@ def trace_customers(
     champion = moment.champion if moment else registry.champion_version(settings)
     customers = list(dict.fromkeys(text.strip() for text in customer_ids))
     audit_log.append(settings, Action.TRACE, customers, run=run_id)
+    require_in_bronze(settings, customers)
     spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
         try:

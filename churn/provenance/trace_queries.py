@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import trace_sql
 from churn.provenance.as_of import AsOfReader, RunEnd
 from churn.provenance.load_state import not_loaded_error
+from lakehouse import spark_process
 from lakehouse.domain import read_domain
 from lakehouse.errors import InvalidInputError
+from lakehouse.lake_files import is_delta, locate_table, read_rows
 from lakehouse.process import Log
 from lakehouse.sequences import LOADS, PUBLICATIONS, VERDICTS, query_sequence
 from lakehouse.settings import Settings
@@ -105,14 +109,48 @@ def _read_bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd |
     named = {row[key].strip() for row in source}
     unknown = [customer for customer in customers if customer not in named]
     if unknown:
-        who = ", ".join(repr(customer) for customer in unknown)
-        raise InvalidInputError(
-            f"No workbook that was loaded names a customer {who}"
-            + (f" when run {moment.run_id} had ended" if moment else ""),
-            where=BRONZE,
-            hint=f"check the id, which looks like {read_domain().report.example_id}",
-        )
+        raise unknown_customers_error(unknown, moment)
     return TraceData(loads, source, histories={table: rows[table] for table in tables})
+
+
+def require_in_bronze(settings: Settings, customers: Sequence[str]) -> None:
+    """Check ids by the lake's files, before a server is started for them.
+
+    The server compares ids beyond ASCII, which may be in several Unicode forms.
+
+    Raises:
+        InvalidInputError: No workbook that was loaded has one of the customers.
+    """
+    if spark_process.find(settings) is not None:
+        return
+    key, table = read_contract().id, locate_table(settings.lake, BRONZE)
+    if not is_delta(table):
+        raise not_loaded_error()
+    wanted = pa.array(customers, pa.string())
+    rows = read_rows(
+        table, key, lambda ids: pc.is_in(_trim(ids), value_set=wanted), current_only=True
+    )
+    named = {str(row.values[key]).strip() for row in rows}
+    unknown = [each for each in customers if each.isascii() and each not in named]
+    if unknown:
+        raise unknown_customers_error(unknown)
+
+
+def _trim(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.utf8_trim_whitespace(pc.cast(ids, pa.string()))
+
+
+def unknown_customers_error(
+    unknown: Sequence[str], moment: RunEnd | None = None
+) -> InvalidInputError:
+    """Return the error for customers whom no loaded workbook names (by the end of a run)."""
+    who = ", ".join(repr(customer) for customer in unknown)
+    return InvalidInputError(
+        f"No workbook that was loaded names a customer {who}"
+        + (f" when run {moment.run_id} had ended" if moment else ""),
+        where=BRONZE,
+        hint=f"check the id, which looks like {read_domain().report.example_id}",
+    )
 
 
 def _read_current(

@@ -40,7 +40,7 @@ class SampleParameters:
         _require_at_least(0, self.seed, "seed")
         if self.dirt and self.rows < MIN_ROWS_WITH_FAULTS:
             raise InvalidInputError(
-                f"{self.rows} rows are too few for a sample with faults",
+                f"{self.rows:,} rows are too few for a sample with faults",
                 where="rows of the sample",
                 hint=f"ask for {MIN_ROWS_WITH_FAULTS} rows or more, or for no faults",
             )

@@ -26,7 +26,7 @@ from seeds_loader.sample.months import Month
 
 STEPS = (
     *("read", "server", "ingest", "build", "apply"),
-    *("materialize", "verify", "train", "score", "watch", "report", "mlflow"),
+    *("materialize", "verify", "train", "score", "monitor", "report", "mlflow"),
 )
 
 

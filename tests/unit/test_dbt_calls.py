@@ -63,6 +63,46 @@ def test_nodes_are_counted_as_they_end_in_whichever_order(tmp_path: Path) -> Non
         run_log.stop_log()
 
 
+def test_models_are_logged_each_and_tests_together(tmp_path: Path) -> None:
+    """A run of many models and tests has few lines, and a long one is never silent for long."""
+    log = run_log.start_log(read_settings({"CHURN_HOME": str(tmp_path)}), "churn build")
+    log.begin("20250101T000000Z-aaaaaa")
+    watcher = NodeWatcher(lambda *_: None)
+    try:
+        for name, kind, status in (
+            *(("loads", "model", "OK"), ("t1", "test", "pass"), ("t2", "unit_test", "pass")),
+            *(("customers", "model", "OK"), ("t3", "test", "fail"), ("t4", "test", "pass")),
+            *(("labels", "model", "ERROR"), ("t5", "test", "warn"), ("t6", "test", "pass")),
+        ):
+            info = node(name, "silver", kind)
+            if kind == "model":
+                ended = LogModelResult(status=status, execution_time=3.84, total=10, node_info=info)
+            else:
+                ended = LogTestResult(
+                    name=name, status=status, execution_time=61, num_models=10, node_info=info
+                )
+            send(watcher, ended)
+        skipped = {"resource_type": "model", "schema": "gold", "node_name": "gone"}
+        send(watcher, SkippingDetails(**skipped, total=10, node_info=node("gone", "gold")))
+        send(watcher, LogTestResult(status="pass", num_models=11, node_info=node("t7", "", "test")))
+        watcher.log_tests()
+    finally:
+        run_log.stop_log()
+    lines = Path(str(log.path)).read_text().splitlines()[1:]
+    assert [" ".join((line.split()[1], *line.split()[3:])) for line in lines] == [
+        "INFO dbt: 1 of 10 models and tests; loads: built in 3.8 s",
+        "INFO dbt: 3 of 10 models and tests; 2 tests: passed in 2 min 02 s",
+        "INFO dbt: 4 of 10 models and tests; customers: built in 3.8 s",
+        "INFO dbt: 5 of 10 models and tests; t3: failed in 1 min 01 s",
+        "INFO dbt: 6 of 10 models and tests; 1 test: passed in 1 min 01 s",
+        "ERROR dbt: 7 of 10 models and tests; labels: error in 3.8 s",
+        "INFO dbt: 8 of 10 models and tests; t5: warned in 1 min 01 s",
+        "INFO dbt: 9 of 10 models and tests; 1 test: passed in 1 min 01 s",
+        "INFO dbt: 10 of 10 models and tests; gone: skipped",
+        "INFO dbt: 11 of 11 models and tests; 1 test: passed in 0.0 s",
+    ]
+
+
 def test_what_is_not_built_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """dbt counts exposures as nodes, but reports none of them as complete."""
     calls: list[list[str]] = []

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 
 import click
 import pytest
@@ -67,6 +68,49 @@ def test_ci_calls_the_test_command_of_the_readme_and_then_the_rest() -> None:
     stages = re.findall(r"^stage (.*)$", (PROJECT / ".ci" / "run").read_text(), re.M)
     assert stages == [ITSELF, "make test-rest"]
     assert re.search(r"^test-all: test test-rest\b", MAKEFILE, re.M)
+
+
+# Pages and messages name commands between backquotes.
+NAMED = re.compile(r"(?<!`)`churn ((?:--demo )?[a-z][a-z-]*(?: [a-z][a-z-]*)*)[^`\n]*`")
+PROSE = [
+    PROJECT / path
+    for path in subprocess.check_output(
+        ["git", "ls-files", "*.md", "*.py", "*.yml", "*.sql", "*.j2", "*.js", "*.toml"],
+        cwd=PROJECT,
+        text=True,
+    ).splitlines()
+    if not path.startswith("tests/")
+]
+
+
+def list_unknown_commands(text: str) -> list[str]:
+    """The commands named in a text that do not exist, or exist only as hidden former names."""
+    unknown = []
+    for named in NAMED.findall(text):
+        command: click.Command = main
+        for word in (word for word in named.split() if not word.startswith("-")):
+            if not isinstance(command, click.Group):
+                break
+            found = command.commands.get(word)
+            if found is None or found.hidden:
+                unknown.append(named)
+                break
+            command = found
+    return unknown
+
+
+def test_every_command_that_a_text_names_exists() -> None:
+    found = {
+        str(path.relative_to(PROJECT)): list_unknown_commands(path.read_text()) for path in PROSE
+    }
+    assert {name: unknown for name, unknown in found.items() if unknown} == {}
+    assert sum(len(NAMED.findall(path.read_text())) for path in PROSE) > 300
+
+
+def test_a_former_name_of_a_command_is_noticed() -> None:
+    text = "`churn tidy`, `churn watch --json`, `churn airflow part scheduler`, `churn --demo list`"
+    assert len(list_unknown_commands(text)) == 4
+    assert list_unknown_commands("`churn status`, `churn run WORKBOOK`, `churn --demo docs`") == []
 
 
 def test_the_followed_pages_have_commands() -> None:

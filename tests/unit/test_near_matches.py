@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from churn.cli.main import main
 from lakehouse.near_matches import find_near_files, find_near_matches, format_meant
 
 
@@ -19,6 +20,64 @@ from lakehouse.near_matches import find_near_files, find_near_matches, format_me
 )
 def test_similar_names_are_found(name: str, near: list[str]) -> None:
     assert find_near_matches(name, ["autumn-2025", "autumn-2026", "spring"]) == near
+
+
+OPTIONS = sorted(
+    {
+        name
+        for group in (main, *main.commands.values())
+        for command in getattr(group, "commands", {}).values()
+        for option in command.params
+        for name in option.opts
+        if name.startswith("--")
+    }
+)
+COMMANDS = [name for name, command in main.commands.items() if not command.hidden]
+
+
+@pytest.mark.parametrize(
+    ("typed", "names", "meant"),
+    [
+        ("--otu", OPTIONS, "--out"),
+        ("--outt", OPTIONS, "--out"),
+        ("--shet", OPTIONS, "--sheet"),
+        ("--extractdate", OPTIONS, "--extract-date"),
+        ("--extract_date", OPTIONS, "--extract-date"),
+        ("--encodign", OPTIONS, "--encoding"),
+        ("--folow", OPTIONS, "--follow"),
+        ("--jsn", OPTIONS, "--json"),
+        ("--colour", OPTIONS, "--color"),
+        ("statsu", COMMANDS, "status"),
+        ("satus", COMMANDS, "status"),
+        ("trian", COMMANDS, "train"),
+        ("evalaute", COMMANDS, "evaluate"),
+        ("retentionlist", COMMANDS, "retention-list"),
+        ("bakcup", COMMANDS, "backup"),
+        ("monitr", COMMANDS, "monitor"),
+        ("Rollbak", COMMANDS, "rollback"),
+        ("schdlr", ["api-server", "scheduler"], "scheduler"),
+        ("gold.churn_score", ["gold.churn_scores", "gold.churn_labels"], "gold.churn_scores"),
+        ("gold.costumer_features", ["gold.customer_features"], "gold.customer_features"),
+    ],
+)
+def test_typing_errors_are_recognised(typed: str, names: list[str], meant: str) -> None:
+    assert find_near_matches(typed, names) == [meant]
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        *((name, OPTIONS) for name in ("--port", "--host", "--date", "--file", "--output")),
+        *((name, OPTIONS) for name in ("--force-all", "--name", "--threads", "--user", "-p")),
+        *((name, OPTIONS) for name in ("--format", "--silent", "--input", "--log")),
+        *((name, COMMANDS) for name in ("version", "start", "stop", "report", "delete", "test")),
+        *((name, COMMANDS) for name in ("install", "model", "predict", "web", "gui", "export")),
+        ("gold.typo", ["gold.churn_scores", "gold.churn_labels", "gold.publications"]),
+        ("winter-2026", ["spring-2026", "summer-2025"]),
+    ],
+)
+def test_other_words_are_no_typing_errors(typed: str, names: list[str]) -> None:
+    assert find_near_matches(typed, names) == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The progress of a command on terminals of several widths, in a pipe, quiet and verbose."""
 
+import ast
 import io
 import os
 import re
@@ -14,6 +15,7 @@ from terminals import Terminal, open_terminal, run_in_terminal
 from lakehouse import progress, terminal
 from lakehouse.progress import Step, Steps, format_clock, format_count, format_remaining
 from lakehouse.run_log import RunLog
+from lakehouse.settings import PROJECT
 from lakehouse.terminal import Detail, set_color, set_detail
 
 WIDTHS = [60, 80, 120, 200]
@@ -180,6 +182,50 @@ def test_lines_about_a_step_end_with_its_total(
     assert [line.strip() for line in lines if " of " in line] == [
         *("build: 1 of 3 (a)", "build: 3 of 3 (c)"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "line"),
+    [
+        (0.5, "✓ 1/12 read                  0.5 s  done"),
+        (59.97, "✓ 1/12 read             1 min 00 s  done"),
+        (753, "✓ 1/12 read            12 min 33 s  done"),
+    ],
+)
+def test_durations_have_one_format_and_end_in_one_column(
+    seconds: float, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = Steps(12)
+    step = Step(steps, "read", "1/12 read")
+    step.outcome = "done"
+    steps.seconds["read"] = seconds
+    steps._report(step, is_failed=False)
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def list_steps_without_outcome(source: str) -> list[int]:
+    """The lines of steps whose block sets no outcome, neither itself nor by passing the step on."""
+    found = []
+    for each in ast.walk(ast.parse(source)):
+        if not isinstance(each, ast.With):
+            continue
+        for item in each.items:
+            if ast.unparse(item.context_expr).partition("(")[0].endswith((".step", "writer_step")):
+                body = "\n".join(map(ast.unparse, each.body))
+                if not re.search(r"\bstep\.outcome\b|\([^()]*\bstep(,[^()]*)?\)", body):
+                    found.append(each.lineno)
+    return found
+
+
+def test_every_step_ends_with_a_result() -> None:
+    files = list((PROJECT / "churn").rglob("*.py"))
+    assert len([path for path in files if ".step(" in path.read_text()]) > 10
+    assert {
+        path.name: lines
+        for path in files
+        if (lines := list_steps_without_outcome(path.read_text()))
+    } == {}
+    assert list_steps_without_outcome("with a.step('b') as step:\n    work(step.log)") == [1]
 
 
 def test_a_failed_step_is_marked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ from churn.provenance.as_of import read_run_end
 from churn.provenance.diff import format_diff
 from churn.provenance.run_history import read_summary
 from churn.reports.front_page import Run
-from lakehouse import run_log, spark_process
+from lakehouse import progress, run_log, spark_process
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.progress import Steps
 from lakehouse.run_log import RunLog, RunRecord, begin_run, read_estimates, read_records
@@ -91,6 +91,47 @@ def test_the_log_has_time_level_and_run_and_no_warning_twice(home: Settings) -> 
     assert re.fullmatch(r"INFO done( in 0\.\d s)?, exit code 0", texts[-1])
     assert result.stderr.count("a\n") == 1
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_silent_step_is_logged_as_running(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the last count, and less often the longer it takes."""
+    monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", 0.05)
+
+    def work(settings: Settings) -> None:
+        steps = Steps(2)
+        with steps.step("ingest"):
+            time.sleep(0.5)
+        with steps.step("build") as step:
+            step.unit = "models"
+            step.advance(1, 3, "customers")
+            time.sleep(0.1)
+            step.outcome = "3 models"
+
+    result = call(work)
+    text = (home.home / "logs" / "runs" / f"{RUN}.log").read_text()
+    beats = re.findall(r"INFO +\S+ 1/2 ingest: running for (\d\.\d) s\n", text)
+    assert 2 <= len(beats) <= 3
+    assert re.search(
+        r"INFO +\S+ 2/2 build: running for 0\.\d s, 1 of 3 models \(customers\)\n", text
+    )
+    assert "running" not in result.stderr, "the terminal has a clock"
+
+
+def test_a_step_that_logs_is_not_logged_as_running(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", 0.2)
+
+    def work(settings: Settings) -> None:
+        with Steps(1).step("train") as step:
+            for fold in range(20):
+                step.log(f"fold {fold}")
+                time.sleep(0.03)
+
+    call(work)
+    assert "running" not in (home.home / "logs" / "runs" / f"{RUN}.log").read_text()
 
 
 def test_a_json_log_has_objects_only(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

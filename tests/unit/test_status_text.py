@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 from churn.operations import status_text
 from churn.operations.status import status
 from churn.operations.status_text import format_status
+from feature_repo.feature_definitions import TTL
 from lakehouse import run_log
 from lakehouse.run_log import RunRecord
 from lakehouse.settings import Settings, read_settings
+from serving import keys
 
 FIRST, LATER = "20250301T060000Z-aaaaaa", "20250401T060000Z-bbbbbb"
 CALLS = {"listed": 100, "gain": 8123.4, "cost": 1240.0, "currency": "$"}
@@ -78,6 +81,61 @@ def test_a_finished_run_says_what_is_in_use_and_where(home: Settings) -> None:
     assert found["List"] == f"{list_file} (100 calls, expected gain $8,123 after costs of $1,240)"
     assert "the online store is stopped; Airflow is stopped" in found["Servers"]
     assert "with the next extract" in found["Next"]
+
+
+@pytest.mark.parametrize(
+    ("today", "age", "days_left", "said"),
+    [
+        ("2025-02-02", 1, 365, "UTC; 1 day old"),
+        ("2026-01-01", 334, 32, "UTC; 334 days old"),
+        (
+            "2026-01-02",
+            335,
+            31,
+            "335 days old; warning: expires in 31 days: the scoring API refuses its customers from "
+            "2026-02-02 on; run a newer one",
+        ),
+        ("2026-02-01", 365, 1, "expires in 1 day: the scoring API"),
+        (
+            "2026-02-02",
+            366,
+            0,
+            "366 days old; warning: expired: the scoring API refuses its customers since "
+            "2026-02-02; run a newer one",
+        ),
+    ],
+)
+def test_an_old_extract_is_announced_before_the_api_refuses_it(
+    home: Settings, today: str, age: int, days_left: int, said: str
+) -> None:
+    """The text has the facts of the JSON object."""
+    add_run(home, FIRST)
+    found = status(home, date.fromisoformat(today))
+    extract = found["extract"]
+    assert (extract["age_days"], extract["days_left"]) == (age, days_left)
+    assert (extract["extract_date"], extract["expires"]) == ("2025-02-01", "2026-02-02")
+    assert (extract["state"] == "current") == (days_left > 31)
+    assert (extract["customers"], extract["run"]) == (7043, FIRST)
+    (line,) = [line for line in format_status(home, found) if line.startswith("In use")]
+    assert said in line
+
+
+def test_the_limit_is_that_of_the_api(home: Settings) -> None:
+    add_run(home, FIRST)
+    moment = datetime(2025, 2, 1, tzinfo=UTC)
+    for today, is_refused in (("2026-02-01", False), ("2026-02-02", True)):
+        day = date.fromisoformat(today)
+        at_noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        assert (at_noon - moment > TTL) == is_refused
+        assert ("expired" in status(home, day)["extract"]["state"]) == is_refused
+
+
+def test_keys_of_the_api_are_named_or_how_to_make_one(home: Settings) -> None:
+    assert lines(home)["API keys"] == "no keys exist; `churn api-key new NAME` makes one"
+    assert status(home)["api_keys"]["names"] == []
+    keys.new(home, "retention-team")
+    assert lines(home)["API keys"] == "1: retention-team"
+    assert status(home)["api_keys"]["names"] == ["retention-team"]
 
 
 def test_a_refused_run_leaves_what_is_in_use(home: Settings) -> None:

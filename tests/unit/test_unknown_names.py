@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,8 +18,10 @@ from churn.cli.main import main
 from churn.operations import airflow_server
 from churn.pipeline import campaigns
 from churn.provenance import customer, load_state
+from lakehouse import spark_server
 from lakehouse.errors import InvalidInputError
-from lakehouse.settings import read_settings
+from lakehouse.settings import Settings, read_settings
+from seeds_loader.contract import read_contract
 from seeds_loader.draft.roles import choose_label
 from trainer import registry
 
@@ -185,6 +190,66 @@ def test_a_load_that_does_not_exist_is_compared_with_those_that_do() -> None:
     error = load_state.not_loaded_error("097ecb8d", ["1", "2", "3", "097ecb8db190a9f3"])
     assert "did you mean 097ecb8db190a9f3? name one of these (097ecb8db190a9f3, 3, 2)" in error.hint
     assert load_state.not_loaded_error().hint == "`churn run WORKBOOK` loads a workbook"
+
+
+def write_table(settings: Settings, table: str, rows: list[dict[str, Any]]) -> None:
+    place = Path(settings.lake.root).joinpath(*table.split("."))
+    (place / "_delta_log").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), place / "a.parquet")
+    added = json.dumps({"add": {"path": "a.parquet"}})
+    (place / "_delta_log" / f"{0:020}.json").write_text(f"{added}\n")
+
+
+NOT_IN_LAKE = {
+    "history gold.publicatoins": "did you mean gold.publications? name one of them",
+    "history gold.typo": "name one of them, with its schema",
+    "history champoin": "did you mean champion?",
+    "approve 097ecb8 --reason expected": "did you mean 097ecb8db190a9f3? name one of these",
+    "campaign close sprng": "did you mean spring? `churn campaign list` lists them",
+    "campaign record sprng team.csv": "did you mean spring?",
+    "trace 7590-VHVEX": "check the id, which looks like",
+    "trace 7590-VHVEG 7590-VHVEX": "check the id, which looks like",
+    "letter 7590-VHVEX --out new.html": "check the id, which looks like",
+}
+
+
+@pytest.fixture
+def without_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "team.csv").write_text("customerID,called\n")
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a server is started")
+
+    monkeypatch.setattr(spark_server, "ensure_running", refuse)
+
+
+@pytest.mark.parametrize("line", NOT_IN_LAKE)
+@pytest.mark.usefixtures("without_server")
+def test_a_name_that_is_not_in_the_lake_is_refused_before_a_server_is_started(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    settings = read_settings({"CHURN_HOME": str(folder / "home")})
+    moment = datetime(2025, 1, 1, tzinfo=UTC)
+    load = {"batch_id": "097ecb8db190a9f3", "load_number": 1, "_loaded_at": moment}
+    write_table(settings, "bronze.loads", [load])
+    write_table(settings, "bronze.campaigns", [{"campaign": "spring"}])
+    write_table(settings, "bronze.telco_customers", [{read_contract().id: " 7590-VHVEG"}])
+    write_table(settings, "gold.publications", [{"batch_id": "097ecb8db190a9f3"}])
+    answer = call(folder, monkeypatch, line)
+    assert answer.exit_code == 2, answer.stderr
+    assert NOT_IN_LAKE[line] in answer.stderr
+    named = call(folder, monkeypatch, "trace 7590-VHVEG")
+    assert "a server is started" in named.stderr, "a name that exists is not refused"
+
+
+@pytest.mark.parametrize("line", NOT_IN_LAKE)
+@pytest.mark.usefixtures("without_server")
+def test_an_empty_lake_needs_no_server_to_say_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    answer = call(folder, monkeypatch, line)
+    assert answer.exit_code == 2, answer.stderr
+    assert "`churn run WORKBOOK`" in answer.stderr or "`churn campaign start" in answer.stderr
 
 
 @pytest.mark.parametrize("name", ["7590-vhveg", "7590- VHVEG"])

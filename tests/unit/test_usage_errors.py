@@ -1,11 +1,15 @@
 """A call that cannot be parsed is explained like every error, and names what was meant."""
 
 import json
+import os
+from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from churn.cli.main import main
+from churn.cli.usage_errors import _read_value
 
 LETTER = "for example `churn letter 7590-VHVEG --out letter.html`"
 
@@ -23,6 +27,7 @@ def call(line: str, **environ: str) -> Result:
         ("xyzzy", "no command 'xyzzy'", "churn", "`churn --help` lists the commands"),
         ("letter A --otu b", "no option '--otu'", "churn letter", "did you mean --out?"),
         ("run a --sh b", "no option '--sh'", "churn run", "did you mean --sheet?"),
+        ("--port 1 status", "no option '--port'", "churn", "do: `churn --help` lists the options"),
         ("run a --zz", "no option '--zz'", "churn run", "`churn run --help` lists the options"),
         ("run --demo", "no option", "churn run", "before the command, `churn --demo run`"),
         ("--json status", "no option", "churn", "after the command, `churn COMMAND --json`"),
@@ -75,6 +80,39 @@ def test_a_wrong_call_is_explained(line: str, message: str, where: str, hint: st
     assert third.startswith("  what to do: ")
     assert hint in third
     assert answer.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (click.INT, "a b", "a b"),
+        (click.INT, "it's", "it's"),
+        (click.INT, "", "''"),
+        (click.IntRange(1, 5), "9", "9"),
+        (click.FloatRange(0, min_open=True), "-1", "-1.0"),
+        (click.Choice([".", ","]), "Path is not", "Path is not"),
+        (click.DateTime(["%Y-%m-%d"]), "31.08.2026", "31.08.2026"),
+        (click.BOOL, "perhaps", "perhaps"),
+        (click.Path(exists=True), "gone", "Path 'gone' does not exist"),
+        (click.Path(exists=True, dir_okay=False), ".", "File '.' is a directory"),
+        (click.Path(exists=True, file_okay=False), __file__, "is a file"),
+        (click.Path(), "secret", "Path 'secret' is not readable"),
+        (click.Path(writable=True, readable=False), "secret", "Path 'secret' is not writable"),
+        (click.File(), "gone", "'gone': No such file or directory"),
+        (click.Tuple([int, int]), ("1",), "2 values are required, but 1 was given"),
+    ],
+)
+def test_the_value_is_named_or_the_cause(
+    kind: click.ParamType, value: object, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A message of click's that is about something else than the value's form is kept whole."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(click.BadParameter) as raised:
+        kind.convert(value, None, None)
+    found = _read_value(raised.value)
+    assert found == said or found.endswith(said)
 
 
 def test_a_group_without_a_command_shows_its_help() -> None:
