@@ -1,5 +1,6 @@
 """Suggest existing names for one that does not exist: a typing error, another case or ending."""
 
+import difflib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,9 +11,8 @@ from lakehouse.errors import InvalidInputError
 MOST_ENTRIES = 5000
 # Length from which the beginning of a name identifies it.
 SHORTEST = 3
-# One typing error is allowed from this length on, another one for each so many characters: with
-# more, `--port` would be similar to `--out`, and `version` to `person`.
-LETTERS_PER_ERROR = 4
+# From this similarity on, a name is a typing error: with less, `version` would suggest `person`.
+SIMILARITY = 0.78
 
 
 def find_near_matches(name: str, names: Iterable[str], count: int = 3) -> list[str]:
@@ -25,50 +25,16 @@ def find_near_matches(name: str, names: Iterable[str], count: int = 3) -> list[s
     """
     by_folded: dict[str, list[str]] = {}
     for each in names:
-        by_folded.setdefault(each.casefold(), []).append(each)
-    wanted = name.strip().casefold()
+        # The dashes of options would make short ones similar.
+        by_folded.setdefault(each.casefold().lstrip("-"), []).append(each)
+    wanted = name.strip().casefold().lstrip("-")
+    is_long_enough = len(name.strip()) >= SHORTEST
     # An abbreviation is not similar to a long name.
-    begun = [each for each in by_folded if len(wanted) >= SHORTEST and each.startswith(wanted)]
-    near = begun or _find_typed_wrongly(wanted, by_folded)
+    begun = [each for each in by_folded if is_long_enough and each.startswith(wanted)]
+    near = begun or difflib.get_close_matches(wanted, by_folded, count, SIMILARITY)
+    # Two swapped letters of a short name.
+    near = near or [each for each in by_folded if sorted(each) == sorted(wanted)]
     return [each for folded in near for each in by_folded[folded]][:count]
-
-
-def _find_typed_wrongly(wanted: str, names: Iterable[str]) -> list[str]:
-    """Return abbreviations, and names with few typing errors, those with the fewest first."""
-    # The dashes of options are no evidence.
-    typed = wanted.lstrip("-")
-    most = max(int(len(typed) >= SHORTEST), len(typed) // LETTERS_PER_ERROR)
-    errors = {each: count_errors(typed, each.lstrip("-"), most) for each in names}
-    near = [
-        each for each in errors if errors[each] <= most or _is_abbreviation(typed, each.lstrip("-"))
-    ]
-    return sorted(near, key=errors.__getitem__)
-
-
-def _is_abbreviation(typed: str, name: str) -> bool:
-    """Return whether at most every third letter was left out, as in `schdlr`."""
-    letters = iter(name)
-    is_long_enough = len(typed) > SHORTEST and 3 * len(typed) >= 2 * len(name)
-    return is_long_enough and typed[0] == name[0] and all(each in letters for each in typed)
-
-
-def count_errors(typed: str, name: str, most: int) -> int:
-    """Return how many characters were added, left out, replaced or swapped with the next one.
-
-    The distance of optimal string alignment; above `most` the number may be too small.
-    """
-    if abs(len(typed) - len(name)) > most:
-        return most + 1
-    before: list[int] = []
-    row = list(range(len(name) + 1))
-    for place, letter in enumerate(typed):
-        earlier, before, row = before, row, [place + 1]
-        for other, meant in enumerate(name):
-            row.append(min(before[other] + (letter != meant), before[other + 1] + 1, row[-1] + 1))
-            is_swapped = place and other and letter == name[other - 1] and meant == typed[place - 1]
-            if is_swapped:
-                row[-1] = min(row[-1], earlier[other - 1] + 1)
-    return row[-1]
 
 
 def format_suggestion(name: str, names: Iterable[str]) -> str:
