@@ -228,6 +228,9 @@ def _write_features(draft: Draft) -> Iterator[str]:
         yield f"  {column.name}:"
         if column.is_numeric:
             number = "whole" if column.kind == "integer" else "plain"
+            # Of the other columns it is not known whether they are money.
+            if column is draft.value or _find_currency(column):
+                number = "amount"
             yield f"    inputs: [{column.name}]"
             yield f"    number: {number}"
             yield f"    says: {{otherwise: {scalar(f'{words}: {{}}')}}}"
