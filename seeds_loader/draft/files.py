@@ -40,8 +40,9 @@ def scalar(value: Any) -> str:
     """Return a value as YAML on one line."""
     text: str = yaml.safe_dump(
         value, default_flow_style=True, allow_unicode=True, width=math.inf
-    ).strip()
-    return text.removesuffix("\n...").strip()
+    ).strip(" \n")
+    # The no-break space after a currency is part of it.
+    return text.removesuffix("\n...").strip(" \n")
 
 
 def _key(header: str) -> str:
