@@ -37,6 +37,11 @@ MIN_CUSTOMERS = 100
 MAX_LISTED = 3
 WITHOUT_ID = "its rows have no customer id, so that no customer can be known again"
 OLDER = "from before a feature was declared"
+# Such a model knows who has left already, not when; only the next extract shows who leaves.
+ONE_EXTRACT = (
+    "The model learned from one extract: it ranks customers by risk; how many of them leave can be "
+    "checked with the next workbook."
+)
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,24 @@ class Label:
     rows: int
     positives: int
     left_out: list[Exclusion] = field(default_factory=list)
+
+
+def describe_limit(label: Mapping[str, Any]) -> str:
+    """Return what a model with this label can't say yet, as a sentence; empty if there is no limit.
+
+    Args:
+        label: The label of a model's record, the fields of `Label`.
+    """
+    return ONE_EXTRACT if label["kind"] == WORKBOOK else ""
+
+
+def describe_period(label: Mapping[str, Any]) -> str:
+    """Return when a customer may leave, for a probability; empty if the model can't know that.
+
+    Args:
+        label: The label of a model's record, the fields of `Label`.
+    """
+    return "" if describe_limit(label) else read_domain().report.period
 
 
 def read_pair_rules(path: Path = DECLARED, domain: Path | None = None) -> PairRules:

@@ -440,7 +440,7 @@ class ReportFile:
         example_id: An id, to show users how one looks.
         company: The company's name, as the author of its lists; empty: that of the folder.
         currency: The sign in front of amounts.
-        period: When a customer may leave, as the workbook's label and its extracts define it; empty
+        period: When a customer may leave, by a model that learned from consecutive extracts; empty
             if they do not tell.
         breakdowns: The groups by which the report shows churn: a SQL expression over silver.
         list_columns: What the list shows of a customer.

@@ -90,6 +90,11 @@ class Campaign:
         """Return an amount with the domain's currency; a minus precedes both."""
         return format_amount(amount, self.currency, decimals)
 
+    def format_rounded(self, amount: float) -> str:
+        """Return an amount of two digits, for an estimate."""
+        digits = len(f"{abs(amount):.0f}")
+        return self.format_amount(round(amount, min(2 - digits, 0)))
+
     def format_price(self, amount: float) -> str:
         """Return an amount with the domain's currency, and cents only if it has any."""
         return self.format_amount(amount, 0 if round(amount, 2).is_integer() else 2)

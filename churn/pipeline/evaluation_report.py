@@ -68,7 +68,7 @@ def format_evaluation(  # long: a line for each finding
         f"model {figures['version']}: {figures['kind']}",
         f"label: {figures['label']['reason']}",
         "",
-        f"{'':<24}{'mean':>9}  {'95 % interval':<20}{'hold-out':>9}",
+        f"{'':<24}{'mean':>9}  {'95% interval':<20}{'hold-out':>9}",
     ]
     for name in METRIC_NAMES:
         metric = metrics[name]

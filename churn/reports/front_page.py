@@ -124,7 +124,10 @@ class Extract:
 
 @dataclass(frozen=True)
 class Model:
-    """Model version with out-of-fold metrics; `promotion` is its promotion.json, or empty."""
+    """Model version with out-of-fold metrics; `promotion` is its promotion.json, or empty.
+
+    `limit` is what it can't say yet, in words; empty if there is no limit.
+    """
 
     version: str
     kind: str
@@ -135,6 +138,7 @@ class Model:
     is_champion: bool
     promotion: Mapping[str, Any] = field(default_factory=dict)
     has_evaluation: bool = False
+    limit: str = ""
 
     @property
     def state(self) -> str:
@@ -269,6 +273,7 @@ def front_page(data: FrontPage) -> str:
             "script_digest": digest,
             "latest": latest,
             "list_state": _describe_list(data),
+            "list_limit": _find_limit(data),
             "call_tiles": list(_call_tiles(data)),
             "banner": _describe_run(latest),
             "tiles": list(_tiles(data)),
@@ -347,6 +352,12 @@ def _describe_list(data: FrontPage) -> tuple[str, str, str, str, str] | None:
         why = f"The latest workbook, extract of {latest.extract_date}, was refused: see below."
         return "warned", "Of the last workbook that passed", made, day, why
     return "passed", "Current", made, day, "It was made from the extract and with the model in use."
+
+
+def _find_limit(data: FrontPage) -> str:
+    """Return what the model of the latest list can't say yet; empty if that is not known."""
+    calls = (data.list_run.summary.get("calls") if data.list_run else None) or {}
+    return next((each.limit for each in data.models if each.version == calls.get("model")), "")
 
 
 def _data_links(data: FrontPage) -> list[Link]:

@@ -20,6 +20,7 @@ from churn.reports.front_page import (
     Service,
 )
 from churn.reports.gate_statements import describe_rule
+from feature_repo.labels import describe_limit
 from lakehouse import sequences, sites
 from lakehouse.domain import read_domain
 from lakehouse.navigation import SITE
@@ -148,6 +149,7 @@ def _models(settings: Settings) -> tuple[Model, ...]:
             is_champion=record.version == champion,
             promotion=read_json_or_empty(registry.folder(settings) / record.version / PROMOTION),
             has_evaluation=(registry.folder(settings) / record.version / EVALUATION).is_file(),
+            limit=describe_limit(record.label),
         )
         for record in sorted(filter(None, records), key=lambda model: model.created)
     )

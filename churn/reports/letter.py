@@ -10,6 +10,7 @@ from churn.provenance.trace_text import format_cell, latest_extract
 from churn.reports.figures import Figures
 from churn.reports.report import page
 from churn.reports.xlsx_output import require_writable, translate_write_errors
+from feature_repo.labels import describe_limit, describe_period
 from lakehouse.atomic_write import atomic_write
 from lakehouse.domain import ID, LABEL, read_domain
 from lakehouse.errors import InvalidInputError
@@ -62,6 +63,7 @@ def letter_page(lineage: Mapping[str, Any], is_sample: bool = False) -> str:
             hint="score the customer's extract with `churn score`, and keep the model's version",
         )
     contributions = scores[0]["explanation"]["contributions"]
+    label = lineage["model"]["training"]["label"]
     views = {
         "trace": lineage,
         "score": scores[0],
@@ -69,7 +71,8 @@ def letter_page(lineage: Mapping[str, Any], is_sample: bool = False) -> str:
         "raising": list(_list_effects(contributions, raises=True)),
         "lowering": list(_list_effects(contributions, raises=False)),
         "facts": list(_list_facts(lineage)),
-        "period": read_domain().report.period,
+        "period": describe_period(label),
+        "limit": describe_limit(label),
     }
     return page("letter.html.j2", views, is_sample)
 

@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isnan
+from math import inf, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from churn.reports.retention_workbook import (
     format_common_reasons,
     format_cost,
     format_effect,
+    format_paying,
 )
 from lakehouse.page_icon import ICON
 from lakehouse.run_log import format_duration
@@ -35,7 +36,9 @@ SCORES = {
     "f1": ("F1", "balance of finding leavers and listing no others"),
     "brier": ("Brier", "error of the probabilities; lower is better"),
 }
-WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, "not_applicable": 3}
+# Verdict of a rule that needs an earlier extract, and has none.
+NO_BASELINE = "not_applicable"
+WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, NO_BASELINE: 3}
 DRIFTS_SHOWN = 8
 UNKNOWN = "–"
 CALL_NOTE = "each expected to gain more than it costs"
@@ -231,7 +234,9 @@ def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the te
         "gate": gate,
         "failed": [result for result in data.gate_results if result.verdict == "failed"],
         "gate_results": _gate_results(data.gate_results),
-        "not_applicable": _describe_not_applicable(data.gate_results),
+        "first_extract": _describe_first_extract(data),
+        "several_errors": _count_errors(data.reject_reasons) > _count_rejects(data.summary),
+        "format_paying": format_paying,
         "drift_plots": list(_drift_plot(data.gate_results)),
         "gate_figure": gate_figure,
         "gate_value": gate_value,
@@ -257,27 +262,34 @@ def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the te
 
 
 def _gate_results(results: Sequence[GateResult]) -> list[GateResult]:
-    """Sort by severity; omit passed rules on drift, all of which are in the plot."""
-    quiet = ("passed", "not_applicable")
-    shown = [each for each in results if not (each.drift_of and each.verdict in quiet)]
+    """Sort by severity; omit rules without a baseline, and passed ones on drift (drawn)."""
+    shown = [each for each in results if each.verdict != NO_BASELINE]
+    shown = [each for each in shown if not (each.drift_of and each.verdict == "passed")]
     return sorted(shown, key=lambda each: WORST_FIRST.get(each.verdict, 0))
 
 
-def _describe_not_applicable(results: Sequence[GateResult]) -> str:
-    """Describe the rules without a baseline: in the table, and on drift, which it leaves out.
-
-    Empty if there are none.
-    """
-    skipped = [each for each in results if each.verdict == "not_applicable"]
-    drifts = [each for each in skipped if each.drift_of]
-    listed, features = len(skipped) - len(drifts), len({each.drift_of for each in drifts})
-    parts = [f"{listed} in the table of the gate"] if listed else []
-    if drifts:
-        parts.append(f"{len(drifts)} on the drift of {features} feature{'s' * (features != 1)}")
-    if not parts:
+def _describe_first_extract(data: ReportData) -> str:
+    """Return since when extracts are compared, if rules had no baseline; otherwise empty."""
+    skipped = sum(each.verdict == NO_BASELINE for each in data.gate_results)
+    if not skipped:
         return ""
-    rules = f"{len(skipped)} rules need" if len(skipped) != 1 else "1 rule needs"
-    return f"{rules} an extract before this one, and there is none: {' and '.join(parts)}"
+    following = "the next workbook"
+    if banner(data)[0] == "refused":
+        following = "the workbook after the first that passes"
+    rules = f"{skipped} rules need" if skipped > 1 else "1 rule needs"
+    return f"Comparisons with earlier months begin with {following}: {rules} an earlier extract."
+
+
+def _count_errors(reasons: Sequence[RejectReason]) -> int:
+    return sum(each.count for each in reasons)
+
+
+def _count_rejects(summary: Mapping[str, Any]) -> float:
+    """Return the number of rows with an error; unlimited if it is not known."""
+    counts = _numbers(summary.get("counts"))
+    if "rejected" not in counts:
+        return inf
+    return counts["rejected"] + counts.get("exact_duplicates", 0)
 
 
 def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
@@ -307,7 +319,7 @@ def _drift_plot(results: Sequence[GateResult]) -> Iterator["Plot"]:
 def _list_checks(results: Sequence[GateResult]) -> Iterator[Check]:
     """Yield what was checked, in words: what did not hold first, and all drift that held as one."""
     tested = [each for each in results if each.verdict in WORST_FIRST and each.figure is not None]
-    tested = [each for each in tested if each.verdict != "not_applicable"]
+    tested = [each for each in tested if each.verdict != NO_BASELINE]
     for each in sorted(tested, key=lambda each: WORST_FIRST[each.verdict]):
         holds = each.verdict == "passed"
         # A rule that only warns repeats one that refuses, with a closer threshold.
@@ -353,7 +365,7 @@ def gate_figure(value: float | None, unit: str) -> str:
     if value is None or isnan(value):
         return "not known"
     if unit == "share":
-        return percent(value, 1 if abs(value) >= 0.1 else 2)
+        return f"{round(value * 100, 1 if abs(value) >= 0.1 else 2):g}%"
     return count(value) if value == int(value) else f"{value:,.4g}"
 
 
@@ -444,9 +456,9 @@ def _tiles(data: ReportData) -> Iterator[Tile]:
         yield Tile("customers who left", percent(share), f"{count(churned)} of {count(customers)}")
     to_call = data.retention_list
     if to_call and to_call.listed and to_call.campaign.revenue:
-        spent = to_call.summary["cost"]
         yield Tile("calls on the list", count(len(to_call.listed)), CALL_NOTE)
-        yield Tile("cost of these calls", to_call.campaign.format_amount(spent), "offers included")
+        spent = to_call.campaign.format_rounded(to_call.summary["cost"])
+        yield Tile("cost of these calls", f"≈\u00a0{spent}", "offers included")
 
 
 def _data_tiles(summary: Mapping[str, Any]) -> Iterator[Tile]:

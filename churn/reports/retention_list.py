@@ -20,6 +20,7 @@ from churn.reports.retention_workbook import (
     write_retention_workbook,
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
+from feature_repo.labels import describe_limit, describe_period
 from feature_repo.publications import Publication, find_latest_publication
 from lakehouse import audit_log, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
@@ -142,7 +143,10 @@ final as (
 
 )
 
-select * from final order by best.gain desc, customer_id limit :most
+select *, (select count(*) from final) as paying
+from final
+order by best.gain desc, customer_id
+limit :most
 """
 
 
@@ -251,7 +255,10 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
     out_of_fold = f"{registry.pipeline(settings, record.version)}/{registry.OUT_OF_FOLD}"
     rows = spark.sql(sql, out_of_fold=spark.read.parquet(escape_glob(out_of_fold)))
     gained = rows.toArrow().to_pylist()
-    found = [row for row in gained if not objections.includes(row["customer_id"])][:limit]
+    willing = [row for row in gained if not objections.includes(row["customer_id"])]
+    found = willing[:limit]
+    # Customers beyond the list who object are not known by name here, and are counted.
+    paying = gained[0]["paying"] - len(gained) + len(willing) if gained else 0
     contract, domain = read_contract(), read_domain()
     raising = _find_raising_reasons(found, domain.features.sensitive_reasons)
     common = find_common_reasons(list(raising.values()))
@@ -264,7 +271,9 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
         is_sample=is_sample(settings),
         columns=shown,
         common_reasons=common,
-        period=domain.report.period,
+        period=describe_period(record.label),
+        model_limit=describe_limit(record.label),
+        paying=paying if campaign.revenue else None,
         listed=[
             _list_customer(
                 row,

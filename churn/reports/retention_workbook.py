@@ -1,6 +1,9 @@
-"""Write the list of customers to call as a workbook to filter, print and work through."""
+"""Write the list of customers to call as a workbook to filter, print and work through.
 
-from collections.abc import Sequence
+The summary has what to do and the totals, the sheet Notes what the numbers mean.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -46,6 +49,7 @@ TOP = Alignment(vertical="top")
 RIGHT = Alignment(horizontal="right", vertical="top")
 # Number of characters per line of a note, and height of a line in points.
 NOTE_LINE, LINE_HEIGHT = 105, 15
+SUMMARY_WIDTHS, NOTES = (36, 11, 14, 16, 70), "Notes"
 # The range is not an interval of confidence, and not a forecast of the worst case.
 RANGE_MEANING = (
     "the range scales every customer's expected gain before costs to the lowest and the highest of "
@@ -100,7 +104,10 @@ class RetentionList:
         name: Name of the campaign, whose list has columns for the outcome.
         is_sample: Whether the customers are generated.
         common_reasons: The reasons that most of the listed have, with the customers' number.
-        period: When a customer may leave, for the probability; empty if that is not declared.
+        period: When a customer may leave, for the probability; empty if that is not known.
+        model_limit: What the model can't say yet, as a sentence; empty if there is no limit.
+        paying: Number of customers for whom a call would pay, listed or not; None if the domain
+            declares no value.
     """
 
     extract_date: date
@@ -114,15 +121,28 @@ class RetentionList:
     is_sample: bool = False
     common_reasons: Sequence[tuple[str, int]] = ()
     period: str = ""
+    model_limit: str = ""
+    paying: int | None = None
 
     @property
     def headline(self) -> str:
         """Return the number of calls and what they are expected to save, with its range."""
+        return self._format_headline(self.campaign.format_amount)
+
+    @property
+    def rounded_headline(self) -> str:
+        """Return the headline with amounts of two digits: an estimate is not more precise."""
+        return self._format_headline(self.campaign.format_rounded)
+
+    def _format_headline(self, format_amount: Callable[[float], str]) -> str:
         sample = f"{SAMPLE}: " if self.is_sample else ""
         calls = f"{sample}{len(self.listed):,} call{'' if len(self.listed) == 1 else 's'}"
         if not self.campaign.revenue:
             return calls
-        return f"{calls}, about {self._format_saved()}"
+        gain, low, high = (
+            format_amount(self.summary[f"gain{end}"]) for end in ("", "_low", "_high")
+        )
+        return f"{calls}, about {gain} saved ({low} to {high})"
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -142,11 +162,6 @@ class RetentionList:
             found["currency"] = self.campaign.currency
         return found
 
-    def _format_saved(self) -> str:
-        amount, total = self.campaign.format_amount, self.summary
-        low, high = amount(total["gain_low"]), amount(total["gain_high"])
-        return f"{amount(total['gain'])} saved ({low} to {high})"
-
 
 @dataclass(frozen=True)
 class Column:
@@ -159,17 +174,20 @@ class Column:
 
 
 def write_retention_workbook(retention_list: RetentionList, path: Path) -> None:
-    """Write a summary that explains the list, and the list."""
+    """Write a summary, the list, and notes that explain both."""
     workbook = Workbook()
     summary, sheet = workbook.active, workbook.create_sheet(SHEET)
+    notes = workbook.create_sheet(NOTES)
     assert isinstance(summary, Worksheet)
     summary.title = "Summary"
     _write_summary(summary, retention_list)
+    _write_texts(notes, 1, list(_explain_numbers(retention_list)), 1)
+    _set_widths(notes, (26, sum(SUMMARY_WIDTHS[1:])))
     columns = _columns(retention_list)
     _write_rows(sheet, columns, retention_list.listed)
     _make_readable(sheet, columns, len(retention_list.listed))
     _add_answer_lists(sheet, columns, len(retention_list.listed))
-    for each in (summary, sheet):
+    for each in (summary, sheet, notes):
         _make_printable(each, retention_list)
     sheet.print_title_rows = "1:1"
     name = f"{retention_list.name}: " if retention_list.name else ""
@@ -365,38 +383,88 @@ def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
             if isinstance(value, float):  # a total, rounded to whole amounts
                 cell.number_format = _money(retention_list.campaign, WHOLE)
         row += 1
-    for name, text in _notes(retention_list):
-        row += 1
+    row = _write_texts(sheet, row + 1, list(_list_tasks(retention_list)), 4)
+    sheet.cell(row, 1, "What the numbers mean").hyperlink = f"#{NOTES}!A1"
+    sheet.cell(row, 1).font, sheet.cell(row, 1).alignment = LINK, WRAPPED
+    _set_widths(sheet, SUMMARY_WIDTHS)
+
+
+def _write_texts(sheet: Worksheet, row: int, texts: Sequence[tuple[str, str]], columns: int) -> int:
+    """Write names and texts, one pair per row, each text over so many columns.
+
+    Returns:
+        The row below.
+    """
+    for name, text in texts:
         sheet.cell(row, 1, name).font = BOLD
         sheet.cell(row, 1).alignment = WRAPPED
-        sheet.merge_cells(start_row=row, end_row=row, start_column=2, end_column=5)
+        sheet.merge_cells(start_row=row, end_row=row, start_column=2, end_column=1 + columns)
         set_value(sheet.cell(row, 2), text)
         sheet.cell(row, 2).alignment = WRAPPED
         # Set the height, because only Excel itself fits a row to its text.
         lines = -(-max(len(text), 1) // NOTE_LINE)
         sheet.row_dimensions[row].height = LINE_HEIGHT * lines + 3
-    for letter, width in zip("ABCDE", (36, 11, 14, 16, 70), strict=True):
-        sheet.column_dimensions[letter].width = width
+        row += 1
+    return row
+
+
+def _set_widths(sheet: Worksheet, widths: Sequence[float]) -> None:
+    for number, width in enumerate(widths, 1):
+        sheet.column_dimensions[get_column_letter(number)].width = width
+
+
+def _list_tasks(retention_list: RetentionList) -> Iterator[tuple[str, str]]:
+    """Yield what to do with the list, and what to know before."""
+    has_offers = bool(retention_list.campaign.offers)
+    outcome = "Called, Reached and Accepted" if retention_list.name else DONE
+    yield (
+        "What to do",
+        f"call from the top of the sheet {SHEET}"
+        + (", make each customer the offer of the row" * has_offers)
+        + f", and enter {YES} or {NO} in {outcome}",
+    )
+    if retention_list.paying is not None:
+        yield "Listed", format_paying(retention_list)
+    if retention_list.campaign.revenue:
+        yield "Saved", "what to expect on average, after the costs of the calls and the offers"
+    yield "Extract", f"{retention_list.extract_date}, {retention_list.customers:,} customers"
+    if retention_list.model_limit:
+        yield "Model", retention_list.model_limit
+
+
+def format_paying(retention_list: RetentionList) -> str:
+    """Return how many calls would pay, and how many of them are listed."""
+    listed, paying = len(retention_list.listed), retention_list.paying or 0
+    if listed == paying:
+        return f"all calls that would pay are listed: {listed:,}"
+    return (
+        f"{paying:,} calls would pay, of which {listed:,} {'is' if listed == 1 else 'are'} listed"
+    )
 
 
 def count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]]]:
-    """Return a table of the offers: calls, costs, expected gain, and to whom they can be made."""
+    """Return a table of the offers on the list: calls, costs, expected gain, and the terms."""
     campaign = retention_list.campaign
     if not campaign.offers:
         return []
     rows: list[tuple[str, Sequence[Any]]] = []
     for name, offer in campaign.offers.items():
         listed = [each for each in retention_list.listed if each.offer == name]
-        call = campaign.format_price(campaign.contact_cost)
-        words = f"to {offer.eligibility}; call {call}, offer {_describe_costs(offer, campaign)}"
+        if not listed:
+            continue
         amounts = (sum(each.cost for each in listed), sum(each.gain for each in listed))
         values = map(float, amounts) if campaign.revenue else (None, None)
-        rows.append((capitalise(name), (len(listed), *values, words)))
+        rows.append((capitalise(name), (len(listed), *values, _describe_terms(offer, campaign))))
     rows.sort(key=lambda row: -row[1][0])
     everyone = retention_list.listed
     totals = [float(sum(getattr(each, key) for each in everyone)) for key in ("cost", "gain")]
     total = (len(everyone), *(totals if campaign.revenue else (None, None)), None)
     return [(OFFER, ("Calls", COST, GAIN, "Terms")), *rows, ("Total", total)]
+
+
+def _describe_terms(offer: Offer, campaign: Campaign) -> str:
+    call = campaign.format_price(campaign.contact_cost)
+    return f"to {offer.eligibility}; call {call}, offer {_describe_costs(offer, campaign)}"
 
 
 def _describe_costs(offer: Offer, campaign: Campaign) -> str:
@@ -408,13 +476,13 @@ def _describe_costs(offer: Offer, campaign: Campaign) -> str:
         return offer.costs
 
 
-def _notes(  # long: the notes, one after another
+def _explain_numbers(  # long: the notes, one after another
     retention_list: RetentionList,
 ) -> list[tuple[str, str]]:
     """Return the explanation of each number, by its name."""
     campaign, effect = retention_list.campaign, retention_list.campaign.effect
+    limit = f". {retention_list.model_limit}" if retention_list.model_limit else ""
     return [
-        ("Extract", f"{retention_list.extract_date}, {retention_list.customers:,} customers"),
         ("Model", f"{retention_list.model}, {retention_list.kind.replace('_', ' ')}"),
         (
             "Listed",
@@ -427,11 +495,12 @@ def _notes(  # long: the notes, one after another
             PROBABILITY,
             f"that the customer leaves{f' {retention_list.period}' * bool(retention_list.period)}, "
             "by a model that did not learn from this customer's row (out of fold); `churn show` "
-            "and `churn trace` have it beside that of the model in use, which did learn from it",
+            "and `churn trace` have it beside that of the model in use, which did learn from it"
+            f"{limit.rstrip('.')}",
         ),
         ("Effect of a call", f"{format_effect(effect)}. {capitalise(RANGE_MEANING)}"),
         *(_describe_value(campaign) if campaign.revenue else ()),
-        *(_describe_offers() if campaign.offers else ()),
+        *(_describe_offers(retention_list) if campaign.offers else ()),
         (
             "Reasons",
             "what raises this customer's risk: first what does so more than for the others listed, "
@@ -496,11 +565,22 @@ def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
     ]
 
 
-def _describe_offers() -> list[tuple[str, str]]:
+def _describe_offers(retention_list: RetentionList) -> list[tuple[str, str]]:
+    campaign, made = retention_list.campaign, {each.offer for each in retention_list.listed}
+    others = [
+        f"{capitalise(name)} ({_describe_terms(offer, campaign)})"
+        for name, offer in campaign.offers.items()
+        if name not in made
+    ]
     return [
         (
             "Probability with the offer",
             "what the model would say of the customer with the offer; customers who took it up by "
             "themselves were the model's only example",
+        ),
+        *(
+            [("Offers not made", f"the best for no customer listed: {'; '.join(others)}")]
+            if others
+            else []
         ),
     ]

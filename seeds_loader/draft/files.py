@@ -40,8 +40,9 @@ def scalar(value: Any) -> str:
     """Return a value as YAML on one line."""
     text: str = yaml.safe_dump(
         value, default_flow_style=True, allow_unicode=True, width=math.inf
-    ).strip()
-    return text.removesuffix("\n...").strip()
+    ).strip(" \n")
+    # The no-break space after a currency is part of it.
+    return text.removesuffix("\n...").strip(" \n")
 
 
 def _key(header: str) -> str:
@@ -228,6 +229,8 @@ def _write_features(draft: Draft) -> Iterator[str]:
         yield f"  {column.name}:"
         if column.is_numeric:
             number = "whole" if column.kind == "integer" else "plain"
+            if _is_money(column, draft):
+                number = "amount"
             yield f"    inputs: [{column.name}]"
             yield f"    number: {number}"
             yield f"    says: {{otherwise: {scalar(f'{words}: {{}}')}}}"
@@ -333,6 +336,11 @@ def _find_currency(value: Profile | None) -> str:
     return f"{found[0]}\u00a0" if found and found[1] else found[0] if found else ""
 
 
+def _is_money(column: Profile, draft: Draft) -> bool:
+    """Return whether a number is known to be an amount: the value, or a header with a currency."""
+    return column is draft.value or bool(_find_currency(column))
+
+
 def _write_report(draft: Draft) -> Iterator[str]:
     ranked = sorted(draft.features, key=lambda column: -draft.roc_auc[column.name])
     grouped = [column for column in ranked if _type_of(column)[0] == "category"][:2]
@@ -353,7 +361,7 @@ def _write_report(draft: Draft) -> Iterator[str]:
     yield "list_columns:"
     for column in shown:
         if column is not None:
-            yield f"  - {scalar(_list_column(column))}"
+            yield f"  - {scalar(_list_column(column, draft))}"
     cells = [_key(column.header) for column in ranked[:4]] + [_key(draft.label.profile.header)]
     yield "# Cells of the workbook that a trace shows first."
     yield f"trace_cells: {scalar(cells)}"
@@ -376,8 +384,9 @@ def _band_sql(column: Profile) -> str:
     return f"case {' '.join(cases)} else '{len(edges)}: {edges[-1]} or more' end"
 
 
-def _list_column(column: Profile) -> dict[str, Any]:
-    formats = {"integer": "whole", "number": "amount"}
+def _list_column(column: Profile, draft: Draft) -> dict[str, Any]:
+    # The list shows an amount with the currency, which other numbers do not have.
+    formats = {"integer": "whole", "number": "amount" if _is_money(column, draft) else "text"}
     shown = {"column": column.name, "header": _format_words(column.header).capitalize()}
     return {**shown, "format": formats.get(column.kind, "text"), "width": 12}
 

@@ -191,7 +191,7 @@ def check_closing(story: Story, members: pd.DataFrame) -> None:
     # From now on, the list counts with what was measured.
     story.home.churn("score")
     story.home.churn("retention-list", "--out", story.folder / "later.xlsx")
-    notes = load_workbook(story.folder / "later.xlsx")["Summary"].iter_rows(values_only=True)
+    notes = load_workbook(story.folder / "later.xlsx")["Notes"].iter_rows(values_only=True)
     effects = [str(row[1]) for row in notes if row[0] == "Effect of a call"]
     assert effects and "measured in 1 campaign, and 30% assumed before" in effects[0]
     # So does the threshold of the evaluation, whose stored result is not used again.

@@ -20,6 +20,7 @@ from seeds_loader.contract import read_contract
 from seeds_loader.draft.files import write_domain
 from seeds_loader.draft.profile import profile_table, snake_case
 from seeds_loader.draft.roles import Draft, choose_id, choose_label, draft_roles
+from trainer.reason_texts import read_reasons
 
 FOREIGN = PROJECT.parent / "shared" / "foreign"
 ROWS = 2000
@@ -110,6 +111,12 @@ def test_the_files_are_a_domain_that_the_pipeline_reads(draft: Draft, tmp_path: 
     reasons = domain.features.reasons
     assert {*reasons} == {column.name for column in draft.features}
     assert domain.campaign.monthly_value == "price_month_eur"
+    texts = {reason.feature: reason.text for reason in read_reasons(folder)}
+    assert texts["price_month_eur"].render({"price_month_eur": 30.5}).endswith(": EUR\u00a030.50")
+    assert texts["weight"].render({"weight": 70.5}) == "weight: 70.5", "no money"
+    shown = {column.column: column.format for column in domain.report.list_columns}
+    assert shown["price_month_eur"] == "amount"
+    assert all(shown[name] == "text" for name in ("weight", "height") if name in shown)
     assert domain.rules.gate_rules["minimum_customers"].at_least == ROWS / 2
     text = (folder / "contract.yml").read_text()
     assert "#   Minutes: follows from Visits" in text, "the reason is in the file"

@@ -18,6 +18,7 @@ from churn.reports.bill_of_materials import read_bill_of_materials
 from churn.reports.evidence import write_evidence
 from churn.reports.figures import Figures
 from churn.reports.letter import letter_page
+from feature_repo.labels import OBSERVED, WORKBOOK
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import PROJECT, Settings, read_settings
 from trainer import registry
@@ -209,7 +210,7 @@ def trace(**others: Any) -> dict[str, Any]:
     return {
         "customer_id": "7590-VHVEG",
         "bronze": [{"extract_date": "2025-01-01", "became": "silver", "cells": cells}],
-        "model": {"training": {"rows": 7043}},
+        "model": {"training": {"rows": 7043, "label": {"kind": OBSERVED}}},
         "scores": [score],
         **others,
     }
@@ -230,6 +231,15 @@ def test_a_letter_says_what_the_trace_says() -> None:
     assert "senior citizen" not in page
     # the label is no entry that the estimate is made of
     assert ">tenure</th>" in page and ">Churn</th>" not in page
+
+
+def test_a_letter_about_a_model_of_one_extract_claims_no_rate() -> None:
+    later = letter_page(trace())
+    assert "that you leave within the next month." in later and "Of 100 customers" in later
+    training = {"training": {"rows": 7043, "label": {"kind": WORKBOOK}}}
+    first = letter_page(trace(model=training))
+    assert "that you leave." in first and "Of 100 customers" not in first
+    assert "learned from who had left already" in first
 
 
 def test_no_score_no_letter() -> None:

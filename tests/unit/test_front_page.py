@@ -22,6 +22,7 @@ from churn.reports.front_page import (
 from churn.reports.front_page_data import _runs
 from churn.reports.gate_statements import describe_rule
 from churn.reports.plots import Course, draw_columns
+from feature_repo.labels import ONE_EXTRACT
 from lakehouse.domain import read_domain
 
 HOSTILE = "<script>alert(1)</script>\u202egnp"
@@ -69,7 +70,10 @@ def first_extract() -> FrontPage:
     """A home after its first run, whose monitoring had nothing to compare with."""
     data = history(extracts=1)
     summary = {**data.runs[0].summary, "watch": {"worst": [], "alerts": []}}
-    return replace(data, runs=(replace(data.runs[0], summary=summary),), campaigns=())
+    models = (replace(data.models[0], limit=ONE_EXTRACT),)
+    return replace(
+        data, runs=(replace(data.runs[0], summary=summary),), models=models, campaigns=()
+    )
 
 
 def test_calls_come_first_then_the_pipeline_then_the_data_team() -> None:
@@ -83,6 +87,11 @@ def test_calls_come_first_then_the_pipeline_then_the_data_team() -> None:
     assert "cost of the calls $1,240" in calls
     assert "✓ Current : customers as of 2023-03-02" in calls
     assert "Download the list" in calls and "done in 2 min 33 s" in said
+
+
+def test_a_model_of_one_extract_says_what_it_can_not() -> None:
+    assert ONE_EXTRACT in words(front_page(first_extract()))
+    assert ONE_EXTRACT not in words(front_page(history(extracts=2)))
 
 
 def test_a_list_that_is_not_current_says_why() -> None:

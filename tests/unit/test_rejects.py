@@ -1,6 +1,7 @@
 """What `churn rejects` can't do, and says before it starts a server; the words of the codes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from churn.cli.main import main
-from lakehouse.domain import DOMAINS
+from lakehouse.domain import DOMAINS, read_domain
 from lakehouse.errors import ChurnError
-from seeds_loader.reject_messages import read_reject_messages
+from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
 
 RUNS = ("20250101T000000Z-aaaaaa", "20250201T000000Z-bbbbbb", "20250301T000000Z-cccccc")
 
@@ -81,6 +82,19 @@ def test_the_project_has_words_for_its_codes():
     assert words["conflicting_duplicate"]
     assert "internet" in words["no_internet_service"]
     assert all(words.values())
+
+
+def test_a_message_says_what_is_wrong_with_the_row():
+    """What a valid row has, as a statement, reads as if it were true of the rejected one."""
+    deviation = re.compile(r"\b(not|no|neither|differs|differ|outside)\b")
+    rules = read_domain().variables["row_rules"]
+    messages = {name: rule["description"] for name, rule in rules.items()}
+    assert messages and all(map(deviation.search, messages.values())), messages
+    words = read_reject_messages()
+    assert format_reason(Reason("total_fits_tenure", "TotalCharges", "5"), None, words) == (
+        'TotalCharges is "5": The total differs from tenure times the monthly charge by more than '
+        "40%, and by more than four monthly charges."
+    )
 
 
 @pytest.fixture

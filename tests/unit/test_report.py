@@ -133,6 +133,7 @@ RARE = replace(
         replace(RULES[1], severity="warn", verdict="warned", compared_with="2025-06-01"),
         GateResult("rows_not_lost", "error", None, -0.2, "at least", "not_applicable"),
     ),
+    reject_reasons=(RejectReason("out_of_range", "TotalCharges", 7),),
 )
 REFUSED = ReportData(
     summary={
@@ -290,7 +291,7 @@ def test_undecodable_file_names_can_be_written(render):
 def test_a_refusal_names_the_rule_its_figure_and_the_place_of_the_rejects(render):
     page = Page(render(REFUSED))
     assert "Refused: this workbook did not pass the checks" in page.text
-    assert "Share. Found: 20.0%, allowed is at most 5.00%." in page.text
+    assert "Share. Found: 20%, allowed is at most 5%." in page.text
     assert "churn rejects --run r2 --out rejects.xlsx" in page.text
     assert "No model was trained in this run." in page.text
     assert "customers, not published" in page.text
@@ -307,7 +308,7 @@ def test_a_run_that_ended_early_has_a_report(render, summary):
     assert "The run ended before all rows were counted." in text
 
 
-def test_rules_without_a_baseline_are_counted_as_the_table_shows_them(render):
+def test_rules_without_a_baseline_are_one_sentence(render):
     (skipped,) = (each for each in RARE.gate_results if each.verdict == "not_applicable")
     drifts = [
         replace(skipped, rule=f"drift_of_{name}", drift_of=name, severity=severity)
@@ -315,14 +316,31 @@ def test_rules_without_a_baseline_are_counted_as_the_table_shows_them(render):
         for severity in ("error", "warn")
     ]
     text = Page(render(replace(FULL, gate_results=(*RULES, skipped, *drifts)))).text
-    sentence = (
-        "5 rules need an extract before this one, and there is none: 1 in the table of the gate "
-        "and 4 on the drift of 2 features."
-    )
-    assert text.count(sentence) == 2 and text.count("– not applicable") == 1
+    begin = "Comparisons with earlier months begin with"
+    assert text.count(f"{begin} the next workbook: 5 rules need an earlier extract.") == 2
+    assert "not applicable" not in text and "rows_not_lost" not in text
     text = Page(render(replace(FULL, gate_results=(*RULES, skipped)))).text
-    assert "1 rule needs an extract before this one, and there is none: 1 in the table" in text
-    assert "an extract before this one" not in Page(render(FULL)).text
+    assert f"{begin} the next workbook: 1 rule needs an earlier extract." in text
+    refused = replace(REFUSED, gate_results=(*REFUSED.gate_results, skipped))
+    assert f"{begin} the workbook after the first that passes" in Page(render(refused)).text
+    assert begin not in Page(render(FULL)).text
+
+
+def test_more_errors_than_rows_are_explained(render):
+    note = "A row can have several errors, so that there are more errors than rows."
+    assert note not in Page(render(FULL)).text
+    twice = replace(FULL, reject_reasons=(RejectReason("out_of_range", "TotalCharges", 7),))
+    assert note in Page(render(twice)).text
+
+
+def test_the_headline_is_rounded_and_says_how_many_calls_would_pay(render):
+    listed = replace(to_call("0001-A"), paying=1204, model_limit="It learned from one extract.")
+    text = Page(render(replace(FULL, retention_list=listed))).text
+    assert "11 calls, about $1,600 saved ($370 to $2,900)" in text
+    assert "≈ $880" in text
+    assert "1,204 calls would pay, of which 11 are listed." in text
+    assert "The probability is that of leaving. It learned from one extract. The reasons" in text
+    assert "calls would pay" not in Page(render(FULL)).text
 
 
 def test_the_cost_of_a_call_and_of_an_offer_are_apart(full):
@@ -397,8 +415,9 @@ def test_a_station_that_lost_rows_is_marked():
         (0, "rows", "0"),
         (0.21344, "index", "0.2134"),
         (0.0003, "share", "0.03%"),
-        (0.2, "share", "20.0%"),
-        (-0.2, "share", "-20.0%"),
+        (0.2, "share", "20%"),
+        (-0.2, "share", "-20%"),
+        (0.12345, "share", "12.3%"),
         (0.2, "", "0.2"),
         (None, "share", "not known"),
         (float("nan"), "index", "not known"),
@@ -498,6 +517,6 @@ def test_an_approved_value_names_the_approver_and_the_reason(render) -> None:
 def test_a_rule_without_anything_to_compare_with_shows_no_figure(render) -> None:
     rule = GateResult("rows_not_lost", "error", None, -0.2, "at least", "not_applicable")
     text = render(replace(FULL, gate_results=(rule,)))
-    assert "not applicable" in text
+    assert "rows_not_lost" not in text
     assert "not known" not in text
     assert "Drift of the features" not in text

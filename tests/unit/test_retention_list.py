@@ -20,6 +20,7 @@ from churn.reports.retention_workbook import (
     format_cost,
     write_retention_workbook,
 )
+from feature_repo.labels import OBSERVED, ONE_EXTRACT, WORKBOOK, describe_limit, describe_period
 from lakehouse.domain import Offer, read_domain
 from trainer.retention_campaign import Campaign, Effect
 
@@ -66,7 +67,8 @@ def test_what_most_have_in_common_comes_last() -> None:
 
 
 def test_call_and_offer_are_named_apart_without_needless_cents() -> None:
-    terms = {row[0]: row[1][-1] for row in count_offers(LISTED)[1:-1]}
+    each_once = replace(LISTED, listed=[replace(CUSTOMER, offer=name) for name in OFFERS])
+    terms = {row[0]: row[1][-1] for row in count_offers(each_once)[1:-1]}
     assert terms == {
         "Upgrade": "to all; call $1, offer $60",
         "Discount": "to all; call $1, offer 5% off",
@@ -100,5 +102,67 @@ def test_the_workbook_has_choices_title_and_author(
     assert choices.formula1 == '"yes,no"' and choices.showErrorMessage
     places = {str(each).split(":")[0] for each in choices.sqref.ranges}
     assert {sheet[place].offset(row=-1).value for place in places} == columns
-    totals = [cell.number_format for cell in book["Summary"][8][2:4]]
+    totals = [cell.number_format for cell in book["Summary"][6][2:4]]
     assert totals == ['"$"#,##0', '"$"#,##0'], "no cents in a total"
+
+
+def read_pairs(book: Any, sheet: str) -> dict[Any, Any]:
+    return {row[0]: row[1] for row in book[sheet].iter_rows(values_only=True)}
+
+
+def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
+    path = tmp_path / "list.xlsx"
+    limited = replace(LISTED, paying=1204, model_limit=ONE_EXTRACT, period="next month")
+    write_retention_workbook(limited, path)
+    book = load_workbook(path)
+    assert book.sheetnames == ["Summary", "Customers", "Notes"]
+    summary, notes = read_pairs(book, "Summary"), read_pairs(book, "Notes")
+    assert book["Summary"].max_row <= 16
+    assert "1 call, about $77 saved ($1 to $99)" in summary
+    assert summary["Listed"] == "1,204 calls would pay, of which 1 is listed"
+    assert summary["Model"] == ONE_EXTRACT
+    assert summary["Upgrade"] == summary["Total"] == 1
+    # The offers that are made to nobody are in the notes only.
+    assert {"Discount", "Gift"}.isdisjoint(summary)
+    assert "Discount (to all; call $1, offer 5% off); Gift (" in notes["Offers not made"]
+    assert "leaves next month, by a model" in notes["Probability of leaving"]
+    assert notes["Effect of a call"].startswith("30% of the called customers")
+    assert {"Costs and offers", "Reasons"} <= notes.keys()
+    for sheet in book:
+        assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth) == ("landscape", 1)
+
+    write_retention_workbook(replace(LISTED, paying=1), path)
+    book = load_workbook(path)
+    summary = read_pairs(book, "Summary")
+    assert summary["Listed"] == "all calls that would pay are listed: 1"
+    assert "Model" not in summary
+    assert "leaves, by a model" in read_pairs(book, "Notes")["Probability of leaving"]
+
+
+@pytest.mark.parametrize(
+    ("amount", "rounded"),
+    [(0, "$0"), (7.6, "$8"), (76.6, "$77"), (6943.2, "$6,900"), (-1249, "−$1,200")],
+)
+def test_an_estimate_is_rounded_to_two_digits(amount: float, rounded: str) -> None:
+    assert CAMPAIGN.format_rounded(amount) == rounded
+
+
+def test_a_model_of_one_extract_knows_no_period() -> None:
+    one, two = ({"kind": kind} for kind in (WORKBOOK, OBSERVED))
+    assert (describe_limit(one), describe_period(one)) == (ONE_EXTRACT, "")
+    assert (describe_limit(two), describe_period(two)) == ("", "within the next month")
+
+
+def test_the_guide_names_all_columns(tmp_path: Path) -> None:
+    path = tmp_path / "list.xlsx"
+    columns = read_domain().report.list_columns
+    customer = replace(CUSTOMER, details=(None,) * len(columns))
+    write_retention_workbook(replace(LISTED, columns=columns, listed=[customer]), path)
+    guide = (Path(__file__).parents[2] / "docs/how-to/retention-list.md").read_text()
+    named = [row.split("|")[1] for row in guide.splitlines() if row.startswith("| ")]
+    missing = [
+        cell.value
+        for cell in load_workbook(path)["Customers"][1]
+        if not any(str(cell.value) in each for each in named)
+    ]
+    assert missing == ["Reason 2"], "it is between Reason 1 and Reason 3"
