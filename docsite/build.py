@@ -23,6 +23,11 @@ UNUSED = ("search.json", "sitemap.xml", "objects.inv")
 # What the generator loads from another site for pages that are opened from a folder, and ours.
 FRAME_WORKER = "https://unpkg.com/iframe-worker/shim"
 OWN_WORKER = Path(__file__).with_name("frame_worker.js")
+# In a built page: a heading, whose text precedes the link to itself, and a table.
+HEADING_OR_TABLE = re.compile(
+    r"<h[1-6][^>]*>(.*?)(?:<a class=\"headerlink|</h[1-6])|<table>.*?</table>", re.DOTALL
+)
+TAGS = re.compile(r"<[^>]*>")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -43,6 +48,8 @@ def build(target: Path) -> int:
         _generate(folder)
         built = folder / "site"
         _replace_worker(built)
+        for page in built.rglob("*.html"):
+            page.write_text(frame_tables(page.read_text()))
         for unused in UNUSED:
             (built / unused).unlink(missing_ok=True)
         if problems := find_problems(built):
@@ -60,6 +67,28 @@ def _replace_worker(site: Path) -> None:
         text = page.read_text()
         own = os.path.relpath(script, page.parent)
         page.write_text(text.replace(FRAME_WORKER, own))
+
+
+def frame_tables(page: str) -> str:
+    """Return a page whose tables are regions that the keyboard can scroll, named for their heading.
+
+    A table that is wider than the window scrolls in its region, and the page stays as wide as the
+    window. `docs/pictures/tables.js` leaves out regions that need no scrolling when Tab is pressed.
+    """
+    heading, number = "", 0
+
+    def frame(match: re.Match[str]) -> str:
+        nonlocal heading, number
+        if match[1] is not None:
+            heading, number = TAGS.sub("", match[1]).strip(), 0
+            return match[0]
+        number += 1
+        name = f"Table {number}: {heading}" if number > 1 else f"Table: {heading}"
+        name = name.replace('"', "&quot;")
+        region = f'<div class="table" role="region" tabindex="0" aria-label="{name}">'
+        return f"{region}{match[0]}</div>"
+
+    return HEADING_OR_TABLE.sub(frame, page)
 
 
 def _generate(folder: Path) -> None:

@@ -55,7 +55,7 @@ MEANINGS = {
     "Latest report": "whom to call and why, and what was checked",
     TRACE_LINK: "from a score back to the row of the workbook",
     "Tables": "every table and column, and where it comes from",
-    "Lineage": "the features, upstream and downstream",
+    "Lineage": "which table is computed from which",
     "Model": "how well the model in use finds leavers",
     "Other sites": "Airflow, Feast, MLflow and the scoring API",
 }

@@ -10,10 +10,12 @@ from playwright.sync_api import Page, expect
 
 from docsite.build import build
 
+# Pages with tables that are wider than a phone.
+WIDE = ("serving.html", "settings.html", "reference/tables.html")
 # Start page, tutorial, a how-to page, a page of the reference, and that of an unknown address.
 PAGES = (
     *("index.html", "tutorial.html", "how-to/retention-list.html", "reference/commands.html"),
-    "404.html",
+    *(*WIDE, "404.html"),
 )
 PHONE, DESK = 390, 1280
 # Zensical's closed search dialog: a combobox without its attributes, two buttons without a name.
@@ -51,6 +53,19 @@ def test_a_page_is_accessible_and_fits_a_phone(site: Path, page: Page, name: str
         expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
         fits(page)
         is_accessible(page, SEVERE, except_in=SEARCH)
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_a_wide_table_is_scrolled_by_keyboard(site: Path, page: Page, name: str) -> None:
+    page.set_viewport_size({"width": PHONE, "height": 900})
+    page.goto((site / name).as_uri())
+    region = page.locator(".table[role=region][tabindex='0']").first
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    # A table that fits is no tab stop.
+    page.set_viewport_size({"width": 2 * DESK, "height": 900})
+    expect(region).to_have_count(0)
 
 
 def test_the_pages_can_be_searched(site: Path, page: Page) -> None:

@@ -8,7 +8,7 @@ import yaml
 
 from churn.cli.main import main
 from docsite import badges
-from docsite.build import build
+from docsite.build import build, frame_tables
 from docsite.check import find_problems
 from docsite.pages import _name_links
 from docsite.reference import format_commands, format_tables
@@ -34,6 +34,30 @@ def test_the_site_is_complete(site: Path) -> None:
     # Nothing is drawn by a library that a browser would fetch.
     assert not [page for page in site.rglob("*.html") if 'class="mermaid"' in page.read_text()]
     assert (site / "search.js").exists()
+
+
+def test_every_table_can_be_scrolled_by_keyboard(site: Path) -> None:
+    """Each is in a region with a tab stop and a name of its own, so that no page gets wider."""
+    tables = {page: page.read_text().count("<table>") for page in site.rglob("*.html")}
+    assert sum(tables.values()) > 100
+    for page, number in tables.items():
+        text = page.read_text()
+        names = re.findall(
+            r'<div class="table" role="region" tabindex="0" aria-label="([^"]+)"><table>', text
+        )
+        assert len(names) == number, page
+        assert all(name.partition(": ")[2] for name in names), (page, names)
+        assert "pictures/tables.js" in text
+
+
+def test_a_table_is_named_for_its_heading() -> None:
+    page = '<h2 id="a">The <code>a</code> "b"<a class="headerlink" href="#a"></a></h2>'
+    framed = frame_tables(f"{page}<table><tr></tr></table><p></p><table></table>")
+    assert re.findall('aria-label="(.*?)"><table>', framed) == [
+        "Table: The a &quot;b&quot;",
+        "Table 2: The a &quot;b&quot;",
+    ]
+    assert framed.count("</table></div>") == 2
 
 
 def test_a_tab_leads_to_its_first_page(site: Path) -> None:

@@ -144,6 +144,10 @@ def test_the_page_for_a_wrong_address_names_the_ways_on() -> None:
     said = words(missing_page(replace(history(2), has_dbt_docs=True)))
     for name, meaning in MEANINGS.items():
         assert f"{name} : {meaning}" in said
+    assert "adds them to the site" not in said
+    without_docs = words(missing_page(history(2)))
+    assert "churn docs adds them to the site" in without_docs
+    assert "CHURN_HOME" not in said + without_docs
 
 
 @pytest.mark.parametrize("columns", [3, 4, 24])

@@ -222,6 +222,6 @@ def test_feasts_pages_have_the_bar(settings: Settings) -> None:
         assert page.index("<body") < page.index("<nav") < page.index('<div id="root"')
     missing = client.get("/missing", headers={"accept": "text/html"})
     assert missing.status_code == 404 and current(missing.text) == ["Feast"]
-    assert 'begin <a href="/">here</a>' in missing.text
+    assert '<a href="/">the first page of Feast</a>' in missing.text
     program = client.get("/missing")
     assert (program.status_code, program.json()) == (404, {"detail": "Not Found"})
