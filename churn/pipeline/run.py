@@ -1,5 +1,6 @@
 """Implement `churn run`: the complete pipeline, from the workbook to the report."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,9 @@ def run(settings: Settings, request: Request, progress: Steps) -> dict[str, Any]
 def write_sample_workbook(settings: Settings) -> Path:
     """Write the sample workbook, for a run without a given workbook, and return its path.
 
+    Its extract date is the first day of the month in which the first call was: the scoring API
+    refuses customers of old extracts. Later calls return the same workbook.
+
     Raises:
         InvalidInputError: Another domain than the sample's is selected.
     """
@@ -72,7 +76,11 @@ def write_sample_workbook(settings: Settings) -> Path:
             where="CHURN_DOMAIN",
             hint="name a workbook: churn run WORKBOOK",
         )
-    return write_samples(SampleParameters(), settings.home / "sample")[0]
+    folder = settings.home / "sample"
+    if written := sorted(folder.glob("*.xlsx")):
+        return written[0]
+    this_month = datetime.now(UTC).date().replace(day=1)
+    return write_samples(SampleParameters(start=this_month), folder)[0]
 
 
 def _run_steps(

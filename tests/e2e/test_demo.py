@@ -6,11 +6,14 @@ It is called as a user of the wheel calls it: from an unrelated folder, without 
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from documented_commands import TUTORIAL, shell_lines
-from environments import ChurnHome, Environments
+from environments import BIN, ChurnHome, Environments, served
 from openpyxl import load_workbook
 from wheel import (
     UV,
@@ -65,6 +68,9 @@ def test_the_demo_is_run_beside_the_home_and_marked(
         ]
         assert "probability" in printed[0]
         assert (tmp_path / "calls.xlsx").exists()
+        key = installed.churn("--demo", "api-key", "new", "team").strip()
+        own = replace(home, path=demo, environ=home.environ | {"CHURN_HOME": str(demo)})
+        assert ask_api(own, key, customer, tmp_path / "api.log")["customer_id"] == customer
         # The home of the settings is untouched.
         assert not (home.path / "lake").exists()
         (run,) = (demo / "runs").iterdir()
@@ -74,6 +80,14 @@ def test_the_demo_is_run_beside_the_home_and_marked(
         assert str(title).startswith(TITLE)
     finally:
         installed.churn("--demo", "down")
+
+
+def ask_api(home: ChurnHome, key: str, customer: str, log: Path) -> Any:
+    with served(home, [BIN / "churn", "serve"], "CHURN_API_PORT", log) as address:
+        path = f"/v1/customers/{customer}/churn"
+        answer = httpx.get(f"{address}{path}", headers={"X-API-Key": key}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 @pytest.mark.long

@@ -122,7 +122,7 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     assert summary["Listed"] == "1,204 calls would pay, of which 1 is listed"
     assert summary["Model"] == ONE_EXTRACT
     assert summary["Upgrade"] == summary["Total"] == 1
-    # The offers that are made to nobody are in the notes only.
+    # The offers that no listed customer gets are in the notes only.
     assert {"Discount", "Gift"}.isdisjoint(summary)
     assert "Discount (to all; call $1, offer 5% off); Gift (" in notes["Offers not made"]
     assert "leaves next month, by a model" in notes["Probability of leaving"]
