@@ -18,6 +18,8 @@ PAGES = (
     *(*WIDE, "404.html"),
 )
 PHONE, DESK = 390, 1280
+TAB_STOPS_ARE_THE_WIDE_TABLES = """[...document.querySelectorAll(".table")].every(table =>
+  (table.tabIndex === 0) === (table.scrollWidth > table.clientWidth))"""
 # Zensical's closed search dialog: a combobox without its attributes, two buttons without a name.
 SEARCH = "body > div[style*='position: fixed']"
 
@@ -64,8 +66,9 @@ def test_a_wide_table_is_scrolled_by_keyboard(site: Path, page: Page, name: str)
     page.keyboard.press("ArrowRight")
     page.wait_for_function("document.activeElement.scrollLeft > 0")
     # A table that fits is no tab stop.
-    page.set_viewport_size({"width": 2 * DESK, "height": 900})
-    expect(region).to_have_count(0)
+    for width in (PHONE, DESK):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(TAB_STOPS_ARE_THE_WIDE_TABLES)
 
 
 def test_the_pages_can_be_searched(site: Path, page: Page) -> None:
