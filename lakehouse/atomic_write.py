@@ -7,20 +7,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-DRAFT = re.compile(r"\.[0-9a-f]{16}\.part")
+import psutil
+
+# The system tells when a process started to about a second.
+CLOCK_SECONDS = 2
+# The number of the writing process is missing in drafts of earlier versions.
+DRAFT = re.compile(r"\.[0-9a-f]{16}(-(?P<writer>\d+))?\.part")
 
 
 def _draft_path(path: Path) -> Path:
     # Unique, since threads may write files of the same folder at once. It does not include the name
     # of `path`, which may already have the maximum length.
-    return path.with_name(f".{secrets.token_hex(8)}.part")
+    return path.with_name(f".{secrets.token_hex(8)}-{os.getpid()}.part")
 
 
-def remove_drafts(folder: Path) -> None:
-    """Remove drafts below a folder that killed processes left; no process may write there."""
+def remove_drafts(folder: Path, is_exclusive: bool = False) -> None:
+    """Remove drafts below a folder that killed processes left.
+
+    Args:
+        folder: The folder.
+        is_exclusive: Whether no process is writing there, so that all drafts are left behind.
+    """
     for path in folder.rglob(".*.part"):
-        if DRAFT.fullmatch(path.name):
+        found = DRAFT.fullmatch(path.name)
+        if found and (is_exclusive or is_left_behind(path, found["writer"])):
             path.unlink(missing_ok=True)
+
+
+def is_left_behind(path: Path, writer: str | None) -> bool:
+    """Return whether the process that writes a file or folder has ended.
+
+    Args:
+        path: The file or folder.
+        writer: The number of the process; None for a path of an earlier version, which does not
+            have it: that process is assumed to have ended.
+    """
+    if writer is None:
+        return True
+    try:
+        process = psutil.Process(int(writer))
+        # A process that started later has got the number of one that ended.
+        is_writer = process.create_time() <= path.stat().st_ctime + CLOCK_SECONDS
+        return not is_writer or process.status() == psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return True
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def change_delta_table(table: Storage, change: RowChange, is_erased: IsErased) -
         The number of data files that had such rows.
     """
     if table.folder:  # what an interrupted call wrote, which may have the rows
-        remove_drafts(table.folder)
+        remove_drafts(table.folder, is_exclusive=True)
     commits = _list_commits(table)
     referenced = {
         unquote(action["path"])

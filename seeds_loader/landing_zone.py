@@ -18,6 +18,7 @@ from tempfile import mkdtemp
 
 from pyarrow import fs
 
+from lakehouse.atomic_write import is_left_behind
 from lakehouse.errors import InvalidInputError, UnavailableError
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage
@@ -115,7 +116,7 @@ def _copy(settings: Settings, files: fs.FileSystem, info: fs.FileInfo) -> None:
     """Copy a workbook; discard the copy if the workbook changed meanwhile."""
     parent = _landed_folder(settings)
     parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(mkdtemp(prefix=".", dir=parent))
+    draft = Path(mkdtemp(prefix=f".{os.getpid()}-", dir=parent))
     try:
         copy = draft / info.base_name
         with files.open_input_stream(info.path) as source, copy.open("wb") as target:
@@ -127,6 +128,15 @@ def _copy(settings: Settings, files: fs.FileSystem, info: fs.FileInfo) -> None:
             _rename(draft, _copy_folder(settings, _key_of(info)))
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def remove_drafts(settings: Settings) -> None:
+    """Remove incomplete copies of workbooks that killed processes left."""
+    for draft in _landed_folder(settings).glob(".*"):
+        number, separator, _ = draft.name[1:].partition("-")
+        # Copies of earlier versions do not have the number of the process.
+        if is_left_behind(draft, number if separator else None):
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _rename(draft: Path, folder: Path) -> None:

@@ -30,6 +30,8 @@ from trainer.record import ModelRecord
 RECORD, CHAMPION = "record.json", "champion.json"
 # Folder below the pipeline: the rows that the model was evaluated on, with its predictions.
 OUT_OF_FOLD = "out_of_fold"
+# Folder of the lake for the pipelines, if it is in an object store.
+PIPELINES = "_models"
 # How the champion changed: by a run's decision, by a person's command, by a person who moved
 # MLflow's alias, or back to an earlier champion.
 TRAIN, PROMOTE, ALIAS, ROLLBACK = "train", "promote", "alias", "rollback"
@@ -87,7 +89,7 @@ def pipeline(settings: Settings, version: str, drafted: Path | None = None) -> s
     """
     if settings.lake.folder:
         return str((drafted or folder(settings) / version) / "model")
-    return settings.lake.join("_models", version).address
+    return settings.lake.join(PIPELINES, version).address
 
 
 def version_of(
@@ -104,6 +106,13 @@ def version_of(
 def versions(settings: Settings) -> list[str]:
     """Return the names of all versions in order, without drafts."""
     return sorted(each.parent.name for each in folder(settings).glob(f"[!.]*/{RECORD}"))
+
+
+def list_pipelines(settings: Settings) -> list[str]:
+    """Return the versions with a pipeline; in an object store, also those not yet published."""
+    if settings.lake.folder:
+        return versions(settings)
+    return sorted(each.base_name for each in settings.lake.list_folders(PIPELINES))
 
 
 def require_version(settings: Settings, version: str) -> None:
@@ -159,13 +168,21 @@ def draft(settings: Settings, version: str) -> Iterator[Path]:
     Call it under the run lock: other drafts are treated as left behind, and deleted.
     """
     place = folder(settings) / f".{version}.{os.getpid()}.new"
-    for left_by_a_killed_one in folder(settings).glob(".*.new"):
-        shutil.rmtree(left_by_a_killed_one, ignore_errors=True)
+    remove_drafts(settings)
     place.mkdir(parents=True)
     try:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def remove_drafts(settings: Settings) -> None:
+    """Remove what killed trainings left, with the rows that they had predicted.
+
+    Call it under the run lock.
+    """
+    for drafted in folder(settings).glob(".*.new"):
+        shutil.rmtree(drafted, ignore_errors=True)
 
 
 def publish(settings: Settings, drafted: Path, record: ModelRecord) -> None:

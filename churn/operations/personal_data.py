@@ -28,6 +28,7 @@ from lakehouse.process import Log, remove_scratch
 from lakehouse.readers import published_copy
 from lakehouse.settings import Settings
 from lakehouse.storage import Storage
+from seeds_loader import landing_zone
 from seeds_loader.contract import read_contract
 from seeds_loader.staging import FOLDER as STAGED
 from trainer import deciles, registry
@@ -35,8 +36,6 @@ from trainer import deciles, registry
 CUSTOMER = "customer_id"
 GOLD = "gold.customer_features"
 ONLINE = "online store"
-# Folders in which files are written under the run lock only.
-DRAFTED = ("lake", "models", "runs", "site")
 Record = dict[str, Any]
 
 
@@ -159,7 +158,7 @@ TABLES = (
 
 
 def _out_of_fold(settings: Settings) -> Iterator[tuple[str, Storage]]:
-    for version in registry.versions(settings):
+    for version in registry.list_pipelines(settings):
         place = settings.storage(registry.pipeline(settings, version)).join(registry.OUT_OF_FOLD)
         if place.exists():
             yield version, place
@@ -271,12 +270,13 @@ def _files(name: str, contents: str, *folders: str) -> Place:
 
 
 def _erase_scratch(erasure: Erasure) -> int:
-    """Remove the temporary files of the Spark server, which has been stopped."""
+    """Remove temporary files of the stopped Spark server and of processes that were killed."""
     spark = spark_process.service(erasure.settings)
     if spark.find() is None:
         remove_scratch(spark.scratch)
-    for name in DRAFTED:
-        remove_drafts(erasure.settings.home / name)
+    remove_drafts(erasure.settings.home)
+    registry.remove_drafts(erasure.settings)
+    landing_zone.remove_drafts(erasure.settings)
     staged = erasure.settings.lake.join(STAGED)
     if staged.exists():
         staged.files.delete_dir(staged.root)

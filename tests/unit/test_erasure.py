@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
@@ -38,7 +39,7 @@ from churn.operations.person import record_objection
 from churn.operations.personal_data import PLACES, Erasure, _erase_deciles, erase_table
 from churn.operations.subjects import make_subjects
 from lakehouse import spark_server
-from lakehouse.atomic_write import write_secret
+from lakehouse.atomic_write import atomic_write, is_left_behind, remove_drafts, write_secret
 from lakehouse.delta_rewrite import change_delta_table
 from lakehouse.erased_customers import (
     key_file,
@@ -53,7 +54,7 @@ from lakehouse.process import ProcessInfo
 from lakehouse.progress import Steps
 from lakehouse.readers import published_copy
 from lakehouse.run_lock_file import erasing_file
-from lakehouse.settings import Settings, read_settings
+from lakehouse.settings import PROJECT, Settings, read_settings
 from lakehouse.storage import Storage
 from seeds_loader.load import leave_out_erased
 from seeds_loader.reader.sandbox import read_workbook
@@ -611,6 +612,88 @@ def test_the_server_of_a_container_waits_for_an_erasure(
     with pytest.raises(ServerLostError, match="ended while the command was using it"):
         spark_server.run_forever(settings, print)
     assert not erasing_file(settings).exists()
+
+
+# --- killed processes --------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ended() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+DRAFT_FOLDERS = [
+    *("erased", "runs/20250301T060000Z-aa", "campaigns", "sample", "site/runs", "logs/runs", "dbt"),
+    *("lineage", "mlflow", "landed/0a1b", "models/20250301-aa", "lake/gold/customer_features"),
+]
+
+
+@pytest.mark.parametrize("name", [".0123456789abcdef-{}.part", ".0123456789abcdef.part"])
+@pytest.mark.parametrize("folder", DRAFT_FOLDERS)
+def test_a_draft_of_a_killed_process_is_removed(
+    settings: Settings, ended: int, folder: str, name: str
+) -> None:
+    """Whatever is written at first under another name, and by an earlier version."""
+    draft = settings.home / folder / name.format(ended)
+    erase_what_was_left(settings, draft)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "models/.20250301-aa.{}.new/model/out_of_fold/part-0.parquet",
+        "landed/.{}-abcdefgh/book.csv",
+        "landed/.abcdefgh/book.xlsx",
+    ],
+)
+def test_a_folder_of_a_killed_process_is_removed(settings: Settings, ended: int, name: str) -> None:
+    erase_what_was_left(settings, settings.home / name.format(ended))
+
+
+def erase_what_was_left(settings: Settings, left: Path) -> None:
+    left.parent.mkdir(parents=True, exist_ok=True)
+    # Incomplete, so that no format can be read.
+    left.write_bytes(b"PK\x03\x04 " + CANARY.encode())
+    erasure = Erasure(settings, SUBJECTS)
+    for place in PLACES:
+        if place.name in ("workbooks", "runs", "site", "logs", "lineage", "dbt"):
+            place.erase(erasure)
+    (temporary,) = (each for each in PLACES if each.name == "temporary files")
+    temporary.erase(erasure)
+    assert find_text(settings.home, CANARY) == {}
+
+
+def test_what_a_process_is_writing_is_kept(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "file") as draft:
+        draft.write_text("a text")
+        remove_drafts(tmp_path)
+        assert draft.exists()
+        assert not is_left_behind(draft, str(os.getpid()))
+
+
+def test_a_process_that_started_after_a_file_was_written_did_not_write_it() -> None:
+    """It has got the number of the one that did."""
+    assert is_left_behind(PROJECT / "pyproject.toml", str(os.getpid()))
+
+
+def test_a_pipeline_that_was_not_published_is_found_in_a_store(
+    settings: Settings, tmp_path: Path
+) -> None:
+    rows = pa.table({"customer_id": [CANARY, OTHERS[0]], "probability": [0.5, 0.5]})
+    with object_store(tmp_path) as store:
+        store.files().create_dir("lake")
+        environ = {"CHURN_HOME": str(settings.home), "CHURN_LAKE_URI": "s3a://lake/churn"}
+        stored = read_settings({**store.environ, **environ})
+        path = "lake/churn/_models/20250301-aa/out_of_fold/part-0.parquet"
+        pq.write_table(rows, path, filesystem=store.files())
+        (place,) = (each for each in PLACES if each.name == "out-of-fold rows")
+        assert len(place.read(Erasure(stored, SUBJECTS))) == 1
+        place.erase(Erasure(stored, SUBJECTS))
+        assert store.find_text("lake", CANARY) == {}
+        assert store.find_text("lake", OTHERS[0])
 
 
 # --- models ------------------------------------------------------------------
