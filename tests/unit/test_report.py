@@ -337,7 +337,7 @@ def test_the_headline_is_rounded_and_says_how_many_calls_would_pay(render):
     listed = replace(to_call("0001-A"), paying=1204, model_limit="It learned from one extract.")
     text = Page(render(replace(FULL, retention_list=listed))).text
     assert "11 calls, about $1,600 saved ($370 to $2,900)" in text
-    assert "cost of the calls $880 offers included" in text and "≈" not in text
+    assert "cost of the calls$880offers included" in text and "≈" not in text
     assert "1,204 calls would pay, of which 11 are listed." in text
     assert "The probability is that of leaving. It learned from one extract. The reasons" in text
     assert "calls would pay" not in Page(render(FULL)).text
@@ -481,7 +481,7 @@ def test_a_manager_reads_sentences_and_the_data_team_names(full, render) -> None
     assert "The list is ordered by expected gain, so it is not that tenth." in text
     assert "Made by the run that started 2025-07-14 09:30 UTC" in text
     assert "After the calls: the next extract shows who left" in text
-    assert "ask the data team for a campaign's list instead ( churn campaign start )" in text
+    assert "ask the data team for a campaign's list instead (churn campaign start)" in text
     assert "2 × TotalCharges: out of range" in text
     # No name of a column, a rule or a table is meant for this reader.
     assert re.findall(r"\b[a-z]+_[a-z_]+\b", Page(manager.partition("<body>")[2]).text) == []
