@@ -39,8 +39,8 @@ WITHOUT_ID = "its rows have no customer id, so that no customer can be known aga
 OLDER = "from before a feature was declared"
 # Such a model knows who has left already, not when; only the next extract shows who leaves.
 ONE_EXTRACT = (
-    "The model learned from one extract: it ranks customers by risk; how many of them leave can be "
-    "checked with the next workbook."
+    "The model learned from one extract: the order of the customers is tested; the probabilities, "
+    "and so the gains, are not until the next workbook."
 )
 
 

@@ -10,3 +10,9 @@ def format_amount(amount: float, currency: str, decimals: int = 0) -> str:
         decimals: Number of decimal places.
     """
     return f"{'−' if amount < 0 else ''}{currency}{abs(amount):,.{decimals}f}"
+
+
+def format_rounded(amount: float, currency: str) -> str:
+    """Return an amount of two digits, for an estimate."""
+    digits = len(f"{abs(amount):.0f}")
+    return format_amount(round(amount, min(2 - digits, 0)), currency)

@@ -9,7 +9,7 @@ from lakehouse.domain import Offer, read_domain
 from trainer.hazard_model import HazardModel, write_months_sql
 
 # Source of an effect that was not measured.
-ASSUMED = "assumed in campaign.yml, not measured yet"
+ASSUMED = "assumed, not measured yet"
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Effect:
     low: float
     high: float
     source: str = ASSUMED
+
+    @property
+    def is_assumed(self) -> bool:
+        """Return whether no campaign has measured it; an older record may word this otherwise."""
+        return self.source.startswith("assumed")
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,6 @@ class Campaign:
     def format_amount(self, amount: float, decimals: int = 0) -> str:
         """Return an amount with the domain's currency; a minus precedes both."""
         return format_amount(amount, self.currency, decimals)
-
-    def format_rounded(self, amount: float) -> str:
-        """Return an amount of two digits, for an estimate."""
-        digits = len(f"{abs(amount):.0f}")
-        return self.format_amount(round(amount, min(2 - digits, 0)))
 
     def format_price(self, amount: float) -> str:
         """Return an amount with the domain's currency, and cents only if it has any."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.operations.runs import WITH_SUMMARY, Run, list_all_runs
+from churn.provenance.retention_lists import format_headline
 from churn.provenance.run_history import (
     LIST,
     list_runs,
@@ -16,6 +17,7 @@ from churn.provenance.run_history import (
 from lakehouse import sites
 from lakehouse.amounts import format_amount
 from lakehouse.run_log import FAILED, INTERRUPTED, REFUSED, RUNNING, format_result
+from lakehouse.sample_home import is_sample
 from lakehouse.settings import LOOPBACK, Settings
 from trainer import registry
 
@@ -163,13 +165,10 @@ def _format_calls(settings: Settings, run_id: str) -> str:
     calls = read_summary_or_empty(settings, run_id).get("calls") or {}
     if "listed" not in calls:
         return ""
-    text = f" ({calls['listed']:,} calls"
-    if "gain" in calls:
-        gain, cost = (
-            format_amount(calls[name], calls.get("currency", "")) for name in ("gain", "cost")
-        )
-        text += f", expected gain {gain} after costs of {cost}"
-    return f"{text})"
+    text = f": {format_headline(calls, is_sample(settings))}"
+    if "cost" in calls:
+        text += f"; cost of the calls {format_amount(calls['cost'], calls.get('currency', ''))}"
+    return text
 
 
 def _format_next(settings: Settings, run: Run | None, status: Status) -> str:

@@ -16,6 +16,8 @@ from churn.provenance.run_history import (
     list_runs,
     read_summary_or_empty,
 )
+from lakehouse.amounts import format_rounded
+from lakehouse.sample_home import TITLE as SAMPLE
 from lakehouse.settings import Settings
 
 # The sheet of customers, and the columns that are read back.
@@ -44,6 +46,28 @@ class StoredList:
         """Return what the list has of a customer; a rank of None: the customer is not in it."""
         row = self.customers.get(customer_id, dict.fromkeys(COLUMNS))
         return {"run_id": self.run_id, "customers": len(self.customers), **row}
+
+
+def format_headline(calls: Mapping[str, Any], is_sample: bool) -> str:
+    """Return the number of calls and what they are expected to save, with its range.
+
+    The amounts have two digits: an estimate is not more precise.
+
+    Args:
+        calls: The list in numbers, as `calls` of a run's summary has it.
+        is_sample: Whether the customers are generated.
+    """
+    listed = calls["listed"]
+    headline = f"{listed:,} call{'' if listed == 1 else 's'}"
+    if is_sample:
+        headline = f"{SAMPLE}: {headline}"
+    if "gain" not in calls:
+        return headline
+    gain, low, high = (
+        format_rounded(calls[f"gain{end}"], calls.get("currency", ""))
+        for end in ("", "_low", "_high")
+    )
+    return f"{headline}, about {gain} saved ({low} to {high})"
 
 
 def find_list(

@@ -120,6 +120,14 @@ def parse_start_time(run_id: str) -> datetime:
     return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
+def format_start_time(run_id: str) -> str:
+    """Return the start time of a run as text; empty if its name does not begin with a time."""
+    try:
+        return f"{parse_start_time(run_id):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return ""
+
+
 def read_end_time(settings: Settings, run_id: str) -> datetime:
     """Return the end time of a run with a summary; its file is the last one that a run writes."""
     path = _summary(settings, run_id)

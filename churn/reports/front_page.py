@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from churn.provenance.run_history import LIST, find_result, parse_start_time
+from churn.provenance.retention_lists import format_headline
+from churn.provenance.run_history import LIST, find_result, format_start_time
 from churn.reports.report import (
     CALL_NOTE,
     SEE_FRONT_PAGE,
@@ -22,12 +23,12 @@ from churn.reports.report import (
     Tile,
     banner,
     count,
+    create_cost_tile,
     decimal,
     page,
     percent,
     read_script,
 )
-from lakehouse.amounts import format_amount
 from lakehouse.navigation import INDEX, Link, format_navigation
 from lakehouse.run_log import REFUSED, format_result, sum_seconds
 
@@ -82,10 +83,7 @@ class Run:
     @property
     def began(self) -> str:
         """Return the formatted start time; empty if the run's name does not begin with a time."""
-        try:
-            return f"{parse_start_time(self.run_id):%Y-%m-%d %H:%M} UTC"
-        except ValueError:
-            return ""
+        return format_start_time(self.run_id)
 
     @property
     def outcome(self) -> str:
@@ -194,6 +192,12 @@ class FrontPage:
         return next((run for run in reversed(self.runs) if run.has_list), None)
 
     @property
+    def calls(self) -> Mapping[str, Any]:
+        """Return the latest list in numbers; empty if an earlier version wrote it."""
+        calls = (self.list_run.summary.get("calls") if self.list_run else None) or {}
+        return calls if "listed" in calls else {}
+
+    @property
     def champion(self) -> Model | None:
         """Return the model in use."""
         return next((model for model in self.models if model.is_champion), None)
@@ -274,9 +278,12 @@ def front_page(data: FrontPage) -> str:
             "latest": latest,
             "list_state": _describe_list(data),
             "list_limit": _find_limit(data),
-            "call_tiles": list(_call_tiles(data)),
+            "headline": format_headline(data.calls, data.is_sample) if data.calls else "",
+            "effect": data.calls.get("effect", ""),
+            "call_tiles": list(_call_tiles(data.calls)),
             "banner": _describe_run(latest),
             "tiles": list(_tiles(data)),
+            "model_tiles": list(_model_tiles(data)),
             "extracts": [*reversed(data.extracts[-LISTED:])],
             "extract_notes": list(_extract_notes(data.extracts)),
             "extract_plots": list(_extract_plots(data)),
@@ -309,21 +316,15 @@ def _describe_run(run: Run | None) -> tuple[str, str, str] | None:
     return state, headline, text.replace(f" {SEE_FRONT_PAGE}", "")
 
 
-def _call_tiles(data: FrontPage) -> Iterator[Tile]:
-    """Yield the latest list in numbers; none if an earlier version wrote it."""
-    calls = (data.list_run.summary.get("calls") if data.list_run else None) or {}
-    if "listed" not in calls:
+def _call_tiles(calls: Mapping[str, Any]) -> Iterator[Tile]:
+    """Yield the numbers of a list that are exact."""
+    if not calls:
         return
-    has_amounts = "gain" in calls
+    has_amounts = "cost" in calls
     note = CALL_NOTE if has_amounts else "the highest risk first"
     yield Tile("calls to make", count(calls["listed"]), note)
     if has_amounts:
-        gain, low, high, cost = (
-            format_amount(calls[name], calls.get("currency", ""))
-            for name in ("gain", "gain_low", "gain_high", "cost")
-        )
-        yield Tile("expected gain", gain, f"{low} to {high}, after costs")
-        yield Tile("cost of the calls", cost, "offers included")
+        yield create_cost_tile(calls)
 
 
 def _describe_list(data: FrontPage) -> tuple[str, str, str, str, str] | None:
@@ -351,13 +352,14 @@ def _describe_list(data: FrontPage) -> tuple[str, str, str, str, str] | None:
     if find_result(latest.summary) == REFUSED:
         why = f"The latest workbook, extract of {latest.extract_date}, was refused: see below."
         return "warned", "Of the last workbook that passed", made, day, why
-    return "passed", "Current", made, day, "It was made from the extract and with the model in use."
+    why = "Made from the latest published extract, with the model in use now."
+    return "passed", "Current", made, day, why
 
 
 def _find_limit(data: FrontPage) -> str:
     """Return what the model of the latest list can't say yet; empty if that is not known."""
-    calls = (data.list_run.summary.get("calls") if data.list_run else None) or {}
-    return next((each.limit for each in data.models if each.version == calls.get("model")), "")
+    version = data.calls.get("model")
+    return next((each.limit for each in data.models if each.version == version), "")
 
 
 def _data_links(data: FrontPage) -> list[Link]:
@@ -382,6 +384,9 @@ def _tiles(data: FrontPage) -> Iterator[Tile]:
         yield Tile("rows rejected", count(last.rejected), duplicates)
         refused = sum(each.verdict == "refused" for each in data.extracts)
         yield Tile("extracts", count(len(data.extracts)), f"{refused or 'none'} refused")
+
+
+def _model_tiles(data: FrontPage) -> Iterator[Tile]:
     if data.champion:
         yield Tile("ROC-AUC", decimal(data.champion.roc_auc), f"champion {data.champion.version}")
     watch = (data.runs[-1].summary.get("watch") or {}) if data.runs else {}

@@ -9,18 +9,20 @@ from math import inf, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn.provenance.run_history import LIST, find_result
+from churn.provenance.run_history import LIST, find_result, format_start_time
 from churn.reports.curves import Evaluation
 from churn.reports.retention_workbook import (
-    RANGE_MEANING,
     RetentionList,
     capitalise,
     count_offers,
+    format_after_calls,
     format_common_reasons,
     format_cost,
     format_effect,
     format_paying,
+    format_range,
 )
+from lakehouse.amounts import format_amount
 from lakehouse.page_icon import ICON
 from lakehouse.run_log import format_duration
 from lakehouse.sample_home import NOTE as SAMPLE_NOTE
@@ -218,15 +220,18 @@ def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the te
     gate, model = summary.get("gate") or {}, summary.get("model") or {}
     return {
         "run_id": str(summary.get("run_id", UNKNOWN)),
+        "made": format_start_time(str(summary.get("run_id"))),
         "workbook": _workbook(summary),
         "banner": banner(data),
         "tiles": list(_tiles(data)),
         "data_tiles": list(_data_tiles(summary)),
         "checks": list(_list_checks(data.gate_results)),
-        "model_in_words": _describe_model(model),
+        "answers": list(_list_answers(data)),
+        "model_in_words": _describe_model(data),
         "format_common_reasons": format_common_reasons,
-        "range_meaning": RANGE_MEANING,
+        "format_after_calls": format_after_calls,
         "format_effect": format_effect,
+        "format_range": format_range,
         "format_cost": format_cost,
         "counts": _numbers(summary.get("counts")),
         "stages": stages(_numbers(summary.get("counts"))),
@@ -457,8 +462,13 @@ def _tiles(data: ReportData) -> Iterator[Tile]:
     to_call = data.retention_list
     if to_call and to_call.listed and to_call.campaign.revenue:
         yield Tile("calls on the list", count(len(to_call.listed)), CALL_NOTE)
-        spent = to_call.campaign.format_rounded(to_call.summary["cost"])
-        yield Tile("cost of these calls", f"≈\u00a0{spent}", "offers included")
+        yield create_cost_tile(to_call.summary)
+
+
+def create_cost_tile(calls: Mapping[str, Any]) -> Tile:
+    """Return the exact cost of the calls; `calls` is the list in numbers."""
+    cost = format_amount(calls["cost"], calls.get("currency", ""))
+    return Tile("cost of the calls", cost, "offers included")
 
 
 def _data_tiles(summary: Mapping[str, Any]) -> Iterator[Tile]:
@@ -473,15 +483,37 @@ def _data_tiles(summary: Mapping[str, Any]) -> Iterator[Tile]:
         yield Tile("result of the run", find_result(summary), "its duration: churn runs")
 
 
-def _describe_model(model: Mapping[str, Any]) -> str:
+def _list_answers(data: ReportData) -> Iterator[str]:
+    """Yield a sentence each on whether the data, the order of the customers and the gain hold."""
+    texts = {
+        "passed": "the checks passed",
+        "warned": "the checks passed, with warnings",
+        "refused": "not all checks passed, and nothing of this workbook is in use",
+        "unknown": "the run ended before the checks",
+    }
+    yield f"The data: {texts[banner(data)[0]]}."
+    is_tested = bool((data.summary.get("model") or {}).get("top_decile_lift"))
+    tested = "the order was tested on customers the model had not seen; see below"
+    yield f"Who is at risk: {tested if is_tested else 'not tested in this run'}."
+    to_call = data.retention_list
+    if to_call and to_call.listed and to_call.campaign.revenue:
+        effect = to_call.campaign.effect
+        assumed, measured = "an assumption until a campaign is measured", "the effect of a call is "
+        yield f"The money: {assumed if effect.is_assumed else measured + effect.source}."
+
+
+def _describe_model(data: ReportData) -> str:
     """Return how well the model finds leavers, in words; empty if that was not measured."""
-    lift = model.get("top_decile_lift")
+    lift = (data.summary.get("model") or {}).get("top_decile_lift")
     if not lift:
         return ""
+    to_call = data.retention_list
+    by_gain = to_call and to_call.listed and to_call.campaign.revenue
+    order = " The list is ordered by expected gain, so it is not that tenth." if by_gain else ""
     return (
         "Among the tenth of the customers with the highest probabilities, the share that left was "
         f"{decimal(lift, 1)} times that of all customers. This was measured on customers whose "
-        "rows the model had not seen."
+        f"rows the model had not seen.{order}"
     )
 
 

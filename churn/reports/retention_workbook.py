@@ -3,7 +3,7 @@
 The summary has what to do and the totals, the sheet Notes what the numbers mean.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,11 +24,12 @@ from churn.provenance.retention_lists import (
     PROBABILITY,
     RANK,
     SHEET,
+    format_headline,
 )
 from churn.reports.rejects_workbook import is_formula_like, make_storable
 from lakehouse.domain import ListColumn, Offer, read_domain
 from lakehouse.sample_home import TITLE as SAMPLE
-from trainer.retention_campaign import Campaign, Effect
+from trainer.retention_campaign import Campaign
 
 HEADER = PatternFill("solid", fgColor="FF1F3A5F")
 FACE = "Calibri"
@@ -50,11 +51,7 @@ RIGHT = Alignment(horizontal="right", vertical="top")
 # Number of characters per line of a note, and height of a line in points.
 NOTE_LINE, LINE_HEIGHT = 105, 15
 SUMMARY_WIDTHS, NOTES = (36, 11, 14, 16, 70), "Notes"
-# The range is not an interval of confidence, and not a forecast of the worst case.
-RANGE_MEANING = (
-    "the range scales every customer's expected gain before costs to the lowest and the highest of "
-    "these effects, also where the model limits it; the costs stay the same"
-)
+FACTORS = {0.5: "half", 1.5: "one and a half times"}
 
 
 @dataclass(frozen=True)
@@ -127,29 +124,14 @@ class RetentionList:
     @property
     def headline(self) -> str:
         """Return the number of calls and what they are expected to save, with its range."""
-        return self._format_headline(self.campaign.format_amount)
-
-    @property
-    def rounded_headline(self) -> str:
-        """Return the headline with amounts of two digits: an estimate is not more precise."""
-        return self._format_headline(self.campaign.format_rounded)
-
-    def _format_headline(self, format_amount: Callable[[float], str]) -> str:
-        sample = f"{SAMPLE}: " if self.is_sample else ""
-        calls = f"{sample}{len(self.listed):,} call{'' if len(self.listed) == 1 else 's'}"
-        if not self.campaign.revenue:
-            return calls
-        gain, low, high = (
-            format_amount(self.summary[f"gain{end}"]) for end in ("", "_low", "_high")
-        )
-        return f"{calls}, about {gain} saved ({low} to {high})"
+        return format_headline(self.summary, self.is_sample)
 
     @property
     def summary(self) -> dict[str, Any]:
         """Return the list in numbers, for the run's summary.json; amounts if the domain has them.
 
         The amounts are sums over the calls, in the domain's currency: expected gain after costs,
-        with its range, and cost.
+        with its range, and cost. `effect` says what the gain assumes.
         """
         found: dict[str, Any] = {
             "listed": len(self.listed),
@@ -160,6 +142,7 @@ class RetentionList:
             for name in ("gain", "gain_low", "gain_high", "cost"):
                 found[name] = round(sum(getattr(each, name) for each in self.listed), 2)
             found["currency"] = self.campaign.currency
+            found["effect"] = format_effect(self.campaign)
         return found
 
 
@@ -372,13 +355,15 @@ def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
     )
     sheet["A2"] = "Open the list of customers: call from the top"
     sheet["A2"].hyperlink, sheet["A2"].font = f"#{SHEET}!A1", LINK
-    row = 4
-    for title, counted in count_offers(retention_list):
+    row, table = 4, count_offers(retention_list)
+    for title, counted in table:
         for column, value in enumerate((title, *counted), 1):
             cell = sheet.cell(row, column)
             set_value(cell, value)
             if row == 4:
                 cell.fill, cell.font = HEADER, WHITE
+            elif row == 3 + len(table):
+                cell.font = BOLD
             cell.alignment = WRAPPED if column in (1, 5) else RIGHT
             if isinstance(value, float):  # a total, rounded to whole amounts
                 cell.number_format = _money(retention_list.campaign, WHOLE)
@@ -426,10 +411,35 @@ def _list_tasks(retention_list: RetentionList) -> Iterator[tuple[str, str]]:
     if retention_list.paying is not None:
         yield "Listed", format_paying(retention_list)
     if retention_list.campaign.revenue:
-        yield "Saved", "what to expect on average, after the costs of the calls and the offers"
-    yield "Extract", f"{retention_list.extract_date}, {retention_list.customers:,} customers"
+        assumed = f"; the effect of a call is an assumption, see {NOTES}"
+        yield (
+            "Saved",
+            "what to expect on average, after the costs of the calls and the offers"
+            + assumed * retention_list.campaign.effect.is_assumed,
+        )
+    yield (
+        "Extract",
+        f"{retention_list.extract_date}, {retention_list.customers:,} customers; use the list "
+        "until the next extract",
+    )
     if retention_list.model_limit:
         yield "Model", retention_list.model_limit
+    yield "After the calls", format_after_calls(retention_list)
+
+
+def format_after_calls(retention_list: RetentionList) -> str:
+    """Return what to do after the calls; only a campaign's outcomes are read back."""
+    if retention_list.name:
+        return (
+            "give this workbook to the data team (`churn campaign record`): Called, Reached and "
+            "Accepted are read back. The next extract shows who left, and the control group, which "
+            "is not on the list, whether calling helped"
+        )
+    return (
+        f"the next extract shows who left; the column {DONE} is for your own use and is not read "
+        "back. To learn whether calling helps, ask the data team for a campaign's list instead "
+        "(`churn campaign start`), which keeps a control group"
+    )
 
 
 def format_paying(retention_list: RetentionList) -> str:
@@ -443,9 +453,12 @@ def format_paying(retention_list: RetentionList) -> str:
 
 
 def count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]]]:
-    """Return a table of the offers on the list: calls, costs, expected gain, and the terms."""
+    """Return a table of the offers on the list: calls, costs, expected gain, and the terms.
+
+    The last row has the totals, which are exact. Without offers, it is the only one.
+    """
     campaign = retention_list.campaign
-    if not campaign.offers:
+    if not campaign.offers and not campaign.revenue:
         return []
     rows: list[tuple[str, Sequence[Any]]] = []
     for name, offer in campaign.offers.items():
@@ -459,7 +472,8 @@ def count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]
     everyone = retention_list.listed
     totals = [float(sum(getattr(each, key) for each in everyone)) for key in ("cost", "gain")]
     total = (len(everyone), *(totals if campaign.revenue else (None, None)), None)
-    return [(OFFER, ("Calls", COST, GAIN, "Terms")), *rows, ("Total", total)]
+    titles = ("Calls", COST, GAIN, "Terms" if campaign.offers else None)
+    return [(OFFER if campaign.offers else "", titles), *rows, ("Total", total)]
 
 
 def _describe_terms(offer: Offer, campaign: Campaign) -> str:
@@ -480,56 +494,74 @@ def _explain_numbers(  # long: the notes, one after another
     retention_list: RetentionList,
 ) -> list[tuple[str, str]]:
     """Return the explanation of each number, by its name."""
-    campaign, effect = retention_list.campaign, retention_list.campaign.effect
+    campaign = retention_list.campaign
+    paying = f"; {format_paying(retention_list)}" if retention_list.paying is not None else ""
     limit = f". {retention_list.model_limit}" if retention_list.model_limit else ""
     return [
         ("Model", f"{retention_list.model}, {retention_list.kind.replace('_', ' ')}"),
         (
             "Listed",
             "customers who have not left and for whom an offer pays, by expected gain and not by "
-            "risk; more of them may pay than are listed"
+            f"risk{paying}"
             if campaign.revenue
             else "customers who have not left, by probability of leaving",
         ),
         (
             PROBABILITY,
             f"that the customer leaves{f' {retention_list.period}' * bool(retention_list.period)}, "
-            "by a model that did not learn from this customer's row (out of fold); `churn show` "
-            "and `churn trace` have it beside that of the model in use, which did learn from it"
-            f"{limit.rstrip('.')}",
+            "by a model that did not learn from this customer's row: it is tested on customers the "
+            "model had not seen. `churn show` and `churn trace` have it beside that of the model "
+            f"in use, which did learn from it{limit.rstrip('.')}",
         ),
-        ("Effect of a call", f"{format_effect(effect)}. {capitalise(RANGE_MEANING)}"),
+        (
+            "Effect of a call",
+            f"{capitalise(format_effect(campaign))}. {capitalise(format_range(campaign))}",
+        ),
         *(_describe_value(campaign) if campaign.revenue else ()),
         *(_describe_offers(retention_list) if campaign.offers else ()),
         (
             "Reasons",
             "what raises this customer's risk: first what does so more than for the others listed, "
             "then what most of them have in common; they explain the estimate, and need not be why "
-            "a customer leaves. Left out: what the domain declares as sensitive",
+            "a customer leaves. Left out: reasons about the person (such as age)",
         ),
         *(
             [("In common", format_common_reasons(retention_list))]
             if retention_list.common_reasons
             else []
         ),
-        (
-            "Next month",
-            "the extract says who left; the columns of the outcome, and a control group to compare "
-            "with, are in this campaign's list"
-            if retention_list.name
-            else "to learn whether calling helps, ask for the list of a campaign: it leaves out "
-            "some customers, drawn by lot, to compare with, and has columns for the outcome",
-        ),
-        ("Costs and offers", "declared in campaign.yml of the domain"),
+        ("Costs and offers", "from the settings that your data team keeps"),
     ]
 
 
-def format_effect(effect: Effect) -> str:
-    """Return what a call achieves, with its range and its source."""
-    return (
-        f"{effect.value:.0%} of the called customers who would leave stay "
-        f"({effect.low:.0%} to {effect.high:.0%}): {effect.source}"
+def format_effect(campaign: Campaign) -> str:
+    """Return what a call achieves, with its range and its source.
+
+    With offers, it is the most: what the model expects of a customer's offer may be less.
+    """
+    effect = campaign.effect
+    text = (
+        f"{effect.value:.0%} ({effect.low:.0%} to {effect.high:.0%}) of the called customers who "
+        "would leave stay"
     )
+    if campaign.offers:
+        text = f"at most {text}, fewer where the model expects less of the offer"
+    return f"{text}: {effect.source}"
+
+
+def format_range(campaign: Campaign) -> str:
+    """Return what the range of the expected gain means: it is no interval of confidence."""
+    effect = campaign.effect
+    low, high = (_format_factor(end / effect.value) for end in (effect.low, effect.high))
+    return (
+        f"the range is what results if every {'offer' if campaign.offers else 'call'} works {low}, "
+        f"or {high}, as well as estimated; costs stay the same"
+    )
+
+
+def _format_factor(factor: float) -> str:
+    rounded = round(factor, 2)
+    return FACTORS.get(rounded, f"{rounded:g} times")
 
 
 def format_common_reasons(retention_list: RetentionList) -> str:

@@ -83,10 +83,16 @@ def test_calls_come_first_then_the_pipeline_then_the_data_team() -> None:
     assert places == sorted(places)
     calls = said[: places[1]]
     assert "calls to make 100" in calls
-    assert "expected gain $8,123 $2,990 to $14,002, after costs" in calls
+    assert "100 calls, about $8,100 saved ($3,000 to $14,000) Saved is the expected" in calls
+    assert "gain, after costs. At most 30% stay: assumed." in calls
     assert "cost of the calls $1,240" in calls
     assert "✓ Current : customers as of 2023-03-02" in calls
-    assert "Download the list" in calls and "done in 2 min 33 s" in said
+    assert "Made from the latest published extract, with the model in use now." in calls
+    assert "Download the list" in calls
+    assert "started 2023-03-02 09:00 UTC, done in 2 min 33 s, extract of 2023-03-02" in said
+    # The data team's terms are below its heading.
+    for term in ("ROC-AUC", "champion", "gate", "Drift", "alerts"):
+        assert said.index(term) > places[-1], term
 
 
 def test_a_model_of_one_extract_says_what_it_can_not() -> None:

@@ -337,7 +337,7 @@ def test_the_headline_is_rounded_and_says_how_many_calls_would_pay(render):
     listed = replace(to_call("0001-A"), paying=1204, model_limit="It learned from one extract.")
     text = Page(render(replace(FULL, retention_list=listed))).text
     assert "11 calls, about $1,600 saved ($370 to $2,900)" in text
-    assert "≈ $880" in text
+    assert "cost of the calls$880offers included" in text and "≈" not in text
     assert "1,204 calls would pay, of which 11 are listed." in text
     assert "The probability is that of leaving. It learned from one extract. The reasons" in text
     assert "calls would pay" not in Page(render(FULL)).text
@@ -478,6 +478,10 @@ def test_a_manager_reads_sentences_and_the_data_team_names(full, render) -> None
     text = Page(manager).text
     assert "We checked that ✓ the workbook has at least 1,000 customers" in text
     assert "the share that left was 2.8 times that of all customers" in text
+    assert "The list is ordered by expected gain, so it is not that tenth." in text
+    assert "Made by the run that started 2025-07-14 09:30 UTC" in text
+    assert "After the calls: the next extract shows who left" in text
+    assert "ask the data team for a campaign's list instead (churn campaign start)" in text
     assert "2 × TotalCharges: out of range" in text
     # No name of a column, a rule or a table is meant for this reader.
     assert re.findall(r"\b[a-z]+_[a-z_]+\b", Page(manager.partition("<body>")[2]).text) == []
@@ -491,6 +495,27 @@ def test_a_manager_reads_sentences_and_the_data_team_names(full, render) -> None
     failed = replace(DRIFTS[0], statement="the customers are spread as before")
     text = Page(render(replace(FULL, gate_results=(failed,)))).text
     assert "the customers are spread as before – not so: 0.31 (stability index)" in text
+
+
+def test_the_checks_begin_with_a_verdict(full, render) -> None:
+    begin = "Can you rely on it? The data: the checks passed"
+    order = "Who is at risk: the order was tested on customers the model had not seen; see below."
+    money = "The money: an assumption until a campaign is measured."
+    assert f"{begin}. {order} {money} Of the 7,049 rows" in Page(full).text
+    measured = Effect(0.4, 0.3, 0.5, "measured in 1 campaign, and 30% assumed before")
+    listed = to_call("0001-A")
+    listed = replace(listed, campaign=replace(listed.campaign, effect=measured))
+    summary = SUMMARY | {"gate": {"warned": 2, "verdict": "passed"}, "model": {}}
+    text = Page(render(replace(FULL, summary=summary, retention_list=listed))).text
+    assert f"{begin}, with warnings. Who is at risk: not tested in this run. The money: the" in text
+    assert "effect of a call is measured in 1 campaign, and 30% assumed before." in text
+    assert "The list is ordered by expected gain" not in text
+    refused = Page(render(REFUSED)).text
+    assert "not all checks passed, and nothing of this workbook is in use." in refused
+    assert "The money" not in refused
+    without_value = replace(FULL, retention_list=to_call("0001-A", value=False))
+    text = Page(render(without_value)).text
+    assert "2.8 times" in text and "ordered by expected gain" not in text
 
 
 def test_every_rule_of_the_domain_has_a_sentence() -> None:

@@ -18,9 +18,12 @@ from churn.reports.retention_workbook import (
     RetentionList,
     count_offers,
     format_cost,
+    format_effect,
+    format_range,
     write_retention_workbook,
 )
 from feature_repo.labels import OBSERVED, ONE_EXTRACT, WORKBOOK, describe_limit, describe_period
+from lakehouse.amounts import format_rounded
 from lakehouse.domain import Offer, read_domain
 from trainer.retention_campaign import Campaign, Effect
 
@@ -102,8 +105,15 @@ def test_the_workbook_has_choices_title_and_author(
     assert choices.formula1 == '"yes,no"' and choices.showErrorMessage
     places = {str(each).split(":")[0] for each in choices.sqref.ranges}
     assert {sheet[place].offset(row=-1).value for place in places} == columns
-    totals = [cell.number_format for cell in book["Summary"][6][2:4]]
-    assert totals == ['"$"#,##0', '"$"#,##0'], "no cents in a total"
+    totals = book["Summary"][6][:4]
+    assert [cell.number_format for cell in totals[2:]] == ['"$"#,##0'] * 2, "no cents in a total"
+    assert [cell.value for cell in totals] == ["Total", 1, 61.0, 76.6], "exact, not rounded"
+    assert all(cell.font.bold for cell in totals)
+    # Only a campaign's outcomes are read back.
+    after = read_pairs(book, "Summary")["After the calls"]
+    assert ("Called, Reached and Accepted are read back" in after) == bool(name)
+    assert ("Done is for your own use and is not read back" in after) == (not name)
+    assert ("churn campaign record" if name else "churn campaign start") in after
 
 
 def read_pairs(book: Any, sheet: str) -> dict[Any, Any]:
@@ -125,8 +135,15 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     # The offers that no listed customer gets are in the notes only.
     assert {"Discount", "Gift"}.isdisjoint(summary)
     assert "Discount (to all; call $1, offer 5% off); Gift (" in notes["Offers not made"]
+    assert summary["Extract"].endswith("9 customers; use the list until the next extract")
+    assert summary["Saved"].endswith("; the effect of a call is an assumption, see Notes")
     assert "leaves next month, by a model" in notes["Probability of leaving"]
-    assert notes["Effect of a call"].startswith("30% of the called customers")
+    assert notes["Effect of a call"].startswith(
+        "At most 30% (15% to 45%) of the called customers who would leave stay, fewer where the "
+        "model expects less of the offer: assumed, not measured yet. The range is"
+    )
+    assert notes["Listed"].endswith("; 1,204 calls would pay, of which 1 is listed")
+    assert "out of fold" not in str(notes) and "campaign.yml" not in str(notes)
     assert {"Costs and offers", "Reasons"} <= notes.keys()
     for sheet in book:
         assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth) == ("landscape", 1)
@@ -139,12 +156,33 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     assert "leaves, by a model" in read_pairs(book, "Notes")["Probability of leaving"]
 
 
+def test_the_effect_and_the_range_are_those_of_the_campaign(tmp_path: Path) -> None:
+    begin = "the range is what results if every"
+    end = "as well as estimated; costs stay the same"
+    assert format_range(CAMPAIGN) == f"{begin} offer works half, or one and a half times, {end}"
+    measured = Effect(0.4, 0.3, 0.5, "measured in 1 campaign, and 30% assumed before")
+    without_offers = replace(CAMPAIGN, effect=measured, offers={})
+    factors = "0.75 times, or 1.25 times"
+    assert format_range(without_offers) == f"{begin} call works {factors}, {end}"
+    # The model limits only what it expects of an offer.
+    assert format_effect(without_offers) == (
+        "40% (30% to 50%) of the called customers who would leave stay: measured in 1 campaign, "
+        "and 30% assumed before"
+    )
+    path = tmp_path / "list.xlsx"
+    called = replace(CUSTOMER, offer=None)
+    write_retention_workbook(replace(LISTED, campaign=without_offers, listed=[called] * 2), path)
+    book = load_workbook(path)
+    assert [cell.value for cell in book["Summary"][5][:4]] == ["Total", 2, 122.0, 153.2]
+    assert "assumption" not in read_pairs(book, "Summary")["Saved"]
+
+
 @pytest.mark.parametrize(
     ("amount", "rounded"),
     [(0, "$0"), (7.6, "$8"), (76.6, "$77"), (6943.2, "$6,900"), (-1249, "−$1,200")],
 )
 def test_an_estimate_is_rounded_to_two_digits(amount: float, rounded: str) -> None:
-    assert CAMPAIGN.format_rounded(amount) == rounded
+    assert format_rounded(amount, "$") == rounded
 
 
 def test_a_model_of_one_extract_knows_no_period() -> None:

@@ -18,7 +18,10 @@ from lakehouse.settings import Settings, read_settings
 from serving import keys
 
 FIRST, LATER = "20250301T060000Z-aaaaaa", "20250401T060000Z-bbbbbb"
-CALLS = {"listed": 100, "gain": 8123.4, "cost": 1240.0, "currency": "$"}
+CALLS = {
+    **{"listed": 100, "gain": 8123.4, "gain_low": 2990.0, "gain_high": 14002.5},
+    **{"cost": 1240.0, "currency": "$"},
+}
 
 
 @pytest.fixture
@@ -78,7 +81,8 @@ def test_a_finished_run_says_what_is_in_use_and_where(home: Settings) -> None:
     )
     assert found["Report"] == str(folder / "report.html")
     list_file = folder / "retention_list.xlsx"
-    assert found["List"] == f"{list_file} (100 calls, expected gain $8,123 after costs of $1,240)"
+    headline = "100 calls, about $8,100 saved ($3,000 to $14,000)"
+    assert found["List"] == f"{list_file}: {headline}; cost of the calls $1,240"
     assert "the online store is stopped; Airflow is stopped" in found["Servers"]
     assert "with the next extract" in found["Next"]
 
