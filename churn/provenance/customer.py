@@ -130,20 +130,22 @@ def score_online_customer(
 
 
 def format_customer(customer: dict[str, Any]) -> list[str]:
-    """Format a customer as lines of text: score and reasons first, then every feature."""
+    """Format a customer as lines of text: list, score and reasons first, then every feature."""
     lines = [f"{customer['customer_id']} as of {customer['event_timestamp'][:10]}"]
     score = customer["score"]
     if score is None:
         lines.append("  no score yet: `churn score`")
     else:
+        if customer["retention_list"]:
+            lines += [f"  {text}" for text in format_listed(customer["retention_list"], score)]
         lines.append(
             f"  leaves with probability {score['probability']:.1%} "
             f"(decile {score['decile']} of 10, model {score['model_version']})"
         )
-        lines += [f"    because: {text}" for text in score["reasons"]]
-        if customer["retention_list"]:
-            lines += [f"  {text}" for text in format_listed(customer["retention_list"], score)]
+        if score["reasons"]:
+            lines.append(f"    mainly because (model in use): {'; '.join(score['reasons'])}")
+    lines.append("  features, as the model sees them:")
     for name, value in customer["features"].items():
         shown_value = f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
-        lines.append(f"  {name:<42}{shown_value}")
+        lines.append(f"    {name:<42}{shown_value}")
     return lines

@@ -114,6 +114,14 @@ def _read_list(path: Path, run_id: str) -> StoredList | None:
     return StoredList(run_id, customers)
 
 
+def is_out_of_fold(listed: Mapping[str, Any], score: Mapping[str, Any]) -> bool:
+    """Return whether the list's probability of a listed customer is not that of the model in use.
+
+    Then it is by models that did not learn from the customer's row.
+    """
+    return abs(listed["probability"] - score["probability"]) > ROUNDING
+
+
 def format_listed(listed: Mapping[str, Any], score: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the list says of a customer, beside the score by the model in use.
 
@@ -125,7 +133,7 @@ def format_listed(listed: Mapping[str, Any], score: Mapping[str, Any]) -> Iterat
         yield f"not in the list of run {listed['run_id']}, which has {listed['customers']:,} calls"
         return
     text = f"in the list: {listed['probability']:.1%}"
-    if abs(listed["probability"] - score["probability"]) > ROUNDING:
+    if is_out_of_fold(listed, score):
         text += (
             ", by models that did not learn from this customer; the model in use, which did, "
             f"gives {score['probability']:.1%}"

@@ -1,6 +1,7 @@
 """Format a lineage as text: the lines of `churn trace`, and phrases that its web page shares."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from churn.provenance.retention_lists import format_listed
@@ -41,20 +42,20 @@ def format_trace(lineage: Lineage) -> list[str]:
 
 
 def hops(lineage: Lineage, in_full: bool = True) -> Iterator[tuple[str, list[str]]]:
-    """Yield the name and the lines of every stage.
+    """Yield the name and the lines of every stage: score and list first, then the way to them.
 
     Args:
         lineage: The lineage of a customer.
         in_full: Whether to include what the web page displays in another form.
     """
-    yield from _table_hops(lineage)
-    yield "online", list(_format_online(lineage))
-    if lineage["model"]:
-        yield "model", list(_format_model(lineage["model"]))
     scores = lineage["scores"]
     yield "score", list(_format_score(scores[0], in_full)) if scores else ["none"]
     if lineage["retention_list"]:
         yield "list", list(format_listed(lineage["retention_list"], scores[0]))
+    yield from _table_hops(lineage)
+    yield "online", list(_format_online(lineage))
+    if lineage["model"]:
+        yield "model", list(_format_model(lineage["model"]))
     if in_full and (len(lineage["history"]) > 1 or lineage["absent_from"]):
         yield "history", list(_format_history(lineage))
 
@@ -234,17 +235,28 @@ def _format_score(score: Lineage, in_full: bool) -> Iterator[str]:
         return
     if in_full:
         yield from _format_contributions(explained)
-    yield f"{explained['log_odds']:+.2f} log-odds, which is {explained['probability']:.1%}"
+    total = f"{explained['log_odds']:+.2f} in all (log-odds)"
+    yield f"{total}, which is {explained['probability']:.1%}"
 
 
 def _format_contributions(explained: Lineage) -> Iterator[str]:
-    """Yield the summands of the log-odds."""
+    """Yield the summands of the log-odds, so that the printed numbers add up."""
     given = explained["contributions"]
     first, rest = given[:CONTRIBUTIONS_SHOWN], given[CONTRIBUTIONS_SHOWN:]
     yield f"{explained['baseline']:+.2f} the average customer"
     yield from (f"{reason['contribution']:+.2f} {reason['text']}" for reason in first)
+    printed = [explained["baseline"], *(reason["contribution"] for reason in first)]
+    # What remains of the printed total is rounded to the same digit.
+    remainder = _round(explained["log_odds"]) - sum(map(_round, printed))
     if rest:
-        yield f"{sum(reason['contribution'] for reason in rest):+.2f} {len(rest)} other reasons"
+        yield f"{remainder:+.2f} {len(rest)} other reasons"
+    elif remainder:
+        yield f"{remainder:+.2f} rounding"
+
+
+def _round(value: float) -> Decimal:
+    """Return the number as it is printed."""
+    return Decimal(f"{value:.2f}")
 
 
 def _format_history(lineage: Lineage) -> Iterator[str]:

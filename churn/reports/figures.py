@@ -13,15 +13,22 @@ from markupsafe import Markup
 from churn.reports.report import UNKNOWN, count, decimal, percent
 
 MISSING = object()
+
+
+def format_signed(value: float, places: int) -> str:
+    """Format a number with its sign, which is a minus sign and not a hyphen."""
+    return f"{value:+.{places}f}".replace("-", "−")
+
+
 FORMATS: dict[str, Callable[[Any], str]] = {
     "decimal": decimal,
     "two": lambda value: decimal(value, 2),
     "amount": lambda value: decimal(value, 2),
     "whole": count,
     "percent": percent,
-    "points": lambda value: f"{value * 100:+.1f}",
-    "signed": lambda value: f"{value:+.4f}",
-    "signed_short": lambda value: f"{value:+.2f}",
+    "points": lambda value: format_signed(value * 100, 1),
+    "signed": lambda value: format_signed(value, 4),
+    "signed_short": lambda value: format_signed(value, 2),
     "of_100": lambda value: count(100 * value),
     "plain": lambda value: f"{value:g}",
 }

@@ -1,10 +1,13 @@
 """Write a letter that explains one customer's score in plain language; it agrees with the trace."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from churn.provenance.retention_lists import is_out_of_fold
 from churn.provenance.trace import trace_customers
 from churn.provenance.trace_text import format_cell, latest_extract
 from churn.reports.figures import Figures
@@ -12,26 +15,38 @@ from churn.reports.report import page
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from feature_repo.labels import describe_limit, describe_period
 from lakehouse.atomic_write import atomic_write
-from lakehouse.domain import ID, LABEL, read_domain
+from lakehouse.domain import ID, LABEL, SourceColumn, read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
+from trainer.reason_texts import NUMBERS, format_with_currency
 
 TRACE = "trace"
-# Reasons that are named on each side, and the shares of all effects from which one is strong or
-# noticeable.
+# Number of reasons that are listed on each side.
 NAMED = 5
-STRONG, NOTICEABLE = 0.15, 0.05
+BLANK = "blank"
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A reason: its text, how strong it is, and where the trace has it."""
+    """A reason: its text, and where the trace has it."""
 
     text: str
-    strength: str
     place: int
+
+
+@dataclass(frozen=True)
+class Fact:
+    """An entry of the records, for a reader; `header` and `stored` are as in the workbook.
+
+    These two are empty if they are the same.
+    """
+
+    label: str
+    header: str
+    value: str
+    stored: str
 
 
 def write_letter(settings: Settings, customer_id: str, path: Path, log: Log) -> str:
@@ -43,14 +58,19 @@ def write_letter(settings: Settings, customer_id: str, path: Path, log: Log) -> 
     """
     require_writable(path, ".html")
     (lineage,) = trace_customers(settings, [customer_id], log)
-    text = letter_page(lineage, is_sample(settings))
+    text = letter_page(lineage, date.today(), is_sample(settings))
     with translate_write_errors(path), atomic_write(path) as draft:
         draft.write_text(text)
     return f"letter about {lineage['customer_id']}: {path}"
 
 
-def letter_page(lineage: Mapping[str, Any], is_sample: bool = False) -> str:
+def letter_page(lineage: Mapping[str, Any], written: date, is_sample: bool = False) -> str:
     """Return the letter as self-contained HTML; its figures are those of the lineage.
+
+    Args:
+        lineage: The lineage of the customer.
+        written: The date of the letter.
+        is_sample: Whether the customers are generated.
 
     Raises:
         InvalidInputError: The customer has no score, or its model is missing.
@@ -64,12 +84,20 @@ def letter_page(lineage: Mapping[str, Any], is_sample: bool = False) -> str:
         )
     contributions = scores[0]["explanation"]["contributions"]
     label = lineage["model"]["training"]["label"]
+    listed = lineage["retention_list"]
+    raising, lowering = (list(_list_effects(contributions, side)) for side in (True, False))
     views = {
         "trace": lineage,
         "score": scores[0],
         "figures": Figures({TRACE: lineage}),
-        "raising": list(_list_effects(contributions, raises=True)),
-        "lowering": list(_list_effects(contributions, raises=False)),
+        "raising": raising,
+        "lowering": lowering,
+        "unlisted": _describe_unlisted(contributions, [*raising, *lowering]),
+        "use": _describe_use(),
+        "is_listed": bool(listed and listed["rank"] is not None),
+        "is_out_of_fold": is_out_of_fold,
+        "company": read_domain().name,
+        "written": written.isoformat(),
         "facts": list(_list_facts(lineage)),
         "period": describe_period(label),
         "limit": describe_limit(label),
@@ -77,36 +105,97 @@ def letter_page(lineage: Mapping[str, Any], is_sample: bool = False) -> str:
     return page("letter.html.j2", views, is_sample)
 
 
-def _list_effects(contributions: list[dict[str, Any]], raises: bool) -> Iterator[Effect]:
+def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> Iterator[Effect]:
     """Yield the strongest reasons that raise the score, or that lower it, the strongest first.
 
     Sensitive reasons are left out; the trace has them.
     """
     sensitive = read_domain().features.sensitive_reasons
-    whole = sum(abs(each["contribution"]) for each in contributions) or 1.0
-    sized = [(abs(each["contribution"]) / whole, place) for place, each in enumerate(contributions)]
     chosen = [
-        (size, place)
-        for size, place in sorted(sized, key=lambda pair: (-pair[0], pair[1]))
-        if contributions[place]["contribution"] * (1 if raises else -1) > 0
-        and contributions[place]["feature"] not in sensitive
+        (-abs(each["contribution"]), place)
+        for place, each in enumerate(contributions)
+        if each["contribution"] * (1 if raises else -1) > 0 and each["feature"] not in sensitive
     ]
-    for size, place in chosen[:NAMED]:
-        yield Effect(contributions[place]["text"], _format_strength(size), place)
+    for _, place in sorted(chosen)[:NAMED]:
+        yield Effect(contributions[place]["text"], place)
 
 
-def _format_strength(share: float) -> str:
-    if share >= STRONG:
-        return "strongly"
-    return "noticeably" if share >= NOTICEABLE else "a little"
+def _describe_unlisted(contributions: Sequence[Mapping[str, Any]], listed: Sequence[Effect]) -> str:
+    """Return which parts of the estimate are not listed, as a sentence; empty if all are."""
+    domain = read_domain()
+    sensitive = {each["feature"] for each in contributions} & domain.features.sensitive_reasons
+    is_cut = any(
+        each["contribution"] and each["feature"] not in sensitive
+        for place, each in enumerate(contributions)
+        if place not in {effect.place for effect in listed}
+    )
+    groups = [f"those beyond the {NAMED} largest on each side"] if is_cut else []
+    if sensitive:
+        columns = domain.contract.columns.items()
+        headers = ", ".join(header for header, column in columns if column.name in sensitive)
+        groups.append(
+            f"those about you as a person{f' ({headers})' if headers else ''}, which are not used "
+            "on calls but are part of the estimate"
+        )
+    return f"Not listed are {', and '.join(groups)}." if groups else ""
 
 
-def _list_facts(lineage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _describe_use() -> str:
+    """Return what decides whom to contact, as a sentence."""
+    campaign = read_domain().campaign
+    terms = [
+        "This estimate",
+        *(["what you pay"] if campaign.monthly_value else []),
+        *(["what an offer costs"] if campaign.offers else []),
+    ]
+    if len(terms) == 1:
+        return f"{terms[0]} decides whom we contact."
+    return f"{', '.join(terms[:-1])} and {terms[-1]} decide whom we contact with an offer."
+
+
+def _list_facts(lineage: Mapping[str, Any]) -> Iterator[Fact]:
     """Yield the cells of the workbook that the score is made of: all but the id and the label."""
     latest = latest_extract(dict(lineage))
     rows = [row for row in lineage["bronze"] if row["extract_date"] == latest]
     row = next((row for row in rows if row["became"] == "silver"), rows[-1])
     columns = read_domain().contract.columns
-    for name, cell in row["cells"].items():
-        if columns[name].name not in (ID, LABEL):
-            yield name, format_cell(cell)
+    for header, cell in row["cells"].items():
+        column = columns[header]
+        if column.name in (ID, LABEL):
+            continue
+        label, value = _format_label(header, column), _format_value(cell, column)
+        stored = format_cell(cell)
+        yield Fact(
+            label,
+            header if header.casefold() != label.casefold() else "",
+            value,
+            stored if value != BLANK and stored.casefold() != value.casefold() else "",
+        )
+
+
+def _format_label(header: str, column: SourceColumn) -> str:
+    """Return the contract's description up to its first semicolon; the header if it has none."""
+    text = " ".join(column.description.split()).partition(";")[0].rstrip(".")
+    return header if not text or "{{" in text else text
+
+
+def _format_value(cell: str | None, column: SourceColumn) -> str:
+    """Format a cell: flags as yes or no, amounts with the currency, all else as it was read."""
+    domain = read_domain()
+    text = (cell or "").strip()
+    if not text:
+        return BLANK
+    if column.type == "flag":
+        for accepted, word in ((column.true_values, "yes"), (column.false_values, "no")):
+            if text.casefold() in map(str.casefold, accepted):
+                return word
+    terms = domain.features.reasons.get(column.name)
+    if terms and terms.number == "amount":
+        try:
+            amount = float(text)
+        except ValueError:
+            return format_cell(cell)
+        if isfinite(amount):
+            number = format_with_currency(NUMBERS["amount"], domain.report.currency)
+            return number.format(amount)
+    return format_cell(cell)

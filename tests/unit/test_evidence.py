@@ -1,10 +1,12 @@
 """The evidence of versions, without a server: an evaluated one, and one from before."""
 
 import json
+import re
 import shutil
 import tomllib
 import zipfile
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from churn.reports.evidence import write_evidence
 from churn.reports.figures import Figures
 from churn.reports.letter import letter_page
 from feature_repo.labels import OBSERVED, WORKBOOK
+from lakehouse.domain import read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import PROJECT, Settings, read_settings
 from trainer import registry
@@ -193,6 +196,9 @@ def test_a_figure_that_a_document_lacks_is_a_dash() -> None:
 # --- letter ----------------------------------------------------------------------------------
 
 
+WRITTEN = date(2025, 2, 3)
+
+
 def trace(**others: Any) -> dict[str, Any]:
     """What a letter reads of a trace."""
     contributions = [
@@ -206,38 +212,88 @@ def trace(**others: Any) -> dict[str, Any]:
         **{"probability": 0.161, "decile": 4, "model_version": "v", "extract_date": "2025-01-01"},
         "explanation": {**explanation, "probability": 0.161},
     }
-    cells = {"customerID": "7590-VHVEG", "tenure": "1", "Churn": "Yes"}
+    cells = {
+        **{"customerID": "7590-VHVEG", "tenure": "1", "SeniorCitizen": "1", "Partner": "Yes"},
+        **{"MonthlyCharges": "1105.5", "TotalCharges": " ", "Contract": "Two year", "Churn": "Yes"},
+    }
     return {
         "customer_id": "7590-VHVEG",
         "bronze": [{"extract_date": "2025-01-01", "became": "silver", "cells": cells}],
         "model": {"training": {"rows": 7043, "label": {"kind": OBSERVED}}},
         "scores": [score],
+        "retention_list": None,
         **others,
     }
 
 
 def test_a_letter_says_what_the_trace_says() -> None:
     traced = trace()
-    page = letter_page(traced)
+    page = letter_page(traced, WRITTEN)
     found = read_figures(page)
     assert list(differences(found.figures, {"trace": traced})) == []
+    assert {each.text for each in found.figures} > {"+1.50", "−2.25", "+0.10", "−1.65"}
     shown = {".".join(each.place) for each in found.figures}
     assert {"scores.0.probability", "scores.0.decile", "model.training.rows"} < shown
     raising, lowering = page.split("This lowers it:")
-    assert "customer for 1 month: raises it strongly" in raising
-    assert "electronic &lt;check&gt;: raises it a little" in raising
-    assert "two-year contract: lowers it strongly" in lowering
+    assert "customer for 1 month: <data" in raising
+    assert "electronic &lt;check&gt;: <data" in raising
+    assert "two-year contract: <data" in lowering
     # The domain declares it as sensitive: the trace has it, the letter does not.
     assert "senior citizen" not in page
+    assert "Not listed are those about you as a person (SeniorCitizen), which" in page
+    assert "<p>We estimate for each" in page and "what an offer costs decide whom" in page
+    assert f"<p>{read_domain().name}</p>" in page and "You can object" in page
+    assert "Letter of 2025-02-03, from our records of 2025-01-01." in page
+
+
+def test_a_letter_has_the_entries_for_a_reader_and_as_they_are_stored() -> None:
+    page = letter_page(trace(), WRITTEN)
+    found = re.findall(r'<tr><th scope="row">(.+)</th><td>(.+)</td></tr>', page)
+    rows = [tuple(re.sub("<[^>]+>", "", text) for text in row) for row in found]
     # the label is no entry that the estimate is made of
-    assert ">tenure</th>" in page and ">Churn</th>" not in page
+    assert rows == [
+        ("Months the customer has been with the operator tenure", "1"),
+        ("Whether the customer is 65 or older SeniorCitizen", "yes 1"),
+        ("Whether the customer has a partner Partner", "yes"),
+        (
+            "The current monthly bill, in the operator&#39;s currency MonthlyCharges",
+            "$1,105.50 1105.5",
+        ),
+        ("The total billed so far, in the operator&#39;s currency TotalCharges", "blank"),
+        ("The term of the contract Contract", "Two year"),
+    ]
+
+
+def test_a_letter_names_the_parts_that_it_does_not_list() -> None:
+    traced = trace()
+    names = ("a", "b", "c", "d", "e")
+    contributions = traced["scores"][0]["explanation"]["contributions"]
+    contributions[3:] = [{"feature": n, "text": n, "contribution": 0.01} for n in names]
+    page = letter_page(traced, WRITTEN)
+    assert "Not listed are those beyond the 5 largest on each side. The numbers" in page
+    contributions[3:] = []
+    assert "Not listed" not in letter_page(traced, WRITTEN)
+
+
+def test_a_letter_has_the_probability_of_the_list() -> None:
+    listed = {"run_id": "r", "customers": 9, "rank": 2, "probability": 0.25}
+    traced = trace(retention_list=listed)
+    page = letter_page(traced, WRITTEN)
+    assert "did not learn from your own record" in page
+    found = read_figures(page).figures
+    assert list(differences(found, {"trace": traced})) == []
+    assert ("retention_list", "probability") in {each.place for each in found}
+    same = letter_page(trace(retention_list={**listed, "probability": 0.161}), WRITTEN)
+    assert "list of customers to contact, with this estimate." in same
+    unlisted = {**listed, "rank": None, "probability": None}
+    assert "You are on our list" not in letter_page(trace(retention_list=unlisted), WRITTEN)
 
 
 def test_a_letter_about_a_model_of_one_extract_claims_no_rate() -> None:
-    later = letter_page(trace())
+    later = letter_page(trace(), WRITTEN)
     assert "that you leave within the next month." in later and "Of 100 customers" in later
     training = {"training": {"rows": 7043, "label": {"kind": WORKBOOK}}}
-    first = letter_page(trace(model=training))
+    first = letter_page(trace(model=training), WRITTEN)
     assert "that you leave." in first and "Of 100 customers" not in first
     assert "learned from who had left already" in first
 
@@ -246,7 +302,7 @@ def test_no_score_no_letter() -> None:
     without = {**trace()["scores"][0], "explanation": None}
     for scores in ([], [without]):
         with pytest.raises(InvalidInputError, match="no score that can be explained"):
-            letter_page(trace(scores=scores))
+            letter_page(trace(scores=scores), WRITTEN)
 
 
 def test_a_decision_goes_into_the_evidence_as_it_is_stored(

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,41 @@ def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(settings: Se
     ]
     customer = {"customer_id": "c1", "event_timestamp": f"{DAY}T00:00:00Z", "features": {}}
     shown = format_customer({**customer, "score": SCORE, "retention_list": listed})
-    assert [line.strip() for line in shown[-3:]] == expected
-    assert dict(trace(listed))["list"] == expected
+    assert [line.strip() for line in shown[1:]] == [
+        *expected,
+        "leaves with probability 56.8% (decile 10 of 10, model v1)",
+        "mainly because (model in use): new",
+        "features, as the model sees them:",
+    ]
+    hops = trace(listed)
+    assert dict(hops)["list"] == expected
+    # What people ask for comes first, then where it comes from.
+    assert [name for name, _ in hops[:3]] == ["score", "list", "workbook"]
+
+
+@pytest.mark.parametrize(
+    ("contributions", "expected"),
+    [
+        ([0.334] * 7, ["-1.00 ", *["+0.33 r"] * 5, "+0.69 2 other reasons", "+1.34 in all"]),
+        ([0.334] * 2, ["-1.00 ", *["+0.33 r"] * 2, "+0.01 rounding", "-0.33 in all"]),
+        ([0.25], ["-1.00 ", "+0.25 r", "-0.75 in all"]),
+    ],
+)
+def test_the_printed_parts_add_up_to_the_printed_total(
+    contributions: list[float], expected: list[str]
+) -> None:
+    explained = {
+        "baseline": -1.0,
+        "contributions": [{"text": "r", "contribution": each} for each in contributions],
+        "log_odds": -1.0 + sum(contributions),
+        "probability": 0.5,
+    }
+    lines = dict(trace(None, explained))["score"][1:]
+    assert len(lines) == len(expected)
+    assert all(line.startswith(text) for line, text in zip(lines, expected, strict=True)), lines
+    *parts, total = (Decimal(line.split()[0]) for line in lines)
+    assert sum(parts) == total
+    assert lines[-1].endswith("in all (log-odds), which is 50.0%")
 
 
 def test_a_later_extract_has_one_probability_and_a_missing_customer_is_named(
@@ -108,8 +142,10 @@ def test_a_later_extract_has_one_probability_and_a_missing_customer_is_named(
     assert "list" not in dict(trace(None))
 
 
-def trace(listed: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
-    """The stages of a trace whose customer has this place in the list."""
+def trace(
+    listed: dict[str, Any] | None, explained: dict[str, Any] | None = None
+) -> list[tuple[str, list[str]]]:
+    """The stages of a trace whose customer has this place in the list, and this explanation."""
     row = {"extract_date": DAY, "became": "not cleaned yet", "file": "f", "sheet": "", "sha256": ""}
     cells = {"tenure": "1", "Contract": "", "MonthlyCharges": "", "TotalCharges": "", "Churn": ""}
     loaded = {"batch_id": "b", "loaded_at": f"{DAY}T00:00", "table": "t", "version": 1}
@@ -118,7 +154,7 @@ def trace(listed: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
     lineage = {
         "bronze": [{**row, **loaded, "row_number": 2, "cells": cells, "extra": {}}],
         **{**empty, "feast": feast, "online": None, "model": None, "absent_from": []},
-        "scores": [{**SCORE, "extract_date": DAY, "explanation": None, "reasons": []}],
+        "scores": [{**SCORE, "extract_date": DAY, "explanation": explained, "reasons": []}],
         "retention_list": listed,
     }
     return list(hops(lineage))
