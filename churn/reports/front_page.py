@@ -262,7 +262,7 @@ def missing_page_of(name: str, navigation: Markup, is_sample: bool) -> str:
     return page("missing.html.j2", views, is_sample)
 
 
-def front_page(data: FrontPage) -> str:
+def front_page(data: FrontPage) -> str:  # long: names all parts of the page
     """Return the page as HTML; the same data results in the same text."""
     # It selects the parts to display by the page's address alone, and marks a form that is sent.
     script, digest = read_script("front_page.js", "loading.js")
