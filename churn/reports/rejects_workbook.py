@@ -68,6 +68,8 @@ FAULTY = PatternFill("solid", fgColor="FFFFD9B3")
 FAULTY_EDGE = Border(*[Side("thin", color="FFC55A11")] * 4)
 TOP = Alignment(vertical="top")
 WRAPPED = Alignment(vertical="top", wrap_text=True)
+# The reason of rows that are counted apart: nothing is wrong with them.
+EXACT_DUPLICATE = "exact_duplicate"
 
 
 @dataclass(frozen=True)
@@ -347,7 +349,7 @@ class _RejectsWorkbook:
             sheet.append([self._make_text_cell(sheet, note)])
 
     def _facts(self, count: int) -> list[tuple[str, str | int]]:
-        load = self._load
+        load, copies = self._load, self._rows_by_code[EXACT_DUPLICATE]
         return [
             *([(SAMPLE, NOTE)] if load.is_sample else []),
             ("File", load.source_file),
@@ -356,13 +358,14 @@ class _RejectsWorkbook:
             ("Load", load.batch_id),
             ("Loaded at", f"{load.loaded_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"),
             ("Rows read", load.row_count),
-            ("Rows rejected", count),
+            ("Rows rejected", count - copies),
+            ("Exact duplicates", copies),
         ]
 
     def _notes(self) -> Iterator[str]:
-        yield "Correct the rows in the workbook that they come from, and run that one again."
+        yield "Correct the rows in the workbook that they come from, save it, and run it again."
         yield "A row with several faults counts for each of them."
-        yield "Exact copies of a row are listed too; they don't count against the gate's bounds."
+        yield "Exact duplicates are listed too; the limit for rejected rows does not count them."
         if self._like_formulas:
             yield (
                 f"Cells that begin like a formula: {self._like_formulas:,}. They are texts here "

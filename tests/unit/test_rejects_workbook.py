@@ -299,10 +299,11 @@ def test_the_summary_counts_rows_by_reason_most_first(tmp_path):
         reject(4, [Reason("not_a_number", "TotalCharges", "x")]),
         reject(5, [Reason("not_a_number", "TotalCharges", "x")]),
         reject(6, [Reason("not_a_number", "MonthlyCharges", "x")]),
+        reject(7, [Reason("exact_duplicate", "customerID", "7590-VHVEG")]),
     ]
     sheet = openpyxl.load_workbook(written(tmp_path, rejects))["Summary"]
     rows = [tuple(cell.value for cell in row) for row in sheet.iter_rows()]
-    facts = dict(row[:2] for row in rows[:7])
+    facts = dict(row[:2] for row in rows[:8])
     assert facts == {
         "File": "base.xlsx",
         "Sheet": "Customers",
@@ -311,11 +312,13 @@ def test_the_summary_counts_rows_by_reason_most_first(tmp_path):
         "Loaded at": "2025-01-02 03:04 UTC",
         "Rows read": 7049,
         "Rows rejected": 5,
+        "Exact duplicates": 1,
     }
     start = rows.index(("Reason", "In words", "Rows", "Columns (rows)"))
-    assert rows[start + 1 : start + 4] == [
+    assert rows[start + 1 : start + 5] == [
         ("not_a_number", WORDS["not_a_number"], 3, "TotalCharges (2), MonthlyCharges (1)"),
         ("missing", WORDS["missing"], 2, "gender (2), tenure (1)"),
+        ("exact_duplicate", None, 1, "customerID (1)"),
         ("out_of_range", WORDS["out_of_range"], 1, "tenure (1)"),
     ]
 
