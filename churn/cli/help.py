@@ -115,10 +115,12 @@ class Group(click.Group):
             with formatter.section("Start with"):
                 formatter.write_dl(FIRST_STEPS)
         visible = {name for name, command in self.commands.items() if not command.hidden}
-        others = visible.difference(*sections.values())
+        elsewhere = set().union(*sections.values())
+        # In the order in which they are used, in which they are declared.
+        others = [name for name in self.commands if name in visible - elsewhere]
         # Pad the names, so that the second column is aligned across sections.
         width = max(map(len, visible))
-        for title, names in {**sections, "Commands": sorted(others)}.items():
+        for title, names in {**sections, "Commands": others}.items():
             rows = [
                 (name.ljust(width), self.commands[name].get_short_help_str(LONGEST))
                 for name in names

@@ -55,6 +55,8 @@ def explain_usage_error(error: click.UsageError) -> InvalidInputError:
         message = f"There is no option '{error.option_name}'"
         hint = f"{_find_option(error.option_name, context)}{help_call} lists the options"
     elif isinstance(error, click.MissingParameter):
+        # The choices follow on lines of their own.
+        message = message.removesuffix(". Choose from:")
         hint = f"add it{_describe(error.param)}, {_format_example(context)}"
     elif isinstance(error, click.BadParameter):
         message = f"Invalid value for {_name(error)}: {_read_value(error)}"

@@ -21,6 +21,7 @@ from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Column, Contract
 from seeds_loader.reader.encodings import find_encoding
 from seeds_loader.reader.header import (
+    HINT_OTHER_COLUMNS,
     ROWS_SEARCHED,
     Header,
     describe_miss,
@@ -105,7 +106,7 @@ def read_csv(path: Path, contract: Contract, encoding: str | None = None) -> Gri
             f"{path.name} does not have the columns of the contract: {describe_miss(header)}",
             where=str(path),
             hint="add the missing columns or correct their headers; cells are separated by "
-            "comma, semicolon or tab",
+            f"comma, semicolon or tab; {HINT_OTHER_COLUMNS}",
         )
     file = _File(path, encoding, delimiter, header, contract)
     schema = pa.schema([(str(index), pa.string()) for index in range(file.width)])

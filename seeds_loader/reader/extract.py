@@ -20,6 +20,7 @@ from seeds_loader.contract import Column, Contract, read_contract, read_source_f
 from seeds_loader.reader import csv_reader, excel_reader, file_format
 from seeds_loader.reader.customer_ids import read_ids
 from seeds_loader.reader.header import (
+    HINT_OTHER_COLUMNS,
     ROWS_SEARCHED,
     Header,
     cell_name,
@@ -337,7 +338,7 @@ def _none_fits_error(
     more = f"; and {left_off} more sheets" if left_off > 0 else ""
     correct = (
         "add the missing columns or correct their headers; rows above the header have to be fewer "
-        f"than {ROWS_SEARCHED}"
+        f"than {ROWS_SEARCHED}; {HINT_OTHER_COLUMNS}"
     )
     if sheet is None:
         return InvalidInputError(

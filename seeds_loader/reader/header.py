@@ -12,6 +12,10 @@ MAX_NAMES_LISTED = 8
 TITLE_CHARACTERS = 60
 # Two matching names are chance ('gender', 'Contract'); more are a header with missing columns.
 MIN_NAMES = 3
+HINT_OTHER_COLUMNS = (
+    "for a workbook of other columns, `churn init WORKBOOK` drafts their description; "
+    "`churn contract template` writes the expected ones"
+)
 
 
 @dataclass(frozen=True)

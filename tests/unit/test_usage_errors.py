@@ -32,6 +32,12 @@ def call(line: str, **environ: str) -> Result:
         ("run --demo", "no option", "churn run", "before the command, `churn --demo run`"),
         ("--json status", "no option", "churn", "after the command, `churn COMMAND --json`"),
         (
+            "user add ann",
+            "Missing option '--role'",
+            "churn user add",
+            "`churn user add analyst --role reader`",
+        ),
+        (
             "letter A",
             "Missing option '--out'",
             "churn letter",
