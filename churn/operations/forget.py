@@ -221,14 +221,20 @@ def format_forgotten(forgotten: Forgotten, dry_run: bool) -> list[str]:
     """Format the result as lines of text, without an id."""
     verb = "would be erased" if dry_run else "erased"
     lines = [f"{name}: {count:,}" for name, count in forgotten.found.items() if count]
-    if not lines:
-        lines.append("nothing is stored of these customers")
+    is_found = bool(lines)
+    if not is_found:
+        lines.append("nothing is stored of these customers: check the spelling of the ids")
     for address in forgotten.backups:
         lines.append(
             f"backup {address} may contain them: `churn restore` leaves them out; remove it when "
             "you no longer need it"
         )
     plural = "" if forgotten.customers == 1 else "s"
+    if not is_found:
+        registered = (
+            f"; {forgotten.customers:,} id{plural} registered, to be left out of later loads"
+        )
+        return [*lines, f"0 customers {verb}{'' if dry_run else registered}"]
     return [*lines, f"{forgotten.customers:,} customer{plural} {verb}"]
 
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +35,7 @@ from churn.operations.erasure_plan import (
     correct_counts,
     make_plan,
 )
-from churn.operations.forget import STEPS, forget
+from churn.operations.forget import STEPS, Forgotten, forget, format_forgotten
 from churn.operations.person import record_objection
 from churn.operations.personal_data import PLACES, Erasure, _erase_deciles, erase_table
 from churn.operations.subjects import make_subjects
@@ -612,6 +613,16 @@ def test_the_server_of_a_container_waits_for_an_erasure(
     with pytest.raises(ServerLostError, match="ended while the command was using it"):
         spark_server.run_forever(settings, print)
     assert not erasing_file(settings).exists()
+
+
+def test_an_id_of_which_nothing_is_stored_is_said_to_be_registered() -> None:
+    found = Forgotten(1, {"runs": 2}, {"runs": 0}, ("a",), (), {})
+    assert format_forgotten(found, dry_run=False)[-1] == "1 customer erased"
+    unknown = replace(found, found={"runs": 0})
+    nothing, registered = format_forgotten(unknown, dry_run=False)
+    assert "check the spelling" in nothing
+    assert registered == "0 customers erased; 1 id registered, to be left out of later loads"
+    assert format_forgotten(unknown, dry_run=True)[-1] == "0 customers would be erased"
 
 
 # --- killed processes --------------------------------------------------------
