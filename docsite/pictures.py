@@ -73,7 +73,8 @@ def main() -> None:
     subprocess.run([CHURN, "--demo", "docs", "--no-serve"], check=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        report = _open(browser, _find_report(settings).as_uri(), WIDTH, 800)
+        # As high as the headline and the first customers to call are.
+        report = _open(browser, _find_report(settings).as_uri(), WIDTH, 1220)
         _save(report, "report.png")
         photograph_lineage(browser, settings.home / SITE / DBT_DOCS, badges.FOLDER)
         browser.close()
