@@ -35,17 +35,12 @@ from lakehouse.process import Log
 from lakehouse.sample_home import NOTE, is_sample
 from lakehouse.settings import Settings
 
-# Airflow also shows the page in a frame of its own, where the links of the bar lead nowhere.
-DBT_STYLE = """<script>
-if (self !== top) document.documentElement.classList.add("framed");
-</script>
-<style>
-body > .site-nav { position: fixed; inset: 0 0 auto; z-index: 1040; }
-.framed .site-nav { display: none; }
-html:not(.framed) .app { top: 2.75rem; height: calc(100% - 2.75rem); }
-.layout { height: 100%; }
-html:not(.framed) .layout-ide { height: calc(100vh - 53px - 2.75rem); }
-</style>"""
+OWN = Path(__file__).parent
+DBT_HEAD = (
+    f"<style>{ROW_STYLE}\n{(OWN / 'dbt_docs.css').read_text()}</style>\n"
+    f"<script>\n{(OWN / 'dbt_docs.js').read_text()}</script>\n"
+)
+MENU_OVERLAY = '<div class="app-overlay" data-toggle=".app-menu"></div>'
 # Parts of dbt's page, each of which it has once, and their replacements in this project's page.
 BRANDING = {
     "<title>dbt Docs</title>": "<title>Telco churn: tables and lineage</title>",
@@ -59,9 +54,26 @@ BRANDING = {
     '("test"!=o.resource_type||!o.hasOwnProperty("test_metadata"))': (
         '!["test","unit_test"].includes(o.resource_type)'
     ),
+    # From top to bottom, labels are several times as large as from left to right.
+    'left_right:{name:"dagre",rankDir:"LR",rankSep:200,edgeSep:30,nodeSep:50}': (
+        'left_right:{name:"dagre",rankDir:"TB",rankSep:50,edgeSep:15,nodeSep:20}'
+    ),
+    '"source-endpoint":"50% 0%","target-endpoint":"270deg"': (
+        '"source-endpoint":"0% 50%","target-endpoint":"0deg"'
+    ),
+    'f.resize(),"fullscreen"==e?f.fit(100):f.fit(25)': "fitLineage(f,e)",
+    "t.layout(e.vizLayout).run(),e.vizRendered(t)": (
+        "t.layout(e.vizLayout).run(),fitLineage(t,e.vizSize),e.vizRendered(t)"
+    ),
+    MENU_OVERLAY: (
+        f'{MENU_OVERLAY}<button type="button" class="menu-button" aria-expanded="false" '
+        'onclick="toggleMenu()">Menu: tables and models</button>'
+    ),
     # The page fills the window; the bar of the site takes its own row of it.
-    "</head>": f"<style>{ROW_STYLE}</style>\n{DBT_STYLE}</head>",
+    "</head>": f"{DBT_HEAD}</head>",
 }
+# A browser would request the text of the placeholder before Angular fills it.
+ICON_PLACEHOLDER, FILLED_ICON = 'xlink:href="{{ getIcon(', 'ng-attr-href="{{ getIcon('
 # Marks dbt's own page; its content is drawn by a script.
 SAMPLE_STYLE = (
     f'<style>body::before {{ content: "{NOTE}"; position: fixed; inset: auto 0 0; z-index: 9999; '
@@ -75,16 +87,21 @@ def build_site(settings: Settings, log: Log) -> Path:
     spark_server.ensure_running(settings, log)
     log("building the dbt docs")
     run_dbt_command(settings, ["docs", "generate", "--static"])
-    built = (settings.home / "dbt" / "static_index.html").read_text()
-    for theirs, ours in BRANDING.items():
-        # The texts of the project are in the page, too, further below.
-        built = built.replace(theirs, ours, 1)
+    built = adapt_dbt_docs((settings.home / "dbt" / "static_index.html").read_text())
     if is_sample(settings):
         built = built.replace("</head>", f"{SAMPLE_STYLE}</head>", 1)
     _write(settings.home / SITE / DBT_DOCS, built)
     log("writing the front page")
     with spark_session.session(settings) as spark:
         return write_front_page(settings, spark).parent
+
+
+def adapt_dbt_docs(html: str) -> str:
+    """Return dbt's page with this project's names, menu and lineage."""
+    for theirs, ours in BRANDING.items():
+        # The texts of the project are in the page, too, further below.
+        html = html.replace(theirs, ours, 1)
+    return html.replace(ICON_PLACEHOLDER, FILLED_ICON)
 
 
 def write_front_page(settings: Settings, spark: SparkSession) -> Path:

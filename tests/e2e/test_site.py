@@ -40,6 +40,10 @@ DRAWN = """() => {
     const drawn = [...document.querySelectorAll("*")].find((each) => each._cyreg?.cy);
     return drawn ? drawn._cyreg.cy.nodes().map((node) => node.data("label")) : [];
 }"""
+LABEL_HEIGHT = """() => {
+    const graph = document.querySelector("#cy")._cyreg.cy;
+    return graph.zoom() * parseFloat(graph.nodes()[0].style("font-size"));
+}"""
 EDGES = """() => {
     const drawn = [...document.querySelectorAll("*")].find((each) => each._cyreg?.cy);
     return drawn._cyreg.cy.edges().map((edge) => [edge.data("source"), edge.data("target")]);
@@ -238,6 +242,31 @@ def wait_for_lineage(page: Page) -> set[str]:
     assert {"bronze.telco_customers", "customers", "customer_features"} <= names
     assert not [name for name in names if name.startswith("assert_") or "unique" in name]
     return names
+
+
+def test_the_tables_can_be_read_on_a_phone(
+    site: Site, opened: Callable[..., Page], tmp_path: Path
+) -> None:
+    """The menu is closed at first, descriptions wrap, and labels of the lineage are legible."""
+    model = "#!/model/model.telco_churn.customer_features"
+    asked: list[str] = []
+    page = opened("about:blank", PHONE)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{site.address}/dbt/index.html{model}")
+    expect(page.locator(".column-row").first).to_be_visible()
+    fits(page)
+    menu = page.locator(".app-menu a:visible", has_text="churn_labels")
+    expect(menu).to_have_count(0)
+    page.locator(".menu-button").click()
+    expect(menu).to_have_count(1)
+    page.screenshot(path=tmp_path / "menu.png")
+    cut = "each => each.scrollWidth > each.clientWidth + 1"
+    assert not any(each.evaluate(cut) for each in page.locator(".column-row td:visible").all())
+    assert not [url for url in asked if "getIcon" in url]
+    page.goto(f"{site.address}/{LINEAGE}")
+    page.reload()
+    wait_for_lineage(page)
+    assert page.evaluate(LABEL_HEIGHT) > 10.9
 
 
 def test_a_column_is_found_by_its_name(

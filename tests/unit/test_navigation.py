@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from churn.operations import feast_pages, mlflow_server, site_server
 from churn.reports.front_page import DBT_DOCS, LINEAGE, front_page, missing_page, site_links
-from churn.reports.site import BRANDING
+from churn.reports.site import BRANDING, ICON_PLACEHOLDER, adapt_dbt_docs
 from lakehouse import sites
 from lakehouse.navigation import (
     Link,
@@ -86,6 +86,13 @@ def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:
     """A new version of dbt or Feast would go unnoticed: a replacement that finds nothing."""
     docs = (Path(dbt.task.docs.__file__).parent / "index.html").read_text()
     assert {text: docs.count(text) for text in BRANDING} == dict.fromkeys(BRANDING, 1)
+    assert ICON_PLACEHOLDER in docs and docs.count("fitLineage(") == 0
+    adapted = adapt_dbt_docs(docs)
+    # A browser requests the address of an icon that is still a placeholder.
+    assert not re.search(r'(?<!ng-attr-)(?:xlink:)?href="{{ getIcon', adapted)
+    assert "function fitLineage(" in adapted and adapted.count("fitLineage(") == 3
+    assert "function toggleMenu(" in adapted and 'onclick="toggleMenu()"' in adapted
+    assert ".app-overlay" in docs and 'class="column-row"' in docs
     build = Path(feast.__file__).parent / "ui" / "build"
     code = next((build / "static" / "js").glob("main.*.js")).read_text()
     assert "Tab Demo" in code and "Tab Demo" not in feast_pages.remove_demo(code)
