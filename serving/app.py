@@ -44,6 +44,11 @@ model that scored the published extract. Each request below /v1 requires an API 
 X-API-Key; the command "churn api-key new NAME" makes one. Errors are application/problem+json: what
 is wrong, where, and what to do.
 """
+CUSTOMERS, OPERATION = "Customers", "Operation"
+TAGS = [
+    {"name": CUSTOMERS, "description": "Scores and reasons; each request requires an API key"},
+    {"name": OPERATION, "description": "Health and metrics of the service; no key is required"},
+]
 
 
 class Service:
@@ -248,6 +253,7 @@ def application(settings: Settings, clock: Clock = current_time) -> RequestGuard
         title="Telco churn",
         version="1",
         description=DESCRIPTION,
+        openapi_tags=TAGS,
         # The built-in pages load their scripts from other hosts; `docs_page.page` from this one.
         docs_url=None,
         redoc_url=None,
@@ -280,6 +286,7 @@ def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
         408: "The body did not arrive in time",
         409: "The change does not apply to this customer",
         413: "The body is too big",
+        415: "The header Content-Type does not declare JSON",
         422: "The request does not match this description",
         429: "Too many customers or connections; the header Retry-After names the seconds to wait",
         503: "The online store does not respond, or there is no model that fits it",
@@ -306,6 +313,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
 
     @app.get(
         "/v1/customers/{customer_id}/churn",
+        tags=[CUSTOMERS],
         summary="Score one customer",
         description="Returns how likely the customer is to leave, and the reasons.\n\n"
         + docs_page.format_curl(port, "GET", f"/v1/customers/{example}/churn"),
@@ -320,6 +328,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
 
     @app.post(
         "/v1/churn:batch",
+        tags=[CUSTOMERS],
         summary="Score up to 1,000 customers",
         description="Returns the risk of each customer, in the order of the request, by one model."
         " A customer without a score is part of the answer.\n\n"
@@ -327,7 +336,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
         response_model=None,
         responses={
             **_answer(schemas.BatchScores, samples.BATCH_SCORES, "The risk of each customer"),
-            **_faults(400, 401, 408, 413, 422, 429, 503),
+            **_faults(400, 401, 408, 413, 415, 422, 429, 503),
         },
     )
     async def batch(request: Request, body: Annotated[schemas.Batch, Body()]) -> Response:
@@ -340,6 +349,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
 
     @app.post(
         "/v1/customers/{customer_id}/churn:what-if",
+        tags=[CUSTOMERS],
         # Clients that were generated from the API's description call it by this name.
         operation_id="changed_v1_customers__customer_id__churn_what_if_post",
         summary="Score one customer with changed values",
@@ -351,7 +361,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
         response_model=None,
         responses={
             **_answer(schemas.WhatIf, samples.WHAT_IF, "The risk before and after the changes"),
-            **_faults(400, 401, 404, 408, 409, 413, 422, 429, 503),
+            **_faults(400, 401, 404, 408, 409, 413, 415, 422, 429, 503),
         },
     )
     async def compute_what_if(
@@ -370,6 +380,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:  # long: the routes, on
 def _add_plain_routes(app: FastAPI, service: Service) -> None:  # long: one route after another
     @app.get(
         "/health/live",
+        tags=[OPERATION],
         summary="Check that the process responds",
         description="For a supervisor that restarts a process that hangs.\n\n"
         + docs_page.format_curl(service.settings.api_port, "GET", "/health/live"),
@@ -382,6 +393,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:  # long: one rout
 
     @app.get(
         "/health/ready",
+        tags=[OPERATION],
         summary="Check that customers can be scored",
         description="For a load balancer: Redis responds and contains customers with the features "
         "of the model in use.\n\n"
@@ -397,6 +409,7 @@ def _add_plain_routes(app: FastAPI, service: Service) -> None:  # long: one rout
 
     @app.get(
         "/metrics",
+        tags=[OPERATION],
         summary="Read the metrics for Prometheus",
         description="Contains no customers. With a valid key in the header X-API-Key, the answer "
         "also has the metrics of the last run.\n\n"
@@ -464,19 +477,24 @@ def _http_problem(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 400:
         return errors.bad_body().response()
-    kinds = {
-        404: ("no-route", "There is nothing at this path", "path"),
-        405: ("no-method", "This path does not know the method", "method"),
-    }
-    kind, what, where = kinds.get(error.status_code, ("refused", str(error.detail), "request"))
-    return ProblemError(
-        error.status_code, kind, what, where=where, hint=errors.SEE_DOCS, headers=error.headers
-    ).response()
+    if error.status_code == 404:
+        return errors.no_route().response()
+    if error.status_code == 405:
+        return errors.no_method(error.headers).response()
+    return errors.refused(error).response()
 
 
-def _validation_problem(_: Request, error: Exception) -> Response:
+def _validation_problem(request: Request, error: Exception) -> Response:
     """Return the first mismatch with the API description, without the value that was sent."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])[:200]
-    return errors.unfit_request(str(first["msg"]), where).response()
+    if first["type"] == "json_invalid":
+        return errors.bad_body().response()
+    if first["loc"] == ("body",) and not _declares_json(request):
+        return errors.no_json_type().response()
+    return errors.describe_mismatch(first).response()
+
+
+def _declares_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")

@@ -1,7 +1,7 @@
 """Define request errors in one JSON format, that of RFC 9457: what, where, what to do."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import HTTPException
@@ -11,6 +11,24 @@ from typing_extensions import TypedDict
 
 MEDIA_TYPE = "application/problem+json"
 KIND = "urn:churn:problem:"
+# What is wrong with a value, by pydantic's type of the error.
+MISMATCHES = {
+    "missing": "A required part of the request is missing",
+    "extra_forbidden": "The endpoint has no field of this name",
+    "dict_type": "The body is not a JSON object",
+    "list_type": "The value is not a list",
+    "string_type": "The value is not a text",
+    "string_unicode": "The text is not valid Unicode",
+    "string_too_short": "The text is shorter than {min_length} characters",
+    "string_too_long": "The text is longer than {max_length} characters",
+    "too_short": "The list has fewer than {min_length} items",
+    "too_long": "The list has more than {max_length} items",
+    "literal_error": "The value is none of {expected}",
+    "float_type": "The value is not a number",
+    "finite_number": "The number is not finite",
+    "greater_than_equal": "The number is below {ge:g}",
+    "less_than_equal": "The number is above {le:g}",
+}
 SEE_DOCS = "GET /docs shows what there is, and how to ask"
 
 
@@ -121,7 +139,22 @@ def too_slow(seconds: float) -> ProblemError:
 def bad_body() -> ProblemError:
     """Return the error for a body that is not JSON."""
     return ProblemError(
-        400, "bad-body", "The body can't be read as JSON", where="body", hint=SEE_DOCS
+        400,
+        "bad-body",
+        "The body can't be read as JSON",
+        where="body",
+        hint="send valid JSON in UTF-8",
+    )
+
+
+def no_json_type() -> ProblemError:
+    """Return the error for a body that its Content-Type does not declare as JSON."""
+    return ProblemError(
+        415,
+        "no-json-type",
+        "The request does not declare its body as JSON",
+        where="header Content-Type",
+        hint="send the header `Content-Type: application/json`",
     )
 
 
@@ -132,6 +165,46 @@ def unfit_request(what: str, where: str) -> ProblemError:
     """
     return ProblemError(
         422, "unfit-request", what, where=where, hint="correct it; GET /docs shows what fits"
+    )
+
+
+def describe_mismatch(error: Mapping[str, Any]) -> ProblemError:
+    """Return pydantic's first mismatch with the API's description as a sentence of this API."""
+    part, *names = error["loc"]
+    place = [f"item {each + 1}" if isinstance(each, int) else str(each) for each in names]
+    where = f"{part}: {', '.join(place)}"[:200] if place else f"the {part}"
+    what = MISMATCHES.get(error["type"], "The value does not fit")
+    return unfit_request(what.format_map(error.get("ctx", {})), where)
+
+
+def no_route() -> ProblemError:
+    """Return the error for a path that is no endpoint's."""
+    return ProblemError(
+        404, "no-route", "There is nothing at this path", where="path", hint=SEE_DOCS
+    )
+
+
+def no_method(headers: Mapping[str, str] | None) -> ProblemError:
+    """Return the error for a method that the endpoint lacks; `headers` name its methods."""
+    return ProblemError(
+        405,
+        "no-method",
+        "This path does not know the method",
+        where="method",
+        hint="use a method of the header Allow; GET /docs shows all endpoints",
+        headers=headers,
+    )
+
+
+def refused(error: HTTPException) -> ProblemError:
+    """Return the framework's own error of any other status in this format."""
+    return ProblemError(
+        error.status_code,
+        "refused",
+        "The service refused the request",
+        where="request",
+        hint=SEE_DOCS,
+        headers=error.headers,
     )
 
 

@@ -66,7 +66,8 @@ ERRORS: dict[int, errors.ProblemDetails] = {
     404: errors.unknown_customer("no-such-id").details,
     408: errors.too_slow(10).details,
     413: errors.too_big(512 * 1024).details,
-    422: errors.unfit_request("Field required", "body.customer_ids").details,
+    415: errors.no_json_type().details,
+    422: errors.describe_mismatch({"type": "missing", "loc": ("body", "customer_ids")}).details,
     429: errors.too_many(2).details,
     503: errors.store_down("connection refused").details,
 }

@@ -110,7 +110,7 @@ def apply_changes(
                 409,
                 allowed.problem,
                 allowed.message,
-                where=", ".join(f"body.{name}" for name in unfit),
+                where=f"body: {', '.join(unfit)}",
                 hint=f"leave {', '.join(unfit)} out",
             )
     after = dict(features)

@@ -1,5 +1,6 @@
 """The scoring API's parts that need no online store: keys, limits, models, what-if, the gate."""
 
+import ast
 import json
 import logging
 import os
@@ -370,7 +371,7 @@ def test_a_body_is_bounded(client: TestClient, told: bool) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "kind"),
     [
-        (b"{", 422, "unfit-request"),
+        (b"{", 400, "bad-body"),
         (b"", 422, "unfit-request"),
         (b"\xc3(", 400, "bad-body"),
         (b"[" * 100_000, 400, "bad-body"),
@@ -390,6 +391,82 @@ def test_a_faulty_batch_is_refused(client: TestClient, body: bytes, status: int,
     headers = {"content-type": "application/json"}
     response = client.post("/v1/churn:batch", content=body, headers=headers)
     assert (response.status_code, problem(response)) == (status, kind)
+
+
+@pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_a_body_of_another_type_is_refused_with_a_hint(
+    client: TestClient, media_type: str | None
+) -> None:
+    headers = {} if media_type is None else {"content-type": media_type}
+    body = b'{"customer_ids": ["a"]}'
+    response = client.post("/v1/churn:batch", content=body, headers=headers)
+    assert (response.status_code, problem(response)) == (415, "no-json-type")
+    assert "Content-Type: application/json" in response.json()["what_to_do"]
+    headers = {"content-type": "application/json; charset=utf-8"}
+    assert client.post("/v1/churn:batch", content=body, headers=headers).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("body", "title", "where"),
+    [
+        ({}, "A required part of the request is missing", "body: customer_ids"),
+        ([], "The body is not a JSON object", "the body"),
+        ({"customer_ids": 7}, "The value is not a list", "body: customer_ids"),
+        ({"customer_ids": ["a", 7]}, "The value is not a text", "body: customer_ids, item 2"),
+        (
+            {"customer_ids": ["a" * 101]},
+            "The text is longer than 100 characters",
+            "body: customer_ids, item 1",
+        ),
+        (
+            {"customer_ids": ["a"] * 1001},
+            "The list has more than 1000 items",
+            "body: customer_ids",
+        ),
+        (
+            {"customer_ids": ["a"], "more": 1},
+            "The endpoint has no field of this name",
+            "body: more",
+        ),
+    ],
+)
+def test_a_mismatch_is_a_sentence(client: TestClient, body: Any, title: str, where: str) -> None:
+    details = client.post("/v1/churn:batch", json=body).json()
+    assert (details["title"], details["where"]) == (title, where)
+
+
+def test_a_mismatch_of_a_change_is_a_sentence(client: TestClient) -> None:
+    sentences = {
+        ("monthly_charges", "60"): "The value is not a number",
+        ("monthly_charges", -1): "The number is below 0",
+        ("monthly_charges", 10_001): "The number is above 10000",
+        ("contract", "One Year"): "The value is none of 'Month-to-month', 'One year' or 'Two year'",
+    }
+    for (name, value), title in sentences.items():
+        details = client.post("/v1/customers/a/churn:what-if", json={name: value}).json()
+        assert (details["title"], details["where"]) == (title, f"body: {name}")
+
+
+def test_every_type_of_problem_is_documented() -> None:
+    """The types in the code, and those that the table of the page has."""
+    kinds = {what_if.read_contract().allowed.problem}
+    for path in (PROJECT / "serving").glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+                index = {"ProblemError": 1, "_unavailable": 0}.get(call.func.id)
+                if index is not None and isinstance(call.args[index], ast.Constant):
+                    kinds.add(call.args[index].value)
+    table = (PROJECT / "docs" / "serving.md").read_text().partition("## Errors")[2]
+    rows = [row.split("|")[2] for row in table.partition("\n## ")[0].splitlines() if "| `" in row]
+    assert {kind for row in rows[1:] for kind in re.findall("`([^`]+)`", row)} == kinds
+    assert {"no-route", "no-method", "bad-body", "fault"} < kinds
+
+
+def test_operations_are_grouped(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()
+    names = {tag["name"] for tag in described["tags"]}
+    used = [op.get("tags") for path in described["paths"].values() for op in path.values()]
+    assert all(used) and {tag for tags in used for tag in tags} == names
 
 
 @pytest.mark.parametrize(
