@@ -23,7 +23,7 @@ MISMATCHES = {
     "string_too_long": "The text is longer than {max_length} characters",
     "too_short": "The list has fewer than {min_length} items",
     "too_long": "The list has more than {max_length} items",
-    "literal_error": "The value is none of {expected}",
+    "literal_error": "The value must be one of {expected}",
     "float_type": "The value is not a number",
     "finite_number": "The number is not finite",
     "greater_than_equal": "The number is below {ge:g}",
@@ -196,15 +196,15 @@ def no_method(headers: Mapping[str, str] | None) -> ProblemError:
     )
 
 
-def refused(error: HTTPException) -> ProblemError:
+def refused(status: int, headers: Mapping[str, str] | None) -> ProblemError:
     """Return the framework's own error of any other status in this format."""
     return ProblemError(
-        error.status_code,
+        status,
         "refused",
         "The service refused the request",
         where="request",
         hint=SEE_DOCS,
-        headers=error.headers,
+        headers=headers,
     )
 
 

@@ -440,7 +440,10 @@ def test_a_mismatch_of_a_change_is_a_sentence(client: TestClient) -> None:
         ("monthly_charges", "60"): "The value is not a number",
         ("monthly_charges", -1): "The number is below 0",
         ("monthly_charges", 10_001): "The number is above 10000",
-        ("contract", "One Year"): "The value is none of 'Month-to-month', 'One year' or 'Two year'",
+        (
+            "contract",
+            "One Year",
+        ): "The value must be one of 'Month-to-month', 'One year' or 'Two year'",
     }
     for (name, value), title in sentences.items():
         details = client.post("/v1/customers/a/churn:what-if", json={name: value}).json()
