@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import psutil
@@ -28,6 +29,8 @@ RESULT = Path(__file__).with_name("demo.json")
 START = "<!-- figures: made by make measure-demo -->"
 CUSTOMER_ID = re.compile(r"\b\d{4}-[A-Z]{5}\b")
 GB = 1e9
+# Characters of a line in a code block of the README.
+WIDEST = 100
 
 
 def main() -> None:
@@ -119,7 +122,9 @@ def format_figures(result: Mapping[str, Any]) -> Iterator[str]:
     yield "Output of the demo, without the messages between the steps:"
     yield "\n```"
     # Messages are indented.
-    yield from (line for line in result["output"] if line.strip() and not line.startswith(" "))
+    for line in result["output"]:
+        if line.strip() and not line.startswith(" "):
+            yield from wrap(line, WIDEST, subsequent_indent="  ", break_on_hyphens=False)
     yield "```\n"
     yield "| Requirement | |\n|---|---|"
     yield "| System | Linux on x86-64; tested on Debian 12 with Python 3.11 |"
@@ -129,8 +134,8 @@ def format_figures(result: Mapping[str, Any]) -> Iterator[str]:
         "from 0.8 to 4 GB |"
     )
     yield (
-        f"| Disk | {sum(disk.values()):.1f} GB: {disk['.venv']:.1f} for the environment, "
-        f"{disk['.tools']:.2f} for tools and JARs, {disk['home']:.2f} for the demo's data |"
+        f"| Disk | {sum(disk.values()):.1f} GB in all: the environment {disk['.venv']:.2f} GB, "
+        f"tools and JARs {disk['.tools']:.2f} GB, the demo's data {disk['home']:.2f} GB |"
     )
     yield "| Network | 1.2 GB of downloads by the first call, none by later ones |"
     yield (

@@ -60,9 +60,13 @@ def test_the_figures_are_formatted_and_replaced() -> None:
     }
     lines = "\n".join(demo.format_figures(result))
     assert "\n```\n✓ 1/12 read   0.1 s\ntry: churn --demo show 1234-ABCDE\n```\n" in lines
-    assert "| Memory | 4.7 GB" in lines and "| Disk | 3.6 GB: 3.2 for" in lines
+    assert (
+        "| Memory | 4.7 GB" in lines and "| Disk | 3.6 GB in all: the environment 3.21 GB," in lines
+    )
     assert "| Time | 101 s for the demo" in lines and "2 cores (AMD EPYC)" in lines
     assert demo.find_customer(result) == "1234-ABCDE"
+    long = "\n".join(demo.format_figures({**result, "output": ["✓ model " + "word " * 30]}))
+    assert max(map(len, long.partition("```\n")[2].partition("```")[0].splitlines())) <= demo.WIDEST
     page = f"before\n{demo.START}\nold\n{demo.report.END}\nafter\n"
     replaced = demo.report.replace_figures(page, demo.START, ["new"])
     assert replaced == page.replace("old", "new")
