@@ -54,6 +54,8 @@ BRANDING = {
     '("test"!=o.resource_type||!o.hasOwnProperty("test_metadata"))': (
         '!["test","unit_test"].includes(o.resource_type)'
     ),
+    # Readers query a table by its schema, which the name of its source need not be.
+    'e.label=e.source_name+"."+e.name': 'e.label=e.schema+"."+e.name',
     # From top to bottom, labels are several times as large as from left to right.
     'left_right:{name:"dagre",rankDir:"LR",rankSep:200,edgeSep:30,nodeSep:50}': (
         'left_right:{name:"dagre",rankDir:"TB",rankSep:50,edgeSep:15,nodeSep:20}'

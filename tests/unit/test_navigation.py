@@ -88,6 +88,7 @@ def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:
     assert {text: docs.count(text) for text in BRANDING} == dict.fromkeys(BRANDING, 1)
     assert ICON_PLACEHOLDER in docs and docs.count("fitLineage(") == 0
     adapted = adapt_dbt_docs(docs)
+    assert 'e.label=e.schema+"."+e.name' in adapted
     # A browser requests the address of an icon that is still a placeholder.
     assert not re.search(r'(?<!ng-attr-)(?:xlink:)?href="{{ getIcon', adapted)
     assert "function fitLineage(" in adapted and adapted.count("fitLineage(") == 3
