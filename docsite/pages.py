@@ -24,6 +24,9 @@ TOP = {
     "CHANGELOG.md": "changelog.md",
     "README.md": "index.md",
 }
+VIEW_BOX = re.compile(r'viewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"')
+# Labels are 16 pixels high; below 12 they are hard to read.
+SMALLEST = 12 / 16
 DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 # Links whose text is the name of a file, or the number of a decision.
@@ -86,13 +89,17 @@ def _draw_diagrams(text: str, page: Path, folder: Path) -> str:
         name = f"{hashlib.sha256(match[1].encode()).hexdigest()[:12]}.svg"
         # A picture inherits nothing from the page, so that the theme's dark mode needs a ground.
         drawing = mermaidx.render(match[1]).svg()
+        width, height = map(float, VIEW_BOX.findall(drawing)[0])
+        # Without a size of its own, a picture is as wide as the page.
+        drawing = drawing.replace('width="100%"', f'width="{width:.0f}" height="{height:.0f}"', 1)
         _write(folder / "diagrams" / name, drawing)
         above = "../" * len(page.parent.relative_to(folder).parts)
         headings = HEADING.findall(text[: match.start()])
         title = headings[-1] if headings else page.stem
         # It leads to itself: on a phone, a browser shows it there in full size.
         address = f"{above}diagrams/{name}"
-        return f"[![Diagram: {title}]({address}){{ .diagram }}]({address})"
+        legible = f'{{ .diagram style="min-width: {width * SMALLEST:.0f}px" }}'
+        return f"[![Diagram: {title}]({address}){legible}]({address})"
 
     return DIAGRAM.sub(draw, text)
 

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ MODELS = PROJECT / "models"
 DOC_BLOCK = re.compile(r"\{% docs (\w+) %\}\s*(.*?)\s*\{% enddocs %\}", re.DOTALL)
 DOC = re.compile(r"\{\{ doc\('(\w+)'\) \}\}")
 FENCED = re.compile(r"```.*?```", re.DOTALL)
+COMMON_OPTIONS = ("quiet", "verbose", "color")
 # Folders of models whose schema has another name.
 SCHEMAS = {"campaigns": "gold"}
 
@@ -44,12 +45,15 @@ def render() -> dict[str, str]:
 
 def format_commands() -> str:
     """Return the page of all commands with their arguments and options."""
+    # A context without a parent would change the names of the help's option, which click caches.
+    context = click.Context(command_line, info_name="churn", **command_line.context_settings)
+    common = [each for each in command_line.commands["status"].params if _is_common(each)]
     parts = [
         "# Commands",
         "`churn COMMAND -h` prints the same. The exit codes are [listed here](exit-codes.md).",
+        "## Options of every command",
+        format_table(("Option", "Meaning"), _list_options(common, context)),
     ]
-    # A context without a parent would change the names of the help's option, which click caches.
-    context = click.Context(command_line, info_name="churn", **command_line.context_settings)
     for title, names in SECTIONS.items():
         parts.append(f"## {title}")
         for name in names:
@@ -64,17 +68,27 @@ def _format_command(
     yield f"{'#' * level} {path}"
     yield f"`{' '.join([path, *command.collect_usage_pieces(context)])}`"
     yield "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
-    options = [
-        (f"`{', '.join(each.opts)}{_format_value(each, context)}`", _format_help(each))
-        for each in command.params
-        if isinstance(each, click.Option) and not each.hidden
-    ]
-    if options:
+    if options := _list_options((each for each in command.params if not _is_common(each)), context):
         yield format_table(("Option", "Meaning"), options)
     if isinstance(command, click.Group):
         for name, each in command.commands.items():
             if not each.hidden:
                 yield from _format_command(each, f"{path} {name}", level + 1, context)
+
+
+def _is_common(parameter: click.Parameter) -> bool:
+    """Return whether all commands have this option."""
+    return parameter.name in COMMON_OPTIONS
+
+
+def _list_options(
+    parameters: Iterable[click.Parameter], context: click.Context
+) -> list[tuple[str, str]]:
+    return [
+        (f"`{', '.join(each.opts)}{_format_value(each, context)}`", _format_help(each))
+        for each in parameters
+        if isinstance(each, click.Option) and not each.hidden
+    ]
 
 
 def _format_value(option: click.Option, context: click.Context) -> str:
@@ -160,7 +174,12 @@ def _format_one_table(schema: str, table: Mapping[str, Any], blocks: Mapping[str
     header: tuple[str, ...] = ("Column", "Type", "Meaning")
     if not any(row[1] for row in rows):  # only tables with a contract declare types
         header, rows = ("Column", "Meaning"), [(row[0], row[2]) for row in rows]
-    return f"{heading}\n\n{format_table(header, rows)}"
+    count = f"{len(rows)} columns" if len(rows) > 1 else "1 column"
+    # Collapsed, so that the tables of a schema fit a page.
+    return (
+        f'{heading}\n\n<details markdown="1">\n<summary>{count}</summary>\n\n'
+        f"{format_table(header, rows)}\n\n</details>"
+    )
 
 
 def _resolve(description: str, blocks: Mapping[str, str]) -> str:

@@ -1,8 +1,10 @@
 """The documentation site: built strictly, complete, and without requests to other sites."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -11,7 +13,7 @@ from docsite import badges
 from docsite.build import build, frame_tables
 from docsite.check import find_problems
 from docsite.pages import _name_links
-from docsite.reference import format_commands, format_tables
+from docsite.reference import COMMON_OPTIONS, format_commands, format_tables
 from lakehouse.domain import read_domain
 from lakehouse.settings import PROJECT
 
@@ -94,6 +96,27 @@ def test_the_reference_names_every_command() -> None:
     page = format_commands()
     for name, command in main.commands.items():
         assert (f"### churn {name}\n" in page) != command.hidden, name
+
+
+def test_options_of_all_commands_are_listed_once() -> None:
+    page = format_commands()
+    for option in ("`--quiet, -q`", "`--verbose, -v`", "<code>--color "):
+        assert page.count(f"| {option}") == 1, option
+    own = page.partition("### churn run\n")[2].partition("\n### ")[0]
+    assert "--extract-date" in own and "`--quiet" not in own
+
+
+def test_commands_have_the_common_options() -> None:
+    """What the page says of every command: none of them lacks one."""
+
+    def visit(command: click.Command, path: str) -> Iterator[str]:
+        if isinstance(command, click.Group):
+            for name, each in command.commands.items():
+                yield from () if each.hidden else visit(each, f"{path} {name}")
+        elif not set(COMMON_OPTIONS) <= {each.name for each in command.params}:
+            yield path
+
+    assert list(visit(main, "churn")) == []
 
 
 def test_the_reference_names_every_column_of_the_features() -> None:
