@@ -481,7 +481,7 @@ def _http_problem(_: Request, error: Exception) -> Response:
         return errors.no_route().response()
     if error.status_code == 405:
         return errors.no_method(error.headers).response()
-    return errors.refused(error.status_code, error.headers).response()
+    return errors.refuse_request(error.status_code, error.headers).response()
 
 
 def _validation_problem(request: Request, error: Exception) -> Response:

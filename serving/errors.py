@@ -196,7 +196,7 @@ def no_method(headers: Mapping[str, str] | None) -> ProblemError:
     )
 
 
-def refused(status: int, headers: Mapping[str, str] | None) -> ProblemError:
+def refuse_request(status: int, headers: Mapping[str, str] | None) -> ProblemError:
     """Return the framework's own error of any other status in this format."""
     return ProblemError(
         status,
