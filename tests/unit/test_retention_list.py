@@ -9,7 +9,9 @@ import pytest
 from openpyxl import load_workbook
 
 from churn.reports.retention_list import (
+    RaisingReason,
     _find_raising_reasons,
+    describe_common_reason,
     find_common_reasons,
     select_reasons,
 )
@@ -25,6 +27,7 @@ from churn.reports.retention_workbook import (
 from feature_repo.labels import OBSERVED, ONE_EXTRACT, WORKBOOK, describe_limit, describe_period
 from lakehouse.amounts import format_rounded
 from lakehouse.domain import Offer, read_domain
+from trainer.reason_texts import NUMBERS, FlagTemplate, NumberTemplate, format_with_currency
 from trainer.retention_campaign import Campaign, Effect
 
 OFFERS = {
@@ -41,6 +44,7 @@ def row(number: int, **contributions: float) -> dict[str, Any]:
     """A customer with what each reason adds to the risk; its text is its name."""
     return {
         "customer_id": str(number),
+        "numbers": [{"feature": "bill", "value": float(number)}],
         "contributions": [
             {"feature": feature, "text": feature.replace("_", " "), "contribution": value}
             for feature, value in contributions.items()
@@ -48,25 +52,72 @@ def row(number: int, **contributions: float) -> dict[str, Any]:
     }
 
 
+def texts_of(raising: dict[str, list[RaisingReason]]) -> dict[str, list[str]]:
+    return {customer: [each.text for each in reasons] for customer, reasons in raising.items()}
+
+
 def test_a_sensitive_reason_is_not_on_the_list_and_the_rest_is_ordered() -> None:
     rows = [row(1, bill=0.3, age=2.0, contract=0.9, paper=0.01), row(2, bill=0.2, contract=0.9)]
     raising = _find_raising_reasons(rows, {"age"})
     # The bill is .05 above the mean of both, the contract equal to it; .01 is no reason.
-    assert raising == {"1": ["bill", "contract"], "2": ["contract", "bill"]}
+    assert texts_of(raising) == {"1": ["bill", "contract"], "2": ["contract", "bill"]}
+    assert raising["1"] == [RaisingReason("bill", "bill", 1.0), RaisingReason(*["contract"] * 2)]
     # A listed customer has a reason, even if all are small; what lowers the risk is none.
     small = [row(1, bill=0.01, paper=0.02, contract=-1.0), row(2, contract=-1.0)]
-    assert _find_raising_reasons(small, set()) == {"1": ["paper"], "2": []}
+    assert texts_of(_find_raising_reasons(small, set())) == {"1": ["paper"], "2": []}
+
+
+def of(*features: str) -> list[RaisingReason]:
+    return [RaisingReason(feature, feature.upper()) for feature in features]
 
 
 def test_what_most_have_in_common_comes_last() -> None:
-    raising = [["a", "b"], ["b", "a"], ["b"], ["c", "b", "a"], []]
+    raising = [of("a", "b"), of("b", "a"), of("b"), of("c", "b", "a"), []]
     common = find_common_reasons(raising)
-    assert common == [("b", 4), ("a", 3)]
+    assert list(common.items()) == [("b", 4), ("a", 3)]
     # What most lack comes first; up to three, what they have in common follows.
-    assert [select_reasons(each, common) for each in raising] == raising
-    assert select_reasons(["b", "a", "x", "y"], common) == ["x", "y", "b"]
-    assert select_reasons(list("vwxyz"), []) == ["v", "w", "x"]
-    assert find_common_reasons([["a"]]) == find_common_reasons([]) == []
+    assert [select_reasons(each, common) for each in raising] == [
+        [reason.text for reason in each] for each in raising
+    ]
+    assert select_reasons(of("b", "a", "x", "y"), common) == ["X", "Y", "B"]
+    assert select_reasons(of(*"vwxyz"), ()) == ["V", "W", "X"]
+    assert find_common_reasons([of("a")]) == find_common_reasons([]) == {}
+
+
+def test_an_amount_of_each_customer_does_not_hide_what_they_have_in_common() -> None:
+    template = NumberTemplate("bill", format_with_currency(NUMBERS["amount"], "$"), {}, "bill {}")
+    bills = [RaisingReason("bill", f"bill ${n}.50", n + 0.5) for n in (105, 70, 89)]
+    raising = [[*of("new"), bills[0]], [bills[1], *of("x")], [bills[2], *of("y")]]
+    common = find_common_reasons(raising)
+    assert common == {"bill": 3}
+    assert [select_reasons(each, common)[-1] for each in raising] == [each.text for each in bills]
+    # Above the list, the range: the amount of one customer is not in common.
+    assert describe_common_reason("bill", raising, template) == "bill $70.50 to $105.50"
+    paid = FlagTemplate({}, "")
+    mixed = [[RaisingReason("pays", text)] for text in ("by check", "by card", "by card")]
+    assert describe_common_reason("pays", mixed, paid) == "by card or by check"
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "text"),
+    [
+        (1.1, 1.3, "10 to 30% above"),
+        (0.8, 0.9, "10 to 20% below"),
+        (0.9, 1.2, "10% below to 20% above"),
+        (1.0, 1.2, "average to 20% above"),
+        (1.2, 1.2, "20% above"),
+    ],
+)
+def test_a_range_is_in_the_sentence_that_fits(lowest: float, highest: float, text: str) -> None:
+    cases = {"above": "{}% above", "below": "{}% below"}
+    ratio = NumberTemplate("ratio", NUMBERS["percent"], cases, "average")
+    assert ratio.render_range(lowest, highest) == text
+
+
+def test_a_range_is_in_the_plural() -> None:
+    months = NumberTemplate("months", NUMBERS["whole"], {"one": "{} month"}, "{} months")
+    assert months.render_range(1, 9) == "1 to 9 months"
+    assert months.render_range(1, 1) == "1 month"
 
 
 def test_call_and_offer_are_named_apart_without_needless_cents() -> None:
