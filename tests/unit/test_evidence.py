@@ -219,7 +219,7 @@ def trace(**others: Any) -> dict[str, Any]:
     return {
         "customer_id": "7590-VHVEG",
         "bronze": [{"extract_date": "2025-01-01", "became": "silver", "cells": cells}],
-        "model": {"training": {"rows": 7043, "label": {"kind": OBSERVED}}},
+        "model": {"training": {"rows": 7043, "label": {"kind": OBSERVED, "days_between": [31]}}},
         "scores": [score],
         "retention_list": None,
         **others,
