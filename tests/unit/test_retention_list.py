@@ -122,11 +122,22 @@ def test_a_range_is_in_the_plural() -> None:
 
 def test_call_and_offer_are_named_apart_without_needless_cents() -> None:
     each_once = replace(LISTED, listed=[replace(CUSTOMER, offer=name) for name in OFFERS])
-    terms = {row[0]: row[1][-1] for row in count_offers(each_once)[1:-1]}
-    assert terms == {
-        "Upgrade": "to all; call $1, offer $60",
-        "Discount": "to all; call $1, offer 5% off",
-        "Gift": "to all; call $1, offer $7.50",
+    header, *rows, _ = count_offers(each_once)
+    assert header[1][3:] == ("Who can be made it", "What it is", "Costs of each")
+    assert {row[0]: row[1][3:] for row in rows} == {
+        "Upgrade": ("All", None, "call $1, offer $60"),
+        "Discount": ("All", "5% off", "call $1, offer $60"),
+        "Gift": ("All", None, "call $1, offer $60"),
+    }
+    # An offer's price may depend on the customer.
+    twice = [replace(CUSTOMER, offer="discount", cost=cost) for cost in (8.5, 11.0)]
+    assert count_offers(replace(LISTED, listed=twice))[1][1][-1] == "call $1, offer $7.50 to $10"
+    # Without a value of a customer the calls have no costs: those that are declared.
+    worthless = replace(each_once, campaign=replace(CAMPAIGN, monthly_value=None))
+    assert {row[0]: row[1][-1] for row in count_offers(worthless)[1:-1]} == {
+        "Upgrade": "call $1, offer $60",
+        "Discount": "call $1, offer 5% off",
+        "Gift": "call $1, offer $7.50",
     }
     assert format_cost(CUSTOMER, CAMPAIGN) == "call $1, offer $60"
     assert format_cost(replace(CUSTOMER, cost=68.77), CAMPAIGN) == "call $1, offer $67.77"
@@ -185,7 +196,7 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     assert summary["Upgrade"] == summary["Total"] == 1
     # The offers that no listed customer gets are in the notes only.
     assert {"Discount", "Gift"}.isdisjoint(summary)
-    assert "Discount (to all; call $1, offer 5% off); Gift (" in notes["Offers not made"]
+    assert "Discount (to all: 5% off); Gift (to all: $7.50)" in notes["Offers not made"]
     assert summary["Extract"].endswith("9 customers; use the list until the next extract")
     assert summary["Saved"].endswith("; the effect of a call is an assumption, see Notes")
     assert "leaves next month, by a model" in notes["Probability of leaving"]
@@ -237,9 +248,23 @@ def test_an_estimate_is_rounded_to_two_digits(amount: float, rounded: str) -> No
 
 
 def test_a_model_of_one_extract_knows_no_period() -> None:
-    one, two = ({"kind": kind} for kind in (WORKBOOK, OBSERVED))
+    one = {"kind": WORKBOOK, "days_between": [31]}
     assert (describe_limit(one), describe_period(one)) == (ONE_EXTRACT, "")
-    assert (describe_limit(two), describe_period(two)) == ("", "within the next month")
+
+
+@pytest.mark.parametrize(
+    ("days", "period"),
+    [
+        ([28, 31, 30], "within the next month"),
+        ([7], "within the next 7 days"),
+        ([92], "within the next 92 days"),
+        ([31, 61], "within the next 31 to 61 days"),
+        ([], ""),
+    ],
+)
+def test_the_period_is_the_distance_of_the_extracts(days: list[int], period: str) -> None:
+    label = {"kind": OBSERVED, "days_between": days}
+    assert (describe_limit(label), describe_period(label)) == ("", period)
 
 
 def test_the_guide_names_all_columns(tmp_path: Path) -> None:
