@@ -8,6 +8,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
 from churn.provenance.run_history import LIST
+from churn.provenance.trace_rules import explain_rejection
 from churn.reports.curves import Evaluation
 from churn.reports.gate_statements import DRIFT_RULE, format_statement
 from churn.reports.report import (
@@ -26,7 +27,7 @@ from lakehouse.sample_home import command_of, is_sample
 from lakehouse.settings import Settings
 from lakehouse.sql import query, run_together
 from seeds_loader.contract import read_contract
-from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
+from seeds_loader.reject_messages import read_reject_messages
 from trainer import registry
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
@@ -157,25 +158,18 @@ def _read_rejected_rows(spark: SparkSession, batch_id: str) -> tuple[RejectedRow
     rows = query(
         spark,
         """
-        select _row_number, reasons from silver.rejected_rows
+        select * from silver.rejected_rows
         where _batch_id = :batch order by _row_number limit :most
         """,
         batch=batch_id,
         most=EXAMPLES,
     )
     words = read_reject_messages()
-    columns = {column.name: column for column in read_contract().columns}
+    contract = read_contract()
     return tuple(
         RejectedRow(
             row["_row_number"],
-            tuple(
-                format_reason(
-                    Reason(reason["code"], reason["column_name"], reason["value"]),
-                    columns.get(reason["column_name"]),
-                    words,
-                )
-                for reason in row["reasons"]
-            ),
+            tuple(explain_rejection(row["reasons"], row, contract, words)),
         )
         for row in rows
     )
