@@ -147,8 +147,8 @@ def test_the_archive_is_an_ro_crate(settings: Settings, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["20200101-none", "--out", "e.zip"], "No model 20200101-none"),
-        (["..", "--out", "e.zip"], "No model .."),
+        (["20200101-none", "--out", "e.zip"], "There is no model '20200101-none'"),
+        (["..", "--out", "e.zip"], "There is no model '..'"),
         ([CHAMPION, "--out", "e.html"], "does not end in .zip"),
         ([CHAMPION], "Missing option '--out'"),
     ],
