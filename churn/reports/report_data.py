@@ -115,6 +115,15 @@ def _gather(
 
 
 def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
+    declared = [*read_domain().rules.gate_rules]
+    # Errors first, then as the domain declares the rules: by what they protect. Drift is last.
+    results = sorted(
+        load_state.gate_results(spark, batch_id),
+        key=lambda each: (
+            each["severity"] != "error",
+            declared.index(each["rule"]) if each["rule"] in declared else len(declared),
+        ),
+    )
     return tuple(
         GateResult(
             rule=result["rule"],
@@ -131,7 +140,7 @@ def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
             reason=result["reason"] or "",
             statement=format_statement(result["rule"], result["threshold"], read_domain()),
         )
-        for result in load_state.gate_results(spark, batch_id)
+        for result in results
     )
 
 
