@@ -35,6 +35,8 @@ RETAINED, NEW = "customers_retained", "new_customers_bounded"
 MIN_CUSTOMERS = 100
 # Maximum number of exclusions that are listed; the others are only counted.
 MAX_LISTED = 3
+# Days between two extracts that are a month apart.
+MONTH = (28, 31)
 WITHOUT_ID = "its rows have no customer id, so that no customer can be known again"
 OLDER = "from before a feature was declared"
 # Such a model knows who has left already, not when; only the next extract shows who leaves.
@@ -153,10 +155,18 @@ def describe_limit(label: Mapping[str, Any]) -> str:
 def describe_period(label: Mapping[str, Any]) -> str:
     """Return when a customer may leave, for a probability; empty if the model can't know that.
 
+    It is the time between the extracts that the model learned from.
+
     Args:
         label: The label of a model's record, the fields of `Label`.
     """
-    return "" if describe_limit(label) else read_domain().report.period
+    if describe_limit(label) or not label["days_between"]:
+        return ""
+    shortest, longest = min(label["days_between"]), max(label["days_between"])
+    if shortest >= MONTH[0] and longest <= MONTH[1]:
+        return "within the next month"
+    days = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
+    return f"within the next {days} days"
 
 
 def read_pair_rules(path: Path = DECLARED, domain: Path | None = None) -> PairRules:

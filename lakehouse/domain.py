@@ -133,6 +133,8 @@ class RowRule:
     description: str
     columns: tuple[str, ...]
     condition: str
+    # What a number should be, as SQL over silver's numbers, for the message of the reject.
+    expected: str = ""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -291,7 +293,7 @@ class Offer:
         condition: SQL condition of the eligible customers.
         sets: Feature to the SQL expression that the offer sets it to.
         costs: Cost of the offer, as a SQL expression over the features.
-        costs_in_words: Description of the cost.
+        costs_in_words: What the customer is given, and for how long.
     """
 
     eligibility: str
@@ -440,8 +442,6 @@ class ReportFile:
         example_id: An id, to show users how one looks.
         company: The company's name, as the author of its lists; empty: that of the folder.
         currency: The sign in front of amounts.
-        period: When a customer may leave, by a model that learned from consecutive extracts; empty
-            if they do not tell.
         breakdowns: The groups by which the report shows churn: a SQL expression over silver.
         list_columns: What the list shows of a customer.
         trace_cells: The cells of the workbook that a trace shows first.
@@ -452,7 +452,6 @@ class ReportFile:
     example_id: str
     company: str = ""
     currency: str = ""
-    period: str = ""
     breakdowns: dict[str, str] = field(default_factory=dict)
     list_columns: tuple[ListColumn, ...] = ()
     trace_cells: tuple[str, ...] = ()

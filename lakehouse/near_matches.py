@@ -49,6 +49,12 @@ def format_meant(near: Sequence[str]) -> str:
     return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}? " if last else ""
 
 
+def list_spellings(name: str) -> set[str]:
+    """Return other spellings of an id: without blanks, in upper case and in lower case."""
+    plain = "".join(name.split())
+    return {plain, plain.upper(), plain.lower()} - {name}
+
+
 def list_printable(folder: Path) -> list[str]:
     """Return the names in a folder that a message may show; none if it can't be read."""
     try:

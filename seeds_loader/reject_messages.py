@@ -1,14 +1,20 @@
 """Format why a row was rejected, as a readable sentence."""
 
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
+from lakehouse.amounts import format_amount
 from lakehouse.domain import read_domain
-from seeds_loader.contract import Column
+from seeds_loader.contract import Column, Contract
 
 # Longer values give no more information; the cell itself has the whole value.
 MAX_VALUE_LENGTH = 80
+# The code of a blank cell, whose value says all.
+MISSING, BLANK = "missing", "blank"
 
 
 @dataclass(frozen=True)
@@ -34,17 +40,72 @@ def read_reject_messages(domain: Path | None = None) -> Mapping[str, str]:
     return {code: " ".join(str(text).split()) for code, text in messages.items()}
 
 
+def format_reasons(
+    reasons: Sequence[Reason],
+    cells: Mapping[str, str | None],
+    contract: Contract,
+    messages: Mapping[str, str],
+    kept_row: int | None = None,
+) -> Iterator[str]:
+    """Yield the reasons of a row as sentences.
+
+    Args:
+        reasons: The reasons.
+        cells: The cells of the row, by header.
+        contract: The contract of the columns.
+        messages: The messages by reject code.
+        kept_row: The row that was kept for the same customer instead; None if there is none.
+    """
+    columns = {column.name: column for column in contract.columns}
+    for reason in reasons:
+        sentence = format_reason(reason, columns.get(reason.column), messages)
+        expected = compute_expected(reason.code, cells, contract)
+        if expected is not None:
+            amount = format_amount(expected, read_domain().report.currency, 2)
+            sentence = f"{sentence.removesuffix('.')}: expected is about {amount}."
+        # Of the id, only a duplicate has another row.
+        if kept_row is not None and reason.column == contract.id:
+            sentence = f"{sentence.removesuffix('.')} (row {kept_row})."
+        yield sentence
+    if kept_row is not None and all(reason.column != contract.id for reason in reasons):
+        yield f"Row {kept_row} was kept for this customer."
+
+
+def compute_expected(
+    code: str, cells: Mapping[str, str | None], contract: Contract
+) -> float | None:
+    """Return the amount that a row rule expects by the other cells; None if it is not known."""
+    rule = read_domain().rules.row_rules.get(code)
+    if rule is None or not rule.expected:
+        return None
+    numbers: dict[str, float] = {}
+    for column in contract.columns:
+        with suppress(ValueError):
+            numbers[column.silver] = float(cells.get(column.name) or "")
+    names = ", ".join(f'? as "{name}"' for name in numbers) or "null"
+    try:
+        with closing(sqlite3.connect(":memory:")) as database:
+            query = f"select {rule.expected} from (select {names})"
+            (value,) = database.execute(query, list(numbers.values())).fetchone()
+    except sqlite3.Error:  # a cell that it needs is no number
+        return None
+    return value if isinstance(value, int | float) and isfinite(value) else None
+
+
 def format_reason(reason: Reason, column: Column | None, messages: Mapping[str, str]) -> str:
     """Return the reason as a sentence: column, value, what the rule says, and what it accepts."""
+    value = _quote(reason.value)
+    if reason.code == MISSING and value == BLANK:
+        return f"{reason.column} is {value}."
     message = messages.get(reason.code, reason.code.replace("_", " ")).rstrip(".")
     accepted = _format_accepted(reason.code, column)
-    return f"{reason.column} is {_quote(reason.value)}: {message}{accepted}."
+    return f"{reason.column} is {value}: {message}{accepted}."
 
 
 def _quote(value: str | None) -> str:
     """Return the value in quotes, with invisible characters escaped."""
     if value is None or not value.strip(" "):
-        return "blank"
+        return BLANK
     excerpt = value if len(value) <= MAX_VALUE_LENGTH else value[:MAX_VALUE_LENGTH] + "…"
     return (
         '"'

@@ -149,13 +149,30 @@ class NumberTemplate:
     def render(self, features: Features) -> str:
         """Return the text for these features."""
         value = self.number.read(features[self.feature])
-        holding = (text for case, text in self.cases.items() if CASES[case][1](value))
-        sentence = next(holding, self.otherwise)
-        return (
-            sentence.replace(PLACEHOLDER, self.number.format(value))
-            if PLACEHOLDER in sentence
-            else sentence
-        )
+        return _fill(self._choose(value, self.cases), self.number.format(value))
+
+    def render_range(self, lowest: float, highest: float) -> str:
+        """Return one text for several customers, by their lowest and highest feature value."""
+        ends = [self.number.read(lowest), self.number.read(highest)]
+        # A range is in the plural.
+        cases = {case: text for case, text in self.cases.items() if case != "one"}
+        sentences = [self._choose(end, cases) for end in ends]
+        numbers = [self.number.format(end) for end in ends]
+        if numbers[0] == numbers[1]:
+            return self.render({self.feature: lowest})
+        if sentences[0] != sentences[1]:
+            return " to ".join(map(_fill, sentences, numbers))
+        # Numbers below zero may be formatted without their sign.
+        ordered = numbers if ends[1] > 0 else reversed(numbers)
+        return _fill(sentences[0], " to ".join(ordered))
+
+    def _choose(self, value: float, cases: Mapping[str, str]) -> str:
+        holding = (text for case, text in cases.items() if CASES[case][1](value))
+        return next(holding, self.otherwise)
+
+
+def _fill(sentence: str, number: str) -> str:
+    return sentence.replace(PLACEHOLDER, number)
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def unknown_version_error(settings: Settings, version: str) -> InvalidInputError
     """Return the error for a version that does not exist or is damaged."""
     there = versions(settings)
     return InvalidInputError(
-        f"No model {version}",
+        f"There is no model {version!r}",
         where=f"{folder(settings)}; versions there: {', '.join(there) or 'none'}",
         hint=f"{format_suggestion(version, there)}name one of these; `churn history champion` "
         "lists those that were champion"

@@ -179,7 +179,7 @@ def run_component(settings: Settings, component: str) -> NoReturn:
 def _require_component(component: str) -> None:
     if component not in COMPONENTS:
         raise InvalidInputError(
-            f"Airflow has no component {component}",
+            f"There is no component {component!r} of Airflow",
             where="COMPONENT",
             hint=f"{format_suggestion(component, COMPONENTS)}name one of {', '.join(COMPONENTS)}",
         )

@@ -412,7 +412,7 @@ def _unknown_campaign_error(name: str, names: Sequence[str]) -> InvalidInputErro
         if names
         else "there is none yet: `churn campaign start NAME --out FILE.xlsx` starts one"
     )
-    return InvalidInputError(f"There is no campaign {name}", where=records.CAMPAIGNS, hint=hint)
+    return InvalidInputError(f"There is no campaign {name!r}", where=records.CAMPAIGNS, hint=hint)
 
 
 def _require_open(spark: SparkSession, name: str) -> None:

@@ -17,7 +17,7 @@ from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, read_row, r
 from lakehouse import audit_log, online_store
 from lakehouse.audit_log import Action
 from lakehouse.errors import InvalidInputError
-from lakehouse.near_matches import format_meant
+from lakehouse.near_matches import format_meant, list_spellings
 from lakehouse.process import Log
 from lakehouse.settings import Settings
 from trainer import deciles, registry
@@ -48,7 +48,7 @@ def show_customer(settings: Settings, customer_id: str, log: Log) -> dict[str, A
     online = by_id.get(customer_id)
     if online is None:
         raise InvalidInputError(
-            f"The online store holds no customer {customer_id!r}",
+            f"There is no customer {customer_id!r} in the online store",
             where="feature view customer_features",
             hint=f"{_suggest_spelling(settings, customer_id, log)}check the id; "
             "`churn trace ID` says whether its row was rejected",
@@ -65,9 +65,8 @@ def _suggest_spelling(settings: Settings, customer_id: str, log: Log) -> str:
 
     Other ids, however similar, are those of other people: a message does not disclose them.
     """
-    plain = "".join(customer_id.split())
-    spellings = {plain, plain.upper(), plain.lower()} - {customer_id}
-    return format_meant(sorted(read_online_customers(settings, sorted(spellings), log) or {}))
+    spellings = sorted(list_spellings(customer_id))
+    return format_meant(sorted(read_online_customers(settings, spellings, log) or {}))
 
 
 def read_online_customers(

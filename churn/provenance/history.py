@@ -78,7 +78,7 @@ def _require_in_lake(settings: Settings, table: str) -> None:
 def _unknown_table_error(table: str, known: Collection[str]) -> InvalidInputError:
     names = sorted([*known, CHAMPION]) if known else []
     return InvalidInputError(
-        f"There is no table {table}",
+        f"There is no table {table!r}",
         where=f"the tables: {', '.join(sorted(known)) or 'none was made yet'}",
         hint=f"{format_suggestion(table, names)}name one of them, with its schema"
         if known

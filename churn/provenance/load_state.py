@@ -53,7 +53,7 @@ def not_loaded_error(batch_id: str | None = None, loads: Sequence[str] = ()) -> 
     """
     named = f"name one of these ({', '.join(loads[:-4:-1])}); " if loads else ""
     return InvalidInputError(
-        f"The load {batch_id} is not in this lake" if batch_id else "Nothing was loaded yet",
+        f"There is no load {batch_id!r}" if batch_id else "Nothing was loaded yet",
         where="bronze.loads",
         hint=f"{format_suggestion(batch_id or '', loads)}{named}"
         "`churn run WORKBOOK` loads a workbook",

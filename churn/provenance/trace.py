@@ -184,21 +184,28 @@ class Tracing:
         return "restated" if of_date[-1]["batch_id"] != row["_batch_id"] else "not cleaned yet"
 
     def _trace_rejects(self, customer_id: str) -> Iterator[Hop]:
-        places = set(map(_row_key, self._trace_source(customer_id)))
+        cells = {_row_key(row): row for row in self._trace_source(customer_id)}
         winning_rows = {
             row["_batch_id"]: row["_row_number"]
             for row in self._data.silver
             if row["customer_id"] == customer_id
         }
         for row in self._data.rejected:
-            if _row_key(row) in places:
+            if _row_key(row) in cells:
+                kept_row = winning_rows.get(row["_batch_id"])
                 yield {
                     "batch_id": row["_batch_id"],
                     "row_number": row["_row_number"],
                     "extract_date": row["extract_date"],
                     "reasons": row["reasons"],
-                    "words": explain_rejection(row["reasons"], self._contract, self._words),
-                    "kept_row": winning_rows.get(row["_batch_id"]),
+                    "words": explain_rejection(
+                        row["reasons"],
+                        cells[_row_key(row)],
+                        self._contract,
+                        self._words,
+                        kept_row,
+                    ),
+                    "kept_row": kept_row,
                 }
 
     def _trace_silver(self, customer_id: str) -> Iterator[Hop]:

@@ -16,6 +16,7 @@ from lakehouse import spark_process
 from lakehouse.domain import read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.lake_files import is_delta, locate_table, read_rows
+from lakehouse.near_matches import format_meant, list_spellings
 from lakehouse.process import Log
 from lakehouse.sequences import LOADS, PUBLICATIONS, VERDICTS, query_sequence
 from lakehouse.settings import Settings
@@ -109,7 +110,10 @@ def _read_bronze(spark: SparkSession, customers: Sequence[str], moment: RunEnd |
     named = {row[key].strip() for row in source}
     unknown = [customer for customer in customers if customer not in named]
     if unknown:
-        raise unknown_customers_error(unknown, moment)
+        spellings = _list_spellings(unknown)
+        near = query_if_exists(spark, BRONZE, source_rows, customers=spellings)
+        found = {row[key].strip() for row in near if row["_batch_id"] in order}
+        raise unknown_customers_error(unknown, sorted(found.intersection(spellings)), moment)
     return TraceData(loads, source, histories={table: rows[table] for table in tables})
 
 
@@ -126,30 +130,43 @@ def require_in_bronze(settings: Settings, customers: Sequence[str]) -> None:
     key, table = read_contract().id, locate_table(settings.lake, BRONZE)
     if not is_delta(table):
         raise not_loaded_error()
-    wanted = pa.array(customers, pa.string())
+    spellings = _list_spellings(customers)
+    wanted = pa.array([*customers, *spellings], pa.string())
     rows = read_rows(
         table, key, lambda ids: pc.is_in(_trim(ids), value_set=wanted), current_only=True
     )
     named = {str(row.values[key]).strip() for row in rows}
     unknown = [each for each in customers if each.isascii() and each not in named]
     if unknown:
-        raise unknown_customers_error(unknown)
+        near = sorted(named.intersection(_list_spellings(unknown)))
+        raise unknown_customers_error(unknown, near)
 
 
 def _trim(ids: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.utf8_trim_whitespace(pc.cast(ids, pa.string()))
 
 
+def _list_spellings(customers: Sequence[str]) -> list[str]:
+    return sorted(set().union(*map(list_spellings, customers)))
+
+
 def unknown_customers_error(
-    unknown: Sequence[str], moment: RunEnd | None = None
+    unknown: Sequence[str], near: Sequence[str] = (), moment: RunEnd | None = None
 ) -> InvalidInputError:
-    """Return the error for customers whom no loaded workbook names (by the end of a run)."""
+    """Return the error for customers whom no loaded workbook names (by the end of a run).
+
+    Args:
+        unknown: The customers.
+        near: Other spellings of them that a workbook names.
+        moment: The end of the run; None for the current state.
+    """
     who = ", ".join(repr(customer) for customer in unknown)
     return InvalidInputError(
-        f"No workbook that was loaded names a customer {who}"
+        f"There is no customer {who} in the workbooks that were loaded"
         + (f" when run {moment.run_id} had ended" if moment else ""),
         where=BRONZE,
-        hint=f"check the id, which looks like {read_domain().report.example_id}",
+        hint=f"{format_meant(near)}check the id, which looks like "
+        f"{read_domain().report.example_id}",
     )
 
 

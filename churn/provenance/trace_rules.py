@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from seeds_loader.contract import Column, Contract
-from seeds_loader.reject_messages import Reason, format_reason
+from seeds_loader.reject_messages import Reason, format_reasons
 
 # Rules of the contract that change a value. "coded" applies to every flag; the others deserve
 # attention.
@@ -48,18 +48,15 @@ def _applied_rules(column: Column, cell: str | None, value: Any) -> list[str]:
 
 
 def explain_rejection(
-    reasons: Sequence[Mapping[str, Any]], contract: Contract, words: Mapping[str, str]
+    reasons: Sequence[Mapping[str, Any]],
+    cells: Mapping[str, str | None],
+    contract: Contract,
+    words: Mapping[str, str],
+    kept_row: int | None = None,
 ) -> list[str]:
     """Return the reasons of a rejected row, one sentence each."""
-    columns = {column.name: column for column in contract.columns}
-    return [
-        format_reason(
-            Reason(reason["code"], reason["column_name"], reason["value"]),
-            columns.get(reason["column_name"]),
-            words,
-        )
-        for reason in reasons
-    ]
+    named = [Reason(each["code"], each["column_name"], each["value"]) for each in reasons]
+    return list(format_reasons(named, cells, contract, words, kept_row))
 
 
 def find_changes(

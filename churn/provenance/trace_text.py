@@ -134,8 +134,6 @@ def _format_sheet(row: Lineage) -> str:
 def _format_reject(row: Lineage) -> Iterator[str]:
     yield f"row {row['row_number']} of load {row['batch_id']}"
     yield from row["words"]
-    if row["kept_row"] is not None:
-        yield f"row {row['kept_row']} was kept for this customer"
 
 
 def _format_silver(row: Lineage) -> Iterator[str]:

@@ -3,8 +3,14 @@ const here = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
 const served = here && ["/", "/index.html"].includes(location.pathname);
 const holds = { here, away: !here, served, apart: !served };
 // To a browser, localhost and 127.0.0.1 are two sites, and the guard refuses requests from another.
+// The server of the page adds the sites that run to the bar; the others have no link.
+const running = new Set([...document.querySelectorAll(".site-nav a")].map((link) => link.port));
 for (const link of document.querySelectorAll("[data-where=here] a")) {
   if (here) link.hostname = location.hostname;
+  if (running.has(link.port)) continue;
+  link.removeAttribute("href");
+  link.className = "muted";
+  link.append(" (not running)");
 }
 // The page is written once, and read later: a monthly extract is old after this many days.
 const oldAfter = 45;

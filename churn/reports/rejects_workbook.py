@@ -38,7 +38,7 @@ from openpyxl.writer.excel import ExcelWriter
 from lakehouse.sample_home import NOTE
 from lakehouse.sample_home import TITLE as SAMPLE
 from seeds_loader.contract import Contract
-from seeds_loader.reject_messages import Reason, format_reason
+from seeds_loader.reject_messages import Reason, format_reasons
 
 # Limits of an .xlsx sheet: rows below the header, columns, UTF-16 units per cell.
 ROWS_A_SHEET = 1_048_575
@@ -267,10 +267,8 @@ class _RejectsWorkbook:
         return [*own, *((header, reject.extra.get(header)) for header in self._extra)]
 
     def _sentences(self, reject: Reject) -> Iterator[str]:
-        for reason in reject.reasons:
-            yield format_reason(reason, self._columns.get(reason.column), self._words)
-        if reject.kept_row is not None:
-            yield f"Row {reject.kept_row} was kept for this customer."
+        cells = dict(zip(self._contract.names, reject.cells, strict=True))
+        return format_reasons(reject.reasons, cells, self._contract, self._words, reject.kept_row)
 
     def _source_cell(self, sheet: Any, header: str, text: str | None, faulty: bool) -> Any:
         if text is None and not faulty:
@@ -322,7 +320,7 @@ class _RejectsWorkbook:
 
     def _write_summary(self, count: int) -> None:
         sheet = self._workbook.create_sheet("Summary", 1)
-        _set_widths(sheet, (26, 64, 14, 44))
+        _set_widths(sheet, (64, 14, 44, 26))
         _fit_to_pages(sheet, 1)
         for name, value in self._facts(count):
             sheet.append([self._bold(sheet, name), self._any(sheet, value)])
@@ -330,18 +328,19 @@ class _RejectsWorkbook:
             [self._bold(sheet, "Marked cells"), self._make_text_cell(sheet, "at fault", True)]
         )
         sheet.append([])
-        titles = ("Reason", "In words", "Rows", "Columns (rows)")
+        titles = ("What is wrong", "Rows", "Columns (rows)", "Rule")
         sheet.append([self._header(sheet, title, OWN_HEADER) for title in titles])
         for code, rows in _most_first(self._rows_by_code):
             columns = ", ".join(
                 f"{column} ({n:,})" for column, n in _most_first(self._columns_by_code[code])
             )
+            words = self._words.get(code) or code.replace("_", " ")
             sheet.append(
                 [
-                    self._make_text_cell(sheet, code),
-                    self._make_text_cell(sheet, self._words.get(code, ""), wrapped=True),
+                    self._make_text_cell(sheet, words, wrapped=True),
                     self._number(sheet, rows),
                     self._make_text_cell(sheet, columns, wrapped=True),
+                    self._make_text_cell(sheet, code),
                 ]
             )
         sheet.append([])

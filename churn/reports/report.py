@@ -458,7 +458,8 @@ def _tiles(data: ReportData) -> Iterator[Tile]:
         churned, customers = (
             sum(getattr(g, key) for g in groups) for key in ("churned", "customers")
         )
-        yield Tile("customers who left", percent(share), f"{count(churned)} of {count(customers)}")
+        noted = f"{count(churned)} of {count(customers)} in this extract"
+        yield Tile("marked as left", percent(share), noted)
     to_call = data.retention_list
     if to_call and to_call.listed and to_call.campaign.revenue:
         yield Tile("calls on the list", count(len(to_call.listed)), CALL_NOTE)
@@ -480,7 +481,7 @@ def _data_tiles(summary: Mapping[str, Any]) -> Iterator[Tile]:
         yield Tile("ROC-AUC", decimal(model["roc_auc"]), "0.5 is chance, 1 is perfect")
     if summary.get("gate"):
         # The run goes on after its report, which therefore can't have the duration.
-        yield Tile("result of the run", find_result(summary), "its duration: churn runs")
+        yield Tile("result of the run", find_result(summary), "churn runs lists its duration")
 
 
 def _list_answers(data: ReportData) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
 from churn.provenance.run_history import LIST
+from churn.provenance.trace_rules import explain_rejection
 from churn.reports.curves import Evaluation
 from churn.reports.gate_statements import DRIFT_RULE, format_statement
 from churn.reports.report import (
@@ -26,7 +27,7 @@ from lakehouse.sample_home import command_of, is_sample
 from lakehouse.settings import Settings
 from lakehouse.sql import query, run_together
 from seeds_loader.contract import read_contract
-from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
+from seeds_loader.reject_messages import read_reject_messages
 from trainer import registry
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
@@ -114,6 +115,15 @@ def _gather(
 
 
 def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
+    declared = [*read_domain().rules.gate_rules]
+    # Errors first, then as the domain declares the rules: by what they protect. Drift is last.
+    results = sorted(
+        load_state.gate_results(spark, batch_id),
+        key=lambda each: (
+            each["severity"] != "error",
+            declared.index(each["rule"]) if each["rule"] in declared else len(declared),
+        ),
+    )
     return tuple(
         GateResult(
             rule=result["rule"],
@@ -130,7 +140,7 @@ def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
             reason=result["reason"] or "",
             statement=format_statement(result["rule"], result["threshold"], read_domain()),
         )
-        for result in load_state.gate_results(spark, batch_id)
+        for result in results
     )
 
 
@@ -157,25 +167,18 @@ def _read_rejected_rows(spark: SparkSession, batch_id: str) -> tuple[RejectedRow
     rows = query(
         spark,
         """
-        select _row_number, reasons from silver.rejected_rows
+        select * from silver.rejected_rows
         where _batch_id = :batch order by _row_number limit :most
         """,
         batch=batch_id,
         most=EXAMPLES,
     )
     words = read_reject_messages()
-    columns = {column.name: column for column in read_contract().columns}
+    contract = read_contract()
     return tuple(
         RejectedRow(
             row["_row_number"],
-            tuple(
-                format_reason(
-                    Reason(reason["code"], reason["column_name"], reason["value"]),
-                    columns.get(reason["column_name"]),
-                    words,
-                )
-                for reason in row["reasons"]
-            ),
+            tuple(explain_rejection(row["reasons"], row, contract, words)),
         )
         for row in rows
     )

@@ -7,7 +7,8 @@ attributes to the offer. A customer for whom no offer gains anything is not list
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from lakehouse.storage import escape_glob
 from seeds_loader.contract import format_value, read_contract
 from trainer import hazard_model, registry
 from trainer.explain import SMALLEST, TOP, contributions_column, log_odds_column
-from trainer.reason_texts import read_reasons, reasons_for
+from trainer.reason_texts import NumberTemplate, Reason, ReasonText, read_reasons, reasons_for
 from trainer.record import ModelRecord
 from trainer.retention_campaign import Campaign, Effect, read_campaign
 
@@ -135,7 +136,8 @@ final as (
         probability,
         revenue,
         best,
-        {contributions} as contributions{shown}
+        {contributions} as contributions,
+        {numbers} as numbers{shown}
 
     from gained
 
@@ -148,6 +150,21 @@ from final
 order by best.gain desc, customer_id
 limit :most
 """
+
+
+@dataclass(frozen=True)
+class RaisingReason:
+    """A reason that raises a customer's risk.
+
+    Attributes:
+        feature: The feature that it is named after.
+        text: Its text for the customer.
+        value: The number in the text; None if it has none.
+    """
+
+    feature: str
+    text: str
+    value: float | None = None
 
 
 def write_retention_list(settings: Settings, limit: int, path: Path, log: Log) -> str:
@@ -242,7 +259,8 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
             where=str(registry.folder(settings) / record.version),
             hint="`churn train` makes one that has them",
         )
-    query = _compose_query(campaign, record, [column.column for column in shown])
+    reasons = reasons_for([*record.features, *record.derived], read_reasons())
+    query = _compose_query(campaign, record, reasons, [column.column for column in shown])
     objections = read_erased_customers(settings, "objections")
     selectable = open_members_condition(spark, control_only=not is_campaign)
     sql = bind(
@@ -262,6 +280,7 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
     contract, domain = read_contract(), read_domain()
     raising = _find_raising_reasons(found, domain.features.sensitive_reasons)
     common = find_common_reasons(list(raising.values()))
+    texts = {reason.feature: reason.text for reason in reasons}
     return RetentionList(
         extract_date=publication.extract_date,
         customers=publication.customers,
@@ -270,7 +289,10 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
         campaign=campaign,
         is_sample=is_sample(settings),
         columns=shown,
-        common_reasons=common,
+        common_reasons=[
+            (describe_common_reason(feature, raising.values(), texts[feature]), count)
+            for feature, count in common.items()
+        ],
         period=describe_period(record.label),
         model_limit=describe_limit(record.label),
         paying=paying if campaign.revenue else None,
@@ -313,7 +335,7 @@ def _list_customer(
 
 def _find_raising_reasons(
     rows: Sequence[dict[str, Any]], sensitive: Collection[str]
-) -> dict[str, list[str]]:
+) -> dict[str, list[RaisingReason]]:
     """Return for each customer the reasons that raise the risk, the most distinguishing first.
 
     Distinguishing is what raises it more than it does for the others listed. A sensitive reason is
@@ -326,39 +348,70 @@ def _find_raising_reasons(
             totals[each["feature"]] = totals.get(each["feature"], 0.0) + each["contribution"]
     means = {feature: total / len(rows) for feature, total in totals.items()}
 
-    def order(contributions: Sequence[dict[str, Any]]) -> list[str]:
+    def order(row: Mapping[str, Any]) -> list[RaisingReason]:
         told = [
             each
-            for each in contributions
+            for each in row["contributions"]
             if each["contribution"] > 0 and each["feature"] not in sensitive
         ]
         strongest = sorted(told, key=lambda each: -each["contribution"])[:1]
         raising = [each for each in told if each["contribution"] >= SMALLEST] or strongest
         raising.sort(key=lambda each: means[each["feature"]] - each["contribution"])
-        return [each["text"] for each in raising]
+        values = {each["feature"]: each["value"] for each in row["numbers"]}
+        return [
+            RaisingReason(each["feature"], each["text"], values.get(each["feature"]))
+            for each in raising
+        ]
 
-    return {row["customer_id"]: order(row["contributions"]) for row in rows}
+    return {row["customer_id"]: order(row) for row in rows}
 
 
-def find_common_reasons(raising: Sequence[Sequence[str]]) -> list[tuple[str, int]]:
-    """Return the reasons that most customers have, with their number, the most frequent first.
+def find_common_reasons(raising: Sequence[Sequence[RaisingReason]]) -> dict[str, int]:
+    """Return the features whose reason most customers have, with their number.
+
+    The most frequent is first. The texts need not be equal: they may have a number of the customer.
 
     Args:
         raising: For each customer, all reasons that raise the risk.
     """
-    counts = Counter(text for texts in raising for text in texts)
-    common = [(text, count) for text, count in counts.items() if count > COMMON * len(raising)]
+    counts = Counter(reason.feature for reasons in raising for reason in reasons)
+    common = [(name, count) for name, count in counts.items() if count > COMMON * len(raising)]
     # What a single customer has is not in common.
-    return sorted((each for each in common if each[1] > 1), key=lambda each: (-each[1], each[0]))
+    common = [each for each in common if each[1] > 1]
+    return dict(sorted(common, key=lambda each: (-each[1], each[0])))
 
 
-def select_reasons(raising: Sequence[str], common: Sequence[tuple[str, int]]) -> list[str]:
-    """Return a customer's strongest reasons: first those that most others lack, then the others."""
-    shared = {text for text, _ in common}
-    return sorted(raising, key=lambda text: text in shared)[:TOP]
+def describe_common_reason(
+    feature: str, raising: Collection[Sequence[RaisingReason]], text: ReasonText
+) -> str:
+    """Return a reason that most customers have in one text, a number with its range.
+
+    Args:
+        feature: The feature that the reason is named after.
+        raising: For each customer, all reasons that raise the risk.
+        text: The template of the reason.
+    """
+    reasons = [each for reasons in raising for each in reasons if each.feature == feature]
+    values = [each.value for each in reasons if each.value is not None]
+    if isinstance(text, NumberTemplate) and values:
+        return text.render_range(min(values), max(values))
+    return " or ".join(text for text, _ in Counter(each.text for each in reasons).most_common())
 
 
-def _compose_query(campaign: Campaign, record: ModelRecord, details: Sequence[str]) -> str:
+def select_reasons(raising: Sequence[RaisingReason], common: Collection[str]) -> list[str]:
+    """Return a customer's strongest reasons: first those that most others lack, then the others.
+
+    Args:
+        raising: The customer's reasons, the most distinguishing first.
+        common: The features whose reason most customers have.
+    """
+    ordered = sorted(raising, key=lambda reason: reason.feature in common)
+    return [reason.text for reason in ordered[:TOP]]
+
+
+def _compose_query(
+    campaign: Campaign, record: ModelRecord, reasons: Sequence[Reason], details: Sequence[str]
+) -> str:
     """Return the query; without a value, all customers are worth the same and nothing costs."""
     has_value = campaign.revenue is not None
     contact = campaign.contact_cost if has_value else 0.0
@@ -370,17 +423,27 @@ def _compose_query(campaign: Campaign, record: ModelRecord, details: Sequence[st
         "named_struct('name', cast(null as string), 'cost', "
         f"{contact}D, 'probability', cast(null as double))"
     )
-    inputs = [*record.features, *record.derived]
-    reasons = reasons_for(inputs, read_reasons())
     return (
         WORTH_CALLING.replace("{revenue}", campaign.revenue or "1D")
         .replace("{effect}", f"{campaign.effect.value!r}D")
         .replace("{odds}", log_odds_column(record.form, record.derived))
         .replace("{offers}", ", ".join(offers) or nothing)
         .replace("{contributions}", contributions_column(record.form, reasons, record.derived))
+        .replace("{numbers}", _compose_numbers(reasons))
         .replace("{details}", "".join(f", {name} as _{name}" for name in details))
         .replace("{shown}", "".join(f", _{name}" for name in details))
     )
+
+
+def _compose_numbers(reasons: Sequence[Reason]) -> str:
+    """Return the numbers in the texts of the reasons, as an array of structs in SQL."""
+    numbers = ", ".join(
+        f"named_struct('feature', {literal(reason.feature)}, 'value', "
+        f"cast(`{reason.text.feature}` as double))"
+        for reason in reasons
+        if isinstance(reason.text, NumberTemplate)
+    )
+    return f"cast(array({numbers}) as array<struct<feature: string, value: double>>)"
 
 
 def _compose_offer(

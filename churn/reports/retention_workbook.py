@@ -38,6 +38,8 @@ BOLD = Font(name=FACE, bold=True)
 LINK = Font(name=FACE, underline="single", color="FF0563C1")
 HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
 MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
+# What an offer is, in the table of the offers.
+TERMS = ("Who can be made it", "What it is", "Costs of each")
 # What is recorded of a customer of a campaign, with the width of its column.
 ANSWERS = ("Called", "Reached", "Accepted")
 # The column of a list without a campaign.
@@ -50,7 +52,9 @@ TOP = Alignment(vertical="top")
 RIGHT = Alignment(horizontal="right", vertical="top")
 # Number of characters per line of a note, and height of a line in points.
 NOTE_LINE, LINE_HEIGHT = 105, 15
-SUMMARY_WIDTHS, NOTES = (36, 11, 14, 16, 70), "Notes"
+SUMMARY_WIDTHS, NOTES = (36, 9, 13, 15, 26, 32, 24), "Notes"
+# Of the summary's columns, those with texts; the others have numbers.
+TEXTS = (1, 5, 6, 7)
 FACTORS = {0.5: "half", 1.5: "one and a half times"}
 
 
@@ -364,11 +368,17 @@ def _write_summary(sheet: Worksheet, retention_list: RetentionList) -> None:
                 cell.fill, cell.font = HEADER, WHITE
             elif row == 3 + len(table):
                 cell.font = BOLD
-            cell.alignment = WRAPPED if column in (1, 5) else RIGHT
+            cell.alignment = WRAPPED if column in TEXTS else RIGHT
             if isinstance(value, float):  # a total, rounded to whole amounts
                 cell.number_format = _money(retention_list.campaign, WHOLE)
+        lines = max(
+            -(-len(str(value or "")) // (width - 3))
+            for value, width in zip((title, *counted), SUMMARY_WIDTHS, strict=False)
+        )
+        sheet.row_dimensions[row].height = LINE_HEIGHT * lines + 3
         row += 1
-    row = _write_texts(sheet, row + 1, list(_list_tasks(retention_list)), 4)
+    tasks = list(_list_tasks(retention_list))
+    row = _write_texts(sheet, row + 1, tasks, len(SUMMARY_WIDTHS) - 1)
     sheet.cell(row, 1, "What the numbers mean").hyperlink = f"#{NOTES}!A1"
     sheet.cell(row, 1).font, sheet.cell(row, 1).alignment = LINK, WRAPPED
     _set_widths(sheet, SUMMARY_WIDTHS)
@@ -453,7 +463,7 @@ def format_paying(retention_list: RetentionList) -> str:
 
 
 def count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]]]:
-    """Return a table of the offers on the list: calls, costs, expected gain, and the terms.
+    """Return a table of the offers on the list: calls, costs, gain, for whom, what, its price.
 
     The last row has the totals, which are exact. Without offers, it is the only one.
     """
@@ -467,27 +477,33 @@ def count_offers(retention_list: RetentionList) -> list[tuple[str, Sequence[Any]
             continue
         amounts = (sum(each.cost for each in listed), sum(each.gain for each in listed))
         values = map(float, amounts) if campaign.revenue else (None, None)
-        rows.append((capitalise(name), (len(listed), *values, _describe_terms(offer, campaign))))
+        prices = [each.cost - campaign.contact_cost for each in listed if campaign.revenue]
+        terms = (
+            capitalise(offer.eligibility),
+            capitalise(offer.costs_in_words) or None,
+            f"call {campaign.format_price(campaign.contact_cost)}, "
+            f"offer {_describe_price(offer, campaign, prices)}",
+        )
+        rows.append((capitalise(name), (len(listed), *values, *terms)))
     rows.sort(key=lambda row: -row[1][0])
     everyone = retention_list.listed
     totals = [float(sum(getattr(each, key) for each in everyone)) for key in ("cost", "gain")]
-    total = (len(everyone), *(totals if campaign.revenue else (None, None)), None)
-    titles = ("Calls", COST, GAIN, "Terms" if campaign.offers else None)
-    return [(OFFER if campaign.offers else "", titles), *rows, ("Total", total)]
+    total = (len(everyone), *(totals if campaign.revenue else (None, None)))
+    titles = ("Calls", COST, GAIN)
+    if not campaign.offers:
+        return [("", titles), ("Total", total)]
+    return [(OFFER, (*titles, *TERMS)), *rows, ("Total", (*total, *[None] * len(TERMS)))]
 
 
-def _describe_terms(offer: Offer, campaign: Campaign) -> str:
-    call = campaign.format_price(campaign.contact_cost)
-    return f"to {offer.eligibility}; call {call}, offer {_describe_costs(offer, campaign)}"
-
-
-def _describe_costs(offer: Offer, campaign: Campaign) -> str:
-    if offer.costs_in_words:
-        return offer.costs_in_words
+def _describe_price(offer: Offer, campaign: Campaign, prices: Sequence[float] = ()) -> str:
+    """Return what an offer costs: of these customers with its range, otherwise as declared."""
+    if prices:
+        ends = [campaign.format_price(price) for price in (min(prices), max(prices))]
+        return ends[0] if ends[0] == ends[1] else " to ".join(ends)
     try:
         return campaign.format_price(float(offer.costs))
     except ValueError:
-        return offer.costs
+        return offer.costs_in_words or offer.costs
 
 
 def _explain_numbers(  # long: the notes, one after another
@@ -600,7 +616,8 @@ def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
 def _describe_offers(retention_list: RetentionList) -> list[tuple[str, str]]:
     campaign, made = retention_list.campaign, {each.offer for each in retention_list.listed}
     others = [
-        f"{capitalise(name)} ({_describe_terms(offer, campaign)})"
+        f"{capitalise(name)} (to {offer.eligibility}: "
+        f"{offer.costs_in_words or _describe_price(offer, campaign)})"
         for name, offer in campaign.offers.items()
         if name not in made
     ]

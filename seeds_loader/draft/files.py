@@ -324,6 +324,7 @@ def _write_campaign(draft: Draft) -> Iterator[str]:
     yield "# One value and one offer for all customers, for the expected profit of a model."
     yield "profit: {customer_value: 200.0, offer_cost: 10.0}"
     yield "# Offers to try out on a customer: domains/telco/campaign.yml has examples."
+    yield "# costs_in_words says what the customer is given and for how long, for list and report."
     yield "offers: {}"
 
 

@@ -130,7 +130,7 @@ def test_show_prints_what_redis_holds(completed_run: CompletedRun) -> None:
 
 def test_show_says_who_is_unknown(completed_run: CompletedRun) -> None:
     answer = completed_run.home.churn("show", "unknown' or '1'='1", code=2)
-    assert "holds no customer" in answer.stderr
+    assert "There is no customer" in answer.stderr
     assert "churn trace" in answer.stderr
 
 

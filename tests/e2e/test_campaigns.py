@@ -150,7 +150,7 @@ def check_recording(story: Story) -> None:
     file = story.folder / "filled.xlsx"
     enter_outcomes(story.folder / "spring.xlsx", file)
     said = story.home.churn("campaign", "record", "autumn", file, code=2).stderr
-    assert "There is no campaign autumn" in said
+    assert "There is no campaign 'autumn'" in said
     said = story.home.churn("campaign", "record", "summer", file, code=2).stderr
     assert "not of this campaign" in said
     of_spring = f"select * from {records.OUTCOMES} where campaign in ('spring', 'summer')"

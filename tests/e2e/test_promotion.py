@@ -190,7 +190,7 @@ def test_a_rollback_brings_back_the_same_scores_and_stays(contest: Contest) -> N
     assert "rolled back" in again.decision.reason
     assert contest.champion == old
     assert registry.roll_back(contest.settings, new.record.version) == new.record.version
-    with pytest.raises(InvalidInputError, match="No model 20200101-none"):
+    with pytest.raises(InvalidInputError, match="There is no model '20200101-none'"):
         registry.roll_back(contest.settings, "20200101-none")
 
 

@@ -96,7 +96,7 @@ def test_a_newer_load_of_the_date_is_decided_on_instead() -> None:
     approvals.require_latest(loads, loads[0])
     with pytest.raises(InvalidInputError, match=r"b2.xlsx has replaced b1.xlsx"):
         approvals.require_latest([*loads, a_load("b2")], loads[0])
-    with pytest.raises(InvalidInputError, match="b3 is not in this lake"):
+    with pytest.raises(InvalidInputError, match="There is no load 'b3'"):
         approvals.find_load(loads, "b3")
 
 

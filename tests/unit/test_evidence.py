@@ -147,8 +147,8 @@ def test_the_archive_is_an_ro_crate(settings: Settings, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["20200101-none", "--out", "e.zip"], "No model 20200101-none"),
-        (["..", "--out", "e.zip"], "No model .."),
+        (["20200101-none", "--out", "e.zip"], "There is no model '20200101-none'"),
+        (["..", "--out", "e.zip"], "There is no model '..'"),
         ([CHAMPION, "--out", "e.html"], "does not end in .zip"),
         ([CHAMPION], "Missing option '--out'"),
     ],
@@ -219,7 +219,7 @@ def trace(**others: Any) -> dict[str, Any]:
     return {
         "customer_id": "7590-VHVEG",
         "bronze": [{"extract_date": "2025-01-01", "became": "silver", "cells": cells}],
-        "model": {"training": {"rows": 7043, "label": {"kind": OBSERVED}}},
+        "model": {"training": {"rows": 7043, "label": {"kind": OBSERVED, "days_between": [31]}}},
         "scores": [score],
         "retention_list": None,
         **others,

@@ -306,8 +306,8 @@ def without_pipeline(settings: Settings) -> str:
     [
         (strangers, "No model version 5 of MLflow"),
         (without_features, "no longer declared: no_longer_declared"),
-        (damaged, f"No model {SECOND}"),
-        (without_pipeline, f"No model {SECOND}"),
+        (damaged, f"There is no model '{SECOND}'"),
+        (without_pipeline, f"There is no model '{SECOND}'"),
     ],
 )
 def test_what_cant_serve_is_refused_and_the_alias_moved_back(

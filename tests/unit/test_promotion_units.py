@@ -222,7 +222,7 @@ def test_what_a_person_decides_is_kept_with_name_time_and_reason(settings: Setti
     ("arguments", "said"),
     [
         (["20200101-none"], "Missing option '--reason'"),
-        (["20200101-none", "--reason", "it is good"], "No model 20200101-none"),
+        (["20200101-none", "--reason", "it is good"], "There is no model '20200101-none'"),
         ([CHAMPION, "--reason", "it is good"], f"{CHAMPION} is the champion already"),
         ([FIRST, "--reason", "  "], "A manual decision needs a reason"),
         (["--reason", "it is good"], "Missing argument 'VERSION'"),

@@ -195,7 +195,7 @@ def test_the_cells_at_fault_are_marked_and_no_others(tmp_path):
     assert marked == {place_of("Partner"), place_of("TotalCharges"), place_of("tenure")}
     assert sheet["D2"].value.split("\n") == [
         'Partner is "Maybe": This is not an accepted value (accepted: Yes, No).',
-        "TotalCharges is blank: A value is missing.",
+        "TotalCharges is blank.",
         'tenure is "-3": This number is out of range (0 to 600).',
     ]
     assert [cell.value for cell in sheet[2][:3]] == [7, "base.xlsx", "Customers"]
@@ -205,7 +205,18 @@ def test_of_a_duplicate_the_kept_row_is_named(tmp_path):
     reasons = (Reason("conflicting_duplicate", "customerID", "7590-VHVEG"),)
     row = Reject(9, [SOUND[name] for name in NAMES], {}, reasons, kept_row=4)
     sheet = openpyxl.load_workbook(written(tmp_path, [row]))["Rejects"]
-    assert sheet["D2"].value.endswith("\nRow 4 was kept for this customer.")
+    assert sheet["D2"].value == 'customerID is "7590-VHVEG": conflicting duplicate (row 4).'
+
+
+@pytest.mark.parametrize(
+    ("tenure", "end"),
+    [("12", "total fits tenure: expected is about $358.20."), ("x", "total fits tenure.")],
+)
+def test_a_deviating_amount_is_named_with_what_is_expected(tmp_path, tenure, end):
+    reasons = [Reason("total_fits_tenure", "TotalCharges", "9")]
+    row = reject(2, reasons, TotalCharges="9", tenure=tenure)
+    sheet = openpyxl.load_workbook(written(tmp_path, [row]))["Rejects"]
+    assert sheet["D2"].value == f'TotalCharges is "9": {end}'
 
 
 @pytest.mark.parametrize(
@@ -314,12 +325,12 @@ def test_the_summary_counts_rows_by_reason_most_first(tmp_path):
         "Rows rejected": 5,
         "Exact duplicates": 1,
     }
-    start = rows.index(("Reason", "In words", "Rows", "Columns (rows)"))
+    start = rows.index(("What is wrong", "Rows", "Columns (rows)", "Rule"))
     assert rows[start + 1 : start + 5] == [
-        ("not_a_number", WORDS["not_a_number"], 3, "TotalCharges (2), MonthlyCharges (1)"),
-        ("missing", WORDS["missing"], 2, "gender (2), tenure (1)"),
-        ("exact_duplicate", None, 1, "customerID (1)"),
-        ("out_of_range", WORDS["out_of_range"], 1, "tenure (1)"),
+        (WORDS["not_a_number"], 3, "TotalCharges (2), MonthlyCharges (1)", "not_a_number"),
+        (WORDS["missing"], 2, "gender (2), tenure (1)", "missing"),
+        ("exact duplicate", 1, "customerID (1)", "exact_duplicate"),
+        (WORDS["out_of_range"], 1, "tenure (1)", "out_of_range"),
     ]
 
 

@@ -9,7 +9,9 @@ import pytest
 from openpyxl import load_workbook
 
 from churn.reports.retention_list import (
+    RaisingReason,
     _find_raising_reasons,
+    describe_common_reason,
     find_common_reasons,
     select_reasons,
 )
@@ -25,6 +27,7 @@ from churn.reports.retention_workbook import (
 from feature_repo.labels import OBSERVED, ONE_EXTRACT, WORKBOOK, describe_limit, describe_period
 from lakehouse.amounts import format_rounded
 from lakehouse.domain import Offer, read_domain
+from trainer.reason_texts import NUMBERS, FlagTemplate, NumberTemplate, format_with_currency
 from trainer.retention_campaign import Campaign, Effect
 
 OFFERS = {
@@ -41,6 +44,7 @@ def row(number: int, **contributions: float) -> dict[str, Any]:
     """A customer with what each reason adds to the risk; its text is its name."""
     return {
         "customer_id": str(number),
+        "numbers": [{"feature": "bill", "value": float(number)}],
         "contributions": [
             {"feature": feature, "text": feature.replace("_", " "), "contribution": value}
             for feature, value in contributions.items()
@@ -48,34 +52,92 @@ def row(number: int, **contributions: float) -> dict[str, Any]:
     }
 
 
+def texts_of(raising: dict[str, list[RaisingReason]]) -> dict[str, list[str]]:
+    return {customer: [each.text for each in reasons] for customer, reasons in raising.items()}
+
+
 def test_a_sensitive_reason_is_not_on_the_list_and_the_rest_is_ordered() -> None:
     rows = [row(1, bill=0.3, age=2.0, contract=0.9, paper=0.01), row(2, bill=0.2, contract=0.9)]
     raising = _find_raising_reasons(rows, {"age"})
     # The bill is .05 above the mean of both, the contract equal to it; .01 is no reason.
-    assert raising == {"1": ["bill", "contract"], "2": ["contract", "bill"]}
+    assert texts_of(raising) == {"1": ["bill", "contract"], "2": ["contract", "bill"]}
+    assert raising["1"] == [RaisingReason("bill", "bill", 1.0), RaisingReason(*["contract"] * 2)]
     # A listed customer has a reason, even if all are small; what lowers the risk is none.
     small = [row(1, bill=0.01, paper=0.02, contract=-1.0), row(2, contract=-1.0)]
-    assert _find_raising_reasons(small, set()) == {"1": ["paper"], "2": []}
+    assert texts_of(_find_raising_reasons(small, set())) == {"1": ["paper"], "2": []}
+
+
+def of(*features: str) -> list[RaisingReason]:
+    return [RaisingReason(feature, feature.upper()) for feature in features]
 
 
 def test_what_most_have_in_common_comes_last() -> None:
-    raising = [["a", "b"], ["b", "a"], ["b"], ["c", "b", "a"], []]
+    raising = [of("a", "b"), of("b", "a"), of("b"), of("c", "b", "a"), []]
     common = find_common_reasons(raising)
-    assert common == [("b", 4), ("a", 3)]
+    assert list(common.items()) == [("b", 4), ("a", 3)]
     # What most lack comes first; up to three, what they have in common follows.
-    assert [select_reasons(each, common) for each in raising] == raising
-    assert select_reasons(["b", "a", "x", "y"], common) == ["x", "y", "b"]
-    assert select_reasons(list("vwxyz"), []) == ["v", "w", "x"]
-    assert find_common_reasons([["a"]]) == find_common_reasons([]) == []
+    assert [select_reasons(each, common) for each in raising] == [
+        [reason.text for reason in each] for each in raising
+    ]
+    assert select_reasons(of("b", "a", "x", "y"), common) == ["X", "Y", "B"]
+    assert select_reasons(of(*"vwxyz"), ()) == ["V", "W", "X"]
+    assert find_common_reasons([of("a")]) == find_common_reasons([]) == {}
+
+
+def test_an_amount_of_each_customer_does_not_hide_what_they_have_in_common() -> None:
+    template = NumberTemplate("bill", format_with_currency(NUMBERS["amount"], "$"), {}, "bill {}")
+    bills = [RaisingReason("bill", f"bill ${n}.50", n + 0.5) for n in (105, 70, 89)]
+    raising = [[*of("new"), bills[0]], [bills[1], *of("x")], [bills[2], *of("y")]]
+    common = find_common_reasons(raising)
+    assert common == {"bill": 3}
+    assert [select_reasons(each, common)[-1] for each in raising] == [each.text for each in bills]
+    # Above the list, the range: the amount of one customer is not in common.
+    assert describe_common_reason("bill", raising, template) == "bill $70.50 to $105.50"
+    paid = FlagTemplate({}, "")
+    mixed = [[RaisingReason("pays", text)] for text in ("by check", "by card", "by card")]
+    assert describe_common_reason("pays", mixed, paid) == "by card or by check"
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "text"),
+    [
+        (1.1, 1.3, "10 to 30% above"),
+        (0.8, 0.9, "10 to 20% below"),
+        (0.9, 1.2, "10% below to 20% above"),
+        (1.0, 1.2, "average to 20% above"),
+        (1.2, 1.2, "20% above"),
+    ],
+)
+def test_a_range_is_in_the_sentence_that_fits(lowest: float, highest: float, text: str) -> None:
+    cases = {"above": "{}% above", "below": "{}% below"}
+    ratio = NumberTemplate("ratio", NUMBERS["percent"], cases, "average")
+    assert ratio.render_range(lowest, highest) == text
+
+
+def test_a_range_is_in_the_plural() -> None:
+    months = NumberTemplate("months", NUMBERS["whole"], {"one": "{} month"}, "{} months")
+    assert months.render_range(1, 9) == "1 to 9 months"
+    assert months.render_range(1, 1) == "1 month"
 
 
 def test_call_and_offer_are_named_apart_without_needless_cents() -> None:
     each_once = replace(LISTED, listed=[replace(CUSTOMER, offer=name) for name in OFFERS])
-    terms = {row[0]: row[1][-1] for row in count_offers(each_once)[1:-1]}
-    assert terms == {
-        "Upgrade": "to all; call $1, offer $60",
-        "Discount": "to all; call $1, offer 5% off",
-        "Gift": "to all; call $1, offer $7.50",
+    header, *rows, _ = count_offers(each_once)
+    assert header[1][3:] == ("Who can be made it", "What it is", "Costs of each")
+    assert {row[0]: row[1][3:] for row in rows} == {
+        "Upgrade": ("All", None, "call $1, offer $60"),
+        "Discount": ("All", "5% off", "call $1, offer $60"),
+        "Gift": ("All", None, "call $1, offer $60"),
+    }
+    # An offer's price may depend on the customer.
+    twice = [replace(CUSTOMER, offer="discount", cost=cost) for cost in (8.5, 11.0)]
+    assert count_offers(replace(LISTED, listed=twice))[1][1][-1] == "call $1, offer $7.50 to $10"
+    # Without a value of a customer the calls have no costs: those that are declared.
+    worthless = replace(each_once, campaign=replace(CAMPAIGN, monthly_value=None))
+    assert {row[0]: row[1][-1] for row in count_offers(worthless)[1:-1]} == {
+        "Upgrade": "call $1, offer $60",
+        "Discount": "call $1, offer 5% off",
+        "Gift": "call $1, offer $7.50",
     }
     assert format_cost(CUSTOMER, CAMPAIGN) == "call $1, offer $60"
     assert format_cost(replace(CUSTOMER, cost=68.77), CAMPAIGN) == "call $1, offer $67.77"
@@ -134,7 +196,7 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     assert summary["Upgrade"] == summary["Total"] == 1
     # The offers that no listed customer gets are in the notes only.
     assert {"Discount", "Gift"}.isdisjoint(summary)
-    assert "Discount (to all; call $1, offer 5% off); Gift (" in notes["Offers not made"]
+    assert "Discount (to all: 5% off); Gift (to all: $7.50)" in notes["Offers not made"]
     assert summary["Extract"].endswith("9 customers; use the list until the next extract")
     assert summary["Saved"].endswith("; the effect of a call is an assumption, see Notes")
     assert "leaves next month, by a model" in notes["Probability of leaving"]
@@ -186,9 +248,23 @@ def test_an_estimate_is_rounded_to_two_digits(amount: float, rounded: str) -> No
 
 
 def test_a_model_of_one_extract_knows_no_period() -> None:
-    one, two = ({"kind": kind} for kind in (WORKBOOK, OBSERVED))
+    one = {"kind": WORKBOOK, "days_between": [31]}
     assert (describe_limit(one), describe_period(one)) == (ONE_EXTRACT, "")
-    assert (describe_limit(two), describe_period(two)) == ("", "within the next month")
+
+
+@pytest.mark.parametrize(
+    ("days", "period"),
+    [
+        ([28, 31, 30], "within the next month"),
+        ([7], "within the next 7 days"),
+        ([92], "within the next 92 days"),
+        ([31, 61], "within the next 31 to 61 days"),
+        ([], ""),
+    ],
+)
+def test_the_period_is_the_distance_of_the_extracts(days: list[int], period: str) -> None:
+    label = {"kind": OBSERVED, "days_between": days}
+    assert (describe_limit(label), describe_period(label)) == ("", period)
 
 
 def test_the_guide_names_all_columns(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from churn.cli.main import main
 from churn.operations import airflow_server
 from churn.pipeline import campaigns
-from churn.provenance import customer, load_state
+from churn.provenance import customer, load_state, trace_queries
 from lakehouse import spark_server
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings, read_settings
@@ -266,6 +266,27 @@ def test_an_id_in_another_spelling_is_named_and_no_other_id(
     settings = read_settings({"CHURN_HOME": str(folder / "home")})
     with pytest.raises(InvalidInputError) as raised:
         customer.show_customer(settings, name, print)
+    assert raised.value.hint.startswith("did you mean 7590-VHVEG? check the id")
+
+
+def test_a_trace_names_the_other_spelling_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = read_contract().id
+    there = pa.chunked_array([["7590-VHVEG", "7590-VHVEH"]])
+
+    def read_rows(_: Any, __: str, condition: Any, **___: Any) -> list[Any]:
+        return [
+            SimpleNamespace(values={key: each.as_py()}) for each in there.filter(condition(there))
+        ]
+
+    monkeypatch.setattr(trace_queries.spark_process, "find", lambda _: None)
+    monkeypatch.setattr(trace_queries, "is_delta", lambda _: True)
+    monkeypatch.setattr(trace_queries, "read_rows", read_rows)
+    settings = read_settings({"CHURN_HOME": str(folder / "home")})
+    trace_queries.require_in_bronze(settings, ["7590-VHVEH"])
+    with pytest.raises(InvalidInputError, match="There is no customer '7590-vhveg'") as raised:
+        trace_queries.require_in_bronze(settings, ["7590-vhveg"])
     assert raised.value.hint.startswith("did you mean 7590-VHVEG? check the id")
 
 
