@@ -23,7 +23,7 @@ from lakehouse.run_log import (
     read_records,
     sum_seconds,
 )
-from lakehouse.sample_home import command_of, demo_environment
+from lakehouse.sample_home import demo_environment
 from lakehouse.settings import Settings
 
 # The commands whose runs have a summary.
@@ -153,13 +153,12 @@ def _shorten(name: str, step: str | None, room: int | None) -> str:
 
 def format_note(settings: Settings, shown: int, total: int) -> str:
     """Format what the table does not say: how many runs there are, and how to see their logs."""
-    churn = command_of(settings)
     if not total:
         demo = Path(demo_environment(settings)["CHURN_HOME"])
         hint = "; `churn --demo runs` lists those of the demo" if demo.exists() else ""
-        return f"no run in {settings.home} yet: `{churn} run WORKBOOK` starts one{hint}"
+        return f"no run in {settings.home} yet: `churn run WORKBOOK` starts one{hint}"
     count = f"{shown} of {total:,} runs (`--limit N` lists more); " if shown < total else ""
-    return f"{count}`{churn} logs --run RUN` prints the log of a run"
+    return f"{count}`churn logs --run RUN` prints the log of a run"
 
 
 def read_last_run(settings: Settings) -> dict[str, Any] | None:

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from workbooks import sheet_rows, write_xlsx
 
 from churn.cli.main import command, main
-from churn.cli.output import name_commands, report_error
+from churn.cli.output import report_error
+from lakehouse.command_name import name_commands
 from lakehouse.errors import InvalidInputError
 from lakehouse.settings import Settings
 from seeds_loader.contract import read_contract
