@@ -416,7 +416,7 @@ def _print_status(settings: Settings) -> None:
     from churn.operations.status import status as read_status
     from churn.operations.status_text import format_status
 
-    for line in format_status(settings, read_status(settings)):
+    for line in format_status(read_status(settings)):
         print_result(wrap_for_terminal(format_commands(line), get_width(sys.stdout)))
 
 

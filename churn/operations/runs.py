@@ -16,7 +16,6 @@ from churn.provenance.run_history import (
 )
 from lakehouse import run_log
 from lakehouse.run_log import (
-    INTERRUPTED,
     RUNNING,
     RunRecord,
     format_duration,
@@ -159,24 +158,6 @@ def format_note(settings: Settings, shown: int, total: int) -> str:
         return f"no run in {settings.home} yet: `churn run WORKBOOK` starts one{hint}"
     count = f"{shown} of {total:,} runs (`--limit N` lists more); " if shown < total else ""
     return f"{count}`churn logs --run RUN` prints the log of a run"
-
-
-def read_last_run(settings: Settings) -> dict[str, Any] | None:
-    """Return the latest run of a workbook if it is running, or ended without a summary."""
-    records = [each for each in read_records(settings) if each.command in WITH_SUMMARY]
-    if not records or records[-1].result not in (RUNNING, INTERRUPTED, run_log.FAILED):
-        return None
-    last = records[-1]
-    if any(run_id > last.run_id for run_id in list_runs(settings)):  # Airflow ran since
-        return None
-    found = {
-        "state": f"{last.result} in {last.step}" if last.step else last.result,
-        "run": last.run_id,
-        "workbook": last.workbook,
-        "effect": last.effect,
-        "log": last.log,
-    }
-    return {**found, "hint": "repeat the command"} if last.result == INTERRUPTED else found
 
 
 def to_json(runs: list[Run]) -> list[dict[str, Any]]:
