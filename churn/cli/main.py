@@ -422,7 +422,12 @@ def _print_status(settings: Settings) -> None:
 
 @main.command("runs")
 @click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Number of runs."
+    "--limit",
+    default=20,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Number of runs.",
 )
 @JSON
 @add_examples("churn runs", "churn runs --limit 5 --json")
@@ -546,7 +551,7 @@ def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
 
 @main.group()
 def features() -> None:
-    """Manage the feature store: apply, materialize, verify, browse."""
+    """Manage the feature store: apply, materialize, verify, ui."""
 
 
 @features.command()
@@ -775,6 +780,7 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
     "most",
     default=100,
     show_default=True,
+    metavar="N",
     type=click.IntRange(1, 1_000_000),
     help="Number of customers.",
 )
@@ -799,9 +805,17 @@ CAMPAIGN = click.argument("name", metavar="NAME")
 
 @campaign.command("start")
 @CAMPAIGN
-@click.option("--top", type=click.IntRange(1, 1_000_000), help="Number of calls; default: 100.")
 @click.option(
-    "--budget", type=click.FloatRange(0, min_open=True), help="Cost of all calls instead."
+    "--top",
+    metavar="N",
+    type=click.IntRange(1, 1_000_000),
+    help="Number of calls; default: 100.",
+)
+@click.option(
+    "--budget",
+    metavar="AMOUNT",
+    type=click.FloatRange(0, min_open=True),
+    help="Cost of all calls instead.",
 )
 @click.option(
     "--control",
@@ -885,7 +899,7 @@ def campaign_list(settings: Settings) -> None:
 
 
 @main.command()
-@click.argument("customer_id")
+@click.argument("customer_id", metavar="ID")
 @JSON
 @add_examples("churn show 7590-VHVEG", "churn show 7590-VHVEG --json")
 @command
@@ -1165,6 +1179,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
     "--days",
     default=90,
     show_default=True,
+    metavar="N",
     type=click.IntRange(min=1),
     help="Minimum age in days; the tables' history is kept for at least 7 days.",
 )
@@ -1244,10 +1259,7 @@ def person(settings: Settings, customer_id: str, out: Path | None, objects: bool
 
 @main.group()
 def airflow() -> None:
-    """Run Airflow on this machine, with the DAG `01_etl`: up, down, password.
-
-    A supervisor, such as the containers' one, uses init, run-component and healthcheck instead.
-    """
+    """Run Airflow on this machine, with the DAG `01_etl`: up, down, password."""
 
 
 @airflow.command("up")
@@ -1283,7 +1295,7 @@ def airflow_password(settings: Settings) -> None:
     print_result(airflow_server.password(settings))
 
 
-@airflow.command("init")
+@airflow.command("init", hidden=True)  # for a supervisor
 @add_examples("churn airflow init")
 @command
 def airflow_init(settings: Settings) -> None:
@@ -1293,7 +1305,7 @@ def airflow_init(settings: Settings) -> None:
     airflow_server.initialize(settings, print_message)
 
 
-@airflow.command("run-component")
+@airflow.command("run-component", hidden=True)  # for a supervisor
 @click.argument("component")
 @add_examples("churn airflow run-component scheduler")
 @command
@@ -1304,7 +1316,7 @@ def airflow_run_component(settings: Settings, component: str) -> None:
     airflow_server.run_component(settings, component)
 
 
-@airflow.command("healthcheck")
+@airflow.command("healthcheck", hidden=True)  # for a supervisor
 @click.argument("component")
 @add_examples("churn airflow healthcheck scheduler")
 @command
@@ -1320,6 +1332,7 @@ def airflow_healthcheck(settings: Settings, component: str) -> None:
     "--rows",
     default=7043,
     show_default=True,
+    metavar="N",
     type=click.IntRange(min=1),
     help="Number of customers per workbook.",
 )
@@ -1327,10 +1340,11 @@ def airflow_healthcheck(settings: Settings, component: str) -> None:
     "--months",
     default=1,
     show_default=True,
+    metavar="N",
     type=click.IntRange(min=1),
     help="Number of workbooks, one per month.",
 )
-@click.option("--seed", default=42, show_default=True, help="Same seed, same bytes.")
+@click.option("--seed", default=42, show_default=True, metavar="N", help="Same seed, same bytes.")
 @click.option(
     "--start",
     metavar="YYYY-MM-DD",
