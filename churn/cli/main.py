@@ -43,7 +43,7 @@ from lakehouse.private_home import protect
 from lakehouse.progress import Steps
 from lakehouse.run_log import start_log, stop_log
 from lakehouse.sample_home import command_of, demo_environment
-from lakehouse.settings import Settings, read_settings
+from lakehouse.settings import Settings, find_origins, read_settings
 from lakehouse.terminal import get_width, make_console, reset_options, wrap_for_terminal
 from seeds_loader.reader.file_format import require_workbook
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
@@ -410,6 +410,7 @@ def status(settings: Settings, as_json: bool) -> None:
         print_json(read_status(settings))
     else:
         _print_status(settings)
+    _check_settings(settings)
 
 
 def _print_status(settings: Settings) -> None:
@@ -455,15 +456,20 @@ def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
     "--spark", "with_spark", is_flag=True, help="Add what the Spark server logged during the run."
 )
 @click.option("--debug", "with_debug", is_flag=True, help="Include messages of level DEBUG.")
-@add_examples("churn logs --follow", "churn logs --run 20261122T224512Z-3f9c1a")
+@add_examples(
+    "churn logs --run 20261122T224512Z-3f9c1a",
+    "churn logs --run 20261122T224512Z-3f9c1a --spark",
+    "churn logs --follow",
+)
 @command
 def show_logs(
     settings: Settings, run_id: str | None, follow: bool, with_spark: bool, with_debug: bool
 ) -> None:
-    """Print the log of a run, with time, level and run on each line."""
+    """Print the log of a run, with time and level on each line."""
     from churn.operations import log_reader
 
     record = log_reader.find_log(settings, run_id)
+    print_message(f"run {record.run_id}: {record.log}")
     try:
         for part in log_reader.read_log(settings, record, follow, with_spark, with_debug):
             print_result(part, nl=False)
@@ -1378,13 +1384,25 @@ def sample(
 @add_examples("churn config", "churn config --json")
 @command
 def config(settings: Settings, as_json: bool) -> None:
-    """Print the settings, with secrets masked."""
-    shown_settings = settings.mask_secrets()
+    """Print the settings, with secrets masked, and where each was set."""
+    masked, origins = settings.mask_secrets(), find_origins()
     if as_json:
-        print_json(shown_settings)
+        print_json({**masked, "origins": origins})
     else:
-        for name, value in shown_settings.items():
-            print_result(f"{name}={'' if value is None else value}")
+        print_result(f"# folder of .env and of relative paths: {masked.pop('project')}")
+        for name, value in masked.items():
+            line = f"{name}={'' if value is None else value}"
+            print_result(f"{line:<40}  # {origins[name]}" if name in origins else line)
+    _check_settings(settings)
+
+
+def _check_settings(settings: Settings) -> None:
+    """Raise the error of a setting that only later commands would use."""
+    from lakehouse import online_store
+    from lakehouse.domain import read_domain
+
+    read_domain()
+    online_store.find(settings)
 
 
 for _group, _name, _former in (
