@@ -145,12 +145,15 @@ def read_log(
             messages.sort(key=lambda message: message.time)
         shown = [each.text for each in messages if with_debug or not each.is_debug]
         if shown:
-            # The caller knows the run: in text, no line repeats it. JSON lines are for programs.
-            name = f" {record.run_id}"
-            yield "".join(shown if is_json else (each.replace(name, "", 1) for each in shown))
+            yield "".join(shown if is_json else _remove_run(shown, record.run_id))
         if not is_running:
             return
         time.sleep(POLL_SECONDS)
+
+
+def _remove_run(texts: list[str], run_id: str) -> list[str]:
+    """Return messages in text without the run, which the caller knows."""
+    return [text.replace(f" {run_id}", "", 1) for text in texts]
 
 
 def _is_running(settings: Settings, run_id: str) -> bool:

@@ -159,7 +159,7 @@ def test_errors_answers_messages_and_pages_name_the_demos_commands() -> None:
     assert "<code>churn --demo run path" in front_page(FrontPage())
 
 
-@pytest.mark.parametrize("line", ["campain start", "campaign stat", "xyzzy", "materialize"])
+@pytest.mark.parametrize("line", ["campaigns start", "campaign stat", "xyzzy", "materialize"])
 def test_a_suggestion_for_a_mistyped_command_names_the_demos(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
