@@ -21,7 +21,7 @@ import psutil
 from benchmarks import churn_pipeline, report
 from benchmarks.churn_pipeline import CHURN, ChurnHome
 from benchmarks.measure import SAMPLE_SECONDS, machine
-from lakehouse.sample_home import SUFFIX
+from lakehouse.command_name import SUFFIX
 from lakehouse.settings import PROJECT
 
 README, TUTORIAL = PROJECT / "README.md", PROJECT / "docs" / "tutorial.md"

@@ -20,6 +20,7 @@ from churn.reports.front_page import (
     list_of,
     report_of,
 )
+from lakehouse.command_name import format_commands
 from lakehouse.navigation import SITE
 from lakehouse.settings import read_settings
 
@@ -76,5 +77,5 @@ def campaign_list(name: Annotated[str, PathParameter(pattern=ID)]) -> FileRespon
 
 def _page(path: Path, otherwise: str, media_type: str = "text/html") -> FileResponse:
     if not path.is_file():
-        raise HTTPException(404, f"{path.name} is not there: {otherwise}")
+        raise HTTPException(404, format_commands(f"{path.name} is not there: {otherwise}"))
     return FileResponse(path, media_type=media_type, headers={"Cache-Control": "no-store"})

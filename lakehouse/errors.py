@@ -5,6 +5,8 @@ Every message states what is wrong, where, and what to do about it.
 
 from typing import Any
 
+from lakehouse.command_name import format_commands
+
 # Messages of operating systems, Java and dbt if a disk, a quota or a file size limit is reached.
 DISK_FULL_MESSAGES = ("No space left on device", "File too large", "Disk quota exceeded")
 # Messages of the Spark server's two endpoints if a password is missing or wrong.
@@ -52,9 +54,9 @@ class ChurnError(Exception):
             hint: What to do about it.
         """
         super().__init__(message)
-        self.message = message
-        self.where = where
-        self.hint = hint
+        self.message = format_commands(message)
+        self.where = format_commands(where)
+        self.hint = format_commands(hint)
 
     def __str__(self) -> str:
         """Return the three parts of the message, one per line."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from lakehouse.command_name import format_commands
 from lakehouse.settings import Settings
 
 TEXT_FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -57,7 +58,7 @@ def find_level(text: str) -> str:
 
 def format_message(text: str, level: str | None = None, **facts: Any) -> str:
     """Return a message in the format of this process; `facts` are fields of a JSON line only."""
-    return format_json(text, level, **facts) if _state.is_json else text
+    return format_json(text, level, **facts) if _state.is_json else format_commands(text)
 
 
 def format_json(
@@ -68,7 +69,7 @@ def format_json(
         "time": format_time(time or datetime.now(UTC)),
         "level": level or find_level(text),
         "run_id": _state.run_id,
-        "message": text.strip(),
+        "message": format_commands(text.strip()),
         **facts,
     }
     return json.dumps(line, ensure_ascii=False, default=str)
@@ -78,7 +79,7 @@ def format_log_lines(text: str, level: str, time: datetime) -> str:
     """Return a message for a log file; further lines of a text are indented."""
     if _state.is_json:
         return format_json(text, level, time)
-    first, *others = text.strip().splitlines() or [""]
+    first, *others = format_commands(text.strip()).splitlines() or [""]
     start = f"{format_time(time)} {level.upper():<7} {_state.run_id or '-'}"
     return "\n".join([f"{start} {first}", *(f"    {line}" for line in others)])
 

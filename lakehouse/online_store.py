@@ -124,7 +124,7 @@ def _read_address(settings: Settings) -> Address:
             "CHURN_REDIS_URL must look like redis://host:6379/0, or rediss:// for TLS, without a "
             "password",
             where="the environment or .env, CHURN_REDIS_URL",
-            hint="put the password into CHURN_REDIS_PASSWORD",
+            hint="correct it; a password belongs into CHURN_REDIS_PASSWORD",
         )
     password, tls = settings.redis_password, url.scheme == "rediss"
     return Address(url.hostname, port, password, database, tls, settings.redis_ca_bundle)

@@ -20,6 +20,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from lakehouse.command_name import format_commands
 from lakehouse.lineage import DbtArtifacts, StepIO, StepRun
 from lakehouse.log_format import (
     DEBUG,
@@ -110,7 +111,7 @@ class Steps:
         """Report a step that has ended."""
         seconds = self.seconds[step.name]
         took = format_duration(seconds)
-        outcome = "failed" if is_failed else step.outcome
+        outcome = "failed" if is_failed else format_commands(step.outcome)
         level = ERROR if is_failed else INFO
         write_log(f"{step.title} {took}  {outcome}".rstrip(), level)
         if get_detail() == Detail.QUIET and not is_failed:
@@ -171,7 +172,7 @@ class Steps:
             self._print_json(text)
         else:
             style = "yellow" if find_level(text) == WARNING else ""
-            wrapped = wrap_for_terminal(text, get_width(self._file))
+            wrapped = wrap_for_terminal(format_commands(text), get_width(self._file))
             self._console.print(Text(wrapped, style=style), soft_wrap=True)
 
     def _print_json(self, text: str, level: str | None = None, **facts: Any) -> None:
@@ -306,7 +307,8 @@ class _LiveStep:
             cells.append(clock)
         table.add_row(*cells)
         yield table
-        detail = Text(f"  {' '.join(step.detail.split())}", style="dim", no_wrap=True)
+        doing = format_commands(" ".join(step.detail.split()))
+        detail = Text(f"  {doing}", style="dim", no_wrap=True)
         detail.truncate(width, overflow="ellipsis")
         yield detail
 

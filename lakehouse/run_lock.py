@@ -12,11 +12,11 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.file_locks import lock_within, try_lock
@@ -28,6 +28,7 @@ from lakehouse.settings import Settings
 
 # Set for child processes of the holder (dbt below `churn run`); contains the lock file's path.
 LOCK_VARIABLE = "CHURN_RUN_LOCK"
+HOLDER = ("purpose", "pid", "since")
 
 
 @contextmanager
@@ -151,11 +152,22 @@ def release(lock: IO[str]) -> None:
 
 def describe_holder(path: Path) -> str:
     """Return a description of the lock's holder."""
+    return format_holder(_read_holder(path))
+
+
+def format_holder(holder: Mapping[str, Any]) -> str:
+    """Format the holder of a lock, as `read_holder` returns it."""
+    if holder["purpose"] is None:
+        return "another run"
+    return f"{holder['purpose']} (process {holder['pid']}, since {holder['since']})"
+
+
+def _read_holder(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
-        return f"{content['purpose']} (process {content['pid']}, since {content['since']})"
-    except (OSError, ValueError, KeyError):
-        return "another run"
+        return {name: content[name] for name in HOLDER}
+    except (OSError, ValueError, KeyError, TypeError):
+        return dict.fromkeys(HOLDER)
 
 
 def acquire_for_dbt(settings: Settings, purpose: str) -> IO[str] | None:
@@ -188,13 +200,19 @@ def _token(settings: Settings) -> str:
 
 
 def _format_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def find_holder(settings: Settings) -> str | None:
     """Return a description of the current holder of the lock, or None if it is free."""
+    holder = read_holder(settings)
+    return format_holder(holder) if holder else None
+
+
+def read_holder(settings: Settings) -> dict[str, Any] | None:
+    """Return purpose, process and start of the lock's holder, or None if the lock is free."""
     path = lock_file(settings)
     if not path.exists():
         return None
     with path.open() as lock:
-        return None if try_lock(lock, path, fcntl.LOCK_SH) else describe_holder(path)
+        return None if try_lock(lock, path, fcntl.LOCK_SH) else _read_holder(path)

@@ -3,21 +3,18 @@
 The mark is a file, so that pages that need no Spark server can show it. A backup includes it.
 """
 
-import re
 from dataclasses import fields
 from pathlib import Path
 
+from lakehouse.command_name import SUFFIX, choose_name
 from lakehouse.settings import FILE, NAMES, Settings, variable
 
 # Added to each port, so that the demo runs beside the home of the settings.
 PORTS_ABOVE = 200
-SUFFIX = "-demo"
 MARKS, SAMPLE = "marks", "sample"
 # For people, on pages and lists.
 TITLE = "SAMPLE"
 NOTE = "SAMPLE: these customers are generated, not real"
-# A command in a message or on a page; `churn demo` is called the same everywhere.
-COMMAND = re.compile(r"(`|<code>)churn (?!demo\b|--demo\b)")
 
 
 def demo_environment(settings: Settings) -> dict[str, str]:
@@ -40,19 +37,7 @@ def _shift_port(port: int) -> int:
 
 def command_of(settings: Settings) -> str:
     """Return how the command line is called for this home."""
-    return "churn --demo" if settings.home.name.endswith(SUFFIX) else "churn"
-
-
-def rename_commands(text: str, called: str) -> str:
-    """Return a message or a page whose commands are called so, such as `churn --demo`.
-
-    Otherwise they would act on another home.
-
-    Args:
-        text: The text, with commands in backticks, or the HTML, with commands in <code>.
-        called: How the command line is called, as `command_of` returns it.
-    """
-    return text if called == "churn" else COMMAND.sub(rf"\1{called} ", text)
+    return choose_name(settings.home.name)
 
 
 def mark_as_sample(settings: Settings) -> None:

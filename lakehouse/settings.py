@@ -247,6 +247,31 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = WORK
         raise _invalid(error) from error
 
 
+def find_origins(
+    environ: Mapping[str, str] | None = None, project: Path = WORKSPACE
+) -> dict[str, str]:
+    """Return where each setting was read, by its variable: the environment, .env or its default."""
+    given = os.environ if environ is None else environ
+    stored = _dotenv(project / ".env")
+    return {
+        variable(name): _find_origin(variable(name), given, stored, is_secret(name))
+        for name in NAMES
+    }
+
+
+def _find_origin(
+    name: str, given: Mapping[str, str], stored: Mapping[str, str | None], has_file: bool
+) -> str:
+    # The order of `read_settings`; an empty variable of the environment hides the one of .env.
+    for each in (f"{name}{FILE}", name) if has_file else (name,):
+        if each in given:
+            if given[each]:
+                return "environment" if each == name else f"environment, {each}"
+        elif stored.get(each):
+            return ".env" if each == name else f".env, {each}"
+    return "default"
+
+
 def _invalid(error: ValidationError) -> InvalidInputError:
     """Return the error for a number that is not one or is out of its range, or an unknown word."""
     name, given = str(error.errors()[0]["loc"][0]), error.errors()[0]["input"]

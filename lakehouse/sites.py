@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from lakehouse.command_name import CHURN
 from lakehouse.process import ProcessInfo, Service, write_state
 from lakehouse.sample_home import command_of
 from lakehouse.settings import LOOPBACK, Settings
@@ -45,7 +46,7 @@ class Site:
 
     def start_command(self, settings: Settings) -> str:
         """Return the command that starts it, as it is called for this home."""
-        return self.start.replace("churn", command_of(settings), 1)
+        return self.start.replace(CHURN, command_of(settings), 1)
 
     def bind(self, settings: Settings) -> str:
         """Return the address to bind to."""

@@ -9,6 +9,8 @@ from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from lakehouse.command_name import format_commands
+
 MEDIA_TYPE = "application/problem+json"
 KIND = "urn:churn:problem:"
 # What is wrong with a value, by pydantic's type of the error.
@@ -62,7 +64,11 @@ class ProblemError(HTTPException):
         """Create the error from its parts; `kind` is appended to `KIND` to form the type."""
         super().__init__(status, what, dict(headers or {}))
         self.details = ProblemDetails(
-            type=KIND + kind, title=what, status=status, where=where, what_to_do=hint
+            type=KIND + kind,
+            title=what,
+            status=status,
+            where=where,
+            what_to_do=format_commands(hint),
         )
 
     def response(self) -> Response:

@@ -138,7 +138,7 @@ def sync(settings: Settings, store: Store, draw: Draw, log: Log) -> SyncResult:
         records = [registry.read_record(settings, each) for each in known if each not in held]
         lacking = sorted((each for each in records if each), key=lambda each: each.created)
         for record in lacking:
-            log(f"logging {record.version}")
+            log(f"logging {record.version} in MLflow")
             held[record.version] = _log(settings, store, record, draw)
         for version, registered in held.items():
             _update_version(settings, store, version, registered)

@@ -251,6 +251,23 @@ def roll_back(settings: Settings, version: str | None = None) -> str:
     Raises:
         InvalidInputError: There is no earlier champion, or the named version does not exist.
     """
+    target = find_rollback_target(settings, version)
+    now = read_champion_history(settings)
+    if now is not None and target != now.version:
+        before = tuple(each for each in now.before if each != target)
+        kept = (each for each in now.withdrawn if each not in (target, now.version))
+        change = _change(target, ROLLBACK, f"{now.version} was rolled back")
+        new = ChampionHistory(target, before, (*kept, now.version), (*now.changes, change))
+        _reign(settings, new)
+    return target
+
+
+def find_rollback_target(settings: Settings, version: str | None = None) -> str:
+    """Return the version that `roll_back` makes champion.
+
+    Raises:
+        InvalidInputError: There is no earlier champion, or the named version does not exist.
+    """
     now = read_champion_history(settings)
     earlier = [each for each in now.before if find(settings, each)] if now else []
     target = version or (earlier[-1] if earlier else None)
@@ -265,12 +282,6 @@ def roll_back(settings: Settings, version: str | None = None) -> str:
             if there
             else "`churn run WORKBOOK` trains the first",
         )
-    if target != now.version:
-        before = tuple(each for each in now.before if each != target)
-        kept = (each for each in now.withdrawn if each not in (target, now.version))
-        change = _change(target, ROLLBACK, f"{now.version} was rolled back")
-        new = ChampionHistory(target, before, (*kept, now.version), (*now.changes, change))
-        _reign(settings, new)
     return target
 
 

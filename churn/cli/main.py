@@ -8,7 +8,6 @@ a missing file is reported at once.
 import atexit
 import functools
 import gc
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -23,9 +22,9 @@ from churn.cli.examples import add_examples
 from churn.cli.help import Group, add_hidden_alias
 from churn.cli.output import (
     add_output_options,
-    format_commands,
-    name_commands,
+    print_json,
     print_message,
+    print_result,
     report_error,
     report_exit,
     report_interruption,
@@ -36,13 +35,15 @@ from churn.operations.backup_folder import require_backup_folder
 from churn.pipeline.libraries import quiet_libraries
 from churn.provenance.run_history import HINT_LATEST, HINT_NOW, read_summary
 from churn.reports.xlsx_output import require_writable
+from lakehouse.command_name import CHURN, DEMO, format_commands, name_commands
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.log_format import configure_log
 from lakehouse.near_matches import require_file
 from lakehouse.private_home import protect
 from lakehouse.progress import Steps
 from lakehouse.run_log import start_log, stop_log
-from lakehouse.settings import Settings, read_settings
+from lakehouse.sample_home import command_of, demo_environment
+from lakehouse.settings import Settings, find_origins, read_settings
 from lakehouse.terminal import get_width, make_console, reset_options, wrap_for_terminal
 from seeds_loader.reader.file_format import require_workbook
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
@@ -94,7 +95,7 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             stop_log()
             reset_options()
-            name_commands("churn")
+            name_commands(CHURN)
 
     return add_output_options(call)
 
@@ -104,6 +105,7 @@ def _call(function: Callable[..., Any], arguments: Any, options: dict[str, Any])
     settings: Settings | None = None
     try:
         settings = read_settings()
+        name_commands(command_of(settings))
         configure_log(settings)
         start_log(settings, _name_command())
         protect(settings, print_message)
@@ -144,32 +146,39 @@ def _explanation(settings: Settings | None, error: Exception) -> ChurnError | No
     return translate(settings, error)
 
 
+def _set_demo(context: click.Context, option: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        _enter_demo_home()
+
+
+def _enter_demo_home() -> None:
+    """Make this process, and those that it starts, use the demo's home."""
+    try:
+        settings = read_settings()
+    except ChurnError as error:
+        sys.exit(report_error(error))
+    if command_of(settings) == CHURN:
+        os.environ.update(demo_environment(settings))
+    name_commands(DEMO)
+
+
 @click.group(
     "churn",
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="telco-churn")
-@click.option("--demo", is_flag=True, help="Use the home and the ports of `churn demo`.")
+@click.option(
+    "--demo",
+    is_flag=True,
+    # A callback: an unknown command is reported before `main` is called.
+    callback=_set_demo,
+    expose_value=False,
+    help="Use the home and the ports of `churn demo`.",
+)
 @add_output_options
-def main(demo: bool) -> None:
+def main() -> None:
     """Turn a telecom's customer workbook into governed tables, features and a churn model."""
-    if demo:
-        _enter_demo_home()
-
-
-def _enter_demo_home() -> None:
-    """Make this process, and those that it starts, use the demo's home."""
-    from lakehouse.sample_home import SUFFIX, demo_environment
-
-    try:
-        settings = read_settings()
-    except ChurnError as error:
-        click.echo(f"{error}", err=True)
-        sys.exit(error.exit_code)
-    if not settings.home.name.endswith(SUFFIX):
-        os.environ.update(demo_environment(settings))
-    name_commands("churn --demo")
 
 
 @main.command()
@@ -236,12 +245,12 @@ def _run(settings: Settings, request: "Request", as_json: bool) -> None:
         summary = job.run(settings, request, steps)
     except GateRefusedError as refusal:
         if as_json and refusal.summary is not None:
-            _print_json(refusal.summary)
+            print_json(refusal.summary)
         raise
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
-        click.echo(format_summary(settings, summary))
+        print_result(format_summary(settings, summary))
 
 
 @main.command()
@@ -286,7 +295,7 @@ def init(  # long: an option for each answer
     draft = draft_domain(
         workbook, folder, sheet, SourceFormat(decimal, encoding), answers, print_message
     )
-    click.echo("\n".join(format_draft(draft, folder)))
+    print_result("\n".join(format_draft(draft, folder, workbook, settings.home)))
 
 
 @main.group()
@@ -308,7 +317,7 @@ def export_odcs(settings: Settings, out: Path) -> None:
 
     exported = export_contract(read_domain())
     out.write_text(yaml.safe_dump(exported, sort_keys=False, allow_unicode=True, width=100))
-    click.echo(f"{out}: {len(exported['schema'][0]['properties'])} columns")
+    print_result(f"{out}: {len(exported['schema'][0]['properties'])} columns")
 
 
 @contract.command("import")
@@ -328,7 +337,7 @@ def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) ->
 
     entries = import_contract(file, label)
     write_contract_file(entries, out)
-    click.echo(f"{out}: {len(entries['columns'])} columns")
+    print_result(f"{out}: {len(entries['columns'])} columns")
 
 
 @contract.command()
@@ -342,7 +351,7 @@ def template(settings: Settings, out: Path) -> None:
     from seeds_loader.contract_exchange import write_template
 
     write_template(read_domain(), out)
-    click.echo(str(out))
+    print_result(str(out))
 
 
 @main.command()
@@ -377,7 +386,7 @@ def down(settings: Settings) -> None:
     from lakehouse.readers import server as readers_server
 
     for name in airflow_server.down(settings):
-        click.echo(f"{name}: stopped")
+        print_result(f"{name}: stopped")
     servers = (
         spark_process.service(settings),
         readers_server.service(settings),
@@ -386,7 +395,7 @@ def down(settings: Settings) -> None:
     for service in servers:
         if service.name == readers_server.NAME and service.find() is None:
             continue  # most homes never had one
-        click.echo(f"{service.name}: {'stopped' if service.stop() else 'was not running'}")
+        print_result(f"{service.name}: {'stopped' if service.stop() else 'was not running'}")
 
 
 @main.command()
@@ -398,22 +407,28 @@ def status(settings: Settings, as_json: bool) -> None:
     from churn.operations.status import status as read_status
 
     if as_json:
-        _print_json(read_status(settings))
+        print_json(read_status(settings))
     else:
         _print_status(settings)
+    _check_settings(settings)
 
 
 def _print_status(settings: Settings) -> None:
     from churn.operations.status import status as read_status
     from churn.operations.status_text import format_status
 
-    for line in format_status(settings, read_status(settings)):
-        click.echo(wrap_for_terminal(format_commands(line), get_width(sys.stdout)))
+    for line in format_status(read_status(settings)):
+        print_result(wrap_for_terminal(format_commands(line), get_width(sys.stdout)))
 
 
 @main.command("runs")
 @click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Number of runs."
+    "--limit",
+    default=20,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Number of runs.",
 )
 @JSON
 @add_examples("churn runs", "churn runs --limit 5 --json")
@@ -425,7 +440,7 @@ def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
     found = runs.list_all_runs(settings)
     shown = found[:limit]
     if as_json:
-        _print_json(runs.to_json(shown))
+        print_json(runs.to_json(shown))
         return
     if shown:
         console = make_console(sys.stdout)
@@ -441,18 +456,23 @@ def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
     "--spark", "with_spark", is_flag=True, help="Add what the Spark server logged during the run."
 )
 @click.option("--debug", "with_debug", is_flag=True, help="Include messages of level DEBUG.")
-@add_examples("churn logs --follow", "churn logs --run 20261122T224512Z-3f9c1a")
+@add_examples(
+    "churn logs --run 20261122T224512Z-3f9c1a",
+    "churn logs --run 20261122T224512Z-3f9c1a --spark",
+    "churn logs --follow",
+)
 @command
 def show_logs(
     settings: Settings, run_id: str | None, follow: bool, with_spark: bool, with_debug: bool
 ) -> None:
-    """Print the log of a run, with time, level and run on each line."""
+    """Print the log of a run, with time and level on each line."""
     from churn.operations import log_reader
 
     record = log_reader.find_log(settings, run_id)
+    print_message(f"run {record.run_id}: {record.log}")
     try:
         for part in log_reader.read_log(settings, record, follow, with_spark, with_debug):
-            click.echo(part, nl=False)
+            print_result(part, nl=False)
     except BrokenPipeError:  # the reader, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -482,7 +502,7 @@ def ingest(
     request = Request(workbook, sheet, _day(extract_date), source_format)
     loaded = commands.ingest(settings, request, Steps(3))
     words = "loaded" if loaded.is_new else "was loaded before:"
-    click.echo(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
+    print_result(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -497,7 +517,7 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
     outcome = commands.build(settings, arguments, rebuild, Steps(2))
     for line in outcome.warnings:
         print_message(f"warning: {line}")
-    click.echo(outcome.format_tests())
+    print_result(outcome.format_tests())
 
 
 @main.command()
@@ -512,7 +532,7 @@ def approve(settings: Settings, load: str, reason: str) -> None:
 
     approval = approvals.make_approval(reason)
     summary = approvals.approve(settings, load, approval, Steps(approvals.STEPS))
-    click.echo(format_summary(settings, summary))
+    print_result(format_summary(settings, summary))
 
 
 @main.command()
@@ -532,12 +552,12 @@ def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
         read_summary(settings, run_id, HINT_LATEST)
     from churn.reports.rejects import write_rejects
 
-    click.echo(write_rejects(settings, run_id, out, print_message))
+    print_result(write_rejects(settings, run_id, out, print_message))
 
 
 @main.group()
 def features() -> None:
-    """Manage the feature store: apply, materialize, verify, browse."""
+    """Manage the feature store: apply, materialize, verify, ui."""
 
 
 @features.command()
@@ -548,7 +568,7 @@ def apply(settings: Settings) -> None:
     from feature_repo.online.materialize import apply as apply_declarations
 
     apply_declarations(settings, print_message)
-    click.echo("applied: entity, view and service are registered with Feast")
+    print_result("applied: entity, view and service are registered with Feast")
 
 
 @features.command()
@@ -562,7 +582,7 @@ def materialize(settings: Settings, whole: bool) -> None:
     from churn.pipeline import commands
 
     online = commands.materialize(settings, whole, Steps(3))
-    click.echo(f"{online.customers:,} customers online")
+    print_result(f"{online.customers:,} customers online")
 
 
 @features.command("ui")
@@ -590,14 +610,14 @@ def verify(settings: Settings, as_json: bool) -> None:
         count = len(verification.differences)
         step.outcome = f"{verification.customers:,} customers, {count or 'no'} differences"
     if as_json:
-        _print_json(asdict(verification))
+        print_json(asdict(verification))
     else:
-        click.echo(
+        print_result(
             f"{verification.customers:,} customers, {verification.features} features, "
             f"{count or 'no'} differences"
         )
     for each in verification.differences:
-        click.echo(f"  {each}", err=True)
+        print_result(f"  {each}", err=True)
     sys.exit(1 if verification.differences else 0)
 
 
@@ -609,8 +629,8 @@ def train(settings: Settings) -> None:
     from churn.pipeline import commands
 
     training = commands.train(settings, Steps(3))
-    click.echo(f"{training.record.version}: {training.format_outcome()}")
-    click.echo(training.decision.reason)
+    print_result(f"{training.record.version}: {training.format_outcome()}")
+    print_result(training.decision.reason)
 
 
 @main.command()
@@ -622,7 +642,7 @@ def rollback(settings: Settings, version: str | None) -> None:
     _require_version(settings, version)
     from churn.pipeline import commands
 
-    click.echo(f"{commands.roll_back(settings, version, Steps(4))} is the champion")
+    print_result(f"{commands.roll_back(settings, version, Steps(4))} is the champion")
 
 
 @main.command()
@@ -641,10 +661,10 @@ def promote(settings: Settings, version: str, reason: str, decline: bool) -> Non
 
     if decline:
         commands.decline(settings, version, reason, Steps(1))
-        click.echo(f"{version} is declined; the champion stays")
+        print_result(f"{version} is declined; the champion stays")
         return
     promoted = commands.promote(settings, version, reason, Steps(4))
-    click.echo(f"{promoted} is the champion")
+    print_result(f"{promoted} is the champion")
 
 
 @main.command()
@@ -659,9 +679,9 @@ def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
 
     figures = evaluate_champion(settings, Steps(3), force)
     if as_json:
-        _print_json(figures)
+        print_json(figures)
     else:
-        click.echo("\n".join(format_evaluation(figures)))
+        print_result("\n".join(format_evaluation(figures)))
 
 
 @main.command()
@@ -678,7 +698,7 @@ def evidence(settings: Settings, version: str | None, out: Path) -> None:
     _require_version(settings, version)
     from churn.reports.evidence import write_evidence
 
-    click.echo(write_evidence(settings, version, out))
+    print_result(write_evidence(settings, version, out))
 
 
 @main.command()
@@ -692,7 +712,7 @@ def letter(settings: Settings, customer_id: str, out: Path) -> None:
     require_writable(out, ".html")
     from churn.reports.letter import write_letter
 
-    click.echo(write_letter(settings, customer_id, out, print_message))
+    print_result(write_letter(settings, customer_id, out, print_message))
 
 
 @main.command()
@@ -727,9 +747,9 @@ def score(
         submitted = files.Request(file, sheet, SourceFormat(decimal, encoding))
         result = files.score_file(settings, submitted, out, Steps(files.STEPS - (out is None)))
         if as_json:
-            _print_json(result.to_json())
+            print_json(result.to_json())
         else:
-            click.echo("\n".join(files.format_scored_file(result, out)))
+            print_result("\n".join(files.format_scored_file(result, out)))
         return
     options = {"sheet": sheet, "decimal": decimal, "encoding": encoding, "out": out}
     if given := [f"--{name}" for name, value in {**options, "json": as_json}.items() if value]:
@@ -742,7 +762,7 @@ def score(
     from churn.pipeline import commands
 
     scores = commands.score(settings, Steps(2))
-    click.echo(f"{scores.customers:,} customers scored")
+    print_result(f"{scores.customers:,} customers scored")
 
 
 @main.command("monitor")
@@ -755,9 +775,9 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
 
     found = check_champion(settings, print_message)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        click.echo("\n".join(format_check(found)))
+        print_result("\n".join(format_check(found)))
 
 
 @main.command("retention-list")
@@ -766,6 +786,7 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
     "most",
     default=100,
     show_default=True,
+    metavar="N",
     type=click.IntRange(1, 1_000_000),
     help="Number of customers.",
 )
@@ -777,7 +798,7 @@ def retention_list(settings: Settings, most: int, out: Path) -> None:
     require_writable(out)
     from churn.reports.retention_list import write_retention_list
 
-    click.echo(write_retention_list(settings, most, out, print_message))
+    print_result(write_retention_list(settings, most, out, print_message))
 
 
 @main.group()
@@ -790,9 +811,17 @@ CAMPAIGN = click.argument("name", metavar="NAME")
 
 @campaign.command("start")
 @CAMPAIGN
-@click.option("--top", type=click.IntRange(1, 1_000_000), help="Number of calls; default: 100.")
 @click.option(
-    "--budget", type=click.FloatRange(0, min_open=True), help="Cost of all calls instead."
+    "--top",
+    metavar="N",
+    type=click.IntRange(1, 1_000_000),
+    help="Number of calls; default: 100.",
+)
+@click.option(
+    "--budget",
+    metavar="AMOUNT",
+    type=click.FloatRange(0, min_open=True),
+    help="Cost of all calls instead.",
 )
 @click.option(
     "--control",
@@ -827,7 +856,7 @@ def campaign_start(
 
     asked = top if top is not None or budget is not None else 100
     request = campaigns.Request(name, asked, budget, control / 100)
-    click.echo(campaigns.start(settings, request, out, Steps(2)).format())
+    print_result(campaigns.start(settings, request, out, Steps(2)).format())
 
 
 @campaign.command("record")
@@ -840,7 +869,7 @@ def campaign_record(settings: Settings, name: str, file: Path) -> None:
     require_workbook(file)
     from churn.pipeline import campaigns
 
-    click.echo(campaigns.record(settings, name, file, Steps(2)))
+    print_result(campaigns.record(settings, name, file, Steps(2)))
 
 
 @campaign.command("close")
@@ -851,7 +880,7 @@ def campaign_close(settings: Settings, name: str) -> None:
     """Measure a campaign's effect by who is missing or has left in the next published extract."""
     from churn.pipeline import campaigns
 
-    click.echo("\n".join(campaigns.close(settings, name, Steps(2))))
+    print_result("\n".join(campaigns.close(settings, name, Steps(2))))
 
 
 @campaign.command("list")
@@ -867,16 +896,16 @@ def campaign_list(settings: Settings) -> None:
     with spark_session.session(settings) as spark:
         rows = list_campaigns(spark)
     for row in rows:
-        click.echo(campaigns.format_campaign(row))
+        print_result(campaigns.format_campaign(row))
     if not rows:
-        click.echo(
+        print_result(
             "no campaign exists yet: `churn campaign start NAME --out FILE.xlsx` starts one",
             err=True,
         )
 
 
 @main.command()
-@click.argument("customer_id")
+@click.argument("customer_id", metavar="ID")
 @JSON
 @add_examples("churn show 7590-VHVEG", "churn show 7590-VHVEG --json")
 @command
@@ -887,9 +916,9 @@ def show(settings: Settings, customer_id: str, as_json: bool) -> None:
 
     customer = show_customer(settings, customer_id, print_message)
     if as_json:
-        _print_json(customer)
+        print_json(customer)
     else:
-        click.echo("\n".join(format_customer(customer)))
+        print_result("\n".join(format_customer(customer)))
 
 
 @main.command()
@@ -917,9 +946,9 @@ def trace(
 
     lineages = trace_customers(settings, customer_ids, print_message, run_id)
     if as_json:
-        _print_json(lineages[0] if len(customer_ids) == 1 else lineages)
+        print_json(lineages[0] if len(customer_ids) == 1 else lineages)
     else:
-        click.echo("\n\n".join("\n".join(format_trace(each)) for each in lineages))
+        print_result("\n\n".join("\n".join(format_trace(each)) for each in lineages))
 
 
 @main.command("history")
@@ -936,9 +965,9 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
 
     found = history(settings, table, print_message)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        click.echo("\n".join(format_history(found)))
+        print_result("\n".join(format_history(found)))
 
 
 @main.command("diff")
@@ -955,9 +984,9 @@ def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> Non
 
     found = diff(settings, first, second, print_message)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        click.echo("\n".join(format_diff(found)))
+        print_result("\n".join(format_diff(found)))
 
 
 @main.command("reproduce")
@@ -976,9 +1005,9 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
 
     found = rebuilding.reproduce(settings, run_id, Steps(rebuilding.STEPS))
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        click.echo("\n".join(rebuilding.format_reproduction(found)))
+        print_result("\n".join(rebuilding.format_reproduction(found)))
     sys.exit(0 if found["identical"] or rebuilding.is_gap_of_erasure(found) else 1)
 
 
@@ -1015,7 +1044,7 @@ def api_key_new(settings: Settings, name: str) -> None:
     """Create a key for NAME and print it once; only its hash is stored."""
     from serving import keys
 
-    click.echo(keys.new(settings, name))
+    print_result(keys.new(settings, name))
 
 
 @api_key.command("list")
@@ -1027,9 +1056,9 @@ def api_key_list(settings: Settings) -> None:
 
     names = keys.names(settings)
     for name in names:
-        click.echo(name)
+        print_result(name)
     if not names:
-        click.echo("no key exists yet: `churn api-key new NAME` creates one", err=True)
+        print_result("no key exists yet: `churn api-key new NAME` creates one", err=True)
 
 
 @api_key.command("revoke")
@@ -1041,7 +1070,7 @@ def api_key_revoke(settings: Settings, name: str) -> None:
     from serving import keys
 
     keys.revoke(settings, name)
-    click.echo(f"revoked the key of {name}")
+    print_result(f"revoked the key of {name}")
 
 
 @main.group()
@@ -1060,7 +1089,7 @@ def user_add(settings: Settings, name: str, role: str) -> None:
     """Add the user NAME and print the key once: password and token; only its hash is stored."""
     from lakehouse.readers import users
 
-    click.echo(users.add(settings, name))
+    print_result(users.add(settings, name))
     print_message(
         "`churn up --readers` starts the server for readers; docs/readers.md says how to connect"
     )
@@ -1075,9 +1104,9 @@ def user_list(settings: Settings) -> None:
 
     names = users.names(settings)
     for name in names:
-        click.echo(f"{name}: {users.ROLE}")
+        print_result(f"{name}: {users.ROLE}")
     if not names:
-        click.echo("no user exists yet: `churn user add NAME --role reader` adds one", err=True)
+        print_result("no user exists yet: `churn user add NAME --role reader` adds one", err=True)
 
 
 @user.command("remove")
@@ -1089,7 +1118,7 @@ def user_remove(settings: Settings, name: str) -> None:
     from lakehouse.readers import users
 
     users.remove(settings, name)
-    click.echo(f"removed {name}")
+    print_result(f"removed {name}")
 
 
 @main.command()
@@ -1102,7 +1131,7 @@ def docs(settings: Settings, no_serve: bool) -> None:
     from churn.reports.site import build_site
 
     folder = build_site(settings, print_message)
-    click.echo(f"the site is in {folder}")
+    print_result(f"the site is in {folder}")
     if not no_serve:
         serve_site(settings, folder, print_message)
 
@@ -1120,7 +1149,7 @@ def backup(settings: Settings, target: str) -> None:
     from lakehouse.progress import format_bytes
 
     address, seal = backups.backup(settings, target, Steps(backups.STEPS))
-    click.echo(
+    print_result(
         f"{address}: {len(seal.rows)} tables, {sum(seal.rows.values()):,} rows, "
         f"{seal.files:,} files, {format_bytes(seal.bytes)}"
     )
@@ -1148,7 +1177,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
 
     steps = Steps(restores.STEPS)
     restored = restores.restore(settings, source, steps, require_signature)
-    click.echo(restores.format_result(settings, restored))
+    print_result(restores.format_result(settings, restored))
 
 
 @main.command("cleanup")
@@ -1156,6 +1185,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
     "--days",
     default=90,
     show_default=True,
+    metavar="N",
     type=click.IntRange(min=1),
     help="Minimum age in days; the tables' history is kept for at least 7 days.",
 )
@@ -1171,7 +1201,7 @@ def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
 
     removed = cleanup.clean_up(settings, days, dry_run, Steps(cleanup.STEPS))
     for line in cleanup.format_removed(removed, dry_run):
-        click.echo(line)
+        print_result(line)
 
 
 @main.command()
@@ -1202,7 +1232,7 @@ def forget(
     if proof is not None and not dry_run:
         erasing.write_proof(forgotten, proof)
     for line in erasing.format_forgotten(forgotten, dry_run):
-        click.echo(line)
+        print_result(line)
 
 
 @main.command()
@@ -1227,18 +1257,15 @@ def person(settings: Settings, customer_id: str, out: Path | None, objects: bool
 
     if objects:
         exporting.record_objection(settings, customer_id)
-        click.echo("the customer is left out of retention lists and campaigns from now on")
+        print_result("the customer is left out of retention lists and campaigns from now on")
     if out is not None:
         steps = Steps(exporting.STEPS)
-        click.echo(exporting.export_person(settings, customer_id, out, steps))
+        print_result(exporting.export_person(settings, customer_id, out, steps))
 
 
 @main.group()
 def airflow() -> None:
-    """Run Airflow on this machine, with the DAG `01_etl`: up, down, password.
-
-    A supervisor, such as the containers' one, uses init, run-component and healthcheck instead.
-    """
+    """Run Airflow on this machine, with the DAG `01_etl`: up, down, password."""
 
 
 @airflow.command("up")
@@ -1249,8 +1276,8 @@ def airflow_up(settings: Settings) -> None:
     from churn.operations import airflow_server
 
     address = airflow_server.up(settings, print_message)
-    click.echo(f"Airflow answers at {address}, user {airflow_server.USER}")
-    click.echo("`churn airflow password` prints its password")
+    print_result(f"Airflow answers at {address}, user {airflow_server.USER}")
+    print_result("`churn airflow password` prints its password")
 
 
 @airflow.command("down")
@@ -1261,7 +1288,7 @@ def airflow_down(settings: Settings) -> None:
     from churn.operations import airflow_server
 
     ended = airflow_server.down(settings)
-    click.echo(f"stopped: {', '.join(ended)}" if ended else "Airflow was not running")
+    print_result(f"stopped: {', '.join(ended)}" if ended else "Airflow was not running")
 
 
 @airflow.command("password")
@@ -1271,10 +1298,10 @@ def airflow_password(settings: Settings) -> None:
     """Print the password of Airflow's user `admin`."""
     from churn.operations import airflow_server
 
-    click.echo(airflow_server.password(settings))
+    print_result(airflow_server.password(settings))
 
 
-@airflow.command("init")
+@airflow.command("init", hidden=True)  # for a supervisor
 @add_examples("churn airflow init")
 @command
 def airflow_init(settings: Settings) -> None:
@@ -1284,7 +1311,7 @@ def airflow_init(settings: Settings) -> None:
     airflow_server.initialize(settings, print_message)
 
 
-@airflow.command("run-component")
+@airflow.command("run-component", hidden=True)  # for a supervisor
 @click.argument("component")
 @add_examples("churn airflow run-component scheduler")
 @command
@@ -1295,7 +1322,7 @@ def airflow_run_component(settings: Settings, component: str) -> None:
     airflow_server.run_component(settings, component)
 
 
-@airflow.command("healthcheck")
+@airflow.command("healthcheck", hidden=True)  # for a supervisor
 @click.argument("component")
 @add_examples("churn airflow healthcheck scheduler")
 @command
@@ -1311,6 +1338,7 @@ def airflow_healthcheck(settings: Settings, component: str) -> None:
     "--rows",
     default=7043,
     show_default=True,
+    metavar="N",
     type=click.IntRange(min=1),
     help="Number of customers per workbook.",
 )
@@ -1318,10 +1346,11 @@ def airflow_healthcheck(settings: Settings, component: str) -> None:
     "--months",
     default=1,
     show_default=True,
+    metavar="N",
     type=click.IntRange(min=1),
     help="Number of workbooks, one per month.",
 )
-@click.option("--seed", default=42, show_default=True, help="Same seed, same bytes.")
+@click.option("--seed", default=42, show_default=True, metavar="N", help="Same seed, same bytes.")
 @click.option(
     "--start",
     metavar="YYYY-MM-DD",
@@ -1347,7 +1376,7 @@ def sample(
     given = {"start": start.date()} if start else {}
     parameters = SampleParameters(rows=rows, months=months, seed=seed, dirt=dirt, **given)
     for path in write_samples(parameters, out, progress=print_message):
-        click.echo(path)
+        print_result(path)
 
 
 @main.command()
@@ -1355,13 +1384,25 @@ def sample(
 @add_examples("churn config", "churn config --json")
 @command
 def config(settings: Settings, as_json: bool) -> None:
-    """Print the settings, with secrets masked."""
-    shown_settings = settings.mask_secrets()
+    """Print the settings, with secrets masked, and where each was set."""
+    masked, origins = settings.mask_secrets(), find_origins()
     if as_json:
-        _print_json(shown_settings)
+        print_json({**masked, "origins": origins})
     else:
-        for name, value in shown_settings.items():
-            click.echo(f"{name}={'' if value is None else value}")
+        print_result(f"# folder of .env and of relative paths: {masked.pop('project')}")
+        for name, value in masked.items():
+            line = f"{name}={'' if value is None else value}"
+            print_result(f"{line:<40}  # {origins[name]}" if name in origins else line)
+    _check_settings(settings)
+
+
+def _check_settings(settings: Settings) -> None:
+    """Raise the error of a setting that only later commands would use."""
+    from lakehouse import online_store
+    from lakehouse.domain import read_domain
+
+    read_domain()
+    online_store.find(settings)
 
 
 for _group, _name, _former in (
@@ -1394,10 +1435,6 @@ def _require_version(settings: Settings, version: str | None) -> None:
 
 def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
-
-
-def _print_json(value: dict[str, Any] | list[dict[str, Any]]) -> None:
-    click.echo(json.dumps(value, indent=2, default=str))
 
 
 if __name__ == "__main__":

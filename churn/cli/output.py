@@ -1,5 +1,6 @@
 """Define the options of the output, which every command has, and print messages."""
 
+import json
 import sys
 import traceback
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 import click
 from rich.text import Text
 
+from lakehouse.command_name import format_commands
 from lakehouse.errors import ChurnError, GateRefusedError
 from lakehouse.log_format import ERROR, INFO, find_level, format_message, is_json_log
 from lakehouse.run_log import (
@@ -20,7 +22,6 @@ from lakehouse.run_log import (
     format_interruption,
     write_log,
 )
-from lakehouse.sample_home import rename_commands
 from lakehouse.terminal import (
     COLORS,
     Detail,
@@ -38,20 +39,7 @@ UNEXPECTED = """\
 Unexpected error: {}
   where: {}
   what to do: repeat the command; if the error persists, report it with this log"""
-# How commands are called in this process: for the demo's home, with --demo.
-_called = "churn"
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def name_commands(called: str) -> None:
-    """Name commands in messages as they are called in this process, such as `churn --demo`."""
-    global _called
-    _called = called
-
-
-def format_commands(text: str) -> str:
-    """Return a text with its commands as they are called in this process."""
-    return rename_commands(text, _called)
 
 
 def _set_color(context: click.Context, option: click.Parameter, value: Any) -> None:
@@ -114,8 +102,17 @@ def print_error(text: str, **facts: str) -> None:
     _print(format_message(text, ERROR, **facts), "bold red")
 
 
+def print_result(text: object, **options: Any) -> None:
+    """Print a result to standard output; `options` are those of `click.echo`."""
+    click.echo(format_commands(str(text)), **options)
+
+
+def print_json(value: dict[str, Any] | list[dict[str, Any]]) -> None:
+    """Print a result as JSON."""
+    print_result(json.dumps(value, indent=2, default=str))
+
+
 def _print(text: str, style: str) -> None:
-    text = format_commands(text)
     if is_json_log():
         click.echo(text, err=True)
         return

@@ -10,7 +10,8 @@ import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 
 from churn.cli.examples import list_examples
-from churn.cli.output import name_commands, report_error
+from churn.cli.output import report_error
+from lakehouse.command_name import CHURN, name_commands
 from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.log_format import configure_log
 from lakehouse.near_matches import find_near_matches, format_meant, format_suggestion
@@ -38,7 +39,7 @@ def report_usage_errors() -> Iterator[None]:
             configure_log(read_settings())
         code = report_error(explain_usage_error(error))
         reset_options()
-        name_commands("churn")
+        name_commands(CHURN)
         sys.exit(code)
 
 

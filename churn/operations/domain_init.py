@@ -1,5 +1,6 @@
 """Implement `churn init`: draft a domain folder from a workbook."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,8 +124,12 @@ def _validate(folder: Path) -> None:
     _ = domain.variables, domain.model, domain.campaign, domain.report
 
 
-def format_draft(draft: Draft, folder: Path) -> list[str]:
-    """Return the decisions as lines of text, with the commands to go on with."""
+def format_draft(draft: Draft, folder: Path, workbook: Path, home: Path) -> list[str]:
+    """Return the decisions as lines of text, with the next two commands.
+
+    They name absolute paths: those of settings are relative to the project, not to the shell's
+    folder. `home` is the CHURN_HOME in use; a lake has one domain, so that another gets its own.
+    """
     label, share = draft.label, draft.label.is_left.mean()
     lines = [
         f"label       {label.profile.header}: {label.left!r} left ({share:.1%})",
@@ -138,5 +143,9 @@ def format_draft(draft: Draft, folder: Path) -> list[str]:
         *lines,
         "",
         f"In pictures: {folder / PAGE}",
-        f"Read and edit the files in {folder}; then: CHURN_DOMAIN={folder} churn run WORKBOOK",
+        f"Read and edit the files in {folder}. Then choose the domain and a home for it, in each "
+        "shell or in .env, and run the workbook:",
+        f"  export CHURN_DOMAIN={shlex.quote(str(folder.absolute()))} "
+        f"CHURN_HOME={shlex.quote(str(home.with_name(f'{home.name}-{folder.name}')))}",
+        f"  {shlex.join(['churn', 'run', str(workbook)])}",
     ]

@@ -24,8 +24,9 @@ from churn.operations.erasure_plan import (
 from churn.operations.personal_data import ONLINE, PLACES, Erasure, list_keys
 from churn.operations.reader_access import refresh_and_start
 from churn.operations.subjects import Subjects, make_subjects, require_subjects
-from lakehouse import spark_process, spark_server
+from lakehouse import audit_log, spark_process, spark_server
 from lakehouse.atomic_write import atomic_write
+from lakehouse.audit_log import Action
 from lakehouse.erased_customers import hash_id, read_erased_customers, register_customers
 from lakehouse.errors import ChurnError
 from lakehouse.lake_files import find_tables, locate_table, read_rows
@@ -96,6 +97,8 @@ def forget(settings: Settings, customer_ids: Sequence[str], steps: Steps) -> For
             outcome = _erase(settings, before, steps)
         if customer_ids or before is None:
             subjects = require_subjects(customer_ids)
+            # Also of customers of whom nothing is stored: their ids are registered.
+            audit_log.append(settings, Action.ERASURE, sorted(subjects.ids))
             register_customers(settings, subjects.ids)
             plan = make_plan(settings, subjects, find_tables(settings.lake))
             write_plan(settings, plan)

@@ -29,6 +29,11 @@ SPARK_LINE = re.compile(rf"{START.pattern} (?P<level>[A-Z]+) +(?P<message>.*)", 
 LEVELS = {"WARN": "WARNING", "FATAL": "ERROR", "TRACE": "DEBUG"}
 # The level of a message in either format of a run's log.
 LEVEL = re.compile(rf'{START.pattern}(?: |", "level": ")(?P<level>\w+)')
+# What the Spark server logs of a normal call: a session that has ended, a library of linear algebra
+# that is not installed, the signal of a normal stop. A detail in the view; the file is unchanged.
+NOISE = re.compile(
+    r"SessionHolder not found|JNI(?:BLAS|LAPACK|ARPACK)|netlib|RECEIVED SIGNAL TERM", re.IGNORECASE
+)
 # Length of a time without fractions of a second, which records of runs do not have.
 TO_SECOND = len("2025-01-31T00:00:00")
 
@@ -138,11 +143,17 @@ def read_log(
                 if begin[:TO_SECOND] <= message.time[:TO_SECOND] <= end
             ]
             messages.sort(key=lambda message: message.time)
-        if shown := [each.text for each in messages if with_debug or not each.is_debug]:
-            yield "".join(shown)
+        shown = [each.text for each in messages if with_debug or not each.is_debug]
+        if shown:
+            yield "".join(shown if is_json else _remove_run(shown, record.run_id))
         if not is_running:
             return
         time.sleep(POLL_SECONDS)
+
+
+def _remove_run(texts: list[str], run_id: str) -> list[str]:
+    """Return messages in text without the run, which the caller knows."""
+    return [text.replace(f" {run_id}", "", 1) for text in texts]
 
 
 def _is_running(settings: Settings, run_id: str) -> bool:
@@ -162,7 +173,7 @@ def _format_spark(message: Message, run_id: str, is_json: bool) -> Message:
     """Format a message of the Spark server like those of the run, marked `spark`."""
     line = SPARK_LINE.match(message.text.rstrip())
     level, text = (line["level"], line["message"]) if line else ("INFO", message.text.rstrip())
-    level = LEVELS.get(level, level)
+    level = DEBUG.upper() if NOISE.search(text) else LEVELS.get(level, level)
     if is_json:
         facts = {"time": message.time, "level": level.lower(), "run_id": run_id}
         shown = json.dumps({**facts, "message": text, "logger": "spark"}, ensure_ascii=False)

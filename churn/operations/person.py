@@ -10,7 +10,9 @@ from typing import Any
 
 from churn.operations.personal_data import PLACES, Erasure
 from churn.operations.subjects import require_subjects
+from lakehouse import audit_log
 from lakehouse.atomic_write import atomic_write
+from lakehouse.audit_log import Action
 from lakehouse.erased_customers import register_customers
 from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
@@ -56,11 +58,9 @@ def export_person(settings: Settings, customer_id: str, out: Path, steps: Steps)
             where=str(settings.home),
             hint="check the id, as the workbook spells it",
         )
-    person = {
-        "customer_id": customer_id.strip(),
-        "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "places": places,
-    }
+    exported_at = datetime.now(UTC).isoformat(timespec="seconds")
+    person = {"customer_id": customer_id.strip(), "exported_at": exported_at, "places": places}
+    audit_log.append(settings, Action.EXPORT, erasure.subjects.ids, what="person", file=str(out))
     with atomic_write(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(DATA, json.dumps(person, indent=1, ensure_ascii=False, default=str) + "\n")
         archive.writestr(PAGE, _format_page(person))

@@ -16,14 +16,13 @@ from churn.provenance.run_history import (
 )
 from lakehouse import run_log
 from lakehouse.run_log import (
-    INTERRUPTED,
     RUNNING,
     RunRecord,
     format_duration,
     read_records,
     sum_seconds,
 )
-from lakehouse.sample_home import command_of, demo_environment
+from lakehouse.sample_home import demo_environment
 from lakehouse.settings import Settings
 
 # The commands whose runs have a summary.
@@ -153,31 +152,12 @@ def _shorten(name: str, step: str | None, room: int | None) -> str:
 
 def format_note(settings: Settings, shown: int, total: int) -> str:
     """Format what the table does not say: how many runs there are, and how to see their logs."""
-    churn = command_of(settings)
     if not total:
         demo = Path(demo_environment(settings)["CHURN_HOME"])
         hint = "; `churn --demo runs` lists those of the demo" if demo.exists() else ""
-        return f"no run in {settings.home} yet: `{churn} run WORKBOOK` starts one{hint}"
+        return f"no run in {settings.home} yet: `churn run WORKBOOK` starts one{hint}"
     count = f"{shown} of {total:,} runs (`--limit N` lists more); " if shown < total else ""
-    return f"{count}`{churn} logs --run RUN` prints the log of a run"
-
-
-def read_last_run(settings: Settings) -> dict[str, Any] | None:
-    """Return the latest run of a workbook if it is running, or ended without a summary."""
-    records = [each for each in read_records(settings) if each.command in WITH_SUMMARY]
-    if not records or records[-1].result not in (RUNNING, INTERRUPTED, run_log.FAILED):
-        return None
-    last = records[-1]
-    if any(run_id > last.run_id for run_id in list_runs(settings)):  # Airflow ran since
-        return None
-    found = {
-        "state": f"{last.result} in {last.step}" if last.step else last.result,
-        "run": last.run_id,
-        "workbook": last.workbook,
-        "effect": last.effect,
-        "log": last.log,
-    }
-    return {**found, "hint": "repeat the command"} if last.result == INTERRUPTED else found
+    return f"{count}`churn logs --run RUN` prints the log of a run"
 
 
 def to_json(runs: list[Run]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ the same result and write nothing twice.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,6 +117,10 @@ def start(  # long: one error after another
         )
     if not out.exists():
         require_writable(out)
+    # Checked before a run is recorded, and again under the lock.
+    for stored in read_current_rows(settings.lake, records.CAMPAIGNS, "campaign") or []:
+        if stored["campaign"] == request.name:
+            _require_same(stored, request)
     with (
         writer_session(settings, "churn campaign start", progress) as spark,
         progress.step("start") as step,
@@ -127,13 +131,8 @@ def start(  # long: one error after another
             # An existing file can only be the list of a started campaign.
             require_writable(out)
             selected = _draw(settings, spark, request)
-        elif started["request"] != request.format():
-            raise InvalidInputError(
-                f"There is a campaign {request.name} already: {started['request']}",
-                where=f"{records.CAMPAIGNS}, started {started['started_at']:%Y-%m-%d}",
-                hint="name another one; `churn campaign list` shows them",
-            )
         else:
+            _require_same(started, request)
             selected = _read_list(spark, started)
         if started and out.exists():
             step.log(f"{request.name} was started before; {out.name} is left as it is")
@@ -145,6 +144,15 @@ def start(  # long: one error after another
         result = Started(selected, _count_controls(spark, request.name), out)
         step.outcome = selected.headline
     return result
+
+
+def _require_same(started: Mapping[str, Any], request: Request) -> None:
+    if started["request"] != request.format():
+        raise InvalidInputError(
+            f"There is a campaign {request.name} already: {started['request']}",
+            where=f"{records.CAMPAIGNS}, started {started['started_at']:%Y-%m-%d}",
+            hint="name another one; `churn campaign list` shows them",
+        )
 
 
 def record(  # long: one error after another
@@ -166,6 +174,9 @@ def record(  # long: one error after another
             a row of it is not as it was written; nothing is recorded then.
     """
     _require_in_bronze(settings, name)
+    for closing in read_current_rows(settings.lake, records.CLOSINGS, "campaign") or []:
+        if closing["campaign"] == name:
+            raise _closed_error(closing)
     with (
         writer_session(settings, "churn campaign record", progress) as spark,
         progress.step("record") as step,
@@ -418,11 +429,15 @@ def _unknown_campaign_error(name: str, names: Sequence[str]) -> InvalidInputErro
 def _require_open(spark: SparkSession, name: str) -> None:
     _require_started(spark, name)
     if (closing := records.find_closing(spark, name)) is not None:
-        raise InvalidInputError(
-            f"The campaign {name} is closed",
-            where=f"closed {closing['closed_at']:%Y-%m-%d}",
-            hint="its measured effect is final; `churn campaign close` shows it",
-        )
+        raise _closed_error(closing)
+
+
+def _closed_error(closing: Mapping[str, Any]) -> InvalidInputError:
+    return InvalidInputError(
+        f"The campaign {closing['campaign']} is closed",
+        where=f"closed {closing['closed_at']:%Y-%m-%d}",
+        hint="its measured effect is final; `churn campaign close` shows it",
+    )
 
 
 def _find_next_extract(spark: SparkSession, started: dict[str, Any]) -> Any:

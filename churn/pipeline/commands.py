@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from churn.pipeline import steps
 from churn.pipeline.context import Request, RunContext, writer_session, writer_step
-from churn.pipeline.mlflow_sync import adopt_alias, open_store_async, sync_registry
+from churn.pipeline.mlflow_sync import (
+    adopt_alias,
+    is_alias_moved,
+    open_store_async,
+    sync_registry,
+)
 from churn.pipeline.notifications import record_champion
 from churn.pipeline.refusals import build_refused_error, record_refused_load
 from churn.pipeline.run_metrics import rewrite_metrics
@@ -111,6 +116,10 @@ def train(settings: Settings, progress: Steps) -> "Training":
 
 def score(settings: Settings, progress: Steps) -> "Scores":
     """Score the latest extract with the champion, after adopting a moved alias of MLflow's."""
+    from trainer import registry
+
+    if registry.champion_version(settings) is None:
+        registry.champion_or_error(settings)  # before a run is recorded
     run = RunContext(settings, progress)
     with writer_session(settings, "churn score", progress) as spark:
         scores = steps.score(run, spark)
@@ -174,6 +183,10 @@ def roll_back(settings: Settings, version: str | None, progress: Steps) -> str:
     """Make the previous champion, or `version`, the champion again and score with it."""
     from trainer import registry
 
+    # Checked before a run is recorded, and again under the lock. A moved alias, which is adopted
+    # first, adds an earlier champion.
+    if not is_alias_moved(settings):
+        registry.find_rollback_target(settings, version)
     return _change_champion(
         settings, "rollback", progress, lambda: registry.roll_back(settings, version)
     )

@@ -41,6 +41,14 @@ def adopt_alias(settings: Settings, log: Log) -> bool:
     return True
 
 
+def is_alias_moved(settings: Settings) -> bool:
+    """Return whether a person has moved MLflow's alias, as far as MLflow can be read."""
+    try:
+        return manual_promotion.moved_alias(settings, mlflow_alias.read(settings)) is not None
+    except UnavailableError:
+        return False
+
+
 def adopt_alias_if_free(settings: Settings, log: Log) -> None:
     """Call `adopt_alias` if no other process holds the run lock, for a command that writes nothing.
 

@@ -22,6 +22,7 @@ from churn.pipeline.outbox import Message
 from churn.provenance.run_history import list_runs, parse_start_time, read_json_or_empty
 from churn.reports.front_page import report_of
 from lakehouse.atomic_write import write_secret
+from lakehouse.command_name import format_commands
 from lakehouse.errors import ChurnError, DiskFullError, GateRefusedError, UnavailableError
 from lakehouse.process import Log
 from lakehouse.settings import LOOPBACK, Settings
@@ -86,7 +87,7 @@ def make_message(event: Event, subject: str, name: str, lines: Sequence[str]) ->
         lines: The explanation.
     """
     key = f"{event.name}-{subject}"
-    body = "\n".join([*lines, f"Event: {key}"])
+    body = format_commands("\n".join([*lines, f"Event: {key}"]))
     return Message(key, event.kind, f"Churn: {event.title.format(name)}", body)
 
 
@@ -200,7 +201,7 @@ def record_champion(settings: Settings) -> None:
             outbox.record(settings, make_message(PROMOTED, subject, change.version, lines))
     waiting = decisions.find_waiting(settings)
     if waiting is not None:
-        lines = [waiting.reason, f"To promote it: churn promote {waiting.version} --reason TEXT"]
+        lines = [waiting.reason, f"To promote it: `churn promote {waiting.version} --reason TEXT`"]
         message = make_message(REQUESTED, waiting.version, waiting.version, lines)
         outbox.record(settings, message)
 

@@ -74,7 +74,7 @@ def write_sample_workbook(settings: Settings) -> Path:
         raise InvalidInputError(
             f"the sample is of the domain {DEFAULT}, and {domain_folder().name} is selected",
             where="CHURN_DOMAIN",
-            hint="name a workbook: churn run WORKBOOK",
+            hint="name a workbook: `churn run WORKBOOK`",
         )
     folder = settings.home / "sample"
     if written := sorted(folder.glob("*.xlsx")):

@@ -14,7 +14,7 @@ import click
 
 from lakehouse import spark_process
 from lakehouse.errors import ServerLostError
-from lakehouse.log_format import ERROR
+from lakehouse.log_format import ERROR, format_message
 from lakehouse.process import ProcessInfo
 from lakehouse.run_log import write_log
 from lakehouse.settings import Settings
@@ -54,5 +54,5 @@ def _watch(settings: Settings, running: ProcessInfo, done: threading.Event) -> N
             if done.wait(0 if hangs else GRACE_SECONDS):
                 return
             write_log(f"{error}", ERROR)
-            click.echo(f"{error}", err=True)
+            click.echo(format_message(f"{error}", ERROR), err=True)
             os._exit(error.exit_code)

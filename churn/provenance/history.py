@@ -79,8 +79,9 @@ def _unknown_table_error(table: str, known: Collection[str]) -> InvalidInputErro
     names = sorted([*known, CHAMPION]) if known else []
     return InvalidInputError(
         f"There is no table {table!r}",
-        where=f"the tables: {', '.join(sorted(known)) or 'none was made yet'}",
-        hint=f"{format_suggestion(table, names)}name one of them, with its schema"
+        where=f"the lake, which has {len(known)} tables" if known else "the lake, which is empty",
+        hint=f"{format_suggestion(table, names)}name one with its schema, such as "
+        "gold.churn_scores; `churn docs` lists all"
         if known
         else HINT_RUN_FIRST,
     )

@@ -23,10 +23,10 @@ from churn.reports.retention_workbook import (
     format_range,
 )
 from lakehouse.amounts import format_amount
+from lakehouse.command_name import format_commands, rename_commands
 from lakehouse.page_icon import ICON
 from lakehouse.run_log import format_duration
 from lakehouse.sample_home import NOTE as SAMPLE_NOTE
-from lakehouse.sample_home import rename_commands
 
 if TYPE_CHECKING:
     from churn.reports.plots import Plot
@@ -205,7 +205,7 @@ def page(
     environment.filters.update(filters, capitalise=capitalise)
     mark = SAMPLE_NOTE if is_sample else ""
     html = environment.get_template(template).render({**views, "sample_mark": mark, "icon": ICON})
-    return rename_commands(html, command)
+    return format_commands(rename_commands(html, command))
 
 
 def _visible(value: Any) -> Any:
@@ -481,7 +481,7 @@ def _data_tiles(summary: Mapping[str, Any]) -> Iterator[Tile]:
         yield Tile("ROC-AUC", decimal(model["roc_auc"]), "0.5 is chance, 1 is perfect")
     if summary.get("gate"):
         # The run goes on after its report, which therefore can't have the duration.
-        yield Tile("result of the run", find_result(summary), "churn runs lists its duration")
+        yield Tile("result of the run", find_result(summary), "`churn runs` has its duration")
 
 
 def _list_answers(data: ReportData) -> Iterator[str]:

@@ -27,6 +27,7 @@ from churn.provenance.retention_lists import (
     format_headline,
 )
 from churn.reports.rejects_workbook import is_formula_like, make_storable
+from lakehouse.command_name import format_commands
 from lakehouse.domain import ListColumn, Offer, read_domain
 from lakehouse.sample_home import TITLE as SAMPLE
 from trainer.retention_campaign import Campaign
@@ -390,7 +391,7 @@ def _write_texts(sheet: Worksheet, row: int, texts: Sequence[tuple[str, str]], c
     Returns:
         The row below.
     """
-    for name, text in texts:
+    for name, text in ((name, format_commands(text)) for name, text in texts):
         sheet.cell(row, 1, name).font = BOLD
         sheet.cell(row, 1).alignment = WRAPPED
         sheet.merge_cells(start_row=row, end_row=row, start_column=2, end_column=1 + columns)

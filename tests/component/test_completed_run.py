@@ -296,7 +296,7 @@ def test_the_log_of_a_run_names_the_models_and_is_short_enough_to_read(
 def test_the_log_of_a_run_has_the_lines_of_the_server(completed_run: CompletedRun) -> None:
     run_id = completed_run.summary["run_id"]
     shown = completed_run.home.churn("logs", "--run", run_id, "--spark").stdout
-    assert f" {run_id} spark: SparkContext: Running Spark version " in shown
+    assert " spark: SparkContext: Running Spark version " in shown and f" {run_id} " not in shown
 
 
 def test_a_run_that_changed_nothing_is_compared_and_traced(

@@ -12,9 +12,10 @@ from click.testing import CliRunner, Result
 from workbooks import sheet_rows, write_xlsx
 
 from churn.cli.main import command, main
-from churn.cli.output import name_commands, report_error
+from churn.cli.output import report_error
+from lakehouse.command_name import name_commands
 from lakehouse.errors import InvalidInputError
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, find_origins
 from seeds_loader.contract import read_contract
 
 
@@ -110,6 +111,46 @@ def test_config_prints_json(bare: Bare) -> None:
     assert json.loads(bare.call("config", "--json").stdout)["CHURN_HOME"] == str(bare.path)
     hidden = "not-for-a-log"
     assert hidden not in bare.call("config", "--json", CHURN_REDIS_PASSWORD=hidden).output
+
+
+def test_config_says_where_each_setting_was_set(bare: Bare) -> None:
+    lines = bare.call("config", CHURN_API_PORT="8001").stdout.splitlines()
+    assert lines[0].startswith("# folder of .env")
+    found = {line.partition("=")[0]: line.partition("  # ")[2] for line in lines[1:]}
+    assert found["CHURN_API_PORT"] == "environment"
+    assert found["CHURN_PROMOTION"] == "default"
+    origins = json.loads(bare.call("config", "--json").stdout)["origins"]
+    assert origins["CHURN_HOME"] == "environment"
+
+
+def test_the_origin_of_a_setting_is_the_place_from_which_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CHURN_API_PORT=1\nCHURN_DOCS_PORT=2\nCHURN_DOMAIN=a\n")
+    given = {
+        "CHURN_DOCS_PORT": "3",
+        "CHURN_DOMAIN": "",
+        "CHURN_REDIS_PASSWORD_FILE": "/a",
+    }  # pragma: allowlist secret
+    found = find_origins(given, tmp_path)
+    assert (found["CHURN_API_PORT"], found["CHURN_DOCS_PORT"]) == (".env", "environment")
+    assert found["CHURN_DOMAIN"] == "default", "an empty variable hides that of .env"
+    assert found["CHURN_REDIS_PASSWORD"] == "environment, CHURN_REDIS_PASSWORD_FILE"
+
+
+@pytest.mark.parametrize("name", ["config", "status"])
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"CHURN_DOMAIN": "no-such"}, "There is no domain in "),
+        ({"CHURN_REDIS_URL": "http://a"}, "CHURN_REDIS_URL must look like redis://"),
+    ],
+)
+def test_an_invalid_setting_is_reported_after_the_values(
+    bare: Bare, name: str, environ: dict[str, str], said: str
+) -> None:
+    answer = CliRunner().invoke(main, [name], env={"CHURN_HOME": str(bare.path), **environ})
+    assert answer.exit_code in (1, 2)
+    assert said in answer.stderr and "  what to do: " in answer.stderr
+    assert answer.stdout, "the values help to correct it"
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,10 @@ PROSE = [
 ]
 
 
+# Hidden, because a supervisor calls them.
+INTERNAL = {f"airflow {name}" for name in ("init", "run-component", "healthcheck")}
+
+
 def list_unknown_commands(text: str) -> list[str]:
     """The commands named in a text that do not exist, or exist only as hidden former names."""
     unknown = []
@@ -92,7 +96,7 @@ def list_unknown_commands(text: str) -> list[str]:
             if not isinstance(command, click.Group):
                 break
             found = command.commands.get(word)
-            if found is None or found.hidden:
+            if found is None or (found.hidden and named not in INTERNAL):
                 unknown.append(named)
                 break
             command = found

@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from churn.cli.main import main
+from churn.operations.domain_init import format_draft
 from churn.reports.draft_page import draft_page
 from lakehouse.dbt_project import declared_columns
 from lakehouse.domain import PROJECT, Domain
@@ -264,3 +265,12 @@ def test_a_file_without_a_table_is_refused(tmp_path: Path) -> None:
         main, ["init", str(workbook), "--out", str(tmp_path / "d"), "--yes"]
     )
     assert answer.exit_code == 2 and "no table of customers" in answer.output
+
+
+def test_the_draft_ends_with_the_commands_that_use_it(draft: Draft, tmp_path: Path) -> None:
+    """Paths are absolute: those of settings are relative to the project."""
+    lines = format_draft(draft, tmp_path / "my gym", Path("gym 1.csv"), Path("/data/.churn"))
+    assert lines[-2:] == [
+        f"  export CHURN_DOMAIN='{tmp_path / 'my gym'}' CHURN_HOME='/data/.churn-my gym'",
+        "  churn run 'gym 1.csv'",
+    ]

@@ -39,7 +39,7 @@ from churn.operations.forget import STEPS, Forgotten, forget, format_forgotten
 from churn.operations.person import record_objection
 from churn.operations.personal_data import PLACES, Erasure, _erase_deciles, erase_table
 from churn.operations.subjects import make_subjects
-from lakehouse import spark_server
+from lakehouse import audit_log, spark_server
 from lakehouse.atomic_write import atomic_write, is_left_behind, remove_drafts, write_secret
 from lakehouse.delta_rewrite import change_delta_table
 from lakehouse.erased_customers import (
@@ -623,6 +623,17 @@ def test_an_id_of_which_nothing_is_stored_is_said_to_be_registered() -> None:
     assert "check the spelling" in nothing
     assert registered == "0 customers erased; 1 id registered, to be left out of later loads"
     assert format_forgotten(unknown, dry_run=True)[-1] == "0 customers would be erased"
+
+
+def test_an_erasure_that_finds_nothing_is_in_the_audit_log_without_the_id(tmp_path: Path) -> None:
+    settings = read_settings({"CHURN_HOME": str(tmp_path / "home")})
+    forgotten = forget(settings, ["7590-XXXXX"], Steps(STEPS))
+    assert not any(forgotten.found.values())
+    text = audit_log.audit_file(settings).read_text()
+    (entry,) = map(json.loads, text.splitlines())
+    assert entry["action"] == "erasure"
+    assert entry["customers"] == [audit_log.hash_customer(settings, "7590-XXXXX")]
+    assert "7590-XXXXX" not in text
 
 
 # --- killed processes --------------------------------------------------------

@@ -110,3 +110,20 @@ def test_a_former_name_reaches_the_same_command(name: str, former: str) -> None:
         for line in (name, former)
     ]
     assert pages[0] == pages[1] != ""
+
+
+def list_helps(group: click.Group, names: tuple[str, ...] = ()) -> Iterator[str]:
+    for name, each in group.commands.items():
+        if isinstance(each, click.Group):
+            yield from list_helps(each, (*names, name))
+        if not each.hidden:
+            yield CliRunner().invoke(main, [*names, name, "--help"]).output
+
+
+def test_the_help_has_one_word_for_a_kind_of_value_and_no_internal_commands() -> None:
+    helps = list(list_helps(main))
+    assert len(helps) > 40
+    for text in helps:
+        assert not re.search(r"INTEGER|FLOAT|CUSTOMER_ID|run-component|healthcheck", text), text
+    said = CliRunner().invoke(main, ["features", "--help"]).output
+    assert "apply, materialize, verify, ui" in said

@@ -21,6 +21,7 @@ from model_records import a_record
 from starlette.testclient import TestClient
 
 from churn.operations.status import status
+from churn.operations.status_text import format_status
 from churn.pipeline import airflow_steps
 from churn.pipeline.mlflow_sync import adopt_alias, adopt_alias_if_free
 from churn.provenance.history import format_history
@@ -521,25 +522,34 @@ def test_a_file_that_cant_be_read_leaves_the_champion(settings: Settings) -> Non
 # --- what people are told ------------------------------------------------------------------------
 
 
-def told(settings: Settings, name: str = "mlflow") -> str | None:
-    found: str | None = status(settings)["model"].get(name)
-    return found
-
-
 def test_the_status_says_who_promoted_and_what_the_alias_asks_for(settings: Settings) -> None:
-    assert told(settings, "state") == f"champion {FIRST}"
-    assert told(settings) is None
+    def read() -> tuple[dict[str, Any], str]:
+        found = status(settings)
+        return found["model"], next(
+            line for line in format_status(found) if line.startswith("Model")
+        )
+
+    model, text = read()
+    assert (model["state"], model["version"]) == ("champion", FIRST)
+    assert model["mlflow"]["state"] == "current" and "MLflow" not in text
     move(settings, SECOND)
-    assert told(settings) == f"the alias was moved to {SECOND}: the next score promotes it"
+    model, text = read()
+    assert (model["mlflow"]["state"], model["mlflow"]["version"]) == ("moved", SECOND)
+    assert f"the alias was moved to {SECOND}: the next score promotes it" in text
     adopt(settings)
     change = last_change(settings)
-    assert told(settings, "state") == f"champion {SECOND}"
-    assert told(settings, "promoted") == f"{change.time} by MLflow alias (alias)"
-    assert told(settings) is None
+    model, text = read()
+    assert (model["version"], model["promoted_at"]) == (SECOND, change.time)
+    assert (model["promoted_by"], model["how"]) == ("MLflow alias", "alias")
+    assert "by MLflow alias (alias)" in text and model["mlflow"]["state"] == "current"
     move(settings, GONE)
-    assert "no longer declared: no_longer_declared" in str(told(settings))
+    model, text = read()
+    assert model["mlflow"]["state"] == "refused"
+    assert "no longer declared: no_longer_declared" in text
     mlflow_alias.file(settings).write_text("no database, but text long enough" * 50)
-    assert str(told(settings)).startswith("no answer, so the champion is the last known one")
+    model, text = read()
+    assert model["mlflow"]["state"] == "unavailable"
+    assert "no answer, so the champion is the last known one" in text
     lines = format_history(champions(settings, "champion", log))
     assert lines[1].startswith(f"  {change.time}  {SECOND}  alias by MLflow alias: the alias ")
 

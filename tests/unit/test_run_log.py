@@ -169,7 +169,7 @@ def test_an_interruption_names_the_step_and_what_was_done(home: Settings) -> Non
     assert "interrupted  " in churn("runs").stdout
     assert "(in 4/12 build)" in churn("runs").stdout
     status = json.loads(churn("status", "--json").stdout)["last_run"]
-    assert status["state"] == "interrupted in 4/12 build"
+    assert (status["state"], status["step"]) == ("interrupted", "4/12 build")
     assert status["effect"] == "nothing was published"
     assert "interrupted in 4/12 build" in churn("status").stdout
 
@@ -346,10 +346,13 @@ def test_the_log_has_what_the_server_logged_in_its_time(home: Settings) -> None:
     times = {"00:00:09.999": "early", "00:00:15.000": "in", "00:00:30.900": "last"}
     write_spark_log(home, {**times, "00:00:31.000": "late"})
     shown = churn("logs", "--spark").stdout.splitlines()
-    texts = [line.partition(f" {RUN} ")[2] or line for line in shown]
+    texts = [
+        line.partition("INFO    ")[2] or line.partition("WARNING ")[2] or line for line in shown
+    ]
     frame = "    \tat a.Frame"
     assert texts == ["read", "spark: Sink: in", frame, "build", "spark: Sink: last", frame]
-    assert LINE.fullmatch(shown[1])
+    assert RUN not in "".join(shown), "the run is named once, on standard error"
+    assert RUN in churn("logs").stderr
     assert "Sink" not in churn("logs").stdout
 
 
@@ -394,6 +397,24 @@ def test_details_are_shown_on_request(log_format: str, home: Settings) -> None:
     write_log(home, RUN, *lines)
     assert re.findall(r"m-(\w+)", churn("logs").stdout) == ["INFO", "ERROR"]
     assert re.findall(r"m-(\w+)", churn("logs", "--debug").stdout) == ["DEBUG", "INFO", "ERROR"]
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "SparkConnectService: SessionHolder not found, b1",
+        "InstanceBuilder: Failed to load implementation from: dev.ludovic.netlib.blas.JNIBLAS",
+        "SparkConnectServer: RECEIVED SIGNAL TERM",
+    ],
+)
+def test_what_the_server_logs_of_a_normal_call_is_a_detail(noise: str, home: Settings) -> None:
+    write_record(home, ended="2025-01-01T00:00:30+00:00")
+    write_log(home, RUN, f"2025-01-01T00:00:10.000+00:00 INFO    {RUN} churn run")
+    write_spark_log(home, {"00:00:12.000": noise, "00:00:20.000": "own"})
+    shown = churn("logs", "--spark").stdout
+    assert "own" in shown and noise not in shown
+    assert f"DEBUG   spark: Sink: {noise}" in churn("logs", "--spark", "--debug").stdout
+    assert f"WARN    Sink: {noise}" in spark_process.service(home).log.read_text()
 
 
 def test_what_the_server_logged_ends_where_the_next_run_begins(home: Settings) -> None:

@@ -1,6 +1,7 @@
 """What `churn status` says, in sentences, of homes made up of their small files."""
 
 import json
+import re
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from churn.operations.status_text import format_status
 from feature_repo.feature_definitions import TTL
 from lakehouse import run_log
 from lakehouse.run_log import RunRecord
-from lakehouse.settings import Settings, read_settings
+from lakehouse.settings import PROJECT, Settings, read_settings
 from serving import keys
 
 FIRST, LATER = "20250301T060000Z-aaaaaa", "20250401T060000Z-bbbbbb"
@@ -55,7 +56,7 @@ def add_run(settings: Settings, run_id: str, result: str = "done", **summary: An
 def lines(settings: Settings) -> dict[str, str]:
     """The status by label."""
     width = status_text.LABEL
-    found = format_status(settings, status(settings))
+    found = format_status(status(settings))
     return {line[:width].strip(): line[width:].strip() for line in found}
 
 
@@ -120,7 +121,7 @@ def test_an_old_extract_is_announced_before_the_api_refuses_it(
     assert (extract["extract_date"], extract["expires"]) == ("2025-02-01", "2026-02-02")
     assert (extract["state"] == "current") == (days_left > 31)
     assert (extract["customers"], extract["run"]) == (7043, FIRST)
-    (line,) = [line for line in format_status(home, found) if line.startswith("In use")]
+    (line,) = [line for line in format_status(found) if line.startswith("In use")]
     assert said in line
 
 
@@ -131,7 +132,7 @@ def test_the_limit_is_that_of_the_api(home: Settings) -> None:
         day = date.fromisoformat(today)
         at_noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
         assert (at_noon - moment > TTL) == is_refused
-        assert ("expired" in status(home, day)["extract"]["state"]) == is_refused
+        assert (status(home, day)["extract"]["state"] == "expired") == is_refused
 
 
 def test_keys_of_the_api_are_named_or_how_to_make_one(home: Settings) -> None:
@@ -165,27 +166,54 @@ def test_an_older_workbook_that_is_run_later_is_not_in_use(home: Settings) -> No
     ("summary", "state", "said"),
     [
         ({"watch": {"alerts": [{"words": "drift"}]}}, {}, "`churn monitor`"),
-        ({}, {"decide": "`churn promote v2 --reason TEXT`"}, "`churn promote v2"),
+        ({}, {"waiting": {"version": "v2", "reason": "b"}}, "`churn promote v2 --reason TEXT`"),
     ],
 )
 def test_what_waits_comes_before_the_next_extract(
-    home: Settings, summary: dict[str, Any], state: dict[str, str], said: str
+    home: Settings, summary: dict[str, Any], state: dict[str, Any], said: str
 ) -> None:
     add_run(home, FIRST, **summary)
     found = status(home)
-    text = format_status(home, {**found, "model": {**found["model"], **state}})[-1]
+    text = format_status({**found, "model": {**found["model"], **state}})[-1]
     assert text.startswith("Next") and said in text
 
 
 def test_a_command_that_holds_the_lake_is_named(home: Settings) -> None:
     add_run(home, FIRST)
     found = status(home)
-    text = format_status(home, {**found, "lake": {**found["lake"], "held_by": "churn run, ann"}})
-    assert "in use by another command: churn run, ann" in text[0]
+    holder = {"purpose": "churn run", "pid": 7, "since": "2025-03-01T06:00:00+00:00"}
+    text = format_status({**found, "lake": {**found["lake"], "held_by": holder}})
+    assert "in use by another command: churn run (process 7, since 2025-" in text[0]
     assert "`churn logs --follow`" in text[-1]
 
 
 def test_the_time_of_a_promotion_is_as_all_others(home: Settings) -> None:
-    model = {"state": "champion v1", "promoted": "2025-03-01T06:02:03Z by ann (train)"}
-    text = status_text._format_model(home, model)
-    assert text == "champion v1, since 2025-03-01 06:02 UTC by ann (train)"
+    model = {
+        **{"state": "champion", "version": "v1", "kind": None, "promoted_by": "ann"},
+        **{"promoted_at": "2025-03-01T06:02:03Z", "how": "train", "waiting": None},
+        "mlflow": {"state": "current", "version": None, "reason": None},
+    }
+    text = status_text._format_model(model)
+    assert text == "v1 is the champion, since 2025-03-01 06:02 UTC by ann (train)"
+
+
+def test_states_are_words_and_times_are_in_iso_format(home: Settings) -> None:
+    """A program needs to parse no sentence."""
+    add_run(home, FIRST)
+    keys.new(home, "retention-team")
+    for found in (status(home), status(read_settings({"CHURN_HOME": str(home.home / "other")}))):
+        assert json.loads(json.dumps(found)) == found
+        for name, part in found.items():
+            assert re.fullmatch("[a-z]+", part.get("state", "none")), name
+            for key, value in part.items():
+                if key.endswith("_at") and value:
+                    assert datetime.fromisoformat(value).tzinfo is not None, key
+    assert datetime.fromisoformat(status(home)["last_run"]["started_at"]).year == 2025
+
+
+def test_the_reference_lists_the_fields(home: Settings) -> None:
+    add_run(home, FIRST)
+    page = (PROJECT / "docs" / "terminal.md").read_text()
+    for name, part in status(home).items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        assert not {key for key in part if f"`{key}`" not in row}, name

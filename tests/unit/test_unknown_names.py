@@ -20,6 +20,7 @@ from churn.pipeline import campaigns
 from churn.provenance import customer, load_state, trace_queries
 from lakehouse import spark_server
 from lakehouse.errors import InvalidInputError
+from lakehouse.run_log import read_records
 from lakehouse.settings import Settings, read_settings
 from seeds_loader.contract import read_contract
 from seeds_loader.draft.roles import choose_label
@@ -201,8 +202,8 @@ def write_table(settings: Settings, table: str, rows: list[dict[str, Any]]) -> N
 
 
 NOT_IN_LAKE = {
-    "history gold.publicatoins": "did you mean gold.publications? name one of them",
-    "history gold.typo": "name one of them, with its schema",
+    "history gold.publicatoins": "did you mean gold.publications? name one with its schema",
+    "history gold.typo": "such as gold.churn_scores; `churn docs` lists all",
     "history champoin": "did you mean champion?",
     "approve 097ecb8 --reason expected": "did you mean 097ecb8db190a9f3? name one of these",
     "campaign close sprng": "did you mean spring? `churn campaign list` lists them",
@@ -210,6 +211,13 @@ NOT_IN_LAKE = {
     "trace 7590-VHVEX": "check the id, which looks like",
     "trace 7590-VHVEG 7590-VHVEX": "check the id, which looks like",
     "letter 7590-VHVEX --out new.html": "check the id, which looks like",
+}
+# What the state of the home does not permit.
+NOT_PERMITTED = {
+    "campaign start spring --top 9 --out new.xlsx": "There is a campaign spring already: top 3",
+    "campaign record autumn team.csv": "The campaign autumn is closed",
+    "rollback": "There is no earlier champion to go back to",
+    "score": "No model is champion",
 }
 
 
@@ -223,7 +231,7 @@ def without_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spark_server, "ensure_running", refuse)
 
 
-@pytest.mark.parametrize("line", NOT_IN_LAKE)
+@pytest.mark.parametrize("line", NOT_IN_LAKE | NOT_PERMITTED)
 @pytest.mark.usefixtures("without_server")
 def test_a_name_that_is_not_in_the_lake_is_refused_before_a_server_is_started(
     folder: Path, monkeypatch: pytest.MonkeyPatch, line: str
@@ -232,12 +240,18 @@ def test_a_name_that_is_not_in_the_lake_is_refused_before_a_server_is_started(
     moment = datetime(2025, 1, 1, tzinfo=UTC)
     load = {"batch_id": "097ecb8db190a9f3", "load_number": 1, "_loaded_at": moment}
     write_table(settings, "bronze.loads", [load])
-    write_table(settings, "bronze.campaigns", [{"campaign": "spring"}])
+    started = {"request": "top 3, control 0.1", "started_at": moment}
+    names = ("spring", "autumn")
+    write_table(settings, "bronze.campaigns", [{"campaign": name, **started} for name in names])
+    closing = {"campaign": "autumn", "closed_at": moment}
+    write_table(settings, "bronze.campaign_closings", [closing])
     write_table(settings, "bronze.telco_customers", [{read_contract().id: " 7590-VHVEG"}])
     write_table(settings, "gold.publications", [{"batch_id": "097ecb8db190a9f3"}])
     answer = call(folder, monkeypatch, line)
     assert answer.exit_code == 2, answer.stderr
-    assert NOT_IN_LAKE[line] in answer.stderr
+    assert (NOT_IN_LAKE | NOT_PERMITTED)[line] in answer.stderr
+    assert "tables: " not in answer.stderr, "a list of tables hides what is wrong"
+    assert not read_records(settings), "a refused command is in `churn runs`"
     named = call(folder, monkeypatch, "trace 7590-VHVEG")
     assert "a server is started" in named.stderr, "a name that exists is not refused"
 
