@@ -128,8 +128,8 @@ def test_the_origin_of_a_setting_is_the_place_from_which_it_is_read(tmp_path: Pa
     given = {
         "CHURN_DOCS_PORT": "3",
         "CHURN_DOMAIN": "",
-        "CHURN_REDIS_PASSWORD_FILE": "/a",
-    }  # pragma: allowlist secret
+        "CHURN_REDIS_PASSWORD_FILE": "/a",  # pragma: allowlist secret
+    }
     found = find_origins(given, tmp_path)
     assert (found["CHURN_API_PORT"], found["CHURN_DOCS_PORT"]) == (".env", "environment")
     assert found["CHURN_DOMAIN"] == "default", "an empty variable hides that of .env"
