@@ -5,7 +5,7 @@ Spark server.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import redis
@@ -16,10 +16,12 @@ from feature_repo.feature_definitions import read_feature_columns
 from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, read_row, redis_key
 from lakehouse import audit_log, online_store
 from lakehouse.audit_log import Action
+from lakehouse.dbt_project import snake_case
 from lakehouse.errors import InvalidInputError
 from lakehouse.near_matches import format_meant, list_spellings
 from lakehouse.process import Log
 from lakehouse.settings import Settings
+from seeds_loader.contract import read_contract
 from trainer import deciles, registry
 from trainer.reason_texts import read_reasons
 from trainer.scorer import Features, Scorer
@@ -143,8 +145,25 @@ def format_customer(customer: dict[str, Any]) -> list[str]:
         )
         if score["reasons"]:
             lines.append(f"    mainly because (model in use): {'; '.join(score['reasons'])}")
-    lines.append("  features, as the model sees them:")
-    for name, value in customer["features"].items():
-        shown_value = f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
-        lines.append(f"    {name:<42}{shown_value}")
+    lines.append("  features in words (`--json` has the model's numbers):")
+    lines += [f"    {name:<26}{value}" for name, value in format_features(customer["features"])]
     return lines
+
+
+def format_features(features: Features) -> Iterator[tuple[str, str]]:
+    """Yield features with their values: one-hot columns as their category, flags as yes or no."""
+    contract = read_contract()
+    categories = {
+        f"{column.silver}_{snake_case(category)}": (column.silver, category)
+        for column in contract.columns
+        for category in column.categories
+    }
+    flags = {column.silver for column in contract.columns if column.type == "flag"}
+    for name, value in features.items():
+        if name in categories:
+            if value == 1:
+                yield categories[name]
+        elif name in flags:
+            yield name, "yes" if value == 1 else "no"
+        else:
+            yield name, str(round(value, 4)).removesuffix(".0")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from churn.provenance.customer import format_customer
+from churn.provenance.customer import format_customer, format_features
 from churn.provenance.retention_lists import StoredList, find_list
 from churn.provenance.run_history import LIST
 from churn.provenance.trace_text import hops
@@ -95,12 +95,36 @@ def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(settings: Se
         *expected,
         "leaves with probability 56.8% (decile 10 of 10, model v1)",
         "mainly because (model in use): new",
-        "features, as the model sees them:",
+        "features in words (`--json` has the model's numbers):",
     ]
     hops = trace(listed)
     assert dict(hops)["list"] == expected
     # What people ask for comes first, then where it comes from.
     assert [name for name, _ in hops[:3]] == ["score", "list", "workbook"]
+
+
+def test_features_are_shown_in_words_each_category_once() -> None:
+    features = {
+        "tenure": 30,
+        "avg_historical_charge": 108.19667,
+        "monthly_charges": 105.0,
+        "partner": 0,
+        "dependents": 1,
+        "online_security_no": 0,
+        "online_security_yes": 0,
+        "online_security_no_internet_service": 1,
+        "contract_month_to_month": 1,
+        "contract_one_year": 0,
+    }
+    assert list(format_features(features)) == [
+        ("tenure", "30"),
+        ("avg_historical_charge", "108.1967"),
+        ("monthly_charges", "105"),
+        ("partner", "no"),
+        ("dependents", "yes"),
+        ("online_security", "No internet service"),
+        ("contract", "Month-to-month"),
+    ]
 
 
 @pytest.mark.parametrize(
