@@ -458,7 +458,6 @@ def show_runs(settings: Settings, limit: int, as_json: bool) -> None:
 @click.option("--debug", "with_debug", is_flag=True, help="Include messages of level DEBUG.")
 @add_examples(
     "churn logs --run 20261122T224512Z-3f9c1a",
-    "churn logs --run 20261122T224512Z-3f9c1a --spark",
     "churn logs --follow",
 )
 @command

@@ -305,7 +305,7 @@ def without_pipeline(settings: Settings) -> str:
 @pytest.mark.parametrize(
     ("ask", "why"),
     [
-        (strangers, "No model version 5 of MLflow"),
+        (strangers, "There is no model 'version 5 of MLflow'"),
         (without_features, "no longer declared: no_longer_declared"),
         (damaged, f"There is no model '{SECOND}'"),
         (without_pipeline, f"There is no model '{SECOND}'"),
