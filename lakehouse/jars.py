@@ -9,7 +9,7 @@ import tempfile
 import threading
 import tomllib
 import zipfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -54,7 +54,7 @@ def spark_jars(
     paths = [folder / _file_name(jar) for jar in needed]
     if all(path.exists() for path in paths):
         return paths
-    _make_public(folder)
+    make_public(folder)
     path = folder / ".lock"
     with path.open("w") as lock:
         if not lock_within(lock, path, FETCH_WAIT_SECONDS, lambda: log("waiting for the JARs")):
@@ -71,7 +71,7 @@ def spark_jars(
     return paths
 
 
-def _make_public(folder: Path) -> None:
+def make_public(folder: Path) -> None:
     """Create a folder of the tools that all users of the checkout can read, whatever the umask.
 
     A folder that another user's command created is left unchanged.
@@ -82,37 +82,23 @@ def _make_public(folder: Path) -> None:
             directory.chmod(0o755)
 
 
-def password_check(project: Path) -> Path:
-    """Return the class path folder with the compiled check of the Thrift password.
+def server_classes(project: Path) -> Path:
+    """Return the JAR with the compiled classes of this project: of the server and of the readers'.
 
-    Raises:
-        UnavailableError: If the check does not compile.
-    """
-    return _compile(project, [PASSWORD_CHECK])
-
-
-def reader_classes(project: Path) -> Path:
-    """Return the class path folder with the compiled classes of the readers' server.
+    A Java runtime has no compiler. Janino, with which Spark compiles generated code, is among
+    Spark's JARs and has a command line.
 
     Raises:
         UnavailableError: If they do not compile.
     """
-    return _compile(project, sorted(READER_CLASSES.glob("*.java")))
-
-
-def _compile(project: Path, sources: Sequence[Path]) -> Path:
-    """Return the class path folder with compiled classes.
-
-    A Java runtime has no compiler. Janino, with which Spark compiles generated code, is among
-    Spark's JARs and has a command line.
-    """
+    sources = [PASSWORD_CHECK, *sorted(READER_CLASSES.glob("*.java"))]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources))
-    folder = project / ".tools" / "classes" / digest.hexdigest()[:16]
-    if folder.exists():
-        return folder
-    _make_public(folder.parent)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        compiled = Path(scratch) / folder.name
+    jar = project / ".tools" / "classes" / f"{digest.hexdigest()[:16]}.jar"
+    if jar.exists():
+        return jar
+    make_public(jar.parent)
+    with tempfile.TemporaryDirectory(dir=jar.parent) as scratch:
+        compiled = Path(scratch) / "classes"
         answer = _run_java(
             *("org.codehaus.commons.compiler.samples.CompilerDemo", "-d", str(compiled)),
             *("-classpath", ":".join(map(str, (SPARK_HOME / "jars").glob("*.jar")))),
@@ -126,12 +112,13 @@ def _compile(project: Path, sources: Sequence[Path]) -> Path:
                 where=str(missing[0]),
                 hint="restore the released file, and make room if the disk is full",
             )
-        for path in (compiled, *compiled.iterdir()):
-            path.chmod(0o755)
-        # If another process renamed its folder first, that folder has the same content.
-        with contextlib.suppress(OSError):
-            compiled.rename(folder)
-    return folder
+        packed = Path(scratch) / jar.name
+        with zipfile.ZipFile(packed, "w") as archive:
+            for path in sorted(compiled.iterdir()):
+                archive.write(path, path.name)
+        packed.chmod(0o644)
+        packed.replace(jar)
+    return jar
 
 
 def _run_java(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -248,8 +235,7 @@ def _end(text: str) -> str:
 def main() -> None:
     """Download and compile everything, for an image that must not do so at run time."""
     spark_jars(WORKSPACE, print)
-    password_check(WORKSPACE)
-    reader_classes(WORKSPACE)
+    server_classes(WORKSPACE)
 
 
 if __name__ == "__main__":

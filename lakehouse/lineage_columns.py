@@ -13,6 +13,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
+from sqlglot.schema import MappingSchema
 
 # Columns by schema and table.
 TableColumns: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
@@ -27,10 +28,12 @@ def sources(sql: str, table_columns: TableColumns) -> dict[str, list[Source]]:
 
     Columns without sources are omitted. The result is empty if the SQL cannot be analyzed.
     """
-    schema: dict[str, object] = {
+    tables_by_schema: dict[str, object] = {
         name: {table: dict.fromkeys(columns, "string") for table, columns in tables.items()}
         for name, tables in table_columns.items()
     }
+    # Names are as written: normalizing all of them for each query takes most of the time.
+    schema = MappingSchema(tables_by_schema, dialect=DIALECT, normalize=False)
     try:
         parsed = sqlglot.parse_one(sql, dialect="spark")
         query: Any = qualify(
@@ -38,10 +41,8 @@ def sources(sql: str, table_columns: TableColumns) -> dict[str, list[Source]]:
         )
         # Otherwise the whole query is copied for each column.
         once = {"scope": build_scope(query), "trim_selects": False, "copy": False}
-        leaves_by_column = {
-            name: _leaves(lineage(name, query, schema, dialect=DIALECT, **once))
-            for name in query.named_selects
-        }
+        nodes = lineage(None, query, schema, dialect=DIALECT, **once)
+        leaves_by_column = {name: _leaves(node) for name, node in nodes.items()}
     except (SqlglotError, ValueError):
         return {}
     return {name: leaves for name, leaves in leaves_by_column.items() if leaves}

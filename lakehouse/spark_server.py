@@ -13,8 +13,9 @@ from typing import IO, NoReturn
 
 import psutil
 
+from lakehouse import class_archive
 from lakehouse.errors import UnavailableError
-from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, password_check, spark_jars
+from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, server_classes, spark_jars
 from lakehouse.java import find_java
 from lakehouse.metastore import JAR_PURPOSE, create_tables, write_configuration
 from lakehouse.process import IDLE_SECONDS, Log, ProcessInfo, Service, port_is_open
@@ -74,7 +75,6 @@ class Program:
     """What the server's process executes.
 
     Attributes:
-        classes: Class path folder with the classes of this project.
         login_check: The class that checks logins at the Thrift endpoint.
         main: The main class.
         arguments: Its arguments.
@@ -82,7 +82,6 @@ class Program:
         most_megabytes: Largest size of the heap.
     """
 
-    classes: Path
     login_check: str
     main: str = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
     arguments: tuple[str, ...] = ()
@@ -196,7 +195,7 @@ def _start(spark: Service, settings: Settings, log: Log, lock: IO[str]) -> Proce
     settings.lake.prepare()  # raises a clear error before Spark fails
     create_tables(settings, spark.folder, jars, log)
     log("starting the Spark server (it stays warm for 30 idle minutes; `churn down` ends it)")
-    program = Program(password_check(settings.project), PASSWORD_CHECK.stem)
+    program = Program(PASSWORD_CHECK.stem)
     return spark.start(
         command=command(settings, spark.folder, jars, program),
         ports=[settings.thrift_port, settings.connect_port],
@@ -238,20 +237,17 @@ def _check_identity(running: ProcessInfo, settings: Settings) -> None:
 
 def command(settings: Settings, folder: Path, jars: list[Path], program: Program) -> list[str]:
     """Return the command line of the server process."""
-    class_path = ":".join(
-        [
-            str(write_configuration(settings, folder)),
-            str(program.classes),
-            f"{SPARK_HOME}/jars/*",
-            *map(str, jars),
-        ]
-    )
+    java, spark = find_java(), SPARK_HOME / "jars"
+    own = [*jars, server_classes(settings.project)]
+    # The folder comes last: Java can't archive the classes of JARs after it.
+    class_path = [f"{spark}/*", *map(str, own), str(write_configuration(settings, folder))]
     values = {**configuration(settings, folder, jars), **program.configuration}
     options = [f"--conf={key}={value}" for key, value in values.items()]
     return [
-        str(find_java()),
+        str(java),
         f"-Xmx{min(heap_megabytes(), program.most_megabytes)}m",
         *JIT_OPTIONS,
+        *class_archive.options(settings.project, java, [*sorted(spark.glob("*.jar")), *own]),
         *module_options(),
         *_trust(settings, folder),
         f"-Dderby.stream.error.file={folder.parent}/logs/{folder.name}-derby.log",
@@ -260,7 +256,7 @@ def command(settings: Settings, folder: Path, jars: list[Path], program: Program
         *(f"-Djava.io.tmpdir={folder}/scratch", "-XX:-UsePerfData"),
         # Hive reads the class of the check from Java's system properties alone, and the rest too.
         *(f"-D{key}={value}" for key, value in _thrift(settings, program).items()),
-        *("-cp", class_path, "org.apache.spark.deploy.SparkSubmit"),
+        *("-cp", ":".join(class_path), "org.apache.spark.deploy.SparkSubmit"),
         *("--class", program.main),
         *options,
         *("spark-internal", *program.arguments),

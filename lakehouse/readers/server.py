@@ -19,7 +19,7 @@ from typing import NoReturn
 from lakehouse import spark_server
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import ChurnError
-from lakehouse.jars import reader_classes, spark_jars
+from lakehouse.jars import spark_jars
 from lakehouse.process import Log, ProcessInfo, Service, port_is_open
 from lakehouse.readers import users
 from lakehouse.readers.published_copy import FOLDER, list_copies, locate_copy
@@ -114,7 +114,6 @@ def _prepare(settings: Settings, spark: Service, log: Log) -> spark_server.Progr
     with atomic_write(statements) as draft:
         draft.write_text("\n".join(_create_statements(settings)) + "\n")
     return spark_server.Program(
-        reader_classes(settings.project),
         login_check="ReaderPassword",
         main="ReaderServer",
         arguments=(str(statements),),

@@ -51,7 +51,8 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    home, folder = environments.new("forgetting"), tmp_path_factory.mktemp("forgotten")
+    home = environments.new("forgetting", is_brief=True)
+    folder = tmp_path_factory.mktemp("forgotten")
     home.churn("sample", "--rows", "1200", "--months", "3", "--seed", "5", "--out", folder / "in")
     months = sorted((folder / "in").glob("*.xlsx"))
     place_canary(months, rejected_in=months[1])
@@ -234,7 +235,7 @@ def draw_points(story: Story, home: ChurnHome, count: int) -> list[tuple[int, st
 
 
 def test_an_interrupted_erasure_is_completed(story: Story, environments: Environments) -> None:
-    home = environments.new("interrupted_erasure")
+    home = environments.new("interrupted_erasure", is_brief=True)
     (point,) = draw_points(story, home, 1)
     strike(story, home, point)
 

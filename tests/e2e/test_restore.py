@@ -58,7 +58,7 @@ def restored(
 ) -> Restored:
     """First with a damaged file; then, with the file mended, killed; then to the end."""
     lake = tmp_path_factory.mktemp("disk") / "another's lake"
-    plain = environments.new("restored")
+    plain = environments.new("restored", is_brief=True)
     home = ChurnHome(plain.path, {**plain.environ, "CHURN_LAKE_URI": str(lake)})
     file = next((backed_up / "lake" / "gold" / "churn_labels").rglob("*.parquet"))
     whole = file.read_bytes()

@@ -25,6 +25,17 @@ def test_a_step_imports_feast_while_the_background_does() -> None:
     assert called.returncode == 0, called.stderr
 
 
+def test_feast_is_imported_without_the_checks_that_take_most_of_its_import() -> None:
+    code = (
+        "from feature_repo.registry_snapshot import FeatureStore\n"
+        "from feast import FeatureView\n"
+        "print(*FeatureStore.apply.__code__.co_names, *FeatureView.__init__.__code__.co_names)\n"
+    )
+    called = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert called.returncode == 0, called.stderr
+    assert called.stdout.strip() and "check_argument_types" not in called.stdout
+
+
 def test_nothing_waits_without_the_background() -> None:
     """Airflow's tasks and single steps import what they need themselves."""
     for name in libraries.SLOW:

@@ -14,7 +14,7 @@ import pytest
 from lakehouse import online_store, spark_server
 from lakehouse.atomic_write import atomic_write, generate_secret, write_secret
 from lakehouse.errors import InvalidInputError, UnavailableError, classify_error
-from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, password_check
+from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, server_classes
 from lakehouse.java import find_java
 from lakehouse.private_home import protect
 from lakehouse.process import ProcessInfo, Service, is_alive
@@ -190,7 +190,7 @@ def test_a_refused_password_is_named(message: str) -> None:
 def test_the_command_line_names_no_secret(tmp_path: Path) -> None:
     word = "seldom-seen"
     settings = settings_of(tmp_path, CHURN_SPARK_PASSWORD=word)
-    program = spark_server.Program(tmp_path, PASSWORD_CHECK.stem)
+    program = spark_server.Program(PASSWORD_CHECK.stem)
     line = " ".join(spark_server.command(settings, tmp_path / "spark", [], program))
     assert word not in line
 
@@ -213,19 +213,19 @@ public final class Check {
 
 
 def test_the_compiled_check_compares_all_of_the_password(tmp_path: Path) -> None:
-    folder = password_check(PROJECT)
+    classes = server_classes(PROJECT)
     (tmp_path / "Check.java").write_text(CHECK)
     thrift = next((SPARK_HOME / "jars").glob("spark-hive-thriftserver_*.jar"))
     compiler = "org.codehaus.commons.compiler.samples.CompilerDemo"
     jars = f"{SPARK_HOME}/jars/*"
-    places = ["-d", tmp_path, "-classpath", f"{thrift}:{folder}"]
+    places = ["-d", tmp_path, "-classpath", f"{thrift}:{classes}"]
     subprocess.run(
         [find_java(), "-cp", jars, compiler, *places, tmp_path / "Check.java"], check=True
     )
 
     def said(environ: dict[str, str], *passwords: str) -> list[str]:
         answer = subprocess.run(
-            [find_java(), "-cp", f"{tmp_path}:{folder}:{jars}", "Check", *passwords],
+            [find_java(), "-cp", f"{tmp_path}:{classes}:{jars}", "Check", *passwords],
             env=environ,
             capture_output=True,
             text=True,
