@@ -161,7 +161,7 @@ def test_commits_name_the_run(completed_run: CompletedRun) -> None:
         assert all(each["user"] for each in of_run)
     lines = completed_run.home.churn("history", "gold.customer_features").stdout
     assert f"extract of {completed_run.summary['extract_date']}" in lines
-    with pytest.raises(InvalidInputError, match=r"gold\.customer_features"):
+    with pytest.raises(InvalidInputError, match=r"did you mean gold\.customers_current"):
         history(completed_run.home.settings, "gold.customers", print)
     with pytest.raises(InvalidInputError, match="is a view"):
         history(completed_run.home.settings, "audit.load_verdicts", print)
