@@ -3,29 +3,27 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from churn.provenance.retention_lists import is_out_of_fold
 from churn.provenance.trace import trace_customers
-from churn.provenance.trace_text import format_cell, latest_extract
+from churn.provenance.trace_text import latest_extract
+from churn.reports.entries import describe_use, list_entries
 from churn.reports.figures import Figures
 from churn.reports.report import page
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from feature_repo.labels import describe_limit, describe_period
 from lakehouse.atomic_write import atomic_write
-from lakehouse.domain import ID, LABEL, SourceColumn, read_domain
+from lakehouse.domain import read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
-from trainer.reason_texts import NUMBERS, format_with_currency
 
 TRACE = "trace"
 # Number of reasons that are listed on each side.
 NAMED = 5
-BLANK = "blank"
 
 
 @dataclass(frozen=True)
@@ -34,19 +32,6 @@ class Effect:
 
     text: str
     place: int
-
-
-@dataclass(frozen=True)
-class Fact:
-    """An entry of the records, for a reader; `header` and `stored` are as in the workbook.
-
-    These two are empty if they are the same.
-    """
-
-    label: str
-    header: str
-    value: str
-    stored: str
 
 
 def write_letter(settings: Settings, customer_id: str, path: Path, log: Log) -> str:
@@ -93,12 +78,12 @@ def letter_page(lineage: Mapping[str, Any], written: date, is_sample: bool = Fal
         "raising": raising,
         "lowering": lowering,
         "unlisted": _describe_unlisted(contributions, [*raising, *lowering]),
-        "use": _describe_use(),
+        "use": describe_use(),
         "is_listed": bool(listed and listed["rank"] is not None),
         "is_out_of_fold": is_out_of_fold,
         "company": read_domain().name,
         "written": written.isoformat(),
-        "facts": list(_list_facts(lineage)),
+        "facts": list(list_entries(_find_cells(lineage))),
         "period": describe_period(label),
         "limit": describe_limit(label),
     }
@@ -140,62 +125,10 @@ def _describe_unlisted(contributions: Sequence[Mapping[str, Any]], listed: Seque
     return f"Not listed are {', and '.join(groups)}." if groups else ""
 
 
-def _describe_use() -> str:
-    """Return what decides whom to contact, as a sentence."""
-    campaign = read_domain().campaign
-    terms = [
-        "This estimate",
-        *(["what you pay"] if campaign.monthly_value else []),
-        *(["what an offer costs"] if campaign.offers else []),
-    ]
-    if len(terms) == 1:
-        return f"{terms[0]} decides whom we contact."
-    return f"{', '.join(terms[:-1])} and {terms[-1]} decide whom we contact with an offer."
-
-
-def _list_facts(lineage: Mapping[str, Any]) -> Iterator[Fact]:
-    """Yield the cells of the workbook that the score is made of: all but the id and the label."""
+def _find_cells(lineage: Mapping[str, Any]) -> Mapping[str, str | None]:
+    """Return the cells of the workbook's row that the score is made of."""
     latest = latest_extract(dict(lineage))
     rows = [row for row in lineage["bronze"] if row["extract_date"] == latest]
     row = next((row for row in rows if row["became"] == "silver"), rows[-1])
-    columns = read_domain().contract.columns
-    for header, cell in row["cells"].items():
-        column = columns[header]
-        if column.name in (ID, LABEL):
-            continue
-        label, value = _format_label(header, column), _format_value(cell, column)
-        stored = format_cell(cell)
-        yield Fact(
-            label,
-            header if header.casefold() != label.casefold() else "",
-            value,
-            stored if value != BLANK and stored.casefold() != value.casefold() else "",
-        )
-
-
-def _format_label(header: str, column: SourceColumn) -> str:
-    """Return the contract's description up to its first semicolon; the header if it has none."""
-    text = " ".join(column.description.split()).partition(";")[0].rstrip(".")
-    return header if not text or "{{" in text else text
-
-
-def _format_value(cell: str | None, column: SourceColumn) -> str:
-    """Format a cell: flags as yes or no, amounts with the currency, all else as it was read."""
-    domain = read_domain()
-    text = (cell or "").strip()
-    if not text:
-        return BLANK
-    if column.type == "flag":
-        for accepted, word in ((column.true_values, "yes"), (column.false_values, "no")):
-            if text.casefold() in map(str.casefold, accepted):
-                return word
-    terms = domain.features.reasons.get(column.name)
-    if terms and terms.number == "amount":
-        try:
-            amount = float(text)
-        except ValueError:
-            return format_cell(cell)
-        if isfinite(amount):
-            number = format_with_currency(NUMBERS["amount"], domain.report.currency)
-            return number.format(amount)
-    return format_cell(cell)
+    cells: Mapping[str, str | None] = row["cells"]
+    return cells
