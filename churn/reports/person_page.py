@@ -102,7 +102,7 @@ def _list_values(record: Record) -> Iterator[Entry]:
     for name, value in flat.items():
         if value in (None, "", [], ()) or (name in numbers and name not in words):
             continue
-        yield Entry(name, "", words.pop(name, None) or _format_value(value), "")
+        yield Entry(name, "", words.pop(name, "") or _format_value(value), "")
     # Categories, of which the record has one-hot columns alone.
     yield from (Entry(name, "", text, "") for name, text in words.items())
 

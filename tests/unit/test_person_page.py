@@ -22,7 +22,7 @@ ONLINE = {
 }
 
 
-def person(**records: list[dict[str, Any]]) -> dict[str, Any]:
+def person(**records: Any) -> dict[str, Any]:
     """What an export has, with these records by place."""
     places = [
         {"place": place.name, "contents": place.contents, "records": records.get(place.name, [])}
