@@ -9,7 +9,7 @@ from typing import Any
 from churn.provenance.retention_lists import is_out_of_fold
 from churn.provenance.trace import trace_customers
 from churn.provenance.trace_text import latest_extract
-from churn.reports.entries import describe_use, list_entries
+from churn.reports.entries import describe_use, format_label, list_entries
 from churn.reports.figures import Figures
 from churn.reports.report import page
 from churn.reports.xlsx_output import require_writable, translate_write_errors
@@ -24,13 +24,16 @@ from lakehouse.settings import Settings
 TRACE = "trace"
 # Number of reasons that are listed on each side.
 NAMED = 5
+# How strong a part of the sum is, in words, by its least absolute value: the strongest first.
+STRENGTHS = {"strongly": 0.4, "somewhat": 0.15, "slightly": 0.0}
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A reason: its text, and where the trace has it."""
+    """A reason: its text, how strong it is, in words, and where the trace has it."""
 
     text: str
+    strength: str
     place: int
 
 
@@ -78,6 +81,8 @@ def letter_page(lineage: Mapping[str, Any], written: date, is_sample: bool = Fal
         "raising": raising,
         "lowering": lowering,
         "unlisted": _describe_unlisted(contributions, [*raising, *lowering]),
+        "personal": _describe_personal(contributions),
+        "strengths": _describe_strengths(),
         "use": describe_use(),
         "is_listed": bool(listed and listed["rank"] is not None),
         "is_out_of_fold": is_out_of_fold,
@@ -93,36 +98,53 @@ def letter_page(lineage: Mapping[str, Any], written: date, is_sample: bool = Fal
 def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> Iterator[Effect]:
     """Yield the strongest reasons that raise the score, or that lower it, the strongest first.
 
-    Sensitive reasons are left out; the trace has them.
+    All sensitive ones are among them: the letter is to the person whom they describe.
     """
     sensitive = read_domain().features.sensitive_reasons
-    chosen = [
+    chosen = sorted(
         (-abs(each["contribution"]), place)
         for place, each in enumerate(contributions)
-        if each["contribution"] * (1 if raises else -1) > 0 and each["feature"] not in sensitive
-    ]
-    for _, place in sorted(chosen)[:NAMED]:
-        yield Effect(contributions[place]["text"], place)
+        if each["contribution"] * (1 if raises else -1) > 0
+    )
+    for rank, (size, place) in enumerate(chosen):
+        reason = contributions[place]
+        if rank < NAMED or reason["feature"] in sensitive:
+            strength = next(word for word, least in STRENGTHS.items() if -size >= least)
+            yield Effect(reason["text"], strength, place)
 
 
 def _describe_unlisted(contributions: Sequence[Mapping[str, Any]], listed: Sequence[Effect]) -> str:
     """Return which parts of the estimate are not listed, as a sentence; empty if all are."""
+    places = {effect.place for effect in listed}
+    is_cut = any(
+        each["contribution"] for place, each in enumerate(contributions) if place not in places
+    )
+    return f"Not listed are those beyond the {NAMED} largest on each side." if is_cut else ""
+
+
+def _describe_personal(contributions: Sequence[Mapping[str, Any]]) -> str:
+    """Return which listed parts callers are not told, as a sentence; empty if there are none."""
     domain = read_domain()
     sensitive = {each["feature"] for each in contributions} & domain.features.sensitive_reasons
-    is_cut = any(
-        each["contribution"] and each["feature"] not in sensitive
-        for place, each in enumerate(contributions)
-        if place not in {effect.place for effect in listed}
+    if not sensitive:
+        return ""
+    columns = domain.contract.columns.items()
+    labels = [
+        format_label(header, column) for header, column in columns if column.name in sensitive
+    ]
+    names = f" ({', '.join(labels)})" if labels else ""
+    return (
+        f"What describes you as a person{names} is part of the estimate. "
+        "The list for our callers does not give it as a reason."
     )
-    groups = [f"those beyond the {NAMED} largest on each side"] if is_cut else []
-    if sensitive:
-        columns = domain.contract.columns.items()
-        headers = ", ".join(header for header, column in columns if column.name in sensitive)
-        groups.append(
-            f"those about you as a person{f' ({headers})' if headers else ''}, which are not used "
-            "on calls but are part of the estimate"
-        )
-    return f"Not listed are {', and '.join(groups)}." if groups else ""
+
+
+def _describe_strengths() -> str:
+    """Return what the words for the strength of a part mean, as a sentence."""
+    strong, some, _ = STRENGTHS.items()
+    return f"“{strong[0]}” is {strong[1]:g} or more, “{some[0]}” {some[1]:g} or more.".replace(
+        strong[0], strong[0].capitalize(), 1
+    )
 
 
 def _find_cells(lineage: Mapping[str, Any]) -> Mapping[str, str | None]:
