@@ -243,7 +243,7 @@ class FeaturesFile:
 
     @property
     def sensitive_reasons(self) -> frozenset[str]:
-        """Return the reasons that neither customers nor callers are told."""
+        """Return the reasons that no caller is told."""
         return frozenset(name for name, terms in self.reasons.items() if terms.is_sensitive)
 
 
