@@ -252,7 +252,7 @@ def choose_label(
         why = (
             "no pair of extracts was plausible"
             if extracts > 1
-            else "the one published extract had no next one to observe churn in"
+            else "there was no later extract yet to observe churn in"
         )
     elif min(positives, rows - positives) < MIN_CUSTOMERS:
         why = (

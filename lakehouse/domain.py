@@ -30,6 +30,8 @@ DEFAULT = "telco"
 VARIABLE = "CHURN_DOMAIN"
 # The customer's id and the label have these names in every domain.
 ID, LABEL = "customer_id", "churned"
+# Keys of a column that no model of dbt uses: a change of them is no new version of the rules.
+UNUSED_IN_SQL = ("personal", "in_letter")
 
 # Sum of the parameters of the acceptance rate's Beta distribution, and the highest mean that it can
 # have, if campaign.yml declares only a retention_rate.
@@ -68,6 +70,7 @@ class SourceColumn:
     is_label: bool = False
     is_row_number: bool = False
     personal: bool = False
+    in_letter: str = ""
 
     @model_validator(mode="after")
     def _check_type(self) -> Self:
@@ -240,7 +243,7 @@ class FeaturesFile:
 
     @property
     def sensitive_reasons(self) -> frozenset[str]:
-        """Return the reasons that neither customers nor callers are told."""
+        """Return the reasons that no caller is told."""
         return frozenset(name for name, terms in self.reasons.items() if terms.is_sensitive)
 
 
@@ -550,9 +553,9 @@ class Domain:
             )
         )
         return {
-            # What readers may see decides no row: a change of it evaluates no load again.
+            # What readers or letters show decides no row: a change of it evaluates no load again.
             "source_contract": {
-                header: {key: value for key, value in column.items() if key != "personal"}
+                header: {key: value for key, value in column.items() if key not in UNUSED_IN_SQL}
                 for header, column in contract["columns"].items()
             },
             "kept_row": contract.get("kept_row", []),

@@ -51,6 +51,11 @@ class Deciles:
         return self.boundaries[-1].decile
 
 
+def format_group(decile: int) -> str:
+    """Return a decile in words, for people."""
+    return f"risk group {decile} of {HIGHEST}; {HIGHEST} is the highest"
+
+
 def read(folder: Path) -> Deciles | None:
     """Return the deciles in a version's folder, or None if they are missing or damaged.
 

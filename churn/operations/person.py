@@ -1,30 +1,24 @@
 """Export everything that is stored about one customer, as JSON and as a page."""
 
-import html
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from churn.operations.personal_data import PLACES, Erasure
 from churn.operations.subjects import require_subjects
+from churn.reports.person_page import person_page
 from lakehouse import audit_log
 from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
 from lakehouse.erased_customers import register_customers
 from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
+from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
 
 STEPS = 1
 DATA, PAGE = "person.json", "person.html"
-STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;margin:.5rem 0 1.5rem}"
-    "th,td{text-align:left;vertical-align:top;padding:.15rem .8rem .15rem 0;overflow-wrap:anywhere}"
-)
 
 
 def export_person(settings: Settings, customer_id: str, out: Path, steps: Steps) -> str:
@@ -63,7 +57,7 @@ def export_person(settings: Settings, customer_id: str, out: Path, steps: Steps)
     audit_log.append(settings, Action.EXPORT, erasure.subjects.ids, what="person", file=str(out))
     with atomic_write(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(DATA, json.dumps(person, indent=1, ensure_ascii=False, default=str) + "\n")
-        archive.writestr(PAGE, _format_page(person))
+        archive.writestr(PAGE, person_page(person, is_sample(settings)))
     return f"{out}: {count:,} items of {sum(bool(place['records']) for place in places)} places"
 
 
@@ -84,33 +78,3 @@ def _require_writable(out: Path) -> None:
             where=str(out),
             hint="name a new file in a folder that exists",
         )
-
-
-def _format_page(person: Mapping[str, Any]) -> str:
-    title = f"What is stored about customer {html.escape(person['customer_id'])}"
-    parts = [
-        "<!doctype html>",
-        f'<html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>',
-        f"<h1>{title}</h1><p>Exported {html.escape(person['exported_at'])} (UTC).</p>",
-    ]
-    for place in person["places"]:
-        parts.append(f"<h2>{html.escape(place['place'])}</h2>")
-        parts.append(f"<p>{html.escape(place['contents'])}</p>")
-        parts += map(_format_record, place["records"]) if place["records"] else ["<p>nothing</p>"]
-    return "\n".join(parts) + "\n"
-
-
-def _format_record(record: Mapping[str, Any]) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{html.escape(str(name))}</th>'
-        f"<td>{html.escape(_format_value(value))}</td></tr>"
-        for name, value in record.items()
-    )
-    return f"<table>{rows}</table>"
-
-
-def _format_value(value: Any) -> str:
-    is_plain = value is None or not isinstance(value, Mapping | Sequence) or isinstance(value, str)
-    if is_plain:
-        return "" if value is None else str(value)
-    return json.dumps(value, ensure_ascii=False, default=str)

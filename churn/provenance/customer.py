@@ -17,6 +17,7 @@ from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, read_row, r
 from lakehouse import audit_log, online_store
 from lakehouse.audit_log import Action
 from lakehouse.dbt_project import snake_case
+from lakehouse.domain import read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.near_matches import format_meant, list_spellings
 from lakehouse.process import Log
@@ -141,10 +142,10 @@ def format_customer(customer: dict[str, Any]) -> list[str]:
             lines += [f"  {text}" for text in format_listed(customer["retention_list"], score)]
         lines.append(
             f"  leaves with probability {score['probability']:.1%} "
-            f"(decile {score['decile']} of 10, model {score['model_version']})"
+            f"({deciles.format_group(score['decile'])}; model {score['model_version']})"
         )
         if score["reasons"]:
-            lines.append(f"    mainly because (model in use): {'; '.join(score['reasons'])}")
+            lines.append(f"    the estimate is raised most by: {'; '.join(score['reasons'])}")
     lines.append("  features in words (`--json` has the model's numbers):")
     lines += [f"    {name:<26}{value}" for name, value in format_features(customer["features"])]
     return lines
@@ -159,6 +160,8 @@ def format_features(features: Features) -> Iterator[tuple[str, str]]:
         for category in column.categories
     }
     flags = {column.silver for column in contract.columns if column.type == "flag"}
+    derived = read_domain().features.derived_features.items()
+    flags |= {name for name, each in derived if each.type == "integer" and each.range == (0, 1)}
     for name, value in features.items():
         if name in categories:
             if value == 1:

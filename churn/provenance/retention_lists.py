@@ -31,20 +31,25 @@ COLUMNS = {
     "cost": COST,
     "expected_gain": GAIN,
 }
+# The columns of a customer's reasons, of which the last may be empty.
+REASONS = ("Reason 1", "Reason 2", "Reason 3")
 # Two computations of the same probability may differ by this much.
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class StoredList:
-    """List of a run: the values of `COLUMNS` by customer id, None for a column that it lacks."""
+    """List of a run: the values of `COLUMNS` and the reasons by customer id.
+
+    The value of a column that the list lacks is None.
+    """
 
     run_id: str
     customers: Mapping[str, Mapping[str, Any]]
 
     def describe(self, customer_id: str) -> dict[str, Any]:
         """Return what the list has of a customer; a rank of None: the customer is not in it."""
-        row = self.customers.get(customer_id, dict.fromkeys(COLUMNS))
+        row = self.customers.get(customer_id, {**dict.fromkeys(COLUMNS), "reasons": []})
         return {"run_id": self.run_id, "customers": len(self.customers), **row}
 
 
@@ -102,16 +107,18 @@ def _read_list(path: Path, run_id: str) -> StoredList | None:
         rows = load_workbook(path, read_only=True)[SHEET].iter_rows(values_only=True)
         headers = next(rows)
         customers = {
-            str(row[headers.index(CUSTOMER)]): {
-                key: row[headers.index(header)] if header in headers else None
-                for key, header in COLUMNS.items()
-            }
+            str(row[headers.index(CUSTOMER)]): _read_customer(dict(zip(headers, row, strict=True)))
             for row in rows
             if row[headers.index(CUSTOMER)] is not None
         }
     except (OSError, ValueError, KeyError, StopIteration, BadZipFile):
         return None
     return StoredList(run_id, customers)
+
+
+def _read_customer(cells: Mapping[str, Any]) -> dict[str, Any]:
+    values = {key: cells.get(header) for key, header in COLUMNS.items()}
+    return {**values, "reasons": [str(cells[each]) for each in REASONS if cells.get(each)]}
 
 
 def is_out_of_fold(listed: Mapping[str, Any], score: Mapping[str, Any]) -> bool:
@@ -143,6 +150,8 @@ def format_listed(listed: Mapping[str, Any], score: Mapping[str, Any]) -> Iterat
     yield f"{place} in the list of run {listed['run_id']}"
     if proposal := ", ".join(_format_proposal(listed)):
         yield proposal
+    if listed["reasons"]:
+        yield f"reasons in the list: {'; '.join(listed['reasons'])}"
 
 
 def _format_proposal(listed: Mapping[str, Any]) -> Iterator[str]:

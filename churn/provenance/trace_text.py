@@ -16,6 +16,7 @@ from churn.provenance.trace_rules import (
 )
 from lakehouse.domain import read_domain
 from seeds_loader.source_format import AS_READ
+from trainer.deciles import format_group
 
 RULES = {
     TRIMMED: "blanks around it trimmed",
@@ -58,6 +59,7 @@ def hops(lineage: Lineage, in_full: bool = True) -> Iterator[tuple[str, list[str
         yield "model", list(_format_model(lineage["model"]))
     if in_full and (len(lineage["history"]) > 1 or lineage["absent_from"]):
         yield "history", list(_format_history(lineage))
+    yield "hashes", list(_format_hashes(lineage))
 
 
 def _table_hops(lineage: Lineage) -> Iterator[tuple[str, list[str]]]:
@@ -112,7 +114,6 @@ def _format_workbook(row: Lineage) -> Iterator[str]:
         f"{name} {format_cell(extra.get(AS_READ.format(column=name), cells[name]))}"
         for name in read_domain().report.trace_cells
     )
-    yield f"sha256 {row['sha256']}"
 
 
 def _format_bronze(row: Lineage) -> Iterator[str]:
@@ -153,6 +154,15 @@ def _format_rule_effects(row: Lineage) -> Iterator[str]:
     for reject in row["lost"]:
         codes = ", ".join(reason["code"] for reason in reject["reasons"])
         yield f"row {reject['row_number']} lost against it: {codes}"
+
+
+def _format_hashes(lineage: Lineage) -> Iterator[str]:
+    """Yield the hashes of the latest extract's workbooks and of the training set."""
+    rows = _select_extract(lineage["bronze"], latest_extract(lineage))
+    for name, digest in {row["file"]: row["sha256"] for row in rows}.items():
+        yield f"{name}: sha256 {digest}"
+    if lineage["model"]:
+        yield f"training set {lineage['model']['training']['signature']}"
 
 
 def _format_gate(row: Lineage) -> Iterator[str]:
@@ -216,15 +226,16 @@ def _format_training(model: Lineage) -> Iterator[str]:
     yield f"learned from {training['rows']:,} rows: {training['label']['reason']}"
     for load in training["loads"]:
         yield f"extract of {load['extract_date']}: {load['file']}, load {load['batch_id']}"
-    yield f"training set {training['signature']}"
 
 
 def _format_score(score: Lineage, in_full: bool) -> Iterator[str]:
-    decile = f"decile {score['decile']} of 10" if score["decile"] else "computed again"
+    again = "" if score["decile"] else ", computed again"
     yield (
-        f"leaves with probability {score['probability']:.1%}, {decile}; "
+        f"leaves with probability {score['probability']:.1%}{again}; "
         f"extract of {score['extract_date']}, model {score['model_version']}"
     )
+    if score["decile"]:
+        yield format_group(score["decile"])
     explained = score["explanation"]
     if explained is None:
         yield from (
@@ -233,7 +244,7 @@ def _format_score(score: Lineage, in_full: bool) -> Iterator[str]:
         return
     if in_full:
         yield from _format_contributions(explained)
-    total = f"{explained['log_odds']:+.2f} in all (log-odds)"
+    total = f"{explained['log_odds']:+.2f} in all, on the model's scale (log-odds)"
     yield f"{total}, which is {explained['probability']:.1%}"
 
 

@@ -3,50 +3,38 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from churn.provenance.retention_lists import is_out_of_fold
 from churn.provenance.trace import trace_customers
-from churn.provenance.trace_text import format_cell, latest_extract
+from churn.provenance.trace_text import latest_extract
+from churn.reports.entries import describe_use, format_label, list_entries
 from churn.reports.figures import Figures
 from churn.reports.report import page
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from feature_repo.labels import describe_limit, describe_period
 from lakehouse.atomic_write import atomic_write
-from lakehouse.domain import ID, LABEL, SourceColumn, read_domain
+from lakehouse.domain import read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
-from trainer.reason_texts import NUMBERS, format_with_currency
 
 TRACE = "trace"
 # Number of reasons that are listed on each side.
 NAMED = 5
-BLANK = "blank"
+# How strong a part of the sum is, in words, by its least absolute value: the strongest first.
+STRENGTHS = {"strongly": 0.4, "somewhat": 0.15, "slightly": 0.0}
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A reason: its text, and where the trace has it."""
+    """A reason: its text, how strong it is, in words, and where the trace has it."""
 
     text: str
+    strength: str
     place: int
-
-
-@dataclass(frozen=True)
-class Fact:
-    """An entry of the records, for a reader; `header` and `stored` are as in the workbook.
-
-    These two are empty if they are the same.
-    """
-
-    label: str
-    header: str
-    value: str
-    stored: str
 
 
 def write_letter(settings: Settings, customer_id: str, path: Path, log: Log) -> str:
@@ -93,12 +81,14 @@ def letter_page(lineage: Mapping[str, Any], written: date, is_sample: bool = Fal
         "raising": raising,
         "lowering": lowering,
         "unlisted": _describe_unlisted(contributions, [*raising, *lowering]),
-        "use": _describe_use(),
+        "personal": _describe_personal(contributions),
+        "strengths": _describe_strengths(),
+        "use": describe_use(),
         "is_listed": bool(listed and listed["rank"] is not None),
         "is_out_of_fold": is_out_of_fold,
         "company": read_domain().name,
         "written": written.isoformat(),
-        "facts": list(_list_facts(lineage)),
+        "facts": list(list_entries(_find_cells(lineage))),
         "period": describe_period(label),
         "limit": describe_limit(label),
     }
@@ -108,94 +98,59 @@ def letter_page(lineage: Mapping[str, Any], written: date, is_sample: bool = Fal
 def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> Iterator[Effect]:
     """Yield the strongest reasons that raise the score, or that lower it, the strongest first.
 
-    Sensitive reasons are left out; the trace has them.
+    All sensitive ones are among them: the letter is to the person whom they describe.
     """
     sensitive = read_domain().features.sensitive_reasons
-    chosen = [
+    chosen = sorted(
         (-abs(each["contribution"]), place)
         for place, each in enumerate(contributions)
-        if each["contribution"] * (1 if raises else -1) > 0 and each["feature"] not in sensitive
-    ]
-    for _, place in sorted(chosen)[:NAMED]:
-        yield Effect(contributions[place]["text"], place)
+        if each["contribution"] * (1 if raises else -1) > 0
+    )
+    for rank, (size, place) in enumerate(chosen):
+        reason = contributions[place]
+        if rank < NAMED or reason["feature"] in sensitive:
+            strength = next(word for word, least in STRENGTHS.items() if -size >= least)
+            yield Effect(reason["text"], strength, place)
 
 
 def _describe_unlisted(contributions: Sequence[Mapping[str, Any]], listed: Sequence[Effect]) -> str:
     """Return which parts of the estimate are not listed, as a sentence; empty if all are."""
+    places = {effect.place for effect in listed}
+    is_cut = any(
+        each["contribution"] for place, each in enumerate(contributions) if place not in places
+    )
+    return f"Not listed are those beyond the {NAMED} largest on each side." if is_cut else ""
+
+
+def _describe_personal(contributions: Sequence[Mapping[str, Any]]) -> str:
+    """Return which listed parts callers are not told, as a sentence; empty if there are none."""
     domain = read_domain()
     sensitive = {each["feature"] for each in contributions} & domain.features.sensitive_reasons
-    is_cut = any(
-        each["contribution"] and each["feature"] not in sensitive
-        for place, each in enumerate(contributions)
-        if place not in {effect.place for effect in listed}
-    )
-    groups = [f"those beyond the {NAMED} largest on each side"] if is_cut else []
-    if sensitive:
-        columns = domain.contract.columns.items()
-        headers = ", ".join(header for header, column in columns if column.name in sensitive)
-        groups.append(
-            f"those about you as a person{f' ({headers})' if headers else ''}, which are not used "
-            "on calls but are part of the estimate"
-        )
-    return f"Not listed are {', and '.join(groups)}." if groups else ""
-
-
-def _describe_use() -> str:
-    """Return what decides whom to contact, as a sentence."""
-    campaign = read_domain().campaign
-    terms = [
-        "This estimate",
-        *(["what you pay"] if campaign.monthly_value else []),
-        *(["what an offer costs"] if campaign.offers else []),
+    if not sensitive:
+        return ""
+    columns = domain.contract.columns.items()
+    labels = [
+        format_label(header, column) for header, column in columns if column.name in sensitive
     ]
-    if len(terms) == 1:
-        return f"{terms[0]} decides whom we contact."
-    return f"{', '.join(terms[:-1])} and {terms[-1]} decide whom we contact with an offer."
+    names = f" ({', '.join(labels)})" if labels else ""
+    return (
+        f"What describes you as a person{names} is part of the estimate. "
+        "The list for our callers does not give it as a reason."
+    )
 
 
-def _list_facts(lineage: Mapping[str, Any]) -> Iterator[Fact]:
-    """Yield the cells of the workbook that the score is made of: all but the id and the label."""
+def _describe_strengths() -> str:
+    """Return what the words for the strength of a part mean, as a sentence."""
+    strong, some, _ = STRENGTHS.items()
+    return f"“{strong[0]}” is {strong[1]:g} or more, “{some[0]}” {some[1]:g} or more.".replace(
+        strong[0], strong[0].capitalize(), 1
+    )
+
+
+def _find_cells(lineage: Mapping[str, Any]) -> Mapping[str, str | None]:
+    """Return the cells of the workbook's row that the score is made of."""
     latest = latest_extract(dict(lineage))
     rows = [row for row in lineage["bronze"] if row["extract_date"] == latest]
     row = next((row for row in rows if row["became"] == "silver"), rows[-1])
-    columns = read_domain().contract.columns
-    for header, cell in row["cells"].items():
-        column = columns[header]
-        if column.name in (ID, LABEL):
-            continue
-        label, value = _format_label(header, column), _format_value(cell, column)
-        stored = format_cell(cell)
-        yield Fact(
-            label,
-            header if header.casefold() != label.casefold() else "",
-            value,
-            stored if value != BLANK and stored.casefold() != value.casefold() else "",
-        )
-
-
-def _format_label(header: str, column: SourceColumn) -> str:
-    """Return the contract's description up to its first semicolon; the header if it has none."""
-    text = " ".join(column.description.split()).partition(";")[0].rstrip(".")
-    return header if not text or "{{" in text else text
-
-
-def _format_value(cell: str | None, column: SourceColumn) -> str:
-    """Format a cell: flags as yes or no, amounts with the currency, all else as it was read."""
-    domain = read_domain()
-    text = (cell or "").strip()
-    if not text:
-        return BLANK
-    if column.type == "flag":
-        for accepted, word in ((column.true_values, "yes"), (column.false_values, "no")):
-            if text.casefold() in map(str.casefold, accepted):
-                return word
-    terms = domain.features.reasons.get(column.name)
-    if terms and terms.number == "amount":
-        try:
-            amount = float(text)
-        except ValueError:
-            return format_cell(cell)
-        if isfinite(amount):
-            number = format_with_currency(NUMBERS["amount"], domain.report.currency)
-            return number.format(amount)
-    return format_cell(cell)
+    cells: Mapping[str, str | None] = row["cells"]
+    return cells

@@ -23,6 +23,7 @@ from churn.provenance.retention_lists import (
     OFFER,
     PROBABILITY,
     RANK,
+    REASONS,
     SHEET,
     format_headline,
 )
@@ -214,7 +215,7 @@ def _columns(retention_list: RetentionList) -> list[Column]:
         *_create_value_columns(campaign, money),
         Column(PROBABILITY, 12, SHARE, lambda _, listed: listed.probability),
         *_create_effect_columns(campaign),
-        *(Column(f"Reason {index + 1}", 22, None, reason(index)) for index in range(3)),
+        *(Column(header, 22, None, reason(index)) for index, header in enumerate(REASONS)),
         *(
             Column(shown.header, shown.width, formats[shown.format], detail(index))
             for index, shown in enumerate(retention_list.columns)

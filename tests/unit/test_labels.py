@@ -51,7 +51,7 @@ def test_one_extract_has_the_workbooks_label() -> None:
     label = choose_label([], OF_WORKBOOK, 1)
     assert (label.kind, label.extracts, label.days_between) == (WORKBOOK, 1, [])
     assert (label.rows, label.positives) == (1100, 291)
-    assert "the one published extract had no next one" in label.reason
+    assert "there was no later extract yet" in label.reason
 
 
 @pytest.mark.parametrize(

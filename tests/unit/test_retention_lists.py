@@ -27,7 +27,9 @@ SCORE = {"probability": 0.568, "decile": 10, "model_version": "v1", "reasons": [
 CAMPAIGN = Campaign(
     "bill", 12, 20.0, Effect(0.3, 0.15, 0.45), {"a discount": Offer("all", "true", {}, "60")}, "$"
 )
-FIRST = ListedCustomer("c1", 0.58, 900.0, "a discount", 80.0, 0.4, 76.6, 1.0, 99.0, ("new",), ())
+FIRST = ListedCustomer(
+    "c1", 0.58, 900.0, "a discount", 80.0, 0.4, 76.6, 1.0, 99.0, ("new", "fiber"), ()
+)
 
 
 @pytest.fixture
@@ -82,25 +84,30 @@ def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(settings: Se
         "offer": "A discount",
         "cost": 80,
         "expected_gain": 76.6,
+        "reasons": ["new", "fiber"],
     }
     expected = [
         "in the list: 58.0%, by models that did not learn from this customer; the model in use, "
         "which did, gives 56.8%",
         "number 1 of 2 in the list of run r1",
         "offer: A discount, cost $80.00, expected gain $76.60",
+        "reasons in the list: new; fiber",
     ]
     customer = {"customer_id": "c1", "event_timestamp": f"{DAY}T00:00:00Z", "features": {}}
     shown = format_customer({**customer, "score": SCORE, "retention_list": listed})
     assert [line.strip() for line in shown[1:]] == [
         *expected,
-        "leaves with probability 56.8% (decile 10 of 10, model v1)",
-        "mainly because (model in use): new",
+        "leaves with probability 56.8% (risk group 10 of 10; 10 is the highest; model v1)",
+        "the estimate is raised most by: new",
         "features in words (`--json` has the model's numbers):",
     ]
     hops = trace(listed)
     assert dict(hops)["list"] == expected
     # What people ask for comes first, then where it comes from.
     assert [name for name, _ in hops[:3]] == ["score", "list", "workbook"]
+    assert hops[0][1][1] == "risk group 10 of 10; 10 is the highest"
+    assert hops[-1] == ("hashes", ["f: sha256 5e1f"])
+    assert "5e1f" not in str(hops[:-1])
 
 
 def test_features_are_shown_in_words_each_category_once() -> None:
@@ -108,6 +115,8 @@ def test_features_are_shown_in_words_each_category_once() -> None:
         "tenure": 30,
         "avg_historical_charge": 108.19667,
         "monthly_charges": 105.0,
+        "tenure_group": 2,
+        "is_high_value": 1,
         "partner": 0,
         "dependents": 1,
         "online_security_no": 0,
@@ -120,6 +129,8 @@ def test_features_are_shown_in_words_each_category_once() -> None:
         ("tenure", "30"),
         ("avg_historical_charge", "108.1967"),
         ("monthly_charges", "105"),
+        ("tenure_group", "2"),
+        ("is_high_value", "yes"),
         ("partner", "no"),
         ("dependents", "yes"),
         ("online_security", "No internet service"),
@@ -144,12 +155,12 @@ def test_the_printed_parts_add_up_to_the_printed_total(
         "log_odds": -1.0 + sum(contributions),
         "probability": 0.5,
     }
-    lines = dict(trace(None, explained))["score"][1:]
+    lines = dict(trace(None, explained))["score"][2:]
     assert len(lines) == len(expected)
     assert all(line.startswith(text) for line, text in zip(lines, expected, strict=True)), lines
     *parts, total = (Decimal(line.split()[0]) for line in lines)
     assert sum(parts) == total
-    assert lines[-1].endswith("in all (log-odds), which is 50.0%")
+    assert lines[-1].endswith("in all, on the model's scale (log-odds), which is 50.0%")
 
 
 def test_a_later_extract_has_one_probability_and_a_missing_customer_is_named(
@@ -159,8 +170,9 @@ def test_a_later_extract_has_one_probability_and_a_missing_customer_is_named(
     write_run(settings, "r1", campaign=replace(CAMPAIGN, monthly_value=None, offers={}))
     stored = read_list(settings)
     listed = {**stored.describe("c2"), "probability": SCORE["probability"]}
+    reasons = "reasons in the list: new; fiber"
     place = "number 2 of 2 in the list of run r1"
-    assert dict(trace(listed))["list"] == ["in the list: 56.8%", place]
+    assert dict(trace(listed))["list"] == ["in the list: 56.8%", place, reasons]
     missing = dict(trace(stored.describe("c3")))["list"]
     assert missing == ["not in the list of run r1, which has 2 calls"]
     assert "list" not in dict(trace(None))
@@ -170,7 +182,13 @@ def trace(
     listed: dict[str, Any] | None, explained: dict[str, Any] | None = None
 ) -> list[tuple[str, list[str]]]:
     """The stages of a trace whose customer has this place in the list, and this explanation."""
-    row = {"extract_date": DAY, "became": "not cleaned yet", "file": "f", "sheet": "", "sha256": ""}
+    row = {
+        "extract_date": DAY,
+        "became": "not cleaned yet",
+        "file": "f",
+        "sheet": "",
+        "sha256": "5e1f",
+    }
     cells = {"tenure": "1", "Contract": "", "MonthlyCharges": "", "TotalCharges": "", "Churn": ""}
     loaded = {"batch_id": "b", "loaded_at": f"{DAY}T00:00", "table": "t", "version": 1}
     feast = {"view": "v", "service": "s", "project": "p", "equals_gold": True, "differences": []}
