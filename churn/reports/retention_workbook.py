@@ -73,8 +73,8 @@ class ListedCustomer:
         gain: Expected gain of the call.
         gain_low: The gain with the lowest plausible effect of a campaign.
         gain_high: The gain with the highest.
-        reasons: What raises this customer's risk, at most three: what most of the listed have in
-            common comes last. Sensitive reasons are left out.
+        reasons: What raises this customer's risk, at most three: what most customers worth
+            calling have in common comes last. Sensitive reasons are left out.
         details: Values of the list's columns.
     """
 
@@ -538,9 +538,9 @@ def _explain_numbers(  # long: the notes, one after another
         *(_describe_offers(retention_list) if campaign.offers else ()),
         (
             "Reasons",
-            "what raises this customer's risk: first what does so more than for the others listed, "
-            "then what most of them have in common; they explain the estimate, and need not be why "
-            "a customer leaves. Left out: reasons about the person (such as age)",
+            "first what raises this customer's risk more than that of most customers worth "
+            "calling, then what most of those have in common; they explain the estimate, and need "
+            "not be why a customer leaves. Left out: reasons about the person (such as age)",
         ),
         *(
             [("In common", format_common_reasons(retention_list))]

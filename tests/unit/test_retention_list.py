@@ -9,6 +9,7 @@ import pytest
 from openpyxl import load_workbook
 
 from churn.reports.retention_list import (
+    WORTH_CALLING,
     RaisingReason,
     _find_raising_reasons,
     describe_common_reason,
@@ -58,13 +59,29 @@ def texts_of(raising: dict[str, list[RaisingReason]]) -> dict[str, list[str]]:
 
 def test_a_sensitive_reason_is_not_on_the_list_and_the_rest_is_ordered() -> None:
     rows = [row(1, bill=0.3, age=2.0, contract=0.9, paper=0.01), row(2, bill=0.2, contract=0.9)]
-    raising = _find_raising_reasons(rows, {"age"})
-    # The bill is .05 above the mean of both, the contract equal to it; .01 is no reason.
+    means = {"bill": 0.25, "contract": 0.9, "age": 0.0, "paper": 0.0}
+    raising = _find_raising_reasons(rows, means, {"age"})
+    # The bill is .05 above the mean of those worth calling, the contract equal to it; .01 is none.
     assert texts_of(raising) == {"1": ["bill", "contract"], "2": ["contract", "bill"]}
     assert raising["1"] == [RaisingReason("bill", "bill", 1.0), RaisingReason(*["contract"] * 2)]
     # A listed customer has a reason, even if all are small; what lowers the risk is none.
     small = [row(1, bill=0.01, paper=0.02, contract=-1.0), row(2, contract=-1.0)]
-    assert texts_of(_find_raising_reasons(small, set())) == {"1": ["paper"], "2": []}
+    assert texts_of(_find_raising_reasons(small, means, set())) == {"1": ["paper"], "2": []}
+
+
+def test_the_reasons_do_not_depend_on_the_others_listed() -> None:
+    means = {"bill": 0.5, "contract": 0.2}
+    first = row(1, bill=0.6, contract=0.4)
+    alone = _find_raising_reasons([first], means, set())
+    among = _find_raising_reasons(
+        [first, *(row(n, bill=-3.0, contract=0.9) for n in (2, 3))], means, set()
+    )
+    assert alone["1"] == among["1"]
+    assert texts_of(alone) == {"1": ["contract", "bill"]}
+    # The query computes what they are compared with over all whom a call would pay.
+    reference = WORTH_CALLING[WORTH_CALLING.index("reference as") :]
+    assert "explode(contributions) as reason from final" in reference
+    assert "limit" not in reference[: reference.index("as reference")]
 
 
 def of(*features: str) -> list[RaisingReason]:
