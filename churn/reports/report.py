@@ -19,8 +19,8 @@ from churn.reports.retention_workbook import (
     format_common_reasons,
     format_cost,
     format_effect,
+    format_gain,
     format_paying,
-    format_range,
 )
 from lakehouse.amounts import format_amount
 from lakehouse.command_name import format_commands, rename_commands
@@ -231,7 +231,7 @@ def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the te
         "format_common_reasons": format_common_reasons,
         "format_after_calls": format_after_calls,
         "format_effect": format_effect,
-        "format_range": format_range,
+        "format_gain": format_gain,
         "format_cost": format_cost,
         "counts": _numbers(summary.get("counts")),
         "stages": stages(_numbers(summary.get("counts"))),

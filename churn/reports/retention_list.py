@@ -297,7 +297,7 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
     contract, domain = read_contract(), read_domain()
     reference = gained[0]["reference"] if gained else []
     means = {each["feature"]: each["mean"] for each in reference}
-    widespread = {each["feature"] for each in reference if each["share"] > COMMON}
+    widespread = {each["feature"]: each["share"] for each in reference if each["share"] > COMMON}
     raising = _find_raising_reasons(found, means, domain.features.sensitive_reasons)
     common = find_common_reasons(list(raising.values()))
     texts = {reason.feature: reason.text for reason in reasons}
@@ -418,14 +418,14 @@ def describe_common_reason(
     return " or ".join(text for text, _ in Counter(each.text for each in reasons).most_common())
 
 
-def select_reasons(raising: Sequence[RaisingReason], common: Collection[str]) -> list[str]:
-    """Return a customer's strongest reasons: first those that most lack, then the others.
+def select_reasons(raising: Sequence[RaisingReason], common: Mapping[str, float]) -> list[str]:
+    """Return a customer's strongest reasons: first those that most lack, then the rarest others.
 
     Args:
         raising: The customer's reasons, the most distinguishing first.
-        common: The features whose reason most customers worth calling have.
+        common: The features whose reason most customers worth calling have, with its frequency.
     """
-    ordered = sorted(raising, key=lambda reason: reason.feature in common)
+    ordered = sorted(raising, key=lambda reason: common.get(reason.feature, 0))
     return [reason.text for reason in ordered[:TOP]]
 
 

@@ -336,11 +336,14 @@ def test_more_errors_than_rows_are_explained(render):
 def test_the_headline_is_rounded_and_says_how_many_calls_would_pay(render):
     listed = replace(to_call("0001-A"), paying=1204, model_limit="It learned from one extract.")
     text = Page(render(replace(FULL, retention_list=listed))).text
-    assert "11 calls, about $1,600 saved ($370 to $2,900)" in text
+    assert "11 calls, expected gain about $1,600 ($370 to $2,900)" in text
     assert "cost of the calls$880offers included" in text and "≈" not in text
-    assert "1,204 calls would pay, of which 11 are listed." in text
-    assert "The probability is that of leaving. It learned from one extract. The reasons" in text
-    assert "calls would pay" not in Page(render(FULL)).text
+    paying = "1,204 calls are expected to pay; the 11 with the highest expected gain are listed."
+    assert f"{paying} The expected gain is the bills of " in text
+    assert "no margin is taken off. We expect about" in text
+    event = "of being marked as left, as the workbook marks it, which gives no period."
+    assert f"The probability is that {event} It learned from one extract. The reasons" in text
+    assert "expected to pay;" not in Page(render(FULL)).text
 
 
 def test_the_cost_of_a_call_and_of_an_offer_are_apart(full):
