@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from openpyxl import Workbook, load_workbook
+from openpyxl.comments import Comment
 from openpyxl.formatting.rule import ColorScaleRule, DataBarRule
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
@@ -43,6 +44,8 @@ MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
 TERMS = ("Who can be made it", "What it is", "Costs of each")
 # What is recorded of a customer of a campaign, with the width of its column.
 ANSWERS = ("Called", "Reached", "Accepted")
+WITH_OFFER = "Probability with the offer"
+WITH_OFFER_NOTE = "What the model says of customers who already have it; not a measured effect."
 # The column of a list without a campaign.
 DONE = "Done"
 OUTCOME = {**dict.fromkeys(ANSWERS, 10), "Note": 30}
@@ -273,9 +276,7 @@ def _create_value_columns(campaign: Campaign, money: str) -> list[Column]:
 def _create_effect_columns(campaign: Campaign) -> list[Column]:
     if not campaign.offers:
         return []
-    return [
-        Column("Probability with the offer", 12, SHARE, lambda _, row: row.probability_with_offer)
-    ]
+    return [Column(WITH_OFFER, 12, SHARE, lambda _, row: row.probability_with_offer)]
 
 
 def capitalise(text: str) -> str:
@@ -303,6 +304,8 @@ def _write_rows(
         cell = sheet.cell(1, number, column.header)
         cell.fill, cell.font = HEADER, WHITE
         cell.alignment = Alignment(vertical="center", horizontal="center", wrap_text=True)
+        if column.header == WITH_OFFER:
+            cell.comment = Comment(WITH_OFFER_NOTE, "churn")
     for rank, customer in enumerate(listed, 1):
         for number, column in enumerate(columns, 1):
             cell = sheet.cell(rank + 1, number)
