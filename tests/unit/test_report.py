@@ -326,6 +326,15 @@ def test_rules_without_a_baseline_are_one_sentence(render):
     assert begin not in Page(render(FULL)).text
 
 
+def test_the_banner_says_which_checks_could_run() -> None:
+    (skipped,) = (each for each in RARE.gate_results if each.verdict == "not_applicable")
+    data = ReportData(SUMMARY | {"gate": {"passed": 12}}, gate_results=(*RULES, skipped))
+    passed = tuple(each for each in data.gate_results if each.verdict != "failed")
+    first = banner(replace(data, gate_results=passed))[1]
+    assert first.endswith("all 12 checks that can run on a first workbook passed")
+    assert banner(replace(data, gate_results=passed[:-1]))[1].endswith("every check passed")
+
+
 def test_more_errors_than_rows_are_explained(render):
     note = "A row can have several errors, so that there are more errors than rows."
     assert note not in Page(render(FULL)).text
