@@ -41,8 +41,9 @@ WITHOUT_ID = "its rows have no customer id, so that no customer can be known aga
 OLDER = "from before a feature was declared"
 # Such a model knows who has left already, not when; only the next extract shows who leaves.
 ONE_EXTRACT = (
-    "The model learned from one extract: the order of the customers is tested; the probabilities, "
-    "and so the gains, are not until the next workbook."
+    "The model learned from one extract. Tested on customers that the model had not seen, against "
+    "the marks of the workbook: the order by risk, and the probabilities. Not tested: who leaves "
+    "later, the effect of the offers, and so the order by gain."
 )
 
 

@@ -1,5 +1,6 @@
 """Format why a row was rejected, as a readable sentence."""
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -15,6 +16,9 @@ from seeds_loader.contract import Column, Contract
 MAX_VALUE_LENGTH = 80
 # The code of a blank cell, whose value says all.
 MISSING, BLANK = "missing", "blank"
+NOT_A_NUMBER = "not_a_number"
+# A number between a currency or unit of any kind, without thousands separators.
+NUMBER_LIKE = re.compile(r"[^\d.,+-]*(?P<number>-?\d+(?:,\d{1,2}|\.\d+)?)[^\d.,+-]*")
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def format_reason(reason: Reason, column: Column | None, messages: Mapping[str, 
     if reason.code == MISSING and value == BLANK:
         return f"{reason.column} is {value}."
     message = messages.get(reason.code, reason.code.replace("_", " ")).rstrip(".")
-    accepted = _format_accepted(reason.code, column)
+    accepted = _format_accepted(reason.code, column) or _suggest_number(reason)
     return f"{reason.column} is {value}: {message}{accepted}."
 
 
@@ -118,6 +122,17 @@ def _quote(value: str | None) -> str:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
+
+
+def _suggest_number(reason: Reason) -> str:
+    """Return how to write a number that has a currency, a unit or a decimal comma.
+
+    Three digits after a single comma may be thousands or decimals: nothing is suggested.
+    """
+    found = NUMBER_LIKE.fullmatch((reason.value or "").strip())
+    if reason.code != NOT_A_NUMBER or found is None:
+        return ""
+    return f" (write {found['number'].replace(',', '.')})"
 
 
 def _format_accepted(code: str, column: Column | None) -> str:

@@ -54,7 +54,7 @@ class StoredList:
 
 
 def format_headline(calls: Mapping[str, Any], is_sample: bool) -> str:
-    """Return the number of calls and what they are expected to save, with its range.
+    """Return the number of calls and their expected gain, with its range.
 
     The amounts have two digits: an estimate is not more precise.
 
@@ -72,7 +72,7 @@ def format_headline(calls: Mapping[str, Any], is_sample: bool) -> str:
         format_rounded(calls[f"gain{end}"], calls.get("currency", ""))
         for end in ("", "_low", "_high")
     )
-    return f"{headline}, about {gain} saved ({low} to {high})"
+    return f"{headline}, expected gain about {gain} ({low} to {high})"
 
 
 def find_list(

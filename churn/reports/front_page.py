@@ -279,6 +279,7 @@ def front_page(data: FrontPage) -> str:  # long: names all parts of the page
             "list_state": _describe_list(data),
             "list_limit": _find_limit(data),
             "headline": format_headline(data.calls, data.is_sample) if data.calls else "",
+            "basis": data.calls.get("basis", ""),
             "effect": data.calls.get("effect", ""),
             "call_tiles": list(_call_tiles(data.calls)),
             "banner": _describe_run(latest),

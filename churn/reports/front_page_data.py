@@ -1,6 +1,7 @@
 """Collect the front page's data: runs, the gate's log, the counts, and the models' records."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from churn.reports.front_page import (
     Service,
 )
 from churn.reports.gate_statements import describe_rule
-from churn.reports.retention_workbook import read_first_customer
 from feature_repo.labels import describe_limit
 from lakehouse import sequences, sites
 from lakehouse.domain import read_domain
@@ -75,20 +75,16 @@ def gather(settings: Settings, spark: SparkSession) -> FrontPage:
             Service(site.name, site.port(settings), site.start) for site in sites.OTHERS
         ),
         command=command_of(settings),
-        example_id=_find_example_id(settings, runs),
+        example_id=_hide_id(read_domain().report.example_id),
         has_dbt_docs=(settings.home / SITE / DBT_DOCS).is_file(),
         campaigns=tuple(reversed(list_campaigns(spark))),
         is_sample=is_sample(settings),
     )
 
 
-def _find_example_id(settings: Settings, runs: Sequence[Run]) -> str:
-    """Return an id to show how one looks: of generated customers, the first one to call."""
-    listed = next((run.run_id for run in reversed(runs) if run.has_list), None)
-    first = None
-    if listed is not None and is_sample(settings):
-        first = read_first_customer(settings.home / "runs" / listed / LIST)
-    return first or read_domain().report.example_id
+def _hide_id(example: str) -> str:
+    """Return how an id looks without naming a customer: digits as 0, letters as X."""
+    return re.sub(r"[^\W\d_]", "X", re.sub(r"\d", "0", example))
 
 
 def _runs(folder: Path) -> tuple[Run, ...]:

@@ -82,10 +82,11 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, log: Log) 
     spark_server.ensure_running(settings, log)
     with spark_session.session(settings) as spark:
         load = _read_load(settings, spark, batch_id)
-        about = f"{load.source_file}, extract of {load.extract_date}"
+        about = f"{load.source_file} (extract of {load.extract_date})"
         expected = _count_rejects(spark, load)
         if expected == 0:
-            return f"no rejects: all {load.row_count:,} rows of {about} were taken; nothing written"
+            rows = f"all {load.row_count:,} rows of {about}"
+            return f"no rejects: {rows} were taken; no file was written"
         facts = {"what": "rejects", "load": load.batch_id, "file": str(path)}
         audit_log.append(settings, Action.EXPORT, rows=expected, **facts)
         _write_workbook(spark, load, expected, path, log)

@@ -363,6 +363,10 @@ class _RejectsWorkbook:
 
     def _notes(self) -> Iterator[str]:
         yield "Correct the rows in the workbook that they come from, save it, and run it again."
+        yield (
+            "The customers of rejected rows are not scored and not in the list, unless another row "
+            "of theirs was kept."
+        )
         yield "A row with several faults counts for each of them."
         yield "Exact duplicates are listed too; the limit for rejected rows does not count them."
         if self._like_formulas:

@@ -19,8 +19,8 @@ from churn.reports.retention_workbook import (
     format_common_reasons,
     format_cost,
     format_effect,
+    format_gain,
     format_paying,
-    format_range,
 )
 from lakehouse.amounts import format_amount
 from lakehouse.command_name import format_commands, rename_commands
@@ -129,11 +129,15 @@ class Tile:
 
 @dataclass(frozen=True)
 class Check:
-    """What was checked, in words; `value` is what was found where it did not hold."""
+    """What was checked, in words.
+
+    `value` is what was found where it did not hold, `found` the share where it did.
+    """
 
     verdict: str
     statement: str
     value: str = ""
+    found: str = ""
 
 
 @dataclass(frozen=True)
@@ -231,7 +235,7 @@ def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the te
         "format_common_reasons": format_common_reasons,
         "format_after_calls": format_after_calls,
         "format_effect": format_effect,
-        "format_range": format_range,
+        "format_gain": format_gain,
         "format_cost": format_cost,
         "counts": _numbers(summary.get("counts")),
         "stages": stages(_numbers(summary.get("counts"))),
@@ -330,7 +334,10 @@ def _list_checks(results: Sequence[GateResult]) -> Iterator[Check]:
         # A rule that only warns repeats one that refuses, with a closer threshold.
         if each.statement and not (holds and (each.drift_of or each.severity == "warn")):
             yield Check(
-                each.verdict, each.statement, "" if holds else gate_value(each.figure, each.unit)
+                each.verdict,
+                each.statement,
+                "" if holds else gate_value(each.figure, each.unit),
+                gate_value(each.figure, each.unit) if holds and each.unit == "share" else "",
             )
     steady = [each for each in tested if each.drift_of and each.severity == "error"]
     steady = [each for each in steady if each.verdict == "passed"]
@@ -425,8 +432,16 @@ def banner(data: ReportData) -> tuple[str, str, str]:
         )
     warned = gate.get("warned") or 0
     noun = "warning" if warned == 1 else "warnings"
-    passed = f"with {warned} {noun}" if warned else "every check passed"
+    passed = f"with {warned} {noun}" if warned else _describe_passed(data)
     return "warned" if warned else "passed", *_describe_use(data.summary, passed, bool(warned))
+
+
+def _describe_passed(data: ReportData) -> str:
+    """Return that all checks passed; without an earlier extract, not all of them can run."""
+    if any(result.verdict == NO_BASELINE for result in data.gate_results):
+        passed = (data.summary.get("gate") or {}).get("passed")
+        return f"all {count(passed)} checks that can run on a first workbook passed"
+    return "every check passed" if data.gate_results else "every check that ran passed"
 
 
 def _describe_use(summary: Mapping[str, Any], passed: str, is_warned: bool) -> tuple[str, str]:
@@ -524,8 +539,8 @@ def _describe_model(data: ReportData) -> str:
 def stages(counts: Mapping[str, float]) -> list[Stage]:
     """Return the stages from bronze to the scores, each compared with the stage before it."""
     left_out = (
-        f"without {count(counts.get('exact_duplicates'))} exact duplicates"
-        f" and {count(counts.get('rejected'))} rejected"
+        f"{count(counts.get('exact_duplicates'))} duplicates"
+        f" and {count(counts.get('rejected'))} rejected left out"
     )
     way = [
         ("bronze", "rows as read", "bronze", ""),
@@ -638,7 +653,7 @@ def _threshold_plots(evaluations: Sequence[Evaluation], chosen: Evaluation) -> I
     from churn.reports import plots
 
     drawn = _having(evaluations, "thresholds")
-    used = f"The marker is the threshold in use, {percent(chosen.threshold, 0)}. "
+    used = f"The marker is at {percent(chosen.threshold, 0)}; the list does not use a threshold. "
     captions = {
         "accuracy": "Share classified correctly if all above the threshold count as leavers. ",
         "f1": "High where most leavers are found and few others are listed with them. ",

@@ -43,7 +43,7 @@ from trainer.retention_campaign import Campaign, Effect, read_campaign
 
 # Customers of a list unless the user says otherwise.
 MOST = 100
-# A reason that more than this share of the listed customers have does not tell them apart.
+# A reason that more than this share of the customers have does not tell them apart.
 COMMON = 0.5
 # Use the out-of-fold probability if the model was trained on the row, which it would recognise. A
 # row of a later extract was not used for training, so that its score is equally good.
@@ -143,9 +143,25 @@ final as (
 
     where best is not null
 
+),
+
+-- what each reason adds to the risk of all whom a call would pay, whatever the list's length
+reference as (
+
+    select
+        reason.feature,
+        avg(reason.contribution) as mean
+
+    from (select explode(contributions) as reason from final)
+
+    group by reason.feature
+
 )
 
-select *, (select count(*) from final) as paying
+select
+    *,
+    (select count(*) from final) as paying,
+    (select collect_list(struct(*)) from reference) as reference
 from final
 order by best.gain desc, customer_id
 limit :most
@@ -278,7 +294,8 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
     # Customers beyond the list who object are not known by name here, and are counted.
     paying = gained[0]["paying"] - len(gained) + len(willing) if gained else 0
     contract, domain = read_contract(), read_domain()
-    raising = _find_raising_reasons(found, domain.features.sensitive_reasons)
+    means = {each["feature"]: each["mean"] for row in gained[:1] for each in row["reference"]}
+    raising = _find_raising_reasons(found, means, domain.features.sensitive_reasons)
     common = find_common_reasons(list(raising.values()))
     texts = {reason.feature: reason.text for reason in reasons}
     return RetentionList(
@@ -300,7 +317,7 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
             _list_customer(
                 row,
                 campaign.effect,
-                select_reasons(raising[row["customer_id"]], common),
+                [reason.text for reason in raising[row["customer_id"]][:TOP]],
                 [
                     format_value(row[f"_{column.column}"], contract.find(column.column))
                     for column in shown
@@ -334,19 +351,19 @@ def _list_customer(
 
 
 def _find_raising_reasons(
-    rows: Sequence[dict[str, Any]], sensitive: Collection[str]
+    rows: Sequence[dict[str, Any]], means: Mapping[str, float], sensitive: Collection[str]
 ) -> dict[str, list[RaisingReason]]:
     """Return for each customer the reasons that raise the risk, the most distinguishing first.
 
-    Distinguishing is what raises it more than it does for the others listed. A sensitive reason is
-    left out: a caller reads the list, and may tell the customer. Where all that raise the risk are
-    negligible, the strongest of them is the reason.
+    Distinguishing is what raises it most above the average of the customers worth calling. A
+    sensitive reason is left out: a caller reads the list, and may tell the customer. Where all that
+    raise the risk are negligible, the strongest of them is the reason.
+
+    Args:
+        rows: The customers, as the query returns them.
+        means: What each reason adds on average to the risk of the customers worth calling.
+        sensitive: The reasons to leave out.
     """
-    totals: dict[str, float] = {}
-    for row in rows:
-        for each in row["contributions"]:
-            totals[each["feature"]] = totals.get(each["feature"], 0.0) + each["contribution"]
-    means = {feature: total / len(rows) for feature, total in totals.items()}
 
     def order(row: Mapping[str, Any]) -> list[RaisingReason]:
         told = [
@@ -396,17 +413,6 @@ def describe_common_reason(
     if isinstance(text, NumberTemplate) and values:
         return text.render_range(min(values), max(values))
     return " or ".join(text for text, _ in Counter(each.text for each in reasons).most_common())
-
-
-def select_reasons(raising: Sequence[RaisingReason], common: Collection[str]) -> list[str]:
-    """Return a customer's strongest reasons: first those that most others lack, then the others.
-
-    Args:
-        raising: The customer's reasons, the most distinguishing first.
-        common: The features whose reason most customers have.
-    """
-    ordered = sorted(raising, key=lambda reason: reason.feature in common)
-    return [reason.text for reason in ordered[:TOP]]
 
 
 def _compose_query(

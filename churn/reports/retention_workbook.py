@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from openpyxl import Workbook, load_workbook
+from openpyxl.comments import Comment
 from openpyxl.formatting.rule import ColorScaleRule, DataBarRule
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
@@ -44,6 +45,8 @@ MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
 TERMS = ("Who can be made it", "What it is", "Costs of each")
 # What is recorded of a customer of a campaign, with the width of its column.
 ANSWERS = ("Called", "Reached", "Accepted")
+WITH_OFFER = "Probability with the offer"
+WITH_OFFER_NOTE = "What the model says of customers who already have it; not a measured effect."
 # The column of a list without a campaign.
 DONE = "Done"
 OUTCOME = {**dict.fromkeys(ANSWERS, 10), "Note": 30}
@@ -74,8 +77,8 @@ class ListedCustomer:
         gain: Expected gain of the call.
         gain_low: The gain with the lowest plausible effect of a campaign.
         gain_high: The gain with the highest.
-        reasons: What raises this customer's risk, at most three: what most of the listed have in
-            common comes last. Sensitive reasons are left out.
+        reasons: What raises this customer's risk most above the average of the customers worth
+            calling, at most three. Sensitive reasons are left out.
         details: Values of the list's columns.
     """
 
@@ -90,6 +93,11 @@ class ListedCustomer:
     gain_high: float
     reasons: Sequence[str]
     details: Sequence[Any]
+
+    @property
+    def kept(self) -> float:
+        """Return the probability that the customer would leave, and stays because of the call."""
+        return (self.gain + self.cost) / self.revenue
 
 
 @dataclass(frozen=True)
@@ -129,15 +137,32 @@ class RetentionList:
 
     @property
     def headline(self) -> str:
-        """Return the number of calls and what they are expected to save, with its range."""
+        """Return the number of calls and their expected gain, with its range."""
         return format_headline(self.summary, self.is_sample)
+
+    @property
+    def event(self) -> str:
+        """Return what the probability is that of, with its period if the model knows one."""
+        if self.model_limit:
+            return "of being marked as left, as the workbook marks it, which gives no period"
+        return f"of leaving {self.period}".rstrip()
+
+    @property
+    def leaving(self) -> float:
+        """Return how many of the listed are expected to leave without a call."""
+        return sum(each.probability for each in self.listed)
+
+    @property
+    def kept(self) -> float:
+        """Return how many of them are expected to stay because of the call."""
+        return sum(each.kept for each in self.listed)
 
     @property
     def summary(self) -> dict[str, Any]:
         """Return the list in numbers, for the run's summary.json; amounts if the domain has them.
 
         The amounts are sums over the calls, in the domain's currency: expected gain after costs,
-        with its range, and cost. `effect` says what the gain assumes.
+        with its range, and cost. `basis` says what the gain consists of, `effect` what it assumes.
         """
         found: dict[str, Any] = {
             "listed": len(self.listed),
@@ -148,7 +173,8 @@ class RetentionList:
             for name in ("gain", "gain_low", "gain_high", "cost"):
                 found[name] = round(sum(getattr(each, name) for each in self.listed), 2)
             found["currency"] = self.campaign.currency
-            found["effect"] = format_effect(self.campaign)
+            found["basis"] = format_gain(self.campaign)
+            found["effect"] = format_effect(self)
         return found
 
 
@@ -251,9 +277,7 @@ def _create_value_columns(campaign: Campaign, money: str) -> list[Column]:
 def _create_effect_columns(campaign: Campaign) -> list[Column]:
     if not campaign.offers:
         return []
-    return [
-        Column("Probability with the offer", 12, SHARE, lambda _, row: row.probability_with_offer)
-    ]
+    return [Column(WITH_OFFER, 12, SHARE, lambda _, row: row.probability_with_offer)]
 
 
 def capitalise(text: str) -> str:
@@ -281,6 +305,8 @@ def _write_rows(
         cell = sheet.cell(1, number, column.header)
         cell.fill, cell.font = HEADER, WHITE
         cell.alignment = Alignment(vertical="center", horizontal="center", wrap_text=True)
+        if column.header == WITH_OFFER:
+            cell.comment = Comment(WITH_OFFER_NOTE, "churn")
     for rank, customer in enumerate(listed, 1):
         for number, column in enumerate(columns, 1):
             cell = sheet.cell(rank + 1, number)
@@ -423,10 +449,10 @@ def _list_tasks(retention_list: RetentionList) -> Iterator[tuple[str, str]]:
     if retention_list.paying is not None:
         yield "Listed", format_paying(retention_list)
     if retention_list.campaign.revenue:
-        assumed = f"; the effect of a call is an assumption, see {NOTES}"
+        assumed = f". The effect of a call is an assumption, see {NOTES}"
         yield (
-            "Saved",
-            "what to expect on average, after the costs of the calls and the offers"
+            GAIN,
+            capitalise(format_gain(retention_list.campaign))
             + assumed * retention_list.campaign.effect.is_assumed,
         )
     yield (
@@ -455,12 +481,13 @@ def format_after_calls(retention_list: RetentionList) -> str:
 
 
 def format_paying(retention_list: RetentionList) -> str:
-    """Return how many calls would pay, and how many of them are listed."""
+    """Return how many calls are expected to pay, and how many of them are listed."""
     listed, paying = len(retention_list.listed), retention_list.paying or 0
     if listed == paying:
-        return f"all calls that would pay are listed: {listed:,}"
+        return f"all calls that are expected to pay are listed: {listed:,}"
     return (
-        f"{paying:,} calls would pay, of which {listed:,} {'is' if listed == 1 else 'are'} listed"
+        f"{paying:,} calls are expected to pay; the {listed:,} with the highest expected gain "
+        f"{'is' if listed == 1 else 'are'} listed"
     )
 
 
@@ -526,22 +553,21 @@ def _explain_numbers(  # long: the notes, one after another
         ),
         (
             PROBABILITY,
-            f"that the customer leaves{f' {retention_list.period}' * bool(retention_list.period)}, "
-            "by a model that did not learn from this customer's row: it is tested on customers the "
-            "model had not seen. `churn show` and `churn trace` have it beside that of the model "
+            f"{retention_list.event}; by a model that did not learn from this customer's row. "
+            "`churn show` and `churn trace` have it beside that of the model "
             f"in use, which did learn from it{limit.rstrip('.')}",
         ),
         (
             "Effect of a call",
-            f"{capitalise(format_effect(campaign))}. {capitalise(format_range(campaign))}",
+            capitalise(format_effect(retention_list)),
         ),
         *(_describe_value(campaign) if campaign.revenue else ()),
         *(_describe_offers(retention_list) if campaign.offers else ()),
         (
             "Reasons",
-            "what raises this customer's risk: first what does so more than for the others listed, "
-            "then what most of them have in common; they explain the estimate, and need not be why "
-            "a customer leaves. Left out: reasons about the person (such as age)",
+            "what raises this customer's risk most above the average of all customers worth "
+            "calling; they explain the estimate, and need not be why a customer leaves. Left out: "
+            "reasons about the person (such as age)",
         ),
         *(
             [("In common", format_common_reasons(retention_list))]
@@ -552,29 +578,39 @@ def _explain_numbers(  # long: the notes, one after another
     ]
 
 
-def format_effect(campaign: Campaign) -> str:
-    """Return what a call achieves, with its range and its source.
-
-    With offers, it is the most: what the model expects of a customer's offer may be less.
-    """
-    effect = campaign.effect
-    text = (
-        f"{effect.value:.0%} ({effect.low:.0%} to {effect.high:.0%}) of the called customers who "
-        "would leave stay"
+def format_gain(campaign: Campaign) -> str:
+    """Return what the expected gain consists of, as a sentence without its end."""
+    months = (
+        "the months that customers who are kept are expected to stay"
+        if campaign.expected_months
+        else f"{campaign.months} months of the customers who are kept"
     )
-    if campaign.offers:
-        text = f"at most {text}, fewer where the model expects less of the offer"
-    return f"{text}: {effect.source}"
+    return (
+        f"the expected gain is the bills of {months}, less the costs of calls"
+        f"{' and offers' * bool(campaign.offers)}; no margin is taken off"
+    )
 
 
-def format_range(campaign: Campaign) -> str:
-    """Return what the range of the expected gain means: it is no interval of confidence."""
-    effect = campaign.effect
+def format_effect(retention_list: RetentionList) -> str:
+    """Return how many of the listed the calls are expected to keep, by which effect, and the range.
+
+    With offers, the effect of a campaign is the most: what the model expects of a customer's offer
+    may be less. The range is no interval of confidence.
+    """
+    effect = retention_list.campaign.effect
+    kept, leaving = (_format_people(n) for n in (retention_list.kept, retention_list.leaving))
+    share = f"{effect.value:.0%} of the risk"
+    if retention_list.campaign.offers:
+        share = f"the smaller of {share} and what the model credits the offer with"
     low, high = (_format_factor(end / effect.value) for end in (effect.low, effect.high))
     return (
-        f"the range is what results if every {'offer' if campaign.offers else 'call'} works {low}, "
-        f"or {high}, as well as estimated; costs stay the same"
+        f"we expect about {kept} of the {leaving} who would leave to stay ({effect.source}): per "
+        f"customer {share}. The range is for {low} and {high} that"
     )
+
+
+def _format_people(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"
 
 
 def _format_factor(factor: float) -> str:

@@ -376,11 +376,12 @@ def test_the_list_is_made_for_people(listed: Path) -> None:
     assert len(list(sheet.conditional_formatting)) == 2
     summary = load_workbook(listed)["Summary"]
     total = sum(row["Expected gain"] for row in rows_of(listed))
-    assert summary["A1"].value.startswith(f"50 calls, about {format_rounded(total, '$')} saved ($")
+    gain = format_rounded(total, "$")
+    assert summary["A1"].value.startswith(f"50 calls, expected gain about {gain} ($")
     assert read_total(listed) == pytest.approx(total)
     texts = [str(row[1]) for row in load_workbook(listed)["Notes"].iter_rows(values_only=True)]
     assert any("the model had not seen" in text for text in texts)
-    assert any("15% to 45%" in text and "assumed" in text for text in texts)
+    assert any("30% of the risk" in text and "assumed" in text for text in texts)
     with zipfile.ZipFile(listed) as file:
         assert not [name for name in file.namelist() if "external" in name.lower()]
 
@@ -391,10 +392,10 @@ def test_the_report_and_its_list_agree(completed_run: CompletedRun) -> None:
     headline = load_workbook(folder / "retention_list.xlsx")["Summary"]["A1"].value
     report = (folder / "report.html").read_text()
     # Amounts of the report are rounded to two digits.
-    (saved,) = re.findall(r"<b>[^<]*about \$([\d,]+) saved", report)
+    (gain,) = re.findall(r"<b>[^<]*expected gain about \$([\d,]+) \(", report)
     total = sum(row["Expected gain"] for row in rows)
-    assert float(saved.replace(",", "")) == pytest.approx(total, rel=0.05)
-    assert f"calls would pay, of which {len(rows)} are listed" in report
+    assert float(gain.replace(",", "")) == pytest.approx(total, rel=0.05)
+    assert f"expected to pay; the {len(rows)} with the highest expected gain are listed" in report
     assert report.count('href="retention_list.xlsx"') == 2
     assert f"of {len(rows)} calls; all of them" in report
     # Headlines are rounded, and the same; the total on the first screen is the sum of the rows.

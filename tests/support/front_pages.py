@@ -45,7 +45,8 @@ def _run(place: int, day: date) -> Run:
             "calls": {
                 **{"listed": 100, "extract_date": day.isoformat(), "model": _version(place, day)},
                 **{"gain": 8123.4, "gain_low": 2990.0, "gain_high": 14002.5},
-                **{"cost": 1240.0, "currency": "$", "effect": "at most 30% stay: assumed"},
+                **{"cost": 1240.0, "currency": "$", "effect": "we expect 9 to stay"},
+                **{"basis": "the expected gain is the bills; no margin is taken off"},
             },
         },
         has_list=True,

@@ -83,8 +83,8 @@ def test_calls_come_first_then_the_pipeline_then_the_data_team() -> None:
     assert places == sorted(places)
     calls = said[: places[1]]
     assert "calls to make 100" in calls
-    assert "100 calls, about $8,100 saved ($3,000 to $14,000) Saved is the expected" in calls
-    assert "gain, after costs. At most 30% stay: assumed." in calls
+    assert "100 calls, expected gain about $8,100 ($3,000 to $14,000) The expected gain is" in calls
+    assert "is the bills; no margin is taken off. We expect 9 to stay." in calls
     assert "cost of the calls $1,240" in calls
     assert "✓ Current : customers as of 2023-03-02" in calls
     assert "Made from the latest published extract, with the model in use now." in calls

@@ -123,3 +123,21 @@ def test_words_fold_onto_one_line(domain: Path) -> None:
     words = read_reject_messages(domain)
     assert (words["a"], words["b"]) == ("one two", "three")
     assert words["missing"] == "The cell is blank."
+
+
+@pytest.mark.parametrize(
+    ("value", "end"),
+    [
+        ("12,5", " (write 12.5)."),
+        ("$ 12.50", " (write 12.50)."),
+        ("30 EUR", " (write 30)."),
+        ("1,234", "."),
+        ("1.234,5", "."),
+        ("twelve", "."),
+        ("12 or 13", "."),
+    ],
+)
+def test_a_number_that_was_written_otherwise_is_suggested(value: str, end: str) -> None:
+    reason = Reason("not_a_number", "Bill", value)
+    said = format_reason(reason, None, {"not_a_number": "The value is not a number."})
+    assert said == f'Bill is "{value}": The value is not a number{end}'

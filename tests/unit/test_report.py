@@ -326,6 +326,15 @@ def test_rules_without_a_baseline_are_one_sentence(render):
     assert begin not in Page(render(FULL)).text
 
 
+def test_the_banner_says_which_checks_could_run() -> None:
+    (skipped,) = (each for each in RARE.gate_results if each.verdict == "not_applicable")
+    data = ReportData(SUMMARY | {"gate": {"passed": 12}}, gate_results=(*RULES, skipped))
+    passed = tuple(each for each in data.gate_results if each.verdict != "failed")
+    first = banner(replace(data, gate_results=passed))[1]
+    assert first.endswith("all 12 checks that can run on a first workbook passed")
+    assert banner(replace(data, gate_results=passed[:-1]))[1].endswith("every check passed")
+
+
 def test_more_errors_than_rows_are_explained(render):
     note = "A row can have several errors, so that there are more errors than rows."
     assert note not in Page(render(FULL)).text
@@ -336,11 +345,14 @@ def test_more_errors_than_rows_are_explained(render):
 def test_the_headline_is_rounded_and_says_how_many_calls_would_pay(render):
     listed = replace(to_call("0001-A"), paying=1204, model_limit="It learned from one extract.")
     text = Page(render(replace(FULL, retention_list=listed))).text
-    assert "11 calls, about $1,600 saved ($370 to $2,900)" in text
+    assert "11 calls, expected gain about $1,600 ($370 to $2,900)" in text
     assert "cost of the calls$880offers included" in text and "≈" not in text
-    assert "1,204 calls would pay, of which 11 are listed." in text
-    assert "The probability is that of leaving. It learned from one extract. The reasons" in text
-    assert "calls would pay" not in Page(render(FULL)).text
+    paying = "1,204 calls are expected to pay; the 11 with the highest expected gain are listed."
+    assert f"{paying} The expected gain is the bills of " in text
+    assert "no margin is taken off. We expect about" in text
+    event = "of being marked as left, as the workbook marks it, which gives no period."
+    assert f"The probability is that {event} It learned from one extract. The reasons" in text
+    assert "expected to pay;" not in Page(render(FULL)).text
 
 
 def test_the_cost_of_a_call_and_of_an_offer_are_apart(full):

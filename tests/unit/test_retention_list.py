@@ -9,19 +9,20 @@ import pytest
 from openpyxl import load_workbook
 
 from churn.reports.retention_list import (
+    WORTH_CALLING,
     RaisingReason,
     _find_raising_reasons,
     describe_common_reason,
     find_common_reasons,
-    select_reasons,
 )
 from churn.reports.retention_workbook import (
     ListedCustomer,
     RetentionList,
+    capitalise,
     count_offers,
     format_cost,
     format_effect,
-    format_range,
+    format_gain,
     write_retention_workbook,
 )
 from feature_repo.labels import OBSERVED, ONE_EXTRACT, WORKBOOK, describe_limit, describe_period
@@ -58,29 +59,38 @@ def texts_of(raising: dict[str, list[RaisingReason]]) -> dict[str, list[str]]:
 
 def test_a_sensitive_reason_is_not_on_the_list_and_the_rest_is_ordered() -> None:
     rows = [row(1, bill=0.3, age=2.0, contract=0.9, paper=0.01), row(2, bill=0.2, contract=0.9)]
-    raising = _find_raising_reasons(rows, {"age"})
-    # The bill is .05 above the mean of both, the contract equal to it; .01 is no reason.
+    means = {"bill": 0.25, "contract": 0.9, "age": 0.0, "paper": 0.0}
+    raising = _find_raising_reasons(rows, means, {"age"})
+    # The bill is .05 above the mean of those worth calling, the contract equal to it; .01 is none.
     assert texts_of(raising) == {"1": ["bill", "contract"], "2": ["contract", "bill"]}
     assert raising["1"] == [RaisingReason("bill", "bill", 1.0), RaisingReason(*["contract"] * 2)]
     # A listed customer has a reason, even if all are small; what lowers the risk is none.
     small = [row(1, bill=0.01, paper=0.02, contract=-1.0), row(2, contract=-1.0)]
-    assert texts_of(_find_raising_reasons(small, set())) == {"1": ["paper"], "2": []}
+    assert texts_of(_find_raising_reasons(small, means, set())) == {"1": ["paper"], "2": []}
+
+
+def test_the_reasons_do_not_depend_on_the_others_listed() -> None:
+    means = {"bill": 0.5, "contract": 0.2}
+    first = row(1, bill=0.6, contract=0.4)
+    alone = _find_raising_reasons([first], means, set())
+    among = _find_raising_reasons(
+        [first, *(row(n, bill=-3.0, contract=0.9) for n in (2, 3))], means, set()
+    )
+    assert alone["1"] == among["1"]
+    assert texts_of(alone) == {"1": ["contract", "bill"]}
+    # The query computes what they are compared with over all whom a call would pay.
+    reference = WORTH_CALLING[WORTH_CALLING.index("reference as") :]
+    assert "explode(contributions) as reason from final" in reference
+    assert "limit" not in reference[: reference.index("as reference")]
 
 
 def of(*features: str) -> list[RaisingReason]:
     return [RaisingReason(feature, feature.upper()) for feature in features]
 
 
-def test_what_most_have_in_common_comes_last() -> None:
+def test_what_most_have_in_common_is_counted() -> None:
     raising = [of("a", "b"), of("b", "a"), of("b"), of("c", "b", "a"), []]
-    common = find_common_reasons(raising)
-    assert list(common.items()) == [("b", 4), ("a", 3)]
-    # What most lack comes first; up to three, what they have in common follows.
-    assert [select_reasons(each, common) for each in raising] == [
-        [reason.text for reason in each] for each in raising
-    ]
-    assert select_reasons(of("b", "a", "x", "y"), common) == ["X", "Y", "B"]
-    assert select_reasons(of(*"vwxyz"), ()) == ["V", "W", "X"]
+    assert list(find_common_reasons(raising).items()) == [("b", 4), ("a", 3)]
     assert find_common_reasons([of("a")]) == find_common_reasons([]) == {}
 
 
@@ -88,9 +98,7 @@ def test_an_amount_of_each_customer_does_not_hide_what_they_have_in_common() -> 
     template = NumberTemplate("bill", format_with_currency(NUMBERS["amount"], "$"), {}, "bill {}")
     bills = [RaisingReason("bill", f"bill ${n}.50", n + 0.5) for n in (105, 70, 89)]
     raising = [[*of("new"), bills[0]], [bills[1], *of("x")], [bills[2], *of("y")]]
-    common = find_common_reasons(raising)
-    assert common == {"bill": 3}
-    assert [select_reasons(each, common)[-1] for each in raising] == [each.text for each in bills]
+    assert find_common_reasons(raising) == {"bill": 3}
     # Above the list, the range: the amount of one customer is not in common.
     assert describe_common_reason("bill", raising, template) == "bill $70.50 to $105.50"
     paid = FlagTemplate({}, "")
@@ -190,21 +198,22 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     assert book.sheetnames == ["Summary", "Customers", "Notes"]
     summary, notes = read_pairs(book, "Summary"), read_pairs(book, "Notes")
     assert book["Summary"].max_row <= 16
-    assert "1 call, about $77 saved ($1 to $99)" in summary
-    assert summary["Listed"] == "1,204 calls would pay, of which 1 is listed"
+    paying = "1,204 calls are expected to pay; the 1 with the highest expected gain is listed"
+    assert "1 call, expected gain about $77 ($1 to $99)" in summary
+    assert summary["Listed"] == paying
     assert summary["Model"] == ONE_EXTRACT
     assert summary["Upgrade"] == summary["Total"] == 1
     # The offers that no listed customer gets are in the notes only.
     assert {"Discount", "Gift"}.isdisjoint(summary)
     assert "Discount (to all: 5% off); Gift (to all: $7.50)" in notes["Offers not made"]
     assert summary["Extract"].endswith("9 customers; use the list until the next extract")
-    assert summary["Saved"].endswith("; the effect of a call is an assumption, see Notes")
-    assert "leaves next month, by a model" in notes["Probability of leaving"]
-    assert notes["Effect of a call"].startswith(
-        "At most 30% (15% to 45%) of the called customers who would leave stay, fewer where the "
-        "model expects less of the offer: assumed, not measured yet. The range is"
+    assert summary["Expected gain"].endswith(
+        "no margin is taken off. The effect of a call is an assumption, see Notes"
     )
-    assert notes["Listed"].endswith("; 1,204 calls would pay, of which 1 is listed")
+    marked = "of being marked as left, as the workbook marks it, which gives no period; by a model"
+    assert notes["Probability of leaving"].startswith(marked)
+    assert notes["Effect of a call"] == capitalise(format_effect(limited))
+    assert notes["Listed"].endswith(f"; {paying}")
     assert "out of fold" not in str(notes) and "campaign.yml" not in str(notes)
     assert {"Costs and offers", "Reasons"} <= notes.keys()
     for sheet in book:
@@ -213,30 +222,44 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     write_retention_workbook(replace(LISTED, paying=1), path)
     book = load_workbook(path)
     summary = read_pairs(book, "Summary")
-    assert summary["Listed"] == "all calls that would pay are listed: 1"
+    assert summary["Listed"] == "all calls that are expected to pay are listed: 1"
     assert "Model" not in summary
-    assert "leaves, by a model" in read_pairs(book, "Notes")["Probability of leaving"]
+    assert read_pairs(book, "Notes")["Probability of leaving"].startswith("of leaving; by a model")
+    assert (
+        replace(LISTED, period="within the next month").event == "of leaving within the next month"
+    )
 
 
 def test_the_effect_and_the_range_are_those_of_the_campaign(tmp_path: Path) -> None:
-    begin = "the range is what results if every"
-    end = "as well as estimated; costs stay the same"
-    assert format_range(CAMPAIGN) == f"{begin} offer works half, or one and a half times, {end}"
+    assert format_effect(LISTED) == (
+        "we expect about 0.2 of the 0.6 who would leave to stay (assumed, not measured yet): per "
+        "customer the smaller of 30% of the risk and what the model credits the offer with. The "
+        "range is for half and one and a half times that"
+    )
+    assert CUSTOMER.kept == pytest.approx((76.6 + 61) / 900)
+    many = replace(LISTED, listed=[CUSTOMER] * 100)
+    assert "about 15 of the 58 who would leave to stay" in format_effect(many)
     measured = Effect(0.4, 0.3, 0.5, "measured in 1 campaign, and 30% assumed before")
     without_offers = replace(CAMPAIGN, effect=measured, offers={})
-    factors = "0.75 times, or 1.25 times"
-    assert format_range(without_offers) == f"{begin} call works {factors}, {end}"
     # The model limits only what it expects of an offer.
-    assert format_effect(without_offers) == (
-        "40% (30% to 50%) of the called customers who would leave stay: measured in 1 campaign, "
-        "and 30% assumed before"
+    assert format_effect(replace(many, campaign=without_offers)).endswith(
+        "to stay (measured in 1 campaign, and 30% assumed before): per customer 40% of the risk. "
+        "The range is for 0.75 times and 1.25 times that"
+    )
+    assert format_gain(without_offers) == (
+        "the expected gain is the bills of 12 months of the customers who are kept, less the costs "
+        "of calls; no margin is taken off"
+    )
+    assert format_gain(replace(CAMPAIGN, expected_months="months")) == (
+        "the expected gain is the bills of the months that customers who are kept are expected to "
+        "stay, less the costs of calls and offers; no margin is taken off"
     )
     path = tmp_path / "list.xlsx"
     called = replace(CUSTOMER, offer=None)
     write_retention_workbook(replace(LISTED, campaign=without_offers, listed=[called] * 2), path)
     book = load_workbook(path)
     assert [cell.value for cell in book["Summary"][5][:4]] == ["Total", 2, 122.0, 153.2]
-    assert "assumption" not in read_pairs(book, "Summary")["Saved"]
+    assert "assumption" not in read_pairs(book, "Summary")["Expected gain"]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_finished_run_says_what_is_in_use_and_where(home: Settings) -> None:
     )
     assert found["Report"] == str(folder / "report.html")
     list_file = folder / "retention_list.xlsx"
-    headline = "100 calls, about $8,100 saved ($3,000 to $14,000)"
+    headline = "100 calls, expected gain about $8,100 ($3,000 to $14,000)"
     assert found["List"] == f"{list_file}: {headline}; cost of the calls $1,240"
     assert "the online store is stopped; Airflow is stopped" in found["Servers"]
     assert "with the next extract" in found["Next"]
