@@ -84,7 +84,7 @@ def test_a_refused_run_says_how_to_get_the_rejects_and_they_come_as_they_were(  
     assert len(given) == counts["rejected"] + counts["exact_duplicates"]
     assert f"{len(given)} rejected of {counts['bronze']} rows" in said
     duplicates = Counter(each.expected_outcome for each in expected.values())
-    by_reason = {row[0]: row[2] for row in book["Summary"].iter_rows(values_only=True)}
+    by_reason = {row[3]: row[1] for row in book["Summary"].iter_rows(values_only=True)}
     for code in ("exact_duplicate", "conflicting_duplicate"):
         assert by_reason[code] == duplicates[code]
 
