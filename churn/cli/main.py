@@ -37,6 +37,7 @@ from churn.provenance.run_history import HINT_LATEST, HINT_NOW, read_summary
 from churn.reports.xlsx_output import require_writable
 from lakehouse.command_name import CHURN, DEMO, format_commands, name_commands
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
+from lakehouse.ignored_settings import find_unknown_variables, format_ignored_settings
 from lakehouse.log_format import configure_log
 from lakehouse.near_matches import require_file
 from lakehouse.private_home import protect
@@ -108,6 +109,8 @@ def _call(function: Callable[..., Any], arguments: Any, options: dict[str, Any])
         name_commands(command_of(settings))
         configure_log(settings)
         start_log(settings, _name_command())
+        for warning in find_unknown_variables():
+            print_message(warning)
         protect(settings, print_message)
         function(settings, *arguments, **options)
         report_success()
@@ -148,18 +151,27 @@ def _explanation(settings: Settings | None, error: Exception) -> ChurnError | No
 
 def _set_demo(context: click.Context, option: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
-        _enter_demo_home()
+        context.meta[DEMO] = _enter_demo_home()
 
 
-def _enter_demo_home() -> None:
-    """Make this process, and those that it starts, use the demo's home."""
+def _enter_demo_home() -> set[str]:
+    """Make this process, and those that it starts, use the demo's home.
+
+    Returns:
+        The variables that were set.
+    """
+    environ = {}
     try:
         settings = read_settings()
     except ChurnError as error:
         sys.exit(report_error(error))
     if command_of(settings) == CHURN:
-        os.environ.update(demo_environment(settings))
+        if ignored := format_ignored_settings(settings):
+            print_message(ignored)
+        environ = demo_environment(settings)
+        os.environ.update(environ)
     name_commands(DEMO)
+    return set(environ)
 
 
 @click.group(
@@ -174,7 +186,7 @@ def _enter_demo_home() -> None:
     # A callback: an unknown command is reported before `main` is called.
     callback=_set_demo,
     expose_value=False,
-    help="Use the home and the ports of `churn demo`.",
+    help="Use the home and ports of `churn demo`; other CHURN_ settings are ignored.",
 )
 @add_output_options
 def main() -> None:
@@ -1384,7 +1396,8 @@ def sample(
 @command
 def config(settings: Settings, as_json: bool) -> None:
     """Print the settings, with secrets masked, and where each was set."""
-    masked, origins = settings.mask_secrets(), find_origins()
+    demo = click.get_current_context().meta.get(DEMO, ())
+    masked, origins = settings.mask_secrets(), find_origins(demo=demo)
     if as_json:
         print_json({**masked, "origins": origins})
     else:
