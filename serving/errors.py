@@ -23,7 +23,7 @@ MISMATCHES = {
     "string_unicode": "The text is not valid Unicode",
     "string_too_short": "The text is shorter than {min_length} characters",
     "string_too_long": "The text is longer than {max_length} characters",
-    "too_short": "The list has fewer than {min_length} items",
+    "too_short": "The list is empty",
     "too_long": "The list has more than {max_length} items",
     "literal_error": "The value must be one of {expected}",
     "float_type": "The value is not a number",

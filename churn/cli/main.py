@@ -1026,7 +1026,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
 @add_examples("churn serve")
 @command
 def serve(settings: Settings) -> None:
-    """Serve the scoring API on loopback, until interrupted."""
+    """Serve the scoring API on loopback, port CHURN_API_PORT (8000), until interrupted."""
     from serving.server import serve as serve_api
 
     serve_api(settings, print_message)
@@ -1137,7 +1137,10 @@ def user_remove(settings: Settings, name: str) -> None:
 @add_examples("churn docs", "churn docs --no-serve")
 @command
 def docs(settings: Settings, no_serve: bool) -> None:
-    """Build the site (front page, dbt docs, reports) and serve it, with traces, on loopback."""
+    """Build the site (front page, dbt docs, reports) and serve it, with traces, on loopback.
+
+    The port is CHURN_DOCS_PORT, 8081 by default.
+    """
     from churn.operations.site_server import serve_site
     from churn.reports.site import build_site
 
