@@ -492,7 +492,9 @@ def _validation_problem(request: Request, error: Exception) -> Response:
         return errors.bad_body().response()
     if first["loc"] == ("body",) and not _declares_json(request):
         return errors.no_json_type().response()
-    return errors.describe_mismatch(first).response()
+    body = getattr(request.scope.get("route"), "body_field", None)
+    fields = getattr(body.field_info.annotation, "__annotations__", {}) if body else {}
+    return errors.describe_mismatch(first, fields).response()
 
 
 def _declares_json(request: Request) -> bool:
