@@ -20,7 +20,7 @@ from dotenv import dotenv_values
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
-from lakehouse.errors import ChurnError
+from lakehouse.errors import ChurnError, InvalidInputError
 from lakehouse.project_files import PROJECT, WORKSPACE
 
 DOMAINS = PROJECT / "domains"
@@ -486,14 +486,16 @@ class Domain:
         """Remember the folder.
 
         Raises:
-            ChurnError: There is no such folder.
+            InvalidInputError: There is no such folder.
         """
         self.folder = folder
         if not (folder / "contract.yml").is_file():
-            raise ChurnError(
+            names = sorted(path.parent.name for path in DOMAINS.glob("*/contract.yml"))
+            raise InvalidInputError(
                 f"There is no domain in {folder}",
                 where=f"{VARIABLE}, {folder / 'contract.yml'}",
-                hint="name a folder of domains/ or the path of one that `churn init` has written",
+                hint=f"name a folder of domains/ ({', '.join(names)}) or the path of one that "
+                "`churn init` has written",
             )
 
     @property

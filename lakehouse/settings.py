@@ -6,7 +6,7 @@ prints the table of docs/settings.md.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -95,7 +95,12 @@ class Settings:
     api_port: Annotated[Port, about("Port of the scoring API.")] = 8000
     api_rate: Annotated[
         int,
-        about("Customers that an API key may request.", ge=1, le=10**6, title="customers a second"),
+        about(
+            "Customers a second that an API key may request.",
+            ge=1,
+            le=10**6,
+            title="customers a second",
+        ),
     ] = 1000
     api_connections: Annotated[
         int,
@@ -226,7 +231,7 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = WORK
         InvalidInputError: If a value is not one of those that are possible, if it is not valid
             UTF-8, or if `.env` or a secret's file cannot be read.
     """
-    values: dict[str, str | None] = {**_dotenv(project / ".env")}
+    values: dict[str, str | None] = {**read_dotenv(project / ".env")}
     values.update(os.environ if environ is None else environ)
     _require_utf8(values)
     values.update(_from_files(values))
@@ -248,14 +253,26 @@ def read_settings(environ: Mapping[str, str] | None = None, project: Path = WORK
 
 
 def find_origins(
-    environ: Mapping[str, str] | None = None, project: Path = WORKSPACE
+    environ: Mapping[str, str] | None = None,
+    project: Path = WORKSPACE,
+    demo: Container[str] = (),
 ) -> dict[str, str]:
-    """Return where each setting was read, by its variable: the environment, .env or its default."""
+    """Return where each setting was read, by its variable: the environment, .env or its default.
+
+    Args:
+        environ: The environment; by default that of this process.
+        project: The folder of `.env`.
+        demo: The variables that the option --demo has set.
+    """
     given = os.environ if environ is None else environ
-    stored = _dotenv(project / ".env")
-    return {
+    stored = read_dotenv(project / ".env")
+    found = {
         variable(name): _find_origin(variable(name), given, stored, is_secret(name))
         for name in NAMES
+    }
+    return {
+        name: "--demo" if origin == "environment" and name in demo else origin
+        for name, origin in found.items()
     }
 
 
@@ -307,7 +324,8 @@ def reference() -> Iterator[str]:
         yield f"| `{variable(name)}`{secret} | {default} | {known['description']}{limits} |"
 
 
-def _dotenv(path: Path) -> dict[str, str | None]:
+def read_dotenv(path: Path) -> dict[str, str | None]:
+    """Return the variables of a file `.env`."""
     try:
         return dotenv_values(path)
     except (UnicodeDecodeError, OSError) as error:

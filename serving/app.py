@@ -18,12 +18,13 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from feature_repo.feature_definitions import TTL
 from feature_repo.online.redis_layout import OnlineRow, read_row
 from lakehouse import sites
+from lakehouse.command_name import rename_commands
 from lakehouse.domain import read_domain
 from lakehouse.key_store import Keys
 from lakehouse.metrics_file import MEDIA_TYPE as METRICS_TYPE
 from lakehouse.metrics_file import read_metrics
 from lakehouse.navigation import format_site_navigation
-from lakehouse.sample_home import NOTE, is_sample
+from lakehouse.sample_home import NOTE, command_of, is_sample
 from lakehouse.settings import Settings
 from serving import docs_page, errors, keys, samples, schemas, what_if
 from serving.derived_features import Value
@@ -41,7 +42,7 @@ CustomerId = Annotated[schemas.CustomerId, Path(description="The customer's id i
 DESCRIPTION = """
 Which customers are about to leave, and why. Answers are computed from the online features by the
 model that scored the published extract. Each request below /v1 requires an API key in the header
-X-API-Key; the command "churn api-key new NAME" makes one. Errors are application/problem+json: what
+X-API-Key; the command `churn api-key new NAME` makes one. Errors are application/problem+json: what
 is wrong, where, and what to do.
 """
 CUSTOMERS, OPERATION = "Customers", "Operation"
@@ -252,7 +253,7 @@ def application(settings: Settings, clock: Clock = current_time) -> RequestGuard
     app = FastAPI(
         title="Telco churn",
         version="1",
-        description=DESCRIPTION,
+        description=rename_commands(DESCRIPTION, command_of(settings)),
         openapi_tags=TAGS,
         # The built-in pages load their scripts from other hosts; `docs_page.page` from this one.
         docs_url=None,
@@ -492,7 +493,9 @@ def _validation_problem(request: Request, error: Exception) -> Response:
         return errors.bad_body().response()
     if first["loc"] == ("body",) and not _declares_json(request):
         return errors.no_json_type().response()
-    return errors.describe_mismatch(first).response()
+    body = getattr(request.scope.get("route"), "body_field", None)
+    fields = getattr(body.field_info.annotation, "__annotations__", {}) if body else {}
+    return errors.describe_mismatch(first, fields).response()
 
 
 def _declares_json(request: Request) -> bool:

@@ -1,6 +1,6 @@
 """Define request errors in one JSON format, that of RFC 9457: what, where, what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -10,6 +10,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from lakehouse.command_name import format_commands
+from lakehouse.near_matches import format_suggestion
 
 MEDIA_TYPE = "application/problem+json"
 KIND = "urn:churn:problem:"
@@ -23,7 +24,7 @@ MISMATCHES = {
     "string_unicode": "The text is not valid Unicode",
     "string_too_short": "The text is shorter than {min_length} characters",
     "string_too_long": "The text is longer than {max_length} characters",
-    "too_short": "The list has fewer than {min_length} items",
+    "too_short": "The list is empty",
     "too_long": "The list has more than {max_length} items",
     "literal_error": "The value must be one of {expected}",
     "float_type": "The value is not a number",
@@ -164,23 +165,34 @@ def no_json_type() -> ProblemError:
     )
 
 
-def unfit_request(what: str, where: str) -> ProblemError:
+def unfit_request(what: str, where: str, question: str = "") -> ProblemError:
     """Return the error for a request that differs from the API's description, `what` and `where`.
 
     The value that was sent is not repeated.
     """
     return ProblemError(
-        422, "unfit-request", what, where=where, hint="correct it; GET /docs shows what fits"
+        422,
+        "unfit-request",
+        what,
+        where=where,
+        hint=f"{question}correct it; GET /docs shows what fits",
     )
 
 
-def describe_mismatch(error: Mapping[str, Any]) -> ProblemError:
-    """Return pydantic's first mismatch with the API's description as a sentence of this API."""
+def describe_mismatch(error: Mapping[str, Any], fields: Iterable[str] = ()) -> ProblemError:
+    """Return pydantic's first mismatch with the API's description as a sentence of this API.
+
+    Args:
+        error: The mismatch.
+        fields: The fields of the endpoint's body, one of which an unknown one may resemble.
+    """
     part, *names = error["loc"]
     place = [f"item {each + 1}" if isinstance(each, int) else str(each) for each in names]
     where = f"{part}: {', '.join(place)}"[:200] if place else f"the {part}"
     what = MISMATCHES.get(error["type"], "The value does not fit")
-    return unfit_request(what.format_map(error.get("ctx", {})), where)
+    is_unknown = error["type"] == "extra_forbidden" and bool(names)
+    question = format_suggestion(str(names[-1]), fields) if is_unknown else ""
+    return unfit_request(what.format_map(error.get("ctx", {})), where, question)
 
 
 def no_route() -> ProblemError:

@@ -274,15 +274,22 @@ def find_rollback_target(settings: Settings, version: str | None = None) -> str:
     if version and find(settings, version) is None:
         raise unknown_version_error(settings, version)
     if now is None or target is None or find(settings, target) is None:
-        there = ", ".join(versions(settings))
+        champion_version = now.version if now else None
+        others = [each for each in versions(settings) if each != champion_version]
         raise InvalidInputError(
             "There is no earlier champion to go back to",
-            where=f"{folder(settings)}; versions there: {there or 'none'}",
-            hint="`churn rollback VERSION` with one of these"
-            if there
-            else "`churn run WORKBOOK` trains the first",
+            where=f"{folder(settings)}; other versions: {', '.join(others) or 'none'}",
+            hint=_hint_rollback(others, champion_version),
         )
     return target
+
+
+def _hint_rollback(others: Sequence[str], champion_version: str | None) -> str:
+    if others:
+        return "`churn rollback VERSION` with one of these"
+    if champion_version:
+        return "there is only the champion; a later `churn run` adds another"
+    return "`churn run WORKBOOK` trains the first"
 
 
 def read_champion_history(settings: Settings) -> ChampionHistory | None:

@@ -37,6 +37,7 @@ from churn.provenance.run_history import HINT_LATEST, HINT_NOW, read_summary
 from churn.reports.xlsx_output import require_writable
 from lakehouse.command_name import CHURN, DEMO, format_commands, name_commands
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
+from lakehouse.ignored_settings import find_unknown_variables, format_ignored_settings
 from lakehouse.log_format import configure_log
 from lakehouse.near_matches import require_file
 from lakehouse.private_home import protect
@@ -108,6 +109,8 @@ def _call(function: Callable[..., Any], arguments: Any, options: dict[str, Any])
         name_commands(command_of(settings))
         configure_log(settings)
         start_log(settings, _name_command())
+        for warning in find_unknown_variables():
+            print_message(warning)
         protect(settings, print_message)
         function(settings, *arguments, **options)
         report_success()
@@ -148,18 +151,27 @@ def _explanation(settings: Settings | None, error: Exception) -> ChurnError | No
 
 def _set_demo(context: click.Context, option: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
-        _enter_demo_home()
+        context.meta[DEMO] = _enter_demo_home()
 
 
-def _enter_demo_home() -> None:
-    """Make this process, and those that it starts, use the demo's home."""
+def _enter_demo_home() -> set[str]:
+    """Make this process, and those that it starts, use the demo's home.
+
+    Returns:
+        The variables that were set.
+    """
+    environ = {}
     try:
         settings = read_settings()
     except ChurnError as error:
         sys.exit(report_error(error))
     if command_of(settings) == CHURN:
-        os.environ.update(demo_environment(settings))
+        if ignored := format_ignored_settings(settings):
+            print_message(ignored)
+        environ = demo_environment(settings)
+        os.environ.update(environ)
     name_commands(DEMO)
+    return set(environ)
 
 
 @click.group(
@@ -174,7 +186,7 @@ def _enter_demo_home() -> None:
     # A callback: an unknown command is reported before `main` is called.
     callback=_set_demo,
     expose_value=False,
-    help="Use the home and the ports of `churn demo`.",
+    help="Use the home and ports of `churn demo`; other CHURN_ settings are ignored.",
 )
 @add_output_options
 def main() -> None:
@@ -1014,7 +1026,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
 @add_examples("churn serve")
 @command
 def serve(settings: Settings) -> None:
-    """Serve the scoring API on loopback, until interrupted."""
+    """Serve the scoring API on loopback, port CHURN_API_PORT (8000), until interrupted."""
     from serving.server import serve as serve_api
 
     serve_api(settings, print_message)
@@ -1125,7 +1137,10 @@ def user_remove(settings: Settings, name: str) -> None:
 @add_examples("churn docs", "churn docs --no-serve")
 @command
 def docs(settings: Settings, no_serve: bool) -> None:
-    """Build the site (front page, dbt docs, reports) and serve it, with traces, on loopback."""
+    """Build the site (front page, dbt docs, reports) and serve it, with traces, on loopback.
+
+    The port is CHURN_DOCS_PORT, 8081 by default.
+    """
     from churn.operations.site_server import serve_site
     from churn.reports.site import build_site
 
@@ -1384,7 +1399,8 @@ def sample(
 @command
 def config(settings: Settings, as_json: bool) -> None:
     """Print the settings, with secrets masked, and where each was set."""
-    masked, origins = settings.mask_secrets(), find_origins()
+    demo = click.get_current_context().meta.get(DEMO, ())
+    masked, origins = settings.mask_secrets(), find_origins(demo=demo)
     if as_json:
         print_json({**masked, "origins": origins})
     else:

@@ -53,19 +53,32 @@ def status(settings: Settings, today: date | None = None) -> dict[str, dict[str,
         },
         "spark": _spark(settings),
         "redis": _online_store(settings),
-        "airflow": _service(airflow.services(settings)["api-server"])
-        | {"address": airflow.address(settings)},
+        "airflow": _airflow(settings),
         "sites": _sites(settings),
         "api_keys": _api_keys(settings),
     }
 
 
 def _spark(settings: Settings) -> dict[str, Any]:
-    state = _state(spark_process.find(settings), settings.spark_host)
+    running = spark_process.find(settings)
+    state = _state(running, settings.spark_host)
     if settings.spark_is_elsewhere:
         state["state"] = EXTERNAL
-    ports = {"thrift_port": settings.thrift_port, "connect_port": settings.connect_port}
-    return {**state, "host": settings.spark_host, **ports}
+    configured = [settings.thrift_port, settings.connect_port]
+    ports = running.ports if running else configured
+    return {
+        **state,
+        "host": settings.spark_host,
+        "thrift_port": ports[0],
+        "connect_port": ports[1],
+        "settings_differ": ports != configured,
+    }
+
+
+def _airflow(settings: Settings) -> dict[str, Any]:
+    running = airflow.services(settings)["api-server"].find()
+    port = running.ports[0] if running else settings.airflow_port
+    return {**_state(running, LOOPBACK), "address": f"http://{settings.airflow_host}:{port}"}
 
 
 def _sites(settings: Settings) -> dict[str, Any]:

@@ -124,6 +124,8 @@ def _format_servers(status: Status) -> str:
         first = f"Spark is that of CHURN_SPARK_HOST, {spark['host']}"
     else:
         ports = f"Thrift port {spark['thrift_port']}, Connect port {spark['connect_port']}"
+        if spark["settings_differ"]:
+            ports += ", not those of the settings: `churn down` first, or change the settings"
         where = "" if spark["host"] == LOOPBACK else f" on {spark['host']}"
         first = f"Spark is {spark['state']}{where}{_format_process(spark, ports)}"
     if redis["state"] == EXTERNAL:

@@ -21,9 +21,10 @@ from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Column, Contract
 from seeds_loader.reader.encodings import find_encoding
 from seeds_loader.reader.header import (
-    HINT_OTHER_COLUMNS,
+    MIN_NAMES,
     ROWS_SEARCHED,
     Header,
+    arrange_hint,
     describe_miss,
     find_header,
     label_missing_error,
@@ -103,10 +104,14 @@ def read_csv(path: Path, contract: Contract, encoding: str | None = None) -> Gri
     delimiter, header = _find_delimiter(path, encoding, contract)
     if header is None or not header.fits:
         raise label_missing_error(header, contract, path.name, str(path)) or InvalidInputError(
-            f"{path.name} does not have the columns of the contract: {describe_miss(header)}",
+            f"{path.name} does not have the columns of the contract: "
+            f"{describe_miss(header, contract)}",
             where=str(path),
-            hint="add the missing columns or correct their headers; cells are separated by "
-            f"comma, semicolon or tab; {HINT_OTHER_COLUMNS}",
+            hint=arrange_hint(
+                "add the missing columns or correct their headers; cells are separated by comma, "
+                "semicolon or tab",
+                is_alike=header is not None and header.match_count >= MIN_NAMES,
+            ),
         )
     file = _File(path, encoding, delimiter, header, contract)
     schema = pa.schema([(str(index), pa.string()) for index in range(file.width)])

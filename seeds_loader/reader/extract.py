@@ -20,9 +20,10 @@ from seeds_loader.contract import Column, Contract, read_contract, read_source_f
 from seeds_loader.reader import csv_reader, excel_reader, file_format
 from seeds_loader.reader.customer_ids import read_ids
 from seeds_loader.reader.header import (
-    HINT_OTHER_COLUMNS,
+    NOTHING_ALIKE,
     ROWS_SEARCHED,
     Header,
+    arrange_hint,
     cell_name,
     column_letter,
     describe_miss,
@@ -280,7 +281,7 @@ def _find_sheet(
 def _describe_miss(grid: Grid, header: Header | None, contract: Contract) -> str:
     below = find_header(grid.rows_below_candidates(), contract)
     hidden = f" ({grid.hidden})" if grid.hidden else ""
-    return f"'{grid.sheet}'{hidden}: {describe_miss(header, below)}"
+    return f"'{grid.sheet}'{hidden}: {describe_miss(header, contract, below)}"
 
 
 def _find_unreadable_fitting(
@@ -336,13 +337,14 @@ def _none_fits_error(
     described = "; ".join(misses[:MAX_SHEETS_LISTED])
     left_off = len(misses) - MAX_SHEETS_LISTED
     more = f"; and {left_off} more sheets" if left_off > 0 else ""
-    correct = (
+    correct = arrange_hint(
         "add the missing columns or correct their headers; rows above the header have to be fewer "
-        f"than {ROWS_SEARCHED}; {HINT_OTHER_COLUMNS}"
+        f"than {ROWS_SEARCHED}",
+        is_alike=not all(NOTHING_ALIKE in each or each.endswith(": empty") for each in misses),
     )
     if sheet is None:
         return InvalidInputError(
-            f"no sheet of {path.name} has all columns of the contract",
+            f"No sheet of {path.name} has all columns of the contract",
             where=f"{path}, sheet {described}{more}",
             hint=correct,
         )

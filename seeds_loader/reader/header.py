@@ -12,6 +12,8 @@ MAX_NAMES_LISTED = 8
 TITLE_CHARACTERS = 60
 # Two matching names are chance ('gender', 'Contract'); more are a header with missing columns.
 MIN_NAMES = 3
+NOTHING_ALIKE = "nothing like the header"
+EXAMPLES = 2
 HINT_OTHER_COLUMNS = (
     "for a workbook of other columns, `churn init WORKBOOK` drafts their description; "
     "`churn contract template` writes the expected ones"
@@ -83,11 +85,18 @@ def require_unique_columns(header: Header, left: int, where: str) -> None:
             )
 
 
-def describe_miss(header: Header | None, below: Header | None = None) -> str:
+def arrange_hint(correct: str, is_alike: bool) -> str:
+    """Return the hint to correct the header, or first the one for a workbook of other columns."""
+    both = (correct, HINT_OTHER_COLUMNS) if is_alike else (HINT_OTHER_COLUMNS, correct)
+    return "; ".join(both)
+
+
+def describe_miss(header: Header | None, contract: Contract, below: Header | None = None) -> str:
     """Return in a few words why a sheet does not fit.
 
     Args:
         header: The nearest of the rows searched, or None if there are none.
+        contract: The expected columns.
         below: The nearest row below those searched.
     """
     if header is None:
@@ -97,7 +106,8 @@ def describe_miss(header: Header | None, below: Header | None = None) -> str:
         lacks = f" but lacks {format_names(below.missing)}" if below.missing else ""
         return f"row {below.row + 1} looks like the header{lacks}, but {limit}"
     if header.match_count < MIN_NAMES:
-        return f"nothing like the header in its first {ROWS_SEARCHED} used rows"
+        expected = f"{', '.join(contract.names[:EXAMPLES])}, … ({len(contract.names)})"
+        return f"{NOTHING_ALIKE} in its first {ROWS_SEARCHED} used rows; expected: {expected}"
     return f"row {header.row + 1} is nearest to the header but lacks {format_names(header.missing)}"
 
 

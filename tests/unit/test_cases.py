@@ -64,7 +64,7 @@ def test_a_dashboard_beside_the_data():
 
 
 def test_a_dashboard_of_other_data():
-    words = ("no sheet", "'KPI': nothing like", "`churn init WORKBOOK`")
+    words = ("No sheet", "'KPI': nothing like", "`churn init WORKBOOK`")
     message = refused(case("bank_with_dashboard.xlsx", FOREIGN), *words)
     assert "damaged" not in message
 
@@ -229,13 +229,13 @@ def test_a_second_table_that_cannot_be_read_is_still_a_second_one(tmp_path, brea
 def test_the_only_table_that_cannot_be_read_is_told_by_its_fault(tmp_path, breach):
     path = write_xlsx(tmp_path / "book.xlsx", {"Notes": [["x"]], "Data": sheet_rows(2)})
     change_part(path, "xl/worksheets/sheet2.xml", BROKEN[breach])
-    assert "no sheet" not in refused(path, "'Data'")
+    assert "No sheet" not in refused(path, "'Data'")
 
 
 def test_no_table_and_a_sheet_that_cannot_be_read(tmp_path):
     path = write_xlsx(tmp_path / "book.xlsx", {"Notes": [["x"]], "Data": [LACKING, ["x"]]})
     change_part(path, "xl/worksheets/sheet1.xml", BROKEN["a far cell"])
-    refused(path, "no sheet", "'Notes': can't be read", "'Data': row 1", "lacks tenure")
+    refused(path, "No sheet", "'Notes': can't be read", "'Data': row 1", "lacks tenure")
 
 
 def test_a_far_cell_beside_the_table_of_a_large_file(tmp_path, monkeypatch):

@@ -92,6 +92,7 @@ def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:
     # A browser requests the address of an icon that is still a placeholder.
     assert not re.search(r'(?<!ng-attr-)(?:xlink:)?href="{{ getIcon', adapted)
     assert "function fitLineage(" in adapted and adapted.count("fitLineage(") == 3
+    assert '"hashchange", followAddress)' in adapted and "--bar" in adapted
     assert "function toggleMenu(" in adapted and 'onclick="toggleMenu()"' in adapted
     assert ".app-overlay" in docs and 'class="column-row"' in docs
     build = Path(feast.__file__).parent / "ui" / "build"

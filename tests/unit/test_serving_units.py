@@ -435,6 +435,13 @@ def test_a_mismatch_is_a_sentence(client: TestClient, body: Any, title: str, whe
     assert (details["title"], details["where"]) == (title, where)
 
 
+def test_a_misspelt_field_is_recognised(client: TestClient) -> None:
+    details = client.post("/v1/churn:batch", json={"customer_ids": ["a"], "customer_idz": 1}).json()
+    assert details["what_to_do"].startswith("did you mean customer_ids? ")
+    details = client.post("/v1/churn:batch", json={"customer_ids": []}).json()
+    assert details["title"] == "The list is empty"
+
+
 def test_a_mismatch_of_a_change_is_a_sentence(client: TestClient) -> None:
     sentences = {
         ("monthly_charges", "60"): "The value is not a number",

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from churn.operations import status_text
 from churn.operations.status import status
 from churn.operations.status_text import format_status
 from feature_repo.feature_definitions import TTL
-from lakehouse import run_log
+from lakehouse import run_log, spark_process
+from lakehouse.process import ProcessInfo
 from lakehouse.run_log import RunRecord
 from lakehouse.settings import PROJECT, Settings, read_settings
 from serving import keys
@@ -86,6 +87,17 @@ def test_a_finished_run_says_what_is_in_use_and_where(home: Settings) -> None:
     assert found["List"] == f"{list_file}: {headline}; cost of the calls $1,240"
     assert "the online store is stopped; Airflow is stopped" in found["Servers"]
     assert "with the next extract" in found["Next"]
+
+
+def test_the_ports_are_those_of_the_running_server(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = ProcessInfo(1, 0, 1, ports=[10200, 15202], identity="", log="")
+    monkeypatch.setattr(spark_process, "find", lambda _: running)
+    said = lines(home)["Servers"]
+    assert "Thrift port 10200, Connect port 15202, not those of the settings" in said
+    same = replace(home, thrift_port=10200, connect_port=15202)
+    assert "not those" not in lines(same)["Servers"]
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,9 @@ def test_a_sheet_by_name_must_exist_and_fit(tmp_path):
     path = write_xlsx(tmp_path / "book.xlsx", {"Base": sheet_rows(1), "Notes": [["hello"]]})
     refused(path, "'Nots'", "'Base', 'Notes'", "--sheet", sheet="Nots")
     refused(path, "'Notes'", "nothing like the header", "'Base'", sheet="Notes")
+    expected = "expected: customerID, gender, … (21)"
+    only = write_xlsx(tmp_path / "other.xlsx", {"Notes": [["hello"]]})
+    refused(only, "No sheet of other.xlsx", expected, "what to do: for a workbook of other columns")
 
 
 def test_many_missing_columns_stay_readable(tmp_path):
