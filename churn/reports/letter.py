@@ -52,7 +52,9 @@ def write_letter(settings: Settings, customer_id: str, path: Path, log: Log) -> 
     return f"letter about {lineage['customer_id']}: {path}"
 
 
-def letter_page(lineage: Mapping[str, Any], written: date, is_sample: bool = False) -> str:
+def letter_page(  # long: its content, a line each
+    lineage: Mapping[str, Any], written: date, is_sample: bool = False
+) -> str:
     """Return the letter as self-contained HTML; its figures are those of the lineage.
 
     Args:

@@ -95,7 +95,7 @@ class ListedCustomer:
     details: Sequence[Any]
 
     @property
-    def kept(self) -> float:
+    def retention(self) -> float:
         """Return the probability that the customer would leave, and stays because of the call."""
         return (self.gain + self.cost) / self.revenue
 
@@ -153,9 +153,9 @@ class RetentionList:
         return sum(each.probability for each in self.listed)
 
     @property
-    def kept(self) -> float:
+    def staying(self) -> float:
         """Return how many of them are expected to stay because of the call."""
-        return sum(each.kept for each in self.listed)
+        return sum(each.retention for each in self.listed)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -598,7 +598,7 @@ def format_effect(retention_list: RetentionList) -> str:
     may be less. The range is no interval of confidence.
     """
     effect = retention_list.campaign.effect
-    kept, leaving = (_format_people(n) for n in (retention_list.kept, retention_list.leaving))
+    kept, leaving = (_format_people(n) for n in (retention_list.staying, retention_list.leaving))
     share = f"{effect.value:.0%} of the risk"
     if retention_list.campaign.offers:
         share = f"the smaller of {share} and what the model credits the offer with"

@@ -236,7 +236,7 @@ def test_the_effect_and_the_range_are_those_of_the_campaign(tmp_path: Path) -> N
         "customer the smaller of 30% of the risk and what the model credits the offer with. The "
         "range is for half and one and a half times that"
     )
-    assert CUSTOMER.kept == pytest.approx((76.6 + 61) / 900)
+    assert CUSTOMER.retention == pytest.approx((76.6 + 61) / 900)
     many = replace(LISTED, listed=[CUSTOMER] * 100)
     assert "about 15 of the 58 who would leave to stay" in format_effect(many)
     measured = Effect(0.4, 0.3, 0.5, "measured in 1 campaign, and 30% assumed before")
