@@ -17,8 +17,10 @@ MAX_VALUE_LENGTH = 80
 # The code of a blank cell, whose value says all.
 MISSING, BLANK = "missing", "blank"
 NOT_A_NUMBER = "not_a_number"
-# A number between a currency or unit of any kind, without thousands separators.
-NUMBER_LIKE = re.compile(r"[^\d.,+-]*(?P<number>-?\d+(?:,\d{1,2}|\.\d+)?)[^\d.,+-]*")
+# A number with a currency, and without thousands separators. Other signs may change its value:
+# thousands (12k), a share (12%), a unit (12 years), a minus of accountants ((12)).
+CURRENCY = r"(?:[$€£¥]|[A-Z]{3})?"
+NUMBER_LIKE = re.compile(rf"{CURRENCY}\s*(?P<number>-?\d+(?:[,.]\d{{1,2}})?)\s*{CURRENCY}")
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,9 @@ def _escape(character: str) -> str:
 
 
 def _suggest_number(reason: Reason) -> str:
-    """Return how to write a number that has a currency, a unit or a decimal comma.
+    """Return how to write a number that has a currency or a decimal comma.
 
-    Three digits after a single comma may be thousands or decimals: nothing is suggested.
+    Three digits after a comma or point may be thousands or decimals: nothing is suggested.
     """
     found = NUMBER_LIKE.fullmatch((reason.value or "").strip())
     if reason.code != NOT_A_NUMBER or found is None:
@@ -144,5 +146,5 @@ def _format_accepted(code: str, column: Column | None) -> str:
     if code == "out_of_range" and column.range:
         return f" ({column.range[0]:g} to {column.range[1]:,.0f})"
     if code == "too_long" and column.longest:
-        return f" ({column.longest} characters)"
+        return f" (at most {column.longest} characters)"
     return ""

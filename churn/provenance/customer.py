@@ -145,8 +145,9 @@ def format_customer(customer: dict[str, Any]) -> list[str]:
             f"({deciles.format_group(score['decile'])}; model {score['model_version']})"
         )
         if score["reasons"]:
-            lines.append(f"    the estimate is raised most by: {'; '.join(score['reasons'])}")
-    lines.append("  features in words (`--json` has the model's numbers):")
+            reasons = "; ".join(score["reasons"])
+            lines.append(f"    raised most, against the average customer, by: {reasons}")
+    lines.append("  features (`--json` has the model's numbers):")
     lines += [f"    {name:<26}{value}" for name, value in format_features(customer["features"])]
     return lines
 

@@ -151,7 +151,8 @@ def format_listed(listed: Mapping[str, Any], score: Mapping[str, Any]) -> Iterat
     if proposal := ", ".join(_format_proposal(listed)):
         yield proposal
     if listed["reasons"]:
-        yield f"reasons in the list: {'; '.join(listed['reasons'])}"
+        reasons = "; ".join(listed["reasons"])
+        yield f"reasons in the list, against all customers worth calling: {reasons}"
 
 
 def _format_proposal(listed: Mapping[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from churn.provenance.retention_lists import is_out_of_fold
 from churn.provenance.trace import trace_customers
 from churn.provenance.trace_text import latest_extract
 from churn.reports.entries import describe_use, format_label, list_entries
-from churn.reports.figures import Figures
+from churn.reports.figures import Figures, format_signed
 from churn.reports.report import page
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from feature_repo.labels import describe_limit, describe_period
@@ -116,12 +116,19 @@ def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> I
 
 
 def _describe_unlisted(contributions: Sequence[Mapping[str, Any]], listed: Sequence[Effect]) -> str:
-    """Return which parts of the estimate are not listed, as a sentence; empty if all are."""
+    """Return how much the parts that are not listed are together; empty if all are listed."""
     places = {effect.place for effect in listed}
-    is_cut = any(
-        each["contribution"] for place, each in enumerate(contributions) if place not in places
+    rest = [
+        each["contribution"]
+        for place, each in enumerate(contributions)
+        if place not in places and each["contribution"]
+    ]
+    if not rest:
+        return ""
+    return (
+        f"Listed are the {NAMED} largest on each side, and all about you as a person. The others "
+        f"({len(rest)}) are {format_signed(sum(rest), 2)} together."
     )
-    return f"Not listed are those beyond the {NAMED} largest on each side." if is_cut else ""
 
 
 def _describe_personal(contributions: Sequence[Mapping[str, Any]]) -> str:

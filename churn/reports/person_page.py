@@ -67,7 +67,12 @@ def _list_estimates(records: Mapping[str, Sequence[Record]]) -> Iterator[Entry]:
         yield Entry("Probability that you leave", "", share, "")
         yield Entry("Risk group", "", f"{score['decile']} of 10; 10 is the highest", "")
         if score["reasons"]:
-            yield Entry("It is raised most by", "", _format_value(score["reasons"]), "")
+            yield Entry(
+                "Raised most, against the average customer, by",
+                "",
+                _format_value(score["reasons"]),
+                "",
+            )
         yield Entry("Model", "", str(score["model_version"]), "")
     models = [each for each in records.get(HELD_OUT, ()) if each.get("probability") is not None]
     held_out = _find_latest(models, "event_timestamp", "model")

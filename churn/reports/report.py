@@ -43,7 +43,7 @@ NO_BASELINE = "not_applicable"
 WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, NO_BASELINE: 3}
 DRIFTS_SHOWN = 8
 UNKNOWN = "–"
-CALL_NOTE = "each expected to gain more than it costs"
+CALL_NOTE = "each expected to bring in more than it costs"
 SEE_FRONT_PAGE = "The front page shows what is in use now."
 
 

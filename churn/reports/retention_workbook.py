@@ -354,7 +354,7 @@ def _add_answer_lists(sheet: Worksheet, columns: Sequence[Column], rows: int) ->
     headers = [column.header for column in columns]
     validation = DataValidation(type="list", formula1=f'"{YES},{NO}"', allow_blank=True)
     validation.showErrorMessage = True
-    validation.error, validation.errorTitle = f"Choose {YES} or {NO}", "Outcome"
+    validation.error, validation.errorTitle = f"Choose {YES} or {NO}", "Yes or no"
     for header in (*ANSWERS, DONE):
         if header in headers:
             letter = get_column_letter(headers.index(header) + 1)
@@ -605,7 +605,8 @@ def format_effect(retention_list: RetentionList) -> str:
     low, high = (_format_factor(end / effect.value) for end in (effect.low, effect.high))
     return (
         f"we expect about {kept} of the {leaving} who would leave to stay ({effect.source}): per "
-        f"customer {share}. The range is for {low} and {high} that"
+        f"customer {share}. The range is for {low} or {high} as "
+        "many who stay, at the same costs"
     )
 
 

@@ -218,7 +218,8 @@ def listed(
     """The list after the evaluation, which has fitted the hazard model that it counts with."""
     path = tmp_path_factory.mktemp("list") / "at_risk.xlsx"
     assert (
-        "50 calls, about $" in completed_run.home.churn("list", "--top", "50", "--out", path).stdout
+        "50 calls, expected gain about $"
+        in completed_run.home.churn("list", "--top", "50", "--out", path).stdout
     )
     return path
 

@@ -418,7 +418,7 @@ def test_the_page_of_the_api(  # long: one visit
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: complaints.append((message.type, message.text)))
         page.goto(f"{api.address}/docs")
-        route = page.locator("#operations-default-churn_v1_customers__customer_id__churn_get")
+        route = page.locator("#operations-Customers-churn_v1_customers__customer_id__churn_get")
         expect(route).to_be_visible(timeout=30_000)
         page.locator(".auth-wrapper .authorize").first.click()
         page.locator(".modal-ux input").fill(api.key)

@@ -65,7 +65,7 @@ def test_the_page_traces_at_phone_and_desktop_width(
     rejected = page.locator("li.rejected")
     expect(rejected).to_contain_text("row 7049")
     expect(rejected).to_contain_text("-100")
-    expect(rejected).to_contain_text("row 7036 was kept")
+    expect(rejected).to_contain_text("Row 7036 was kept")
     expect(page.locator("li.online")).to_contain_text("equals gold")
     expect(page.locator("li.score")).to_contain_text(re.compile("leaves with probability [0-9.]+%"))
     page.get_by_text("All 21 cells").click()

@@ -268,9 +268,9 @@ def test_a_letter_names_the_parts_that_it_does_not_list() -> None:
     contributions = traced["scores"][0]["explanation"]["contributions"]
     contributions[3:] = [{"feature": n, "text": n, "contribution": 0.01} for n in names]
     page = letter_page(traced, WRITTEN)
-    assert "Not listed are those beyond the 5 largest on each side. The numbers" in page
+    assert "and all about you as a person. The others (2) are +0.02 together. The numbers" in page
     contributions[3:] = []
-    assert "Not listed" not in letter_page(traced, WRITTEN)
+    assert "The others (" not in letter_page(traced, WRITTEN)
 
 
 def test_a_letter_has_the_probability_of_the_list() -> None:

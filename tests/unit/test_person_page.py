@@ -62,7 +62,10 @@ def test_the_page_begins_with_the_current_entries_and_the_estimate_in_words() ->
         ("Marked as having left Churn", "no"),
         ("Probability that you leave", "56.8%, as of 2025-05-01"),
         ("Risk group", "9 of 10; 10 is the highest"),
-        ("It is raised most by", "month-to-month contract; no phone <service>"),
+        (
+            "Raised most, against the average customer, by",
+            "month-to-month contract; no phone <service>",
+        ),
         ("Model", "v1"),
         (
             "For the list of customers to contact, from models that had not seen your record",

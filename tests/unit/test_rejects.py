@@ -135,6 +135,12 @@ def test_words_fold_onto_one_line(domain: Path) -> None:
         ("1.234,5", "."),
         ("twelve", "."),
         ("12 or 13", "."),
+        ("1.2k", "."),
+        ("$1.2k", "."),
+        ("12%", "."),
+        ("12 years", "."),
+        ("(45)", "."),
+        ("€1.234", "."),
     ],
 )
 def test_a_number_that_was_written_otherwise_is_suggested(value: str, end: str) -> None:

@@ -234,7 +234,7 @@ def test_the_effect_and_the_range_are_those_of_the_campaign(tmp_path: Path) -> N
     assert format_effect(LISTED) == (
         "we expect about 0.2 of the 0.6 who would leave to stay (assumed, not measured yet): per "
         "customer the smaller of 30% of the risk and what the model credits the offer with. The "
-        "range is for half and one and a half times that"
+        "range is for half or one and a half times as many who stay, at the same costs"
     )
     assert CUSTOMER.retention == pytest.approx((76.6 + 61) / 900)
     many = replace(LISTED, listed=[CUSTOMER] * 100)
@@ -244,7 +244,7 @@ def test_the_effect_and_the_range_are_those_of_the_campaign(tmp_path: Path) -> N
     # The model limits only what it expects of an offer.
     assert format_effect(replace(many, campaign=without_offers)).endswith(
         "to stay (measured in 1 campaign, and 30% assumed before): per customer 40% of the risk. "
-        "The range is for 0.75 times and 1.25 times that"
+        "The range is for 0.75 times or 1.25 times as many who stay, at the same costs"
     )
     assert format_gain(without_offers) == (
         "the expected gain is the bills of 12 months of the customers who are kept, less the costs "

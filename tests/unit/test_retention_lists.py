@@ -91,15 +91,15 @@ def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(settings: Se
         "which did, gives 56.8%",
         "number 1 of 2 in the list of run r1",
         "offer: A discount, cost $80.00, expected gain $76.60",
-        "reasons in the list: new; fiber",
+        "reasons in the list, against all customers worth calling: new; fiber",
     ]
     customer = {"customer_id": "c1", "event_timestamp": f"{DAY}T00:00:00Z", "features": {}}
     shown = format_customer({**customer, "score": SCORE, "retention_list": listed})
     assert [line.strip() for line in shown[1:]] == [
         *expected,
         "leaves with probability 56.8% (risk group 10 of 10; 10 is the highest; model v1)",
-        "the estimate is raised most by: new",
-        "features in words (`--json` has the model's numbers):",
+        "raised most, against the average customer, by: new",
+        "features (`--json` has the model's numbers):",
     ]
     hops = trace(listed)
     assert dict(hops)["list"] == expected
@@ -170,7 +170,7 @@ def test_a_later_extract_has_one_probability_and_a_missing_customer_is_named(
     write_run(settings, "r1", campaign=replace(CAMPAIGN, monthly_value=None, offers={}))
     stored = read_list(settings)
     listed = {**stored.describe("c2"), "probability": SCORE["probability"]}
-    reasons = "reasons in the list: new; fiber"
+    reasons = "reasons in the list, against all customers worth calling: new; fiber"
     place = "number 2 of 2 in the list of run r1"
     assert dict(trace(listed))["list"] == ["in the list: 56.8%", place, reasons]
     missing = dict(trace(stored.describe("c3")))["list"]
