@@ -15,6 +15,7 @@ from churn.reports.retention_workbook import (
     RetentionList,
     capitalise,
     count_offers,
+    explain_columns,
     format_after_calls,
     format_common_reasons,
     format_cost,
@@ -234,6 +235,7 @@ def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the te
         "model_in_words": _describe_model(data),
         "format_common_reasons": format_common_reasons,
         "format_after_calls": format_after_calls,
+        "explain_columns": explain_columns,
         "format_effect": format_effect,
         "format_gain": format_gain,
         "format_cost": format_cost,
@@ -331,8 +333,7 @@ def _list_checks(results: Sequence[GateResult]) -> Iterator[Check]:
     tested = [each for each in tested if each.verdict != NO_BASELINE]
     for each in sorted(tested, key=lambda each: WORST_FIRST[each.verdict]):
         holds = each.verdict == "passed"
-        # A rule that only warns repeats one that refuses, with a closer threshold.
-        if each.statement and not (holds and (each.drift_of or each.severity == "warn")):
+        if each.statement and not (holds and each.drift_of):
             yield Check(
                 each.verdict,
                 each.statement,

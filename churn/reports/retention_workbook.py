@@ -32,7 +32,7 @@ from churn.reports.rejects_workbook import is_formula_like, make_storable
 from lakehouse.command_name import format_commands
 from lakehouse.domain import ListColumn, Offer, read_domain
 from lakehouse.sample_home import TITLE as SAMPLE
-from trainer.retention_campaign import Campaign
+from trainer.retention_campaign import Campaign, Effect
 
 HEADER = PatternFill("solid", fgColor="FF1F3A5F")
 FACE = "Calibri"
@@ -46,7 +46,11 @@ TERMS = ("Who can be made it", "What it is", "Costs of each")
 # What is recorded of a customer of a campaign, with the width of its column.
 ANSWERS = ("Called", "Reached", "Accepted")
 WITH_OFFER = "Probability with the offer"
-WITH_OFFER_NOTE = "What the model says of customers who already have it; not a measured effect."
+WITH_OFFER_NOTE = "what the model says of customers who already have it; not a measured effect"
+# What the reasons of a customer are.
+DISTINGUISHING = (
+    "what raises this customer's risk most above the average of all customers worth calling"
+)
 # The column of a list without a campaign.
 DONE = "Done"
 OUTCOME = {**dict.fromkeys(ANSWERS, 10), "Note": 30}
@@ -99,6 +103,12 @@ class ListedCustomer:
         """Return the probability that the customer would leave, and stays because of the call."""
         return (self.gain + self.cost) / self.revenue
 
+    def is_limited_by_model(self, effect: Effect) -> bool:
+        """Return whether the model attributes less to the offer than campaigns achieve."""
+        if self.probability_with_offer is None:
+            return False
+        return self.probability - self.probability_with_offer < self.probability * effect.value
+
 
 @dataclass(frozen=True)
 class RetentionList:
@@ -142,10 +152,10 @@ class RetentionList:
 
     @property
     def event(self) -> str:
-        """Return what the probability is that of, with its period if the model knows one."""
+        """Return what the probability says, with its period if the model knows one."""
         if self.model_limit:
-            return "of being marked as left, as the workbook marks it, which gives no period"
-        return f"of leaving {self.period}".rstrip()
+            return "how likely the workbook marks the customer as left; it does not say when"
+        return f"how likely the customer leaves {self.period}".rstrip()
 
     @property
     def leaving(self) -> float:
@@ -306,7 +316,7 @@ def _write_rows(
         cell.fill, cell.font = HEADER, WHITE
         cell.alignment = Alignment(vertical="center", horizontal="center", wrap_text=True)
         if column.header == WITH_OFFER:
-            cell.comment = Comment(WITH_OFFER_NOTE, "churn")
+            cell.comment = Comment(f"{capitalise(WITH_OFFER_NOTE)}.", "churn")
     for rank, customer in enumerate(listed, 1):
         for number, column in enumerate(columns, 1):
             cell = sheet.cell(rank + 1, number)
@@ -439,12 +449,16 @@ def _set_widths(sheet: Worksheet, widths: Sequence[float]) -> None:
 def _list_tasks(retention_list: RetentionList) -> Iterator[tuple[str, str]]:
     """Yield what to do with the list, and what to know before."""
     has_offers = bool(retention_list.campaign.offers)
-    outcome = "Called, Reached and Accepted" if retention_list.name else DONE
+    outcome = (
+        f"{YES} or {NO} in Called, Reached and Accepted"
+        if retention_list.name
+        else f"{YES} in {DONE} after the call, or {NO} if you skip the customer"
+    )
     yield (
         "What to do",
         f"call from the top of the sheet {SHEET}"
         + (", make each customer the offer of the row" * has_offers)
-        + f", and enter {YES} or {NO} in {outcome}",
+        + f", and enter {outcome}",
     )
     if retention_list.paying is not None:
         yield "Listed", format_paying(retention_list)
@@ -455,6 +469,7 @@ def _list_tasks(retention_list: RetentionList) -> Iterator[tuple[str, str]]:
             capitalise(format_gain(retention_list.campaign))
             + assumed * retention_list.campaign.effect.is_assumed,
         )
+    yield "Reasons", capitalise(DISTINGUISHING)
     yield (
         "Extract",
         f"{retention_list.extract_date}, {retention_list.customers:,} customers; use the list "
@@ -535,6 +550,19 @@ def _describe_price(offer: Offer, campaign: Campaign, prices: Sequence[float] = 
         return offer.costs_in_words or offer.costs
 
 
+def explain_columns(retention_list: RetentionList) -> Iterator[tuple[str, str]]:
+    """Yield what the numbers and reasons of a customer mean, a sentence each, for a page."""
+    campaign = retention_list.campaign
+    if campaign.revenue:
+        yield GAIN, "what the call brings on average, after the costs of the call and the offer"
+    yield PROBABILITY, retention_list.event
+    if campaign.offers:
+        yield "With the offer", WITH_OFFER_NOTE
+    yield "Reasons", DISTINGUISHING
+    if retention_list.model_limit:
+        yield "Model", retention_list.model_limit
+
+
 def _explain_numbers(  # long: the notes, one after another
     retention_list: RetentionList,
 ) -> list[tuple[str, str]]:
@@ -565,9 +593,8 @@ def _explain_numbers(  # long: the notes, one after another
         *(_describe_offers(retention_list) if campaign.offers else ()),
         (
             "Reasons",
-            "what raises this customer's risk most above the average of all customers worth "
-            "calling; they explain the estimate, and need not be why a customer leaves. Left out: "
-            "reasons about the person (such as age)",
+            f"{DISTINGUISHING}; they explain the estimate, and need not be why a customer leaves. "
+            "Left out: reasons about the person (such as age)",
         ),
         *(
             [("In common", format_common_reasons(retention_list))]
@@ -586,8 +613,8 @@ def format_gain(campaign: Campaign) -> str:
         else f"{campaign.months} months of the customers who are kept"
     )
     return (
-        f"the expected gain is the bills of {months}, less the costs of calls"
-        f"{' and offers' * bool(campaign.offers)}; no margin is taken off"
+        f"the expected gain is the bills of {months}, as if they would otherwise leave now, less "
+        f"the costs of calls{' and offers' * bool(campaign.offers)}; no margin is taken off"
     )
 
 
@@ -599,15 +626,23 @@ def format_effect(retention_list: RetentionList) -> str:
     """
     effect = retention_list.campaign.effect
     kept, leaving = (_format_people(n) for n in (retention_list.staying, retention_list.leaving))
-    share = f"{effect.value:.0%} of the risk"
-    if retention_list.campaign.offers:
-        share = f"the smaller of {share} and what the model credits the offer with"
     low, high = (_format_factor(end / effect.value) for end in (effect.low, effect.high))
     return (
-        f"we expect about {kept} of the {leaving} who would leave to stay ({effect.source}): per "
-        f"customer {share}. The range is for {low} or {high} as "
+        f"we expect about {kept} of the {leaving} who would leave to stay. "
+        f"{_format_rates(retention_list)}. The range is for {low} or {high} as "
         "many who stay, at the same costs"
     )
+
+
+def _format_rates(retention_list: RetentionList) -> str:
+    """Return which share of the risk a call removes, and for how many the model says less."""
+    effect, listed = retention_list.campaign.effect, len(retention_list.listed)
+    limited = sum(each.is_limited_by_model(effect) for each in retention_list.listed)
+    rate = f"A call removes {effect.value:.0%} of the risk of leaving ({effect.source})"
+    if not limited:
+        return rate
+    whom = "all listed" if limited == listed else f"{limited:,} of the {listed:,} listed"
+    return f"{rate}; for {whom}, the model credits the offer with less, and that counts"
 
 
 def _format_people(number: float) -> str:
@@ -667,7 +702,12 @@ def _describe_offers(retention_list: RetentionList) -> list[tuple[str, str]]:
             "themselves were the model's only example",
         ),
         *(
-            [("Offers not made", f"the best for no customer listed: {'; '.join(others)}")]
+            [
+                (
+                    "Other offers",
+                    f"for no customer listed the one that gains most: {'; '.join(others)}",
+                )
+            ]
             if others
             else []
         ),

@@ -205,12 +205,12 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     assert summary["Upgrade"] == summary["Total"] == 1
     # The offers that no listed customer gets are in the notes only.
     assert {"Discount", "Gift"}.isdisjoint(summary)
-    assert "Discount (to all: 5% off); Gift (to all: $7.50)" in notes["Offers not made"]
+    assert "Discount (to all: 5% off); Gift (to all: $7.50)" in notes["Other offers"]
     assert summary["Extract"].endswith("9 customers; use the list until the next extract")
     assert summary["Expected gain"].endswith(
         "no margin is taken off. The effect of a call is an assumption, see Notes"
     )
-    marked = "of being marked as left, as the workbook marks it, which gives no period; by a model"
+    marked = "how likely the workbook marks the customer as left; it does not say when; by a model"
     assert notes["Probability of leaving"].startswith(marked)
     assert notes["Effect of a call"] == capitalise(format_effect(limited))
     assert notes["Listed"].endswith(f"; {paying}")
@@ -224,38 +224,49 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     summary = read_pairs(book, "Summary")
     assert summary["Listed"] == "all calls that are expected to pay are listed: 1"
     assert "Model" not in summary
-    assert read_pairs(book, "Notes")["Probability of leaving"].startswith("of leaving; by a model")
-    assert (
-        replace(LISTED, period="within the next month").event == "of leaving within the next month"
+    assert read_pairs(book, "Notes")["Probability of leaving"].startswith(
+        "how likely the customer leaves; by a model"
     )
+    dated = replace(LISTED, period="within the next month")
+    assert dated.event == "how likely the customer leaves within the next month"
 
 
 def test_the_effect_and_the_range_are_those_of_the_campaign(tmp_path: Path) -> None:
     assert format_effect(LISTED) == (
-        "we expect about 0.2 of the 0.6 who would leave to stay (assumed, not measured yet): per "
-        "customer the smaller of 30% of the risk and what the model credits the offer with. The "
-        "range is for half or one and a half times as many who stay, at the same costs"
+        "we expect about 0.2 of the 0.6 who would leave to stay. A call removes 30% of the risk of "
+        "leaving (assumed, not measured yet). The range is for half or one and a half times as "
+        "many who stay, at the same costs"
     )
+    # The model credits the offer with less than campaigns achieve.
+    weak = replace(CUSTOMER, probability_with_offer=0.5)
+    credited = "the model credits the offer with less, and that counts"
+    both, all_weak = (
+        format_effect(replace(LISTED, listed=each)) for each in ([CUSTOMER, weak], [weak])
+    )
+    assert f"; for 1 of the 2 listed, {credited}. The range" in both
+    assert f"; for all listed, {credited}. The range" in all_weak
     assert CUSTOMER.retention == pytest.approx((76.6 + 61) / 900)
     many = replace(LISTED, listed=[CUSTOMER] * 100)
     assert "about 15 of the 58 who would leave to stay" in format_effect(many)
     measured = Effect(0.4, 0.3, 0.5, "measured in 1 campaign, and 30% assumed before")
     without_offers = replace(CAMPAIGN, effect=measured, offers={})
+    called = replace(CUSTOMER, offer=None, probability_with_offer=None)
     # The model limits only what it expects of an offer.
-    assert format_effect(replace(many, campaign=without_offers)).endswith(
-        "to stay (measured in 1 campaign, and 30% assumed before): per customer 40% of the risk. "
-        "The range is for 0.75 times or 1.25 times as many who stay, at the same costs"
+    assert format_effect(replace(many, campaign=without_offers, listed=[called] * 100)).endswith(
+        "to stay. A call removes 40% of the risk of leaving (measured in 1 campaign, and 30% "
+        "assumed before). The range is for 0.75 times or 1.25 times as many who stay, at the same "
+        "costs"
     )
     assert format_gain(without_offers) == (
-        "the expected gain is the bills of 12 months of the customers who are kept, less the costs "
-        "of calls; no margin is taken off"
+        "the expected gain is the bills of 12 months of the customers who are kept, as if they "
+        "would otherwise leave now, less the costs of calls; no margin is taken off"
     )
     assert format_gain(replace(CAMPAIGN, expected_months="months")) == (
         "the expected gain is the bills of the months that customers who are kept are expected to "
-        "stay, less the costs of calls and offers; no margin is taken off"
+        "stay, as if they would otherwise leave now, less the costs of calls and offers; no margin "
+        "is taken off"
     )
     path = tmp_path / "list.xlsx"
-    called = replace(CUSTOMER, offer=None)
     write_retention_workbook(replace(LISTED, campaign=without_offers, listed=[called] * 2), path)
     book = load_workbook(path)
     assert [cell.value for cell in book["Summary"][5][:4]] == ["Total", 2, 122.0, 153.2]
