@@ -642,7 +642,7 @@ def _format_rates(retention_list: RetentionList) -> str:
     if not limited:
         return rate
     whom = "all listed" if limited == listed else f"{limited:,} of the {listed:,} listed"
-    return f"{rate}; for {whom}, the model credits the offer with less, and that counts"
+    return f"{rate}; for {whom}, the model credits the offer with less, which is used instead"
 
 
 def _format_people(number: float) -> str:

@@ -239,7 +239,7 @@ def test_the_effect_and_the_range_are_those_of_the_campaign(tmp_path: Path) -> N
     )
     # The model credits the offer with less than campaigns achieve.
     weak = replace(CUSTOMER, probability_with_offer=0.5)
-    credited = "the model credits the offer with less, and that counts"
+    credited = "the model credits the offer with less, which is used instead"
     both, all_weak = (
         format_effect(replace(LISTED, listed=each)) for each in ([CUSTOMER, weak], [weak])
     )
