@@ -139,7 +139,7 @@ def test_the_origin_of_a_setting_is_the_place_from_which_it_is_read(tmp_path: Pa
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
-        ({"CHURN_DOMAIN": "no-such"}, "There is no domain in "),
+        ({"CHURN_DOMAIN": "no-such"}, "CHURN_DOMAIN=no-such names no domain"),
         ({"CHURN_REDIS_URL": "http://a"}, "CHURN_REDIS_URL must look like redis://"),
     ],
 )

@@ -100,6 +100,25 @@ def test_a_folder_without_a_domain_is_refused(tmp_path: Path) -> None:
     assert "churn init" in raised.value.hint
 
 
+@pytest.mark.parametrize(
+    ("value", "message", "hint"),
+    [
+        ("no-such", "CHURN_DOMAIN=no-such names no domain", "set it to a domain that exists "),
+        ("telko", "CHURN_DOMAIN=telko names no domain", "did you mean telco? "),
+        ("docs", "CHURN_DOMAIN=docs names a folder without contract.yml", "set it to "),
+    ],
+)
+def test_an_unknown_selected_domain_is_reported_as_the_setting_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, value: str, message: str, hint: str
+) -> None:
+    monkeypatch.setenv("CHURN_DOMAIN", value)
+    with pytest.raises(ChurnError) as raised:
+        read_domain()
+    assert raised.value.message.startswith(message)
+    assert raised.value.where == "the environment or .env, CHURN_DOMAIN"
+    assert raised.value.hint.startswith(hint) and "(telco)" in raised.value.hint
+
+
 def test_a_caller_that_changes_the_variables_changes_no_other_callers() -> None:
     changed = read_domain(TELCO).variables
     changed["gate_rules"]["minimum_customers"]["at_least"] = 0
