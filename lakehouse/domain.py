@@ -34,7 +34,7 @@ VARIABLE = "CHURN_DOMAIN"
 # The customer's id and the label have these names in every domain.
 ID, LABEL = "customer_id", "churned"
 # Keys of a column that no model of dbt uses: a change of them is no new version of the rules.
-UNUSED_IN_SQL = ("personal", "in_letter")
+UNUSED_IN_SQL = ("personal", "in_letter", "texts")
 
 # Sum of the parameters of the acceptance rate's Beta distribution, and the highest mean that it can
 # have, if campaign.yml declares only a retention_rate.
@@ -210,13 +210,26 @@ class RulesFile:
 
 @dataclass(frozen=True, config=STRICT)
 class DerivedFeature:
-    """A feature that is computed from other columns."""
+    """A feature that is computed from other columns; `texts` has a text for each of its values."""
 
     description: str
     type: Literal["integer", "number"]
     expression: str
     range: Range
     cells: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_texts(self) -> Self:
+        low, high = self.range
+        if self.texts and (self.type != "integer" or len(self.texts) != high - low + 1):
+            raise ValueError("texts has one text for each value of a range of integers")
+        return self
+
+    def format(self, value: float) -> str | None:
+        """Return the text of a value; None if the feature has none for it."""
+        place = int(value - self.range[0])
+        return self.texts[place] if 0 <= place < len(self.texts) else None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -565,7 +578,10 @@ class Domain:
             "source_format": contract.get("source_format", {"decimal": None, "encoding": None}),
             "sql_types": common["sql_types"],
             "row_rules": rules.get("row_rules", {}),
-            "derived_features": features.get("derived_features", {}),
+            "derived_features": {
+                name: {key: value for key, value in feature.items() if key not in UNUSED_IN_SQL}
+                for name, feature in features.get("derived_features", {}).items()
+            },
             "reject_reasons": {**common["reject_reasons"], **rules.get("reject_reasons", {})},
             "gate_metrics": {
                 # A statement is for reports alone: a new wording is no new version of the rules.

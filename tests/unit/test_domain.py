@@ -57,6 +57,7 @@ def test_no_column_of_telco_is_known_outside_its_folder() -> None:
         ("rules.yml", "severity: warn", "severity: alarm", "severity", "severity: alarm"),
         ("rules.yml", "    at_most: 0\n", "", "at_least or at_most", "unique_customers:"),
         ("features.yml", "number: whole", "number: roman", "number", "number: roman"),
+        ("features.yml", "texts: [under 12 months, ", "texts: [", "one text for each value", ""),
         ("features.yml", "says: {one:", "says: {two:", "says.two", "two:"),
         ("campaign.yml", "months: 12", "months: 0", "months", "months: 0"),
         (
