@@ -1388,8 +1388,8 @@ def sample(
     """Generate realistic workbooks, one per month."""
     from seeds_loader.sample import SampleParameters, write_samples
 
-    given = {"start": start.date()} if start else {}
-    parameters = SampleParameters(rows=rows, months=months, seed=seed, dirt=dirt, **given)
+    first = start.date() if start else SampleParameters.start
+    parameters = SampleParameters(rows=rows, months=months, seed=seed, start=first, dirt=dirt)
     for path in write_samples(parameters, out, progress=print_message):
         print_result(path)
 
