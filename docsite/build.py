@@ -20,6 +20,9 @@ CONFIG = PROJECT / "mkdocs.yml"
 GENERATOR = Path(sys.executable).with_name("zensical")
 # Files of the generator that no page uses.
 UNUSED = ("search.json", "sitemap.xml", "objects.inv")
+# The page that a server sends for an address without a page, and a link of it to a stylesheet.
+MISSING = "404.html"
+STYLE_LINK = re.compile(r'(<link[^>]*rel="?stylesheet"?[^>]*href="([^"]+)"[^>]*>)')
 # What the generator loads from another site for pages that are opened from a folder, and ours.
 FRAME_WORKER = "https://unpkg.com/iframe-worker/shim"
 OWN_WORKER = Path(__file__).with_name("frame_worker.js")
@@ -48,6 +51,7 @@ def build(target: Path) -> int:
         _generate(folder)
         built = folder / "site"
         _replace_worker(built)
+        _inline_styles(built / MISSING)
         for page in built.rglob("*.html"):
             page.write_text(frame_tables(page.read_text()))
         for unused in UNUSED:
@@ -65,8 +69,21 @@ def _replace_worker(site: Path) -> None:
     shutil.copy(OWN_WORKER, script)
     for page in site.rglob("*.html"):
         text = page.read_text()
-        own = os.path.relpath(script, page.parent)
+        is_missing = page.name == MISSING
+        own = f"/{script.relative_to(site)}" if is_missing else os.path.relpath(script, page.parent)
         page.write_text(text.replace(FRAME_WORKER, own))
+
+
+def _inline_styles(page: Path) -> None:
+    """Write the styles into the page of unknown addresses, which it loads from the root.
+
+    A server sends the page for addresses of any depth, and the site need not be at its root.
+    """
+    text = page.read_text()
+    for link, address in STYLE_LINK.findall(text):
+        style = (page.parent / address.lstrip("/")).read_text()
+        text = text.replace(link, f"<style>{style}</style>")
+    page.write_text(text)
 
 
 def frame_tables(page: str) -> str:

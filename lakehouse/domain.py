@@ -21,17 +21,20 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 from pydantic.dataclasses import dataclass
 
 from lakehouse.errors import ChurnError, InvalidInputError
+from lakehouse.near_matches import format_suggestion
 from lakehouse.project_files import PROJECT, WORKSPACE
 
 DOMAINS = PROJECT / "domains"
 COMMON = DOMAINS / "common.yml"
+# `churn init` of an installed wheel writes to the workspace.
+DOMAIN_FOLDERS = (DOMAINS, WORKSPACE / "domains")
 # The domain whose dbt variables and columns are part of the checkout.
 DEFAULT = "telco"
 VARIABLE = "CHURN_DOMAIN"
 # The customer's id and the label have these names in every domain.
 ID, LABEL = "customer_id", "churned"
 # Keys of a column that no model of dbt uses: a change of them is no new version of the rules.
-UNUSED_IN_SQL = ("personal", "in_letter")
+UNUSED_IN_SQL = ("personal", "in_letter", "texts")
 
 # Sum of the parameters of the acceptance rate's Beta distribution, and the highest mean that it can
 # have, if campaign.yml declares only a retention_rate.
@@ -207,13 +210,26 @@ class RulesFile:
 
 @dataclass(frozen=True, config=STRICT)
 class DerivedFeature:
-    """A feature that is computed from other columns."""
+    """A feature that is computed from other columns; `texts` has a text for each of its values."""
 
     description: str
     type: Literal["integer", "number"]
     expression: str
     range: Range
     cells: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_texts(self) -> Self:
+        low, high = self.range
+        if self.texts and (self.type != "integer" or len(self.texts) != high - low + 1):
+            raise ValueError("texts has one text for each value of a range of integers")
+        return self
+
+    def format(self, value: float) -> str | None:
+        """Return the text of a value; None if the feature has none for it."""
+        place = int(value - self.range[0])
+        return self.texts[place] if 0 <= place < len(self.texts) else None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -490,12 +506,10 @@ class Domain:
         """
         self.folder = folder
         if not (folder / "contract.yml").is_file():
-            names = sorted(path.parent.name for path in DOMAINS.glob("*/contract.yml"))
             raise InvalidInputError(
                 f"There is no domain in {folder}",
-                where=f"{VARIABLE}, {folder / 'contract.yml'}",
-                hint=f"name a folder of domains/ ({', '.join(names)}) or the path of one that "
-                "`churn init` has written",
+                where=str(folder / "contract.yml"),
+                hint="name a folder that `churn init WORKBOOK` has written",
             )
 
     @property
@@ -564,7 +578,10 @@ class Domain:
             "source_format": contract.get("source_format", {"decimal": None, "encoding": None}),
             "sql_types": common["sql_types"],
             "row_rules": rules.get("row_rules", {}),
-            "derived_features": features.get("derived_features", {}),
+            "derived_features": {
+                name: {key: value for key, value in feature.items() if key not in UNUSED_IN_SQL}
+                for name, feature in features.get("derived_features", {}).items()
+            },
             "reject_reasons": {**common["reject_reasons"], **rules.get("reject_reasons", {})},
             "gate_metrics": {
                 # A statement is for reports alone: a new wording is no new version of the rules.
@@ -583,13 +600,17 @@ def _metrics(common: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, A
 
 def domain_folder(environ: Mapping[str, str] | None = None) -> Path:
     """Return the folder that `CHURN_DOMAIN` selects, in the environment or in `.env`."""
-    values = os.environ if environ is None else environ
-    name = values.get(VARIABLE) or dotenv_values(WORKSPACE / ".env").get(VARIABLE) or DEFAULT
-    # `churn init` of an installed wheel writes to the workspace.
-    for folder in (DOMAINS / name, WORKSPACE / "domains" / name):
-        if folder.is_dir():
-            return folder
+    name = _read_selection(environ)
+    for folder in DOMAIN_FOLDERS:
+        if (folder / name).is_dir():
+            return folder / name
     return (WORKSPACE / Path(name).expanduser()).absolute()
+
+
+def _read_selection(environ: Mapping[str, str] | None = None) -> str:
+    """Return the value of `CHURN_DOMAIN`, or its default."""
+    values = os.environ if environ is None else environ
+    return values.get(VARIABLE) or dotenv_values(WORKSPACE / ".env").get(VARIABLE) or DEFAULT
 
 
 def read_domain(folder: Path | None = None) -> Domain:
@@ -598,7 +619,25 @@ def read_domain(folder: Path | None = None) -> Domain:
     Raises:
         ChurnError: There is no such folder. A file that can't be used raises it when it is read.
     """
-    return _read_domain(folder or domain_folder())
+    if folder is not None:
+        return _read_domain(folder)
+    selected = domain_folder()
+    if not (selected / "contract.yml").is_file():
+        raise _unknown_domain_error(_read_selection(), is_folder=selected.is_dir())
+    return _read_domain(selected)
+
+
+def _unknown_domain_error(name: str, is_folder: bool) -> InvalidInputError:
+    found = (path for folder in DOMAIN_FOLDERS for path in folder.glob("*/contract.yml"))
+    names = sorted({path.parent.name for path in found})
+    lacks = "a folder without contract.yml, which is no domain" if is_folder else "no domain"
+    return InvalidInputError(
+        f"{VARIABLE}={name} names {lacks}",
+        where=f"the environment or .env, {VARIABLE}",
+        hint=f"{format_suggestion(name, names)}set it to a domain that exists "
+        f"({', '.join(names)}), or to the path of a folder that `churn init WORKBOOK` has written; "
+        f"without it, the domain is {DEFAULT}",
+    )
 
 
 @cache

@@ -266,13 +266,16 @@ def find_origins(
     """
     given = os.environ if environ is None else environ
     stored = read_dotenv(project / ".env")
-    found = {
-        variable(name): _find_origin(variable(name), given, stored, is_secret(name))
-        for name in NAMES
-    }
+    has_file = {variable(name): is_secret(name) for name in NAMES}
+    # `read_settings` reads every variable of AWS that is set.
+    for name in sorted(each.removesuffix(FILE) for each in {**stored, **given}):
+        if name.startswith("AWS_"):
+            has_file[name] = name in AWS_SECRETS
+    found = {name: _find_origin(name, given, stored, has) for name, has in has_file.items()}
     return {
         name: "--demo" if origin == "environment" and name in demo else origin
         for name, origin in found.items()
+        if origin != "default" or not name.startswith("AWS_")
     }
 
 

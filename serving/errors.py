@@ -165,17 +165,17 @@ def no_json_type() -> ProblemError:
     )
 
 
-def unfit_request(what: str, where: str, question: str = "") -> ProblemError:
+def unfit_request(what: str, where: str, to_do: str = "correct it") -> ProblemError:
     """Return the error for a request that differs from the API's description, `what` and `where`.
 
-    The value that was sent is not repeated.
+    The value that was sent is not repeated; `to_do` is what to do about it.
     """
     return ProblemError(
         422,
         "unfit-request",
         what,
         where=where,
-        hint=f"{question}correct it; GET /docs shows what fits",
+        hint=f"{to_do}; GET /docs shows what fits",
     )
 
 
@@ -191,8 +191,10 @@ def describe_mismatch(error: Mapping[str, Any], fields: Iterable[str] = ()) -> P
     where = f"{part}: {', '.join(place)}"[:200] if place else f"the {part}"
     what = MISMATCHES.get(error["type"], "The value does not fit")
     is_unknown = error["type"] == "extra_forbidden" and bool(names)
-    question = format_suggestion(str(names[-1]), fields) if is_unknown else ""
-    return unfit_request(what.format_map(error.get("ctx", {})), where, question)
+    to_do = "add it" if error["type"] == "missing" else "correct it"
+    if is_unknown:
+        to_do = f"{format_suggestion(str(names[-1]), fields)}correct it or leave it out"
+    return unfit_request(what.format_map(error.get("ctx", {})), where, to_do)
 
 
 def no_route() -> ProblemError:
@@ -207,9 +209,9 @@ def no_method(headers: Mapping[str, str] | None) -> ProblemError:
     return ProblemError(
         405,
         "no-method",
-        "This path does not know the method",
+        "This endpoint does not accept this method",
         where="method",
-        hint="use a method of the header Allow; GET /docs shows all endpoints",
+        hint="send a method that the header Allow names; GET /docs shows all endpoints",
         headers=headers,
     )
 

@@ -22,6 +22,7 @@ from churn.cli.examples import add_examples
 from churn.cli.help import Group, add_hidden_alias
 from churn.cli.output import (
     add_output_options,
+    format_setting,
     print_json,
     print_message,
     print_result,
@@ -1387,8 +1388,8 @@ def sample(
     """Generate realistic workbooks, one per month."""
     from seeds_loader.sample import SampleParameters, write_samples
 
-    given = {"start": start.date()} if start else {}
-    parameters = SampleParameters(rows=rows, months=months, seed=seed, dirt=dirt, **given)
+    first = start.date() if start else SampleParameters.start
+    parameters = SampleParameters(rows=rows, months=months, seed=seed, start=first, dirt=dirt)
     for path in write_samples(parameters, out, progress=print_message):
         print_result(path)
 
@@ -1407,7 +1408,7 @@ def config(settings: Settings, as_json: bool) -> None:
         print_result(f"# folder of .env and of relative paths: {masked.pop('project')}")
         for name, value in masked.items():
             line = f"{name}={'' if value is None else value}"
-            print_result(f"{line:<40}  # {origins[name]}" if name in origins else line)
+            print_result(format_setting(line, origins[name], get_width(sys.stdout)))
     _check_settings(settings)
 
 

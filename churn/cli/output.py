@@ -33,6 +33,8 @@ from lakehouse.terminal import (
     wrap_for_terminal,
 )
 
+# Columns of a setting and its value, before its origin.
+SETTING = 40
 # Exit code of a command that the user interrupted, as shells have it for SIGINT.
 INTERRUPTED_CODE = 130
 UNEXPECTED = """\
@@ -105,6 +107,18 @@ def print_error(text: str, **facts: str) -> None:
 def print_result(text: object, **options: Any) -> None:
     """Print a result to standard output; `options` are those of `click.echo`."""
     click.echo(format_commands(str(text)), **options)
+
+
+def format_setting(line: str, origin: str, width: int | None) -> str:
+    """Format a setting and where it was set; below it, if the terminal is too narrow for both.
+
+    Args:
+        line: The setting and its value.
+        origin: Where it was set.
+        width: Columns of the terminal; None if the output is none.
+    """
+    both = f"{line:<{SETTING}}  # {origin}"
+    return both if width is None or len(both) <= width else f"{line}\n  # {origin}"
 
 
 def print_json(value: dict[str, Any] | list[dict[str, Any]]) -> None:

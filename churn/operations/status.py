@@ -207,13 +207,15 @@ def _champion(settings: Settings, history: ChampionHistory | None) -> dict[str, 
 
 
 def _alias(settings: Settings) -> dict[str, Any]:
-    """Return whether MLflow's alias names another version than the registry, and what follows."""
+    """Return the version that MLflow's alias names, and what follows if a person moved it."""
     try:
-        moved = manual_promotion.moved_alias(settings, mlflow_alias.read(settings))
+        alias = mlflow_alias.read(settings)
+        moved = manual_promotion.moved_alias(settings, alias)
     except UnavailableError as error:
         return {"state": UNAVAILABLE, "version": None, "reason": error.message}
     if moved is None:
-        return {"state": CURRENT, "version": None, "reason": None}
+        state = NONE if alias.version is None else CURRENT
+        return {"state": state, "version": alias.version, "reason": None}
     state = MOVED if moved.refusal is None else REFUSED
     return {"state": state, "version": moved.version, "reason": moved.refusal}
 

@@ -17,6 +17,7 @@ from churn.provenance.retention_lists import format_headline
 from lakehouse.amounts import format_amount
 from lakehouse.run_lock import format_holder
 from lakehouse.run_log import FAILED, INTERRUPTED, REFUSED, RUNNING, format_result
+from lakehouse.sample_home import TITLE as SAMPLE
 from lakehouse.settings import LOOPBACK
 
 LABEL = 9
@@ -162,10 +163,10 @@ def _list_files(status: Status) -> Iterator[tuple[str, str]]:
 def _format_calls(calls: Mapping[str, Any] | None, home: Mapping[str, Any]) -> str:
     if calls is None or "listed" not in calls:
         return ""
-    text = f": {format_headline(calls, home['is_sample'])}"
+    text = f": {format_headline(calls, is_sample=False)}"
     if "cost" in calls:
         text += f"; cost of the calls {format_amount(calls['cost'], calls.get('currency', ''))}"
-    return text
+    return f"{text}; {SAMPLE}, generated customers" if home["is_sample"] else text
 
 
 def _format_next(status: Status) -> str:

@@ -17,7 +17,7 @@ from churn.pipeline.summary import (
     write_final_summary,
     write_summary,
 )
-from lakehouse.domain import DEFAULT, DOMAINS, domain_folder
+from lakehouse.domain import DEFAULT, DOMAINS, domain_folder, read_domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.log_format import set_run
 from lakehouse.progress import Steps
@@ -80,7 +80,9 @@ def write_sample_workbook(settings: Settings) -> Path:
     if written := sorted(folder.glob("*.xlsx")):
         return written[0]
     this_month = datetime.now(UTC).date().replace(day=1)
-    return write_samples(SampleParameters(start=this_month), folder)[0]
+    # The examples of the pages and of the API are then of a customer of the demo.
+    parameters = SampleParameters(start=this_month, example_id=read_domain().report.example_id)
+    return write_samples(parameters, folder)[0]
 
 
 def _run_steps(

@@ -153,7 +153,10 @@ def format_customer(customer: dict[str, Any]) -> list[str]:
 
 
 def format_features(features: Features) -> Iterator[tuple[str, str]]:
-    """Yield features with their values: one-hot columns as their category, flags as yes or no."""
+    """Yield features with their values as the domain calls them.
+
+    One-hot columns are shown as their category, flags as yes or no, groups by their text.
+    """
     contract = read_contract()
     categories = {
         f"{column.silver}_{snake_case(category)}": (column.silver, category)
@@ -161,8 +164,12 @@ def format_features(features: Features) -> Iterator[tuple[str, str]]:
         for category in column.categories
     }
     flags = {column.silver for column in contract.columns if column.type == "flag"}
-    derived = read_domain().features.derived_features.items()
-    flags |= {name for name, each in derived if each.type == "integer" and each.range == (0, 1)}
+    derived = read_domain().features.derived_features
+    flags |= {
+        name
+        for name, each in derived.items()
+        if each.type == "integer" and each.range == (0, 1) and not each.texts
+    }
     for name, value in features.items():
         if name in categories:
             if value == 1:
@@ -170,4 +177,5 @@ def format_features(features: Features) -> Iterator[tuple[str, str]]:
         elif name in flags:
             yield name, "yes" if value == 1 else "no"
         else:
-            yield name, str(round(value, 4)).removesuffix(".0")
+            text = derived[name].format(value) if name in derived else None
+            yield name, text or str(round(value, 4)).removesuffix(".0")

@@ -340,7 +340,7 @@ def _describe_list(data: FrontPage) -> tuple[str, str, str, str, str] | None:
     day = str(
         calls.get("extract_date") or run.summary.get("scored_extract_date") or run.extract_date
     )
-    made = f"customers as of {day}" + (f", list of {run.began}" if run.began else "")
+    made = f"customers as of {day}" + (f", list from the run of {run.began}" if run.began else "")
     published = [each.extract_date.isoformat() for each in data.extracts if each.published]
     model, champion = str(calls.get("model") or ""), data.champion
     if published and published[-1] != day:

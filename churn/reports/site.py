@@ -41,6 +41,18 @@ DBT_HEAD = (
     f"<script>\n{(OWN / 'dbt_docs.js').read_text()}</script>\n"
 )
 MENU_OVERLAY = '<div class="app-overlay" data-toggle=".app-menu"></div>'
+# Fills of the lineage's nodes on which their white labels can't be read, and darker ones. The
+# border keeps the colour, which marks the node on the dark ground.
+NODE_FILLS = {
+    ('node.horizontal"', "#0094b3"): "#00758e",
+    ('node[resource_type="source"]\'', "#5fb825"): "#3d7a16",
+    ('node[resource_type="exposure"]\'', "#ff694b"): "#c2381c",
+    ('node[resource_type="metric"]\'', "#ff5688"): "#c81e56",
+    ('node[resource_type="semantic_model"]\'', "#ffa8c2"): "#a8456a",
+    ('node[resource_type="saved_query"]\'', "#ff7f50"): "#b3471b",
+    ('node[resource_type="function"]\'', "#d4a017"): "#83620b",
+    ('node.horizontal.dirty"', "#919599"): "#63676b",
+}
 # Parts of dbt's page, each of which it has once, and their replacements in this project's page.
 BRANDING = {
     "<title>dbt Docs</title>": "<title>Telco churn: tables and lineage</title>",
@@ -71,6 +83,12 @@ BRANDING = {
         f'{MENU_OVERLAY}<button type="button" class="menu-button" aria-expanded="false" '
         'onclick="toggleMenu()">Menu: tables and models</button>'
     ),
+    **{
+        f'{node},style:{{"background-color":"{fill}"': (
+            f'{node},style:{{"border-width":2,"background-color":"{darker}"'
+        )
+        for (node, fill), darker in NODE_FILLS.items()
+    },
     # The page fills the window; the bar of the site takes its own row of it.
     "</head>": f"{DBT_HEAD}</head>",
 }

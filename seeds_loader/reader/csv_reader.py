@@ -111,6 +111,7 @@ def read_csv(path: Path, contract: Contract, encoding: str | None = None) -> Gri
                 "add the missing columns or correct their headers; cells are separated by comma, "
                 "semicolon or tab",
                 is_alike=header is not None and header.match_count >= MIN_NAMES,
+                contract=contract,
             ),
         )
     file = _File(path, encoding, delimiter, header, contract)

@@ -274,7 +274,7 @@ def _find_sheet(
     if len(fitting) > 1:
         raise _several_fit_error(path, fitting)
     if match is None:
-        raise error or _none_fits_error(path, sheet, reader.sheet_names, misses)
+        raise error or _none_fits_error(path, sheet, reader.sheet_names, misses, contract)
     return match
 
 
@@ -332,7 +332,11 @@ def _select_names(names: Sequence[str], wanted: str | None, path: Path) -> Seque
 
 
 def _none_fits_error(
-    path: Path, sheet: str | None, names: Sequence[str], misses: Sequence[str]
+    path: Path,
+    sheet: str | None,
+    names: Sequence[str],
+    misses: Sequence[str],
+    contract: Contract,
 ) -> InvalidInputError:
     described = "; ".join(misses[:MAX_SHEETS_LISTED])
     left_off = len(misses) - MAX_SHEETS_LISTED
@@ -341,6 +345,7 @@ def _none_fits_error(
         "add the missing columns or correct their headers; rows above the header have to be fewer "
         f"than {ROWS_SEARCHED}",
         is_alike=not all(NOTHING_ALIKE in each or each.endswith(": empty") for each in misses),
+        contract=contract,
     )
     if sheet is None:
         return InvalidInputError(

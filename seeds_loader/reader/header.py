@@ -19,6 +19,14 @@ HINT_OTHER_COLUMNS = (
     "`churn contract template` writes the expected ones"
 )
 
+# A model scores only customers of its own domain: a new description needs a model of its own.
+HINT_SCORING = (
+    "name a workbook of the kind that the model was trained on, with the headers {names}, or give "
+    "these headers to the columns that mean the same (`churn contract template --out empty.xlsx` "
+    "writes all of them); {correct}; for other customers than these, `churn init WORKBOOK` starts "
+    "a domain, which needs a model of its own"
+)
+
 
 @dataclass(frozen=True)
 class Header:
@@ -85,8 +93,16 @@ def require_unique_columns(header: Header, left: int, where: str) -> None:
             )
 
 
-def arrange_hint(correct: str, is_alike: bool) -> str:
-    """Return the hint to correct the header, or first the one for a workbook of other columns."""
+def arrange_hint(correct: str, is_alike: bool, contract: Contract) -> str:
+    """Return the hint to correct the header, or first the one for a workbook of other columns.
+
+    Args:
+        correct: What to correct in a header that is nearly right.
+        is_alike: Whether the header is nearly right.
+        contract: The expected columns; without the label if the customers are to be scored.
+    """
+    if contract.label is None:
+        return HINT_SCORING.format(names=format_names(contract.names), correct=correct)
     both = (correct, HINT_OTHER_COLUMNS) if is_alike else (HINT_OTHER_COLUMNS, correct)
     return "; ".join(both)
 

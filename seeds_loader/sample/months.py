@@ -10,7 +10,7 @@ like the leavers, and no feature drifts.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from zlib import crc32
 
@@ -78,7 +78,7 @@ def simulate(parameters: SampleParameters) -> Iterator[Month]:
     columns = read_contract().columns
     rng = np.random.default_rng([parameters.seed, 0])
     dirt_rng = np.random.default_rng([parameters.seed, 1]) if parameters.dirt else None
-    base = _draw_first_base(rng, parameters.rows)
+    base = _name_example(_draw_first_base(rng, parameters.rows), parameters.example_id)
     for extract_date in parameters.extract_dates:
         if extract_date != parameters.start:
             base = _simulate_next_base(rng, base)
@@ -89,6 +89,17 @@ def _draw_first_base(rng: np.random.Generator, rows: int) -> Base:
     people = draw_customers(rng, *draw_terms(rng, rows, s.TERMS))
     ids = draw_new_ids(rng, rows, np.empty(0, dtype=np.int64))
     return Base(people, ids, draw_leavers(rng, churn_probabilities(people)), ids)
+
+
+def _name_example(base: Base, example_id: str) -> Base:
+    """Return the base in which the customer who stays with the highest risk has this id."""
+    if not example_id or _parse_id(example_id) in base.ids:
+        return base
+    ids = base.ids.copy()
+    ids[np.where(base.leaves, -1.0, churn_probabilities(base.people)).argmax()] = _parse_id(
+        example_id
+    )
+    return replace(base, ids=ids, issued=ids)
 
 
 def _simulate_next_base(rng: np.random.Generator, base: Base) -> Base:
@@ -152,6 +163,15 @@ def _format_ids(numbers: np.ndarray) -> np.ndarray:
     for place in range(5):
         text[:, 5 + place] = ord("A") + letters // 26 ** (4 - place) % 26
     return text.view("S10").ravel().astype("U10").astype(object)
+
+
+def _parse_id(text: str) -> int:
+    """Return the number of an id that `_format_ids` writes."""
+    digits, _, letters = text.partition("-")
+    number = int(digits)
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A")
+    return number
 
 
 def _to_customers(base: Base, columns: Sequence[Column]) -> pd.DataFrame:

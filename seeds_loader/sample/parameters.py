@@ -1,5 +1,6 @@
 """Define the parameters of a sample."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,6 +11,7 @@ MIN_ROWS_WITH_FAULTS = 200
 
 # The zip format, which a workbook is in, has no earlier year.
 FIRST_YEAR = 1980
+ID = r"[0-9]{4}-[A-Z]{5}"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class SampleParameters:
         seed: The seed of the random numbers.
         start: The first extract date, which is the first day of a month.
         dirt: Whether to add errors.
+        example_id: Id of the customer of the first month who stays with the highest risk, for
+            examples; all others are as without it. Empty: an id that is drawn.
 
     Raises:
         InvalidInputError: No sample can be made from the values.
@@ -32,6 +36,7 @@ class SampleParameters:
     seed: int = 42
     start: date = date(2025, 1, 1)
     dirt: bool = False
+    example_id: str = ""
 
     def __post_init__(self) -> None:
         """Validate the values."""
@@ -43,6 +48,12 @@ class SampleParameters:
                 f"{self.rows:,} rows are too few for a sample with faults",
                 where="rows of the sample",
                 hint=f"ask for {MIN_ROWS_WITH_FAULTS} rows or more, or for no faults",
+            )
+        if self.example_id and not re.fullmatch(ID, self.example_id):
+            raise InvalidInputError(
+                f"{self.example_id!r} is no id of a sample",
+                where="example_id of the sample",
+                hint="give four digits, a dash and five capitals",
             )
         self._check_dates()
 

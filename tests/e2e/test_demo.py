@@ -23,6 +23,7 @@ from wheel import (
     surroundings,
 )
 
+from lakehouse.domain import read_domain
 from lakehouse.sample_home import NOTE, TITLE
 from lakehouse.settings import PROJECT
 
@@ -70,7 +71,8 @@ def test_the_demo_is_run_beside_the_home_and_marked(
         assert (tmp_path / "calls.xlsx").exists()
         key = installed.churn("--demo", "api-key", "new", "team").strip()
         own = replace(home, path=demo, environ=home.environ | {"CHURN_HOME": str(demo)})
-        assert ask_api(own, key, customer, tmp_path / "api.log")["customer_id"] == customer
+        for each in (customer, read_domain().report.example_id):
+            assert ask_api(own, key, each, tmp_path / "api.log")["customer_id"] == each
         # The home of the settings is untouched.
         assert not (home.path / "lake").exists()
         (run,) = (demo / "runs").iterdir()

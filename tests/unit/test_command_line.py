@@ -135,11 +135,43 @@ def test_the_origin_of_a_setting_is_the_place_from_which_it_is_read(tmp_path: Pa
     assert found["CHURN_REDIS_PASSWORD"] == f"environment, {secret}"
 
 
+def test_each_variable_of_aws_has_an_origin_if_it_is_set(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AWS_REGION=eu-central-1\nAWS_PROFILE=a\n")
+    (tmp_path / "key").write_text("secret")
+    key = f"AWS_ACCESS_KEY_ID{FILE}"
+    given = {"AWS_CA_BUNDLE": "/a/long/path", "AWS_PROFILE": "", key: str(tmp_path / "key")}
+    found = find_origins(given, tmp_path)
+    assert {name: origin for name, origin in found.items() if name.startswith("AWS_")} == {
+        "AWS_CA_BUNDLE": "environment",
+        "AWS_REGION": ".env",
+        "AWS_ACCESS_KEY_ID": f"environment, {key}",
+    }
+
+
+@pytest.mark.parametrize("width", [None, 60, 80, 120])
+def test_config_shows_the_origin_of_every_setting_at_any_width(
+    bare: Bare, monkeypatch: pytest.MonkeyPatch, width: int | None
+) -> None:
+    monkeypatch.setattr("churn.cli.main.get_width", lambda _: width)
+    place = "/etc/ssl/certs/ca-certificates-of-the-company.crt"
+    lines = bare.call("config", AWS_CA_BUNDLE=place).stdout.splitlines()[1:]
+    settings = [line for line in lines if "=" in line]
+    origins = [line for line in lines if "  # " in line]
+    assert len(origins) == len(settings)
+    assert len(lines) == len(settings) or width is not None
+    values = [line.partition("  # ")[0].rstrip() for line in settings]
+    for line in lines:
+        assert width is None or len(line) <= width or line in values, line
+    text = "\n".join(lines)
+    both = f"AWS_CA_BUNDLE={place}  # environment"
+    assert (both if width in (None, 80, 120) else both.replace("  #", "\n  #")) in text
+
+
 @pytest.mark.parametrize("name", ["config", "status"])
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
-        ({"CHURN_DOMAIN": "no-such"}, "There is no domain in "),
+        ({"CHURN_DOMAIN": "no-such"}, "CHURN_DOMAIN=no-such names no domain"),
         ({"CHURN_REDIS_URL": "http://a"}, "CHURN_REDIS_URL must look like redis://"),
     ],
 )

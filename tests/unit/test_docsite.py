@@ -38,6 +38,14 @@ def test_the_site_is_complete(site: Path) -> None:
     assert (site / "search.js").exists()
 
 
+def test_the_page_of_an_unknown_address_is_styled_at_any_depth(site: Path) -> None:
+    page = (site / "404.html").read_text()
+    assert page.count("<style>") >= 3 and 'rel="stylesheet"' not in page
+    addresses = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert [each for each in addresses if not each.startswith(("/", "#"))] == []
+    assert not re.findall(r"url\((?!['\"]?data:)", page)
+
+
 def test_every_table_can_be_scrolled_by_keyboard(site: Path) -> None:
     """Each is in a region with a tab stop and a name of its own, so that no page gets wider."""
     tables = {page: page.read_text().count("<table>") for page in site.rglob("*.html")}

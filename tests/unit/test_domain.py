@@ -57,6 +57,7 @@ def test_no_column_of_telco_is_known_outside_its_folder() -> None:
         ("rules.yml", "severity: warn", "severity: alarm", "severity", "severity: alarm"),
         ("rules.yml", "    at_most: 0\n", "", "at_least or at_most", "unique_customers:"),
         ("features.yml", "number: whole", "number: roman", "number", "number: roman"),
+        ("features.yml", "texts: [under 12 months, ", "texts: [", "one text for each value", ""),
         ("features.yml", "says: {one:", "says: {two:", "says.two", "two:"),
         ("campaign.yml", "months: 12", "months: 0", "months", "months: 0"),
         (
@@ -98,6 +99,25 @@ def test_a_folder_without_a_domain_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ChurnError, match="no domain") as raised:
         read_domain(tmp_path / "nothing")
     assert "churn init" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("value", "message", "hint"),
+    [
+        ("no-such", "CHURN_DOMAIN=no-such names no domain", "set it to a domain that exists "),
+        ("telko", "CHURN_DOMAIN=telko names no domain", "did you mean telco? "),
+        ("docs", "CHURN_DOMAIN=docs names a folder without contract.yml", "set it to "),
+    ],
+)
+def test_an_unknown_selected_domain_is_reported_as_the_setting_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, value: str, message: str, hint: str
+) -> None:
+    monkeypatch.setenv("CHURN_DOMAIN", value)
+    with pytest.raises(ChurnError) as raised:
+        read_domain()
+    assert raised.value.message.startswith(message)
+    assert raised.value.where == "the environment or .env, CHURN_DOMAIN"
+    assert raised.value.hint.startswith(hint) and "(telco)" in raised.value.hint
 
 
 def test_a_caller_that_changes_the_variables_changes_no_other_callers() -> None:

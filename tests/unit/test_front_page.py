@@ -86,7 +86,8 @@ def test_calls_come_first_then_the_pipeline_then_the_data_team() -> None:
     assert "100 calls, expected gain about $8,100 ($3,000 to $14,000) The expected gain is" in calls
     assert "is the bills; no margin is taken off. We expect 9 to stay." in calls
     assert "cost of the calls $1,240" in calls
-    assert "✓ Current : customers as of 2023-03-02" in calls
+    made = "customers as of 2023-03-02, list from the run of 2023-03-02 09:00 UTC"
+    assert f"✓ Current : {made}" in calls
     assert "Made from the latest published extract, with the model in use now." in calls
     assert "Download the list" in calls
     assert "started 2023-03-02 09:00 UTC, done in 2 min 33 s, extract of 2023-03-02" in said

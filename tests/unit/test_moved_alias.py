@@ -531,7 +531,8 @@ def test_the_status_says_who_promoted_and_what_the_alias_asks_for(settings: Sett
 
     model, text = read()
     assert (model["state"], model["version"]) == ("champion", FIRST)
-    assert model["mlflow"]["state"] == "current" and "MLflow" not in text
+    expected = {"state": "current", "version": FIRST, "reason": None}
+    assert model["mlflow"] == expected and "MLflow" not in text
     move(settings, SECOND)
     model, text = read()
     assert (model["mlflow"]["state"], model["mlflow"]["version"]) == ("moved", SECOND)

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from churn.operations import feast_pages, mlflow_server, site_server
 from churn.reports.front_page import DBT_DOCS, LINEAGE, front_page, missing_page, site_links
-from churn.reports.site import BRANDING, ICON_PLACEHOLDER, adapt_dbt_docs
+from churn.reports.site import BRANDING, ICON_PLACEHOLDER, NODE_FILLS, adapt_dbt_docs
 from lakehouse import sites
 from lakehouse.navigation import (
     Link,
@@ -80,6 +80,29 @@ def test_what_is_not_there_has_no_link() -> None:
     missing = missing_page(data)
     assert "There is no page at this address" in missing
     assert 'href="/runs/' in missing and 'href="runs/' not in missing
+
+
+def contrast_with_white(colour: str) -> float:
+    """The ratio that WCAG defines."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+
+
+def test_the_labels_of_the_lineage_can_be_read() -> None:
+    """They are white, inside the nodes; other rules apply to the nodes that are left out."""
+    docs = (Path(dbt.task.docs.__file__).parent / "index.html").read_text()
+    rule = re.compile(r"""selector:['"](node[^{}]*)['"],style:(\{[^{}]*\})""")
+    fills = {
+        node: re.findall(r'"background-color":"(#[0-9a-f]{6})"', style)
+        for node, style in rule.findall(adapt_dbt_docs(docs))
+        if node not in ("node.vertical", "node[selected=1]", "node[hidden=1]")
+    }
+    found = {node: fill[0] for node, fill in fills.items() if fill}
+    assert len(found) > len(NODE_FILLS)
+    assert {node: fill for node, fill in found.items() if contrast_with_white(fill) < 4.5} == {}
 
 
 def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:

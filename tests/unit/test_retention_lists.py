@@ -129,7 +129,7 @@ def test_features_are_shown_in_words_each_category_once() -> None:
         ("tenure", "30"),
         ("avg_historical_charge", "108.1967"),
         ("monthly_charges", "105"),
-        ("tenure_group", "2"),
+        ("tenure_group", "24 to 47 months"),
         ("is_high_value", "yes"),
         ("partner", "no"),
         ("dependents", "yes"),

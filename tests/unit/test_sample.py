@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from openpyxl import load_workbook
 
+from lakehouse.domain import DOMAINS, read_domain
 from lakehouse.errors import InvalidInputError
 from seeds_loader.contract import Column, read_contract
 from seeds_loader.sample import Month, RowFault, SampleParameters, simulate, write_samples
@@ -322,6 +323,26 @@ def test_longer_samples_begin_like_shorter_ones() -> None:
     long = simulate(SampleParameters(rows=50, months=3))
     for short in simulate(SampleParameters(rows=50, months=2)):
         pd.testing.assert_frame_equal(next(long).customers, short.customers)
+
+
+def test_one_customer_has_the_example_id_and_all_else_is_as_without_it() -> None:
+    example_id = read_domain(DOMAINS / "telco").report.example_id
+    named = next(simulate(SampleParameters(example_id=example_id))).customers
+    drawn = next(simulate(SampleParameters())).customers
+    differs = named["customerID"] != drawn["customerID"]
+    assert list(named.loc[differs, "customerID"]) == [example_id]
+    pd.testing.assert_frame_equal(
+        named.drop(columns="customerID"), drawn.drop(columns="customerID")
+    )
+    (customer,) = named[differs].to_dict("records")
+    # The what-if request of the API's page changes the contract, and add-ons can be changed.
+    assert customer["Contract"] != "One year" and customer["InternetService"] != "No"
+    assert customer["Churn"] == "No", "customers who left are on no list"
+
+
+def test_an_example_id_has_the_form_of_a_drawn_one() -> None:
+    with pytest.raises(InvalidInputError, match="'7' is no id of a sample"):
+        SampleParameters(example_id="7")
 
 
 @pytest.mark.parametrize("rows", [1, 2, 10])

@@ -393,6 +393,21 @@ def test_a_faulty_batch_is_refused(client: TestClient, body: bytes, status: int,
     assert (response.status_code, problem(response)) == (status, kind)
 
 
+@pytest.mark.parametrize(
+    ("body", "to_do"),
+    [
+        ({}, "add it; "),
+        ({"customer_ids": 7}, "correct it; "),
+        ({"customer_ids": ["a"], "more": 1}, "correct it or leave it out; "),
+    ],
+)
+def test_the_hint_is_about_the_part_that_is_named(
+    client: TestClient, body: dict[str, Any], to_do: str
+) -> None:
+    response = client.post("/v1/churn:batch", json=body)
+    assert response.json()["what_to_do"].startswith(to_do)
+
+
 @pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded"])
 def test_a_body_of_another_type_is_refused_with_a_hint(
     client: TestClient, media_type: str | None

@@ -16,6 +16,7 @@ from feature_repo.feature_definitions import TTL
 from lakehouse import run_log, spark_process
 from lakehouse.process import ProcessInfo
 from lakehouse.run_log import RunRecord
+from lakehouse.sample_home import mark_as_sample
 from lakehouse.settings import PROJECT, Settings, read_settings
 from serving import keys
 
@@ -85,6 +86,9 @@ def test_a_finished_run_says_what_is_in_use_and_where(home: Settings) -> None:
     list_file = folder / "retention_list.xlsx"
     headline = "100 calls, expected gain about $8,100 ($3,000 to $14,000)"
     assert found["List"] == f"{list_file}: {headline}; cost of the calls $1,240"
+    mark_as_sample(home)
+    sample = f"{found['List']}; SAMPLE, generated customers"
+    assert lines(home)["List"] == sample and sample.count(": ") == 1
     assert "the online store is stopped; Airflow is stopped" in found["Servers"]
     assert "with the next extract" in found["Next"]
 

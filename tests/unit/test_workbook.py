@@ -529,6 +529,21 @@ def test_nothing_but_unusable_comes_out_of_noise(tmp_path):
             assert "noise.xls" in str(fault)
 
 
+def test_other_columns_are_first_to_be_given_the_headers_of_the_model_if_they_are_scored(tmp_path):
+    table = [["a", "b", "c"], ["1", "2", "3"]]
+    text = "\n".join(",".join(row) for row in table)
+    for path in (
+        write_xlsx(tmp_path / "book.xlsx", {"Data": table}),
+        write_csv(tmp_path / "book.csv", text),
+    ):
+        with pytest.raises(InvalidInputError) as raised:
+            read_extract(path, None, lambda _: None, labelled=False)
+        hint = raised.value.hint
+        assert hint.startswith("name a workbook of the kind that the model was trained on")
+        assert 0 < hint.index("customerID, gender") < hint.index("`churn init WORKBOOK`")
+        assert "Churn" not in hint
+
+
 @pytest.mark.parametrize("has_label", [True, False])
 def test_customers_to_be_scored_need_no_label(tmp_path, has_label):
     rows = sheet_rows() if has_label else [row[:-1] for row in sheet_rows()]
