@@ -13,7 +13,7 @@ from churn.reports.entries import describe_use, format_label, list_entries
 from churn.reports.figures import Figures, format_signed
 from churn.reports.report import page
 from churn.reports.xlsx_output import require_writable, translate_write_errors
-from feature_repo.labels import describe_limit, describe_period
+from feature_repo.label_texts import describe_limit, describe_period
 from lakehouse.atomic_write import atomic_write
 from lakehouse.domain import read_domain
 from lakehouse.errors import InvalidInputError
@@ -125,9 +125,10 @@ def _describe_unlisted(contributions: Sequence[Mapping[str, Any]], listed: Seque
     ]
     if not rest:
         return ""
+    others = "The other one is" if len(rest) == 1 else f"The {len(rest)} others are together"
     return (
-        f"Listed are the {NAMED} largest on each side, and all about you as a person. The others "
-        f"({len(rest)}) are {format_signed(sum(rest), 2)} together."
+        f"Listed are the {NAMED} largest on each side, and all about you as a person. {others} "
+        f"{format_signed(sum(rest), 2)}."
     )
 
 

@@ -25,7 +25,13 @@ from churn.reports.retention_workbook import (
     format_gain,
     write_retention_workbook,
 )
-from feature_repo.labels import OBSERVED, ONE_EXTRACT, WORKBOOK, describe_limit, describe_period
+from feature_repo.label_texts import (
+    OBSERVED,
+    ONE_EXTRACT,
+    WORKBOOK,
+    describe_limit,
+    describe_period,
+)
 from lakehouse.amounts import format_rounded
 from lakehouse.domain import Offer, read_domain
 from trainer.reason_texts import NUMBERS, FlagTemplate, NumberTemplate, format_with_currency
