@@ -84,7 +84,7 @@ def describe_use() -> str:
     """Return what decides whom to contact, as a sentence."""
     campaign = read_domain().campaign
     terms = [
-        "This estimate",
+        "How likely you are to leave",
         *(["what you pay"] if campaign.monthly_value else []),
         *(["what an offer costs"] if campaign.offers else []),
     ]

@@ -82,7 +82,7 @@ def letter_page(  # long: its content, a line each
         "figures": Figures({TRACE: lineage}),
         "raising": raising,
         "lowering": lowering,
-        "unlisted": _describe_unlisted(contributions, [*raising, *lowering]),
+        "unlisted": _describe_unlisted(scores[0]["explanation"], [*raising, *lowering]),
         "personal": _describe_personal(contributions),
         "strengths": _describe_strengths(),
         "use": describe_use(),
@@ -115,20 +115,25 @@ def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> I
             yield Effect(reason["text"], strength, place)
 
 
-def _describe_unlisted(contributions: Sequence[Mapping[str, Any]], listed: Sequence[Effect]) -> str:
-    """Return how much the parts that are not listed are together; empty if all are listed."""
+def _describe_unlisted(explained: Mapping[str, Any], listed: Sequence[Effect]) -> str:
+    """Return how much the parts that are not listed are together; empty if all are listed.
+
+    It is what remains of the printed total, so that the printed numbers add up.
+    """
+    contributions = explained["contributions"]
     places = {effect.place for effect in listed}
-    rest = [
-        each["contribution"]
+    rest = sum(
+        place not in places and each["contribution"] != 0
         for place, each in enumerate(contributions)
-        if place not in places and each["contribution"]
-    ]
+    )
     if not rest:
         return ""
-    others = "The other one is" if len(rest) == 1 else f"The {len(rest)} others are together"
+    printed = [explained["baseline"], *(contributions[place]["contribution"] for place in places)]
+    remainder = round(explained["log_odds"], 2) - sum(round(each, 2) for each in printed)
+    others = "The other one is" if rest == 1 else f"The {rest} others are together"
     return (
         f"Listed are the {NAMED} largest on each side, and all about you as a person. {others} "
-        f"{format_signed(sum(rest), 2)}."
+        f"{format_signed(round(remainder, 2) + 0.0, 2)}."
     )
 
 

@@ -9,6 +9,7 @@ from churn.provenance.trace_text import format_minute
 from churn.reports.entries import Entry, describe_use, format_label, list_entries
 from churn.reports.report import page
 from lakehouse.domain import ID, read_domain
+from seeds_loader.contract import normalise
 
 TEMPLATE = "person.html.j2"
 # The places that the part in words is read from.
@@ -119,7 +120,8 @@ def _label_value(name: str) -> tuple[str, str]:
     else:
         label = " ".join(name.replace("_", " ").split())
         label = label[:1].upper() + label[1:]
-    return label, name if name.casefold() != label.casefold() else ""
+    is_same = normalise(name) == normalise(label)
+    return label, "" if is_same else name
 
 
 def _format_value(value: Any) -> str:

@@ -266,9 +266,10 @@ def test_a_letter_names_the_parts_that_it_does_not_list() -> None:
     traced = trace()
     names = ("a", "b", "c", "d", "e")
     contributions = traced["scores"][0]["explanation"]["contributions"]
-    contributions[3:] = [{"feature": n, "text": n, "contribution": 0.01} for n in names]
+    contributions[3:] = [{"feature": n, "text": n, "contribution": 0.012} for n in names]
+    traced["scores"][0]["explanation"]["log_odds"] = -1.59
     page = letter_page(traced, WRITTEN)
-    assert "and all about you as a person. The 2 others are together +0.02. The numbers" in page
+    assert "and all about you as a person. The 2 others are together +0.03. The numbers" in page
     contributions[3:] = []
     assert "others are together" not in letter_page(traced, WRITTEN)
 
@@ -278,7 +279,7 @@ def test_a_letter_has_the_probability_of_the_list() -> None:
     traced = trace(retention_list=listed)
     page = letter_page(traced, WRITTEN)
     assert "from models that had not seen your record, and it decides whether we" in page
-    assert "this letter explains the first" in page
+    assert "The first is from a model that had seen your record" in page
     found = read_figures(page).figures
     assert list(differences(found, {"trace": traced})) == []
     assert ("retention_list", "probability") in {each.place for each in found}
