@@ -226,4 +226,6 @@ def test_each_message_says_what_to_do() -> None:
     for code in read_reject_messages():
         column = "customerID" if code in values or "duplicate" in code else "TotalCharges"
         said = explain(code, column, **{column: values.get(code, "x")})
-        assert re.search(r"\. (Write|Correct|Delete|Enter|Format|Square|There is noth)", said), said
+        assert re.search(r"\. (Write|Correct|Delete|Enter|Format|Square|There is nothing)", said), (
+            said
+        )
