@@ -19,13 +19,14 @@ import yaml
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
+from feature_repo.label_texts import OBSERVED as OBSERVED
+from feature_repo.label_texts import WORKBOOK as WORKBOOK
 from feature_repo.publications import Publication
 from lakehouse.domain import read_domain
 from lakehouse.errors import ChurnError
 from lakehouse.sequences import VERDICTS, query_sequence
 from lakehouse.sql import literal
 
-OBSERVED, WORKBOOK = "observed", "workbook"
 DECLARED = Path(__file__).with_name("labels.yml")
 # Gate rules that check whether an extract covers the same customer base: the retained customers and
 # the new ones.
@@ -35,16 +36,8 @@ RETAINED, NEW = "customers_retained", "new_customers_bounded"
 MIN_CUSTOMERS = 100
 # Maximum number of exclusions that are listed; the others are only counted.
 MAX_LISTED = 3
-# Days between two extracts that are a month apart.
-MONTH = (28, 31)
 WITHOUT_ID = "its rows have no customer id, so that no customer can be known again"
 OLDER = "from before a feature was declared"
-# Such a model knows who has left already, not when; only the next extract shows who leaves.
-ONE_EXTRACT = (
-    "The model learned from one extract. Tested on customers that the model had not seen, against "
-    "the marks of the workbook: the order by risk, and the probabilities. Not tested: who leaves "
-    "later, the effect of the offers, and so the order by gain."
-)
 
 
 @dataclass(frozen=True)
@@ -142,32 +135,6 @@ class Label:
     rows: int
     positives: int
     left_out: list[Exclusion] = field(default_factory=list)
-
-
-def describe_limit(label: Mapping[str, Any]) -> str:
-    """Return what a model with this label can't say yet, as a sentence; empty if there is no limit.
-
-    Args:
-        label: The label of a model's record, the fields of `Label`.
-    """
-    return ONE_EXTRACT if label["kind"] == WORKBOOK else ""
-
-
-def describe_period(label: Mapping[str, Any]) -> str:
-    """Return when a customer may leave, for a probability; empty if the model can't know that.
-
-    It is the time between the extracts that the model learned from.
-
-    Args:
-        label: The label of a model's record, the fields of `Label`.
-    """
-    if describe_limit(label) or not label["days_between"]:
-        return ""
-    shortest, longest = min(label["days_between"]), max(label["days_between"])
-    if shortest >= MONTH[0] and longest <= MONTH[1]:
-        return "within the next month"
-    days = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
-    return f"within the next {days} days"
 
 
 def read_pair_rules(path: Path = DECLARED, domain: Path | None = None) -> PairRules:

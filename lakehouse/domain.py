@@ -34,7 +34,8 @@ VARIABLE = "CHURN_DOMAIN"
 # The customer's id and the label have these names in every domain.
 ID, LABEL = "customer_id", "churned"
 # Keys of a column that no model of dbt uses: a change of them is no new version of the rules.
-UNUSED_IN_SQL = ("personal", "in_letter", "texts")
+UNUSED_IN_SQL = ("personal", "in_letter", "unit")
+USED_IN_MESSAGES = ("detail", "expected", "lowest", "highest", "texts")
 
 # Sum of the parameters of the acceptance rate's Beta distribution, and the highest mean that it can
 # have, if campaign.yml declares only a retention_rate.
@@ -74,6 +75,7 @@ class SourceColumn:
     is_row_number: bool = False
     personal: bool = False
     in_letter: str = ""
+    unit: str = ""
 
     @model_validator(mode="after")
     def _check_type(self) -> Self:
@@ -139,8 +141,12 @@ class RowRule:
     description: str
     columns: tuple[str, ...]
     condition: str
-    # What a number should be, as SQL over silver's numbers, for the message of the reject.
+    # For the message of the reject: a sentence with the row's values, and the value that the cell
+    # should have about, with the limits, as SQL over silver's numbers.
+    detail: str = ""
     expected: str = ""
+    lowest: str = ""
+    highest: str = ""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -230,6 +236,9 @@ class DerivedFeature:
         """Return the text of a value; None if the feature has none for it."""
         place = int(value - self.range[0])
         return self.texts[place] if 0 <= place < len(self.texts) else None
+
+    # A sentence with the row's values, for the message of a reject.
+    detail: str = ""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -577,11 +586,8 @@ class Domain:
             "kept_row": contract.get("kept_row", []),
             "source_format": contract.get("source_format", {"decimal": None, "encoding": None}),
             "sql_types": common["sql_types"],
-            "row_rules": rules.get("row_rules", {}),
-            "derived_features": {
-                name: {key: value for key, value in feature.items() if key not in UNUSED_IN_SQL}
-                for name, feature in features.get("derived_features", {}).items()
-            },
+            "row_rules": _without_messages(rules.get("row_rules", {})),
+            "derived_features": _without_messages(features.get("derived_features", {})),
             "reject_reasons": {**common["reject_reasons"], **rules.get("reject_reasons", {})},
             "gate_metrics": {
                 # A statement is for reports alone: a new wording is no new version of the rules.
@@ -592,6 +598,13 @@ class Domain:
             "drift": rules["drift"],
             "expected_changes": rules.get("expected_changes", []),
         }
+
+
+def _without_messages(declared: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {key: value for key, value in terms.items() if key not in USED_IN_MESSAGES}
+        for name, terms in declared.items()
+    }
 
 
 def _metrics(common: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Column:
     longest: int | None = None
     refused: Mapping[str, str] = field(default_factory=dict, hash=False)
     is_row_number: bool = False
+    date_format: str | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ def _column(name: str, entry: SourceColumn) -> Column:
         blank_as=entry.blank_as,
         is_label=entry.is_label,
         is_row_number=entry.is_row_number,
+        date_format=entry.date_format,
+        unit=entry.unit,
         longest=entry.longest,
         refused=entry.refused,
     )

@@ -1,22 +1,33 @@
 """Format why a row was rejected, as a readable sentence."""
 
 import re
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
-from lakehouse.amounts import format_amount
 from lakehouse.domain import read_domain
 from seeds_loader.contract import Column, Contract
+from seeds_loader.reject_values import (
+    BLANK,
+    format_accepted,
+    format_detail,
+    format_quoted,
+    name_invisible,
+)
 
-# Longer values give no more information; the cell itself has the whole value.
-MAX_VALUE_LENGTH = 80
 # The code of a blank cell, whose value says all.
-MISSING, BLANK = "missing", "blank"
+MISSING = "missing"
 NOT_A_NUMBER = "not_a_number"
+# The codes of cells for which the contract declares what is accepted.
+BY_CONTRACT = {
+    MISSING,
+    NOT_A_NUMBER,
+    "not_accepted",
+    "not_an_integer",
+    "not_a_date",
+    "out_of_range",
+    "too_long",
+}
 # A number with a currency, and without thousands separators. Other signs may change its value:
 # thousands (12k), a share (12%), a unit (12 years), a minus of accountants ((12)).
 CURRENCY = r"(?:[$€£¥]|[A-Z]{3})?"
@@ -53,7 +64,7 @@ def format_reasons(
     messages: Mapping[str, str],
     kept_row: int | None = None,
 ) -> Iterator[str]:
-    """Yield the reasons of a row as sentences.
+    """Yield the reasons of a row, a line each: what is wrong, and what to write instead.
 
     Args:
         reasons: The reasons.
@@ -64,87 +75,50 @@ def format_reasons(
     """
     columns = {column.name: column for column in contract.columns}
     for reason in reasons:
-        sentence = format_reason(reason, columns.get(reason.column), messages)
-        expected = compute_expected(reason.code, cells, contract)
-        if expected is not None:
-            amount = format_amount(expected, read_domain().report.currency, 2)
-            sentence = f"{sentence.removesuffix('.')}: expected is about {amount}."
+        detail = format_detail(reason.code, reason.column, cells, contract)
+        told = {**messages, reason.code: detail} if detail else messages
+        sentence = format_reason(reason, columns.get(reason.column), told)
         # Of the id, only a duplicate has another row.
         if kept_row is not None and reason.column == contract.id:
-            sentence = f"{sentence.removesuffix('.')} (row {kept_row})."
+            first, point, rest = sentence.partition(". ")
+            sentence = f"{first.removesuffix('.')} (row {kept_row}).{point[1:]}{rest}"
         yield sentence
     if kept_row is not None and all(reason.column != contract.id for reason in reasons):
         yield f"Row {kept_row} was kept for this customer."
 
 
-def compute_expected(
-    code: str, cells: Mapping[str, str | None], contract: Contract
-) -> float | None:
-    """Return the amount that a row rule expects by the other cells; None if it is not known."""
-    rule = read_domain().rules.row_rules.get(code)
-    if rule is None or not rule.expected:
-        return None
-    numbers: dict[str, float] = {}
-    for column in contract.columns:
-        with suppress(ValueError):
-            numbers[column.silver] = float(cells.get(column.name) or "")
-    names = ", ".join(f'? as "{name}"' for name in numbers) or "null"
-    try:
-        with closing(sqlite3.connect(":memory:")) as database:
-            query = f"select {rule.expected} from (select {names})"
-            (value,) = database.execute(query, list(numbers.values())).fetchone()
-    except sqlite3.Error:  # a cell that it needs is no number
-        return None
-    return value if isinstance(value, int | float) and isfinite(value) else None
-
-
 def format_reason(reason: Reason, column: Column | None, messages: Mapping[str, str]) -> str:
-    """Return the reason as a sentence: column, value, what the rule says, and what it accepts."""
-    value = _quote(reason.value)
-    if reason.code == MISSING and value == BLANK:
-        return f"{reason.column} is {value}."
+    """Return the reason as sentences: column, value, what the rule says, and what to write."""
+    value = format_quoted(reason.value)
+    blank = reason.code == MISSING and value == BLANK
     message = messages.get(reason.code, reason.code.replace("_", " ")).rstrip(".")
-    accepted = _format_accepted(reason.code, column) or _suggest_number(reason)
-    return f"{reason.column} is {value}: {message}{accepted}."
+    sentences = [
+        f"{reason.column} is {value}." if blank else f"{reason.column} is {value}: {message}.",
+        *_instruct(reason, column),
+        *name_invisible(reason.value),
+    ]
+    return " ".join(sentences)
 
 
-def _quote(value: str | None) -> str:
-    """Return the value in quotes, with invisible characters escaped."""
-    if value is None or not value.strip(" "):
-        return BLANK
-    excerpt = value if len(value) <= MAX_VALUE_LENGTH else value[:MAX_VALUE_LENGTH] + "…"
-    return (
-        '"'
-        + "".join(
-            character if character.isprintable() else _escape(character) for character in excerpt
-        )
-        + '"'
-    )
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+def _instruct(reason: Reason, column: Column | None) -> Iterator[str]:
+    """Yield what to write in the cell instead."""
+    number = _suggest_number(reason)
+    if number:
+        yield f"Write {number}."
+    elif column is not None and reason.code in BY_CONTRACT:
+        accepted = format_accepted(column)
+        if accepted:
+            yield f"Write {accepted}."
+    if column is not None and reason.code == MISSING and column.zero_if_blank_when_zero:
+        yield f"It may only be blank if {column.zero_if_blank_when_zero} is 0."
 
 
 def _suggest_number(reason: Reason) -> str:
-    """Return how to write a number that has a currency or a decimal comma.
+    """Return a number without its currency and with a decimal point; empty if it is not certain.
 
     Three digits after a comma or point may be thousands or decimals: nothing is suggested.
     """
     found = NUMBER_LIKE.fullmatch((reason.value or "").strip())
     if reason.code != NOT_A_NUMBER or found is None:
         return ""
-    return f" (write {found['number'].replace(',', '.')})"
-
-
-def _format_accepted(code: str, column: Column | None) -> str:
-    if column is None:
-        return ""
-    if code == "not_accepted":
-        accepted = (*column.true_values, *column.false_values, *column.categories)
-        return f" (accepted: {', '.join(accepted)})"
-    if code == "out_of_range" and column.range:
-        return f" ({column.range[0]:g} to {column.range[1]:,.0f})"
-    if code == "too_long" and column.longest:
-        return f" (at most {column.longest} characters)"
-    return ""
+    return found["number"].replace(",", ".")

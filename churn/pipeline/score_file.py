@@ -17,6 +17,7 @@ from pyspark.sql.connect.session import SparkSession
 from churn.pipeline.context import start_server
 from churn.pipeline.mlflow_sync import adopt_alias_if_free
 from churn.provenance.compiled_sql import CLEANED, COMPOSED, FEATURES, compose
+from churn.provenance.trace_rules import explain_rejection
 from churn.reports.scores_workbook import (
     RejectedRow,
     ScoredCustomer,
@@ -36,7 +37,7 @@ from lakehouse.storage import escape_glob
 from seeds_loader.contract import Contract, read_contract
 from seeds_loader.reader.extract import Extract
 from seeds_loader.reader.sandbox import read_workbook
-from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
+from seeds_loader.reject_messages import read_reject_messages
 from seeds_loader.source_format import UNSTATED, SourceFormat
 from trainer import deciles, registry
 from trainer.pipeline import run_in_threads
@@ -181,20 +182,13 @@ def _customers(scores: pa.Table, bounds: deciles.Deciles | None) -> list[ScoredC
 
 
 def _list_rejected_rows(rows: Sequence[Mapping[str, Any]], contract: Contract) -> list[RejectedRow]:
-    messages, columns = read_reject_messages(), {column.name: column for column in contract.columns}
+    messages = read_reject_messages()
     key = next(column.name for column in contract.columns if column.silver == "customer_id")
     return [
         RejectedRow(
             row_number=row["_row_number"],
             customer_id=row[key],
-            reasons=[
-                format_reason(
-                    Reason(reason["code"], reason["column_name"], reason["value"]),
-                    columns.get(reason["column_name"]),
-                    messages,
-                )
-                for reason in row["reasons"]
-            ],
+            reasons=explain_rejection(row["reasons"], row, contract, messages),
         )
         for row in sorted(rows, key=lambda row: row["_row_number"])
     ]

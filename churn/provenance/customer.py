@@ -13,6 +13,7 @@ import redis
 from churn.provenance.retention_lists import find_list, format_listed
 from churn.provenance.run_history import HINT_RUN_FIRST
 from feature_repo.feature_definitions import read_feature_columns
+from feature_repo.label_texts import describe_event
 from feature_repo.online.redis_layout import AS_OF, DIGESTS, MARKER, read_row, redis_key
 from lakehouse import audit_log, online_store
 from lakehouse.audit_log import Action
@@ -127,6 +128,7 @@ def score_online_customer(
         "probability": answer.probability,
         "decile": boundaries.decile(answer.probability, customer_id),
         "model_version": version,
+        "event": describe_event(record.label),
         "reasons": [reason.text for reason in answer.reasons],
     }
 
@@ -140,22 +142,23 @@ def format_customer(customer: dict[str, Any]) -> list[str]:
     else:
         if customer["retention_list"]:
             lines += [f"  {text}" for text in format_listed(customer["retention_list"], score)]
-        lines.append(
-            f"  leaves with probability {score['probability']:.1%} "
-            f"({deciles.format_group(score['decile'])}; model {score['model_version']})"
-        )
+        lines.append(f"  {score['probability']:.1%} probability {score['event']}")
+        lines.append(f"    {deciles.format_group(score['decile'])}; model {score['model_version']}")
         if score["reasons"]:
             reasons = "; ".join(score["reasons"])
             lines.append(f"    raised most, against the average customer, by: {reasons}")
-    lines.append("  features (`--json` has the model's numbers):")
-    lines += [f"    {name:<26}{value}" for name, value in format_features(customer["features"])]
+    lines.append("  what the score is made of (`--json` has the model's numbers):")
+    lines += [
+        f"    {name.replace('_', ' '):<26}{value}"
+        for name, value in format_features(customer["features"])
+    ]
     return lines
 
 
 def format_features(features: Features) -> Iterator[tuple[str, str]]:
     """Yield features with their values as the domain calls them.
 
-    One-hot columns are shown as their category, flags as yes or no, groups by their text.
+    One-hot columns are shown as their category, flags as Yes or No, groups by their text.
     """
     contract = read_contract()
     categories = {
@@ -175,7 +178,7 @@ def format_features(features: Features) -> Iterator[tuple[str, str]]:
             if value == 1:
                 yield categories[name]
         elif name in flags:
-            yield name, "yes" if value == 1 else "no"
+            yield name, "Yes" if value == 1 else "No"
         else:
             text = derived[name].format(value) if name in derived else None
             yield name, text or str(round(value, 4)).removesuffix(".0")

@@ -141,11 +141,10 @@ def format_listed(listed: Mapping[str, Any], score: Mapping[str, Any]) -> Iterat
         return
     text = f"in the list: {listed['probability']:.1%}"
     if is_out_of_fold(listed, score):
-        text += (
-            ", by models that did not learn from this customer; the model in use, which did, "
-            f"gives {score['probability']:.1%}"
-        )
-    yield text
+        yield f"{text}, by models that did not learn from this customer; it decides whom to call"
+        yield f"the model in use, which did, gives {score['probability']:.1%}; it decides no call"
+    else:
+        yield text
     place = f"number {listed['rank']} of {listed['customers']:,}"
     yield f"{place} in the list of run {listed['run_id']}"
     if proposal := ", ".join(_format_proposal(listed)):

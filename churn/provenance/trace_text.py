@@ -14,6 +14,7 @@ from churn.provenance.trace_rules import (
     SPELLED,
     TRIMMED,
 )
+from feature_repo.label_texts import describe_event
 from lakehouse.domain import read_domain
 from seeds_loader.source_format import AS_READ
 from trainer.deciles import format_group
@@ -50,7 +51,7 @@ def hops(lineage: Lineage, in_full: bool = True) -> Iterator[tuple[str, list[str
         in_full: Whether to include what the web page displays in another form.
     """
     scores = lineage["scores"]
-    yield "score", list(_format_score(scores[0], in_full)) if scores else ["none"]
+    yield "score", list(_format_score(lineage, in_full)) if scores else ["none"]
     if lineage["retention_list"]:
         yield "list", list(format_listed(lineage["retention_list"], scores[0]))
     yield from _table_hops(lineage)
@@ -228,12 +229,12 @@ def _format_training(model: Lineage) -> Iterator[str]:
         yield f"extract of {load['extract_date']}: {load['file']}, load {load['batch_id']}"
 
 
-def _format_score(score: Lineage, in_full: bool) -> Iterator[str]:
-    again = "" if score["decile"] else ", computed again"
-    yield (
-        f"leaves with probability {score['probability']:.1%}{again}; "
-        f"extract of {score['extract_date']}, model {score['model_version']}"
-    )
+def _format_score(lineage: Lineage, in_full: bool) -> Iterator[str]:
+    score, model = lineage["scores"][0], lineage["model"]
+    event = f" {describe_event(model['training']['label'])}" if model else ""
+    yield f"{score['probability']:.1%} probability{event}"
+    again = "" if score["decile"] else "; computed again, not read"
+    yield f"extract of {score['extract_date']}, model {score['model_version']}{again}"
     if score["decile"]:
         yield format_group(score["decile"])
     explained = score["explanation"]
@@ -258,7 +259,8 @@ def _format_contributions(explained: Lineage) -> Iterator[str]:
     # What remains of the printed total is rounded to the same digit.
     remainder = _round(explained["log_odds"]) - sum(map(_round, printed))
     if rest:
-        yield f"{remainder:+.2f} {len(rest)} other reasons"
+        others = "1 other" if len(rest) == 1 else f"{len(rest)} others, together"
+        yield f"{remainder:+.2f} {others}"
     elif remainder:
         yield f"{remainder:+.2f} rounding"
 

@@ -8,7 +8,7 @@ from churn.provenance.trace_text import format_cell
 from lakehouse.domain import ID, LABEL, SourceColumn, read_domain
 from trainer.reason_texts import NUMBERS, format_with_currency
 
-BLANK = "blank"
+BLANK = "Blank"
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ def format_label(header: str, column: SourceColumn) -> str:
 
 
 def format_value(cell: str | None, column: SourceColumn) -> str:
-    """Format a cell: flags as yes or no, amounts with the currency, all else as it was read."""
+    """Format a cell: flags as Yes or No, amounts with the currency, all else as it was read."""
     domain = read_domain()
     text = (cell or "").strip()
     if not text:
         return BLANK
     if column.type == "flag":
-        for accepted, word in ((column.true_values, "yes"), (column.false_values, "no")):
+        for accepted, word in ((column.true_values, "Yes"), (column.false_values, "No")):
             if text.casefold() in map(str.casefold, accepted):
                 return word
     terms = domain.features.reasons.get(column.name)
@@ -84,7 +84,7 @@ def describe_use() -> str:
     """Return what decides whom to contact, as a sentence."""
     campaign = read_domain().campaign
     terms = [
-        "This estimate",
+        "How likely you are to leave",
         *(["what you pay"] if campaign.monthly_value else []),
         *(["what an offer costs"] if campaign.offers else []),
     ]

@@ -21,7 +21,7 @@ from churn.reports.front_page import (
     Service,
 )
 from churn.reports.gate_statements import describe_rule
-from feature_repo.labels import describe_limit
+from feature_repo.label_texts import describe_limit
 from lakehouse import sequences, sites
 from lakehouse.domain import read_domain
 from lakehouse.navigation import SITE

@@ -13,7 +13,7 @@ from churn.reports.entries import describe_use, format_label, list_entries
 from churn.reports.figures import Figures, format_signed
 from churn.reports.report import page
 from churn.reports.xlsx_output import require_writable, translate_write_errors
-from feature_repo.labels import describe_limit, describe_period
+from feature_repo.label_texts import describe_limit, describe_period
 from lakehouse.atomic_write import atomic_write
 from lakehouse.domain import read_domain
 from lakehouse.errors import InvalidInputError
@@ -82,7 +82,7 @@ def letter_page(  # long: its content, a line each
         "figures": Figures({TRACE: lineage}),
         "raising": raising,
         "lowering": lowering,
-        "unlisted": _describe_unlisted(contributions, [*raising, *lowering]),
+        "unlisted": _describe_unlisted(scores[0]["explanation"], [*raising, *lowering]),
         "personal": _describe_personal(contributions),
         "strengths": _describe_strengths(),
         "use": describe_use(),
@@ -115,19 +115,25 @@ def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> I
             yield Effect(reason["text"], strength, place)
 
 
-def _describe_unlisted(contributions: Sequence[Mapping[str, Any]], listed: Sequence[Effect]) -> str:
-    """Return how much the parts that are not listed are together; empty if all are listed."""
+def _describe_unlisted(explained: Mapping[str, Any], listed: Sequence[Effect]) -> str:
+    """Return how much the parts that are not listed are together; empty if all are listed.
+
+    It is what remains of the printed total, so that the printed numbers add up.
+    """
+    contributions = explained["contributions"]
     places = {effect.place for effect in listed}
-    rest = [
-        each["contribution"]
+    rest = sum(
+        place not in places and each["contribution"] != 0
         for place, each in enumerate(contributions)
-        if place not in places and each["contribution"]
-    ]
+    )
     if not rest:
         return ""
+    printed = [explained["baseline"], *(contributions[place]["contribution"] for place in places)]
+    remainder = round(explained["log_odds"], 2) - sum(round(each, 2) for each in printed)
+    others = "The other one is" if rest == 1 else f"The {rest} others are together"
     return (
-        f"Listed are the {NAMED} largest on each side, and all about you as a person. The others "
-        f"({len(rest)}) are {format_signed(sum(rest), 2)} together."
+        f"Listed are the {NAMED} largest on each side, and all about you as a person. {others} "
+        f"{format_signed(round(remainder, 2) + 0.0, 2)}."
     )
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from churn.provenance.customer import format_features
 from churn.provenance.trace_text import format_minute
-from churn.reports.entries import Entry, describe_use, list_entries
+from churn.reports.entries import Entry, describe_use, format_label, list_entries
 from churn.reports.report import page
-from lakehouse.domain import read_domain
+from lakehouse.domain import ID, read_domain
+from seeds_loader.contract import normalise
 
 TEMPLATE = "person.html.j2"
 # The places that the part in words is read from.
@@ -17,6 +18,8 @@ ROWS, SCORES, HELD_OUT = "bronze.telco_customers", "gold.churn_scores", "out-of-
 LONG_FRACTION = re.compile(r"\b\d+\.\d{5,}\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 DIGITS = 4
+ESTIMATE = "Probability that you leave"
+LIST_ESTIMATE = "Probability for the list of customers to contact"
 
 Record = Mapping[str, Any]
 
@@ -30,13 +33,15 @@ def person_page(person: Mapping[str, Any], is_sample: bool) -> str:
     """
     records = {place["place"]: place["records"] for place in person["places"]}
     row = _find_latest(records.get(ROWS, ()), "_extract_date", "_loaded_at")
+    estimates = list(_list_estimates(records))
     views = {
         "customer_id": person["customer_id"],
         "exported_at": format_minute(person["exported_at"]),
         "company": read_domain().name,
         "entries": list(list_entries(row, with_label=True)),
         "as_of": row.get("_extract_date"),
-        "estimates": list(_list_estimates(records)),
+        "estimates": estimates,
+        "has_both": {ESTIMATE, LIST_ESTIMATE} <= {each.label for each in estimates},
         "origins": list(dict.fromkeys(map(_format_origin, records.get(ROWS, ())))),
         "use": describe_use(),
         "places": [
@@ -63,22 +68,16 @@ def _list_estimates(records: Mapping[str, Sequence[Record]]) -> Iterator[Entry]:
     """Yield the latest score with its reasons, and that by models without the customer's row."""
     score = _find_latest(records.get(SCORES, ()), "extract_date", "scored_at")
     if score:
-        share = f"{score['probability']:.1%}, as of {score['extract_date']}"
-        yield Entry("Probability that you leave", "", share, "")
+        yield Entry(ESTIMATE, "", f"{score['probability']:.1%}, as of {score['extract_date']}", "")
         yield Entry("Risk group", "", f"{score['decile']} of 10; 10 is the highest", "")
         if score["reasons"]:
-            yield Entry(
-                "Raised most, against the average customer, by",
-                "",
-                _format_value(score["reasons"]),
-                "",
-            )
-        yield Entry("Model", "", str(score["model_version"]), "")
+            reasons = _format_value(score["reasons"])
+            yield Entry("Reasons above the average customer", "", reasons, "")
+        yield Entry("Version of the model", "", str(score["model_version"]), "")
     models = [each for each in records.get(HELD_OUT, ()) if each.get("probability") is not None]
     held_out = _find_latest(models, "event_timestamp", "model")
     if held_out:
-        text = "For the list of customers to contact, from models that had not seen your record"
-        yield Entry(text, "", f"{held_out['probability']:.1%}", "")
+        yield Entry(LIST_ESTIMATE, "", f"{held_out['probability']:.1%}", "")
 
 
 def _format_origin(row: Record) -> str:
@@ -107,14 +106,27 @@ def _list_values(record: Record) -> Iterator[Entry]:
     for name, value in flat.items():
         if value in (None, "", [], ()) or (name in numbers and name not in words):
             continue
-        yield Entry(name, "", words.pop(name, "") or _format_value(value), "")
+        yield Entry(*_label_value(name), words.pop(name, "") or _format_value(value), "")
     # Categories, of which the record has one-hot columns alone.
-    yield from (Entry(name, "", text, "") for name, text in words.items())
+    yield from (Entry(*_label_value(name), text, "") for name, text in words.items())
+
+
+def _label_value(name: str) -> tuple[str, str]:
+    """Return what a value is called, and its stored name where that is another one."""
+    for header, column in read_domain().contract.columns.items():
+        if name in (header, column.name) and column.name != ID:
+            label = format_label(header, column)
+            break
+    else:
+        label = " ".join(name.replace("_", " ").split())
+        label = label[:1].upper() + label[1:]
+    is_same = normalise(name) == normalise(label)
+    return label, "" if is_same else name
 
 
 def _format_value(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return "Yes" if value else "No"
     if isinstance(value, float):
         return f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
     if isinstance(value, Mapping):  # a reason of a score or of a reject

@@ -35,6 +35,7 @@ from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 from openpyxl.writer.excel import ExcelWriter
 
+from lakehouse.domain import read_domain
 from lakehouse.sample_home import NOTE
 from lakehouse.sample_home import TITLE as SAMPLE
 from seeds_loader.contract import Contract
@@ -69,7 +70,7 @@ FAULTY_EDGE = Border(*[Side("thin", color="FFC55A11")] * 4)
 TOP = Alignment(vertical="top")
 WRAPPED = Alignment(vertical="top", wrap_text=True)
 # The reason of rows that are counted apart: nothing is wrong with them.
-EXACT_DUPLICATE = "exact_duplicate"
+EXACT_DUPLICATE, CONFLICTING_DUPLICATE = "exact_duplicate", "conflicting_duplicate"
 
 
 @dataclass(frozen=True)
@@ -325,7 +326,7 @@ class _RejectsWorkbook:
         for name, value in self._facts(count):
             sheet.append([self._bold(sheet, name), self._any(sheet, value)])
         sheet.append(
-            [self._bold(sheet, "Marked cells"), self._make_text_cell(sheet, "at fault", True)]
+            [self._bold(sheet, "Marked cells"), self._make_text_cell(sheet, "have an error", True)]
         )
         sheet.append([])
         titles = ("What is wrong", "Rows", "Columns (rows)", "Rule")
@@ -357,6 +358,7 @@ class _RejectsWorkbook:
             ("Load", load.batch_id),
             ("Loaded at", f"{load.loaded_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"),
             ("Rows read", load.row_count),
+            ("Rows kept", load.row_count - count),
             ("Rows rejected", count - copies),
             ("Exact duplicates", copies),
         ]
@@ -367,8 +369,14 @@ class _RejectsWorkbook:
             "The customers of rejected rows are not scored and not in the list, unless another row "
             "of theirs was kept."
         )
-        yield "A row with several faults counts for each of them."
+        yield "A row with several errors counts for each of them."
         yield "Exact duplicates are listed too; the limit for rejected rows does not count them."
+        kept_by = [self._contract.find(name).name for name in read_domain().contract.kept_row]
+        if self._rows_by_code[CONFLICTING_DUPLICATE] and kept_by:
+            yield (
+                "Of several rows of one customer, the one with the highest value is kept, by "
+                f"{', then '.join(kept_by)}."
+            )
         if self._like_formulas:
             yield (
                 f"Cells that begin like a formula: {self._like_formulas:,}. They are texts here "

@@ -21,7 +21,7 @@ from churn.reports.retention_workbook import (
     write_retention_workbook,
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
-from feature_repo.labels import describe_limit, describe_period
+from feature_repo.label_texts import describe_limit, describe_period
 from feature_repo.publications import Publication, find_latest_publication
 from lakehouse import audit_log, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write

@@ -29,6 +29,7 @@ from churn.provenance.retention_lists import (
     format_headline,
 )
 from churn.reports.rejects_workbook import is_formula_like, make_storable
+from feature_repo.label_texts import format_event
 from lakehouse.command_name import format_commands
 from lakehouse.domain import ListColumn, Offer, read_domain
 from lakehouse.sample_home import TITLE as SAMPLE
@@ -152,10 +153,8 @@ class RetentionList:
 
     @property
     def event(self) -> str:
-        """Return what the probability says, with its period if the model knows one."""
-        if self.model_limit:
-            return "how likely the workbook marks the customer as left; it does not say when"
-        return f"how likely the customer leaves {self.period}".rstrip()
+        """Return what the probability is that of, with its period if the model knows one."""
+        return format_event(self.model_limit, self.period)
 
     @property
     def leaving(self) -> float:

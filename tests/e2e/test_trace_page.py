@@ -67,7 +67,7 @@ def test_the_page_traces_at_phone_and_desktop_width(
     expect(rejected).to_contain_text("-100")
     expect(rejected).to_contain_text("Row 7036 was kept")
     expect(page.locator("li.online")).to_contain_text("equals gold")
-    expect(page.locator("li.score")).to_contain_text(re.compile("leaves with probability [0-9.]+%"))
+    expect(page.locator("li.score")).to_contain_text(re.compile(r"[0-9.]+% probability of \w+"))
     page.get_by_text("All 21 cells").click()
     expect(page.locator("#cells")).to_contain_text("6886.25")
     is_fine(page)

@@ -237,7 +237,7 @@ def test_features_are_in_redis(stack: Stack, states: dict[str, str | None]) -> N
     said = stack.inside("spark-driver", "churn", "features", "verify")
     assert "7,043 customers, 46 features, no differences" in said
     shown = stack.inside("spark-driver", "churn", "show", "7590-VHVEG")
-    assert "leaves with probability 71.5%" in shown
+    assert "71.5% probability of " in shown
 
 
 def test_the_api_answers_who_has_a_key(stack: Stack, states: dict[str, str | None]) -> None:

@@ -254,10 +254,10 @@ def test_a_letter_has_the_entries_for_a_reader_and_as_they_are_stored() -> None:
     # the label is no entry that the estimate is made of
     assert rows == [
         ("Months with us tenure", "1"),
-        ("65 or older SeniorCitizen", "yes 1"),
-        ("Partner", "yes"),
+        ("65 or older SeniorCitizen", "Yes 1"),
+        ("Partner", "Yes"),
         ("Current monthly bill MonthlyCharges", "$1,105.50 1105.5"),
-        ("Billed so far TotalCharges", "blank"),
+        ("Billed so far TotalCharges", "Blank"),
         ("Term of the contract Contract", "Two year"),
     ]
 
@@ -266,18 +266,20 @@ def test_a_letter_names_the_parts_that_it_does_not_list() -> None:
     traced = trace()
     names = ("a", "b", "c", "d", "e")
     contributions = traced["scores"][0]["explanation"]["contributions"]
-    contributions[3:] = [{"feature": n, "text": n, "contribution": 0.01} for n in names]
+    contributions[3:] = [{"feature": n, "text": n, "contribution": 0.012} for n in names]
+    traced["scores"][0]["explanation"]["log_odds"] = -1.59
     page = letter_page(traced, WRITTEN)
-    assert "and all about you as a person. The others (2) are +0.02 together. The numbers" in page
+    assert "and all about you as a person. The 2 others are together +0.03. The numbers" in page
     contributions[3:] = []
-    assert "The others (" not in letter_page(traced, WRITTEN)
+    assert "others are together" not in letter_page(traced, WRITTEN)
 
 
 def test_a_letter_has_the_probability_of_the_list() -> None:
     listed = {"run_id": "r", "customers": 9, "rank": 2, "probability": 0.25}
     traced = trace(retention_list=listed)
     page = letter_page(traced, WRITTEN)
-    assert "from models that had not seen your record" in page
+    assert "from models that had not seen your record, and it decides whether we" in page
+    assert "The first is from a model that had seen your record" in page
     found = read_figures(page).figures
     assert list(differences(found, {"trace": traced})) == []
     assert ("retention_list", "probability") in {each.place for each in found}
@@ -293,7 +295,7 @@ def test_a_letter_about_a_model_of_one_extract_claims_no_rate() -> None:
     training = {"training": {"rows": 7043, "label": {"kind": WORKBOOK}}}
     first = letter_page(trace(model=training), WRITTEN)
     assert "that you leave." in first and "Of 100 customers" not in first
-    assert "learned from who had left already" in first
+    assert "It has no date: it was learned from who had left already" in first
 
 
 def test_no_score_no_letter() -> None:

@@ -22,7 +22,7 @@ from churn.reports.front_page import (
 from churn.reports.front_page_data import _runs
 from churn.reports.gate_statements import describe_rule
 from churn.reports.plots import Course, draw_columns
-from feature_repo.labels import ONE_EXTRACT
+from feature_repo.label_texts import ONE_EXTRACT
 from lakehouse.domain import read_domain
 
 HOSTILE = "<script>alert(1)</script>\u202egnp"

@@ -57,21 +57,22 @@ def read_pairs(text: str) -> list[tuple[str, str]]:
 def test_the_page_begins_with_the_current_entries_and_the_estimate_in_words() -> None:
     in_words = person_page(EXPORT, is_sample=False).partition('<section id="places">')[0]
     assert read_pairs(in_words) == [
-        ("65 or older SeniorCitizen", "yes 1"),
+        ("65 or older SeniorCitizen", "Yes 1"),
         ("Current monthly bill MonthlyCharges", "$105.50 105.5"),
-        ("Marked as having left Churn", "no"),
+        ("Marked as having left Churn", "No"),
         ("Probability that you leave", "56.8%, as of 2025-05-01"),
         ("Risk group", "9 of 10; 10 is the highest"),
         (
-            "Raised most, against the average customer, by",
+            "Reasons above the average customer",
             "month-to-month contract; no phone <service>",
         ),
-        ("Model", "v1"),
-        (
-            "For the list of customers to contact, from models that had not seen your record",
-            "58.0%",
-        ),
+        ("Version of the model", "v1"),
+        ("Probability for the list of customers to contact", "58.0%"),
     ]
+    assert "it\n    decides whether you are contacted" in in_words
+    alone = {**SCORE, "probability": 0.5, "decile": 9, "reasons": []}
+    one = person_page(person(**{SCORES: [alone]}), is_sample=False)
+    assert "There are two probabilities" not in one
     # Both versions of the row are of one workbook.
     assert in_words.count("may.xlsx, sheet Customers, row 7: the customers as of 2025-05-01") == 1
     for heading in ("Where it came from", "What it is used for", "How long it is kept"):
@@ -83,12 +84,15 @@ def test_the_copies_are_folded_and_have_rounded_numbers_and_one_category_each() 
     copies = page.partition('<section id="places">')[2]
     assert copies.count("<details") == 5 and " open" not in copies
     pairs = read_pairs(copies)
-    assert ("billing_ratio", "0.9755") in pairs and ("contract", "Month-to-month") in pairs
-    assert ("reasons", "month-to-month contract; no phone <service>") in pairs
-    assert ("text", "1 | c1 | 123.4643 | 0.4189") in pairs
-    assert ("_loaded_at", "2025-05-02 10:11 UTC") in pairs
+    assert ("Billing ratio", "0.9755") in pairs
+    assert ("Term of the contract contract", "Month-to-month") in pairs
+    assert ("Reasons", "month-to-month contract; no phone <service>") in pairs
+    assert ("Text", "1 | c1 | 123.4643 | 0.4189") in pairs
+    assert ("Loaded at", "2025-05-02 10:11 UTC") in pairs
     names = {name for name, _ in pairs}
-    assert not names & {"_extra", "payment_method_mailed_check", "contract_month_to_month"}
+    assert not {name.split()[-1] for name in names} & {
+        *("_extra", "payment_method_mailed_check", "contract_month_to_month")
+    }
     assert not re.search(r"\d\.\d{5}", page) and "{&#34;" not in page
     assert "Nothing is stored in: rejected rows, with reasons;" in copies
 

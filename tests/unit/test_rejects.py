@@ -11,7 +11,14 @@ from click.testing import CliRunner, Result
 from churn.cli.main import main
 from lakehouse.domain import DOMAINS, read_domain
 from lakehouse.errors import ChurnError
-from seeds_loader.reject_messages import Reason, format_reason, read_reject_messages
+from seeds_loader.contract import Column, read_contract
+from seeds_loader.reject_messages import (
+    Reason,
+    format_reason,
+    format_reasons,
+    read_reject_messages,
+)
+from seeds_loader.reject_values import compute_value
 
 RUNS = ("20250101T000000Z-aaaaaa", "20250201T000000Z-bbbbbb", "20250301T000000Z-cccccc")
 
@@ -93,7 +100,7 @@ def test_a_message_says_what_is_wrong_with_the_row():
     words = read_reject_messages()
     assert format_reason(Reason("total_fits_tenure", "TotalCharges", "5"), None, words) == (
         'TotalCharges is "5": The total differs from tenure times the monthly charge by more than '
-        "40%, and by more than four monthly charges."
+        "40%, and by more than four monthly charges. Correct the one of the three that is wrong."
     )
 
 
@@ -128,9 +135,9 @@ def test_words_fold_onto_one_line(domain: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "end"),
     [
-        ("12,5", " (write 12.5)."),
-        ("$ 12.50", " (write 12.50)."),
-        ("30 EUR", " (write 30)."),
+        ("12,5", ". Write 12.5."),
+        ("$ 12.50", ". Write 12.50."),
+        ("30 EUR", ". Write 30."),
         ("1,234", "."),
         ("1.234,5", "."),
         ("twelve", "."),
@@ -147,3 +154,78 @@ def test_a_number_that_was_written_otherwise_is_suggested(value: str, end: str) 
     reason = Reason("not_a_number", "Bill", value)
     said = format_reason(reason, None, {"not_a_number": "The value is not a number."})
     assert said == f'Bill is "{value}": The value is not a number{end}'
+
+
+CONTRACT = read_contract()
+CELLS = {"tenure": "1", "MonthlyCharges": "50", "TotalCharges": "0.99"}
+
+
+def explain(code: str, column: str, **cells: str | None) -> str:
+    row = CELLS | cells
+    reasons = [Reason(code, column, row[column])]
+    return " ".join(format_reasons(reasons, row, CONTRACT, read_reject_messages()))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "end"),
+    [
+        ("gender", "Male\u00a0x", '. Write "Female" or "Male".'),
+        ("Contract", "x", '. Write "Month-to-month", "One year" or "Two year".'),
+    ],
+)
+def test_accepted_values_are_named(column: str, values: str, end: str) -> None:
+    assert end in explain("not_accepted", column, **{column: values})
+
+
+def test_an_implausible_multiple_is_named_with_its_values_and_its_limit() -> None:
+    assert explain("feature_out_of_range", "TotalCharges") == (
+        'TotalCharges is "0.99": Over 1 month this is an average bill of $0.99 a month, and the '
+        "current monthly bill of $50.00 is 50.51 times that (accepted: up to 50 times). Correct "
+        "TotalCharges, tenure or MonthlyCharges, whichever is wrong."
+    )
+    tiny = explain("feature_out_of_range", "TotalCharges", TotalCharges="1e-320")
+    assert "less than $0.01 a month" in tiny
+    assert "more than 1,000,000 times" in tiny
+    # Without the values, the message is that of the code.
+    unknown = explain("feature_out_of_range", "TotalCharges", tenure=None)
+    assert "The total does not fit the monthly bill" in unknown
+
+
+@pytest.mark.parametrize(("tenure", "monthly"), [(1, 50.0), (3, 20.0), (10, 29.85), (60, 99.5)])
+def test_the_limits_in_a_message_are_those_of_the_rule(tenure: int, monthly: float) -> None:
+    rule = read_domain().rules.row_rules["total_fits_tenure"]
+    numbers = {"tenure": tenure, "monthly_charges": monthly}
+    low, high = (compute_value(limit, numbers) for limit in (rule.lowest, rule.highest))
+    assert low is not None
+    assert high is not None
+    condition = rule.condition.replace("{cell}", "total_charges")
+    for total, accepted in ((low + 0.01, 1), (high - 0.01, 1), (high + 0.01, 0), (low - 0.01, 0)):
+        # Below 0 the contract's range decides.
+        if total >= 0:
+            assert compute_value(condition, numbers | {"total_charges": total}) == accepted, total
+
+
+@pytest.mark.parametrize(
+    ("date_format", "sample"),
+    [
+        (None, "2026-03-04 ("),
+        ("dd.MM.yyyy", "04.03.2026 or 2026-03-04 ("),
+        ("M/d/yy", "3/4/26 or 2026-03-04 ("),
+        ("d MMM yyyy", "2026-03-04 ("),
+    ],
+)
+def test_a_date_is_explained_by_a_sample(date_format: str | None, sample: str) -> None:
+    column = Column("Since", "days_since", "since", range=(0, 7000), date_format=date_format)
+    said = format_reason(Reason("not_a_date", "Since", "4/3/26"), column, read_reject_messages())
+    assert f"Write the date as {sample}for 4 March 2026), at most 7,000 days before" in said
+
+
+def test_each_message_says_what_to_do() -> None:
+    """Each code's message has an instruction, from the declaration or from the contract."""
+    values = {"turned_into_number": "1E+10", "hidden_characters": "a\u200b", "too_long": "x" * 101}
+    for code in read_reject_messages():
+        column = "customerID" if code in values or "duplicate" in code else "TotalCharges"
+        said = explain(code, column, **{column: values.get(code, "x")})
+        assert re.search(r"\. (Write|Correct|Delete|Enter|Format|Square|There is nothing)", said), (
+            said
+        )

@@ -194,9 +194,11 @@ def test_the_cells_at_fault_are_marked_and_no_others(tmp_path):
     }
     assert marked == {place_of("Partner"), place_of("TotalCharges"), place_of("tenure")}
     assert sheet["D2"].value.split("\n") == [
-        'Partner is "Maybe": This is not an accepted value (accepted: Yes, No).',
-        "TotalCharges is blank.",
-        'tenure is "-3": This number is out of range (0 to 600).',
+        'Partner is "Maybe": This is not an accepted value. Write "Yes" or "No".',
+        "TotalCharges is blank. Write an amount from $0 to $1,000,000, as a plain number such as "
+        "49.90. It may only be blank if tenure is 0.",
+        'tenure is "-3": This number is out of range. Write a whole number of months from 0 to '
+        "600.",
     ]
     assert [cell.value for cell in sheet[2][:3]] == [7, "base.xlsx", "Customers"]
 
@@ -210,7 +212,15 @@ def test_of_a_duplicate_the_kept_row_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("tenure", "end"),
-    [("12", "total fits tenure: expected is about $358.20."), ("x", "total fits tenure.")],
+    [
+        (
+            "12",
+            "This is not what 12 months at $29.85 a month would give, about $358.20 (accepted: "
+            "$214.92 to $501.48). Correct TotalCharges, tenure or MonthlyCharges, whichever is "
+            "wrong.",
+        ),
+        ("x", "total fits tenure."),
+    ],
 )
 def test_a_deviating_amount_is_named_with_what_is_expected(tmp_path, tenure, end):
     reasons = [Reason("total_fits_tenure", "TotalCharges", "9")]
@@ -224,17 +234,22 @@ def test_a_deviating_amount_is_named_with_what_is_expected(tmp_path, tenure, end
     [
         (None, "blank"),
         ("  ", "blank"),
-        ("Yes\u200b", r'"Yes\u200b"'),
-        ("\u00a0", r'"\xa0"'),
-        ("\u202eseY", r'"\u202eseY"'),
-        ("a\tb", r'"a\tb"'),
+        ("Yes\u200b", '"Yes[zero width space]"'),
+        ("\u00a0", '"[no-break space]"'),
+        ("\u202eseY", '"[right-to-left override]seY"'),
+        ("a\tb", '"a[tab]b"'),
+        ("a\x07", '"a[control character U+0007]"'),
+        ("a\ue000", '"a[character U+E000]"'),
+        ("a\u3164", '"a[hangul filler]"'),
         ("é😀", '"é😀"'),
-        ("x" * 81, '"' + "x" * 80 + '…"'),
+        ("x" * 101, '"' + "x" * 100 + '…"'),
     ],
 )
 def test_a_sentence_shows_what_can_not_be_seen(value, shown):
     said = format_reason(Reason("new_rule", "Partner", value), None, {"new_rule": "So it is"})
-    assert said == f"Partner is {shown}: So it is."
+    named = "[" in shown
+    note = " Square brackets name characters that can't be seen: enter the value without them."
+    assert said == f"Partner is {shown}: So it is.{note * named}"
 
 
 def test_a_code_without_words_speaks_for_itself():
@@ -314,7 +329,7 @@ def test_the_summary_counts_rows_by_reason_most_first(tmp_path):
     ]
     sheet = openpyxl.load_workbook(written(tmp_path, rejects))["Summary"]
     rows = [tuple(cell.value for cell in row) for row in sheet.iter_rows()]
-    facts = dict(row[:2] for row in rows[:8])
+    facts = dict(row[:2] for row in rows[:9])
     assert facts == {
         "File": "base.xlsx",
         "Sheet": "Customers",
@@ -322,6 +337,7 @@ def test_the_summary_counts_rows_by_reason_most_first(tmp_path):
         "Load": "1f0c",
         "Loaded at": "2025-01-02 03:04 UTC",
         "Rows read": 7049,
+        "Rows kept": 7043,
         "Rows rejected": 5,
         "Exact duplicates": 1,
     }

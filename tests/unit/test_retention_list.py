@@ -25,7 +25,13 @@ from churn.reports.retention_workbook import (
     format_gain,
     write_retention_workbook,
 )
-from feature_repo.labels import OBSERVED, ONE_EXTRACT, WORKBOOK, describe_limit, describe_period
+from feature_repo.label_texts import (
+    OBSERVED,
+    ONE_EXTRACT,
+    WORKBOOK,
+    describe_limit,
+    describe_period,
+)
 from lakehouse.amounts import format_rounded
 from lakehouse.domain import Offer, read_domain
 from trainer.reason_texts import NUMBERS, FlagTemplate, NumberTemplate, format_with_currency
@@ -210,7 +216,7 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     assert summary["Expected gain"].endswith(
         "no margin is taken off. The effect of a call is an assumption, see Notes"
     )
-    marked = "how likely the workbook marks the customer as left; it does not say when; by a model"
+    marked = "of being marked as left in the workbook; it does not say when; by a model"
     assert notes["Probability of leaving"].startswith(marked)
     assert notes["Effect of a call"] == capitalise(format_effect(limited))
     assert notes["Listed"].endswith(f"; {paying}")
@@ -224,11 +230,9 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     summary = read_pairs(book, "Summary")
     assert summary["Listed"] == "all calls that are expected to pay are listed: 1"
     assert "Model" not in summary
-    assert read_pairs(book, "Notes")["Probability of leaving"].startswith(
-        "how likely the customer leaves; by a model"
-    )
+    assert read_pairs(book, "Notes")["Probability of leaving"].startswith("of leaving; by a model")
     dated = replace(LISTED, period="within the next month")
-    assert dated.event == "how likely the customer leaves within the next month"
+    assert dated.event == "of leaving within the next month"
 
 
 def test_the_effect_and_the_range_are_those_of_the_campaign(tmp_path: Path) -> None:

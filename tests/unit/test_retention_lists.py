@@ -18,12 +18,16 @@ from churn.reports.retention_workbook import (
     RetentionList,
     write_retention_workbook,
 )
+from feature_repo.label_texts import OBSERVED, WORKBOOK
 from lakehouse.domain import Offer
 from lakehouse.settings import PROJECT, Settings
 from trainer.retention_campaign import Campaign, Effect
 
 DAY = "2025-07-14"
-SCORE = {"probability": 0.568, "decile": 10, "model_version": "v1", "reasons": ["new"]}
+SCORE = {
+    **{"probability": 0.568, "decile": 10, "model_version": "v1", "reasons": ["new"]},
+    "event": "of leaving within the next month",
+}
 CAMPAIGN = Campaign(
     "bill", 12, 20.0, Effect(0.3, 0.15, 0.45), {"a discount": Offer("all", "true", {}, "60")}, "$"
 )
@@ -87,8 +91,9 @@ def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(settings: Se
         "reasons": ["new", "fiber"],
     }
     expected = [
-        "in the list: 58.0%, by models that did not learn from this customer; the model in use, "
-        "which did, gives 56.8%",
+        "in the list: 58.0%, by models that did not learn from this customer; it decides whom to "
+        "call",
+        "the model in use, which did, gives 56.8%; it decides no call",
         "number 1 of 2 in the list of run r1",
         "offer: A discount, cost $80.00, expected gain $76.60",
         "reasons in the list, against all customers worth calling: new; fiber",
@@ -97,15 +102,16 @@ def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(settings: Se
     shown = format_customer({**customer, "score": SCORE, "retention_list": listed})
     assert [line.strip() for line in shown[1:]] == [
         *expected,
-        "leaves with probability 56.8% (risk group 10 of 10; 10 is the highest; model v1)",
+        "56.8% probability of leaving within the next month",
+        "risk group 10 of 10; 10 is the highest; model v1",
         "raised most, against the average customer, by: new",
-        "features (`--json` has the model's numbers):",
+        "what the score is made of (`--json` has the model's numbers):",
     ]
     hops = trace(listed)
     assert dict(hops)["list"] == expected
     # What people ask for comes first, then where it comes from.
     assert [name for name, _ in hops[:3]] == ["score", "list", "workbook"]
-    assert hops[0][1][1] == "risk group 10 of 10; 10 is the highest"
+    assert hops[0][1][2] == "risk group 10 of 10; 10 is the highest"
     assert hops[-1] == ("hashes", ["f: sha256 5e1f"])
     assert "5e1f" not in str(hops[:-1])
 
@@ -130,9 +136,9 @@ def test_features_are_shown_in_words_each_category_once() -> None:
         ("avg_historical_charge", "108.1967"),
         ("monthly_charges", "105"),
         ("tenure_group", "24 to 47 months"),
-        ("is_high_value", "yes"),
-        ("partner", "no"),
-        ("dependents", "yes"),
+        ("is_high_value", "Yes"),
+        ("partner", "No"),
+        ("dependents", "Yes"),
         ("online_security", "No internet service"),
         ("contract", "Month-to-month"),
     ]
@@ -141,7 +147,7 @@ def test_features_are_shown_in_words_each_category_once() -> None:
 @pytest.mark.parametrize(
     ("contributions", "expected"),
     [
-        ([0.334] * 7, ["-1.00 ", *["+0.33 r"] * 5, "+0.69 2 other reasons", "+1.34 in all"]),
+        ([0.334] * 7, ["-1.00 ", *["+0.33 r"] * 5, "+0.69 2 others, together", "+1.34 in all"]),
         ([0.334] * 2, ["-1.00 ", *["+0.33 r"] * 2, "+0.01 rounding", "-0.33 in all"]),
         ([0.25], ["-1.00 ", "+0.25 r", "-0.75 in all"]),
     ],
@@ -155,7 +161,7 @@ def test_the_printed_parts_add_up_to_the_printed_total(
         "log_odds": -1.0 + sum(contributions),
         "probability": 0.5,
     }
-    lines = dict(trace(None, explained))["score"][2:]
+    lines = dict(trace(None, explained))["score"][3:]
     assert len(lines) == len(expected)
     assert all(line.startswith(text) for line, text in zip(lines, expected, strict=True)), lines
     *parts, total = (Decimal(line.split()[0]) for line in lines)
@@ -179,7 +185,9 @@ def test_a_later_extract_has_one_probability_and_a_missing_customer_is_named(
 
 
 def trace(
-    listed: dict[str, Any] | None, explained: dict[str, Any] | None = None
+    listed: dict[str, Any] | None,
+    explained: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
 ) -> list[tuple[str, list[str]]]:
     """The stages of a trace whose customer has this place in the list, and this explanation."""
     row = {
@@ -195,8 +203,21 @@ def trace(
     empty: dict[str, Any] = {hop: [] for hop in ("rejected", "silver", "gate", "gold", "history")}
     lineage = {
         "bronze": [{**row, **loaded, "row_number": 2, "cells": cells, "extra": {}}],
-        **{**empty, "feast": feast, "online": None, "model": None, "absent_from": []},
+        **{**empty, "feast": feast, "online": None, "model": model, "absent_from": []},
         "scores": [{**SCORE, "extract_date": DAY, "explanation": explained, "reasons": []}],
         "retention_list": listed,
     }
     return list(hops(lineage))
+
+
+def test_a_score_says_what_it_is_the_probability_of() -> None:
+    """After one extract, in the words of list and report: it has no period."""
+    label = {"kind": WORKBOOK, "reason": "the marks of the workbook", "days_between": []}
+    training = {"rows": 9, "label": label, "loads": [], "signature": "s"}
+    model = {"version": "v1", "kind": "k", "champion": True, "training": training}
+    event = RetentionList(date(2025, 7, 14), 9, "v1", "k", CAMPAIGN, (), (), model_limit="x").event
+    assert "it does not say when" in event
+    assert dict(trace(None, model=model))["score"][0] == f"56.8% probability {event}"
+    label |= {"kind": OBSERVED, "days_between": [31]}
+    score = dict(trace(None, model=model))["score"]
+    assert score[0] == "56.8% probability of leaving within the next month"
