@@ -181,4 +181,4 @@ def format_features(features: Features) -> Iterator[tuple[str, str]]:
             yield name, "Yes" if value == 1 else "No"
         else:
             text = derived[name].format(value) if name in derived else None
-            yield name, text or str(round(value, 4)).removesuffix(".0")
+            yield name, text or f"{value:,.2f}".removesuffix(".00")

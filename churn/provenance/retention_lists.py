@@ -139,12 +139,10 @@ def format_listed(listed: Mapping[str, Any], score: Mapping[str, Any]) -> Iterat
     if listed["rank"] is None:
         yield f"not in the list of run {listed['run_id']}, which has {listed['customers']:,} calls"
         return
-    text = f"in the list: {listed['probability']:.1%}"
     if is_out_of_fold(listed, score):
-        yield f"{text}, by models that did not learn from this customer; it decides whom to call"
-        yield f"the model in use, which did, gives {score['probability']:.1%}; it decides no call"
-    else:
-        yield text
+        text = f"probability {listed['probability']:.1%}, by models that did not learn from this"
+        yield f"{text} customer; it decides whom to call"
+        yield f"{score['probability']:.1%} by the model in use, which did; it decides no call"
     place = f"number {listed['rank']} of {listed['customers']:,}"
     yield f"{place} in the list of run {listed['run_id']}"
     if proposal := ", ".join(_format_proposal(listed)):

@@ -20,10 +20,9 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
+from trainer.explain import SMALLEST
 
 TRACE = "trace"
-# Number of reasons that are listed on each side.
-NAMED = 5
 # How strong a part of the sum is, in words, by its least absolute value: the strongest first.
 STRENGTHS = {"strongly": 0.4, "somewhat": 0.15, "slightly": 0.0}
 
@@ -98,9 +97,10 @@ def letter_page(  # long: its content, a line each
 
 
 def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> Iterator[Effect]:
-    """Yield the strongest reasons that raise the score, or that lower it, the strongest first.
+    """Yield the reasons that raise the score, or that lower it, the strongest first.
 
-    All sensitive ones are among them: the letter is to the person whom they describe.
+    Only negligible ones are left out. All sensitive ones are among them: the letter is to the
+    person whom they describe.
     """
     sensitive = read_domain().features.sensitive_reasons
     chosen = sorted(
@@ -108,10 +108,10 @@ def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> I
         for place, each in enumerate(contributions)
         if each["contribution"] * (1 if raises else -1) > 0
     )
-    for rank, (size, place) in enumerate(chosen):
-        reason = contributions[place]
-        if rank < NAMED or reason["feature"] in sensitive:
-            strength = next(word for word, least in STRENGTHS.items() if -size >= least)
+    for negative_size, place in chosen:
+        reason, size = contributions[place], -negative_size
+        if size >= SMALLEST or reason["feature"] in sensitive:
+            strength = next(word for word, least in STRENGTHS.items() if size >= least)
             yield Effect(reason["text"], strength, place)
 
 
@@ -132,7 +132,7 @@ def _describe_unlisted(explained: Mapping[str, Any], listed: Sequence[Effect]) -
     remainder = round(explained["log_odds"], 2) - sum(round(each, 2) for each in printed)
     others = "The other one is" if rest == 1 else f"The {rest} others are together"
     return (
-        f"Listed are the {NAMED} largest on each side, and all about you as a person. {others} "
+        f"Listed are all of {SMALLEST:g} or more, and all about you as a person. {others} "
         f"{format_signed(round(remainder, 2) + 0.0, 2)}."
     )
 

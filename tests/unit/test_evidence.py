@@ -267,9 +267,12 @@ def test_a_letter_names_the_parts_that_it_does_not_list() -> None:
     names = ("a", "b", "c", "d", "e")
     contributions = traced["scores"][0]["explanation"]["contributions"]
     contributions[3:] = [{"feature": n, "text": n, "contribution": 0.012} for n in names]
-    traced["scores"][0]["explanation"]["log_odds"] = -1.59
+    contributions.append({"feature": "f", "text": "seldom", "contribution": 0.05})
+    traced["scores"][0]["explanation"]["log_odds"] = -1.54
     page = letter_page(traced, WRITTEN)
-    assert "and all about you as a person. The 2 others are together +0.03. The numbers" in page
+    listed = "Listed are all of 0.05 or more, and all about you as a person."
+    assert f"{listed} The 5 others are together +0.06. The numbers" in page
+    assert "seldom: slightly <small>" in page
     contributions[3:] = []
     assert "others are together" not in letter_page(traced, WRITTEN)
 

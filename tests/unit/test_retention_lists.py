@@ -91,9 +91,9 @@ def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(settings: Se
         "reasons": ["new", "fiber"],
     }
     expected = [
-        "in the list: 58.0%, by models that did not learn from this customer; it decides whom to "
+        "probability 58.0%, by models that did not learn from this customer; it decides whom to "
         "call",
-        "the model in use, which did, gives 56.8%; it decides no call",
+        "56.8% by the model in use, which did; it decides no call",
         "number 1 of 2 in the list of run r1",
         "offer: A discount, cost $80.00, expected gain $76.60",
         "reasons in the list, against all customers worth calling: new; fiber",
@@ -133,7 +133,7 @@ def test_features_are_shown_in_words_each_category_once() -> None:
     }
     assert list(format_features(features)) == [
         ("tenure", "30"),
-        ("avg_historical_charge", "108.1967"),
+        ("avg_historical_charge", "108.20"),
         ("monthly_charges", "105"),
         ("tenure_group", "24 to 47 months"),
         ("is_high_value", "Yes"),
@@ -178,7 +178,7 @@ def test_a_later_extract_has_one_probability_and_a_missing_customer_is_named(
     listed = {**stored.describe("c2"), "probability": SCORE["probability"]}
     reasons = "reasons in the list, against all customers worth calling: new; fiber"
     place = "number 2 of 2 in the list of run r1"
-    assert dict(trace(listed))["list"] == ["in the list: 56.8%", place, reasons]
+    assert dict(trace(listed))["list"] == [place, reasons]
     missing = dict(trace(stored.describe("c3")))["list"]
     assert missing == ["not in the list of run r1, which has 2 calls"]
     assert "list" not in dict(trace(None))
