@@ -3,7 +3,11 @@
 Options of the command line set both once, at the start of a command.
 """
 
+import os
+import select
+import sys
 import textwrap
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import IO, Literal
@@ -53,13 +57,45 @@ def get_detail() -> Detail:
     return _options.detail
 
 
+class PlainConsole(Console):
+    """A console without highlighting that leaves a closed stream to the command line."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled; rich would exit with 1 in the middle of a step."""
+        raise
+
+
+def has_reader(file: IO[str]) -> bool:
+    """Return whether output can be read: False if `head`, say, has closed its end of the pipe."""
+    try:
+        poll = select.poll()
+        poll.register(file.fileno(), 0)
+        return not any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):  # no file of the operating system, or a closed one
+        return True
+
+
+def is_reader_gone(error: BaseException) -> bool:
+    """Return whether an error is that of output without a reader, not of a client's connection."""
+    is_broken = isinstance(error, BrokenPipeError)
+    return is_broken and not (has_reader(sys.stdout) and has_reader(sys.stderr))
+
+
+def discard_unread_output() -> None:
+    """Send what is still written to streams without a reader nowhere, so that no flush fails."""
+    for file in (sys.stdout, sys.stderr):
+        if not has_reader(file):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+
+
 def make_console(file: IO[str]) -> Console:
     """Return a console for a stream, with colours as the options and NO_COLOR say."""
     if _options.color == "never":
-        return Console(file=file, highlight=False, color_system=None)
+        return PlainConsole(file=file, highlight=False, color_system=None)
     if _options.color == "always":
         # Also into a pipe. No animation: that depends on the stream alone.
-        return Console(
+        return PlainConsole(
             file=file,
             highlight=False,
             color_system="standard",
@@ -67,7 +103,7 @@ def make_console(file: IO[str]) -> Console:
             force_interactive=is_animated(file),
             no_color=False,
         )
-    return Console(file=file, highlight=False)
+    return PlainConsole(file=file, highlight=False)
 
 
 def is_animated(file: IO[str]) -> bool:

@@ -29,6 +29,7 @@ from churn.cli.output import (
     report_error,
     report_exit,
     report_interruption,
+    report_missing_reader,
     report_success,
     report_unexpected,
 )
@@ -46,7 +47,13 @@ from lakehouse.progress import Steps
 from lakehouse.run_log import start_log, stop_log
 from lakehouse.sample_home import command_of, demo_environment
 from lakehouse.settings import Settings, find_origins, read_settings
-from lakehouse.terminal import get_width, make_console, reset_options, wrap_for_terminal
+from lakehouse.terminal import (
+    get_width,
+    is_reader_gone,
+    make_console,
+    reset_options,
+    wrap_for_terminal,
+)
 from seeds_loader.reader.file_format import require_workbook
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
@@ -94,6 +101,10 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
         atexit.register(gc.freeze)
         try:
             _call(function, arguments, options)
+        except BrokenPipeError as error:
+            if not is_reader_gone(error):
+                raise
+            sys.exit(report_missing_reader())
         finally:
             stop_log()
             reset_options()
@@ -125,6 +136,8 @@ def _call(function: Callable[..., Any], arguments: Any, options: dict[str, Any])
     except click.ClickException:
         raise  # click prints it, and how the command is called
     except Exception as error:
+        if is_reader_gone(error):
+            raise
         known = _explanation(settings, error)
         if known is None:
             sys.exit(report_unexpected(error))
@@ -480,13 +493,13 @@ def show_logs(
     """Print the log of a run, with time and level on each line."""
     from churn.operations import log_reader
 
-    record = log_reader.find_log(settings, run_id)
+    if follow and run_id is None:
+        record = log_reader.wait_for_log(settings, print_message)
+    else:
+        record = log_reader.find_log(settings, run_id)
     print_message(f"run {record.run_id}: {record.log}")
-    try:
-        for part in log_reader.read_log(settings, record, follow, with_spark, with_debug):
-            print_result(part, nl=False)
-    except BrokenPipeError:  # the reader, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for part in log_reader.read_log(settings, record, follow, with_spark, with_debug):
+        print_result(part, nl=False)
 
 
 @main.command()
