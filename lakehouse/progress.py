@@ -342,4 +342,6 @@ def _wrap_outcome(line: str, outcome: str, width: int | None) -> str:
         return line
     start = line.removesuffix(outcome).rstrip()
     wrapped = wrap_for_terminal(outcome, width - 4)
-    return "\n".join([start, *(f"    {part}" for part in wrapped.splitlines())])
+    # A word that is longer than the line is not moved to the right either.
+    parts = (part if len(part) + 4 >= width else f"    {part}" for part in wrapped.splitlines())
+    return "\n".join([start, *parts])

@@ -4,9 +4,9 @@ Options of the command line set both once, at the start of a command.
 """
 
 import os
+import re
 import select
 import sys
-import textwrap
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -15,6 +15,8 @@ from typing import IO, Literal
 from rich.console import Console
 
 Color = Literal["auto", "always", "never"]
+# A word of a text; a command in backticks is one.
+WORD = re.compile(r"(?:`[^`]*`|\S)+")
 COLORS: tuple[Color, ...] = ("auto", "always", "never")
 
 
@@ -127,7 +129,9 @@ def get_width(file: IO[str]) -> int | None:
 def wrap_for_terminal(text: str, width: int | None) -> str:
     """Wrap the lines of a text for a terminal, further lines indented by two more columns.
 
-    Words are never broken, so that a path can be copied. Without a width the text is unchanged.
+    Words are never broken, so that a path can be copied, and neither are commands in backticks. A
+    word that is longer than the line is on a line of its own, without an indent. Without a width
+    the text is unchanged.
     """
     if width is None:
         return text
@@ -138,11 +142,14 @@ def _wrap_line(line: str, width: int) -> list[str]:
     if len(line) < width:
         return [line]
     start = line[: len(line) - len(line.lstrip())]
-    return textwrap.wrap(
-        line.strip(),
-        width - 1,
-        initial_indent=start,
-        subsequent_indent=f"{start}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    lines: list[str] = []
+    current, end = "", 0
+    for match in WORD.finditer(line):
+        word, gap, end = match[0], line[end : match.start()], match.end()
+        if current and len(current) + len(gap) + len(word) < width:
+            current += gap + word
+            continue
+        lines += [current] if current else []
+        indented = f"{start}  {word}" if lines else f"{start}{word}"
+        current = indented if len(indented) < width else word
+    return [*lines, current]

@@ -26,6 +26,7 @@ from churn.cli.output import (
     print_json,
     print_message,
     print_result,
+    print_text,
     report_error,
     report_exit,
     report_interruption,
@@ -37,7 +38,7 @@ from churn.operations.backup_folder import require_backup_folder
 from churn.pipeline.libraries import quiet_libraries
 from churn.provenance.run_history import HINT_LATEST, HINT_NOW, read_summary
 from churn.reports.xlsx_output import require_writable
-from lakehouse.command_name import CHURN, DEMO, format_commands, name_commands
+from lakehouse.command_name import CHURN, DEMO, name_commands
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.ignored_settings import find_unknown_variables, format_ignored_settings
 from lakehouse.log_format import configure_log
@@ -52,7 +53,6 @@ from lakehouse.terminal import (
     is_reader_gone,
     make_console,
     reset_options,
-    wrap_for_terminal,
 )
 from seeds_loader.reader.file_format import require_workbook
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
@@ -276,7 +276,7 @@ def _run(settings: Settings, request: "Request", as_json: bool) -> None:
     if as_json:
         print_json(summary)
     else:
-        print_result(format_summary(settings, summary))
+        print_text(format_summary(settings, summary))
 
 
 @main.command()
@@ -321,7 +321,7 @@ def init(  # long: an option for each answer
     draft = draft_domain(
         workbook, folder, sheet, SourceFormat(decimal, encoding), answers, print_message
     )
-    print_result("\n".join(format_draft(draft, folder, workbook, settings.home)))
+    print_text("\n".join(format_draft(draft, folder, workbook, settings.home)))
 
 
 @main.group()
@@ -444,7 +444,7 @@ def _print_status(settings: Settings) -> None:
     from churn.operations.status_text import format_status
 
     for line in format_status(read_status(settings)):
-        print_result(wrap_for_terminal(format_commands(line), get_width(sys.stdout)))
+        print_text(line)
 
 
 @main.command("runs")
@@ -527,7 +527,7 @@ def ingest(
     request = Request(workbook, sheet, _day(extract_date), source_format)
     loaded = commands.ingest(settings, request, Steps(3))
     words = "loaded" if loaded.is_new else "was loaded before:"
-    print_result(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
+    print_text(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -542,7 +542,7 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
     outcome = commands.build(settings, arguments, rebuild, Steps(2))
     for line in outcome.warnings:
         print_message(f"warning: {line}")
-    print_result(outcome.format_tests())
+    print_text(outcome.format_tests())
 
 
 @main.command()
@@ -557,7 +557,7 @@ def approve(settings: Settings, load: str, reason: str) -> None:
 
     approval = approvals.make_approval(reason)
     summary = approvals.approve(settings, load, approval, Steps(approvals.STEPS))
-    print_result(format_summary(settings, summary))
+    print_text(format_summary(settings, summary))
 
 
 @main.command()
@@ -577,7 +577,7 @@ def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
         read_summary(settings, run_id, HINT_LATEST)
     from churn.reports.rejects import write_rejects
 
-    print_result(write_rejects(settings, run_id, out, print_message))
+    print_text(write_rejects(settings, run_id, out, print_message))
 
 
 @main.group()
@@ -654,8 +654,8 @@ def train(settings: Settings) -> None:
     from churn.pipeline import commands
 
     training = commands.train(settings, Steps(3))
-    print_result(f"{training.record.version}: {training.format_outcome()}")
-    print_result(training.decision.reason)
+    print_text(f"{training.record.version}: {training.format_outcome()}")
+    print_text(training.decision.reason)
 
 
 @main.command()
@@ -706,7 +706,7 @@ def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
     if as_json:
         print_json(figures)
     else:
-        print_result("\n".join(format_evaluation(figures)))
+        print_text("\n".join(format_evaluation(figures)))
 
 
 @main.command()
@@ -723,7 +723,7 @@ def evidence(settings: Settings, version: str | None, out: Path) -> None:
     _require_version(settings, version)
     from churn.reports.evidence import write_evidence
 
-    print_result(write_evidence(settings, version, out))
+    print_text(write_evidence(settings, version, out))
 
 
 @main.command()
@@ -737,7 +737,7 @@ def letter(settings: Settings, customer_id: str, out: Path) -> None:
     require_writable(out, ".html")
     from churn.reports.letter import write_letter
 
-    print_result(write_letter(settings, customer_id, out, print_message))
+    print_text(write_letter(settings, customer_id, out, print_message))
 
 
 @main.command()
@@ -774,7 +774,7 @@ def score(
         if as_json:
             print_json(result.to_json())
         else:
-            print_result("\n".join(files.format_scored_file(result, out)))
+            print_text("\n".join(files.format_scored_file(result, out)))
         return
     options = {"sheet": sheet, "decimal": decimal, "encoding": encoding, "out": out}
     if given := [f"--{name}" for name, value in {**options, "json": as_json}.items() if value]:
@@ -802,7 +802,7 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_result("\n".join(format_check(found)))
+        print_text("\n".join(format_check(found)))
 
 
 @main.command("retention-list")
@@ -823,7 +823,7 @@ def retention_list(settings: Settings, most: int, out: Path) -> None:
     require_writable(out)
     from churn.reports.retention_list import write_retention_list
 
-    print_result(write_retention_list(settings, most, out, print_message))
+    print_text(write_retention_list(settings, most, out, print_message))
 
 
 @main.group()
@@ -881,7 +881,7 @@ def campaign_start(
 
     asked = top if top is not None or budget is not None else 100
     request = campaigns.Request(name, asked, budget, control / 100)
-    print_result(campaigns.start(settings, request, out, Steps(2)).format())
+    print_text(campaigns.start(settings, request, out, Steps(2)).format())
 
 
 @campaign.command("record")
@@ -894,7 +894,7 @@ def campaign_record(settings: Settings, name: str, file: Path) -> None:
     require_workbook(file)
     from churn.pipeline import campaigns
 
-    print_result(campaigns.record(settings, name, file, Steps(2)))
+    print_text(campaigns.record(settings, name, file, Steps(2)))
 
 
 @campaign.command("close")
@@ -905,7 +905,7 @@ def campaign_close(settings: Settings, name: str) -> None:
     """Measure a campaign's effect by who is missing or has left in the next published extract."""
     from churn.pipeline import campaigns
 
-    print_result("\n".join(campaigns.close(settings, name, Steps(2))))
+    print_text("\n".join(campaigns.close(settings, name, Steps(2))))
 
 
 @campaign.command("list")
@@ -921,7 +921,7 @@ def campaign_list(settings: Settings) -> None:
     with spark_session.session(settings) as spark:
         rows = list_campaigns(spark)
     for row in rows:
-        print_result(campaigns.format_campaign(row))
+        print_text(campaigns.format_campaign(row))
     if not rows:
         print_result(
             "no campaign exists yet: `churn campaign start NAME --out FILE.xlsx` starts one",
@@ -943,7 +943,7 @@ def show(settings: Settings, customer_id: str, as_json: bool) -> None:
     if as_json:
         print_json(customer)
     else:
-        print_result("\n".join(format_customer(customer)))
+        print_text("\n".join(format_customer(customer)))
 
 
 @main.command()
@@ -992,7 +992,7 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_result("\n".join(format_history(found)))
+        print_text("\n".join(format_history(found)))
 
 
 @main.command("diff")
@@ -1011,7 +1011,7 @@ def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> Non
     if as_json:
         print_json(found)
     else:
-        print_result("\n".join(format_diff(found)))
+        print_text("\n".join(format_diff(found)))
 
 
 @main.command("reproduce")
@@ -1032,7 +1032,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_result("\n".join(rebuilding.format_reproduction(found)))
+        print_text("\n".join(rebuilding.format_reproduction(found)))
     sys.exit(0 if found["identical"] or rebuilding.is_gap_of_erasure(found) else 1)
 
 
@@ -1177,7 +1177,7 @@ def backup(settings: Settings, target: str) -> None:
     from lakehouse.progress import format_bytes
 
     address, seal = backups.backup(settings, target, Steps(backups.STEPS))
-    print_result(
+    print_text(
         f"{address}: {len(seal.rows)} tables, {sum(seal.rows.values()):,} rows, "
         f"{seal.files:,} files, {format_bytes(seal.bytes)}"
     )
@@ -1205,7 +1205,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
 
     steps = Steps(restores.STEPS)
     restored = restores.restore(settings, source, steps, require_signature)
-    print_result(restores.format_result(settings, restored))
+    print_text(restores.format_result(settings, restored))
 
 
 @main.command("cleanup")
@@ -1229,7 +1229,7 @@ def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
 
     removed = cleanup.clean_up(settings, days, dry_run, Steps(cleanup.STEPS))
     for line in cleanup.format_removed(removed, dry_run):
-        print_result(line)
+        print_text(line)
 
 
 @main.command()
@@ -1260,7 +1260,7 @@ def forget(
     if proof is not None and not dry_run:
         erasing.write_proof(forgotten, proof)
     for line in erasing.format_forgotten(forgotten, dry_run):
-        print_result(line)
+        print_text(line)
 
 
 @main.command()
@@ -1288,7 +1288,7 @@ def person(settings: Settings, customer_id: str, out: Path | None, objects: bool
         print_result("the customer is left out of retention lists and campaigns from now on")
     if out is not None:
         steps = Steps(exporting.STEPS)
-        print_result(exporting.export_person(settings, customer_id, out, steps))
+        print_text(exporting.export_person(settings, customer_id, out, steps))
 
 
 @main.group()

@@ -113,6 +113,11 @@ def print_result(text: object, **options: Any) -> None:
     click.echo(format_commands(str(text)), **options)
 
 
+def print_text(text: object) -> None:
+    """Print a result in sentences, wrapped on a terminal."""
+    print_result(wrap_for_terminal(format_commands(str(text)), get_width(sys.stdout)))
+
+
 def format_setting(line: str, origin: str, width: int | None) -> str:
     """Format a setting and where it was set; below it, if the terminal is too narrow for both.
 
