@@ -252,6 +252,13 @@ class Step:
         """Report a message about the step."""
         self.steps.log(text)
 
+    def describe(self, what: str) -> None:
+        """Show what the step does at the moment, below the bar; the log has it as a detail."""
+        self.detail = what
+        write_log(f"{self.name}: {what}", DEBUG)
+        if get_detail() == Detail.VERBOSE:
+            self.steps.line(f"  {self.name}: {what}")
+
     def advance(self, done: int, total: int, what: str) -> None:
         """Report that `done` of `total` items are complete, and what is being processed.
 
@@ -296,7 +303,8 @@ class _LiveStep:
             bar_width = BAR if is_wide else NARROW_BAR
             table.add_column(width=bar_width)
             table.add_column(width=COUNT, justify="right", no_wrap=True)
-            bar = ProgressBar(total=total or 1, completed=done, width=bar_width)
+            # Without a count the bar moves: an empty one looks like a full one without colours.
+            bar = ProgressBar(total=total or None, completed=done, width=bar_width)
             cells += [bar, Text(format_count(step.count))]
             remaining = step.steps.estimate_remaining(step)
             table.add_column(width=CLOCK, justify="right", no_wrap=True)

@@ -55,12 +55,14 @@ class Training:
     decision: Decision
     left_out: "Sequence[Exclusion]" = ()
 
-    def format_outcome(self) -> str:
-        """Return the outcome as one line."""
+    def format_outcome(self, names_command: bool = True) -> str:
+        """Return the outcome as one line; a run names the command of a decision at its end."""
         record, decision = self.record, self.decision
         became = "champion" if decision.promoted else format_retained_champion(decision.champion)
         if decision.waits:
-            became += f"; `churn promote {record.version} --reason TEXT` is for a person to decide"
+            became += "; a person decides"
+            if names_command:
+                became += f": `churn promote {record.version} --reason TEXT`"
         return f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold; {became}"
 
     def summary(self) -> dict[str, Any]:

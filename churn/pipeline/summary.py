@@ -143,11 +143,18 @@ def format_summary(settings: Settings, summary: dict[str, Any]) -> str:
     ]
     if customer := read_first_customer(folder / LIST):
         lines.append(f"try: {command_of(settings)} show {customer}")
+    if alerts := (summary.get("watch") or {}).get("alerts"):
+        lines.append(_format_alerts(alerts))
     if is_sample(settings):
         lines.append(NOTE)
     if summary["unchanged"]:
         lines.insert(0, "unchanged: this workbook was run before, and nothing is left to do")
     return "\n".join(lines)
+
+
+def _format_alerts(alerts: list[dict[str, Any]]) -> str:
+    named = "; ".join(alert["words"] for alert in alerts)
+    return f"alert: {named}; `churn monitor` names what can be done"
 
 
 def _format_not_promoted(model: dict[str, Any]) -> str:

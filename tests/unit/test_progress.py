@@ -1,6 +1,7 @@
 """The progress of a command on terminals of several widths, in a pipe, quiet and verbose."""
 
 import ast
+import inspect
 import io
 import os
 import re
@@ -109,6 +110,26 @@ def test_lines_fit_the_terminal_and_no_word_is_broken(
     assert PATH in "".join(shown.lines)
     assert "publishing the others" not in text, "details are replaced"
     assert any("publishing the others" in line for frame in shown.frames for line in frame)
+
+
+def test_a_step_without_a_count_shows_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with open_terminal(80) as (shown, stream):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with Steps(1).step("build") as step:
+            step.describe("dbt is reading the project")
+            refresh(step)
+            step.advance(1, 3, "customers")
+        monkeypatch.undo()
+    assert any("  dbt is reading the project" in line for frame in shown.frames for line in frame)
+    assert not any("dbt is reading" in line for line in shown.lines)
+
+
+@pytest.mark.parametrize("name", ["read", "run_dbt", "monitor"])
+def test_steps_that_begin_without_a_count_describe_it(name: str) -> None:
+    from churn.pipeline import steps
+
+    assert "step.describe(" in inspect.getsource(getattr(steps, name))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
