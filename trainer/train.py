@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
+from lakehouse.amounts import format_number
 from lakehouse.process import Log
 from lakehouse.settings import Settings
 from trainer import decisions, leakage, metrics, pipeline, promotion, registry
@@ -148,7 +149,7 @@ def _train_version(  # long: names all that a model is made of
     _raise_on_leaks(rows, training, parameters)
     predictions, evaluations, curves = _cross_validate(rows, parameters, log, seconds)
     choice = select_model(_fold_auc(evaluations), parameters.champion)
-    log(f"{choice.kind.replace('_', ' ')}; fitting it on all {rows.count:,} rows")
+    log(f"{choice.kind.replace('_', ' ')}; fitting it on all {format_number(rows.count, 'row')}")
     with registry.draft(settings, version) as drafted:
         path = registry.pipeline(settings, version, drafted)
         with _measure_time(seconds, "final"):

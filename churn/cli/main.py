@@ -38,6 +38,7 @@ from churn.operations.backup_folder import require_backup_folder
 from churn.pipeline.libraries import quiet_libraries
 from churn.provenance.run_history import HINT_LATEST, HINT_NOW, read_summary
 from churn.reports.xlsx_output import require_writable
+from lakehouse.amounts import format_number
 from lakehouse.command_name import CHURN, DEMO, name_commands
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.ignored_settings import find_unknown_variables, format_ignored_settings
@@ -343,7 +344,7 @@ def export_odcs(settings: Settings, out: Path) -> None:
 
     exported = export_contract(read_domain())
     out.write_text(yaml.safe_dump(exported, sort_keys=False, allow_unicode=True, width=100))
-    print_result(f"{out}: {len(exported['schema'][0]['properties'])} columns")
+    print_result(f"{out}: {format_number(len(exported['schema'][0]['properties']), 'column')}")
 
 
 @contract.command("import")
@@ -363,7 +364,7 @@ def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) ->
 
     entries = import_contract(file, label)
     write_contract_file(entries, out)
-    print_result(f"{out}: {len(entries['columns'])} columns")
+    print_result(f"{out}: {format_number(len(entries['columns']), 'column')}")
 
 
 @contract.command()
@@ -526,8 +527,9 @@ def ingest(
     source_format = SourceFormat(decimal, encoding)
     request = Request(workbook, sheet, _day(extract_date), source_format)
     loaded = commands.ingest(settings, request, Steps(3))
+    rows = format_number(loaded.row_count, "row")
     words = "loaded" if loaded.is_new else "was loaded before:"
-    print_text(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
+    print_text(f"{words} {rows} of {loaded.extract_date} as {loaded.batch_id}")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -607,7 +609,7 @@ def materialize(settings: Settings, whole: bool) -> None:
     from churn.pipeline import commands
 
     online = commands.materialize(settings, whole, Steps(3))
-    print_result(f"{online.customers:,} customers online")
+    print_result(f"{format_number(online.customers, 'customer')} online")
 
 
 @features.command("ui")
@@ -633,13 +635,15 @@ def verify(settings: Settings, as_json: bool) -> None:
     with Steps(1).step("verify") as step, spark_session.session(settings) as spark:
         verification = verify_online(settings, spark, print_message, step.advance)
         count = len(verification.differences)
-        step.outcome = f"{verification.customers:,} customers, {count or 'no'} differences"
+        differences = format_number(count, "difference") if count else "no differences"
+        step.outcome = f"{format_number(verification.customers, 'customer')}, {differences}"
     if as_json:
         print_json(asdict(verification))
     else:
         print_result(
-            f"{verification.customers:,} customers, {verification.features} features, "
-            f"{count or 'no'} differences"
+            f"{format_number(verification.customers, 'customer')}, "
+            f"{format_number(verification.features, 'feature')}, "
+            f"{differences}"
         )
     for each in verification.differences:
         print_result(f"  {each}", err=True)
@@ -787,7 +791,7 @@ def score(
     from churn.pipeline import commands
 
     scores = commands.score(settings, Steps(2))
-    print_result(f"{scores.customers:,} customers scored")
+    print_result(f"{format_number(scores.customers, 'customer')} scored")
 
 
 @main.command("monitor")
@@ -1178,8 +1182,9 @@ def backup(settings: Settings, target: str) -> None:
 
     address, seal = backups.backup(settings, target, Steps(backups.STEPS))
     print_text(
-        f"{address}: {len(seal.rows)} tables, {sum(seal.rows.values()):,} rows, "
-        f"{seal.files:,} files, {format_bytes(seal.bytes)}"
+        f"{address}: {format_number(len(seal.rows), 'table')}, "
+        f"{format_number(sum(seal.rows.values()), 'row')}, "
+        f"{format_number(seal.files, 'file')}, {format_bytes(seal.bytes)}"
     )
 
 

@@ -14,7 +14,7 @@ from churn.operations.status import (
     UNAVAILABLE,
 )
 from churn.provenance.retention_lists import format_headline
-from lakehouse.amounts import format_amount
+from lakehouse.amounts import format_amount, format_number
 from lakehouse.run_lock import format_holder
 from lakehouse.run_log import FAILED, INTERRUPTED, REFUSED, RUNNING, format_result
 from lakehouse.sample_home import TITLE as SAMPLE
@@ -56,21 +56,26 @@ def _format_extract(extract: Mapping[str, Any]) -> str:
         return "nothing was published yet"
     text = f"the extract of {extract['extract_date']}"
     if extract["customers"]:
-        text += f", {extract['customers']:,} customers"
+        text += f", {format_number(extract['customers'], 'customer')}"
     if "run" in extract:
         text += f", published by run {extract['run']}, {_format_time(extract['published_at'])}"
-    text += f"; {_format_days(extract['age_days'])} old"
+    text += f"; {_format_age(extract['age_days'])}"
     if extract["state"] == EXPIRED:
         text += "; warning: expired: the scoring API refuses its customers since "
         return f"{text}{extract['expires']}; run a newer one"
     if extract["state"] == EXPIRING:
-        text += f"; warning: expires in {_format_days(extract['days_left'])}: the scoring API "
+        text += (
+            f"; warning: expires in {format_number(extract['days_left'], 'day')}: the scoring API "
+        )
         return f"{text}refuses its customers from {extract['expires']} on; run a newer one"
     return text
 
 
-def _format_days(days: int) -> str:
-    return "1 day" if days == 1 else f"{days:,} days"
+def _format_age(days: int) -> str:
+    """Format the age of an extract, whose date may be one to come."""
+    if days >= 0:
+        return f"{format_number(days, 'day')} old"
+    return "dated tomorrow" if days == -1 else f"dated {format_number(-days, 'day')} ahead"
 
 
 def _format_model(model: Mapping[str, Any]) -> str:

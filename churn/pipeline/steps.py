@@ -75,7 +75,7 @@ def read(request: Request, steps: Steps, tolerant: bool = False) -> tuple[Extrac
         if extract_date.warning:
             step.log(f"warning: {extract_date.warning}")
         sheet = f", sheet {extract.sheet!r}" if extract.sheet else ""
-        step.outcome = f"{extract.table.num_rows:,} rows{sheet}"
+        step.outcome = f"{format_number(extract.table.num_rows, 'row')}{sheet}"
     return extract, extract_date
 
 
@@ -170,7 +170,10 @@ def apply(run: RunContext) -> None:
         from feature_repo.online.materialize import apply as register
 
         register(run.settings, step.log)
-        step.outcome = f"{len(read_feature_columns())} features, with their entity and service"
+        step.outcome = (
+            f"{format_number(len(read_feature_columns()), 'feature')}, with their "
+            "entity and service"
+        )
 
 
 def materialize(run: RunContext, spark: SparkSession, write: "Write" = "new") -> "OnlineContents":
@@ -181,7 +184,7 @@ def materialize(run: RunContext, spark: SparkSession, write: "Write" = "new") ->
 
         online = write_online(run.settings, spark, step.log, write, step.advance)
         step.io.append(materialize_io(run.settings, online.written))
-        step.outcome = f"{online.customers:,} customers online"
+        step.outcome = f"{format_number(online.customers, 'customer')} online"
     return online
 
 
@@ -232,7 +235,9 @@ def verify_online(
             where="`churn features verify`",
             hint="`churn features materialize`, then verify again",
         )
-    step.outcome = f"{verification.customers:,} customers equal gold in every feature"
+    step.outcome = (
+        f"{format_number(verification.customers, 'customer')} equal gold in every feature"
+    )
     return verification.customers, is_rewritten
 
 
@@ -286,7 +291,7 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
         run.counts["scored"] = scores.customers
         run.summary["scored_extract_date"] = scores.extract_date.isoformat()
         _note_champion(run, scores.record.version)
-        step.outcome = f"{scores.customers:,} customers"
+        step.outcome = format_number(scores.customers, "customer")
         if published_copy.is_needed(run.settings):
             published_copy.refresh(run.settings, spark, step.log)
     return scores

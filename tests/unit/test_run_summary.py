@@ -49,7 +49,7 @@ def test_an_alert_is_in_the_summary_once(tmp_path: Path) -> None:
     assert text.count(ALERT.words) == 1
     assert "alert: Tenure drifted by 0.40; `churn monitor`" in text
     assert text.count("promote") == 1
-    assert "alert" not in format_summary(settings, summary(result(METRIC)))
+    assert "alert:" not in format_summary(settings, summary(result(METRIC)))
 
 
 def test_the_step_refers_to_the_summary(

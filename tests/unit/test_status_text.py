@@ -107,6 +107,9 @@ def test_the_ports_are_those_of_the_running_server(
 @pytest.mark.parametrize(
     ("today", "age", "days_left", "said"),
     [
+        ("2025-01-20", -12, 378, "UTC; dated 12 days ahead"),
+        ("2025-01-31", -1, 367, "UTC; dated tomorrow"),
+        ("2025-02-01", 0, 366, "UTC; 0 days old"),
         ("2025-02-02", 1, 365, "UTC; 1 day old"),
         ("2026-01-01", 334, 32, "UTC; 334 days old"),
         (
