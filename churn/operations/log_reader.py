@@ -32,9 +32,12 @@ LEVELS = {"WARN": "WARNING", "FATAL": "ERROR", "TRACE": "DEBUG"}
 # The level of a message in either format of a run's log.
 LEVEL = re.compile(rf'{START.pattern}(?: |", "level": ")(?P<level>\w+)')
 # What the Spark server logs of a normal call: a session that has ended, a library of linear algebra
-# that is not installed, the signal of a normal stop. A detail in the view; the file is unchanged.
+# that is not installed, the signal of a normal stop, tables that a build replaces, with the whole
+# snapshots of both. A detail in the view; the file is unchanged.
 NOISE = re.compile(
-    r"SessionHolder not found|JNI(?:BLAS|LAPACK|ARPACK)|netlib|RECEIVED SIGNAL TERM", re.IGNORECASE
+    r"SessionHolder not found|JNI(?:BLAS|LAPACK|ARPACK)|netlib|RECEIVED SIGNAL TERM"
+    r"|Change in the table id detected",
+    re.IGNORECASE,
 )
 # Length of a time without fractions of a second, which records of runs do not have.
 TO_SECOND = len("2025-01-31T00:00:00")

@@ -197,6 +197,30 @@ def test_what_waits_comes_before_the_next_extract(
     assert text.startswith("Next") and said in text
 
 
+@pytest.mark.parametrize(
+    ("command", "workbook", "called"),
+    [
+        ("churn run", "jan.xlsx", "`churn run jan.xlsx`"),
+        ("churn run", "jan 2025.xlsx", "`churn run 'jan 2025.xlsx'`"),
+        ("churn demo", "generated.xlsx", "`churn demo`"),
+        ("churn approve", "jan.xlsx", "the command"),
+        ("churn run", None, "the command"),
+    ],
+)
+def test_the_command_to_repeat_is_named(
+    home: Settings, command: str, workbook: str | None, called: str
+) -> None:
+    add_run(home, FIRST)
+    found = status(home)
+    for state, said in (
+        ("interrupted", f"repeat {called}: it continues where it stopped"),
+        ("failed", f"says why; then repeat {called}"),
+    ):
+        run = {"state": state, "command": command, "workbook": workbook, "effect": None}
+        text = format_status({**found, "last_run": {**found["last_run"], **run}})
+        assert text[-1].endswith(said)
+
+
 def test_a_command_that_holds_the_lake_is_named(home: Settings) -> None:
     add_run(home, FIRST)
     found = status(home)
