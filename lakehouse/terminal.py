@@ -59,12 +59,15 @@ def get_detail() -> Detail:
     return _options.detail
 
 
-class PlainConsole(Console):
-    """A console without highlighting that leaves a closed stream to the command line."""
+def raise_again(console: Console) -> None:
+    """Raise the error that is being handled; rich would exit with 1 in the middle of a step."""
+    raise
 
-    def on_broken_pipe(self) -> None:
-        """Raise the error that is being handled; rich would exit with 1 in the middle of a step."""
-        raise
+
+class PlainConsole(Console):
+    """A console that leaves a stream without a reader to the command line."""
+
+    on_broken_pipe = raise_again
 
 
 def has_reader(file: IO[str]) -> bool:

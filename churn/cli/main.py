@@ -26,7 +26,7 @@ from churn.cli.output import (
     print_json,
     print_message,
     print_result,
-    print_text,
+    print_sentences,
     report_error,
     report_exit,
     report_interruption,
@@ -277,7 +277,7 @@ def _run(settings: Settings, request: "Request", as_json: bool) -> None:
     if as_json:
         print_json(summary)
     else:
-        print_text(format_summary(settings, summary))
+        print_sentences(format_summary(settings, summary))
 
 
 @main.command()
@@ -322,7 +322,7 @@ def init(  # long: an option for each answer
     draft = draft_domain(
         workbook, folder, sheet, SourceFormat(decimal, encoding), answers, print_message
     )
-    print_text("\n".join(format_draft(draft, folder, workbook, settings.home)))
+    print_sentences("\n".join(format_draft(draft, folder, workbook, settings.home)))
 
 
 @main.group()
@@ -445,7 +445,7 @@ def _print_status(settings: Settings) -> None:
     from churn.operations.status_text import format_status
 
     for line in format_status(read_status(settings)):
-        print_text(line)
+        print_sentences(line)
 
 
 @main.command("runs")
@@ -529,7 +529,7 @@ def ingest(
     loaded = commands.ingest(settings, request, Steps(3))
     rows = format_number(loaded.row_count, "row")
     words = "loaded" if loaded.is_new else "was loaded before:"
-    print_text(f"{words} {rows} of {loaded.extract_date} as {loaded.batch_id}")
+    print_sentences(f"{words} {rows} of {loaded.extract_date} as {loaded.batch_id}")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -544,7 +544,7 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
     outcome = commands.build(settings, arguments, rebuild, Steps(2))
     for line in outcome.warnings:
         print_message(f"warning: {line}")
-    print_text(outcome.format_tests())
+    print_sentences(outcome.format_tests())
 
 
 @main.command()
@@ -559,7 +559,7 @@ def approve(settings: Settings, load: str, reason: str) -> None:
 
     approval = approvals.make_approval(reason)
     summary = approvals.approve(settings, load, approval, Steps(approvals.STEPS))
-    print_text(format_summary(settings, summary))
+    print_sentences(format_summary(settings, summary))
 
 
 @main.command()
@@ -579,7 +579,7 @@ def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
         read_summary(settings, run_id, HINT_LATEST)
     from churn.reports.rejects import write_rejects
 
-    print_text(write_rejects(settings, run_id, out, print_message))
+    print_sentences(write_rejects(settings, run_id, out, print_message))
 
 
 @main.group()
@@ -658,8 +658,8 @@ def train(settings: Settings) -> None:
     from churn.pipeline import commands
 
     training = commands.train(settings, Steps(3))
-    print_text(f"{training.record.version}: {training.format_outcome()}")
-    print_text(training.decision.reason)
+    print_sentences(f"{training.record.version}: {training.format_outcome()}")
+    print_sentences(training.decision.reason)
 
 
 @main.command()
@@ -710,7 +710,7 @@ def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
     if as_json:
         print_json(figures)
     else:
-        print_text("\n".join(format_evaluation(figures)))
+        print_sentences("\n".join(format_evaluation(figures)))
 
 
 @main.command()
@@ -727,7 +727,7 @@ def evidence(settings: Settings, version: str | None, out: Path) -> None:
     _require_version(settings, version)
     from churn.reports.evidence import write_evidence
 
-    print_text(write_evidence(settings, version, out))
+    print_sentences(write_evidence(settings, version, out))
 
 
 @main.command()
@@ -741,7 +741,7 @@ def letter(settings: Settings, customer_id: str, out: Path) -> None:
     require_writable(out, ".html")
     from churn.reports.letter import write_letter
 
-    print_text(write_letter(settings, customer_id, out, print_message))
+    print_sentences(write_letter(settings, customer_id, out, print_message))
 
 
 @main.command()
@@ -778,7 +778,7 @@ def score(
         if as_json:
             print_json(result.to_json())
         else:
-            print_text("\n".join(files.format_scored_file(result, out)))
+            print_sentences("\n".join(files.format_scored_file(result, out)))
         return
     options = {"sheet": sheet, "decimal": decimal, "encoding": encoding, "out": out}
     if given := [f"--{name}" for name, value in {**options, "json": as_json}.items() if value]:
@@ -806,7 +806,7 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_text("\n".join(format_check(found)))
+        print_sentences("\n".join(format_check(found)))
 
 
 @main.command("retention-list")
@@ -827,7 +827,7 @@ def retention_list(settings: Settings, most: int, out: Path) -> None:
     require_writable(out)
     from churn.reports.retention_list import write_retention_list
 
-    print_text(write_retention_list(settings, most, out, print_message))
+    print_sentences(write_retention_list(settings, most, out, print_message))
 
 
 @main.group()
@@ -885,7 +885,7 @@ def campaign_start(
 
     asked = top if top is not None or budget is not None else 100
     request = campaigns.Request(name, asked, budget, control / 100)
-    print_text(campaigns.start(settings, request, out, Steps(2)).format())
+    print_sentences(campaigns.start(settings, request, out, Steps(2)).format())
 
 
 @campaign.command("record")
@@ -898,7 +898,7 @@ def campaign_record(settings: Settings, name: str, file: Path) -> None:
     require_workbook(file)
     from churn.pipeline import campaigns
 
-    print_text(campaigns.record(settings, name, file, Steps(2)))
+    print_sentences(campaigns.record(settings, name, file, Steps(2)))
 
 
 @campaign.command("close")
@@ -909,7 +909,7 @@ def campaign_close(settings: Settings, name: str) -> None:
     """Measure a campaign's effect by who is missing or has left in the next published extract."""
     from churn.pipeline import campaigns
 
-    print_text("\n".join(campaigns.close(settings, name, Steps(2))))
+    print_sentences("\n".join(campaigns.close(settings, name, Steps(2))))
 
 
 @campaign.command("list")
@@ -925,7 +925,7 @@ def campaign_list(settings: Settings) -> None:
     with spark_session.session(settings) as spark:
         rows = list_campaigns(spark)
     for row in rows:
-        print_text(campaigns.format_campaign(row))
+        print_sentences(campaigns.format_campaign(row))
     if not rows:
         print_result(
             "no campaign exists yet: `churn campaign start NAME --out FILE.xlsx` starts one",
@@ -947,7 +947,7 @@ def show(settings: Settings, customer_id: str, as_json: bool) -> None:
     if as_json:
         print_json(customer)
     else:
-        print_text("\n".join(format_customer(customer)))
+        print_sentences("\n".join(format_customer(customer)))
 
 
 @main.command()
@@ -996,7 +996,7 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_text("\n".join(format_history(found)))
+        print_sentences("\n".join(format_history(found)))
 
 
 @main.command("diff")
@@ -1015,7 +1015,7 @@ def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> Non
     if as_json:
         print_json(found)
     else:
-        print_text("\n".join(format_diff(found)))
+        print_sentences("\n".join(format_diff(found)))
 
 
 @main.command("reproduce")
@@ -1036,7 +1036,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_text("\n".join(rebuilding.format_reproduction(found)))
+        print_sentences("\n".join(rebuilding.format_reproduction(found)))
     sys.exit(0 if found["identical"] or rebuilding.is_gap_of_erasure(found) else 1)
 
 
@@ -1181,7 +1181,7 @@ def backup(settings: Settings, target: str) -> None:
     from lakehouse.progress import format_bytes
 
     address, seal = backups.backup(settings, target, Steps(backups.STEPS))
-    print_text(
+    print_sentences(
         f"{address}: {format_number(len(seal.rows), 'table')}, "
         f"{format_number(sum(seal.rows.values()), 'row')}, "
         f"{format_number(seal.files, 'file')}, {format_bytes(seal.bytes)}"
@@ -1210,7 +1210,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
 
     steps = Steps(restores.STEPS)
     restored = restores.restore(settings, source, steps, require_signature)
-    print_text(restores.format_result(settings, restored))
+    print_sentences(restores.format_result(settings, restored))
 
 
 @main.command("cleanup")
@@ -1234,7 +1234,7 @@ def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
 
     removed = cleanup.clean_up(settings, days, dry_run, Steps(cleanup.STEPS))
     for line in cleanup.format_removed(removed, dry_run):
-        print_text(line)
+        print_sentences(line)
 
 
 @main.command()
@@ -1265,7 +1265,7 @@ def forget(
     if proof is not None and not dry_run:
         erasing.write_proof(forgotten, proof)
     for line in erasing.format_forgotten(forgotten, dry_run):
-        print_text(line)
+        print_sentences(line)
 
 
 @main.command()
@@ -1293,7 +1293,7 @@ def person(settings: Settings, customer_id: str, out: Path | None, objects: bool
         print_result("the customer is left out of retention lists and campaigns from now on")
     if out is not None:
         steps = Steps(exporting.STEPS)
-        print_text(exporting.export_person(settings, customer_id, out, steps))
+        print_sentences(exporting.export_person(settings, customer_id, out, steps))
 
 
 @main.group()

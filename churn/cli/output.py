@@ -113,7 +113,7 @@ def print_result(text: object, **options: Any) -> None:
     click.echo(format_commands(str(text)), **options)
 
 
-def print_text(text: object) -> None:
+def print_sentences(text: object) -> None:
     """Print a result in sentences, wrapped on a terminal."""
     print_result(wrap_for_terminal(format_commands(str(text)), get_width(sys.stdout)))
 

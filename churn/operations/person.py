@@ -59,10 +59,8 @@ def export_person(settings: Settings, customer_id: str, out: Path, steps: Steps)
     with atomic_write(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(DATA, json.dumps(person, indent=1, ensure_ascii=False, default=str) + "\n")
         archive.writestr(PAGE, person_page(person, is_sample(settings)))
-    return (
-        f"{out}: {format_number(count, 'item')} of "
-        f"{format_number(sum(bool(place['records']) for place in places), 'place')}"
-    )
+    filled = format_number(sum(bool(place["records"]) for place in places), "place")
+    return f"{out}: {format_number(count, 'item')} of {filled}"
 
 
 def record_objection(settings: Settings, customer_id: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from openpyxl import Workbook
 from terminals import Terminal, open_terminal, run_in_terminal
 
-from churn.cli.output import print_text
+from churn.cli.output import print_sentences
 from lakehouse import progress, terminal
 from lakehouse.progress import Step, Steps, format_clock, format_count, format_remaining
 from lakehouse.run_log import RunLog
@@ -143,7 +143,7 @@ def test_a_result_is_wrapped_between_words(width: int, monkeypatch: pytest.Monke
     )
     with open_terminal(width) as (shown, stream):
         monkeypatch.setattr(sys, "stdout", stream)
-        print_text(text)
+        print_sentences(text)
         monkeypatch.undo()
     lines = shown.lines
     assert any("`churn promote 20250203-1a2b3c4d --reason TEXT`." in line for line in lines)

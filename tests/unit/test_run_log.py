@@ -352,7 +352,7 @@ def test_the_run_that_has_the_lock_is_followed(
     said: list[str] = []
     new = "20250102T000000Z-bbbbbb"
     log = RunLog(home, "churn run")
-    monkeypatch.setattr(log_reader.time, "sleep", lambda _: log.begin(new))
+    monkeypatch.setattr(time, "sleep", lambda _: log.begin(new))
     with run_lock(home, f"churn run {new}", said.append):
         assert wait_for_log(home, said.append).run_id == new
     assert [text.partition(" (")[0] for text in said] == [f"waiting for the log of churn run {new}"]
@@ -365,7 +365,7 @@ def test_a_holder_without_a_log_is_waited_for_until_it_ends(
     write_log(home, RUN, "the run before")
     holders = iter([{"purpose": "dbt build", "pid": 1, "since": "now"}, None])
     monkeypatch.setattr(log_reader, "read_holder", lambda _: next(holders))
-    monkeypatch.setattr(log_reader.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     assert wait_for_log(home, print).run_id == RUN
 
 
