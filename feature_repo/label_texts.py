@@ -37,7 +37,7 @@ def describe_period(label: Mapping[str, Any]) -> str:
     if shortest >= MONTH[0] and longest <= MONTH[1]:
         return "within the next month"
     days = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
-    return f"within the next {days} days"
+    return f"within the next {days} {'day' if days == '1' else 'days'}"
 
 
 def describe_event(label: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from pyspark.sql.connect.session import SparkSession
 from feature_repo.label_texts import OBSERVED as OBSERVED
 from feature_repo.label_texts import WORKBOOK as WORKBOOK
 from feature_repo.publications import Publication
+from lakehouse.amounts import format_number
 from lakehouse.domain import read_domain
 from lakehouse.errors import ChurnError
 from lakehouse.sequences import VERDICTS, query_sequence
@@ -183,7 +184,7 @@ def find_objection(pair: Pair, rules: PairRules) -> str | None:
             f"{rules.new_at_most:.0%} may be"
         )
     if not rules.days[0] <= pair.days <= rules.days[1]:
-        return f"{pair.days} days apart, not {rules.days[0]} to {rules.days[1]}"
+        return f"{format_number(pair.days, 'day')} apart, not {rules.days[0]} to {rules.days[1]}"
     if not rules.churn_rate[0] <= rate <= rules.churn_rate[1]:
         lowest, highest = rules.churn_rate
         return f"with {rate:.2%} who left, which is not plausible ({lowest:.1%} to {highest:.0%})"
@@ -255,7 +256,7 @@ def _format_exclusions(left_out: Sequence[Exclusion]) -> str:
 
 
 def _format_pairs(days: list[int]) -> str:
-    number = "one pair" if len(days) == 1 else f"{len(days)} pairs"
+    number = "one pair" if len(days) == 1 else format_number(len(days), "pair")
     apart = f"{min(days)}" if min(days) == max(days) else f"{min(days)} to {max(days)}"
     return f"{number} of extracts {apart} {'day' if apart == '1' else 'days'} apart"
 

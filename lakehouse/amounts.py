@@ -1,4 +1,4 @@
-"""Format amounts of money in the currency of the domain."""
+"""Format amounts of money in the currency of the domain, and numbers of things."""
 
 
 def format_amount(amount: float, currency: str, decimals: int = 0) -> str:
@@ -16,3 +16,14 @@ def format_rounded(amount: float, currency: str) -> str:
     """Return an amount of two digits, for an estimate."""
     digits = len(f"{abs(amount):.0f}")
     return format_amount(round(amount, min(2 - digits, 0)), currency)
+
+
+def format_number(count: float, noun: str, plural: str | None = None) -> str:
+    """Return how many there are of a thing, such as `1 day` and `1,200 days`.
+
+    Args:
+        count: The number.
+        noun: The thing, in the singular.
+        plural: Its plural; default: with an s.
+    """
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lakehouse import spark_process, spark_server
+from lakehouse.amounts import format_number
 from lakehouse.commit_metadata import RUN, USER, user
 from lakehouse.dbt_project import project_folder
 from lakehouse.errors import ChurnError, InterruptedWorkError, classify_error
@@ -222,7 +223,7 @@ class NodeWatcher:
     def _log_passed(self) -> None:
         if self._passed:
             count, seconds = len(self._passed), sum(self._passed)
-            tests = "1 test" if count == 1 else f"{count:,} tests"
+            tests = format_number(count, "test")
             text = f"dbt: {self._passed_state}; {tests}: passed in {format_duration(seconds)}"
             write_log(text)
             self._passed.clear()

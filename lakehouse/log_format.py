@@ -79,7 +79,10 @@ def format_log_lines(text: str, level: str, time: datetime) -> str:
     """Return a message for a log file; further lines of a text are indented."""
     if _state.is_json:
         return format_json(text, level, time)
-    first, *others = format_commands(text.strip()).splitlines() or [""]
+    text = text.strip()
+    if level == WARNING:  # the level says so
+        text = text.removeprefix(f"{WARNING}:").lstrip()
+    first, *others = format_commands(text).splitlines() or [""]
     start = f"{format_time(time)} {level.upper():<7} {_state.run_id or '-'}"
     return "\n".join([f"{start} {first}", *(f"    {line}" for line in others)])
 

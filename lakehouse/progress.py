@@ -252,6 +252,13 @@ class Step:
         """Report a message about the step."""
         self.steps.log(text)
 
+    def describe(self, what: str) -> None:
+        """Show what the step does at the moment, below the bar; the log has it as a detail."""
+        self.detail = what
+        write_log(f"{self.name}: {what}", DEBUG)
+        if get_detail() == Detail.VERBOSE:
+            self.steps.line(f"  {self.name}: {what}")
+
     def advance(self, done: int, total: int, what: str) -> None:
         """Report that `done` of `total` items are complete, and what is being processed.
 
@@ -296,7 +303,8 @@ class _LiveStep:
             bar_width = BAR if is_wide else NARROW_BAR
             table.add_column(width=bar_width)
             table.add_column(width=COUNT, justify="right", no_wrap=True)
-            bar = ProgressBar(total=total or 1, completed=done, width=bar_width)
+            # Without a count the bar moves: an empty one looks like a full one without colours.
+            bar = ProgressBar(total=total or None, completed=done, width=bar_width)
             cells += [bar, Text(format_count(step.count))]
             remaining = step.steps.estimate_remaining(step)
             table.add_column(width=CLOCK, justify="right", no_wrap=True)
@@ -342,4 +350,6 @@ def _wrap_outcome(line: str, outcome: str, width: int | None) -> str:
         return line
     start = line.removesuffix(outcome).rstrip()
     wrapped = wrap_for_terminal(outcome, width - 4)
-    return "\n".join([start, *(f"    {part}" for part in wrapped.splitlines())])
+    # A word that is longer than the line is not moved to the right either.
+    parts = (part if len(part) + 4 >= width else f"    {part}" for part in wrapped.splitlines())
+    return "\n".join([start, *parts])

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -31,34 +32,59 @@ LOCK_VARIABLE = "CHURN_RUN_LOCK"
 HOLDER = ("purpose", "pid", "since")
 
 
+@dataclass
+class HeldLock:
+    """The lock while it is held.
+
+    `has_left_work`: whether an earlier holder was interrupted, and the Spark server may still be
+    running its statements.
+    """
+
+    has_left_work: bool = False
+
+    def end_left_work(self, settings: Settings, log: Log) -> None:
+        """End the work that an earlier holder left running, if there is any."""
+        if self.has_left_work:
+            _end_left_work(settings, log)
+            self.has_left_work = False
+
+
 @contextmanager
 def run_lock(
-    settings: Settings, purpose: str, log: Log, restores: bool = False, erases: bool = False
-) -> Iterator[None]:
+    settings: Settings,
+    purpose: str,
+    log: Log,
+    restores: bool = False,
+    erases: bool = False,
+    ends_left_work: bool = True,
+) -> Iterator[HeldLock]:
     """Hold the lock on the lake for writing; do nothing if a parent process holds it.
 
     `restores`: whether the caller may lock a lake that an interrupted restore left incomplete;
-    `erases`: likewise, an interrupted erasure.
+    `erases`: likewise, an interrupted erasure. `ends_left_work`: whether the work of an interrupted
+    holder is ended here; otherwise the caller does it before it writes. Until then the lock is
+    never released as that of completed work.
 
     Raises:
         UnavailableError: If another process does not release the lock within `lock_wait`.
         InvalidInputError: If an interrupted restore or erasure must be completed first.
     """
     if _is_held_by_parent(settings):
-        yield
+        yield HeldLock()
         return
-    lock = acquire(settings, purpose, log, restores, erases)
+    lock, has_left_work = _acquire(settings, purpose, log, restores, erases, ends_left_work)
+    held = HeldLock(has_left_work)
     os.environ[LOCK_VARIABLE] = _token(settings)
     is_completed = False
     try:
-        yield
+        yield held
         is_completed = True
     except ChurnError as error:
         is_completed = not error.requires_server_restart
         raise
     finally:
         os.environ.pop(LOCK_VARIABLE, None)
-        if is_completed:
+        if is_completed and not held.has_left_work:
             release(lock)
         else:
             lock.close()
@@ -76,6 +102,13 @@ def acquire(
         InvalidInputError: If an interrupted restore or erasure must be completed first, or the
             folder of the lock cannot be used.
     """
+    return _acquire(settings, purpose, log, restores, erases, ends_left_work=True)[0]
+
+
+def _acquire(
+    settings: Settings, purpose: str, log: Log, restores: bool, erases: bool, ends_left_work: bool
+) -> tuple[IO[str], bool]:
+    """Acquire the lock; return its file, and whether work of an earlier holder may be running."""
     path = lock_file(settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,15 +125,18 @@ def acquire(
             _refuse_incomplete_restore(settings)
         if not erases:
             _refuse_incomplete_erasure(settings)
-        _write_holder(settings, lock, purpose, log)
+        has_left_work = _write_holder(lock, purpose)
+        if has_left_work and ends_left_work:
+            _end_left_work(settings, log)
+            has_left_work = False
     except BaseException:
         lock.close()
         raise
-    return lock
+    return lock, has_left_work
 
 
-def _write_holder(settings: Settings, lock: IO[str], purpose: str, log: Log) -> None:
-    """Write the holder's name, and end the work that an earlier holder left running."""
+def _write_holder(lock: IO[str], purpose: str) -> bool:
+    """Write the holder's name; return whether an earlier holder was interrupted."""
     left_behind = lock.read()
     # Overwrite the old text, then truncate: the file is never empty in between, and this works
     # on a full disk.
@@ -108,12 +144,15 @@ def _write_holder(settings: Settings, lock: IO[str], purpose: str, log: Log) -> 
     json.dump({"pid": os.getpid(), "purpose": purpose, "since": _format_now()}, lock)
     lock.truncate()
     lock.flush()
-    if left_behind.strip():
-        # Imported here because `churn status` and most dbt calls do not need Spark's client.
-        from lakehouse import spark_server
+    return bool(left_behind.strip())
 
-        spark_server.restart(settings, log)
-        remove_uncommitted_tables(settings.lake, log)
+
+def _end_left_work(settings: Settings, log: Log) -> None:
+    # Imported here because `churn status` and most dbt calls do not need Spark's client.
+    from lakehouse import spark_server
+
+    spark_server.restart(settings, log)
+    remove_uncommitted_tables(settings.lake, log)
 
 
 def _refuse_incomplete_restore(settings: Settings) -> None:

@@ -12,9 +12,9 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from lakehouse.log_format import (
     format_time,
     set_run,
 )
+from lakehouse.sample_home import demo_environment
 from lakehouse.settings import Settings
 
 # Lines that a command reports before its log begins; a server reports without end.
@@ -37,6 +38,9 @@ BUFFERED_LINES = 1000
 # An estimate is the median of so many runs.
 RUNS_OF_ESTIMATE = 5
 RUNNING, DONE, UNCHANGED = "running", "done", "unchanged"
+# The commands that do the whole job, with the same steps.
+RUN_COMMAND, DEMO_COMMAND = "churn run", "churn demo"
+SAME_JOB = (RUN_COMMAND, DEMO_COMMAND)
 REFUSED, FAILED, INTERRUPTED = "refused", "failed", "interrupted"
 # What an interrupted run has changed.
 NOTHING_PUBLISHED = "nothing was published"
@@ -270,17 +274,29 @@ def _list_paths(settings: Settings) -> dict[str, Path]:
 
 
 def read_estimates(settings: Settings, command: str) -> dict[str, float]:
-    """Return the expected seconds of a command's steps, the median of its last complete runs."""
-    complete = [
-        record.seconds
-        for record in read_records(settings)
-        if record.command == command and record.result == DONE and record.seconds
-    ]
+    """Return the expected seconds of a command's steps, the median of its last complete runs.
+
+    `churn run` and `churn demo` do the same job. Before the first run of a home, those of the
+    demo's home count.
+    """
+    complete = _list_complete(settings, (command,))
+    if not complete and command in SAME_JOB:
+        demo = replace(settings, home=Path(demo_environment(settings)["CHURN_HOME"]))
+        complete = _list_complete(settings, SAME_JOB) or _list_complete(demo, SAME_JOB)
     steps: dict[str, list[float]] = {}
     for seconds in complete[-RUNS_OF_ESTIMATE:]:
         for step, took in seconds.items():
             steps.setdefault(step, []).append(took)
     return {step: statistics.median(times) for step, times in steps.items()}
+
+
+def _list_complete(settings: Settings, commands: Sequence[str]) -> list[dict[str, float]]:
+    """Return the seconds of the steps of the complete runs of these commands, oldest first."""
+    return [
+        record.seconds
+        for record in read_records(settings)
+        if record.command in commands and record.result == DONE and record.seconds
+    ]
 
 
 def _read(path: Path) -> RunRecord | None:

@@ -11,6 +11,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from lakehouse import sequences
+from lakehouse.amounts import format_number
 from lakehouse.erased_customers import read_erased_customers
 from lakehouse.process import Log
 from lakehouse.sequences import add_number_column, query_sequence, read_last_number
@@ -104,7 +105,7 @@ def load(
     number = read_last_number(spark, sequences.LOADS) + 1
     new = _new_load(extract, extract_date, earlier, number, erased_rows)
     if erased_rows:
-        log(f"leaving out {erased_rows:,} rows of customers who were erased")
+        log(f"leaving out {format_number(erased_rows, 'row')} of customers who were erased")
     if earlier:
         log(f"restating {new.extract_date}: {earlier[-1].source_file} was loaded before")
     _warn_of_lost_zeros(spark, extract, new, log)
@@ -230,7 +231,7 @@ def _write_rows(
     settings: Settings, spark: SparkSession, extract: Extract, new: Load, log: Log
 ) -> None:
     total = extract.table.num_rows
-    log(f"writing {total:,} rows to {ROWS}")
+    log(f"writing {format_number(total, 'row')} to {ROWS}")
     slices = (
         _add_origin(extract.table.slice(start, SLICE_ROWS), new)
         for start in range(0, total, SLICE_ROWS)
@@ -258,7 +259,8 @@ def _clean_up(spark: SparkSession, log: Log) -> set[str]:
     incomplete = [batch for batch in batches if batch["recorded"] not in (None, batch["there"])]
     for batch in incomplete:
         log(
-            f"warning: {ROWS} has {batch['there']:,} rows of the load {batch['batch_id']} "
+            f"warning: {ROWS} has {format_number(batch['there'], 'row')} of the "
+            f"load {batch['batch_id']} "
             f"({batch['source_file']}, extract of {batch['extract_date']}); bronze.loads records "
             f"{batch['recorded']:,}. Other loads are not affected. What to do: ingest that "
             "workbook again for that date, or restore a backup"
@@ -269,7 +271,7 @@ def _clean_up(spark: SparkSession, log: Log) -> set[str]:
 def _remove_leftovers(spark: SparkSession, leftovers: Rows, log: Log) -> None:
     """Remove the rows of ingests that terminated before they wrote their load record."""
     count = sum(batch["there"] for batch in leftovers)
-    log(f"removing {count:,} rows of an interrupted ingest")
+    log(f"removing {format_number(count, 'row')} of an interrupted ingest")
     # As literals: Delta rejects a DELETE with a subquery.
     statement(
         spark,

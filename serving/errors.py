@@ -9,6 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from lakehouse.amounts import format_number
 from lakehouse.command_name import format_commands
 from lakehouse.near_matches import format_suggestion
 
@@ -245,7 +246,8 @@ def expired_customer(customer_id: str, extract_date: str, days: int) -> ProblemE
     return ProblemError(
         404,
         "expired-customer",
-        f"What is known of customer {customer_id!r} is of {extract_date}, over {days} days ago",
+        f"What is known of customer {customer_id!r} is of {extract_date}, over "
+        f"{format_number(days, 'day')} ago",
         where="path: customer_id",
         hint="publish a newer extract: `churn run WORKBOOK`",
     )

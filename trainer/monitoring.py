@@ -32,6 +32,7 @@ from feature_repo.labels import (
     select_plausible,
 )
 from feature_repo.publications import Publication, read_publications
+from lakehouse.amounts import format_number
 from lakehouse.settings import Settings
 from lakehouse.sql import bind, literal, query_if_exists
 from trainer import decisions, registry
@@ -339,7 +340,8 @@ def _measure_realised_churn(
         missed = abs(row["realised"] - row["foreseen"])
         off, deviations = missed / max(row["foreseen"], 1.0), missed / math.sqrt(row["variance"])
         words = (
-            f"of {row['customers']:,} customers on {before.extract_date}, {row['foreseen']:.0f} "
+            f"of {format_number(row['customers'], 'customer')} on "
+            f"{before.extract_date}, {row['foreseen']:.0f} "
             f"were predicted to churn by {row['model_version']} and {row['realised']} did"
         )
         alert = off >= rules.gap and deviations >= rules.deviations

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.connect.dataframe import DataFrame
 
 from feature_repo.labels import OBSERVED
+from lakehouse.amounts import format_number
 from lakehouse.settings import Settings
 from lakehouse.sql import literal
 from lakehouse.storage import escape_glob
@@ -201,7 +202,7 @@ def _label_change(
     earlier, later = (round(fmean(label["days_between"])) for label in (before, now))
     if abs(later - earlier) <= rule.horizon_change * earlier:
         return None
-    return f"from leaving within {earlier} days to leaving within {later}"
+    return f"from leaving within {format_number(earlier, 'day')} to leaving within {later}"
 
 
 def compare(
@@ -304,7 +305,8 @@ def weigh_comparison(
     name, by_model, gain, minimum = _measure(compared, rule)
     figures = (
         f"{name} {by_model[CHALLENGER]:.4f} against {by_model[CHAMPION]:.4f} of "
-        f"{champion} on {compared.rows:,} customers whom neither has seen, a gain of "
+        f"{champion} on {format_number(compared.rows, 'customer')} whom neither "
+        "has seen, a gain of "
         f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
     )
     if withdrawn:

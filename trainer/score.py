@@ -10,6 +10,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.publications import Publication, latest_publication_or_error
+from lakehouse.amounts import format_number
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.settings import Settings
@@ -78,7 +79,7 @@ def score(
         log(f"the scores of {publication.extract_date} by {record.version} are there already")
         _ensure_deciles(settings, spark, record.version, publication, again=False)
         return Scores(publication.customers, False, record, publication.extract_date)
-    log(f"scoring {publication.customers:,} customers with {record.version}")
+    log(f"scoring {format_number(publication.customers, 'customer')} with {record.version}")
     features = _features(spark, record, publication)
     model = registry.pipeline(settings, record.version)
     run_in_threads(spark, lambda path: _write(path, record, publication, features), [model])

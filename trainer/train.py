@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
+from lakehouse.amounts import format_number
 from lakehouse.process import Log
 from lakehouse.settings import Settings
 from trainer import decisions, leakage, metrics, pipeline, promotion, registry
@@ -55,12 +56,14 @@ class Training:
     decision: Decision
     left_out: "Sequence[Exclusion]" = ()
 
-    def format_outcome(self) -> str:
-        """Return the outcome as one line."""
+    def format_outcome(self, names_command: bool = True) -> str:
+        """Return the outcome as one line; a run names the command of a decision at its end."""
         record, decision = self.record, self.decision
         became = "champion" if decision.promoted else format_retained_champion(decision.champion)
         if decision.waits:
-            became += f"; `churn promote {record.version} --reason TEXT` is for a person to decide"
+            became += "; a person decides"
+            if names_command:
+                became += f": `churn promote {record.version} --reason TEXT`"
         return f"{record.kind}, ROC-AUC {record.metrics['roc_auc']:.3f} out of fold; {became}"
 
     def summary(self) -> dict[str, Any]:
@@ -146,7 +149,7 @@ def _train_version(  # long: names all that a model is made of
     _raise_on_leaks(rows, training, parameters)
     predictions, evaluations, curves = _cross_validate(rows, parameters, log, seconds)
     choice = select_model(_fold_auc(evaluations), parameters.champion)
-    log(f"{choice.kind.replace('_', ' ')}; fitting it on all {rows.count:,} rows")
+    log(f"{choice.kind.replace('_', ' ')}; fitting it on all {format_number(rows.count, 'row')}")
     with registry.draft(settings, version) as drafted:
         path = registry.pipeline(settings, version, drafted)
         with _measure_time(seconds, "final"):

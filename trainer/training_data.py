@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql.connect.dataframe import DataFrame
 
+from lakehouse.amounts import format_number
 from lakehouse.errors import InvalidInputError
 from trainer import splits
 from trainer.parameters import Parameters
@@ -94,7 +95,9 @@ def _raise_on_non_finite(
     )
     counts = retrieved.selectExpr(*endless).toArrow().to_pylist()[0]
     if any(counts.values()):
-        named = ", ".join(f"{name} ({rows:,} rows)" for name, rows in counts.items() if rows)
+        named = ", ".join(
+            f"{name} ({format_number(rows, 'row')})" for name, rows in counts.items() if rows
+        )
         raise InvalidInputError(
             f"The training set has values that are not finite numbers: {named}",
             where="the retrieved training set, from gold.customer_features",
@@ -108,7 +111,7 @@ def _check(retrieved: DataFrame, features: list[str]) -> int:
     figures = retrieved.selectExpr("count(*) as row_count", f"sum({LABEL}) as positives", *gaps)
     counts = figures.toArrow().to_pylist()[0]
     count, positives = counts.pop("row_count"), counts.pop("positives")
-    missing = [f"{name} ({rows:,} rows)" for name, rows in counts.items() if rows]
+    missing = [f"{name} ({format_number(rows, 'row')})" for name, rows in counts.items() if rows]
     if missing:
         raise InvalidInputError(
             f"The training set has gaps: {', '.join(missing)}",

@@ -26,9 +26,11 @@ from churn.cli.output import (
     print_json,
     print_message,
     print_result,
+    print_sentences,
     report_error,
     report_exit,
     report_interruption,
+    report_missing_reader,
     report_success,
     report_unexpected,
 )
@@ -36,7 +38,8 @@ from churn.operations.backup_folder import require_backup_folder
 from churn.pipeline.libraries import quiet_libraries
 from churn.provenance.run_history import HINT_LATEST, HINT_NOW, read_summary
 from churn.reports.xlsx_output import require_writable
-from lakehouse.command_name import CHURN, DEMO, format_commands, name_commands
+from lakehouse.amounts import format_number
+from lakehouse.command_name import CHURN, DEMO, name_commands
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.ignored_settings import find_unknown_variables, format_ignored_settings
 from lakehouse.log_format import configure_log
@@ -46,7 +49,12 @@ from lakehouse.progress import Steps
 from lakehouse.run_log import start_log, stop_log
 from lakehouse.sample_home import command_of, demo_environment
 from lakehouse.settings import Settings, find_origins, read_settings
-from lakehouse.terminal import get_width, make_console, reset_options, wrap_for_terminal
+from lakehouse.terminal import (
+    get_width,
+    is_reader_gone,
+    make_console,
+    reset_options,
+)
 from seeds_loader.reader.file_format import require_workbook
 from seeds_loader.source_format import DECIMAL_SIGNS, SourceFormat
 
@@ -94,6 +102,10 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
         atexit.register(gc.freeze)
         try:
             _call(function, arguments, options)
+        except BrokenPipeError as error:
+            if not is_reader_gone(error):
+                raise
+            sys.exit(report_missing_reader())
         finally:
             stop_log()
             reset_options()
@@ -125,6 +137,8 @@ def _call(function: Callable[..., Any], arguments: Any, options: dict[str, Any])
     except click.ClickException:
         raise  # click prints it, and how the command is called
     except Exception as error:
+        if is_reader_gone(error):
+            raise
         known = _explanation(settings, error)
         if known is None:
             sys.exit(report_unexpected(error))
@@ -263,7 +277,7 @@ def _run(settings: Settings, request: "Request", as_json: bool) -> None:
     if as_json:
         print_json(summary)
     else:
-        print_result(format_summary(settings, summary))
+        print_sentences(format_summary(settings, summary))
 
 
 @main.command()
@@ -308,7 +322,7 @@ def init(  # long: an option for each answer
     draft = draft_domain(
         workbook, folder, sheet, SourceFormat(decimal, encoding), answers, print_message
     )
-    print_result("\n".join(format_draft(draft, folder, workbook, settings.home)))
+    print_sentences("\n".join(format_draft(draft, folder, workbook, settings.home)))
 
 
 @main.group()
@@ -330,7 +344,7 @@ def export_odcs(settings: Settings, out: Path) -> None:
 
     exported = export_contract(read_domain())
     out.write_text(yaml.safe_dump(exported, sort_keys=False, allow_unicode=True, width=100))
-    print_result(f"{out}: {len(exported['schema'][0]['properties'])} columns")
+    print_result(f"{out}: {format_number(len(exported['schema'][0]['properties']), 'column')}")
 
 
 @contract.command("import")
@@ -350,7 +364,7 @@ def import_odcs(settings: Settings, file: Path, label: str | None, out: Path) ->
 
     entries = import_contract(file, label)
     write_contract_file(entries, out)
-    print_result(f"{out}: {len(entries['columns'])} columns")
+    print_result(f"{out}: {format_number(len(entries['columns']), 'column')}")
 
 
 @contract.command()
@@ -431,7 +445,7 @@ def _print_status(settings: Settings) -> None:
     from churn.operations.status_text import format_status
 
     for line in format_status(read_status(settings)):
-        print_result(wrap_for_terminal(format_commands(line), get_width(sys.stdout)))
+        print_sentences(line)
 
 
 @main.command("runs")
@@ -480,13 +494,13 @@ def show_logs(
     """Print the log of a run, with time and level on each line."""
     from churn.operations import log_reader
 
-    record = log_reader.find_log(settings, run_id)
+    if follow and run_id is None:
+        record = log_reader.wait_for_log(settings, print_message)
+    else:
+        record = log_reader.find_log(settings, run_id)
     print_message(f"run {record.run_id}: {record.log}")
-    try:
-        for part in log_reader.read_log(settings, record, follow, with_spark, with_debug):
-            print_result(part, nl=False)
-    except BrokenPipeError:  # the reader, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for part in log_reader.read_log(settings, record, follow, with_spark, with_debug):
+        print_result(part, nl=False)
 
 
 @main.command()
@@ -513,8 +527,9 @@ def ingest(
     source_format = SourceFormat(decimal, encoding)
     request = Request(workbook, sheet, _day(extract_date), source_format)
     loaded = commands.ingest(settings, request, Steps(3))
+    rows = format_number(loaded.row_count, "row")
     words = "loaded" if loaded.is_new else "was loaded before:"
-    print_result(f"{words} {loaded.row_count:,} rows of {loaded.extract_date} as {loaded.batch_id}")
+    print_sentences(f"{words} {rows} of {loaded.extract_date} as {loaded.batch_id}")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -529,7 +544,7 @@ def build(settings: Settings, rebuild: bool, arguments: tuple[str, ...]) -> None
     outcome = commands.build(settings, arguments, rebuild, Steps(2))
     for line in outcome.warnings:
         print_message(f"warning: {line}")
-    print_result(outcome.format_tests())
+    print_sentences(outcome.format_tests())
 
 
 @main.command()
@@ -544,7 +559,7 @@ def approve(settings: Settings, load: str, reason: str) -> None:
 
     approval = approvals.make_approval(reason)
     summary = approvals.approve(settings, load, approval, Steps(approvals.STEPS))
-    print_result(format_summary(settings, summary))
+    print_sentences(format_summary(settings, summary))
 
 
 @main.command()
@@ -564,7 +579,7 @@ def rejects(settings: Settings, run_id: str | None, out: Path) -> None:
         read_summary(settings, run_id, HINT_LATEST)
     from churn.reports.rejects import write_rejects
 
-    print_result(write_rejects(settings, run_id, out, print_message))
+    print_sentences(write_rejects(settings, run_id, out, print_message))
 
 
 @main.group()
@@ -594,7 +609,7 @@ def materialize(settings: Settings, whole: bool) -> None:
     from churn.pipeline import commands
 
     online = commands.materialize(settings, whole, Steps(3))
-    print_result(f"{online.customers:,} customers online")
+    print_result(f"{format_number(online.customers, 'customer')} online")
 
 
 @features.command("ui")
@@ -620,13 +635,15 @@ def verify(settings: Settings, as_json: bool) -> None:
     with Steps(1).step("verify") as step, spark_session.session(settings) as spark:
         verification = verify_online(settings, spark, print_message, step.advance)
         count = len(verification.differences)
-        step.outcome = f"{verification.customers:,} customers, {count or 'no'} differences"
+        differences = format_number(count, "difference") if count else "no differences"
+        step.outcome = f"{format_number(verification.customers, 'customer')}, {differences}"
     if as_json:
         print_json(asdict(verification))
     else:
         print_result(
-            f"{verification.customers:,} customers, {verification.features} features, "
-            f"{count or 'no'} differences"
+            f"{format_number(verification.customers, 'customer')}, "
+            f"{format_number(verification.features, 'feature')}, "
+            f"{differences}"
         )
     for each in verification.differences:
         print_result(f"  {each}", err=True)
@@ -641,8 +658,8 @@ def train(settings: Settings) -> None:
     from churn.pipeline import commands
 
     training = commands.train(settings, Steps(3))
-    print_result(f"{training.record.version}: {training.format_outcome()}")
-    print_result(training.decision.reason)
+    print_sentences(f"{training.record.version}: {training.format_outcome()}")
+    print_sentences(training.decision.reason)
 
 
 @main.command()
@@ -693,7 +710,7 @@ def evaluate(settings: Settings, force: bool, as_json: bool) -> None:
     if as_json:
         print_json(figures)
     else:
-        print_result("\n".join(format_evaluation(figures)))
+        print_sentences("\n".join(format_evaluation(figures)))
 
 
 @main.command()
@@ -710,7 +727,7 @@ def evidence(settings: Settings, version: str | None, out: Path) -> None:
     _require_version(settings, version)
     from churn.reports.evidence import write_evidence
 
-    print_result(write_evidence(settings, version, out))
+    print_sentences(write_evidence(settings, version, out))
 
 
 @main.command()
@@ -724,7 +741,7 @@ def letter(settings: Settings, customer_id: str, out: Path) -> None:
     require_writable(out, ".html")
     from churn.reports.letter import write_letter
 
-    print_result(write_letter(settings, customer_id, out, print_message))
+    print_sentences(write_letter(settings, customer_id, out, print_message))
 
 
 @main.command()
@@ -761,7 +778,7 @@ def score(
         if as_json:
             print_json(result.to_json())
         else:
-            print_result("\n".join(files.format_scored_file(result, out)))
+            print_sentences("\n".join(files.format_scored_file(result, out)))
         return
     options = {"sheet": sheet, "decimal": decimal, "encoding": encoding, "out": out}
     if given := [f"--{name}" for name, value in {**options, "json": as_json}.items() if value]:
@@ -774,7 +791,7 @@ def score(
     from churn.pipeline import commands
 
     scores = commands.score(settings, Steps(2))
-    print_result(f"{scores.customers:,} customers scored")
+    print_result(f"{format_number(scores.customers, 'customer')} scored")
 
 
 @main.command("monitor")
@@ -789,7 +806,7 @@ def monitor_champion(settings: Settings, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_result("\n".join(format_check(found)))
+        print_sentences("\n".join(format_check(found)))
 
 
 @main.command("retention-list")
@@ -810,7 +827,7 @@ def retention_list(settings: Settings, most: int, out: Path) -> None:
     require_writable(out)
     from churn.reports.retention_list import write_retention_list
 
-    print_result(write_retention_list(settings, most, out, print_message))
+    print_sentences(write_retention_list(settings, most, out, print_message))
 
 
 @main.group()
@@ -868,7 +885,7 @@ def campaign_start(
 
     asked = top if top is not None or budget is not None else 100
     request = campaigns.Request(name, asked, budget, control / 100)
-    print_result(campaigns.start(settings, request, out, Steps(2)).format())
+    print_sentences(campaigns.start(settings, request, out, Steps(2)).format())
 
 
 @campaign.command("record")
@@ -881,7 +898,7 @@ def campaign_record(settings: Settings, name: str, file: Path) -> None:
     require_workbook(file)
     from churn.pipeline import campaigns
 
-    print_result(campaigns.record(settings, name, file, Steps(2)))
+    print_sentences(campaigns.record(settings, name, file, Steps(2)))
 
 
 @campaign.command("close")
@@ -892,7 +909,7 @@ def campaign_close(settings: Settings, name: str) -> None:
     """Measure a campaign's effect by who is missing or has left in the next published extract."""
     from churn.pipeline import campaigns
 
-    print_result("\n".join(campaigns.close(settings, name, Steps(2))))
+    print_sentences("\n".join(campaigns.close(settings, name, Steps(2))))
 
 
 @campaign.command("list")
@@ -908,7 +925,7 @@ def campaign_list(settings: Settings) -> None:
     with spark_session.session(settings) as spark:
         rows = list_campaigns(spark)
     for row in rows:
-        print_result(campaigns.format_campaign(row))
+        print_sentences(campaigns.format_campaign(row))
     if not rows:
         print_result(
             "no campaign exists yet: `churn campaign start NAME --out FILE.xlsx` starts one",
@@ -930,7 +947,7 @@ def show(settings: Settings, customer_id: str, as_json: bool) -> None:
     if as_json:
         print_json(customer)
     else:
-        print_result("\n".join(format_customer(customer)))
+        print_sentences("\n".join(format_customer(customer)))
 
 
 @main.command()
@@ -979,7 +996,7 @@ def show_history(settings: Settings, table: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_result("\n".join(format_history(found)))
+        print_sentences("\n".join(format_history(found)))
 
 
 @main.command("diff")
@@ -998,7 +1015,7 @@ def diff_runs(settings: Settings, first: str, second: str, as_json: bool) -> Non
     if as_json:
         print_json(found)
     else:
-        print_result("\n".join(format_diff(found)))
+        print_sentences("\n".join(format_diff(found)))
 
 
 @main.command("reproduce")
@@ -1019,7 +1036,7 @@ def reproduce_run(settings: Settings, run_id: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_result("\n".join(rebuilding.format_reproduction(found)))
+        print_sentences("\n".join(rebuilding.format_reproduction(found)))
     sys.exit(0 if found["identical"] or rebuilding.is_gap_of_erasure(found) else 1)
 
 
@@ -1164,9 +1181,10 @@ def backup(settings: Settings, target: str) -> None:
     from lakehouse.progress import format_bytes
 
     address, seal = backups.backup(settings, target, Steps(backups.STEPS))
-    print_result(
-        f"{address}: {len(seal.rows)} tables, {sum(seal.rows.values()):,} rows, "
-        f"{seal.files:,} files, {format_bytes(seal.bytes)}"
+    print_sentences(
+        f"{address}: {format_number(len(seal.rows), 'table')}, "
+        f"{format_number(sum(seal.rows.values()), 'row')}, "
+        f"{format_number(seal.files, 'file')}, {format_bytes(seal.bytes)}"
     )
 
 
@@ -1192,7 +1210,7 @@ def restore(settings: Settings, source: str, require_signature: bool) -> None:
 
     steps = Steps(restores.STEPS)
     restored = restores.restore(settings, source, steps, require_signature)
-    print_result(restores.format_result(settings, restored))
+    print_sentences(restores.format_result(settings, restored))
 
 
 @main.command("cleanup")
@@ -1216,7 +1234,7 @@ def clean_up(settings: Settings, days: int, dry_run: bool) -> None:
 
     removed = cleanup.clean_up(settings, days, dry_run, Steps(cleanup.STEPS))
     for line in cleanup.format_removed(removed, dry_run):
-        print_result(line)
+        print_sentences(line)
 
 
 @main.command()
@@ -1247,7 +1265,7 @@ def forget(
     if proof is not None and not dry_run:
         erasing.write_proof(forgotten, proof)
     for line in erasing.format_forgotten(forgotten, dry_run):
-        print_result(line)
+        print_sentences(line)
 
 
 @main.command()
@@ -1275,7 +1293,7 @@ def person(settings: Settings, customer_id: str, out: Path | None, objects: bool
         print_result("the customer is left out of retention lists and campaigns from now on")
     if out is not None:
         steps = Steps(exporting.STEPS)
-        print_result(exporting.export_person(settings, customer_id, out, steps))
+        print_sentences(exporting.export_person(settings, customer_id, out, steps))
 
 
 @main.group()

@@ -25,8 +25,10 @@ from lakehouse.run_log import (
 from lakehouse.terminal import (
     COLORS,
     Detail,
+    discard_unread_output,
     get_detail,
     get_width,
+    has_reader,
     make_console,
     set_color,
     set_detail,
@@ -37,6 +39,8 @@ from lakehouse.terminal import (
 SETTING = 40
 # Exit code of a command that the user interrupted, as shells have it for SIGINT.
 INTERRUPTED_CODE = 130
+# Exit code of a command whose output has no reader, as shells have it for SIGPIPE.
+NO_READER_CODE = 141
 UNEXPECTED = """\
 Unexpected error: {}
   where: {}
@@ -109,6 +113,11 @@ def print_result(text: object, **options: Any) -> None:
     click.echo(format_commands(str(text)), **options)
 
 
+def print_sentences(text: object) -> None:
+    """Print a result in sentences, wrapped on a terminal."""
+    print_result(wrap_for_terminal(format_commands(str(text)), get_width(sys.stdout)))
+
+
 def format_setting(line: str, origin: str, width: int | None) -> str:
     """Format a setting and where it was set; below it, if the terminal is too narrow for both.
 
@@ -149,6 +158,19 @@ def report_interruption() -> int:
     """Print what an interrupted command was doing and return its exit code."""
     print_error(format_interruption(current_log()))
     return _end(INTERRUPTED, INTERRUPTED_CODE)
+
+
+def report_missing_reader() -> int:
+    """Return the exit code of a command whose output was closed, as by `head`; print nothing.
+
+    Results are printed when the work is done; only progress, on standard error, interrupts it.
+    """
+    is_done = has_reader(sys.stderr)
+    discard_unread_output()
+    log = current_log()
+    if log is not None and log.record is not None and log.record.ended is None:
+        log.end(DONE if is_done else INTERRUPTED, NO_READER_CODE)
+    return NO_READER_CODE
 
 
 def report_unexpected(error: Exception) -> int:

@@ -29,6 +29,7 @@ from churn.operations.backup_record import record_backup
 from churn.operations.backup_signature import add_signature
 from churn.pipeline.context import writer_session
 from lakehouse import audit_log, metastore_snapshot
+from lakehouse.amounts import format_number
 from lakehouse.audit_log import Action
 from lakehouse.error_translation import FULL
 from lakehouse.errors import InvalidInputError, disk_full_error
@@ -81,7 +82,7 @@ def backup(settings: Settings, target: str, steps: Steps) -> tuple[str, BackupMa
         with steps.step("copy") as step:
             files = _copy_files(sources, place, step)
             size = sum(each.size for each in files)
-            step.outcome = f"{len(files):,} files, {format_bytes(size)}"
+            step.outcome = f"{format_number(len(files), 'file')}, {format_bytes(size)}"
         with steps.step("seal") as step:
             plain = BackupManifest(
                 format=FORMAT,
@@ -105,7 +106,9 @@ def _read_tables(
     rows = metastore_snapshot.count_rows(spark, known.table_names)
     for table in known.elsewhere:
         step.log(f"warning: {table} does not lie in the lake and is left out")
-    step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows"
+    step.outcome = (
+        f"{format_number(len(rows), 'table')}, {format_number(sum(rows.values()), 'row')}"
+    )
     return known, rows
 
 

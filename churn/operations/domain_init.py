@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from churn.reports.draft_page import draft_page
+from lakehouse.amounts import format_number
 from lakehouse.domain import Domain
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
@@ -73,7 +74,7 @@ def draft_domain(
     extract = read_unknown_workbook(workbook, sheet, log, source_format)
     profiles = profile_table(extract.table, extract.choices)
     where = f", sheet '{extract.sheet}'" if extract.sheet else ""
-    log(f"{extract.table.num_rows:,} rows of {len(profiles)} columns{where}")
+    log(f"{format_number(extract.table.num_rows, 'row')} of {len(profiles)} columns{where}")
     header = answers.label or _ask_for_label(profiles, answers.ask)
     label = choose_label(profiles, header, answers.left)
     customer_id = _choose_id(workbook, profiles, label, answers)

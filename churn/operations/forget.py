@@ -25,6 +25,7 @@ from churn.operations.personal_data import ONLINE, PLACES, Erasure, list_keys
 from churn.operations.reader_access import refresh_and_start
 from churn.operations.subjects import Subjects, make_subjects, require_subjects
 from lakehouse import audit_log, spark_process, spark_server
+from lakehouse.amounts import format_number
 from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
 from lakehouse.erased_customers import hash_id, read_erased_customers, register_customers
@@ -67,7 +68,7 @@ def find_subjects(settings: Settings, customer_ids: Sequence[str], steps: Steps)
     subjects = require_subjects(customer_ids)
     with steps.step("find") as step:
         found = _count(Erasure(settings, subjects, log=steps.log))
-        step.outcome = f"{sum(found.values()):,} items"
+        step.outcome = format_number(sum(found.values()), "item")
     backups = list_recorded_backups(settings)
     return Forgotten(len(subjects.ids), found, found, (), backups, {})
 
@@ -111,7 +112,10 @@ def _erase(settings: Settings, plan: ErasurePlan, steps: Steps) -> Forgotten:
     erasure = Erasure(settings, plan.subjects, plan.customers, steps.log)
     with steps.step("find") as step:
         found = _count(erasure)
-        step.outcome = f"{sum(found.values()):,} items in {sum(map(bool, found.values()))} places"
+        step.outcome = (
+            f"{format_number(sum(found.values()), 'item')} in "
+            f"{format_number(sum(map(bool, found.values())), 'place')}"
+        )
     was_running = _stop_server(settings)
     had_readers = readers_server.service(settings).stop()
     with steps.step("erase") as step:
@@ -232,13 +236,11 @@ def format_forgotten(forgotten: Forgotten, dry_run: bool) -> list[str]:
             f"backup {address} may contain them: `churn restore` leaves them out; remove it when "
             "you no longer need it"
         )
-    plural = "" if forgotten.customers == 1 else "s"
     if not is_found:
-        registered = (
-            f"; {forgotten.customers:,} id{plural} registered, to be left out of later loads"
-        )
+        ids = format_number(forgotten.customers, "id")
+        registered = f"; {ids} registered, to be left out of later loads"
         return [*lines, f"0 customers {verb}{'' if dry_run else registered}"]
-    return [*lines, f"{forgotten.customers:,} customer{plural} {verb}"]
+    return [*lines, f"{format_number(forgotten.customers, 'customer')} {verb}"]
 
 
 def write_proof(forgotten: Forgotten, path: Path) -> None:

@@ -18,6 +18,8 @@ from churn.provenance.run_history import list_runs, suggest_runs
 from lakehouse import run_log, spark_process
 from lakehouse.errors import InvalidInputError
 from lakehouse.log_format import DEBUG
+from lakehouse.process import Log
+from lakehouse.run_lock import format_holder, read_holder
 from lakehouse.run_log import RUNNING, RunRecord, find_record, read_records
 from lakehouse.settings import Settings
 
@@ -30,9 +32,12 @@ LEVELS = {"WARN": "WARNING", "FATAL": "ERROR", "TRACE": "DEBUG"}
 # The level of a message in either format of a run's log.
 LEVEL = re.compile(rf'{START.pattern}(?: |", "level": ")(?P<level>\w+)')
 # What the Spark server logs of a normal call: a session that has ended, a library of linear algebra
-# that is not installed, the signal of a normal stop. A detail in the view; the file is unchanged.
+# that is not installed, the signal of a normal stop, tables that a build replaces, with the whole
+# snapshots of both. A detail in the view; the file is unchanged.
 NOISE = re.compile(
-    r"SessionHolder not found|JNI(?:BLAS|LAPACK|ARPACK)|netlib|RECEIVED SIGNAL TERM", re.IGNORECASE
+    r"SessionHolder not found|JNI(?:BLAS|LAPACK|ARPACK)|netlib|RECEIVED SIGNAL TERM"
+    r"|Change in the table id detected",
+    re.IGNORECASE,
 )
 # Length of a time without fractions of a second, which records of runs do not have.
 TO_SECOND = len("2025-01-31T00:00:00")
@@ -107,6 +112,31 @@ def find_log(settings: Settings, run_id: str | None) -> RunRecord:
         where=str(run_log.folder(settings)),
         hint=suggest_runs(run_id or "", [record.run_id for record in records], "a log"),
     )
+
+
+def wait_for_log(settings: Settings, log: Log) -> RunRecord:
+    """Return the record of the run that has the lock, as soon as its log begins.
+
+    If the lock is free, or its holder ends without a log, return the record of the latest run.
+
+    Args:
+        settings: The settings of this CHURN_HOME.
+        log: Reports whose log is waited for.
+
+    Raises:
+        InvalidInputError: There is no log.
+    """
+    is_reported = False
+    while (holder := read_holder(settings)) is not None:
+        for record in reversed(read_records(settings)):
+            is_holder = record.result == RUNNING and record.pid == holder["pid"]
+            if is_holder and Path(record.log).exists():
+                return record
+        if not is_reported:
+            log(f"waiting for the log of {format_holder(holder)}")
+            is_reported = True
+        time.sleep(POLL_SECONDS)
+    return find_log(settings, None)
 
 
 def read_log(

@@ -9,6 +9,7 @@ from churn.operations.personal_data import PLACES, Erasure
 from churn.operations.subjects import require_subjects
 from churn.reports.person_page import person_page
 from lakehouse import audit_log
+from lakehouse.amounts import format_number
 from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
 from lakehouse.erased_customers import register_customers
@@ -45,7 +46,7 @@ def export_person(settings: Settings, customer_id: str, out: Path, steps: Steps)
             for place in PLACES
         ]
         count = sum(len(place["records"]) for place in places)
-        step.outcome = f"{count:,} items"
+        step.outcome = format_number(count, "item")
     if not count:
         raise InvalidInputError(
             f"Nothing is stored about {customer_id!r}",
@@ -58,7 +59,8 @@ def export_person(settings: Settings, customer_id: str, out: Path, steps: Steps)
     with atomic_write(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(DATA, json.dumps(person, indent=1, ensure_ascii=False, default=str) + "\n")
         archive.writestr(PAGE, person_page(person, is_sample(settings)))
-    return f"{out}: {count:,} items of {sum(bool(place['records']) for place in places)} places"
+    filled = format_number(sum(bool(place["records"]) for place in places), "place")
+    return f"{out}: {format_number(count, 'item')} of {filled}"
 
 
 def record_objection(settings: Settings, customer_id: str) -> None:

@@ -32,6 +32,7 @@ from churn.pipeline.context import writer_session
 from churn.pipeline.mlflow_sync import sync_registry
 from churn.pipeline.steps import verify_online
 from lakehouse import metastore_snapshot
+from lakehouse.amounts import format_number
 from lakehouse.atomic_write import atomic_write
 from lakehouse.dbt_runner import make_views
 from lakehouse.errors import ChurnError, InvalidInputError
@@ -108,7 +109,7 @@ def _check_backup(
                 )
             step.log(f"warning: the backup is {backup.signature}")
         check_contents(backup, step.advance)
-        step.outcome = f"{len(backup.files):,} files, {backup.signature}"
+        step.outcome = f"{format_number(len(backup.files), 'file')}, {backup.signature}"
     return backup
 
 
@@ -187,7 +188,7 @@ def _restore_tables(
     with steps.step("copy") as step:
         copied = _copy_back(settings, backup, step)
         erased = erase_restored(settings, step.log)
-        step.outcome = f"{copied:,} files, {format_bytes(backup.manifest.bytes)}"
+        step.outcome = f"{format_number(copied, 'file')}, {format_bytes(backup.manifest.bytes)}"
     with steps.step("tables") as step:
         metastore_snapshot.create_missing(spark, backup.metastore, settings.lake)
         left_out = [
@@ -201,7 +202,10 @@ def _restore_tables(
         champion = registry.champion(settings)
         rows = backup.manifest.rows
         left = f", without {sum(erased.values()):,} of erased customers" if erased else ""
-        step.outcome = f"{len(rows)} tables, {sum(rows.values()):,} rows as in the backup{left}"
+        step.outcome = (
+            f"{format_number(len(rows), 'table')}, "
+            f"{format_number(sum(rows.values()), 'row')} as in the backup{left}"
+        )
     _make_views(settings, backup, steps)
     online = _online(settings, spark, backup, steps)
     sync_registry(settings, steps)
@@ -277,7 +281,8 @@ def _require_complete(
     for table, expected in expected_rows.items():
         if rows[table] != expected:
             raise ChurnError(
-                f"{table} has {rows[table]:,} rows; when it was backed up it had {expected:,}",
+                f"{table} has {format_number(rows[table], 'row')}; when it was "
+                f"backed up it had {expected:,}",
                 where=backup.address,
                 hint="do not use what was restored; restore another backup, and report this",
             )
@@ -302,7 +307,7 @@ def _online(settings: Settings, spark: SparkSession, backup: Backup, steps: Step
         return None
     with steps.step("materialize") as step:
         written = materialize(settings, spark, step.log, "all", step.advance)
-        step.outcome = f"{written.customers:,} customers online"
+        step.outcome = f"{format_number(written.customers, 'customer')} online"
     with steps.step("verify") as step:
         customers, _ = verify_online(settings, spark, step, repair=False)
     return customers
@@ -312,13 +317,13 @@ def format_result(settings: Settings, restored: Restored) -> str:
     """Format the result of a restore for the terminal."""
     seal = restored.backup.manifest
     moved = "" if seal.lake == settings.lake.address else f", which was {seal.lake}"
-    online = "nothing" if restored.online is None else f"{restored.online:,} customers"
+    online = "nothing" if restored.online is None else format_number(restored.online, "customer")
     return "\n".join(
         [
             f"restored the backup of {seal.time}, made by version {seal.project}, "
             f"{restored.backup.signature}",
-            f"lake {settings.lake.address}{moved}: {len(seal.rows)} tables, "
-            f"{sum(seal.rows.values()):,} rows",
+            f"lake {settings.lake.address}{moved}: {format_number(len(seal.rows), 'table')}, "
+            f"{format_number(sum(seal.rows.values()), 'row')}",
             f"{online} online; champion: {restored.champion or 'none'}",
         ]
     )

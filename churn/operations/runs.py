@@ -26,7 +26,7 @@ from lakehouse.sample_home import demo_environment
 from lakehouse.settings import Settings
 
 # The commands whose runs have a summary.
-WITH_SUMMARY = ("churn run", "churn demo")
+WITH_SUMMARY = run_log.SAME_JOB
 # Columns of the list; the rest of the line is what was called. A narrower terminal gets fewer.
 RUN, WHEN, RESULT, DURATION = 23, 16, 11, 12
 NARROW, WIDE = 80, 100

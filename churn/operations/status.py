@@ -151,6 +151,7 @@ def _last_run(settings: Settings) -> dict[str, Any]:
         "state": run.result,
         "run": run.run_id,
         "step": run.step,
+        "command": run.command,
         "started_at": run.started,
         "seconds": run.seconds,
         "workbook": run.workbook,

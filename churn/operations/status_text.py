@@ -1,5 +1,6 @@
 """Write the status of a home as sentences: what is in use, the last run, servers, what to do."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,9 +15,17 @@ from churn.operations.status import (
     UNAVAILABLE,
 )
 from churn.provenance.retention_lists import format_headline
-from lakehouse.amounts import format_amount
+from lakehouse.amounts import format_amount, format_number
 from lakehouse.run_lock import format_holder
-from lakehouse.run_log import FAILED, INTERRUPTED, REFUSED, RUNNING, format_result
+from lakehouse.run_log import (
+    DEMO_COMMAND,
+    FAILED,
+    INTERRUPTED,
+    REFUSED,
+    RUN_COMMAND,
+    RUNNING,
+    format_result,
+)
 from lakehouse.sample_home import TITLE as SAMPLE
 from lakehouse.settings import LOOPBACK
 
@@ -56,21 +65,26 @@ def _format_extract(extract: Mapping[str, Any]) -> str:
         return "nothing was published yet"
     text = f"the extract of {extract['extract_date']}"
     if extract["customers"]:
-        text += f", {extract['customers']:,} customers"
+        text += f", {format_number(extract['customers'], 'customer')}"
     if "run" in extract:
         text += f", published by run {extract['run']}, {_format_time(extract['published_at'])}"
-    text += f"; {_format_days(extract['age_days'])} old"
+    text += f"; {_format_age(extract['age_days'])}"
     if extract["state"] == EXPIRED:
         text += "; warning: expired: the scoring API refuses its customers since "
         return f"{text}{extract['expires']}; run a newer one"
     if extract["state"] == EXPIRING:
-        text += f"; warning: expires in {_format_days(extract['days_left'])}: the scoring API "
+        text += (
+            f"; warning: expires in {format_number(extract['days_left'], 'day')}: the scoring API "
+        )
         return f"{text}refuses its customers from {extract['expires']} on; run a newer one"
     return text
 
 
-def _format_days(days: int) -> str:
-    return "1 day" if days == 1 else f"{days:,} days"
+def _format_age(days: int) -> str:
+    """Format the age of an extract, whose date may be one to come."""
+    if days >= 0:
+        return f"{format_number(days, 'day')} old"
+    return "dated tomorrow" if days == -1 else f"dated {format_number(-days, 'day')} ahead"
 
 
 def _format_model(model: Mapping[str, Any]) -> str:
@@ -177,9 +191,9 @@ def _format_next(status: Status) -> str:
     if run["state"] == RUNNING or status["lake"]["held_by"]:
         return "wait; `churn logs --follow` shows the progress"
     if run["state"] == INTERRUPTED:
-        return "repeat the command: it continues where it stopped"
+        return f"repeat {_format_command(run)}: it continues where it stopped"
     if run["state"] == FAILED:
-        return f"`churn logs --run {run['run']}` says why; then repeat the command"
+        return f"`churn logs --run {run['run']}` says why; then repeat {_format_command(run)}"
     if run["state"] == REFUSED:
         return (
             f"correct the workbook and run it again: `churn rejects --run {run['run']} --out "
@@ -192,6 +206,15 @@ def _format_next(status: Status) -> str:
     if status["monitoring"]["alerts"]:
         return "the monitoring of the model has alerts: `churn monitor` shows them"
     return "`churn run WORKBOOK` with the next extract; `churn docs` shows all pages"
+
+
+def _format_command(run: Mapping[str, Any]) -> str:
+    """Format the command of a run; the record has the name of its workbook, not the options."""
+    if run["command"] == DEMO_COMMAND:
+        return f"`{DEMO_COMMAND}`"
+    if run["command"] == RUN_COMMAND and run["workbook"]:
+        return f"`{RUN_COMMAND} {shlex.quote(run['workbook'])}`"
+    return "the command"
 
 
 def _format_time(moment: str) -> str:

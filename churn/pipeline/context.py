@@ -20,7 +20,7 @@ from lakehouse.log_format import set_run
 from lakehouse.process import Log, ProcessInfo
 from lakehouse.progress import Step, Steps
 from lakehouse.published_files import has_superseded_files, remove_superseded_files
-from lakehouse.run_lock import run_lock
+from lakehouse.run_lock import HeldLock, run_lock
 from lakehouse.run_log import begin_run
 from lakehouse.settings import Settings
 from seeds_loader.source_format import UNSTATED, SourceFormat
@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # the trainer takes seconds to import: only where used
     from trainer.record import ModelRecord
 
 STARTED = "started; stays warm for 30 idle minutes, `churn down` ends it"
+RESTARTED = "restarted after an interruption"
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ def writer_session(
 ) -> Iterator[SparkSession]:
     """Open the lake for writing: the run lock, then the server, then a session.
 
-    Taking the lock from a dead owner terminates that owner's server, so it comes first. Lineage is
-    emitted, and notifications are sent, after the lock is released.
+    The server of an interrupted command is terminated in the step "server", under the lock and
+    before anything is written. Lineage is emitted, and notifications are sent, after the lock is
+    released.
 
     Args:
         settings: The settings of this CHURN_HOME.
@@ -101,12 +103,12 @@ def writer_session(
     with (
         send_notifications(settings, steps.log),
         emit_lineage(settings, command, run_id, steps),
-        run_lock(settings, purpose, steps.log),
+        run_lock(settings, purpose, steps.log, ends_left_work=False) as lock,
         translate_errors(settings),
     ):
         begin_run(run_id)
         with steps.step("server") as step:
-            running, step.outcome = start_server(settings, step.log)
+            running, step.outcome = _open_server(settings, lock, step.log)
         with watch_server(settings, running), spark_session.session(settings) as spark:
             commit_metadata.set_commit_metadata(spark, run_id)
             try:
@@ -116,6 +118,14 @@ def writer_session(
                 raise
             # Done as late as possible, so that readers of superseded files have had time to finish.
             _remove_superseded(settings, spark)
+
+
+def _open_server(settings: Settings, lock: HeldLock, log: Log) -> tuple[ProcessInfo, str]:
+    """Start the server, again if an interrupted command may have left statements running."""
+    before = spark_process.find(settings)
+    lock.end_left_work(settings, log)
+    running, outcome = start_server(settings, log)
+    return running, outcome if before in (None, running) else RESTARTED
 
 
 def start_server(settings: Settings, log: Log) -> tuple[ProcessInfo, str]:

@@ -26,6 +26,7 @@ from churn.reports.scores_workbook import (
 )
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse import audit_log, spark_session
+from lakehouse.amounts import format_number
 from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
 from lakehouse.dbt_runner import compile_models
@@ -106,7 +107,7 @@ def score_file(settings: Settings, request: Request, out: Path | None, steps: St
         extract = read_workbook(
             request.file, request.sheet, step.log, request.source_format, labelled=False
         )
-        step.outcome = f"{extract.table.num_rows:,} rows"
+        step.outcome = format_number(extract.table.num_rows, "row")
     with steps.step("server") as step:
         _, step.outcome = start_server(settings, step.log)
     with steps.step("score") as step, spark_session.session(settings) as spark:
@@ -204,7 +205,8 @@ def format_scored_file(result: ScoredFile, out: Path | None) -> list[str]:
     for row in result.rejected[:TOP_LINES]:
         lines.append(f"row {row.row_number} rejected: {' '.join(row.reasons)}")
     lines.append(
-        f"{len(result.customers):,} of {result.rows:,} rows scored with {result.model_version}, "
+        f"{len(result.customers):,} of {format_number(result.rows, 'row')} scored "
+        f"with {result.model_version}, "
         f"{len(result.rejected):,} rejected; nothing was published"
     )
     if out is not None:

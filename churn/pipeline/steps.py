@@ -21,11 +21,13 @@ from churn.pipeline.summary import (
 )
 from churn.provenance import load_state
 from feature_repo.feature_definitions import read_feature_columns
+from lakehouse.amounts import format_number
 from lakehouse.dbt_runner import BuildResult, dbt_build
 from lakehouse.errors import ChurnError, InvalidInputError
+from lakehouse.log_format import WARNING
 from lakehouse.progress import Step, Steps
 from lakehouse.readers import published_copy
-from lakehouse.run_log import IS_PUBLISHED, NOTHING_PUBLISHED, set_effect, set_workbook
+from lakehouse.run_log import IS_PUBLISHED, NOTHING_PUBLISHED, set_effect, set_workbook, write_log
 from lakehouse.sample_home import mark_as_sample
 from lakehouse.settings import Settings
 from seeds_loader import lineage
@@ -35,6 +37,7 @@ from seeds_loader.reader.sandbox import Extract, read_workbook
 
 if TYPE_CHECKING:  # Feast and the trainer take seconds to import: only where used
     from feature_repo.online.materialize import OnlineContents, Write
+    from trainer.monitoring import MonitoringResult
     from trainer.score import Scores
     from trainer.train import Training
 
@@ -60,6 +63,7 @@ def read(request: Request, steps: Steps, tolerant: bool = False) -> tuple[Extrac
     set_workbook(request.workbook.name)
     set_effect(NOTHING_PUBLISHED)
     with steps.step("read") as step:
+        step.describe(f"opening {request.workbook.name}")
         extract = read_workbook(
             request.workbook,
             request.sheet,
@@ -71,7 +75,7 @@ def read(request: Request, steps: Steps, tolerant: bool = False) -> tuple[Extrac
         if extract_date.warning:
             step.log(f"warning: {extract_date.warning}")
         sheet = f", sheet {extract.sheet!r}" if extract.sheet else ""
-        step.outcome = f"{extract.table.num_rows:,} rows{sheet}"
+        step.outcome = f"{format_number(extract.table.num_rows, 'row')}{sheet}"
     return extract, extract_date
 
 
@@ -151,6 +155,7 @@ def build_pending(settings: Settings, spark: SparkSession, run_id: str, step: St
 def run_dbt(settings: Settings, arguments: Sequence[str], run_id: str, step: Step) -> BuildResult:
     """Run `dbt build` with the arguments, and record what it read and wrote."""
     step.unit = "models and tests"
+    step.describe("dbt is reading the project")
     wait_for_import(DBT)
     outcome = dbt_build(settings, arguments, run_id, step.advance)
     if outcome.work is not None:
@@ -165,7 +170,10 @@ def apply(run: RunContext) -> None:
         from feature_repo.online.materialize import apply as register
 
         register(run.settings, step.log)
-        step.outcome = f"{len(read_feature_columns())} features, with their entity and service"
+        step.outcome = (
+            f"{format_number(len(read_feature_columns()), 'feature')}, with their "
+            "entity and service"
+        )
 
 
 def materialize(run: RunContext, spark: SparkSession, write: "Write" = "new") -> "OnlineContents":
@@ -176,7 +184,7 @@ def materialize(run: RunContext, spark: SparkSession, write: "Write" = "new") ->
 
         online = write_online(run.settings, spark, step.log, write, step.advance)
         step.io.append(materialize_io(run.settings, online.written))
-        step.outcome = f"{online.customers:,} customers online"
+        step.outcome = f"{format_number(online.customers, 'customer')} online"
     return online
 
 
@@ -227,7 +235,9 @@ def verify_online(
             where="`churn features verify`",
             hint="`churn features materialize`, then verify again",
         )
-    step.outcome = f"{verification.customers:,} customers equal gold in every feature"
+    step.outcome = (
+        f"{format_number(verification.customers, 'customer')} equal gold in every feature"
+    )
     return verification.customers, is_rewritten
 
 
@@ -249,7 +259,7 @@ def train(run: RunContext, spark: SparkSession) -> "Training":
         step.io.append(model_lineage.train_io(run.settings, training.record, training.is_new))
         run.record = training.record
         run.summary["model"] = training.summary()
-        step.outcome = training.format_outcome()
+        step.outcome = training.format_outcome(names_command=False)
     return training
 
 
@@ -281,7 +291,7 @@ def score(run: RunContext, spark: SparkSession) -> "Scores | None":
         run.counts["scored"] = scores.customers
         run.summary["scored_extract_date"] = scores.extract_date.isoformat()
         _note_champion(run, scores.record.version)
-        step.outcome = f"{scores.customers:,} customers"
+        step.outcome = format_number(scores.customers, "customer")
         if published_copy.is_needed(run.settings):
             published_copy.refresh(run.settings, spark, step.log)
     return scores
@@ -300,15 +310,24 @@ def monitor(run: RunContext, spark: SparkSession) -> None:
     from trainer.monitoring import monitor, read_rules
 
     with run.steps.step("monitor") as step:
+        step.describe("comparing the extract with earlier ones and with the champion")
         result = monitor(run.settings, spark, read_rules())
         if result is None:
             step.outcome = "no published extract to check"
             return
         run.summary["watch"] = result.to_json()
-        alerts = f"{len(result.alerts) or 'no'} alerts of {len(result.figures)} figures"
-        step.outcome = alerts if result.figures else "no earlier extract to compare with"
-        if result.proposal:
-            step.log(f"alert: {result.proposal}")
+        step.outcome = format_alert_count(result)
+        if result.proposal:  # the summary at the end shows it
+            write_log(f"alert: {result.proposal}", WARNING)
+
+
+def format_alert_count(result: "MonitoringResult") -> str:
+    """Format how many alerts there are; the summary of the run has their texts."""
+    if not result.figures:
+        return "no earlier extract to compare with"
+    if not result.alerts:
+        return f"no alert from {format_number(len(result.figures), 'metric')}"
+    return f"{format_number(len(result.alerts), 'alert')}; see below"
 
 
 def report(run: RunContext, spark: SparkSession) -> None:

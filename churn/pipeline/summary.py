@@ -13,6 +13,7 @@ from churn.pipeline.run_metrics import write_metrics
 from churn.provenance import load_state
 from churn.provenance.run_history import LIST, find_run_of_load
 from churn.reports.retention_workbook import read_first_customer
+from lakehouse.amounts import format_number
 from lakehouse.atomic_write import atomic_write
 from lakehouse.run_log import mark_unchanged
 from lakehouse.sample_home import NOTE, command_of, is_sample
@@ -131,8 +132,10 @@ def format_summary(settings: Settings, summary: dict[str, Any]) -> str:
     counts, model = summary["counts"], summary["model"]
     folder = settings.home / "runs" / summary.get("report_run", summary["run_id"])
     lines = [
-        f"{counts['bronze']:,} rows read, {counts['silver']:,} customers, "
-        f"{counts['rejected']:,} rejected, {counts['exact_duplicates']:,} exact duplicates",
+        f"{format_number(counts['bronze'], 'row')} read, "
+        f"{format_number(counts['silver'], 'customer')}, "
+        f"{counts['rejected']:,} rejected, "
+        f"{format_number(counts['exact_duplicates'], 'exact duplicate')}",
         f"gate {summary['gate']['verdict']} ({format_rule_counts(summary['gate'])}); "
         f"{counts['gold']:,} in gold, "
         f"{counts['online_verified']:,} online and equal, {counts['scored']:,} scored",
@@ -143,11 +146,18 @@ def format_summary(settings: Settings, summary: dict[str, Any]) -> str:
     ]
     if customer := read_first_customer(folder / LIST):
         lines.append(f"try: {command_of(settings)} show {customer}")
+    if alerts := (summary.get("watch") or {}).get("alerts"):
+        lines.append(_format_alerts(alerts))
     if is_sample(settings):
         lines.append(NOTE)
     if summary["unchanged"]:
         lines.insert(0, "unchanged: this workbook was run before, and nothing is left to do")
     return "\n".join(lines)
+
+
+def _format_alerts(alerts: list[dict[str, Any]]) -> str:
+    named = "; ".join(alert["words"] for alert in alerts)
+    return f"alert: {named}; `churn monitor` names what can be done"
 
 
 def _format_not_promoted(model: dict[str, Any]) -> str:

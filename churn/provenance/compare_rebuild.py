@@ -10,6 +10,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
 from churn.provenance.extract_rows import Kind, find_rows
+from lakehouse.amounts import format_number
 from lakehouse.settings import Settings
 from lakehouse.sql import Rows, literal, query_if_exists
 from seeds_loader.bronze_reader import LoadRow
@@ -152,9 +153,12 @@ def _describe_gold(
     for table in gold:
         where = f"{table['table']} of {table['extract_date']}"
         if table["missing"] or table["surplus"]:
-            yield f"{where}: {table['missing']} customers missing, {table['surplus']} too many"
+            yield (
+                f"{where}: {format_number(table['missing'], 'customer')} missing, "
+                f"{table['surplus']} too many"
+            )
         for name, count in table["differing"].items():
-            yield f"{where}: {name} differs for {count:,} customers"
+            yield f"{where}: {name} differs for {format_number(count, 'customer')}"
 
 
 def count_erased_since(past: PastRun) -> dict[str, int]:

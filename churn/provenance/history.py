@@ -9,6 +9,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance.run_history import HINT_RUN_FIRST
 from lakehouse import sequences, spark_process, spark_server, spark_session
+from lakehouse.amounts import format_number
 from lakehouse.commit_metadata import parse_commit_metadata
 from lakehouse.errors import InvalidInputError
 from lakehouse.lake_files import find_tables
@@ -79,7 +80,9 @@ def _unknown_table_error(table: str, known: Collection[str]) -> InvalidInputErro
     names = sorted([*known, CHAMPION]) if known else []
     return InvalidInputError(
         f"There is no table {table!r}",
-        where=f"the lake, which has {len(known)} tables" if known else "the lake, which is empty",
+        where=f"the lake, which has {format_number(len(known), 'table')}"
+        if known
+        else "the lake, which is empty",
         hint=f"{format_suggestion(table, names)}name one with its schema, such as "
         "gold.churn_scores; `churn docs` lists all"
         if known
@@ -160,7 +163,7 @@ def _champion_line(each: Mapping[str, Any]) -> str:
 
 
 def _line(each: Mapping[str, Any]) -> str:
-    rows = "" if each["rows"] is None else f"{each['rows']:,} rows"
+    rows = "" if each["rows"] is None else format_number(each["rows"], "row")
     if each.get("rows_deleted"):
         rows += f"{', ' if rows else ''}{each['rows_deleted']:,} deleted"
     what = f"v{each['version']}" if "version" in each else f"extract of {each['extract_date']}"

@@ -12,6 +12,7 @@ from churn.provenance.compare_rebuild import ERASED_MODEL, PastRun, compare
 from churn.provenance.run_history import parse_start_time, read_end_time, read_summary
 from churn.provenance.scratch_home import Scratch, scratch_home
 from lakehouse import sequences, spark_server, spark_session
+from lakehouse.amounts import format_number
 from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
 from lakehouse.sequences import query_sequence
@@ -119,7 +120,7 @@ def _rebuild(
             scratch.churn(["build"], step.log, allowed=(0, 3))
             if _approve_again(past, group, rebuilt):
                 scratch.churn(["build"], step.log, allowed=(0, 3))
-        step.outcome = f"{len(past.loads)} loads"
+        step.outcome = format_number(len(past.loads), "load")
     if "model" not in past.summary:
         return
     with steps.step("train") as step:
@@ -190,16 +191,20 @@ def format_reproduction(result: Mapping[str, Any]) -> list[str]:
     lines += [f"not comparable: {text}" for text in result["unknown"]]
     lines += [f"differs: {text}" for text in result["differences"]]
     lines.append(
-        f"{result['loads']} loads built again; gold of {dates} extracts, {rows:,} rows of features "
+        f"{format_number(result['loads'], 'load')} built again; gold of "
+        f"{format_number(dates, 'extract')}, {format_number(rows, 'row')} of features "
         f"and labels compared"
     )
     if model["version"]:
         lines.append(
-            f"model {model['rebuilt']} trained again; {model['figures']} figures compared, "
+            f"model {model['rebuilt']} trained again; "
+            f"{format_number(model['figures'], 'figure')} compared, "
             f"the largest difference {model['largest']:.1e}"
         )
     if result["erased_rows"]:
-        lines.append(f"{result['erased_rows']:,} rows of the loads were erased since")
+        lines.append(
+            f"{format_number(result['erased_rows'], 'row')} of the loads were erased since"
+        )
     words = "identical" if result["identical"] else "NOT identical"
     if result["unknown"] and not result["differences"]:
         words = "identical, as far as it can be compared"

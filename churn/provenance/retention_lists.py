@@ -16,7 +16,7 @@ from churn.provenance.run_history import (
     list_runs,
     read_summary_or_empty,
 )
-from lakehouse.amounts import format_rounded
+from lakehouse.amounts import format_number, format_rounded
 from lakehouse.sample_home import TITLE as SAMPLE
 from lakehouse.settings import Settings
 
@@ -137,7 +137,10 @@ def format_listed(listed: Mapping[str, Any], score: Mapping[str, Any]) -> Iterat
         score: The score, with `probability` and `model_version`.
     """
     if listed["rank"] is None:
-        yield f"not in the list of run {listed['run_id']}, which has {listed['customers']:,} calls"
+        yield (
+            f"not in the list of run {listed['run_id']}, which has "
+            f"{format_number(listed['customers'], 'call')}"
+        )
         return
     if is_out_of_fold(listed, score):
         text = f"probability {listed['probability']:.1%}, by models that did not learn from this"

@@ -15,6 +15,7 @@ from churn.provenance.trace_rules import (
     TRIMMED,
 )
 from feature_repo.label_texts import describe_event
+from lakehouse.amounts import format_number
 from lakehouse.domain import read_domain
 from seeds_loader.source_format import AS_READ
 from trainer.deciles import format_group
@@ -206,7 +207,9 @@ def _format_online(lineage: Lineage) -> Iterator[str]:
     else:
         count = len(online["features"])
         same = (
-            f"equals gold in all {count} features" if feast["equals_gold"] else "differs from gold"
+            f"equals gold in all {format_number(count, 'feature')}"
+            if feast["equals_gold"]
+            else "differs from gold"
         )
         yield f"event time {online['event_timestamp']}; {same}"
     if online is not None:
@@ -224,7 +227,7 @@ def _format_model(model: Lineage) -> Iterator[str]:
 def _format_training(model: Lineage) -> Iterator[str]:
     """Yield what the model was trained on."""
     training = model["training"]
-    yield f"learned from {training['rows']:,} rows: {training['label']['reason']}"
+    yield f"learned from {format_number(training['rows'], 'row')}: {training['label']['reason']}"
     for load in training["loads"]:
         yield f"extract of {load['extract_date']}: {load['file']}, load {load['batch_id']}"
 

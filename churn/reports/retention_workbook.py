@@ -30,6 +30,7 @@ from churn.provenance.retention_lists import (
 )
 from churn.reports.rejects_workbook import is_formula_like, make_storable
 from feature_repo.label_texts import format_event
+from lakehouse.amounts import format_number
 from lakehouse.command_name import format_commands
 from lakehouse.domain import ListColumn, Offer, read_domain
 from lakehouse.sample_home import TITLE as SAMPLE
@@ -609,7 +610,7 @@ def format_gain(campaign: Campaign) -> str:
     months = (
         "the months that customers who are kept are expected to stay"
         if campaign.expected_months
-        else f"{campaign.months} months of the customers who are kept"
+        else f"{format_number(campaign.months, 'month')} of the customers who are kept"
     )
     return (
         f"the expected gain is the bills of {months}, as if they would otherwise leave now, less "
@@ -662,7 +663,11 @@ def format_common_reasons(retention_list: RetentionList) -> str:
 def _revenue_header(campaign: Campaign) -> str:
     if campaign.expected_months:
         return "Expected revenue"
-    return "Yearly revenue" if campaign.months == 12 else f"Revenue of {campaign.months} months"
+    return (
+        "Yearly revenue"
+        if campaign.months == 12
+        else f"Revenue of {format_number(campaign.months, 'month')}"
+    )
 
 
 def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
@@ -674,7 +679,7 @@ def _describe_value(campaign: Campaign) -> list[tuple[str, str]]:
             "what the customer pays in the months that a customer who is kept is expected to stay, "
             f"at most {campaign.most_months}"
             if campaign.expected_months
-            else f"what the customer pays in {campaign.months} months",
+            else f"what the customer pays in {format_number(campaign.months, 'month')}",
         ),
         (COST, f"{contact} for the call, and the full cost of the offer, as if everyone accepted"),
         (

@@ -20,6 +20,7 @@ from feature_repo.online.store import ReplaceResult
 from feature_repo.project import PROJECT_NAME
 from feature_repo.publications import Publication, latest_publication_or_error
 from lakehouse import online_store
+from lakehouse.amounts import format_number
 from lakehouse.file_copy import ProgressCallback
 from lakehouse.process import Log
 from lakehouse.settings import Settings
@@ -92,7 +93,7 @@ def materialize(
             log("the online store holds the latest extract already")
             return OnlineContents(publication.customers, written=False)
         client.delete(MARKER)
-        log(f"bringing {publication.customers:,} customers online")
+        log(f"bringing {format_number(publication.customers, 'customer')} online")
         request = MaterializeRequest(
             write == "all", lambda done: advance(done, publication.customers, "customers")
         )
@@ -127,7 +128,10 @@ def _run_materialization(
 def format_replacement(replaced: ReplaceResult) -> str:
     """Return the counts of a materialization as text."""
     same = replaced.customers - replaced.written - replaced.resumed
-    parts = [f"wrote {replaced.written:,} customers", f"{same:,} were there with the same features"]
+    parts = [
+        f"wrote {format_number(replaced.written, 'customer')}",
+        f"{same:,} were there with the same features",
+    ]
     if replaced.resumed:
         parts.append(f"{replaced.resumed:,} were written before it was interrupted")
     if replaced.removed:

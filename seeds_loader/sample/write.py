@@ -10,6 +10,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from openpyxl import Workbook
 from openpyxl.writer.excel import ExcelWriter
 
+from lakehouse.amounts import format_number
 from lakehouse.atomic_write import atomic_write
 from lakehouse.errors import InvalidInputError
 from seeds_loader.reader.file_format import SAMPLE_CREATOR
@@ -49,7 +50,7 @@ def write_samples(
             _write_workbook(month, draft)
         paths.append(path)
         if progress is not None:
-            progress(f"{path.name}: {len(month.sheet):,} rows")
+            progress(f"{path.name}: {format_number(len(month.sheet), 'row')}")
     return paths
 
 

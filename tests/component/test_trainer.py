@@ -135,7 +135,7 @@ def test_a_value_that_is_no_finite_number_is_named_and_refused(
     frame = gold_rows(trained.spark).selectExpr(
         "customer_id", "event_timestamp", *others, one, "churned"
     )
-    with pytest.raises(InvalidInputError, match=r"not finite numbers: billing_ratio \(1 rows\)"):
+    with pytest.raises(InvalidInputError, match=r"not finite numbers: billing_ratio \(1 row\)"):
         train_on(trained.settings, a_training_set(frame, value), read_parameters(), ignore)
 
 

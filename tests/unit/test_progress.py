@@ -1,6 +1,7 @@
 """The progress of a command on terminals of several widths, in a pipe, quiet and verbose."""
 
 import ast
+import inspect
 import io
 import os
 import re
@@ -12,11 +13,12 @@ import pytest
 from openpyxl import Workbook
 from terminals import Terminal, open_terminal, run_in_terminal
 
+from churn.cli.output import print_sentences
 from lakehouse import progress, terminal
 from lakehouse.progress import Step, Steps, format_clock, format_count, format_remaining
 from lakehouse.run_log import RunLog
 from lakehouse.settings import PROJECT
-from lakehouse.terminal import Detail, set_color, set_detail
+from lakehouse.terminal import Detail, set_color, set_detail, wrap_for_terminal
 
 WIDTHS = [60, 80, 120, 200]
 BAR = re.compile("[━╸╺]+")
@@ -108,6 +110,56 @@ def test_lines_fit_the_terminal_and_no_word_is_broken(
     assert PATH in "".join(shown.lines)
     assert "publishing the others" not in text, "details are replaced"
     assert any("publishing the others" in line for frame in shown.frames for line in frame)
+
+
+def test_a_step_without_a_count_shows_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with open_terminal(80) as (shown, stream):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with Steps(1).step("build") as step:
+            step.describe("dbt is reading the project")
+            refresh(step)
+            step.advance(1, 3, "customers")
+        monkeypatch.undo()
+    assert any("  dbt is reading the project" in line for frame in shown.frames for line in frame)
+    assert not any("dbt is reading" in line for line in shown.lines)
+
+
+@pytest.mark.parametrize("name", ["read", "run_dbt", "monitor"])
+def test_steps_that_begin_without_a_count_describe_it(name: str) -> None:
+    from churn.pipeline import steps
+
+    assert "step.describe(" in inspect.getsource(getattr(steps, name))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_result_is_wrapped_between_words(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No path and no command in backticks is broken, nor moved to the right if it is long."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = (
+        "7,043 in gold, 7,043 online and equal, 7,043 scored, ROC-AUC 0.846 out of fold; a person "
+        "decides: `churn promote 20250203-1a2b3c4d --reason TEXT`.\n"
+        f"report: {PATH}"
+    )
+    with open_terminal(width) as (shown, stream):
+        monkeypatch.setattr(sys, "stdout", stream)
+        print_sentences(text)
+        monkeypatch.undo()
+    lines = shown.lines
+    assert any("`churn promote 20250203-1a2b3c4d --reason TEXT`." in line for line in lines)
+    assert PATH in "".join(lines)
+    assert any(line.startswith(PATH[:50]) for line in lines) == (width < len(PATH))
+    if width > len(PATH):
+        assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+
+
+def test_a_path_that_fits_the_terminal_is_on_one_line() -> None:
+    path = "/" + "x" * 57
+    assert wrap_for_terminal(f"log: {path}", 60).splitlines() == ["log:", path]
+    assert wrap_for_terminal(f"  say `a b` {path}, and so on", 60).splitlines() == [
+        *("  say `a b`", f"{path},", "    and so on")
+    ]
+    assert wrap_for_terminal("one  two ` three", 12).splitlines() == ["one  two `", "  three"]
 
 
 def test_a_pipe_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from churn.cli.main import command, main
-from churn.operations.log_reader import LogTail, find_log, read_log
+from churn.operations import log_reader
+from churn.operations.log_reader import LogTail, find_log, read_log, wait_for_log
 from churn.operations.runs import format_runs, list_all_runs
 from churn.provenance.as_of import read_run_end
 from churn.provenance.diff import format_diff
@@ -28,6 +30,8 @@ from churn.reports.front_page import Run
 from lakehouse import progress, run_log, spark_process
 from lakehouse.errors import ChurnError, GateRefusedError, InvalidInputError
 from lakehouse.progress import Steps
+from lakehouse.run_lock import run_lock
+from lakehouse.run_lock_file import lock_file
 from lakehouse.run_log import RunLog, RunRecord, begin_run, read_estimates, read_records
 from lakehouse.settings import Settings, read_settings
 
@@ -84,7 +88,7 @@ def test_the_log_has_time_level_and_run_and_no_warning_twice(home: Settings) -> 
     assert len(found) == len(lines)
     assert {run for _, run, _ in found} == {RUN}
     texts = [f"{level} {text}" for level, _, text in found]
-    assert texts.count("WARNING warning: a") == 1
+    assert texts.count("WARNING a") == 1, "the level is not repeated"
     assert texts.count("WARNING some.library: is deprecated") == 1
     assert "INFO repeated 2 times: some.library: is deprecated" in texts
     assert "DEBUG build: 1 of 3 (customers)" in texts
@@ -266,6 +270,18 @@ def test_estimates_are_medians_of_complete_runs(home: Settings) -> None:
     assert read_estimates(home, "churn train") == {}
 
 
+def test_the_first_run_is_estimated_by_the_demo(home: Settings) -> None:
+    """They do the same job; a run of the home itself is nearer."""
+    demo = replace(home, home=home.home.with_name(f"{home.home.name}-demo"))
+    write_record(demo, result="done", command="churn demo", seconds={"build": 50})
+    assert read_estimates(home, "churn run") == read_estimates(demo, "churn run") == {"build": 50}
+    assert read_estimates(home, "churn train") == {}
+    write_record(home, result="done", command="churn demo", seconds={"build": 40})
+    assert read_estimates(home, "churn run") == {"build": 40}
+    write_record(home, run_id="20250201T000000Z-a", result="done", seconds={"build": 30})
+    assert read_estimates(home, "churn run") == {"build": 30}
+
+
 def test_runs_are_listed_newest_first_with_those_of_airflow(home: Settings) -> None:
     write_record(home, result="done", workbook="a.xlsx", seconds={"read": 1.5, "build": 2})
     folder = home.home / "runs" / "20250301T060000Z-bbbbbb"
@@ -324,6 +340,62 @@ def test_a_log_is_followed_until_the_run_ends(home: Settings) -> None:
     Path(str(log.path)).unlink()
     with pytest.raises(InvalidInputError, match="was removed"):
         find_log(home, None)
+
+
+def test_the_run_that_has_the_lock_is_followed(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the run before it, whose log is the latest until the new one begins."""
+    write_record(home, result="done")
+    write_log(home, RUN, "the run before")
+    assert wait_for_log(home, print).run_id == RUN, "the lock is free"
+    said: list[str] = []
+    new = "20250102T000000Z-bbbbbb"
+    log = RunLog(home, "churn run")
+    monkeypatch.setattr(time, "sleep", lambda _: log.begin(new))
+    with run_lock(home, f"churn run {new}", said.append):
+        assert wait_for_log(home, said.append).run_id == new
+    assert [text.partition(" (")[0] for text in said] == [f"waiting for the log of churn run {new}"]
+
+
+def test_a_holder_without_a_log_is_waited_for_until_it_ends(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_record(home, result="done")
+    write_log(home, RUN, "the run before")
+    holders = iter([{"purpose": "dbt build", "pid": 1, "since": "now"}, None])
+    monkeypatch.setattr(log_reader, "read_holder", lambda _: next(holders))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    assert wait_for_log(home, print).run_id == RUN
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_work_of_an_interrupted_holder_is_ended_by_the_caller(
+    home: Settings, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """`writer_session` does it in its step; the lock tells of it until it is done."""
+    from lakehouse import spark_server
+
+    ended: list[str] = []
+
+    def restart(settings: Settings, log: object) -> None:
+        ended.append("restarted")
+        if fails:
+            raise ChurnError("failed", where="here", hint="there")
+
+    monkeypatch.setattr(spark_server, "restart", restart)
+    path = lock_file(home)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"purpose": "churn run"}')
+    with suppress(ChurnError), run_lock(home, "a", print, ends_left_work=False) as held:
+        assert held.has_left_work and not ended
+        held.end_left_work(home, print)
+        held.end_left_work(home, print)
+    assert ended == ["restarted"]
+    assert bool(path.read_text()) == fails
+    if not fails:
+        with run_lock(home, "b", print, ends_left_work=False) as held:
+            assert not held.has_left_work
 
 
 def write_spark_log(settings: Settings, times: dict[str, str]) -> None:
@@ -405,6 +477,7 @@ def test_details_are_shown_on_request(log_format: str, home: Settings) -> None:
         "SparkConnectService: SessionHolder not found, b1",
         "InstanceBuilder: Failed to load implementation from: dev.ludovic.netlib.blas.JNIBLAS",
         "SparkConnectServer: RECEIVED SIGNAL TERM",
+        "DeltaLog: Change in the table id detected while updating snapshot.",
     ],
 )
 def test_what_the_server_logs_of_a_normal_call_is_a_detail(noise: str, home: Settings) -> None:

@@ -107,6 +107,9 @@ def test_the_ports_are_those_of_the_running_server(
 @pytest.mark.parametrize(
     ("today", "age", "days_left", "said"),
     [
+        ("2025-01-20", -12, 378, "UTC; dated 12 days ahead"),
+        ("2025-01-31", -1, 367, "UTC; dated tomorrow"),
+        ("2025-02-01", 0, 366, "UTC; 0 days old"),
         ("2025-02-02", 1, 365, "UTC; 1 day old"),
         ("2026-01-01", 334, 32, "UTC; 334 days old"),
         (
@@ -192,6 +195,30 @@ def test_what_waits_comes_before_the_next_extract(
     found = status(home)
     text = format_status({**found, "model": {**found["model"], **state}})[-1]
     assert text.startswith("Next") and said in text
+
+
+@pytest.mark.parametrize(
+    ("command", "workbook", "called"),
+    [
+        ("churn run", "jan.xlsx", "`churn run jan.xlsx`"),
+        ("churn run", "jan 2025.xlsx", "`churn run 'jan 2025.xlsx'`"),
+        ("churn demo", "generated.xlsx", "`churn demo`"),
+        ("churn approve", "jan.xlsx", "the command"),
+        ("churn run", None, "the command"),
+    ],
+)
+def test_the_command_to_repeat_is_named(
+    home: Settings, command: str, workbook: str | None, called: str
+) -> None:
+    add_run(home, FIRST)
+    found = status(home)
+    for state, said in (
+        ("interrupted", f"repeat {called}: it continues where it stopped"),
+        ("failed", f"says why; then repeat {called}"),
+    ):
+        run = {"state": state, "command": command, "workbook": workbook, "effect": None}
+        text = format_status({**found, "last_run": {**found["last_run"], **run}})
+        assert text[-1].endswith(said)
 
 
 def test_a_command_that_holds_the_lake_is_named(home: Settings) -> None:
