@@ -216,7 +216,8 @@ def find_objection(pair: Pair, rules: PairRules) -> str | None:
             f"{rules.new_at_most:.0%} may be"
         )
     if not rules.days[0] <= pair.days <= rules.days[1]:
-        return f"{pair.days} days apart, not {rules.days[0]} to {rules.days[1]}"
+        unit = "day" if pair.days == 1 else "days"
+        return f"{pair.days} {unit} apart, not {rules.days[0]} to {rules.days[1]}"
     if not rules.churn_rate[0] <= rate <= rules.churn_rate[1]:
         lowest, highest = rules.churn_rate
         return f"with {rate:.2%} who left, which is not plausible ({lowest:.1%} to {highest:.0%})"
