@@ -8,11 +8,13 @@ from airflow.providers.standard.operators.python import PythonOperator
 
 from dags.callbacks import log_failure_reason
 
+OWNER = "churn"
 DAG_OPTIONS: dict[str, Any] = {
     "catchup": False,
     "is_paused_upon_creation": True,
     "tags": ["churn"],
     "default_args": {
+        "owner": OWNER,
         "retries": 2,
         "retry_delay": timedelta(seconds=20),
         "on_failure_callback": log_failure_reason,

@@ -9,11 +9,24 @@ from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, CronTriggerTimetable
 
+from dags.defaults import OWNER
+from dags.docs import set_docs
 from lakehouse.settings import read_settings
 
-SCAN_EVERY = timedelta(minutes=5)
+# Every 5 minutes; Airflow shows cron expressions in words.
+SCHEDULE = CronTriggerTimetable("*/5 * * * *", timezone="UTC", run_immediately=True)
+TASKS = {
+    "look": (
+        "Lists the new workbooks in the landing zone, and notifies if one is overdue.",
+        "the landing zone could not be read.",
+    ),
+    "run": (
+        "Starts a run of `01_etl` for each new workbook, oldest first.",
+        "a run could not be started; the next scan tries again.",
+    ),
+}
 
 
 def list_run_requests() -> list[dict[str, Any]]:
@@ -33,12 +46,14 @@ def list_run_requests() -> list[dict[str, Any]]:
 
 with DAG(
     "00_landing",
+    dag_display_name="00_landing · Watch for new workbooks",
     description="Start a run for each new workbook in the landing zone",
-    schedule=SCAN_EVERY,
+    schedule=SCHEDULE,
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=1,
     default_args={
+        "owner": OWNER,
         "retries": 2,
         "retry_delay": timedelta(seconds=20),
         "execution_timeout": timedelta(minutes=30),
@@ -55,3 +70,4 @@ with DAG(
         # One at a time, so that runs wait in the order of their requests.
         max_active_tis_per_dagrun=1,
     ).expand_kwargs(requests.output)
+    set_docs(dag.task_dict, TASKS)

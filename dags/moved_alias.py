@@ -8,12 +8,22 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, CronTriggerTimetable
 
 from dags.callbacks import log_failure_reason
+from dags.defaults import OWNER
+from dags.docs import set_docs
 from dags.tasks import map_exceptions
 
-CHECK_EVERY = timedelta(minutes=5)
+# Every 5 minutes; Airflow shows cron expressions in words.
+SCHEDULE = CronTriggerTimetable("*/5 * * * *", timezone="UTC", run_immediately=True)
+TASKS = {
+    "adopt_moved_alias": (
+        "Makes the version that MLflow's alias was moved to the champion, and scores with it. "
+        "Skipped if the alias was not moved, or if MLflow does not respond.",
+        "the previous champion stays; the next run tries again.",
+    )
+}
 
 
 def adopt_moved_alias() -> dict[str, Any]:
@@ -25,13 +35,15 @@ def adopt_moved_alias() -> dict[str, Any]:
 
 with DAG(
     "02_alias",
-    description="Promotes the version that MLflow's alias was moved to, and scores with it",
-    schedule=CHECK_EVERY,
+    dag_display_name="02_alias · Follow MLflow's alias",
+    description="Promote the version that MLflow's alias was moved to, and score with it",
+    schedule=SCHEDULE,
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=1,
     # The next run of the DAG tries again.
     default_args={
+        "owner": OWNER,
         "retries": 0,
         "execution_timeout": timedelta(minutes=30),
         "on_failure_callback": log_failure_reason,
@@ -39,3 +51,4 @@ with DAG(
     tags=["churn"],
 ) as dag:
     PythonOperator(task_id="adopt_moved_alias", python_callable=adopt_moved_alias)
+    set_docs(dag.task_dict, TASKS)
