@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from model_records import SPLITS, a_record
 
-from churn.pipeline import commands, evaluation_report
+from churn.pipeline import commands
 from churn.pipeline.evaluation_report import evaluate_champion, format_evaluation, format_months
+from churn.reports.front_page import EVALUATION
 from churn.reports.report import format_signed
 from lakehouse.progress import Steps
 from lakehouse.settings import read_settings
@@ -40,7 +41,7 @@ def test_an_evaluation_has_the_label_of_its_own_rows(
 ) -> None:
     settings = read_settings({"CHURN_HOME": str(tmp_path)})
     record = a_record(TreeEnsemble([SPLITS]), [], label={"kind": "workbook", "reason": "as marked"})
-    page = registry.folder(settings) / record.version / evaluation_report.EVALUATION
+    page = registry.folder(settings) / record.version / EVALUATION
     page.parent.mkdir(parents=True)
     page.touch()
     monkeypatch.setattr(commands, "evaluate", lambda *_: (record, make_evaluation()))
