@@ -10,15 +10,15 @@ from lakehouse.node_descriptions import describe_node
 GATE = "assert_pending_loads_passed"
 REFUSED = (
     "**Red: the gate refused the workbook.** The log of this task names the rule, the place and "
-    "the next command; the run's report is behind the link above. Published tables, model "
-    "and scores are unchanged."
+    "the next command; the run's report is behind the link `Report of the run`. Published "
+    "tables, model and scores are unchanged."
 )
 FAILED_TEST = (
     "**Red: the test found rows that break it.** The log of this task names them. Do not clear the "
     "task before their cause is removed: a test that failed fails again."
 )
 FAILED_MODEL = (
-    "**Red: dbt could not build the table**, even after two retries. The log of this task has the "
+    "**Red: dbt could not build it**, even after two retries. The log of this task has the "
     "error. Remove its cause, then clear the task."
 )
 FAILED_TASK = "The log of this task says what is wrong, where, and what to do; then clear the task."
@@ -33,11 +33,16 @@ PRODUCER = (
 def format_node(node: Mapping[str, Any]) -> str:
     """Return the text of the task of a dbt node."""
     if node["resource_type"] == "model":
-        meaning, failure = f"Builds the table `{node['name']}`.", FAILED_MODEL
+        meaning, failure = f"Builds `{node['name']}`.", FAILED_MODEL
     else:
         meaning, failure = f"Runs the test `{node['name']}`.", FAILED_TEST
     failure = REFUSED if node["name"] == GATE else failure
     return "\n\n".join(part for part in (meaning, describe_node(node), failure) if part)
+
+
+def format_task(meaning: str, failure: str) -> str:
+    """Return the text of a task: what it does, and what red means."""
+    return f"{meaning}\n\n**Red: {failure}** {FAILED_TASK}"
 
 
 def set_docs(tasks: Mapping[str, BaseOperator], texts: Mapping[str, tuple[str, str]]) -> None:
@@ -48,4 +53,4 @@ def set_docs(tasks: Mapping[str, BaseOperator], texts: Mapping[str, tuple[str, s
         texts: What each task does, and what red means; by the task's id.
     """
     for name, (meaning, failure) in texts.items():
-        tasks[name].doc_md = f"{meaning}\n\n**Red: {failure}** {FAILED_TASK}"
+        tasks[name].doc_md = format_task(meaning, failure)

@@ -12,21 +12,11 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from dags.defaults import OWNER
-from dags.docs import set_docs
+from dags.docs import format_task
 from lakehouse.settings import read_settings
 
 # Every 5 minutes; Airflow shows cron expressions in words.
 SCHEDULE = CronTriggerTimetable("*/5 * * * *", timezone="UTC", run_immediately=True)
-TASKS = {
-    "look": (
-        "Lists the new workbooks in the landing zone, and notifies if one is overdue.",
-        "the landing zone could not be read.",
-    ),
-    "run": (
-        "Starts a run of `01_etl` for each new workbook, oldest first.",
-        "a run could not be started; the next scan tries again.",
-    ),
-}
 
 
 def list_run_requests() -> list[dict[str, Any]]:
@@ -60,14 +50,24 @@ with DAG(
     },
     tags=["churn"],
 ) as dag:
-    requests = PythonOperator(task_id="look", python_callable=list_run_requests)
+    requests = PythonOperator(
+        task_id="look",
+        python_callable=list_run_requests,
+        doc_md=format_task(
+            "Lists the new workbooks in the landing zone, and notifies if one is overdue.",
+            "the landing zone could not be read.",
+        ),
+    )
     TriggerDagRunOperator.partial(
         task_id="run",
         trigger_dag_id="01_etl",
+        doc_md=format_task(
+            "Starts a run of `01_etl` for each new workbook, oldest first.",
+            "a run could not be started; the next scan tries again.",
+        ),
         skip_when_already_exists=True,
         # The scan is not part of the run's lineage: the run is its root.
         openlineage_inject_parent_info=False,
         # One at a time, so that runs wait in the order of their requests.
         max_active_tis_per_dagrun=1,
     ).expand_kwargs(requests.output)
-    set_docs(dag.task_dict, TASKS)
