@@ -5,10 +5,19 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import CronTriggerTimetable
 
 from dags.callbacks import log_failure_reason
 
 OWNER = "churn"
+# Of the DAGs that look for something to do. Airflow shows cron expressions in words.
+SCAN_OPTIONS: dict[str, Any] = {
+    "schedule": CronTriggerTimetable("*/5 * * * *", timezone="UTC", run_immediately=True),
+    "catchup": False,
+    "is_paused_upon_creation": True,
+    "max_active_runs": 1,
+    "tags": ["churn"],
+}
 DAG_OPTIONS: dict[str, Any] = {
     "catchup": False,
     "is_paused_upon_creation": True,

@@ -9,14 +9,11 @@ from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG
 
-from dags.defaults import OWNER
+from dags.defaults import OWNER, SCAN_OPTIONS
 from dags.docs import format_task
 from lakehouse.settings import read_settings
-
-# Every 5 minutes; Airflow shows cron expressions in words.
-SCHEDULE = CronTriggerTimetable("*/5 * * * *", timezone="UTC", run_immediately=True)
 
 
 def list_run_requests() -> list[dict[str, Any]]:
@@ -38,17 +35,13 @@ with DAG(
     "00_landing",
     dag_display_name="00_landing · Watch for new workbooks",
     description="Start a run for each new workbook in the landing zone",
-    schedule=SCHEDULE,
-    catchup=False,
-    is_paused_upon_creation=True,
-    max_active_runs=1,
+    **SCAN_OPTIONS,
     default_args={
         "owner": OWNER,
         "retries": 2,
         "retry_delay": timedelta(seconds=20),
         "execution_timeout": timedelta(minutes=30),
     },
-    tags=["churn"],
 ) as dag:
     requests = PythonOperator(
         task_id="look",

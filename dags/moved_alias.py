@@ -8,15 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG
 
 from dags.callbacks import log_failure_reason
-from dags.defaults import OWNER
+from dags.defaults import OWNER, SCAN_OPTIONS
 from dags.docs import set_docs
 from dags.tasks import map_exceptions
 
-# Every 5 minutes; Airflow shows cron expressions in words.
-SCHEDULE = CronTriggerTimetable("*/5 * * * *", timezone="UTC", run_immediately=True)
 TASKS = {
     "adopt_moved_alias": (
         "Makes the version that MLflow's alias was moved to the champion, and scores with it. "
@@ -37,10 +35,7 @@ with DAG(
     "02_alias",
     dag_display_name="02_alias · Follow MLflow's alias",
     description="Promote the version that MLflow's alias was moved to, and score with it",
-    schedule=SCHEDULE,
-    catchup=False,
-    is_paused_upon_creation=True,
-    max_active_runs=1,
+    **SCAN_OPTIONS,
     # The next run of the DAG tries again.
     default_args={
         "owner": OWNER,
@@ -48,7 +43,6 @@ with DAG(
         "execution_timeout": timedelta(minutes=30),
         "on_failure_callback": log_failure_reason,
     },
-    tags=["churn"],
 ) as dag:
     PythonOperator(task_id="adopt_moved_alias", python_callable=adopt_moved_alias)
     set_docs(dag.task_dict, TASKS)
