@@ -1,4 +1,4 @@
-"""Options and tasks of the DAGs with requests to a person."""
+"""Options of the DAGs, and tasks of those with requests to a person."""
 
 from collections.abc import Callable
 from datetime import timedelta
