@@ -12,8 +12,24 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.assets import ALERT, GOLD, SCORES
 from dags.defaults import DAG_OPTIONS, make_task
+from dags.docs import set_docs
 from dags.tasks import PREFIX, REFUSED_LOAD, RunReport, map_exceptions, run_id_of
 
+TASKS = {
+    "find_refused_load": (
+        "Finds the refused load. Skipped if the alert is about something else.",
+        "the loads could not be read.",
+    ),
+    "decide": (
+        "Waits for a person, who responds under Required Actions with a reason.",
+        "the question could not be asked.",
+    ),
+    "apply_decision": (
+        "Has the gate evaluate an approved load again, publishes it and scores its customers. "
+        "Skipped if the load stays refused.",
+        "the load is not published, or not scored.",
+    ),
+}
 APPROVE, LEAVE = "Approve", "Leave it refused"
 DESCRIPTION = """
 A workbook that the gate refused because it differs from the extract before it, in size, customers
@@ -68,7 +84,8 @@ QUESTION = "ti.xcom_pull(task_ids='find_refused_load')"
 
 with DAG(
     "05_approval",
-    description="Asks a person whether a refused load is approved, and publishes it",
+    dag_display_name="05_approval · Decide on a refused workbook",
+    description="Ask a person whether a refused workbook is approved, and publish it",
     doc_md=DESCRIPTION,
     schedule=[ALERT],
     # Questions about different loads wait beside each other.
@@ -96,3 +113,4 @@ with DAG(
     apply = make_task(apply_decision, outlets=[GOLD, SCORES])
     apply.operator_extra_links = (*apply.operator_extra_links, RunReport())
     chain(make_task(find_refused_load), decide, apply)
+    set_docs(dag.task_dict, TASKS)

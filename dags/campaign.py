@@ -15,10 +15,33 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from churn.reports.front_page import campaign_list_of
 from dags.defaults import DAG_OPTIONS, make_task
+from dags.docs import set_docs
 from dags.tasks import PREFIX, map_exceptions
 from lakehouse.settings import read_settings
 
 LOOK_EVERY, GIVE_UP_AFTER = timedelta(minutes=10), timedelta(days=400)
+TASKS = {
+    "start": (
+        "Draws the control group and writes the list to call.",
+        "the campaign has not started.",
+    ),
+    "enter_outcomes": (
+        "Waits for a person, who responds under Required Actions when the list is worked through.",
+        "the question could not be asked.",
+    ),
+    "record": (
+        "Records the outcomes of the file. Skipped if the campaign continues without them.",
+        "no outcome was recorded.",
+    ),
+    "wait_for_extract": (
+        "Waits until a later extract is published, which shows who has left.",
+        "no later extract was published in time.",
+    ),
+    "close": (
+        "Closes the campaign and measures its effect; the log has the result.",
+        "the campaign is still open.",
+    ),
+}
 RECORD, WITHOUT = "Record the outcomes", "Continue without outcomes"
 DESCRIPTION = """
 Start a campaign with the parameters below. The list to call is behind the link "List of the
@@ -83,7 +106,8 @@ def close(params: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 with DAG(
     "03_campaign",
-    description="Runs a retention campaign with a control group, and measures its effect",
+    dag_display_name="03_campaign · Run a retention campaign",
+    description="Run a retention campaign with a control group, and measure its effect",
     doc_md=DESCRIPTION,
     schedule=None,
     # Campaigns wait for weeks, beside each other.
@@ -137,3 +161,4 @@ with DAG(
         timeout=GIVE_UP_AFTER,
     )
     chain(started, enter_outcomes, make_task(record), wait_for_extract, make_task(close))
+    set_docs(dag.task_dict, TASKS)

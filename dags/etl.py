@@ -12,6 +12,8 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule, chain
 
 from dags.assets import ALERT, GOLD, SCORES
 from dags.callbacks import ensure_spark_server, log_failure_reason
+from dags.defaults import OWNER
+from dags.docs import set_docs
 from dags.rendering import render
 from dags.tasks import RunReport, ingest, raise_alert, step
 from lakehouse.settings import read_settings
@@ -25,6 +27,51 @@ A refused workbook turns `validate` red and leaves gold, Redis, model and scores
 of the red test names the rule, its rows and the location of the rejected rows.
 """
 
+STAGES = {
+    "clean": "Read the workbook's rows: typed customers, and rejects with their reasons",
+    "engineer": "Compute features and labels of the workbook, not published yet",
+    "validate": "The gate: red in assert_pending_loads_passed means that the workbook was refused",
+    "publish": "Make features and labels of a workbook that passed visible in gold",
+}
+# What each task does, and what red means.
+TASKS = {
+    "ingest": (
+        "Loads the workbook into bronze, cell by cell, and records where it came from.",
+        "the workbook could not be read, or does not meet the contract.",
+    ),
+    "feast_apply": (
+        "Registers the declared features in Feast.",
+        "the registry was not updated.",
+    ),
+    "feast_materialize": (
+        "Writes the features of the published customers to the online store.",
+        "the online store has the previous features, or part of the new ones.",
+    ),
+    "feast_verify": (
+        "Compares the online store with the published tables, customer by customer.",
+        "they differ.",
+    ),
+    "train_model": (
+        "Trains both model types, and replaces the champion if the new version is better by the "
+        "declared rule.",
+        "no version was trained; the previous champion stays.",
+    ),
+    "score": (
+        "Scores every customer with the champion, and writes the list, the report and the front "
+        "page.",
+        "the scores are those of the previous run.",
+    ),
+    "alert": (
+        "Raises an alert about a refused load, or about a champion that needs attention. Skipped "
+        "if there is none.",
+        "the alert could not be raised; the results of the run are unchanged.",
+    ),
+    "log_to_mlflow": (
+        "Logs the model's version in MLflow. Skipped if MLflow does not respond: the next run logs "
+        "what is missing.",
+        "the version is not in MLflow; all else is done.",
+    ),
+}
 RETRY: dict[str, Any] = {
     "retries": 2,
     "retry_delay": timedelta(seconds=20),
@@ -37,7 +84,8 @@ NO_RETRY: dict[str, Any] = {"retries": 0}
 
 with DAG(
     "01_etl",
-    description="Turn a telecom's customer workbook into governed tables, features and scores",
+    dag_display_name="01_etl · From the workbook to the list of customers",
+    description="Check a workbook, publish its customers, train, and score them; stops at the gate",
     doc_md=DESCRIPTION,
     # No start date and no catch-up: the first run is on the first day of the next month.
     schedule=CronTriggerTimetable("0 6 1 * *", timezone="UTC", run_immediately=timedelta()),
@@ -46,6 +94,7 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
     default_args={
+        "owner": OWNER,
         **RETRY,
         "execution_timeout": timedelta(hours=2),
         "on_failure_callback": log_failure_reason,
@@ -77,7 +126,7 @@ with DAG(
     dbt = render(
         dag,
         read_settings(),
-        ["clean", "engineer", "validate", "publish"],
+        STAGES,
         models={**RETRY, "pre_execute": ensure_spark_server},
         tests={**NO_RETRY, "pre_execute": ensure_spark_server},
     )
@@ -116,5 +165,6 @@ with DAG(
         load, *dbt.groups.values(), apply, materialize, verify, train, score, [alert, log_to_mlflow]
     )
 
+    set_docs(dag.task_dict, TASKS)
     for task in dag.tasks:
         task.operator_extra_links = (*task.operator_extra_links, RunReport())

@@ -11,9 +11,9 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG
 
+from dags.defaults import OWNER, SCAN_OPTIONS
+from dags.docs import format_task
 from lakehouse.settings import read_settings
-
-SCAN_EVERY = timedelta(minutes=5)
 
 
 def list_run_requests() -> list[dict[str, Any]]:
@@ -33,22 +33,31 @@ def list_run_requests() -> list[dict[str, Any]]:
 
 with DAG(
     "00_landing",
+    dag_display_name="00_landing · Watch for new workbooks",
     description="Start a run for each new workbook in the landing zone",
-    schedule=SCAN_EVERY,
-    catchup=False,
-    is_paused_upon_creation=True,
-    max_active_runs=1,
+    **SCAN_OPTIONS,
     default_args={
+        "owner": OWNER,
         "retries": 2,
         "retry_delay": timedelta(seconds=20),
         "execution_timeout": timedelta(minutes=30),
     },
-    tags=["churn"],
 ) as dag:
-    requests = PythonOperator(task_id="look", python_callable=list_run_requests)
+    requests = PythonOperator(
+        task_id="look",
+        python_callable=list_run_requests,
+        doc_md=format_task(
+            "Lists the new workbooks in the landing zone, and notifies if one is overdue.",
+            "the landing zone could not be read.",
+        ),
+    )
     TriggerDagRunOperator.partial(
         task_id="run",
         trigger_dag_id="01_etl",
+        doc_md=format_task(
+            "Starts a run of `01_etl` for each new workbook, oldest first.",
+            "a run could not be started; the next scan tries again.",
+        ),
         skip_when_already_exists=True,
         # The scan is not part of the run's lineage: the run is its root.
         openlineage_inject_parent_info=False,

@@ -11,9 +11,17 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG
 
 from dags.callbacks import log_failure_reason
+from dags.defaults import OWNER, SCAN_OPTIONS
+from dags.docs import set_docs
 from dags.tasks import map_exceptions
 
-CHECK_EVERY = timedelta(minutes=5)
+TASKS = {
+    "adopt_moved_alias": (
+        "Makes the version that MLflow's alias was moved to the champion, and scores with it. "
+        "Skipped if the alias was not moved, or if MLflow does not respond.",
+        "the previous champion stays; the next run tries again.",
+    )
+}
 
 
 def adopt_moved_alias() -> dict[str, Any]:
@@ -25,17 +33,16 @@ def adopt_moved_alias() -> dict[str, Any]:
 
 with DAG(
     "02_alias",
-    description="Promotes the version that MLflow's alias was moved to, and scores with it",
-    schedule=CHECK_EVERY,
-    catchup=False,
-    is_paused_upon_creation=True,
-    max_active_runs=1,
+    dag_display_name="02_alias · Follow MLflow's alias",
+    description="Promote the version that MLflow's alias was moved to, and score with it",
+    **SCAN_OPTIONS,
     # The next run of the DAG tries again.
     default_args={
+        "owner": OWNER,
         "retries": 0,
         "execution_timeout": timedelta(minutes=30),
         "on_failure_callback": log_failure_reason,
     },
-    tags=["churn"],
 ) as dag:
     PythonOperator(task_id="adopt_moved_alias", python_callable=adopt_moved_alias)
+    set_docs(dag.task_dict, TASKS)

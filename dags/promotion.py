@@ -10,8 +10,23 @@ from airflow.sdk import DAG, Param, chain
 
 from dags.assets import ALERT
 from dags.defaults import DAG_OPTIONS, make_task
+from dags.docs import set_docs
 from dags.tasks import map_exceptions
 
+TASKS = {
+    "find_waiting_version": (
+        "Finds the version that waits for a decision. Skipped if there is none.",
+        "the versions could not be read.",
+    ),
+    "decide": (
+        "Waits for a person, who responds under Required Actions with a reason.",
+        "the question could not be asked.",
+    ),
+    "apply_decision": (
+        "Promotes or declines the version, with the name and the reason of the person.",
+        "the decision has no effect yet.",
+    ),
+}
 PROMOTE, DECLINE = "Promote", "Keep the champion"
 
 
@@ -41,7 +56,8 @@ def apply_decision(ti: Any, **_: Any) -> dict[str, Any]:
 
 with DAG(
     "04_promotion",
-    description="Asks a person whether a model version that waits becomes the champion",
+    dag_display_name="04_promotion · Decide on a new model version",
+    description="Ask a person whether a model version that waits becomes the champion",
     schedule=[ALERT],
     # The next run begins when a decision is made, and finds out whether a version still waits.
     max_active_runs=1,
@@ -57,3 +73,4 @@ with DAG(
         },
     )
     chain(make_task(find_waiting_version), decide, make_task(apply_decision))
+    set_docs(dag.task_dict, TASKS)

@@ -22,6 +22,8 @@ from cosmos.converter import DbtToAirflowConverter
 from cosmos.dbt.graph import DbtNode
 from cosmos.operators.watcher import DbtTestWatcherOperator
 
+from dags.docs import PRODUCER as PRODUCER_DOC
+from dags.docs import format_node
 from dags.tasks import NAMES, PARENTS, explain_failed_tests, parents_of, run_id_of
 from lakehouse.dbt_project import project_folder
 from lakehouse.project_files import PROJECT
@@ -81,7 +83,7 @@ class Stages:
     def __init__(
         self,
         dag: DAG,
-        names: Sequence[str],
+        names: Mapping[str, str],
         manifest: Mapping[str, Any],
         models: Mapping[str, Any],
         tests: Mapping[str, Any],
@@ -90,18 +92,25 @@ class Stages:
 
         Args:
             dag: The DAG to add the groups to.
-            names: Names of the stages, in order.
+            names: Names of the stages, in order, with what happens in them.
             manifest: dbt's manifest.
             models: Additional arguments of the models' tasks.
             tests: Additional arguments of the tests' tasks.
         """
-        self.groups = {name: TaskGroup(group_id=name, dag=dag) for name in names}
+        self.groups = {
+            name: TaskGroup(group_id=name, tooltip=text, dag=dag) for name, text in names.items()
+        }
         self.single_tests: list[str] = []
         nodes = manifest["nodes"].values()
         self._stages = {
             node["unique_id"]: node["config"]["meta"]["stage"]
             for node in nodes
             if node["resource_type"] == "model"
+        }
+        self._docs = {
+            node["unique_id"]: format_node(node)
+            for node in nodes
+            if node["resource_type"] in ("model", "test")
         }
         self._test_nodes = {node["name"]: node for node in nodes if node["resource_type"] == "test"}
         self._models = models
@@ -124,6 +133,8 @@ class Stages:
             test_indirect_selection=rendering["test_indirect_selection"],
             detached_from_parent=rendering["detached_from_parent"],
         )
+        for task in made.children.values() if isinstance(made, TaskGroup) else [made]:
+            task.doc_md = self._docs[node.unique_id]
         if isinstance(made, TaskGroup):
             for name, value in self._tests.items():
                 setattr(made.children[f"{made.group_id}.test"], name, value)
@@ -144,6 +155,7 @@ class Stages:
             task_id=test["name"],
             dag=dag,
             task_group=self.groups[max(stages, key=names.index)],
+            doc_md=self._docs[test["unique_id"]],
             extra_context={"dbt_node_config": {"unique_id": test["unique_id"]}},
             **{**task_args, **self._tests},
         )
@@ -152,7 +164,7 @@ class Stages:
 def render(  # long: one call, with all arguments of Cosmos
     dag: DAG,
     settings: Settings,
-    names: Sequence[str],
+    names: Mapping[str, str],
     models: Mapping[str, Any],
     tests: Mapping[str, Any],
 ) -> Rendered:
@@ -161,7 +173,7 @@ def render(  # long: one call, with all arguments of Cosmos
     Args:
         dag: The DAG.
         settings: The settings of this CHURN_HOME.
-        names: Names of the stages, in order.
+        names: Names of the stages, in order, with what happens in them.
         models: Additional arguments of the models' tasks.
         tests: Additional arguments of the tests' tasks.
 
@@ -212,6 +224,7 @@ def render(  # long: one call, with all arguments of Cosmos
         },
     )
     producer = converter.tasks_map["dbt_producer_watcher"]
+    producer.doc_md = PRODUCER_DOC
     _report_single_tests(producer, stages.single_tests)
     return Rendered(producer, stages.groups)
 

@@ -88,6 +88,14 @@ def read(settings: Settings, version: str) -> dict[str, Any] | None:
         return None
 
 
+def is_current(evaluation: Mapping[str, Any] | None, stamp: str) -> bool:
+    """Return whether a stored evaluation need not be repeated.
+
+    Evaluations from before the label was stored do not say which question they answer.
+    """
+    return bool(evaluation and evaluation["stamp"] == stamp and "label" in evaluation)
+
+
 def write(settings: Settings, version: str, evaluation: Mapping[str, Any]) -> None:
     """Write the evaluation beside the version's record."""
     with atomic_write(registry.folder(settings) / version / FILE) as draft:
@@ -137,6 +145,8 @@ def evaluate(  # long: names all parts of an evaluation
             "rows": rows.count,
             "of_the_version": training.signature == record.signature,
         },
+        # That of the evaluated rows, which may differ from the one that the version learned.
+        "label": asdict(training.label),
         "cross_validated": cross_validated,
         "baselines": _pool_values(figures, _name_baselines(protocol)),
         "learning_curve": _learning_curve(figures, rows.count, parameters, protocol),

@@ -52,6 +52,7 @@ from trainer.record import ModelRecord
 # evaluation that it shows.
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 EVALUATION = "churn.evaluation"
+EVALUATED_DATA = "churn.evaluated_data"
 # Paths in a run: the model, and its page.
 MODEL, PAGE = "model", "model.html"
 # Folder in the data that `trainer.mlflow_model` receives.
@@ -359,6 +360,10 @@ def _update_version(
                 store.client.log_metric(
                     registered.run_id, f"cross_validated/{name}/{figure}", float(value)
                 )
+    # The label of the version's run is that of its training, which may be another one.
+    data, label = evaluation["training_set"], evaluation.get("label", {}).get("kind", "not stored")
+    described = f"{data['rows']:,} rows, extracts up to {data['extract_date']}, label: {label}"
+    store.client.set_model_version_tag(NAME, registered.version, EVALUATED_DATA, described)
     store.client.set_model_version_tag(NAME, registered.version, EVALUATION, identity)
 
 

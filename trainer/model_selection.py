@@ -39,21 +39,23 @@ def select_model(fold_auc: Mapping[str, Sequence[float]], rule: ChampionRule) ->
         rule: The declared rule.
     """
     gains = _gains(fold_auc, rule)
-    compared = f"{_format_kind(rule.challenger)} against {_format_kind(rule.default)}"
-    if len(gains) < len(fold_auc[rule.default]):
+    is_dropped = len(gains) < len(fold_auc[rule.default])
+    compared = (
+        f"{_format_kind(rule.challenger)} were compared with {_format_kind(rule.default)}: on "
+        f"average {mean(gains):+.4f} ROC-AUC over {'the first ' if is_dropped else ''}"
+        f"{len(gains)} folds ({min(gains):+.4f} to {max(gains):+.4f})"
+    )
+    if is_dropped:
         return Selection(
             rule.default,
-            f"{compared}: mean gain in ROC-AUC over the first {len(gains)} folds "
-            f"{mean(gains):+.4f}; it was not trained on the other folds, which takes a gain of "
-            f"more than {rule.race_gain}",
+            f"{compared}; being trained on the other folds takes more than {rule.race_gain}",
         )
     gain, error = mean(gains), stdev(gains) / len(gains) ** 0.5
     needed = max(rule.minimum_gain, rule.standard_errors * error)
     kind = rule.challenger if gain > needed else rule.default
-    verb = "exceeds" if gain > needed else "does not exceed"
     reason = (
-        f"{compared}: mean gain in ROC-AUC over {len(gains)} folds {gain:+.4f}, which {verb} the "
-        f"{needed:.4f} needed (standard error {error:.4f}, minimum gain {rule.minimum_gain})"
+        f"{compared}; replacing the simpler model takes more than {needed:.4f} (standard error "
+        f"{error:.4f}, minimum gain {rule.minimum_gain})"
     )
     return Selection(kind, reason)
 

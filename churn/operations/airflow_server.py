@@ -20,6 +20,7 @@ from churn.operations.airflow_lineage import lineage_environment
 from lakehouse.atomic_write import atomic_write, write_secret
 from lakehouse.errors import ChurnError, InvalidInputError, UnavailableError
 from lakehouse.near_matches import format_suggestion
+from lakehouse.node_descriptions import describe_node
 from lakehouse.postgresql import database
 from lakehouse.process import Log, Service, port_is_open
 from lakehouse.project_files import PACKAGES
@@ -42,7 +43,6 @@ UNUSED_NODE_FIELDS = {
     "raw_code",
     "compiled_code",
     "columns",
-    "description",
     "docs",
     "checksum",
     "refs",
@@ -255,11 +255,12 @@ def environment(settings: Settings, dags: Path) -> dict[str, str]:  # long: one 
 
 
 def slim_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return dbt's manifest without code, macros and documentation, which no task needs."""
+    """Return dbt's manifest without code and macros, which no task needs."""
     return {
         "metadata": manifest["metadata"],
         "nodes": {
             name: {key: value for key, value in node.items() if key not in UNUSED_NODE_FIELDS}
+            | {"description": describe_node(node)}
             for name, node in manifest["nodes"].items()
             if node["resource_type"] in ("model", "test")
         },

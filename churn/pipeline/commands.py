@@ -148,7 +148,7 @@ def evaluate(settings: Settings, force: bool, progress: Steps) -> Evaluated:
     campaign = read_measured_campaign(settings, progress)
     stored = full_evaluation.read(settings, record.version)
     stamp = full_evaluation.config_hash(parameters, protocol, campaign)
-    if stored and not force and stored["stamp"] == stamp:
+    if stored and not force and full_evaluation.is_current(stored, stamp):
         return record, stored
     from feature_repo.training import training_set
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from churn.reports.plots import Bar, Line, Plot, draw_bars, draw_lines
-from churn.reports.report import count, decimal, percent
+from churn.reports.report import decimal, money, percent
+from lakehouse.domain import read_domain
 from trainer.retention_campaign import ASSUMED
 
 
@@ -72,14 +73,14 @@ def _draw_gain_by_threshold(figures: dict[str, Any]) -> Plot:
     return Plot(
         title,
         f"What a campaign brings for every 1,000 customers if all from this probability on are "
-        f"approached: {decimal(cost['contact'], 0)} a contact, {percent(cost['kept'], 0)} of the "
+        f"approached: {money(cost['contact'], 2)} a contact, {percent(cost['kept'], 0)} of the "
         f"leavers stay ({cost.get('effect', ASSUMED)}). Best from {best['threshold']:.2f} on: "
-        f"{percent(best['approached'], 0)} of the customers, {count(best['gain'])}.",
+        f"{percent(best['approached'], 0)} of the customers, {money(best['gain'])}.",
         draw_lines(
             "cost",
             title,
             [Line("", points, "", (best["threshold"], best["gain"]))],
-            ("approached from this probability on", "gain per 1,000 customers"),
+            ("approached from this probability on", _label_amounts("gain per 1,000 customers")),
             shares=(True, False),
         ),
     )
@@ -109,16 +110,22 @@ def _draw_profit(figures: dict[str, Any]) -> Plot:
     return Plot(
         title,
         "Expected profit if this share of the customers is contacted, those at highest risk first. "
-        f"At best {worth['maximum_profit']:,.2f} per customer, with "
+        f"At best {money(worth['maximum_profit'], 2)} per customer, with "
         f"{percent(worth['maximum_profit_share'], 0)} of them contacted.",
         draw_lines(
             "profit",
             title,
             [Line("", profits, "o", max(profits, key=lambda point: point[1]))],
-            ("customers contacted", "expected profit"),
+            ("customers contacted", _label_amounts("expected profit")),
             shares=(True, False),
         ),
     )
+
+
+def _label_amounts(label: str) -> str:
+    """Return the label of an axis of amounts, with the domain's currency if it declares one."""
+    currency = read_domain().report.currency
+    return f"{label}, {currency}" if currency else label
 
 
 def _draw_strongest_features(figures: dict[str, Any]) -> Plot:

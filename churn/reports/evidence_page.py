@@ -26,7 +26,7 @@ NAMES = {
 SLICE_COLUMNS = (
     ("Customers", "rows", "whole"),
     ("Left", "observed", "percent"),
-    ("Model says", "predicted", "percent"),
+    ("Predicted", "predicted", "percent"),
     ("Gap, points", "gap", "points"),
     ("Leavers found", "found", "percent"),
     ("ROC-AUC", "roc_auc", "decimal"),
@@ -37,8 +37,8 @@ DECILE_COLUMNS = (
     ("Leavers", "leavers", "whole"),
     ("Lift", "lift", "two"),
     ("Leavers so far", "gain", "percent"),
-    ("Expected profit", "profit", "whole"),
-    ("Profit so far", "profit_so_far", "whole"),
+    ("Expected profit", "profit", "money"),
+    ("Profit so far", "profit_so_far", "money"),
 )
 
 
@@ -126,6 +126,11 @@ def _list_limits(record: ModelRecord, evaluation: Mapping[str, Any] | None) -> I
         return
     if not evaluation["training_set"]["of_the_version"]:
         yield "The full evaluation is of the same recipe, on later data than the version's."
+        if evaluation.get("label") and evaluation["label"]["kind"] != record.label["kind"]:
+            yield (
+                "The full evaluation is of another question than the training: "
+                f"{evaluation['label']['reason']}."
+            )
     if evaluation["temporal"] is None:
         yield "There is one extract only, so it is not known how the model does on a later one."
     for group in evaluation["slices"]:

@@ -10,20 +10,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from churn.reports.report import UNKNOWN, count, decimal, percent
+from churn.reports.report import UNKNOWN, count, decimal, format_signed, money, percent
 
 MISSING = object()
-
-
-def format_signed(value: float, places: int) -> str:
-    """Format a number with its sign, which is a minus sign and not a hyphen."""
-    return f"{value:+.{places}f}".replace("-", "−")
 
 
 FORMATS: dict[str, Callable[[Any], str]] = {
     "decimal": decimal,
     "two": lambda value: decimal(value, 2),
-    "amount": lambda value: decimal(value, 2),
+    "amount": lambda value: money(value, 2),
+    "money": money,
     "whole": count,
     "percent": percent,
     "points": lambda value: format_signed(value * 100, 1),

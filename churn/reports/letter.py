@@ -10,8 +10,8 @@ from churn.provenance.retention_lists import is_out_of_fold
 from churn.provenance.trace import trace_customers
 from churn.provenance.trace_text import latest_extract
 from churn.reports.entries import describe_use, format_label, list_entries
-from churn.reports.figures import Figures, format_signed
-from churn.reports.report import page
+from churn.reports.figures import Figures
+from churn.reports.report import format_signed, page
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from feature_repo.label_texts import describe_limit, describe_period
 from lakehouse.atomic_write import atomic_write

@@ -25,6 +25,7 @@ from churn.reports.retention_workbook import (
 )
 from lakehouse.amounts import format_amount
 from lakehouse.command_name import format_commands, rename_commands
+from lakehouse.domain import read_domain
 from lakehouse.page_icon import ICON
 from lakehouse.run_log import format_duration
 from lakehouse.sample_home import NOTE as SAMPLE_NOTE
@@ -364,6 +365,17 @@ def decimal(value: float | None, places: int = 3) -> str:
 def percent(share: float | None, places: int = 1) -> str:
     """Format a share in percent with `places` decimal places; unknown values as a dash."""
     return UNKNOWN if share is None else f"{share:.{places}%}"
+
+
+def money(value: float, places: int = 0) -> str:
+    """Format an amount in the domain's currency."""
+    return format_amount(value, read_domain().report.currency, places)
+
+
+def format_signed(value: float, places: int) -> str:
+    """Format a number with its sign, a minus sign and not a hyphen; a zero has none."""
+    rounded = round(value, places)
+    return f"{rounded:+.{places}f}".replace("-", "−") if rounded else f"{0:.{places}f}"
 
 
 def duration(seconds: float | None) -> str:

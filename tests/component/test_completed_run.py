@@ -353,7 +353,7 @@ def test_the_server_is_found_again(completed_run: CompletedRun) -> None:
         (("features", "materialize"), "7,043 customers online"),
         (("train",), "ROC-AUC 0.8"),
         (("score",), "7,043 customers scored"),
-        (("evaluate",), "hold-out"),
+        (("evaluate",), "95% interval"),
         (("build", "-s", "pending_loads"), "tests passed"),
     ],
 )

@@ -39,6 +39,7 @@ def evaluated(completed_run: CompletedRun) -> dict[str, Any]:
 def test_it_is_good_beyond_one_lucky_split(evaluated: dict[str, Any]) -> None:
     found = evaluated["cross_validated"]
     assert (found["rounds"], found["folds"]) == (5, 5)
+    assert evaluated["label"]["rows"] == evaluated["training_set"]["rows"] == 7043
     for name in FIGURES:
         assert found[name]["low"] < found[name]["mean"] < found[name]["high"]
         assert found[name]["high"] - found[name]["low"] < 0.08

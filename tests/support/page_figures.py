@@ -71,7 +71,7 @@ def differences(figures: list[Figure], documents: Mapping[str, Any]) -> Iterator
     """Figures that are not those of the documents, unrounded or as people read them."""
     for figure in figures:
         value = resolve(documents[figure.document], figure.place)
-        digits = re.sub(r"[,\s+%]", "", figure.text).replace("−", "-")
+        digits = re.sub(r"[,$\s+%]", "", figure.text).replace("−", "-")
         places = len(digits.partition(".")[2])
         # As a number, in percent or points, or of a hundred customers.
         shown = [round(scale * value, places) for scale in (1, 100)]

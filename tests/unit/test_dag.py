@@ -36,6 +36,7 @@ tasks = {{
         "minutes": task.execution_timeout and task.execution_timeout.total_seconds() / 60,
         "says_why": bool(task.on_failure_callback),
         "starts_after": task.trigger_rule,
+        "doc": task.doc_md or "",
         "links": [link.name for link in task.operator_extra_links],
         "without_default": [
             name
@@ -50,7 +51,13 @@ dag_facts = {{
     "catchup": dag.catchup,
     "at_once": dag.max_active_runs,
 }}
-print(json.dumps({{"imported": sorted(used), "tasks": tasks, "dag": dag_facts}}))
+page = {{
+    "id": dag.dag_id,
+    "name": dag.dag_display_name,
+    "description": dag.description,
+    "owner": dag.owner,
+}}
+print(json.dumps({{"imported": sorted(used), "tasks": tasks, "dag": dag_facts, "page": page}}))
 """
 
 
@@ -143,9 +150,29 @@ def test_persons_are_asked_about_refused_loads_beside_each_other(home: Path) -> 
     assert "Report of the run" in tasks["apply_decision"]["links"]
 
 
-@pytest.mark.parametrize(
-    "file", ["etl", "landing", "moved_alias", "campaign", "promotion", "approval"]
-)
+FILES = ["etl", "landing", "moved_alias", "campaign", "promotion", "approval"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_dag_and_task_says_what_it_is(file: str, home: Path) -> None:
+    found = parsed(file, home)
+    page = found["page"]
+    assert page["name"].startswith(f"{page['id']} · ") and page["description"]
+    assert page["owner"] == "churn"
+    for name, task in found["tasks"].items():
+        assert "**Red: " in task["doc"] and len(task["doc"]) > 80, name
+
+
+def test_the_page_of_the_gate_says_what_red_means(etl: dict[str, Any]) -> None:
+    doc = etl["tasks"]["validate.assert_pending_loads_passed"]["doc"]
+    assert "the gate refused the workbook" in doc and "the next command" in doc
+    # The comment of the test's own file, and the description of a model.
+    assert "The gate: no pending load was refused." in doc
+    assert "depends_on" not in doc
+    assert "without the label" in etl["tasks"]["publish.customer_features_run"]["doc"]
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_parsing_imports_nothing_slow(file: str, home: Path) -> None:
     assert parsed(file, home)["imported"] == []
 

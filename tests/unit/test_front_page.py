@@ -231,3 +231,11 @@ def test_every_line_of_the_template_is_rendered_by_these_tests() -> None:
         for each in (FrontPage(), data, first, unpublished):
             front_page(each)
     assert missed["front_page.html.j2"] == set()
+
+
+def test_the_login_of_airflow_is_named_beside_its_link() -> None:
+    said = words(front_page(history(extracts=1)))
+    assert "the same login as this page, except Airflow" in said
+    airflow, mlflow = said.partition("Started by Airflow")[2].split("MLflow", 1)
+    assert "password by churn airflow password" in airflow
+    assert "password" not in mlflow

@@ -111,6 +111,7 @@ def test_the_reason_says_what_was_observed(days: list[int], said: str) -> None:
         (a_pair(retained=99), "of other customers: 9.9% of the first one's"),
         (a_pair(retained=100, positives=400), None),
         (a_pair(days=6), "6 days apart, not 7 to 100"),
+        (a_pair(days=1), "1 day apart, not 7 to 100"),
         (a_pair(days=7), None),
         (a_pair(days=100), None),
         (a_pair(days=335), "335 days apart, not 7 to 100"),

@@ -146,7 +146,7 @@ def test_the_challenger_must_gain_more_than_the_noise(challenger: list[float], c
     default = [0.85, 0.84, 0.86, 0.845, 0.855]
     choice = select_model({RULE.default: default, RULE.challenger: challenger}, RULE)
     assert choice.kind == chosen
-    assert "mean gain" in choice.reason
+    assert "takes more than" in choice.reason
 
 
 @pytest.mark.parametrize(
