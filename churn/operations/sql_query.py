@@ -134,7 +134,7 @@ def run_query(spark: SparkSession, query: Query, limit: int | None = None) -> Qu
     Raises:
         InvalidInputError: If the statement is wrong: message, line, caret and suggestion.
     """
-    with _shorten_errors(query):
+    with _shorten_errors(spark, query):
         frame = DataFrame(SQL(query.text), spark)
         if limit is None or not query.is_select:
             rows = frame.toArrow()
@@ -157,13 +157,15 @@ def format_count(result: QueryResult) -> str:
 
 
 @contextmanager
-def _shorten_errors(query: Query) -> Iterator[None]:
+def _shorten_errors(spark: SparkSession, query: Query) -> Iterator[None]:
     # Spark's client logs every error with the stack of the server.
     PySparkLogger.getLogger("SQLQueryContextLogger").disabled = True
     try:
         yield
     except PySparkException as error:
-        text = format_sql_error(str(error), query.text, query.source)
+        text = format_sql_error(
+            str(error), query.text, query.source, lambda schema: _list_tables(spark, schema)
+        )
         if text is None:
             raise
         raise InvalidInputError(
@@ -172,3 +174,11 @@ def _shorten_errors(query: Query) -> Iterator[None]:
             hint='correct the statement; `churn sql "show tables in gold"` lists tables, and '
             '`churn sql "describe gold.NAME"` columns',
         ) from error
+
+
+def _list_tables(spark: SparkSession, schema: str) -> list[str]:
+    try:
+        rows = DataFrame(SQL(f"show tables in `{schema}`"), spark).toArrow().to_pylist()
+    except PySparkException:
+        return []
+    return [row["tableName"] for row in rows]
