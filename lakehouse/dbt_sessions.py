@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any, ClassVar
 
 from dbt.adapters.contracts.connection import Connection, ConnectionState
+from dbt.adapters.exceptions import FailedToConnectError
 from dbt.adapters.spark.connections import SparkConnectionManager, SparkCredentials
 from dbt.adapters.spark.impl import SparkAdapter
 from dbt.adapters.sql import SQLAdapter
@@ -19,6 +20,9 @@ from dbt.flags import get_flags
 from dbt_common.exceptions import DbtDatabaseError, DbtRuntimeError
 from thrift.Thrift import TException
 
+from lakehouse.errors import UnavailableError
+from lakehouse.process import port_is_open
+from lakehouse.settings import LOOPBACK
 from lakehouse.sql_errors import find_source, format_sql_error
 
 # A lake of which no load has more rows gets the settings for small loads.
@@ -53,6 +57,17 @@ def project_dir() -> Path:
     return Path(str(getattr(get_flags(), "PROJECT_DIR", None) or Path.cwd()))
 
 
+def _require_server(credentials: Any) -> None:
+    host, port = getattr(credentials, "host", ""), getattr(credentials, "port", 0)
+    if host == LOOPBACK and not port_is_open(port, host):
+        error = UnavailableError(
+            "The Spark server does not answer",
+            where=f"{host}:{port}",
+            hint="`churn up` starts it; `churn status` shows what runs",
+        )
+        raise FailedToConnectError(str(error))
+
+
 class SharedSessions(SparkConnectionManager):
     """The connection manager of dbt-spark, except that it keeps released sessions for reuse."""
 
@@ -80,20 +95,36 @@ class SharedSessions(SparkConnectionManager):
                 yield
         except DbtRuntimeError as error:
             node = self.get_thread_connection().name or ""
-            text = format_sql_error(str(error), sql, find_source(project_dir(), node))
+            text = format_sql_error(
+                str(error), sql, find_source(project_dir(), node), self._list_tables
+            )
             if text is None:
                 raise
             raise DbtDatabaseError(text) from error
 
+    def _list_tables(self, schema: str) -> list[str]:
+        """Return the tables of a schema, for suggestions; none if they can't be listed."""
+        try:
+            cursor = self.get_thread_connection().handle.cursor()
+            cursor.execute(f"show tables in `{schema}`")
+            return [str(row[1]) for row in cursor.fetchall()]
+        except Exception:  # the error of the statement matters, not that of the suggestion
+            return []
+
     @classmethod
     def open(cls, connection: Connection) -> Connection:
-        """Give the connection an idle session of this process, otherwise a new one."""
+        """Give the connection an idle session of this process, otherwise a new one.
+
+        Raises:
+            FailedToConnectError: If no server listens on this machine: to repeat would not help.
+        """
         if cls.complete is not None:
             cls.complete(connection.credentials)
         with cls._lock:
             if cls._idle:
                 connection.handle, connection.state = cls._idle.pop(), ConnectionState.OPEN
                 return connection
+            _require_server(connection.credentials)
             if not cls._knows_size:
                 cls._knows_size = True
                 return cls._open_for_size(connection)

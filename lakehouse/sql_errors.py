@@ -7,11 +7,12 @@ elsewhere (`lakehouse.errors.classify_error`).
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.errors import classify_error
+from lakehouse.sql_suggestions import suggest_functions, suggest_syntax
 
 # The SQLSTATE class of errors in the statement, and of errors in the data. A broken metastore also
 # reports tables and schemas as missing, or as existing already: those are translated for people,
@@ -33,7 +34,17 @@ ADVICE = re.compile(
     r"\s*(?:If necessary,? set|To tolerate the error|Use `?try_cast`? to tolerate|"
     r"If you did not qualify)[^\n]*?(?:\.(?=\s|$)|$)"
 )
+# Columns of the plan: Spark suggests five at most, of all lengths.
+PLANNED = re.compile(r"\b([A-Za-z_]\w*)#\d+")
 MAX_SUGGESTIONS = 3
+SHORTEST_WORD = 4
+# An aggregate in WHERE: Spark names the position of the whole query.
+WHERE = "INVALID_WHERE_CONDITION"
+AGGREGATE = re.compile(r"invalid expressions: (\w+)\(")
+TABLE = re.compile(r"`(\w+)`\.`([^`]+)` cannot be found")
+JINJA = re.compile(r"\{\{.*?\}\}")
+ListTables = Callable[[str], list[str]]
+HAVING = "A condition on an aggregate belongs in HAVING, after GROUP BY."
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class SqlError:
         column: Column of that line, from 1.
         name: The identifier that is wrong, if the message names one.
         suggestions: What may have been meant.
+        condition: Spark's name of the error.
     """
 
     message: str
@@ -55,6 +67,7 @@ class SqlError:
     column: int
     name: str | None
     suggestions: tuple[str, ...]
+    condition: str = ""
 
 
 def parse_sql_error(text: str) -> SqlError | None:
@@ -82,8 +95,17 @@ def parse_sql_error(text: str) -> SqlError | None:
         # Spark counts `pos` from 0, and the position of a context from 1.
         column=(int(position[2]) + (0 if position.re is CONTEXT else 1)) if position else 1,
         name=name,
-        suggestions=_rank(name or "", _join_parts(suggested[1] if suggested else "")),
+        suggestions=_rank(name or "", _list_columns(suggested[1], body) if suggested else []),
+        condition=start[-1][1],
     )
+
+
+def _list_columns(listed: str, body: str) -> list[str]:
+    """Return the columns that Spark suggests, and the others of the plan."""
+    suggested = _join_parts(listed)
+    known = {each.rpartition(".")[2] for each in suggested}
+    plan = body.partition("\tat ")[0]
+    return suggested + [each for each in dict.fromkeys(PLANNED.findall(plan)) if each not in known]
 
 
 def _join_parts(listed: str) -> list[str]:
@@ -92,10 +114,13 @@ def _join_parts(listed: str) -> list[str]:
 
 
 def _rank(name: str, suggestions: list[str]) -> tuple[str, ...]:
-    """Return the suggestions that resemble the name most, or the first ones."""
+    """Return the names that resemble the wrong one, or share a word with it; none if none does."""
     columns = {suggestion.rpartition(".")[2]: suggestion for suggestion in suggestions}
-    nearest = difflib.get_close_matches(name, columns, MAX_SUGGESTIONS, cutoff=0.6)
-    return tuple(columns[column] for column in nearest) or tuple(suggestions[:MAX_SUGGESTIONS])
+    words = {word for word in name.lower().split("_") if len(word) >= SHORTEST_WORD}
+    found = difflib.get_close_matches(name, columns, MAX_SUGGESTIONS, cutoff=0.75)
+    found = found or [each for each in columns if words & set(each.lower().split("_"))]
+    found = found or difflib.get_close_matches(name, columns, MAX_SUGGESTIONS, cutoff=0.6)
+    return tuple(columns[column] for column in found[:MAX_SUGGESTIONS])
 
 
 @dataclass(frozen=True)
@@ -120,7 +145,12 @@ def find_source(project: Path, node: str) -> SourceFile | None:
     return SourceFile(str(found[0].relative_to(project)), text)
 
 
-def format_sql_error(text: str, statement: str, source: SourceFile | None = None) -> str | None:
+def format_sql_error(
+    text: str,
+    statement: str,
+    source: SourceFile | None = None,
+    list_tables: ListTables | None = None,
+) -> str | None:
     """Format an error of a statement for people.
 
     Args:
@@ -128,6 +158,7 @@ def format_sql_error(text: str, statement: str, source: SourceFile | None = None
         statement: The statement as it was executed.
         source: The file of the model, if it is known: its line is named if it has the same line as
             the statement, which is compiled from it.
+        list_tables: Function that returns the names of the tables of a schema.
 
     Returns:
         Message, line with a caret, and suggestion; None if the error is not about the SQL.
@@ -142,7 +173,25 @@ def format_sql_error(text: str, statement: str, source: SourceFile | None = None
         lines += ["", *_format_place(place, statement, source)]
     if error.suggestions:
         lines += ["", f"Did you mean {_format_choice(error.suggestions)}?"]
+    elif suggestion := _suggest(error, statement, list_tables):
+        lines += ["", suggestion]
     return "\n".join(lines)
+
+
+def _suggest(error: SqlError, statement: str, list_tables: ListTables | None) -> str | None:
+    """Return what to change, for errors without suggestions of Spark."""
+    if error.condition.startswith(WHERE):
+        return HAVING
+    if error.condition == "PARSE_SYNTAX_ERROR" and error.line is not None:
+        return suggest_syntax(statement, error.line, _measure_comment(statement))
+    names: tuple[str, ...] = ()
+    if error.condition == "UNRESOLVED_ROUTINE" and error.name:
+        names = suggest_functions(error.name)
+    table = TABLE.search(error.message)
+    if error.condition == "TABLE_OR_VIEW_NOT_FOUND" and table and list_tables:
+        tables = list_tables(table[1])
+        names = tuple(f"{table[1]}.{each}" for each in _rank(table[2], tables))
+    return f"Did you mean {_format_choice(names)}?" if names else None
 
 
 @dataclass(frozen=True)
@@ -159,6 +208,8 @@ def _locate(error: SqlError, statement: str) -> _Place | None:
     """Return where the statement is wrong; None if it can't be told."""
     lines = statement.splitlines()
     name = error.name
+    if error.condition.startswith(WHERE):
+        return _locate_aggregate(error, statement)
     if error.line is not None and error.line <= len(lines):
         code = lines[error.line - 1]
         column = min(error.column, len(code) + 1)
@@ -175,6 +226,22 @@ def _locate(error: SqlError, statement: str) -> _Place | None:
         if number > comment and (found := _find_word(code, name, 0)) is not None
     ]
     return places[0] if len(places) == 1 else None
+
+
+def _locate_aggregate(error: SqlError, statement: str) -> _Place | None:
+    """Return where the only WHERE with the aggregate has it."""
+    aggregate = AGGREGATE.search(error.message)
+    if aggregate is None:
+        return None
+    name = re.escape(aggregate[1])
+    clause = rf"\bwhere\b(?:(?!\b(?:where|group|having|order)\b).)*?\b({name})\s*\("
+    found = list(re.finditer(clause, statement, re.IGNORECASE | re.DOTALL))
+    if len(found) != 1:
+        return None
+    before = statement[: found[0].start(1)]
+    number = before.count("\n")
+    column = len(before) - before.rfind("\n")
+    return _Place(number + 1, column, statement.splitlines()[number], len(aggregate[1]))
 
 
 def _measure_comment(statement: str) -> int:
@@ -204,12 +271,25 @@ def _format_place(place: _Place, statement: str, source: SourceFile | None) -> I
 
 
 def _find_in_source(code: str, source: SourceFile | None) -> int | None:
-    """Return the number of the only line of the file that is the same, if there is one."""
+    """Return the number of the only line of the file that is the same, if there is one.
+
+    A line with Jinja expressions is the same if the rest of it is.
+    """
     if source is None or not code.strip():
         return None
-    lines = enumerate(source.text.splitlines(), start=1)
-    same = [number for number, line in lines if line.strip() == code.strip()]
+    lines = [line.strip() for line in source.text.splitlines()]
+    same = [number for number, line in enumerate(lines, start=1) if line == code.strip()]
+    same = same or [
+        number for number, line in enumerate(lines, start=1) if _is_compiled_from(code, line)
+    ]
     return same[0] if len(same) == 1 else None
+
+
+def _is_compiled_from(code: str, line: str) -> bool:
+    parts = JINJA.split(line)
+    if len(parts) == 1 or not "".join(parts).strip():
+        return False
+    return re.fullmatch(".+?".join(map(re.escape, parts)), code.strip()) is not None
 
 
 def _format_choice(names: tuple[str, ...]) -> str:

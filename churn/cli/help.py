@@ -18,6 +18,7 @@ SECTIONS = {
         "up",
         "down",
         "docs",
+        "sql",
         "airflow",
         "sample",
         "init",

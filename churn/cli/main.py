@@ -65,6 +65,8 @@ if TYPE_CHECKING:  # Spark's client takes seconds to import: only where used
 # for a file that is to be written.
 PATH = click.Path(path_type=Path, readable=False)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+# Rows of a query that a table shows, unless more are asked for.
+SQL_ROWS = 40
 SHEET = click.option("--sheet", help="Sheet to read; required if several meet the contract.")
 DATE = click.option(
     "--extract-date",
@@ -446,6 +448,49 @@ def _print_status(settings: Settings) -> None:
 
     for line in format_status(read_status(settings)):
         print_sentences(line)
+
+
+@main.command("sql")
+@click.argument("query", metavar="QUERY")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print all rows as a JSON array on stdout.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Rows to print; default: 40 of a table, all of CSV and JSON.",
+)
+@add_examples(
+    'churn sql "select * from gold.scores_current limit 5"',
+    'churn sql --csv "show tables in gold"',
+)
+@command
+def run_sql(settings: Settings, query: str, as_csv: bool, as_json: bool, limit: int | None) -> None:
+    """Print the rows of a query in Spark's SQL; nothing can be written.
+
+    QUERY is the statement, the path of a .sql file, or - for the standard input.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")
+    from churn.operations import sql_query
+    from churn.reports import query_result
+    from lakehouse import spark_server, spark_session
+
+    found = sql_query.read_query(query)
+    spark_server.ensure_running(settings, print_message)
+    is_table = not (as_csv or as_json)
+    if limit is None and is_table and found.is_select:
+        limit = SQL_ROWS
+    with spark_session.session(settings) as spark:
+        result = sql_query.run_query(spark, found, limit)
+    if as_csv:
+        query_result.print_csv(result.rows)
+    elif as_json:
+        query_result.print_json(result.rows)
+    else:
+        query_result.print_table(result.rows, get_width(sys.stdout))
+    if is_table or result.left_out:
+        print_message(sql_query.format_count(result))
 
 
 @main.command("runs")

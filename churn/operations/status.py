@@ -21,6 +21,7 @@ from lakehouse.run_lock import read_holder
 from lakehouse.run_log import REFUSED, find_record
 from lakehouse.sample_home import is_sample
 from lakehouse.settings import LOOPBACK, Settings
+from lakehouse.spark_credentials import USER, password_file
 from serving import keys
 from trainer import decisions, manual_promotion, mlflow_alias, registry
 from trainer.registry import ChampionHistory
@@ -72,6 +73,8 @@ def _spark(settings: Settings) -> dict[str, Any]:
         "thrift_port": ports[0],
         "connect_port": ports[1],
         "settings_differ": ports != configured,
+        "user": USER,
+        "password_file": None if settings.spark_password else str(password_file(settings)),
     }
 
 

@@ -46,6 +46,7 @@ def format_status(status: Status) -> list[str]:
         ("Model", _format_model(status["model"])),
         ("Last run", _format_last_run(last)),
         ("Servers", _format_servers(status)),
+        ("SQL", _format_login(status["spark"])),
         ("API keys", _format_keys(status["api_keys"])),
         *_list_files(status),
         ("Next", _format_next(status)),
@@ -153,6 +154,13 @@ def _format_servers(status: Status) -> str:
         parts[-1] += f" ({airflow['address']})"
     parts += [f"{each['name']} is running ({each['url']})" for each in status["sites"].values()]
     return "; ".join(parts)
+
+
+def _format_login(spark: Mapping[str, Any]) -> str:
+    """Format what SQL clients need to connect."""
+    password = spark["password_file"] or "CHURN_SPARK_PASSWORD"
+    where = f"host {spark['host']}, port {spark['thrift_port']}, user {spark['user']}"
+    return f"`churn sql QUERY`; other clients: {where}, password in {password}"
 
 
 def _format_process(state: Mapping[str, Any], ports: str) -> str:

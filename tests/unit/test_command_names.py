@@ -34,6 +34,7 @@ WRITERS = {
     "churn/pipeline/airflow_steps.py": "results of a task",
     "churn/operations/site_server.py": "a line for each request",
     "churn/reports/bill_of_materials.py": "JSON",
+    "churn/reports/query_result.py": "the rows of a query",
     "dags/approval.py": "the state of a task",
     "dags/tasks.py": "the state of a task",
     "lakehouse/buckets.py": "the name of a bucket",

@@ -152,4 +152,96 @@ def test_names_with_several_parts_are_suggested_as_they_are_written() -> None:
     assert error.suggestions == ("spark_catalog.silver.customers.tenure",)
     error = parse_sql_error(UNKNOWN_COLUMN.replace("custmer_name", "zzz"))
     assert error is not None
-    assert error.suggestions == ("gender", "customer_name", "spark_catalog.silver.customers.tenure")
+    assert error.suggestions == (), "what does not resemble the name is no suggestion"
+
+
+def make_error(condition: str, message: str, place: str) -> str:
+    return (
+        f"Error running query: [{condition}] x.AnalysisException: [{condition}] {message} {place}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("contract", "contract_one_year or contract_month_to_month"),
+        ("tenure_months", "tenure or tenure_group"),
+    ],
+)
+def test_names_that_share_a_word_are_suggested_from_the_plan(name: str, expected: str) -> None:
+    text = make_error(
+        "UNRESOLVED_COLUMN.WITH_SUGGESTION",
+        f"A column with name `{name}` cannot be resolved. Did you mean one of the following? "
+        "[`tenure`, `extract_date`, `contract_one_year`]. SQLSTATE: 42703;",
+        f"line 1 pos 7;\n'Project ['{name}]\n+- Relation spark_catalog.gold.x[tenure#1,"
+        "tenure_group#2,extract_date#3,contract_one_year#4,contract_month_to_month#5L] parquet\n",
+    )
+    said = format_sql_error(text, f"select {name} from gold.x")
+    assert said is not None and said.endswith(f"Did you mean {expected}?")
+
+
+@pytest.mark.parametrize(
+    ("statement", "place", "expected"),
+    [
+        ("select\n a,\n b,\nfrom s.x", "line 4, pos 6", "comma too many before FROM (line 4)?"),
+        ("select\n a\nform s.x", "line 3, pos 5", "Did you mean FROM in place of form (line 3)?"),
+        ("select\n a as b\n c as d\nfrom s.x", "line 3, pos 1", "comma missing after b (line 2)?"),
+        (
+            "select\n a\n count(*) as d\nfrom s.x",
+            "line 3, pos 6",
+            "comma missing after a (line 2)?",
+        ),
+        ("select a b c d from s.x", "line 1, pos 11", None),
+    ],
+)
+def test_the_change_that_corrects_the_syntax_is_suggested(
+    statement: str, place: str, expected: str | None
+) -> None:
+    message = "Syntax error at or near 'x'. SQLSTATE: 42601"
+    text = make_error("PARSE_SYNTAX_ERROR", message, f"({place})")
+    said = format_sql_error(text, statement)
+    assert said is not None and (said.endswith(expected) if expected else "?" not in said)
+    if expected:
+        wrapped = f"{COMMENT}create or replace table s.y\nusing delta\nas\n{statement}"
+        number = int(place.split()[1].strip(",")) + 4
+        text = make_error("PARSE_SYNTAX_ERROR", message, f"(line {number}, pos 1)")
+        said = format_sql_error(text, wrapped)
+        assert said is not None and said.endswith("?")
+
+
+def test_tables_and_functions_are_suggested() -> None:
+    text = make_error(
+        "TABLE_OR_VIEW_NOT_FOUND",
+        "The table or view `gold`.`customer_feature` cannot be found. SQLSTATE: 42P01;",
+        "line 1 pos 14;",
+    )
+    tables = {"gold": ["customer_features", "churn_labels"]}
+    statement = "select * from gold.customer_feature"
+    said = format_sql_error(text, statement, None, tables.__getitem__)
+    assert said is not None and said.endswith("Did you mean gold.customer_features?")
+    for name, expected in (("strftime", "date_format"), ("date_formt", "date_format")):
+        message = f"Cannot resolve routine `{name}` on search path [`system`.`builtin`]."
+        text = make_error("UNRESOLVED_ROUTINE", f"{message} SQLSTATE: 42883;", "line 1 pos 7")
+        said = format_sql_error(text, f"select {name}(a)")
+        assert said is not None and f"Did you mean {expected}" in said
+
+
+def test_an_aggregate_in_where_is_shown_where_it_is() -> None:
+    message = 'The WHERE condition "(count(1) > 1)" contains invalid expressions: count(1).'
+    text = make_error("INVALID_WHERE_CONDITION", f"{message} SQLSTATE: 42903;", "line 1 pos 0;")
+    said = format_sql_error(text, "select\n count(*)\nfrom x\nwhere count(*) > 1\ngroup by 1")
+    assert said is not None
+    assert "line 4:\n  4 | where count(*) > 1\n            ^^^^^\n" in said and "HAVING" in said
+
+
+def test_a_line_with_a_ref_is_found_in_the_file() -> None:
+    source = SourceFile("models/silver/mine.sql", MODEL)
+    statement = f"{COMMENT}select\n  custmer_name\nfrom silver.custmers"
+    text = make_error(
+        "TABLE_OR_VIEW_NOT_FOUND",
+        "The table or view `silver`.`custmers` cannot be found. SQLSTATE: 42P01;",
+        "line 4 pos 5;",
+    )
+    said = format_sql_error(text, statement, source)
+    assert said is not None
+    assert "models/silver/mine.sql, line 4:\n  4 | from silver.custmers" in said

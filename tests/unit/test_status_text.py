@@ -69,6 +69,8 @@ def test_an_empty_home_names_the_first_command(home: Settings) -> None:
     assert found["Last run"] == "none yet"
     assert "`churn run WORKBOOK`" in found["Next"]
     assert "Report" not in found and "List" not in found
+    login = f"port 10000, user churn, password in {home.home}/secrets/spark_password"
+    assert found["SQL"].endswith(f"host 127.0.0.1, {login}")
 
 
 def test_a_finished_run_says_what_is_in_use_and_where(home: Settings) -> None:
