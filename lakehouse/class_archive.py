@@ -1,8 +1,9 @@
 """Archive of the classes that the Spark server loads; it halves the processor time of a start.
 
-Java reads the archive (class data sharing) only if the same Java wrote it from the same JARs. It
-contains no data. This command writes it from a running server, which has loaded the classes that
-later servers need if a workbook was run:
+Java reads the archive (class data sharing) only if the same Java wrote it from the same JARs; a
+server may have others after them, as for an object store. It contains no data. This command writes
+it from a running server, which has loaded the classes that later servers need if a workbook was
+run:
 
     python -m lakehouse.class_archive
 """
@@ -25,11 +26,19 @@ WRITE_SECONDS = 300
 RECORD, PLACE = "-XX:+RecordDynamicDumpInfo", "-Dchurn.class.archive="
 
 
-def options(project: Path, java: Path, jars: Sequence[Path]) -> list[str]:
-    """Return the options of a server that reads the archive, or from which it can be written."""
+def options(project: Path, java: Path, jars: Sequence[Path], is_complete: bool = True) -> list[str]:
+    """Return the options of a server that reads the archive, or from which it can be written.
+
+    Args:
+        project: The checkout.
+        java: The Java runtime.
+        jars: The JARs that all servers have, with which each class path begins.
+        is_complete: Whether the server has no other JARs. An archive from a server with others
+            could be read by such servers only.
+    """
     archive = locate(project, java, jars)
     if not archive.exists():
-        return [RECORD, f"{PLACE}{archive}"]
+        return [RECORD, f"{PLACE}{archive}"] if is_complete else []
     # A server without the archive only starts slower: no message is needed if Java ignores it.
     return [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds*=off"]
 
@@ -47,7 +56,8 @@ def write(settings: Settings) -> bool:
     """Write the archive from the running server, and remove those of other JARs.
 
     Returns:
-        Whether it was written: not if the server reads one, or the Java runtime has no `jcmd`.
+        Whether it was written: not if the server reads one or has further JARs, or the Java
+        runtime has no `jcmd`.
 
     Raises:
         UnavailableError: If no server runs on this machine, or Java reports an error.

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import tomllib
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -69,6 +69,13 @@ def spark_jars(
             log(f"fetching {len(wanted)} JARs for Spark ({size}) into {folder}")
             _fetch(wanted, folder, log)
     return paths
+
+
+def select_common(jars: Sequence[Path]) -> list[Path]:
+    """Return those of the JARs that every server has, in their order."""
+    listed = tomllib.loads(LIST.read_text())["jar"]
+    special = {_file_name(jar) for jar in listed if "only_for" in jar}
+    return [jar for jar in jars if jar.name not in special]
 
 
 def make_public(folder: Path) -> None:

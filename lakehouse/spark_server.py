@@ -15,7 +15,13 @@ import psutil
 
 from lakehouse import class_archive
 from lakehouse.errors import UnavailableError
-from lakehouse.jars import PASSWORD_CHECK, SPARK_HOME, server_classes, spark_jars
+from lakehouse.jars import (
+    PASSWORD_CHECK,
+    SPARK_HOME,
+    select_common,
+    server_classes,
+    spark_jars,
+)
 from lakehouse.java import find_java
 from lakehouse.metastore import JAR_PURPOSE, create_tables, write_configuration
 from lakehouse.process import IDLE_SECONDS, Log, ProcessInfo, Service, port_is_open
@@ -238,16 +244,20 @@ def _check_identity(running: ProcessInfo, settings: Settings) -> None:
 def command(settings: Settings, folder: Path, jars: list[Path], program: Program) -> list[str]:
     """Return the command line of the server process."""
     java, spark = find_java(), SPARK_HOME / "jars"
-    own = [*jars, server_classes(settings.project)]
-    # The folder comes last: Java can't archive the classes of JARs after it.
-    class_path = [f"{spark}/*", *map(str, own), str(write_configuration(settings, folder))]
+    common = [*select_common(jars), server_classes(settings.project)]
+    others = [jar for jar in jars if jar not in common]
+    # Java reads an archive of the classes if the class path begins with the archive's. The folder
+    # comes last: Java can't archive the classes of JARs after it.
+    configured = write_configuration(settings, folder)
+    class_path = [f"{spark}/*", *map(str, [*common, *others, configured])]
+    archived = [*sorted(spark.glob("*.jar")), *common]
     values = {**configuration(settings, folder, jars), **program.configuration}
     options = [f"--conf={key}={value}" for key, value in values.items()]
     return [
         str(java),
         f"-Xmx{min(heap_megabytes(), program.most_megabytes)}m",
         *JIT_OPTIONS,
-        *class_archive.options(settings.project, java, [*sorted(spark.glob("*.jar")), *own]),
+        *class_archive.options(settings.project, java, archived, is_complete=not others),
         *module_options(),
         *_trust(settings, folder),
         f"-Dderby.stream.error.file={folder.parent}/logs/{folder.name}-derby.log",

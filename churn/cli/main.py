@@ -35,7 +35,7 @@ from churn.cli.output import (
     report_unexpected,
 )
 from churn.operations.backup_folder import require_backup_folder
-from churn.pipeline.libraries import quiet_libraries
+from churn.pipeline.libraries import limit_threads, quiet_libraries
 from churn.provenance.run_history import HINT_LATEST, HINT_NOW, read_summary
 from churn.reports.xlsx_output import require_writable
 from lakehouse.amounts import format_number
@@ -98,6 +98,7 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> None:
+        limit_threads()
         quiet_libraries()
         # Skip garbage collection at exit: after a run the search for reference cycles takes two
         # seconds, and it only frees memory that the operating system reclaims anyway.

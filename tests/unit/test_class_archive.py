@@ -2,13 +2,15 @@
 
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 
 import psutil
 import pytest
 
-from lakehouse import class_archive, spark_process
+from lakehouse import class_archive, spark_process, spark_server
 from lakehouse.errors import UnavailableError
+from lakehouse.jars import LIST
 from lakehouse.java import find_java
 from lakehouse.process import ProcessInfo, write_state
 from lakehouse.settings import Settings, read_settings
@@ -40,6 +42,37 @@ def test_a_server_reads_the_archive_of_its_own_jars(tmp_path: Path) -> None:
     os.utime(jar, (1, 1))  # installed again: Java would not read the archive
     assert class_archive.locate(tmp_path, java, [jar]) != archive
     assert class_archive.RECORD in class_archive.options(tmp_path, java, [jar])
+
+
+def test_a_server_with_other_jars_reads_the_same_archive_and_writes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its class path begins with that of the others, or Java would not read the archive."""
+    listed = tomllib.loads(LIST.read_text())["jar"]
+    is_special = {f"{jar['artifact']}-{jar['version']}.jar": "only_for" in jar for jar in listed}
+    # The special ones first: the order of the list does not matter.
+    jars = [tmp_path / name for name in sorted(is_special, key=lambda name: not is_special[name])]
+    classes = tmp_path / "classes.jar"
+    for jar in (*jars, classes):
+        jar.write_text("classes")
+    common = [jar for jar in jars if not is_special[jar.name]]
+    monkeypatch.setattr(spark_server, "server_classes", lambda _: classes)
+
+    def command(used: list[Path]) -> list[str]:
+        program = spark_server.Program("Check")
+        return spark_server.command(settings_of(tmp_path), tmp_path / "spark", used, program)
+
+    plain, special = command(common), command(jars)
+    paths, others = (line[line.index("-cp") + 1].split(":") for line in (plain, special))
+    assert len(paths) == 1 + len(common) + 2 and len(others) >= len(paths) + 4
+    assert others[: len(paths) - 1] == paths[:-1] and others[-1] == paths[-1]
+    assert class_archive.RECORD in plain and class_archive.RECORD not in special
+    (place,) = (part for part in plain if part.startswith(class_archive.PLACE))
+    archive = Path(place.removeprefix(class_archive.PLACE))
+    archive.parent.mkdir(parents=True)
+    archive.touch()
+    for used in (common, jars):
+        assert f"-XX:SharedArchiveFile={archive}" in command(used)
 
 
 def test_without_a_server_there_is_nothing_to_write_it_from(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """Modules that a run imports in the background are whole when a step imports them."""
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 from churn.pipeline import libraries
 
@@ -34,6 +37,23 @@ def test_feast_is_imported_without_the_checks_that_take_most_of_its_import() -> 
     called = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert called.returncode == 0, called.stderr
     assert called.stdout.strip() and "check_argument_types" not in called.stdout
+
+
+def test_numpy_computes_in_one_thread_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code = (
+        "from churn.pipeline.libraries import limit_threads\n"
+        "limit_threads()\n"
+        "import numpy, threadpoolctl\n"
+        "print([each['num_threads'] for each in threadpoolctl.threadpool_info()])\n"
+    )
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    called = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert called.stdout.strip() == "[1]", called.stderr
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    libraries.limit_threads()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "2"
 
 
 def test_nothing_waits_without_the_background() -> None:
