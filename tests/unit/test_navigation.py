@@ -131,7 +131,19 @@ def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:
     built = Path(mlflow.origin).parent / "server" / "js" / "build"
     index = (built / "index.html").read_text()
     assert '<div id="root"' in index
-    assert mlflow_server.STYLE in mlflow_server.adapt_index(index, "#/models")
+    adapted = mlflow_server.adapt_index(index, "7")
+    assert mlflow_server.STYLE in adapted and '"#/experiments/7/runs?' in adapted
+    assert '"#/models"' in mlflow_server.adapt_index(index, None)
+    code = "".join(each.read_text() for each in (built / "static" / "js").glob("*.js"))
+    script = mlflow_server.SCRIPT.read_text()
+    remembered = re.findall(r'^    "?(\w[\w.]*)_v1": ', script, re.MULTILINE)
+    assert (
+        len(remembered) == 4 and {each for each in remembered if f'"{each}"' not in code} == set()
+    )
+    assert '"MLflowLocalStorage"' in code and '"ExperimentPage"' in code
+    hidden = re.findall(r'data-component-id[$^]="([^"]+)"', mlflow_server.STYLE)
+    assert len(hidden) == 3 and {each for each in hidden if each not in code} == set()
+    assert '"data-assistant-ui"' in code and '"system-metrics"' in code
     style = next((built / "static" / "css").glob("main.*.css")).read_text()
     assert "#root{height:100%}" in style and "body,html{height:100%;" in style
 
