@@ -25,7 +25,10 @@
   const creates = /^(New run|Create Model)$/;
   const hide = () => {
     for (const each of document.querySelectorAll("button")) {
-      if (creates.test(each.textContent.trim())) each.style.display = "none";
+      // The style of MLflow's buttons is marked as important, too.
+      if (creates.test(each.textContent.trim())) {
+        each.style.setProperty("display", "none", "important");
+      }
     }
   };
   new MutationObserver(hide).observe(document.documentElement, { childList: true, subtree: true });

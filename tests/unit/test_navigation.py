@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import dbt.task.docs
 import feast
@@ -17,7 +18,7 @@ from flask import Flask
 from front_pages import history
 from starlette.testclient import TestClient
 
-from churn.operations import feast_pages, mlflow_server, site_server
+from churn.operations import feast_pages, feast_ui, mlflow_server, site_server
 from churn.reports.front_page import DBT_DOCS, LINEAGE, front_page, missing_page, site_links
 from churn.reports.site import BRANDING, ICON_PLACEHOLDER, NODE_FILLS, adapt_dbt_docs
 from lakehouse import sites
@@ -121,6 +122,16 @@ def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:
     build = Path(feast.__file__).parent / "ui" / "build"
     code = next((build / "static" / "js").glob("main.*.js")).read_text()
     assert "Tab Demo" in code and "Tab Demo" not in feast_pages.remove_demo(code)
+    found = {change.pattern: len(change.findall(code)) for change, _ in feast_pages.CHANGES}
+    assert found == dict.fromkeys(found, 1)
+    adapted = feast_pages.adapt_code(code)
+    assert "CURL Generator" not in adapted
+    assert adapted.count('{name:"Description",field:"description"}') > code.count(
+        '{name:"Description",field:"description"}'
+    )
+    assert ".sparkOptions.table})" in adapted and ".slice(0,4);" in adapted
+    for page in feast_pages.UNUSED_PAGES:
+        assert f"/{page}`" in code
     index = (build / "index.html").read_text()
     assert feast_pages.TITLE in index and "read_only.js" in feast_pages.adapt_index(index)
     # The bar takes its row from what is as high as the window.
@@ -269,3 +280,13 @@ def test_feasts_pages_have_the_bar(settings: Settings) -> None:
     assert '<a href="/">the first page of Feast</a>' in missing.text
     program = client.get("/missing")
     assert (program.status_code, program.json()) == (404, {"detail": "Not Found"})
+
+
+def test_feasts_own_entity_is_not_listed() -> None:
+    class Registry:
+        def list_entities(self, project: str) -> list[SimpleNamespace]:
+            return [SimpleNamespace(name=f"{project}_customer"), SimpleNamespace(name="__dummy")]
+
+    registry = Registry()
+    feast_ui.hide_dummy_entity(registry)
+    assert [each.name for each in registry.list_entities("a")] == ["a_customer"]
