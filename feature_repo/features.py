@@ -6,6 +6,7 @@ from feast.types import Float64, Int32
 from feature_repo.data_sources import customer_features_source
 from feature_repo.entities import customer
 from feature_repo.feature_definitions import TTL, VIEW, Feature, read_feature_columns
+from feature_repo.project import GOLD_TAGS
 
 # SQL types of the contract; the gold tables use no others.
 FEAST_TYPES = {"int": Int32, "double": Float64}
@@ -27,4 +28,5 @@ customer_features = FeatureView(
     source=customer_features_source,
     online=True,
     description="What the churn model knows of a customer at an extract date.",
+    tags=GOLD_TAGS,
 )

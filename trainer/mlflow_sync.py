@@ -30,7 +30,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 import mlflow.pyfunc
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
@@ -53,6 +53,15 @@ from trainer.record import ModelRecord
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 EVALUATION = "churn.evaluation"
 EVALUATED_DATA = "churn.evaluated_data"
+# Metrics to show first and as tags of a registered version, whose page shows no metrics of its run.
+FIRST_METRICS = ("roc_auc", "pr_auc", "brier")
+MODEL_TYPE = "model_type"
+# Tag of the champion's run, for the list of runs, and its value.
+CHAMPION_RUN, YES = "champion", "yes"
+# Tag with which MLflow's pages relate a run to the versions that are registered from it.
+MODELS_OF_RUN = "mlflow.log-model.history"
+# The table that models are trained on; MLflow's longest digest of a data set.
+TRAINING_TABLE, DIGEST_LENGTH = "gold.customer_features", 36
 # Paths in a run: the model, and its page.
 MODEL, PAGE = "model", "model.html"
 # Folder in the data that `trainer.mlflow_model` receives.
@@ -144,6 +153,7 @@ def sync(settings: Settings, store: Store, draw: Draw, log: Log) -> SyncResult:
         for version, registered in held.items():
             _update_version(settings, store, version, registered)
         champion = _sync_alias(settings, store, held, log)
+        _mark_champion(store, held.get(champion or ""))
     return SyncResult([each.version for each in lacking], gone, champion)
 
 
@@ -248,22 +258,54 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
 
 
 def metrics(record: ModelRecord) -> Iterator[tuple[str, int, float]]:
-    """Yield the name, step and value of each metric.
+    """Yield the name, step and value of each metric, in the order in which MLflow shows them.
 
-    The out-of-fold metrics of the chosen model type have plain names; the metrics of a fold have
-    the fold as their step. The names of the other model type's metrics are prefixed with its name.
+    The out-of-fold metrics of the chosen model type come first and have plain names; the metrics of
+    a fold have the fold as their step. The metrics of the other model type come last, and their
+    names are prefixed with its name.
     """
-    for kind, evaluations in record.evaluations.items():
-        above = "" if kind == record.kind else f"{kind}/"
-        for evaluation, figures in evaluations.items():
+    for kind in sorted(record.evaluations, key=lambda kind: kind != record.kind):
+        evaluations, above = record.evaluations[kind], "" if kind == record.kind else f"{kind}/"
+        for evaluation in sorted(evaluations, key=_evaluation_position):
             part, _, fold = evaluation.partition("_")
             below = {OUT_OF_FOLD: "", HOLDOUT: f"{HOLDOUT}/"}.get(evaluation, f"{part}/")
             step = int(fold) if fold.isdigit() else 0
-            for name, value in asdict(figures).items():
-                if value is not None:
-                    yield f"{above}{below}{name}", step, float(value)
+            figures = asdict(evaluations[evaluation])
+            for name in sorted(figures, key=_metric_position):
+                if figures[name] is not None:
+                    yield f"{above}{below}{name}", step, float(figures[name])
     for name, value in record.seconds.items():
         yield f"seconds/{name}", 0, value
+
+
+def _evaluation_position(evaluation: str) -> int:
+    return {OUT_OF_FOLD: 0, HOLDOUT: 1}.get(evaluation, 2)
+
+
+def _metric_position(name: str) -> int:
+    return FIRST_METRICS.index(name) if name in FIRST_METRICS else len(FIRST_METRICS)
+
+
+def version_tags(record: ModelRecord) -> dict[str, str]:
+    """Return the model type and the first metrics, as tags of the registered version."""
+    figures = {name: f"{record.metrics[name]:.4f}" for name in FIRST_METRICS}
+    return {MODEL_TYPE: record.kind, **figures}
+
+
+def training_set(record: ModelRecord) -> DatasetInput:
+    """Return the training set as the run's data set."""
+    columns = [{"name": name, "type": "double"} for name in record.features]
+    dataset = Dataset(
+        name=TRAINING_TABLE,
+        digest=record.signature[:DIGEST_LENGTH],
+        source_type="delta_table",
+        source=json.dumps({"delta_table_name": TRAINING_TABLE}),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps(
+            {"num_rows": record.rows, "latest_extract_date": str(record.extract_date)}
+        ),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
 def tags(record: ModelRecord) -> dict[str, str]:
@@ -341,7 +383,10 @@ def _update_version(
     """Update what can change after a version was logged.
 
     That is the decision on promotion, as its description, and the full evaluation, if there is one.
+    A version of an earlier release lacks its data set and metrics, which are added.
     """
+    if MODEL_TYPE not in registered.tags:
+        _describe_version(settings, store, version, registered)
     place = registry.folder(settings) / version
     decision = decisions.read(place)
     if decision is not None and decision.reason != registered.description:
@@ -365,6 +410,32 @@ def _update_version(
     described = f"{data['rows']:,} rows, extracts up to {data['extract_date']}, label: {label}"
     store.client.set_model_version_tag(NAME, registered.version, EVALUATED_DATA, described)
     store.client.set_model_version_tag(NAME, registered.version, EVALUATION, identity)
+
+
+def _describe_version(
+    settings: Settings, store: Store, version: str, registered: ModelVersion
+) -> None:
+    """Add what MLflow's lists show: data set, metrics and model type; the model type last."""
+    record = registry.read_record(settings, version)
+    if record is None:
+        return
+    client, run = store.client, registered.run_id
+    client.log_inputs(run, [training_set(record)])
+    models = [{"run_id": run, "artifact_path": MODEL, "flavors": {"python_function": {}}}]
+    client.set_tag(run, MODELS_OF_RUN, json.dumps(models))
+    for name, value in reversed(version_tags(record).items()):
+        client.set_model_version_tag(NAME, registered.version, name, value)
+
+
+def _mark_champion(store: Store, registered: ModelVersion | None) -> None:
+    """Tag the run of the champion, and no other run."""
+    champion = None if registered is None else registered.run_id
+    marked = store.client.search_runs([store.experiment], f"tags.{CHAMPION_RUN} = '{YES}'")
+    runs = {each.info.run_id for each in marked}
+    for run in runs - {champion}:
+        store.client.delete_tag(run, CHAMPION_RUN)
+    if champion is not None and champion not in runs:
+        store.client.set_tag(champion, CHAMPION_RUN, YES)
 
 
 def _sync_alias(

@@ -21,13 +21,51 @@ from lakehouse.sample_home import is_sample
 from lakehouse.settings import Settings
 
 DEMO_TABS = re.compile(r'(\w+CustomTabs):\[(?:\{label:"\w+ Tab Demo",[^{}]*\},?)+\]')
+# What Feast's pages lack: code to find, and its replacement. Each occurs once.
+CHANGES = (
+    # A tab with a request to a feature server, which this project does not run.
+    (re.compile(r'\{label:"CURL Generator",path:"[^"]*",Component:\w+\},'), ""),
+    # Descriptions instead of models and permissions, of which Feast knows none here.
+    (
+        re.compile(r'(\{name:"Type",field:"type",sortable:!0\},)(\{name:"Models",field:"models")'),
+        r'\1{name:"Description",field:"description"},\2',
+    ),
+    (
+        re.compile(
+            r'\](;"all"===\w+&&\w+\.splice[^;]*;const [^;]*;return[^;]{0,200}"Feature List")'
+        ),
+        r"].slice(0,4)\1",
+    ),
+    # The features of a view.
+    (
+        re.compile(r"\}(\];\w+\|\|\(\w+\[0\]\.render=void 0\))"),
+        r'},{name:"Description",field:"description"}\1',
+    ),
+    # The table and the time of a data source of Spark.
+    (
+        re.compile(
+            r"(\w+)\.fileOptions&&\(0,(\w+)\(\)\.jsxs\)\((\w+)\(\)\.Fragment,\{children:\["
+            r'\(0,\w+\(\)\.jsx\)\((\w+),\{children:"File URL"\}\),\(0,\w+\(\)\.jsx\)\((\w+),'
+        ),
+        r"\1.sparkOptions&&(0,\2().jsxs)(\3().Fragment,{children:["
+        r'(0,\2().jsx)(\4,{children:"Table"}),(0,\2().jsx)(\5,{children:\1.sparkOptions.table}),'
+        r'(0,\2().jsx)(\4,{children:"Timestamp"}),(0,\2().jsx)(\5,{children:\1.timestampField})'
+        r"]}),\g<0>",
+    ),
+    # The engine's name, not the path of its class.
+    (re.compile(r'\.engineType(\)\|\|"local",description:"Engine Type")'), r".engineClass\1"),
+)
+# Pages of the menu that would be empty, or say that a server is missing.
+UNUSED_PAGES = ("label-view", "data-set", "permissions", "monitoring")
 SCRIPT = "read_only.js"
 TITLE = "<title>Feast Feature Store</title>"
+HIDDEN = ", ".join(f'nav a[href$="/{page}"]' for page in UNUSED_PAGES)
 # Feast's pages are as high as the window, in styles of elements; the bar takes its own row of it.
 STYLE = (
     f"<style>{ROW_STYLE}\n"
     '.site-nav ~ #root [style*="100vh"]:not(:fullscreen) '
-    "{ max-height: calc(100vh - 44px) !important; }</style>"
+    "{ max-height: calc(100vh - 44px) !important; }\n"
+    f"{HIDDEN} {{ display: none; }}</style>"
 )
 
 
@@ -39,7 +77,7 @@ def adapted_routes(build: Path, settings: Settings) -> list[Route]:
         settings: The settings of this CHURN_HOME, whose other sites the bar links to.
     """
     main = next((build / "static" / "js").glob("main.*.js"))
-    index, code = adapt_index((build / "index.html").read_text()), remove_demo(main.read_text())
+    index, code = adapt_index((build / "index.html").read_text()), adapt_code(main.read_text())
     script = Path(__file__).with_name("feast_read_only.js")
 
     def page(request: Request) -> Response:
@@ -80,6 +118,13 @@ def adapt_index(html: str) -> str:
     return html.replace(TITLE, "<title>Feature store – Telco churn</title>").replace(
         "</head>", added, 1
     )
+
+
+def adapt_code(code: str) -> str:
+    """Return the pages' code without tabs of no use, and with what the pages lack."""
+    for pattern, replacement in CHANGES:
+        code = pattern.sub(replacement, code)
+    return remove_demo(code)
 
 
 def remove_demo(code: str) -> str:

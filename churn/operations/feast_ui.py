@@ -56,6 +56,7 @@ def application(settings: Settings, log: Log) -> FastAPI:
     from feast.ui_server import get_app
 
     feature_store = open_store(settings, log)
+    hide_dummy_entity(feature_store.registry)
     with warnings.catch_warnings():
         # Feast warns developers that its server is experimental.
         warnings.simplefilter("ignore")
@@ -74,6 +75,19 @@ def application(settings: Settings, log: Log) -> FastAPI:
     serve_missing(app, settings)
     logging.getLogger("feast").setLevel(logging.ERROR)
     return app
+
+
+def hide_dummy_entity(registry: Any) -> None:
+    """Make a registry list declared entities alone, without Feast's own for views without one."""
+    from feast.feature_view import DUMMY_ENTITY_NAME
+
+    list_all = registry.list_entities
+
+    def list_entities(*arguments: Any, **options: Any) -> list[Any]:
+        entities = list_all(*arguments, **options)
+        return [each for each in entities if each.name != DUMMY_ENTITY_NAME]
+
+    registry.list_entities = list_entities
 
 
 def _is_read(route: Any) -> bool:

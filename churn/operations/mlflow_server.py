@@ -5,6 +5,7 @@ run commands on this machine. MLflow's pages and its interface are one WSGI appl
 that is served here, protected by the password (docs/decisions/0016-mlflow.md).
 """
 
+import json
 import os
 from functools import partial
 from pathlib import Path
@@ -26,13 +27,29 @@ SERVICE = "mlflow"
 HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
 # The view for trained models instead of language models, as MLflow's pages call and remember it.
 TRAINING = "workflowType=machine_learning"
-START_SCRIPT = """<script>
-if (localStorage.getItem("mlflow.workflowType_v1") === null)
-  localStorage.setItem("mlflow.workflowType_v1", JSON.stringify("machine_learning"));
-if (!/^#\\/./.test(location.hash)) location.replace("%s");
-</script>"""
+# Columns of the list of runs, as MLflow's pages name and remember them.
+COLUMNS = (
+    *("tags.`champion`", "params.`kind`", "metrics.`roc_auc`", "metrics.`pr_auc`"),
+    *("metrics.`brier`", "attributes.`Dataset`", "attributes.`Models`"),
+)
+SCRIPT = Path(__file__).with_name("mlflow_page.js")
+# The assistant is not served, the switch of pages has one useful position, versions come from
+# training alone, and nothing here logs traces, metrics of the machine, or models without a run.
+HIDDEN = (
+    "[data-assistant-ui]",
+    '[data-component-id^="mlflow.assistant"]',
+    '[data-component-id$="modelsnextuipromomodal.tsx_15"]',
+    'div:has(> [data-component-id$="modelsnextuitoggleswitch.tsx_39"])',
+    '[role="tab"][id$="-trigger-system-metrics"]',
+    '[role="tab"][id$="-trigger-evaluations"]',
+    'li:has(> a[href*="/experiments/"][href*="/traces"])',
+    'li:has(> a[href*="/experiments/"][href*="/models"])',
+)
 # MLflow's pages fill the window; the bar takes its own row of it.
-STYLE = f"<style>{ROW_STYLE}\n.site-nav ~ #root {{ height: calc(100% - 44px); }}</style>"
+STYLE = (
+    f"<style>{ROW_STYLE}\n.site-nav ~ #root {{ height: calc(100% - 44px); }}\n"
+    f"{', '.join(HIDDEN)} {{ display: none !important; }}</style>"
+)
 NEW_EXPERIMENT = "/mlflow/experiments/create"
 
 
@@ -107,20 +124,23 @@ def start_page(settings: Settings) -> Any:
     from trainer.mlflow_alias import NAME
 
     found = _get_tracking_store().get_experiment_by_name(NAME)
-    start = f"#/experiments/{found.experiment_id}/runs?{TRAINING}" if found else "#/models"
-    html = adapt_index((Path(str(app.static_folder)) / "index.html").read_text(), start)
+    html = (Path(str(app.static_folder)) / "index.html").read_text()
+    html = adapt_index(html, found and str(found.experiment_id))
     bar = format_site_navigation(settings, sites.MLFLOW, request.host)
     return Response(insert_navigation(html, bar), mimetype="text/html")
 
 
-def adapt_index(html: str, start: str) -> str:
-    """Return MLflow's page with the style of the bar.
+def adapt_index(html: str, experiment: str | None) -> str:
+    """Return MLflow's page with the style of the bar, and without what is of no use here.
 
     Args:
         html: The page of MLflow's build.
-        start: The address in the page to open if none is given.
+        experiment: The id of the experiment, whose runs are the first page; None: there is none.
     """
-    return html.replace("<head>", f"<head>{START_SCRIPT % start}{STYLE}", 1)
+    start = f"#/experiments/{experiment}/runs?{TRAINING}" if experiment else "#/models"
+    values = json.dumps({"experiment": experiment, "start": start, "columns": COLUMNS})
+    script = f"<script>{SCRIPT.read_text().replace('VALUES', values, 1)}</script>"
+    return html.replace("<head>", f"<head>{script}{STYLE}", 1)
 
 
 def answer_missing(settings: Settings, error: Any) -> Any:

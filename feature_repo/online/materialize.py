@@ -6,6 +6,7 @@ from typing import Literal
 
 from feast.feature_view import DUMMY_ENTITY_NAME
 from feast.infra.registry.base_registry import BaseRegistry
+from feast.project import Project
 from pyspark.sql.connect.session import SparkSession
 
 from feature_repo.entities import customer
@@ -17,7 +18,7 @@ from feature_repo.online.engine import MaterializeRequest
 from feature_repo.online.redis_layout import MARKER
 from feature_repo.online.row_digests import DigestStore
 from feature_repo.online.store import ReplaceResult
-from feature_repo.project import PROJECT_NAME
+from feature_repo.project import DESCRIPTION, PROJECT_NAME, TAGS
 from feature_repo.publications import Publication, latest_publication_or_error
 from lakehouse import online_store
 from lakehouse.amounts import format_number
@@ -29,8 +30,9 @@ from lakehouse.settings import Settings
 def apply(settings: Settings, log: Log) -> None:
     """Register entity, view and service, and unregister objects that are no longer declared."""
     declared = [customer, customer_features, churn]
+    project = Project(name=PROJECT_NAME, description=DESCRIPTION, tags=TAGS)
     with open_writing_store(settings, log, rewrite=True) as feature_store, suppress_feast_output():
-        feature_store.apply(declared)
+        feature_store.apply([project, *declared])
         _unregister_others(feature_store.registry, {declaration.name for declaration in declared})
 
 

@@ -136,9 +136,8 @@ def test_the_origin_of_a_setting_is_the_place_from_which_it_is_read(tmp_path: Pa
 
 
 def test_each_variable_of_aws_has_an_origin_if_it_is_set(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(
-        "AWS_REGION=eu-central-1\nAWS_PROFILE=a\n"
-    )  # pragma: allowlist secret
+    variables = "AWS_REGION=eu-central-1\nAWS_PROFILE=a\n"  # pragma: allowlist secret
+    (tmp_path / ".env").write_text(variables)
     (tmp_path / "key").write_text("secret")
     key = f"AWS_ACCESS_KEY_ID{FILE}"
     given = {"AWS_CA_BUNDLE": "/a/long/path", "AWS_PROFILE": "", key: str(tmp_path / "key")}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import dbt.task.docs
 import feast
@@ -17,7 +18,7 @@ from flask import Flask
 from front_pages import history
 from starlette.testclient import TestClient
 
-from churn.operations import feast_pages, mlflow_server, site_server
+from churn.operations import feast_pages, feast_ui, mlflow_server, site_server
 from churn.reports.front_page import DBT_DOCS, LINEAGE, front_page, missing_page, site_links
 from churn.reports.site import BRANDING, ICON_PLACEHOLDER, NODE_FILLS, adapt_dbt_docs
 from lakehouse import sites
@@ -121,6 +122,16 @@ def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:
     build = Path(feast.__file__).parent / "ui" / "build"
     code = next((build / "static" / "js").glob("main.*.js")).read_text()
     assert "Tab Demo" in code and "Tab Demo" not in feast_pages.remove_demo(code)
+    found = {change.pattern: len(change.findall(code)) for change, _ in feast_pages.CHANGES}
+    assert found == dict.fromkeys(found, 1)
+    adapted = feast_pages.adapt_code(code)
+    assert "CURL Generator" not in adapted
+    assert adapted.count('{name:"Description",field:"description"}') > code.count(
+        '{name:"Description",field:"description"}'
+    )
+    assert ".sparkOptions.table})" in adapted and ".slice(0,4);" in adapted
+    for page in feast_pages.UNUSED_PAGES:
+        assert f"/{page}`" in code
     index = (build / "index.html").read_text()
     assert feast_pages.TITLE in index and "read_only.js" in feast_pages.adapt_index(index)
     # The bar takes its row from what is as high as the window.
@@ -131,7 +142,19 @@ def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:
     built = Path(mlflow.origin).parent / "server" / "js" / "build"
     index = (built / "index.html").read_text()
     assert '<div id="root"' in index
-    assert mlflow_server.STYLE in mlflow_server.adapt_index(index, "#/models")
+    adapted = mlflow_server.adapt_index(index, "7")
+    assert mlflow_server.STYLE in adapted and '"#/experiments/7/runs?' in adapted
+    assert '"#/models"' in mlflow_server.adapt_index(index, None)
+    code = "".join(each.read_text() for each in (built / "static" / "js").glob("*.js"))
+    script = mlflow_server.SCRIPT.read_text()
+    remembered = re.findall(r'^    "?(\w[\w.]*)_v1": ', script, re.MULTILINE)
+    assert (
+        len(remembered) == 4 and {each for each in remembered if f'"{each}"' not in code} == set()
+    )
+    assert '"MLflowLocalStorage"' in code and '"ExperimentPage"' in code
+    hidden = re.findall(r'data-component-id[$^]="([^"]+)"', mlflow_server.STYLE)
+    assert len(hidden) == 3 and {each for each in hidden if each not in code} == set()
+    assert '"data-assistant-ui"' in code and '"system-metrics"' in code
     style = next((built / "static" / "css").glob("main.*.css")).read_text()
     assert "#root{height:100%}" in style and "body,html{height:100%;" in style
 
@@ -257,3 +280,13 @@ def test_feasts_pages_have_the_bar(settings: Settings) -> None:
     assert '<a href="/">the first page of Feast</a>' in missing.text
     program = client.get("/missing")
     assert (program.status_code, program.json()) == (404, {"detail": "Not Found"})
+
+
+def test_feasts_own_entity_is_not_listed() -> None:
+    class Registry:
+        def list_entities(self, project: str) -> list[SimpleNamespace]:
+            return [SimpleNamespace(name=f"{project}_customer"), SimpleNamespace(name="__dummy")]
+
+    registry = Registry()
+    feast_ui.hide_dummy_entity(registry)
+    assert [each.name for each in registry.list_entities("a")] == ["a_customer"]
