@@ -11,8 +11,8 @@ from dags.callbacks import log_failure_reason
 
 OWNER = "churn"
 # Of the DAGs that look for something to do. Airflow shows cron expressions in words.
+SCAN_SCHEDULE = CronTriggerTimetable("*/5 * * * *", timezone="UTC", run_immediately=True)
 SCAN_OPTIONS: dict[str, Any] = {
-    "schedule": CronTriggerTimetable("*/5 * * * *", timezone="UTC", run_immediately=True),
     "catchup": False,
     "is_paused_upon_creation": True,
     "max_active_runs": 1,

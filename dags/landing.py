@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG
 
-from dags.defaults import OWNER, SCAN_OPTIONS
+from dags.defaults import OWNER, SCAN_OPTIONS, SCAN_SCHEDULE
 from dags.docs import format_task
 from lakehouse.settings import read_settings
 
@@ -35,6 +35,7 @@ with DAG(
     "00_landing",
     dag_display_name="00_landing · Watch for new workbooks",
     description="Start a run for each new workbook in the landing zone",
+    schedule=SCAN_SCHEDULE,
     **SCAN_OPTIONS,
     default_args={
         "owner": OWNER,

@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG
 
 from dags.callbacks import log_failure_reason
-from dags.defaults import OWNER, SCAN_OPTIONS
+from dags.defaults import OWNER, SCAN_OPTIONS, SCAN_SCHEDULE
 from dags.docs import set_docs
 from dags.tasks import map_exceptions
 
@@ -35,6 +35,7 @@ with DAG(
     "02_alias",
     dag_display_name="02_alias · Follow MLflow's alias",
     description="Promote the version that MLflow's alias was moved to, and score with it",
+    schedule=SCAN_SCHEDULE,
     **SCAN_OPTIONS,
     # The next run of the DAG tries again.
     default_args={

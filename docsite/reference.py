@@ -247,13 +247,8 @@ def format_dags() -> str:
 def _find_dags(source: str) -> Iterator[tuple[str, str]]:
     """Yield name and description of each DAG that a file defines."""
     tree = ast.parse(source)
-    constants = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign | ast.AnnAssign)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(target, ast.Name) and node.value is not None
-    }
+    shared = ast.parse((PROJECT / "dags" / "defaults.py").read_text())
+    constants = {**_find_constants(shared), **_find_constants(tree)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "DAG":
             name = ast.literal_eval(node.args[0])
@@ -261,12 +256,26 @@ def _find_dags(source: str) -> Iterator[tuple[str, str]]:
             schedule = options["schedule"]
             if isinstance(schedule, ast.Name):
                 schedule = constants.get(schedule.id, schedule)
+            if isinstance(schedule, ast.Call) and schedule.args:
+                # A timetable begins with its cron expression.
+                schedule = schedule.args[0]
             text = ast.literal_eval(options["description"])
             about = (ast.get_docstring(tree) or "").partition("\n\n")[2]
             parts = [f"## {name}", f"{text}.", about, f"Schedule: `{ast.unparse(schedule)}`"]
             if rows := _list_parameters(options.get("params")):
                 parts.append(format_table(("Parameter", "Meaning"), rows))
             yield name, "\n\n".join(part for part in parts if part)
+
+
+def _find_constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return the values that a module assigns to names."""
+    return {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and node.value is not None
+    }
 
 
 def _list_parameters(params: ast.expr | None) -> list[tuple[str, str]]:
