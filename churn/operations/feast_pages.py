@@ -61,7 +61,12 @@ CHANGES = (
     ),
     # The engine's name, not the path of its class.
     (re.compile(r'\.engineType(\)\|\|"local",description:"Engine Type")'), r".engineClass\1"),
-    (re.compile(r'\.engineType(\)\|\|"local"\}\))'), r".engineClass\1"),
+    (
+        re.compile(
+            r'\.engineType(\)\|\|"local"\}\)\}\),\(0,\w+\(\)\.jsx\)\(\w+,\{children:"Class"\})'
+        ),
+        r".engineClass\1",
+    ),
 )
 # Pages of the menu that would be empty, or say that a server is missing.
 UNUSED_PAGES = ("label-view", "data-set", "permissions", "monitoring")
