@@ -52,8 +52,21 @@ CHANGES = (
         r'(0,\2().jsx)(\4,{children:"Timestamp"}),(0,\2().jsx)(\5,{children:\1.timestampField})'
         r"]}),\g<0>",
     ),
+    (
+        re.compile(
+            r"(\w+)\.fileOptions(\|\|null!==\w+&&void 0!==\w+&&\w+\.bigqueryOptions\?\(0,"
+            r"\w+\(\)\.jsx\)\(\w+,\{batchSource:)"
+        ),
+        r"\1.fileOptions||\1&&\1.sparkOptions\2",
+    ),
     # The engine's name, not the path of its class.
     (re.compile(r'\.engineType(\)\|\|"local",description:"Engine Type")'), r".engineClass\1"),
+    (
+        re.compile(
+            r'\.engineType(\)\|\|"local"\}\)\}\),\(0,\w+\(\)\.jsx\)\(\w+,\{children:"Class"\})'
+        ),
+        r".engineClass\1",
+    ),
 )
 # Pages of the menu that would be empty, or say that a server is missing.
 UNUSED_PAGES = ("label-view", "data-set", "permissions", "monitoring")

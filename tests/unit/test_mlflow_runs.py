@@ -65,9 +65,10 @@ class Client:
 
 def test_the_champions_run_alone_is_marked() -> None:
     def mark(marked: list[str], champion: str | None) -> list[str]:
-        client: Any = Client(marked)
+        client = Client(marked)
+        store: Any = SimpleNamespace(client=client, experiment="1")
         version: Any = champion and SimpleNamespace(run_id=champion)
-        mlflow_sync._mark_champion(mlflow_sync.Store(client, "1"), version)
+        mlflow_sync._mark_champion(store, version)
         return client.calls
 
     assert mark([], None) == [] == mark(["a"], "a")

@@ -125,7 +125,7 @@ def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:
     found = {change.pattern: len(change.findall(code)) for change, _ in feast_pages.CHANGES}
     assert found == dict.fromkeys(found, 1)
     adapted = feast_pages.adapt_code(code)
-    assert "CURL Generator" not in adapted
+    assert 'label:"CURL Generator"' not in adapted
     assert adapted.count('{name:"Description",field:"description"}') > code.count(
         '{name:"Description",field:"description"}'
     )
