@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 
+from churn.provenance.labels import format_label
 from churn.provenance.trace_text import format_cell
 from lakehouse.domain import ID, LABEL, SourceColumn, read_domain
 from trainer.reason_texts import NUMBERS, format_with_currency
@@ -44,18 +45,6 @@ def list_entries(cells: Mapping[str, str | None], with_label: bool = False) -> I
             value,
             stored if value != BLANK and stored.casefold() != value.casefold() else "",
         )
-
-
-def format_label(header: str, column: SourceColumn) -> str:
-    """Return what a column is called to its customer.
-
-    It is what the contract declares, otherwise the description up to its first semicolon, and the
-    header if it has none.
-    """
-    if column.in_letter:
-        return column.in_letter
-    text = " ".join(column.description.split()).partition(";")[0].rstrip(".")
-    return header if not text or "{{" in text else text
 
 
 def format_value(cell: str | None, column: SourceColumn) -> str:

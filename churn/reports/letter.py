@@ -6,10 +6,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from churn.provenance.labels import format_label
 from churn.provenance.retention_lists import is_out_of_fold
 from churn.provenance.trace import trace_customers
 from churn.provenance.trace_text import latest_extract
-from churn.reports.entries import describe_use, format_label, list_entries
+from churn.reports.entries import describe_use, list_entries
 from churn.reports.figures import Figures
 from churn.reports.report import format_signed, page
 from churn.reports.xlsx_output import require_writable, translate_write_errors

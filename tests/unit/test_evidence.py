@@ -240,7 +240,10 @@ def test_a_letter_says_what_the_trace_says() -> None:
     assert "two-year contract: strongly <small><data" in lowering
     # The domain declares it as sensitive: callers are not told, the customer is.
     assert "senior citizen: " in page
-    assert "What describes you as a person (65 or older) is part of the estimate." in page
+    assert (
+        "What describes you as a person (Senior citizen (65 or older)) is part of the estimate."
+        in page
+    )
     assert "for nothing else" not in page.partition("What we know about you")[0]
     assert "<p>We estimate for each" in page and "what an offer costs decide whom" in page
     assert f"<p>{read_domain().name}</p>" in page and "You can object" in page
@@ -254,7 +257,7 @@ def test_a_letter_has_the_entries_for_a_reader_and_as_they_are_stored() -> None:
     # the label is no entry that the estimate is made of
     assert rows == [
         ("Months with us tenure", "1"),
-        ("65 or older SeniorCitizen", "Yes 1"),
+        ("Senior citizen (65 or older) SeniorCitizen", "Yes 1"),
         ("Partner", "Yes"),
         ("Current monthly bill MonthlyCharges", "$1,105.50 1105.5"),
         ("Billed so far TotalCharges", "Blank"),
