@@ -215,7 +215,7 @@ def _format_online(lineage: Lineage) -> Iterator[str]:
     if feast["equals_gold"] is None:
         yield "what the store held then is not known: the run did not read it back"
     elif online is None and feast["equals_gold"]:
-        yield "not there, and rightly: gold's latest extract does not have the customer"
+        yield "not there, as expected: gold's latest extract does not have the customer"
     elif online is None:
         yield "not there, although gold has the customer: `churn features materialize`"
     else:

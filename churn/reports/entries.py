@@ -80,3 +80,12 @@ def describe_use() -> str:
     if len(terms) == 1:
         return f"{terms[0]} decides whom we contact."
     return f"{', '.join(terms[:-1])} and {terms[-1]} decide whom we contact with an offer."
+
+
+def describe_rights() -> str:
+    """Return what a customer can ask for, and how, as sentences."""
+    return (
+        "You can ask us to correct an entry that is wrong, to erase your data, to have a person "
+        "look at the estimate again, and not to use your data for it. You can also complain to the "
+        "data protection authority."
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from churn.provenance.customer import format_features
 from churn.provenance.labels import format_label, label_feature
 from churn.provenance.trace_text import format_minute
-from churn.reports.entries import Entry, describe_use, list_entries
+from churn.reports.entries import Entry, describe_rights, describe_use, list_entries
 from churn.reports.report import page
 from lakehouse.domain import ID, read_domain
 from seeds_loader.contract import normalise
@@ -45,6 +45,7 @@ def person_page(person: Mapping[str, Any], is_sample: bool) -> str:
         "has_both": {ESTIMATE, LIST_ESTIMATE} <= {each.label for each in estimates},
         "origins": list(dict.fromkeys(map(_format_origin, records.get(ROWS, ())))),
         "use": describe_use(),
+        "rights": describe_rights(),
         "places": [
             {
                 "name": place["place"],

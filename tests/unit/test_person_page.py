@@ -94,7 +94,8 @@ def test_the_copies_are_folded_and_have_rounded_numbers_and_one_category_each() 
         *("_extra", "payment_method_mailed_check", "contract_month_to_month")
     }
     assert not re.search(r"\d\.\d{5}", page) and "{&#34;" not in page
-    assert "Nothing is stored in: rejected rows, with reasons;" in copies
+    assert "<li>rejected rows, with reasons</li>" in copies
+    assert "data protection authority" in page
 
 
 def test_the_page_of_a_sample_home_is_marked() -> None:
