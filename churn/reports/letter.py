@@ -113,7 +113,7 @@ def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> I
     )
     for negative_size, place in chosen:
         reason, size = contributions[place], -negative_size
-            printed = round(size, 2)
+        printed = round(size, 2)
         if size >= SMALLEST or reason["feature"] in sensitive:
             strength = next(word for word, least in STRENGTHS.items() if printed >= least)
             yield Effect(reason["text"], strength, place)
