@@ -35,7 +35,7 @@ VARIABLE = "CHURN_DOMAIN"
 ID, LABEL = "customer_id", "churned"
 # Keys of a column that no model of dbt uses: a change of them is no new version of the rules.
 UNUSED_IN_SQL = ("personal", "in_letter", "unit")
-USED_IN_MESSAGES = ("detail", "expected", "lowest", "highest", "texts")
+USED_IN_MESSAGES = ("detail", "expected", "lowest", "highest", "texts", "label")
 
 # Sum of the parameters of the acceptance rate's Beta distribution, and the highest mean that it can
 # have, if campaign.yml declares only a retention_rate.
@@ -216,7 +216,10 @@ class RulesFile:
 
 @dataclass(frozen=True, config=STRICT)
 class DerivedFeature:
-    """A feature that is computed from other columns; `texts` has a text for each of its values."""
+    """A feature that is computed from other columns.
+
+    `texts` has a text for each of its values; `label` is what it is called to readers.
+    """
 
     description: str
     type: Literal["integer", "number"]
@@ -239,6 +242,7 @@ class DerivedFeature:
 
     # A sentence with the row's values, for the message of a reject.
     detail: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, config=STRICT)

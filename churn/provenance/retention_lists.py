@@ -129,12 +129,31 @@ def is_out_of_fold(listed: Mapping[str, Any], score: Mapping[str, Any]) -> bool:
     return abs(listed["probability"] - score["probability"]) > ROUNDING
 
 
-def format_listed(listed: Mapping[str, Any], score: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the list says of a customer, beside the score by the model in use.
+def format_probabilities(
+    listed: Mapping[str, Any] | None, score: Mapping[str, Any], event: str
+) -> Iterator[str]:
+    """Yield the probability that decides a call, then that of the model in use if it differs.
+
+    Args:
+        listed: The customer in a list, as `StoredList.describe` returns it; None without a list.
+        score: The score by the model in use, with `probability`.
+        event: What it is the probability of; empty if unknown.
+    """
+    if listed is None or listed["rank"] is None or not is_out_of_fold(listed, score):
+        yield f"{score['probability']:.1%} probability {event}".rstrip()
+        return
+    what, _, limit = event.partition("; ")
+    text = f"{listed['probability']:.1%} probability {what}".rstrip()
+    text += ", by models that did not learn from this customer; it decides whom to call"
+    yield f"{text}; {limit}" if limit else text
+    yield f"{score['probability']:.1%} by the model in use, which did"
+
+
+def format_listed(listed: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a customer's place in a list, and what the list proposes.
 
     Args:
         listed: The customer in a list, as `StoredList.describe` returns it.
-        score: The score, with `probability` and `model_version`.
     """
     if listed["rank"] is None:
         yield (
@@ -142,10 +161,6 @@ def format_listed(listed: Mapping[str, Any], score: Mapping[str, Any]) -> Iterat
             f"{format_number(listed['customers'], 'call')}"
         )
         return
-    if is_out_of_fold(listed, score):
-        text = f"probability {listed['probability']:.1%}, by models that did not learn from this"
-        yield f"{text} customer; it decides whom to call"
-        yield f"{score['probability']:.1%} by the model in use, which did; it decides no call"
     place = f"number {listed['rank']} of {listed['customers']:,}"
     yield f"{place} in the list of run {listed['run_id']}"
     if proposal := ", ".join(_format_proposal(listed)):

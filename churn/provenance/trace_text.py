@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from churn.provenance.retention_lists import format_listed
+from churn.provenance.customer import MARKED_AS_LEFT
+from churn.provenance.retention_lists import format_listed, format_probabilities
 from churn.provenance.trace_rules import (
     BLANK_IS_DECLARED,
     BLANK_IS_ZERO,
@@ -37,7 +38,8 @@ Lineage = Mapping[str, Any]
 
 def format_trace(lineage: Lineage) -> list[str]:
     """Format the lineage as lines of text: the latest extract in full, then the earlier ones."""
-    lines = [" ".join([lineage["customer_id"], *format_as_of(lineage)]), ""]
+    lines = [" ".join([lineage["customer_id"], *format_as_of(lineage)])]
+    lines += [*format_has_left(lineage), ""]
     for name, texts in hops(lineage):
         for number, text in enumerate(texts):
             lines.append(f"  {name if number == 0 else '':<{WIDTH}}{text}".rstrip())
@@ -54,7 +56,7 @@ def hops(lineage: Lineage, in_full: bool = True) -> Iterator[tuple[str, list[str
     scores = lineage["scores"]
     yield "score", list(_format_score(lineage, in_full)) if scores else ["none"]
     if lineage["retention_list"]:
-        yield "list", list(format_listed(lineage["retention_list"], scores[0]))
+        yield "list", list(format_listed(lineage["retention_list"]))
     yield from _table_hops(lineage)
     yield "online", list(_format_online(lineage))
     if lineage["model"]:
@@ -107,6 +109,18 @@ def format_as_of(lineage: Lineage) -> Iterator[str]:
     if as_of["todays_rules"] is False:
         words += "; the rules have changed since, and what was rebuilt follows today's"
     yield words
+
+
+def has_left(lineage: Lineage) -> bool:
+    """Return whether the latest extract with the customer marks them as left."""
+    latest = latest_extract(lineage)
+    return any(row["churned"] for row in _select_extract(lineage["gold"], latest))
+
+
+def format_has_left(lineage: Lineage) -> Iterator[str]:
+    """Yield that the customer is marked as left; nothing for other customers."""
+    if has_left(lineage):
+        yield MARKED_AS_LEFT.format(latest_extract(lineage))
 
 
 def _format_workbook(row: Lineage) -> Iterator[str]:
@@ -201,7 +215,7 @@ def _format_online(lineage: Lineage) -> Iterator[str]:
     if feast["equals_gold"] is None:
         yield "what the store held then is not known: the run did not read it back"
     elif online is None and feast["equals_gold"]:
-        yield "not there, and rightly: gold's latest extract does not have the customer"
+        yield "not there, as expected: gold's latest extract does not have the customer"
     elif online is None:
         yield "not there, although gold has the customer: `churn features materialize`"
     else:
@@ -234,8 +248,8 @@ def _format_training(model: Lineage) -> Iterator[str]:
 
 def _format_score(lineage: Lineage, in_full: bool) -> Iterator[str]:
     score, model = lineage["scores"][0], lineage["model"]
-    event = f" {describe_event(model['training']['label'])}" if model else ""
-    yield f"{score['probability']:.1%} probability{event}"
+    event = describe_event(model["training"]["label"]) if model else ""
+    yield from format_probabilities(lineage["retention_list"], score, event)
     again = "" if score["decile"] else "; computed again, not read"
     yield f"extract of {score['extract_date']}, model {score['model_version']}{again}"
     if score["decile"]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 
+from churn.provenance.labels import format_label
 from churn.provenance.trace_text import format_cell
 from lakehouse.domain import ID, LABEL, SourceColumn, read_domain
 from trainer.reason_texts import NUMBERS, format_with_currency
@@ -46,18 +47,6 @@ def list_entries(cells: Mapping[str, str | None], with_label: bool = False) -> I
         )
 
 
-def format_label(header: str, column: SourceColumn) -> str:
-    """Return what a column is called to its customer.
-
-    It is what the contract declares, otherwise the description up to its first semicolon, and the
-    header if it has none.
-    """
-    if column.in_letter:
-        return column.in_letter
-    text = " ".join(column.description.split()).partition(";")[0].rstrip(".")
-    return header if not text or "{{" in text else text
-
-
 def format_value(cell: str | None, column: SourceColumn) -> str:
     """Format a cell: flags as Yes or No, amounts with the currency, all else as it was read."""
     domain = read_domain()
@@ -91,3 +80,12 @@ def describe_use() -> str:
     if len(terms) == 1:
         return f"{terms[0]} decides whom we contact."
     return f"{', '.join(terms[:-1])} and {terms[-1]} decide whom we contact with an offer."
+
+
+def describe_rights() -> str:
+    """Return what a customer can ask for, and how, as sentences."""
+    return (
+        "You can ask us to correct an entry that is wrong, to erase your data, to have a person "
+        "look at the estimate again, and not to use your data for it. You can also complain to the "
+        "data protection authority."
+    )

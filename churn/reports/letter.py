@@ -6,10 +6,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from churn.provenance.labels import format_label
 from churn.provenance.retention_lists import is_out_of_fold
 from churn.provenance.trace import trace_customers
-from churn.provenance.trace_text import latest_extract
-from churn.reports.entries import describe_use, format_label, list_entries
+from churn.provenance.trace_text import has_left, latest_extract
+from churn.reports.entries import describe_rights, describe_use, list_entries
 from churn.reports.figures import Figures
 from churn.reports.report import format_signed, page
 from churn.reports.xlsx_output import require_writable, translate_write_errors
@@ -85,6 +86,8 @@ def letter_page(  # long: its content, a line each
         "personal": _describe_personal(contributions),
         "strengths": _describe_strengths(),
         "use": describe_use(),
+        "has_left": has_left(lineage),
+        "rights": describe_rights(),
         "is_listed": bool(listed and listed["rank"] is not None),
         "is_out_of_fold": is_out_of_fold,
         "company": read_domain().name,
@@ -110,8 +113,9 @@ def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> I
     )
     for negative_size, place in chosen:
         reason, size = contributions[place], -negative_size
+        printed = round(size, 2)
         if size >= SMALLEST or reason["feature"] in sensitive:
-            strength = next(word for word, least in STRENGTHS.items() if size >= least)
+            strength = next(word for word, least in STRENGTHS.items() if printed >= least)
             yield Effect(reason["text"], strength, place)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from churn.provenance.customer import format_features
+from churn.provenance.labels import format_label, label_feature
 from churn.provenance.trace_text import format_minute
-from churn.reports.entries import Entry, describe_use, format_label, list_entries
+from churn.reports.entries import Entry, describe_rights, describe_use, list_entries
 from churn.reports.report import page
 from lakehouse.domain import ID, read_domain
 from seeds_loader.contract import normalise
@@ -44,6 +45,7 @@ def person_page(person: Mapping[str, Any], is_sample: bool) -> str:
         "has_both": {ESTIMATE, LIST_ESTIMATE} <= {each.label for each in estimates},
         "origins": list(dict.fromkeys(map(_format_origin, records.get(ROWS, ())))),
         "use": describe_use(),
+        "rights": describe_rights(),
         "places": [
             {
                 "name": place["place"],
@@ -118,8 +120,7 @@ def _label_value(name: str) -> tuple[str, str]:
             label = format_label(header, column)
             break
     else:
-        label = " ".join(name.replace("_", " ").split())
-        label = label[:1].upper() + label[1:]
+        label = label_feature(name)
     is_same = normalise(name) == normalise(label)
     return label, "" if is_same else name
 

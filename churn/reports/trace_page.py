@@ -8,6 +8,7 @@ from churn.provenance.trace_text import (
     format_as_of,
     format_cell,
     format_changes,
+    format_has_left,
     format_minute,
     format_rules,
     hops,
@@ -45,7 +46,7 @@ def trace_page(form: TraceForm, lineage: Mapping[str, Any]) -> str:
     scores = lineage["scores"]
     trace = {
         "customer_id": lineage["customer_id"],
-        "as_of": list(format_as_of(lineage)),
+        "head": [*format_has_left(lineage), *format_as_of(lineage)],
         "hops": list(hops(lineage, in_full=False)),
         "cells": list(_cells(lineage)),
         "bars": list(_contribution_bars(scores[0]["explanation"])) if scores else [],

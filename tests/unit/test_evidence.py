@@ -222,6 +222,7 @@ def trace(**others: Any) -> dict[str, Any]:
         "model": {"training": {"rows": 7043, "label": {"kind": OBSERVED, "days_between": [31]}}},
         "scores": [score],
         "retention_list": None,
+        "gold": [{"extract_date": "2025-01-01", "churned": 0}],
         **others,
     }
 
@@ -240,10 +241,13 @@ def test_a_letter_says_what_the_trace_says() -> None:
     assert "two-year contract: strongly <small><data" in lowering
     # The domain declares it as sensitive: callers are not told, the customer is.
     assert "senior citizen: " in page
-    assert "What describes you as a person (65 or older) is part of the estimate." in page
+    assert (
+        "What describes you as a person (Senior citizen (65 or older)) is part of the estimate."
+        in page
+    )
     assert "for nothing else" not in page.partition("What we know about you")[0]
     assert "<p>We estimate for each" in page and "what an offer costs decide whom" in page
-    assert f"<p>{read_domain().name}</p>" in page and "You can object" in page
+    assert f"<p>{read_domain().name}</p>" in page and "data protection authority" in page
     assert "Letter of 2025-02-03, from our records of 2025-01-01." in page
 
 
@@ -254,7 +258,7 @@ def test_a_letter_has_the_entries_for_a_reader_and_as_they_are_stored() -> None:
     # the label is no entry that the estimate is made of
     assert rows == [
         ("Months with us tenure", "1"),
-        ("65 or older SeniorCitizen", "Yes 1"),
+        ("Senior citizen (65 or older) SeniorCitizen", "Yes 1"),
         ("Partner", "Yes"),
         ("Current monthly bill MonthlyCharges", "$1,105.50 1105.5"),
         ("Billed so far TotalCharges", "Blank"),
@@ -299,6 +303,19 @@ def test_a_letter_about_a_model_of_one_extract_claims_no_rate() -> None:
     first = letter_page(trace(model=training), WRITTEN)
     assert "that you leave." in first and "Of 100 customers" not in first
     assert "It has no date: it was learned from who had left already" in first
+
+
+def test_a_letter_to_a_customer_who_has_left_says_so() -> None:
+    sentence = "Our records have you as having left us."
+    assert sentence not in letter_page(trace(), WRITTEN)
+    left = letter_page(trace(gold=[{"extract_date": "2025-01-01", "churned": 1}]), WRITTEN)
+    assert sentence in left and "that you leave" not in left.partition("What it depends on")[0]
+
+
+def test_a_strength_is_that_of_the_printed_number() -> None:
+    traced = trace()
+    traced["scores"][0]["explanation"]["contributions"][2]["contribution"] = 0.147
+    assert "electronic &lt;check&gt;: somewhat <small>" in letter_page(traced, WRITTEN)
 
 
 def test_no_score_no_letter() -> None:

@@ -57,7 +57,7 @@ def read_pairs(text: str) -> list[tuple[str, str]]:
 def test_the_page_begins_with_the_current_entries_and_the_estimate_in_words() -> None:
     in_words = person_page(EXPORT, is_sample=False).partition('<section id="places">')[0]
     assert read_pairs(in_words) == [
-        ("65 or older SeniorCitizen", "Yes 1"),
+        ("Senior citizen (65 or older) SeniorCitizen", "Yes 1"),
         ("Current monthly bill MonthlyCharges", "$105.50 105.5"),
         ("Marked as having left Churn", "No"),
         ("Probability that you leave", "56.8%, as of 2025-05-01"),
@@ -84,7 +84,7 @@ def test_the_copies_are_folded_and_have_rounded_numbers_and_one_category_each() 
     copies = page.partition('<section id="places">')[2]
     assert copies.count("<details") == 5 and " open" not in copies
     pairs = read_pairs(copies)
-    assert ("Billing ratio", "0.98") in pairs
+    assert ("Current bill divided by the average so far billing_ratio", "0.98") in pairs
     assert ("Term of the contract contract", "Month-to-month") in pairs
     assert ("Reasons", "month-to-month contract; no phone <service>") in pairs
     assert ("Text", "1 | c1 | 123.4643 | 0.4189") in pairs
@@ -94,7 +94,8 @@ def test_the_copies_are_folded_and_have_rounded_numbers_and_one_category_each() 
         *("_extra", "payment_method_mailed_check", "contract_month_to_month")
     }
     assert not re.search(r"\d\.\d{5}", page) and "{&#34;" not in page
-    assert "Nothing is stored in: rejected rows, with reasons;" in copies
+    assert "<li>rejected rows, with reasons</li>" in copies
+    assert "data protection authority" in page
 
 
 def test_the_page_of_a_sample_home_is_marked() -> None:

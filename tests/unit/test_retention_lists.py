@@ -1,26 +1,33 @@
 """A customer's place in the list of a run, which `churn show` and `churn trace` have."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from churn.provenance.customer import format_customer, format_features
-from churn.provenance.retention_lists import StoredList, find_list
+import churn.provenance.customer as customer_module
+from churn.provenance.customer import format_customer, format_features, read_has_left
+from churn.provenance.retention_lists import StoredList, find_list, format_probabilities
 from churn.provenance.run_history import LIST
-from churn.provenance.trace_text import hops
+from churn.provenance.trace_text import format_trace, hops
 from churn.reports.retention_workbook import (
     ListedCustomer,
     RetentionList,
     write_retention_workbook,
 )
+from churn.reports.trace_page import TraceForm, trace_page
 from feature_repo.label_texts import OBSERVED, WORKBOOK
 from lakehouse.domain import Offer
+from lakehouse.errors import InvalidInputError
 from lakehouse.settings import PROJECT, Settings
+from seeds_loader.contract import read_contract
 from trainer.retention_campaign import Campaign, Effect
 
 DAY = "2025-07-14"
@@ -90,30 +97,86 @@ def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(settings: Se
         "expected_gain": 76.6,
         "reasons": ["new", "fiber"],
     }
-    expected = [
-        "probability 58.0%, by models that did not learn from this customer; it decides whom to "
-        "call",
-        "56.8% by the model in use, which did; it decides no call",
+    probabilities = [
+        "58.0% probability of leaving within the next month, by models that did not learn from "
+        "this customer; it decides whom to call",
+        "56.8% by the model in use, which did",
+    ]
+    in_list = [
         "number 1 of 2 in the list of run r1",
         "offer: A discount, cost $80.00, expected gain $76.60",
         "reasons in the list, against all customers worth calling: new; fiber",
     ]
     customer = {"customer_id": "c1", "event_timestamp": f"{DAY}T00:00:00Z", "features": {}}
-    shown = format_customer({**customer, "score": SCORE, "retention_list": listed})
-    assert [line.strip() for line in shown[1:]] == [
-        *expected,
-        "56.8% probability of leaving within the next month",
+    customer |= {"score": SCORE, "retention_list": listed, "has_left": False}
+    assert [line.strip() for line in format_customer(customer)[1:]] == [
+        *probabilities,
         "risk group 10 of 10; 10 is the highest; model v1",
         "raised most, against the average customer, by: new",
+        *in_list,
         "what the score is made of (`--json` has the model's numbers):",
     ]
     hops = trace(listed)
-    assert dict(hops)["list"] == expected
+    assert dict(hops)["list"] == in_list
+    assert hops[0][1][0].startswith("58.0% probability, by models") and hops[0][1][1] in (
+        probabilities
+    )
     # What people ask for comes first, then where it comes from.
     assert [name for name, _ in hops[:3]] == ["score", "list", "workbook"]
-    assert hops[0][1][2] == "risk group 10 of 10; 10 is the highest"
+    assert hops[0][1][3] == "risk group 10 of 10; 10 is the highest"
     assert hops[-1] == ("hashes", ["f: sha256 5e1f"])
     assert "5e1f" not in str(hops[:-1])
+
+
+def test_a_limit_of_the_model_ends_the_line_of_the_probability_that_decides() -> None:
+    listed = {"rank": 1, "probability": 0.58}
+    event = "of being marked as left in the workbook; it does not say when"
+    first, _ = format_probabilities(listed, SCORE, event)
+    assert first.startswith("58.0% probability of being marked as left in the workbook, by models")
+    assert first.endswith("it decides whom to call; it does not say when")
+
+
+def test_a_customer_who_has_left_is_named_so_before_the_score(settings: Settings) -> None:
+    place = settings.lake.join("gold", "churn_labels", f"extract_date={DAY}")
+    Path(place.root).mkdir(parents=True)
+    labels = pa.table({"customer_id": ["c1", "c2"], "churned": [1, 0]})
+    pq.write_table(labels, f"{place.root}/a.parquet")
+    assert [read_has_left(settings, each, DAY) for each in ("c1", "c2", "c3")] == [
+        *(True, False, None)
+    ]
+    assert read_has_left(settings, "c1", "2020-01-01") is None
+    customer = {"customer_id": "c1", "event_timestamp": f"{DAY}T00:00:00Z", "features": {}}
+    customer |= {"score": SCORE, "retention_list": None, "has_left": True}
+    expected = f"marked as left in the extract of {DAY}: the score decides nothing"
+    assert format_customer(customer)[1].strip() == expected
+    assert expected not in str(format_customer({**customer, "has_left": False}))
+    gold = {"extract_date": DAY, "batch_id": "b", "run_id": "r", "file": "f"}
+    traced = lineage(None, gold=[{**gold, "churned": 1}])
+    assert format_trace(traced)[1] == expected
+    assert expected in trace_page(TraceForm(), traced)
+    assert expected not in str(format_trace(lineage(None, gold=[{**gold, "churned": 0}])))
+
+
+def test_a_rejected_customer_is_named_so_by_show(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(customer_module, "read_online_customers", lambda *_: {})
+    monkeypatch.setattr(customer_module.audit_log, "append", lambda *_, **__: None)
+    with pytest.raises(InvalidInputError) as unknown:
+        customer_module.show_customer(settings, "c 1", print)
+    assert "rejected" not in unknown.value.message
+    assert "`churn trace 'c 1'`" in unknown.value.hint
+    table = settings.lake.join("silver", "rejected_rows")
+    (Path(table.root) / "_delta_log").mkdir(parents=True)
+    name = f"extract_date={DAY}/a.parquet"
+    (Path(table.root) / name).parent.mkdir()
+    pq.write_table(pa.table({read_contract().id: [" c 1", "c2"]}), f"{table.root}/{name}")
+    log = json.dumps({"add": {"path": name}})
+    (Path(table.root) / "_delta_log" / f"{0:020}.json").write_text(log)
+    with pytest.raises(InvalidInputError) as rejected:
+        customer_module.show_customer(settings, "c 1", print)
+    assert rejected.value.message.endswith(f"its row in the extract of {DAY} was rejected")
+    assert "`churn trace 'c 1'`" in rejected.value.hint
 
 
 def test_features_are_shown_in_words_each_category_once() -> None:
@@ -133,8 +196,8 @@ def test_features_are_shown_in_words_each_category_once() -> None:
     }
     assert list(format_features(features)) == [
         ("tenure", "30"),
-        ("avg_historical_charge", "108.20"),
-        ("monthly_charges", "105"),
+        ("avg_historical_charge", "$108.20"),
+        ("monthly_charges", "$105.00"),
         ("tenure_group", "24 to 47 months"),
         ("is_high_value", "Yes"),
         ("partner", "No"),
@@ -142,6 +205,17 @@ def test_features_are_shown_in_words_each_category_once() -> None:
         ("online_security", "No internet service"),
         ("contract", "Month-to-month"),
     ]
+    customer = {"customer_id": "c1", "event_timestamp": f"{DAY}T00:00:00Z", "score": None}
+    customer |= {"has_left": False, "retention_list": None, "features": features}
+    shown = [re.split(" {2,}", line.strip()) for line in format_customer(customer)[3:]]
+    assert shown[:2] == [["Months with us", "30"], ["Average monthly bill so far", "$108.20"]]
+    assert ["Term of the contract", "Month-to-month"] in shown
+
+
+def test_a_number_has_its_unit_where_the_label_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(customer_module, "label_feature", lambda _: "Duration")
+    assert list(format_features({"tenure": 30})) == [("tenure", "30 months")]
+    assert list(format_features({"tenure": 1})) == [("tenure", "1 month")]
 
 
 @pytest.mark.parametrize(
@@ -184,12 +258,18 @@ def test_a_later_extract_has_one_probability_and_a_missing_customer_is_named(
     assert "list" not in dict(trace(None))
 
 
-def trace(
+def trace(*args: Any, **changes: Any) -> list[tuple[str, list[str]]]:
+    """The stages of a trace."""
+    return list(hops(lineage(*args, **changes)))
+
+
+def lineage(
     listed: dict[str, Any] | None,
     explained: dict[str, Any] | None = None,
     model: dict[str, Any] | None = None,
-) -> list[tuple[str, list[str]]]:
-    """The stages of a trace whose customer has this place in the list, and this explanation."""
+    **changes: Any,
+) -> dict[str, Any]:
+    """A lineage whose customer has this place in the list, and this explanation."""
     row = {
         "extract_date": DAY,
         "became": "not cleaned yet",
@@ -201,13 +281,15 @@ def trace(
     loaded = {"batch_id": "b", "loaded_at": f"{DAY}T00:00", "table": "t", "version": 1}
     feast = {"view": "v", "service": "s", "project": "p", "equals_gold": True, "differences": []}
     empty: dict[str, Any] = {hop: [] for hop in ("rejected", "silver", "gate", "gold", "history")}
-    lineage = {
+    return {
+        "customer_id": "c1",
+        "as_of": None,
         "bronze": [{**row, **loaded, "row_number": 2, "cells": cells, "extra": {}}],
         **{**empty, "feast": feast, "online": None, "model": model, "absent_from": []},
         "scores": [{**SCORE, "extract_date": DAY, "explanation": explained, "reasons": []}],
         "retention_list": listed,
+        **changes,
     }
-    return list(hops(lineage))
 
 
 def test_a_score_says_what_it_is_the_probability_of() -> None:
