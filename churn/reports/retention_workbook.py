@@ -51,7 +51,8 @@ WITH_OFFER = "Probability with the offer"
 WITH_OFFER_NOTE = "what the model says of customers who already have it; not a measured effect"
 # What the reasons of a customer are.
 DISTINGUISHING = (
-    "what raises this customer's risk most above the average of all customers worth calling"
+    "what raises this customer's risk most above the average of all customers worth calling; what "
+    "nearly all listed customers have in common comes last"
 )
 # The column of a list without a campaign.
 DONE = "Done"
@@ -84,7 +85,8 @@ class ListedCustomer:
         gain_low: The gain with the lowest plausible effect of a campaign.
         gain_high: The gain with the highest.
         reasons: What raises this customer's risk most above the average of the customers worth
-            calling, at most three. Sensitive reasons are left out.
+            calling, at most three; what nearly all listed have comes last. Sensitive reasons are
+            left out.
         details: Values of the list's columns.
     """
 
@@ -593,7 +595,7 @@ def _explain_numbers(  # long: the notes, one after another
         *(_describe_offers(retention_list) if campaign.offers else ()),
         (
             "Reasons",
-            f"{DISTINGUISHING}; they explain the estimate, and need not be why a customer leaves. "
+            f"{DISTINGUISHING}. They explain the estimate, and need not be why a customer leaves. "
             "Left out: reasons about the person (such as age)",
         ),
         *(

@@ -12,6 +12,7 @@ from churn.reports.retention_list import (
     WORTH_CALLING,
     RaisingReason,
     _find_raising_reasons,
+    _put_shared_last,
     describe_common_reason,
     find_common_reasons,
 )
@@ -98,6 +99,18 @@ def test_what_most_have_in_common_is_counted() -> None:
     raising = [of("a", "b"), of("b", "a"), of("b"), of("c", "b", "a"), []]
     assert list(find_common_reasons(raising).items()) == [("b", 4), ("a", 3)]
     assert find_common_reasons([of("a")]) == find_common_reasons([]) == {}
+
+
+def test_what_nearly_all_listed_have_comes_after_the_other_reasons() -> None:
+    raising = {str(n): of("fiber", "bill", "new") for n in range(8)}
+    raising |= {"8": of("bill", "fiber"), "9": of("fiber")}
+    ordered = _put_shared_last(raising, find_common_reasons(list(raising.values())))
+    # All ten have fiber, nine the bill, which is enough; eight are new, which is not.
+    assert [each.feature for each in ordered["0"]] == ["new", "fiber", "bill"]
+    # Without other reasons, they keep their order.
+    assert ordered["8"] == raising["8"] and ordered["9"] == raising["9"]
+    # A single customer shares nothing.
+    assert _put_shared_last({"1": of("a")}, find_common_reasons([of("a")])) == {"1": of("a")}
 
 
 def test_an_amount_of_each_customer_does_not_hide_what_they_have_in_common() -> None:
