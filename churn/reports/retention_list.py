@@ -83,6 +83,7 @@ valued as (
     select
         features.*,
         coalesce(unseen.probability, scored.probability) as probability,
+        unseen.probability is not null as is_unseen,
         staying.* except (customer_id),
         {revenue} as revenue,
         {odds} as odds
@@ -136,6 +137,7 @@ final as (
     select
         customer_id,
         probability,
+        is_unseen,
         revenue,
         best,
         {contributions} as contributions,
@@ -316,6 +318,7 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
         period=describe_period(record.label),
         model_limit=describe_limit(record.label),
         paying=paying if campaign.revenue else None,
+        is_out_of_fold=all(row["is_unseen"] for row in found),
         listed=[
             _list_customer(
                 row,
