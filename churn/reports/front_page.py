@@ -48,6 +48,8 @@ REPORT, EVALUATION = "report.html", "evaluation.html"
 DRAWN, LISTED, RECALLED = 24, 8, 4
 # A chart of one point shows nothing that a sentence does not.
 POINTS = 2
+# Below this difference, scores of two versions are noise.
+SCORE_SPAN = 0.05
 REALISED = "realised churn"
 NEW_LIST = "A new list: `churn retention-list --out calls.xlsx`."
 # What the links lead to, for the page that replaces a missing one.
@@ -553,5 +555,6 @@ def _model_plots(models: Sequence[Model]) -> Iterator["Plot"]:
                     Course("out of fold", [getattr(each, key) for each in models], chosen),
                     Course("hold-out", [each.holdout.get(key) for each in models]),
                 ],
+                least_span=SCORE_SPAN,
             ),
         )

@@ -21,7 +21,7 @@ from churn.reports.front_page import (
 )
 from churn.reports.front_page_data import _runs
 from churn.reports.gate_statements import describe_rule
-from churn.reports.plots import Course, draw_columns
+from churn.reports.plots import Course, draw_columns, draw_courses
 from feature_repo.label_texts import ONE_EXTRACT
 from lakehouse.domain import read_domain
 
@@ -157,7 +157,7 @@ def test_the_page_for_a_wrong_address_names_the_ways_on() -> None:
     assert "CHURN_HOME" not in said + without_docs
 
 
-@pytest.mark.parametrize("columns", [3, 4, 24])
+@pytest.mark.parametrize("columns", [2, 3, 4, 24])
 def test_dates_below_a_plot_do_not_overlap(columns: int) -> None:
     labels = [f"2025-01-{day:02}" for day in range(1, columns + 1)]
     svg = draw_columns("n", "t", labels, [Course("c", [1.0] * columns)])
@@ -169,6 +169,19 @@ def test_dates_below_a_plot_do_not_overlap(columns: int) -> None:
     # A date is 64 points wide, and centred on its place.
     assert all(right - left > 70 for left, right in pairwise(across))
     assert across[-1] + 32 < 330
+
+
+def test_noise_is_not_drawn_as_a_trend() -> None:
+    def read_ticks(values: list[float], span: float) -> list[float]:
+        labels = ["2025-01-01", "2025-02-01"]
+        svg = draw_courses("n", "t", labels, [Course("c", values)], least_span=span)
+        return [float(each) for each in re.findall(r">(0\.\d+)</text>", svg)]
+
+    noise, wide = read_ticks([0.8473, 0.8488], 0.05), read_ticks([0.6, 0.9], 0.05)
+    assert max(noise) - min(noise) >= 0.03
+    assert wide == read_ticks([0.6, 0.9], 0.0)
+    ticks = read_ticks([0.8473, 0.8488], 0.0)
+    assert max(ticks) - min(ticks) < 0.002
 
 
 def test_a_broken_rule_is_stated_in_words() -> None:
