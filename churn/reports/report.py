@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from churn.provenance.run_history import LIST, find_result, format_start_time
 from churn.reports.curves import Evaluation
+from churn.reports.rejects_workbook import EXACT_DUPLICATE
 from churn.reports.retention_workbook import (
     RetentionList,
     capitalise,
     count_offers,
     explain_columns,
     format_after_calls,
-    format_common_reasons,
     format_cost,
     format_effect,
     format_gain,
@@ -234,7 +234,6 @@ def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the te
         "checks": list(_list_checks(data.gate_results)),
         "answers": list(_list_answers(data)),
         "model_in_words": _describe_model(data),
-        "format_common_reasons": format_common_reasons,
         "format_after_calls": format_after_calls,
         "explain_columns": explain_columns,
         "format_effect": format_effect,
@@ -253,6 +252,8 @@ def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the te
         "gate_figure": gate_figure,
         "gate_value": gate_value,
         "reject_reasons": data.reject_reasons,
+        # A copy of a row is no error: the sentence above counts it apart.
+        "errors": [each for each in data.reject_reasons if each.code != EXACT_DUPLICATE],
         "rejected_rows": data.rejected_rows,
         "churn_plots": list(_churn_plots(data.churn_by)),
         "to_call": data.retention_list,
@@ -465,13 +466,13 @@ def _describe_use(summary: Mapping[str, Any], passed: str, is_warned: bool) -> t
     if latest and latest != day:
         return (
             f"Published as history, {passed}: in use is the extract of {latest}",
-            f"This workbook's customers of {day} are kept to compare with. The scores, the list "
-            f"and the answers of the scoring API are of the extract of {latest}.{warnings}",
+            f"This workbook's customers of {day} are kept to compare with. The scores "
+            f"and the list are of the extract of {latest}.{warnings}",
         )
     return (
         f"Published and in use, {passed}",
-        "At the end of this run, the scores, the list and the answers of the scoring API were of "
-        f"this workbook's customers. {SEE_FRONT_PAGE}{warnings}",
+        "At the end of this run, the scores and the list were of this workbook's customers. "
+        f"{SEE_FRONT_PAGE}{warnings}",
     )
 
 
