@@ -46,6 +46,7 @@ WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, NO_BASELINE
 DRIFTS_SHOWN = 8
 UNKNOWN = "–"
 CALL_NOTE = "each expected to bring in more than it costs"
+WARNINGS_BELOW = "; they are listed below."
 SEE_FRONT_PAGE = "The front page shows what is in use now."
 
 
@@ -460,7 +461,7 @@ def _describe_passed(data: ReportData) -> str:
 
 def _describe_use(summary: Mapping[str, Any], passed: str, is_warned: bool) -> tuple[str, str]:
     """Return headline and explanation: is the published extract in use, or history?"""
-    look = " No warning refuses a workbook; they are listed below."
+    look = f" No warning refuses a workbook{WARNINGS_BELOW}"
     warnings = look if is_warned else ""
     latest, day = summary.get("scored_extract_date"), summary.get("extract_date")
     if latest and latest != day:

@@ -191,6 +191,22 @@ def test_a_broken_rule_is_stated_in_words() -> None:
     assert describe_rule("minimum_customers", read_domain()).endswith("at least 1,000 customers")
 
 
+def test_rejects_and_warnings_lead_on() -> None:
+    data = history(extracts=3)
+    last = replace(data.extracts[-1], rejected=82, warned=("drift_of_bills",))
+    run = data.runs[-1]
+    gate = {"verdict": "passed", "warned": 1, "tests": 9}
+    run = replace(run, summary={**run.summary, "gate": gate})
+    data = replace(data, runs=(*data.runs[:-1], run), extracts=(*data.extracts[:-1], last))
+    page = front_page(replace(data, rule_texts={"drift_of_bills": "the bills are as before"}))
+    assert "No warning refuses a workbook. Not fulfilled: the bills are as before." in words(page)
+    assert f"{run.run_id}/report.html#rejects" in page
+    assert "churn rejects --out rejects.xlsx" in words(page)
+    clean = replace(last, rejected=0)
+    page = front_page(replace(data, extracts=(*data.extracts[:-1], clean)))
+    assert "churn rejects" not in words(page)
+
+
 def test_the_latest_run_of_a_date_reports_on_it() -> None:
     data = history(extracts=3)
     again = Run({**data.runs[0].summary, "run_id": "20990101T000000Z-zzz"})
