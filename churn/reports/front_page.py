@@ -19,6 +19,7 @@ from churn.reports.report import (
     CALL_NOTE,
     SEE_FRONT_PAGE,
     UNKNOWN,
+    WARNINGS_BELOW,
     ReportData,
     Tile,
     banner,
@@ -48,6 +49,8 @@ REPORT, EVALUATION = "report.html", "evaluation.html"
 DRAWN, LISTED, RECALLED = 24, 8, 4
 # A chart of one point shows nothing that a sentence does not.
 POINTS = 2
+# Below this difference, scores of two versions are noise.
+SCORE_SPAN = 0.05
 REALISED = "realised churn"
 NEW_LIST = "A new list: `churn retention-list --out calls.xlsx`."
 # What the links lead to, for the page that replaces a missing one.
@@ -282,7 +285,7 @@ def front_page(data: FrontPage) -> str:  # long: names all parts of the page
             "basis": data.calls.get("basis", ""),
             "effect": data.calls.get("effect", ""),
             "call_tiles": list(_call_tiles(data.calls)),
-            "banner": _describe_run(latest),
+            "banner": _describe_run(latest, data),
             "tiles": list(_tiles(data)),
             "model_tiles": list(_model_tiles(data)),
             "extracts": [*reversed(data.extracts[-LISTED:])],
@@ -309,11 +312,15 @@ def front_page(data: FrontPage) -> str:  # long: names all parts of the page
     )
 
 
-def _describe_run(run: Run | None) -> tuple[str, str, str] | None:
+def _describe_run(run: Run | None, data: FrontPage) -> tuple[str, str, str] | None:
     """Return the banner of a run's report, which refers to this page."""
     if run is None:
         return None
     state, headline, text = banner(ReportData(run.summary))
+    found = (each for each in data.extracts if each.extract_date.isoformat() == run.extract_date)
+    rules = [data.rule_texts.get(rule, rule) for each in found for rule in each.warned]
+    if rules:
+        text = text.replace(WARNINGS_BELOW, f". Not fulfilled: {'; '.join(rules)}.")
     return state, headline, text.replace(f" {SEE_FRONT_PAGE}", "")
 
 
@@ -553,5 +560,6 @@ def _model_plots(models: Sequence[Model]) -> Iterator["Plot"]:
                     Course("out of fold", [getattr(each, key) for each in models], chosen),
                     Course("hold-out", [each.holdout.get(key) for each in models]),
                 ],
+                least_span=SCORE_SPAN,
             ),
         )

@@ -37,7 +37,7 @@ LONGEST_LABEL = 28
 # Width of a time axis and, with a gap, of a date below it, in points.
 AXIS_WIDTH, DATE_WIDTH = 255, 80
 # Minimum number of positions on a time axis.
-FEWEST = 4
+FEWEST = 2
 
 SETTINGS = {
     # Keep text as text: a small, searchable file in the page's own font.
@@ -270,10 +270,12 @@ def draw_courses(
     labels: Sequence[str],
     drawn: Sequence[Course],
     bounds: Sequence[tuple[str, float]] = (),
+    least_span: float = 0.0,
 ) -> str:
     """Draw series over labels in chronological order, and return the SVG element.
 
     `name` must be unique in a page; `bounds` are names and values of horizontal lines.
+    The value axis covers at least `least_span`, so that noise does not look like a trend.
     """
     with _over_time(labels) as (figure, axes):
         for course, color, dash, marker in zip(drawn, SERIES, DASHES, MARKERS, strict=False):
@@ -300,6 +302,9 @@ def draw_courses(
             axes.axhline(height, color=color, linewidth=1.2, linestyle="--", label=_label(bound))
         if bounds:
             axes.set_ylim(bottom=0)
+        low, high = axes.get_ylim()
+        if (missing := least_span - (high - low)) > 0:
+            axes.set_ylim(low - missing / 2, high + missing / 2)
         axes.yaxis.set_major_locator(MaxNLocator(6))
         figure.legend(loc="outside upper left")
         return _save(figure, name, title, _format_values(labels, drawn, "{:.3f}"))

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from churn.provenance.run_history import LIST, find_result, format_start_time
 from churn.reports.curves import Evaluation
+from churn.reports.rejects_workbook import EXACT_DUPLICATE
 from churn.reports.retention_workbook import (
     RetentionList,
     capitalise,
     count_offers,
     explain_columns,
     format_after_calls,
-    format_common_reasons,
     format_cost,
     format_effect,
     format_gain,
@@ -46,6 +46,7 @@ WORST_FIRST = {"failed": 0, "warned": 1, "expected": 1, "passed": 2, NO_BASELINE
 DRIFTS_SHOWN = 8
 UNKNOWN = "–"
 CALL_NOTE = "each expected to bring in more than it costs"
+WARNINGS_BELOW = "; they are listed below."
 SEE_FRONT_PAGE = "The front page shows what is in use now."
 
 
@@ -234,7 +235,6 @@ def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the te
         "checks": list(_list_checks(data.gate_results)),
         "answers": list(_list_answers(data)),
         "model_in_words": _describe_model(data),
-        "format_common_reasons": format_common_reasons,
         "format_after_calls": format_after_calls,
         "explain_columns": explain_columns,
         "format_effect": format_effect,
@@ -253,6 +253,8 @@ def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the te
         "gate_figure": gate_figure,
         "gate_value": gate_value,
         "reject_reasons": data.reject_reasons,
+        # A copy of a row is no error: the sentence above counts it apart.
+        "errors": [each for each in data.reject_reasons if each.code != EXACT_DUPLICATE],
         "rejected_rows": data.rejected_rows,
         "churn_plots": list(_churn_plots(data.churn_by)),
         "to_call": data.retention_list,
@@ -459,19 +461,19 @@ def _describe_passed(data: ReportData) -> str:
 
 def _describe_use(summary: Mapping[str, Any], passed: str, is_warned: bool) -> tuple[str, str]:
     """Return headline and explanation: is the published extract in use, or history?"""
-    look = " No warning refuses a workbook; they are listed below."
+    look = f" No warning refuses a workbook{WARNINGS_BELOW}"
     warnings = look if is_warned else ""
     latest, day = summary.get("scored_extract_date"), summary.get("extract_date")
     if latest and latest != day:
         return (
             f"Published as history, {passed}: in use is the extract of {latest}",
-            f"This workbook's customers of {day} are kept to compare with. The scores, the list "
-            f"and the answers of the scoring API are of the extract of {latest}.{warnings}",
+            f"This workbook's customers of {day} are kept to compare with. The scores "
+            f"and the list are of the extract of {latest}.{warnings}",
         )
     return (
         f"Published and in use, {passed}",
-        "At the end of this run, the scores, the list and the answers of the scoring API were of "
-        f"this workbook's customers. {SEE_FRONT_PAGE}{warnings}",
+        "At the end of this run, the scores and the list were of this workbook's customers. "
+        f"{SEE_FRONT_PAGE}{warnings}",
     )
 
 

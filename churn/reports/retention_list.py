@@ -45,6 +45,8 @@ from trainer.retention_campaign import Campaign, Effect, read_campaign
 MOST = 100
 # A reason that more than this share of the customers have does not tell them apart.
 COMMON = 0.5
+# A reason that at least this share of the listed have comes after a customer's others.
+NEARLY_ALL = 0.9
 # Use the out-of-fold probability if the model was trained on the row, which it would recognise. A
 # row of a later extract was not used for training, so that its score is equally good.
 WORTH_CALLING = """
@@ -81,6 +83,7 @@ valued as (
     select
         features.*,
         coalesce(unseen.probability, scored.probability) as probability,
+        unseen.probability is not null as is_unseen,
         staying.* except (customer_id),
         {revenue} as revenue,
         {odds} as odds
@@ -134,6 +137,7 @@ final as (
     select
         customer_id,
         probability,
+        is_unseen,
         revenue,
         best,
         {contributions} as contributions,
@@ -297,6 +301,7 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
     means = {each["feature"]: each["mean"] for row in gained[:1] for each in row["reference"]}
     raising = _find_raising_reasons(found, means, domain.features.sensitive_reasons)
     common = find_common_reasons(list(raising.values()))
+    raising = _put_shared_last(raising, common)
     texts = {reason.feature: reason.text for reason in reasons}
     return RetentionList(
         extract_date=publication.extract_date,
@@ -313,6 +318,7 @@ def select_customers(  # long: its arguments, each with a line, and the list's c
         period=describe_period(record.label),
         model_limit=describe_limit(record.label),
         paying=paying if campaign.revenue else None,
+        is_out_of_fold=all(row["is_unseen"] for row in found),
         listed=[
             _list_customer(
                 row,
@@ -396,6 +402,24 @@ def find_common_reasons(raising: Sequence[Sequence[RaisingReason]]) -> dict[str,
     # What a single customer has is not in common.
     common = [each for each in common if each[1] > 1]
     return dict(sorted(common, key=lambda each: (-each[1], each[0])))
+
+
+def _put_shared_last(
+    raising: Mapping[str, Sequence[RaisingReason]], common: Mapping[str, int]
+) -> dict[str, list[RaisingReason]]:
+    """Return the reasons of each customer, those that nearly all listed customers have last.
+
+    They are stated above the list. A customer without other reasons still has them.
+
+    Args:
+        raising: For each customer, all reasons that raise the risk, in order.
+        common: The features whose reason most customers have, with their number.
+    """
+    shared = {name for name, count in common.items() if count >= NEARLY_ALL * len(raising)}
+    return {
+        customer: sorted(reasons, key=lambda each: each.feature in shared)
+        for customer, reasons in raising.items()
+    }
 
 
 def describe_common_reason(

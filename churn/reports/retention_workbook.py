@@ -44,18 +44,20 @@ LINK = Font(name=FACE, underline="single", color="FF0563C1")
 HAIR = Border(bottom=Side("hair", color="FF9AA5B1"))
 MONEY, WHOLE, SHARE = "#,##0.00", "#,##0", "0.0%"
 # What an offer is, in the table of the offers.
-TERMS = ("Who can be made it", "What it is", "Costs of each")
+TERMS = ("Who can get it", "What it is", "Costs of each")
 # What is recorded of a customer of a campaign, with the width of its column.
 ANSWERS = ("Called", "Reached", "Accepted")
 WITH_OFFER = "Probability with the offer"
 WITH_OFFER_NOTE = "what the model says of customers who already have it; not a measured effect"
 # What the reasons of a customer are.
 DISTINGUISHING = (
-    "what raises this customer's risk most above the average of all customers worth calling"
+    "what raises this customer's risk most above the average of all customers worth calling; what "
+    "nearly all listed customers have in common comes last"
 )
 # The column of a list without a campaign.
 DONE = "Done"
-OUTCOME = {**dict.fromkeys(ANSWERS, 10), "Note": 30}
+NOTE, NOTE_WIDTH = "Note", 30
+OUTCOME = {**dict.fromkeys(ANSWERS, 10), NOTE: NOTE_WIDTH}
 YES, NO = "yes", "no"
 # Without `left` the indent has no effect, and a number touches the adjacent text.
 WRAPPED = Alignment(horizontal="left", vertical="top", wrap_text=True, indent=1)
@@ -84,7 +86,8 @@ class ListedCustomer:
         gain_low: The gain with the lowest plausible effect of a campaign.
         gain_high: The gain with the highest.
         reasons: What raises this customer's risk most above the average of the customers worth
-            calling, at most three. Sensitive reasons are left out.
+            calling, at most three; what nearly all listed have comes last. Sensitive reasons are
+            left out.
         details: Values of the list's columns.
     """
 
@@ -131,6 +134,8 @@ class RetentionList:
         model_limit: What the model can't say yet, as a sentence; empty if there is no limit.
         paying: Number of customers for whom a call would pay, listed or not; None if the domain
             declares no value.
+        is_out_of_fold: Whether the probabilities are by models that did not learn from the
+            customer's row; otherwise they are those of the model in use, which did not either.
     """
 
     extract_date: date
@@ -146,6 +151,7 @@ class RetentionList:
     period: str = ""
     model_limit: str = ""
     paying: int | None = None
+    is_out_of_fold: bool = True
 
     @property
     def headline(self) -> str:
@@ -243,7 +249,7 @@ def _columns(retention_list: RetentionList) -> list[Column]:
     campaign = retention_list.campaign
     money = _money(campaign)
     formats = {"text": None, "whole": WHOLE, "amount": money}
-    outcome = OUTCOME.items() if retention_list.name else [(DONE, 8)]
+    outcome = OUTCOME.items() if retention_list.name else [(DONE, 8), (NOTE, NOTE_WIDTH)]
     return [
         Column(RANK, 6, WHOLE, lambda rank, _: rank),
         Column(CUSTOMER, 15, None, lambda _, listed: listed.customer_id),
@@ -489,9 +495,9 @@ def format_after_calls(retention_list: RetentionList) -> str:
             "is not on the list, whether calling helped"
         )
     return (
-        f"the next extract shows who left; the column {DONE} is for your own use and is not read "
-        "back. To learn whether calling helps, ask the data team for a campaign's list instead "
-        "(`churn campaign start`), which keeps a control group"
+        f"the next extract shows who left; the columns {DONE} and {NOTE} are for your own use and "
+        "are not read back. To learn whether calling helps, ask the data team for a campaign's "
+        "list instead (`churn campaign start`), which keeps a control group"
     )
 
 
@@ -581,9 +587,7 @@ def _explain_numbers(  # long: the notes, one after another
         ),
         (
             PROBABILITY,
-            f"{retention_list.event}; by a model that did not learn from this customer's row. "
-            "`churn show` and `churn trace` have it beside that of the model "
-            f"in use, which did learn from it{limit.rstrip('.')}",
+            f"{retention_list.event}; {_describe_origin(retention_list)}{limit.rstrip('.')}",
         ),
         (
             "Effect of a call",
@@ -593,7 +597,7 @@ def _explain_numbers(  # long: the notes, one after another
         *(_describe_offers(retention_list) if campaign.offers else ()),
         (
             "Reasons",
-            f"{DISTINGUISHING}; they explain the estimate, and need not be why a customer leaves. "
+            f"{DISTINGUISHING}. They explain the estimate, and need not be why a customer leaves. "
             "Left out: reasons about the person (such as age)",
         ),
         *(
@@ -603,6 +607,19 @@ def _explain_numbers(  # long: the notes, one after another
         ),
         ("Costs and offers", "from the settings that your data team keeps"),
     ]
+
+
+def _describe_origin(retention_list: RetentionList) -> str:
+    """Return which model the probabilities are by, without its end."""
+    if retention_list.is_out_of_fold:
+        return (
+            "by a model that did not learn from this customer's row. `churn show` and `churn "
+            "trace` have it beside that of the model in use, which did learn from it"
+        )
+    return (
+        "by the model in use, which learned from earlier extracts and not from this one; `churn "
+        "show` and `churn trace` have the same"
+    )
 
 
 def format_gain(campaign: Campaign) -> str:
@@ -638,11 +655,12 @@ def _format_rates(retention_list: RetentionList) -> str:
     """Return which share of the risk a call removes, and for how many the model says less."""
     effect, listed = retention_list.campaign.effect, len(retention_list.listed)
     limited = sum(each.is_limited_by_model(effect) for each in retention_list.listed)
-    rate = f"A call removes {effect.value:.0%} of the risk of leaving ({effect.source})"
+    most = "at most " * bool(limited)
+    rate = f"A call removes {most}{effect.value:.0%} of the risk of leaving ({effect.source})"
     if not limited:
         return rate
     whom = "all listed" if limited == listed else f"{limited:,} of the {listed:,} listed"
-    return f"{rate}; for {whom}, the model credits the offer with less, which is used instead"
+    return f"{rate}. For {whom}, the model expects less of the offer, and the list counts that"
 
 
 def _format_people(number: float) -> str:

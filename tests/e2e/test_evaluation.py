@@ -4,6 +4,7 @@ import json
 import math
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from environments import CompletedRun, Environments
 from openpyxl import load_workbook
 
+from churn.reports.retention_list import NEARLY_ALL
 from feature_repo.feature_definitions import read_feature_columns
 from lakehouse import spark_session
 from lakehouse.amounts import format_rounded
@@ -350,6 +352,8 @@ def test_the_reasons_of_the_list_tell_customers_apart(listed: Path) -> None:
     triples = {tuple(row[f"Reason {n}"] for n in (1, 2, 3)) for row in rows_of(listed)}
     assert len(triples) >= 12
     assert all(triple[0] for triple in triples)
+    firsts = Counter(row["Reason 1"] for row in rows_of(listed))
+    assert max(firsts.values()) < NEARLY_ALL * firsts.total(), "what all have comes last"
 
 
 def test_the_time_until_customers_leave_is_predicted_as_well_as_by_cox(

@@ -21,7 +21,7 @@ from churn.reports.front_page import (
 )
 from churn.reports.front_page_data import _runs
 from churn.reports.gate_statements import describe_rule
-from churn.reports.plots import Course, draw_columns
+from churn.reports.plots import Course, draw_columns, draw_courses
 from feature_repo.label_texts import ONE_EXTRACT
 from lakehouse.domain import read_domain
 
@@ -157,7 +157,7 @@ def test_the_page_for_a_wrong_address_names_the_ways_on() -> None:
     assert "CHURN_HOME" not in said + without_docs
 
 
-@pytest.mark.parametrize("columns", [3, 4, 24])
+@pytest.mark.parametrize("columns", [2, 3, 4, 24])
 def test_dates_below_a_plot_do_not_overlap(columns: int) -> None:
     labels = [f"2025-01-{day:02}" for day in range(1, columns + 1)]
     svg = draw_columns("n", "t", labels, [Course("c", [1.0] * columns)])
@@ -171,11 +171,40 @@ def test_dates_below_a_plot_do_not_overlap(columns: int) -> None:
     assert across[-1] + 32 < 330
 
 
+def test_noise_is_not_drawn_as_a_trend() -> None:
+    def read_ticks(values: list[float], span: float) -> list[float]:
+        labels = ["2025-01-01", "2025-02-01"]
+        svg = draw_courses("n", "t", labels, [Course("c", values)], least_span=span)
+        return [float(each) for each in re.findall(r">(0\.\d+)</text>", svg)]
+
+    noise, wide = read_ticks([0.8473, 0.8488], 0.05), read_ticks([0.6, 0.9], 0.05)
+    assert max(noise) - min(noise) >= 0.03
+    assert wide == read_ticks([0.6, 0.9], 0.0)
+    ticks = read_ticks([0.8473, 0.8488], 0.0)
+    assert max(ticks) - min(ticks) < 0.002
+
+
 def test_a_broken_rule_is_stated_in_words() -> None:
     texts = {"drift_of_monthly_charges": "the bills are as before"}
     said = words(front_page(replace(history(extracts=5), rule_texts=texts)))
     assert "the bills are as before drift_of_monthly_charges" in said
     assert describe_rule("minimum_customers", read_domain()).endswith("at least 1,000 customers")
+
+
+def test_rejects_and_warnings_lead_on() -> None:
+    data = history(extracts=3)
+    last = replace(data.extracts[-1], rejected=82, warned=("drift_of_bills",))
+    run = data.runs[-1]
+    gate = {"verdict": "passed", "warned": 1, "tests": 9}
+    run = replace(run, summary={**run.summary, "gate": gate})
+    data = replace(data, runs=(*data.runs[:-1], run), extracts=(*data.extracts[:-1], last))
+    page = front_page(replace(data, rule_texts={"drift_of_bills": "the bills are as before"}))
+    assert "No warning refuses a workbook. Not fulfilled: the bills are as before." in words(page)
+    assert f"{run.run_id}/report.html#rejects" in page
+    assert "churn rejects --out rejects.xlsx" in words(page)
+    clean = replace(last, rejected=0)
+    page = front_page(replace(data, extracts=(*data.extracts[:-1], clean)))
+    assert "churn rejects" not in words(page)
 
 
 def test_the_latest_run_of_a_date_reports_on_it() -> None:

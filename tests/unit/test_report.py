@@ -274,7 +274,11 @@ def test_every_line_of_the_template_is_rendered_by_these_tests(render):
     watched_without_alert = {**RARE.summary["watch"], "alerts": []}
     with missed_lines() as missed:
         plain = replace(FULL, retention_list=to_call("0001-A", offers=False, value=False))
-        for data in (FULL, plain, RARE, REFUSED, ReportData({}, is_sample=True)):
+        shared = [("new", 11)] * 7
+        common = replace(FULL, retention_list=replace(to_call("1"), common_reasons=shared))
+        many = tuple(RejectReason("out_of_range", f"column_{n}", 1) for n in range(6))
+        common = replace(common, reject_reasons=many)
+        for data in (FULL, plain, common, RARE, REFUSED, ReportData({}, is_sample=True)):
             render(data)
         render(replace(RARE, summary=RARE.summary | {"watch": watched_without_alert}))
         render(replace(FULL, summary=SUMMARY | {"counts": COUNTS | {"silver": 7000}}))
@@ -340,6 +344,38 @@ def test_more_errors_than_rows_are_explained(render):
     assert note not in Page(render(FULL)).text
     twice = replace(FULL, reject_reasons=(RejectReason("out_of_range", "TotalCharges", 7),))
     assert note in Page(render(twice)).text
+
+
+def test_all_errors_are_counted_and_copies_are_none(render):
+    reasons = [RejectReason(f"code_{n}", f"column_{n}", 10 - n) for n in range(8)]
+    copies = RejectReason("exact_duplicate", "", 40, "a copy")
+    data = replace(FULL, reject_reasons=(copies, *reasons), command="churn --demo")
+    text = Page(render(data)).text
+    checks = text[text.rindex("Can you rely on it?") : text.index("For the data team Run")]
+    assert "10 × column_0: code 0" in checks and "6 × column_4" in checks
+    assert "column_5" not in checks and "a copy" not in checks
+    assert "and 12 more, for 3 other reasons: see rejected rows" in checks
+    assert "churn --demo rejects --run 20250714T093012Z --out rejects.xlsx" in checks
+    text = Page(render(replace(data, reject_reasons=tuple(reasons[:6])))).text
+    assert "and 5 more, for 1 other reason:" in text
+    only_copies = Page(render(replace(data, reject_reasons=(copies,)))).text
+    assert "can give you the rows" not in only_copies
+
+
+def test_the_retention_manager_reads_nothing_of_the_api(render):
+    later = {**SUMMARY, "scored_extract_date": "2025-08-01"}
+    for summary in (SUMMARY, later):
+        assert "API" not in " ".join(banner(ReportData(summary)))
+
+
+def test_what_the_listed_share_is_a_short_table(render):
+    shared = [(f"reason {n}", 11 - n // 2) for n in range(9)]
+    data = replace(FULL, retention_list=replace(to_call("0001-A"), common_reasons=shared))
+    text = Page(render(data)).text
+    assert "reason 011 of 11100%" in text.replace("\n", "") and "reason 49 of 1182%" in text
+    assert "reason 6" not in text and "3 more that fewer of them have" in text
+    few = replace(data.retention_list, common_reasons=shared[:6])
+    assert "more that fewer" not in Page(render(replace(FULL, retention_list=few))).text
 
 
 def test_the_headline_is_rounded_and_says_how_many_calls_would_pay(render):

@@ -12,6 +12,7 @@ from churn.reports.retention_list import (
     WORTH_CALLING,
     RaisingReason,
     _find_raising_reasons,
+    _put_shared_last,
     describe_common_reason,
     find_common_reasons,
 )
@@ -100,6 +101,18 @@ def test_what_most_have_in_common_is_counted() -> None:
     assert find_common_reasons([of("a")]) == find_common_reasons([]) == {}
 
 
+def test_what_nearly_all_listed_have_comes_after_the_other_reasons() -> None:
+    raising = {str(n): of("fiber", "bill", "new") for n in range(8)}
+    raising |= {"8": of("bill", "fiber"), "9": of("fiber")}
+    ordered = _put_shared_last(raising, find_common_reasons(list(raising.values())))
+    # All ten have fiber, nine the bill, which is enough; eight are new, which is not.
+    assert [each.feature for each in ordered["0"]] == ["new", "fiber", "bill"]
+    # Without other reasons, they keep their order.
+    assert ordered["8"] == raising["8"] and ordered["9"] == raising["9"]
+    # A single customer shares nothing.
+    assert _put_shared_last({"1": of("a")}, find_common_reasons([of("a")])) == {"1": of("a")}
+
+
 def test_an_amount_of_each_customer_does_not_hide_what_they_have_in_common() -> None:
     template = NumberTemplate("bill", format_with_currency(NUMBERS["amount"], "$"), {}, "bill {}")
     bills = [RaisingReason("bill", f"bill ${n}.50", n + 0.5) for n in (105, 70, 89)]
@@ -137,7 +150,7 @@ def test_a_range_is_in_the_plural() -> None:
 def test_call_and_offer_are_named_apart_without_needless_cents() -> None:
     each_once = replace(LISTED, listed=[replace(CUSTOMER, offer=name) for name in OFFERS])
     header, *rows, _ = count_offers(each_once)
-    assert header[1][3:] == ("Who can be made it", "What it is", "Costs of each")
+    assert header[1][3:] == ("Who can get it", "What it is", "Costs of each")
     assert {row[0]: row[1][3:] for row in rows} == {
         "Upgrade": ("All", None, "call $1, offer $60"),
         "Discount": ("All", "5% off", "call $1, offer $60"),
@@ -181,6 +194,9 @@ def test_the_workbook_has_choices_title_and_author(
     assert choices.formula1 == '"yes,no"' and choices.showErrorMessage
     places = {str(each).split(":")[0] for each in choices.sqref.ranges}
     assert {sheet[place].offset(row=-1).value for place in places} == columns
+    # A free text beside the choices.
+    *_, note = sheet[1]
+    assert note.value == "Note" and sheet.column_dimensions[note.column_letter].width == 30
     totals = book["Summary"][6][:4]
     assert [cell.number_format for cell in totals[2:]] == ['"$"#,##0'] * 2, "no cents in a total"
     assert [cell.value for cell in totals] == ["Total", 1, 61.0, 76.6], "exact, not rounded"
@@ -188,7 +204,7 @@ def test_the_workbook_has_choices_title_and_author(
     # Only a campaign's outcomes are read back.
     after = read_pairs(book, "Summary")["After the calls"]
     assert ("Called, Reached and Accepted are read back" in after) == bool(name)
-    assert ("Done is for your own use and is not read back" in after) == (not name)
+    assert ("Done and Note are for your own use and are not read back" in after) == (not name)
     assert ("churn campaign record" if name else "churn campaign start") in after
 
 
@@ -231,6 +247,12 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     assert summary["Listed"] == "all calls that are expected to pay are listed: 1"
     assert "Model" not in summary
     assert read_pairs(book, "Notes")["Probability of leaving"].startswith("of leaving; by a model")
+    later = replace(LISTED, is_out_of_fold=False)
+    write_retention_workbook(later, path)
+    origin = read_pairs(load_workbook(path), "Notes")["Probability of leaving"]
+    assert origin.startswith("of leaving; by the model in use, which learned from earlier extracts")
+    assert "did not learn" not in origin and "did learn" not in origin
+    assert "unseen.probability is not null as is_unseen" in WORTH_CALLING
     dated = replace(LISTED, period="within the next month")
     assert dated.event == "of leaving within the next month"
 
@@ -241,14 +263,15 @@ def test_the_effect_and_the_range_are_those_of_the_campaign(tmp_path: Path) -> N
         "leaving (assumed, not measured yet). The range is for half or one and a half times as "
         "many who stay, at the same costs"
     )
-    # The model credits the offer with less than campaigns achieve.
+    # The model expects less of the offer than campaigns achieve.
     weak = replace(CUSTOMER, probability_with_offer=0.5)
-    credited = "the model credits the offer with less, which is used instead"
+    expected = "the model expects less of the offer, and the list counts that. The range"
     both, all_weak = (
         format_effect(replace(LISTED, listed=each)) for each in ([CUSTOMER, weak], [weak])
     )
-    assert f"; for 1 of the 2 listed, {credited}. The range" in both
-    assert f"; for all listed, {credited}. The range" in all_weak
+    most = "A call removes at most 30% of the risk of leaving (assumed, not measured yet). For"
+    assert f"{most} 1 of the 2 listed, {expected}" in both
+    assert f"{most} all listed, {expected}" in all_weak
     assert CUSTOMER.retention == pytest.approx((76.6 + 61) / 900)
     many = replace(LISTED, listed=[CUSTOMER] * 100)
     assert "about 15 of the 58 who would leave to stay" in format_effect(many)
