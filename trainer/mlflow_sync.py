@@ -406,9 +406,10 @@ def _update_version(
                     registered.run_id, f"cross_validated/{name}/{figure}", float(value)
                 )
     # The label of the version's run is that of its training, which may be another one.
-    data, label = evaluation["training_set"], evaluation.get("label", {}).get("kind", "not stored")
-    described = f"{data['rows']:,} rows, extracts up to {data['extract_date']}, label: {label}"
-    store.client.set_model_version_tag(NAME, registered.version, EVALUATED_DATA, described)
+    if data := evaluation.get("training_set"):
+        label = evaluation.get("label", {}).get("kind", "not stored")
+        described = f"{data['rows']:,} rows, extracts up to {data['extract_date']}, label: {label}"
+        store.client.set_model_version_tag(NAME, registered.version, EVALUATED_DATA, described)
     store.client.set_model_version_tag(NAME, registered.version, EVALUATION, identity)
 
 
