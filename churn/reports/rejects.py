@@ -12,6 +12,7 @@ from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse import audit_log, sequences, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
+from lakehouse.command_name import format_rerun
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.sample_home import is_sample
@@ -90,7 +91,11 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, log: Log) 
         facts = {"what": "rejects", "load": load.batch_id, "file": str(path)}
         audit_log.append(settings, Action.EXPORT, rows=expected, **facts)
         _write_workbook(spark, load, expected, path, log)
-    return f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}"
+    rerun = format_rerun(load.source_file, load.extract_date)
+    return (
+        f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}; correct them in "
+        f"that workbook, save it, then {rerun}"
+    )
 
 
 def _read_load(settings: Settings, spark: SparkSession, batch_id: str | None) -> RejectedLoad:

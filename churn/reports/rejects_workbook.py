@@ -35,6 +35,7 @@ from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 from openpyxl.writer.excel import ExcelWriter
 
+from lakehouse.command_name import format_commands, format_rerun
 from lakehouse.domain import read_domain
 from lakehouse.sample_home import NOTE
 from lakehouse.sample_home import TITLE as SAMPLE
@@ -364,7 +365,13 @@ class _RejectsWorkbook:
         ]
 
     def _notes(self) -> Iterator[str]:
-        yield "Correct the rows in the workbook that they come from, save it, and run it again."
+        load = self._load
+        rerun = format_commands(format_rerun(load.source_file, load.extract_date)).strip("`")
+        yield (
+            "Correct the rows in the workbook that they come from, save it, and run it for the "
+            f"same extract date: {rerun}"
+        )
+        yield "Without the date, the day on which it was saved would become its extract date."
         yield (
             "The customers of rejected rows are not scored and not in the list, unless another row "
             "of theirs was kept."

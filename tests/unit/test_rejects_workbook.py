@@ -20,6 +20,7 @@ from churn.reports.rejects_workbook import (
     RejectedLoad,
     write_rejects_workbook,
 )
+from lakehouse.command_name import name_commands
 from seeds_loader.contract import read_contract
 from seeds_loader.reader.sandbox import read_workbook
 from seeds_loader.reject_messages import Reason, format_reason
@@ -348,6 +349,16 @@ def test_the_summary_counts_rows_by_reason_most_first(tmp_path):
         ("exact duplicate", 1, "customerID (1)", "exact_duplicate"),
         (WORDS["out_of_range"], 1, "tenure (1)", "out_of_range"),
     ]
+
+
+@pytest.mark.parametrize("called", ["churn", "churn --demo"])
+def test_the_summary_names_the_command_with_the_date(tmp_path, called):
+    name_commands(called)
+    try:
+        text = summary_text(written(tmp_path, [reject()], source_file="new base.xlsx"))
+    finally:
+        name_commands("churn")
+    assert f": {called} run 'new base.xlsx' --extract-date 2025-01-01\n" in text
 
 
 def summary_text(path: Path) -> str:
