@@ -7,7 +7,12 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
 from churn.provenance.run_history import HINT_LATEST, read_summary
-from churn.reports.rejects_workbook import Reject, RejectedLoad, write_rejects_workbook
+from churn.reports.rejects_workbook import (
+    CONFLICTING_DUPLICATE,
+    Reject,
+    RejectedLoad,
+    write_rejects_workbook,
+)
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse import audit_log, sequences, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
@@ -42,11 +47,13 @@ EXTRA_HEADERS = """
     group by header
     order by max(place), header
 """
-# For a duplicate, also the row that silver has instead.
+# For a duplicate, also the row that silver has instead; its cells if they differ.
 REJECTED_ROWS = """
     select
         rejects._row_number, {columns}, rejects._extra, rejects.reasons,
-        kept._row_number as kept_row
+        kept._row_number as kept_row,
+        if(source._row_number is null, null, array({source_columns})) as kept_cells,
+        source._extra as kept_extra
     from silver.rejected_rows as rejects
     left join silver.customers as kept
         on
@@ -54,6 +61,12 @@ REJECTED_ROWS = """
             and rejects.extract_date = kept.extract_date
             and get(filter(rejects.reasons, each -> each.column_name = '{id}'), 0).value
             = kept.customer_id
+    left join bronze.telco_customers as source
+        on
+            source._batch_id = :batch
+            and source._extract_date = :day
+            and kept._row_number = source._row_number
+            and get(rejects.reasons, 0).code = '{conflict}'
     where rejects._batch_id = :batch and rejects.extract_date = :day
     order by rejects._row_number
 """
@@ -137,8 +150,12 @@ def _read_rejects(
     spark: SparkSession, load: RejectedLoad, names: Sequence[str]
 ) -> Iterator[Reject]:
     """Yield the rows in the order of the sheet; they are fetched in batches, not all at once."""
-    columns = ", ".join(f"rejects.`{name}`" for name in names)
-    sql = REJECTED_ROWS.format(columns=columns, id=read_contract().id)
+    sql = REJECTED_ROWS.format(
+        columns=", ".join(f"rejects.`{name}`" for name in names),
+        source_columns=", ".join(f"source.`{name}`" for name in names),
+        id=read_contract().id,
+        conflict=CONFLICTING_DUPLICATE,
+    )
     frame = statement(spark, sql, batch=load.batch_id, day=load.extract_date)
     for row in frame.toLocalIterator():
         yield Reject(
@@ -150,6 +167,8 @@ def _read_rejects(
                 for reason in row["reasons"]
             ],
             kept_row=row["kept_row"],
+            kept_cells=row["kept_cells"],
+            kept_extra=row["kept_extra"] or {},
         )
 
 

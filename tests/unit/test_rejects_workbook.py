@@ -212,6 +212,57 @@ def test_of_a_duplicate_the_kept_row_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("own", "kept", "marked", "lines"),
+    [
+        (
+            {"tenure": "1", "Partner": "No"},
+            {"tenure": "2"},
+            {"tenure", "Partner"},
+            [
+                'Partner is "No" here, "Yes" in row 4.',
+                'tenure is "1" here, "2" in row 4.',
+                "Row 4 was kept because its tenure is higher.",
+            ],
+        ),
+        (
+            {"TotalCharges": None},
+            {},
+            {"TotalCharges"},
+            [
+                'TotalCharges is blank here, "358.2" in row 4.',
+                "Row 4 was kept because its TotalCharges is higher.",
+            ],
+        ),
+        (
+            {},
+            {"Partner": "No"},
+            {"Partner"},
+            [
+                'Partner is "Yes" here, "No" in row 4.',
+                "Row 4 was kept by a fixed order of such rows, because they are equal in tenure "
+                "and TotalCharges.",
+            ],
+        ),
+    ],
+)
+def test_of_rows_that_differ_the_differing_cells_are_named_and_marked(
+    tmp_path, own, kept, marked, lines
+):
+    reasons = (Reason("conflicting_duplicate", "customerID", "7590-VHVEG"),)
+    texts, others = SOUND | own, SOUND | kept
+    extra, kept_extra = {"Note": "a"}, {"Note": "a"}
+    cells, kept_cells = ([row[name] for name in NAMES] for row in (texts, others))
+    row = Reject(9, cells, extra, reasons, 4, kept_cells, kept_extra)
+    sheet = openpyxl.load_workbook(written(tmp_path, [row], extra=["Note"]))["Rejects"]
+    assert sheet["D2"].value.split("\n")[1:] == lines
+    assert {
+        sheet.cell(1, cell.column).value
+        for cell in sheet[2]
+        if cell.fill.fgColor.rgb == FAULTY.fgColor.rgb
+    } == marked
+
+
+@pytest.mark.parametrize(
     ("tenure", "end"),
     [
         (
