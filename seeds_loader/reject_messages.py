@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.domain import read_domain
+from lakehouse.near_matches import find_near_matches
 from seeds_loader.contract import Column, Contract
 from seeds_loader.reject_values import (
     BLANK,
@@ -133,8 +134,10 @@ def _instruct(reason: Reason, column: Column | None) -> Iterator[str]:
         yield f"Write {number}."
     elif column is not None and reason.code in BY_CONTRACT:
         accepted = format_accepted(column)
+        near = find_near_matches(reason.value or "", column.categories, 1)
         if accepted:
-            yield f"Write {accepted}."
+            probably = f', probably "{near[0]}"' if near else ""
+            yield f"Write {accepted}{probably}."
     if column is not None and reason.code == MISSING and column.zero_if_blank_when_zero:
         yield f"It may only be blank if {column.zero_if_blank_when_zero} is 0."
 

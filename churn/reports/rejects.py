@@ -97,7 +97,8 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, log: Log) 
     with spark_session.session(settings) as spark:
         load = _read_load(settings, spark, batch_id)
         about = f"{load.source_file} (extract of {load.extract_date})"
-        expected = _count_rejects(spark, load)
+        rejected, copies = _count_rejects(spark, load)
+        expected = rejected + copies
         if expected == 0:
             rows = f"all {load.row_count:,} rows of {about}"
             return f"no rejects: {rows} were taken; no file was written"
@@ -106,8 +107,8 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, log: Log) 
         _write_workbook(spark, load, expected, path, log)
     rerun = format_rerun(load.source_file, load.extract_date)
     return (
-        f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}; correct them in "
-        f"that workbook, save it, then {rerun}"
+        f"{path}: {rejected:,} rejected of {load.row_count:,} rows of {about}, and {copies:,} "
+        f"exact copies; correct the rejected in that workbook, save it, then {rerun}"
     )
 
 
@@ -123,8 +124,8 @@ def _read_load(settings: Settings, spark: SparkSession, batch_id: str | None) ->
     )
 
 
-def _count_rejects(spark: SparkSession, load: RejectedLoad) -> int:
-    """Return the number of rows rejected in the load's cleaning, including exact duplicates."""
+def _count_rejects(spark: SparkSession, load: RejectedLoad) -> tuple[int, int]:
+    """Return the numbers of rows rejected in the load's cleaning, and of exact copies besides."""
     counts = load_state.load_state(spark, load.batch_id).counts
     if counts is None:
         raise InvalidInputError(
@@ -132,7 +133,7 @@ def _count_rejects(spark: SparkSession, load: RejectedLoad) -> int:
             where=f"load {load.batch_id}, extract of {load.extract_date}",
             hint="`churn build`, then repeat the command",
         )
-    return counts["rejected"] + counts["exact_duplicates"]
+    return counts["rejected"], counts["exact_duplicates"]
 
 
 def _write_workbook(

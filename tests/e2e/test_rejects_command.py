@@ -88,7 +88,8 @@ def test_a_refused_run_says_how_to_get_the_rejects_and_they_come_as_they_were(  
 
     counts = summary["counts"]
     assert len(given) == counts["rejected"] + counts["exact_duplicates"]
-    assert f"{len(given)} rejected of {counts['bronze']} rows" in said
+    assert f"{counts['rejected']} rejected of {counts['bronze']} rows" in said
+    assert f"and {counts['exact_duplicates']} exact copies" in said
     duplicates = Counter(each.expected_outcome for each in expected.values())
     by_reason = {row[3]: row[1] for row in book["Summary"].iter_rows(values_only=True)}
     for code in ("exact_duplicate", "conflicting_duplicate"):

@@ -402,6 +402,15 @@ def test_the_summary_counts_rows_by_reason_most_first(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "near"), [("Fibre optik", ', probably "Fiber optic".'), ("satellite", '"No".')]
+)
+def test_a_category_that_is_near_is_suggested(value, near):
+    column = next(each for each in CONTRACT.columns if each.name == "InternetService")
+    reason = Reason("not_accepted", "InternetService", value)
+    assert format_reason(reason, column, WORDS).endswith(near)
+
+
 @pytest.mark.parametrize("called", ["churn", "churn --demo"])
 def test_the_summary_names_the_command_with_the_date(tmp_path, called):
     name_commands(called)
