@@ -6,6 +6,8 @@ passes here: errors, messages, logs, results, answers of the scoring API and pag
 
 import os
 import re
+import shlex
+from datetime import date
 
 CHURN, DEMO = "churn", "churn --demo"
 # What the name of the demo's home ends with.
@@ -42,3 +44,11 @@ def rename_commands(text: str, called: str) -> str:
         called: How the command line is called, as `choose_name` returns it.
     """
     return text if called == CHURN else COMMAND.sub(rf"\1{called} ", text)
+
+
+def format_rerun(file_name: str, extract_date: date | str) -> str:
+    """Return the command that runs a corrected workbook for the extract date that it had.
+
+    Without the date, it would be loaded for the day on which the correction was saved.
+    """
+    return f"`churn run {shlex.quote(file_name)} --extract-date {extract_date}`"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakehouse.domain import read_domain
+from lakehouse.near_matches import find_near_matches
 from seeds_loader.contract import Column, Contract
 from seeds_loader.reject_values import (
     BLANK,
@@ -13,6 +14,7 @@ from seeds_loader.reject_values import (
     format_detail,
     format_quoted,
     name_invisible,
+    read_numbers,
 )
 
 # The code of a blank cell, whose value says all.
@@ -87,6 +89,31 @@ def format_reasons(
         yield f"Row {kept_row} was kept for this customer."
 
 
+def format_preference(
+    cells: Mapping[str, str | None],
+    kept: Mapping[str, str | None],
+    contract: Contract,
+    kept_row: int,
+) -> str:
+    """Return why the other row of the customer was kept: the first declared column that is higher.
+
+    Args:
+        cells: The cells of the rejected row, by header.
+        kept: The cells of the row that was kept, by header.
+        contract: The contract of the columns.
+        kept_row: The number of the row that was kept.
+    """
+    own, other = read_numbers(cells, contract), read_numbers(kept, contract)
+    names = read_domain().contract.kept_row
+    for name in names:
+        # A blank that counts as 0 is not among the numbers.
+        if own.get(name, 0) != other.get(name, 0):
+            return f"Row {kept_row} was kept because its {contract.find(name).name} is higher."
+    columns = " and ".join(contract.find(name).name for name in names)
+    equal = f"they are equal in {columns}" if columns else "no column decides"
+    return f"Row {kept_row} was kept by a fixed order of such rows, because {equal}."
+
+
 def format_reason(reason: Reason, column: Column | None, messages: Mapping[str, str]) -> str:
     """Return the reason as sentences: column, value, what the rule says, and what to write."""
     value = format_quoted(reason.value)
@@ -107,8 +134,10 @@ def _instruct(reason: Reason, column: Column | None) -> Iterator[str]:
         yield f"Write {number}."
     elif column is not None and reason.code in BY_CONTRACT:
         accepted = format_accepted(column)
+        near = find_near_matches(reason.value or "", column.categories, 1)
         if accepted:
-            yield f"Write {accepted}."
+            probably = f', probably "{near[0]}"' if near else ""
+            yield f"Write {accepted}{probably}."
     if column is not None and reason.code == MISSING and column.zero_if_blank_when_zero:
         yield f"It may only be blank if {column.zero_if_blank_when_zero} is 0."
 

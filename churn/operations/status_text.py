@@ -16,6 +16,7 @@ from churn.operations.status import (
 )
 from churn.provenance.retention_lists import format_headline
 from lakehouse.amounts import format_amount, format_number
+from lakehouse.command_name import format_rerun
 from lakehouse.run_lock import format_holder
 from lakehouse.run_log import (
     DEMO_COMMAND,
@@ -203,8 +204,9 @@ def _format_next(status: Status) -> str:
     if run["state"] == FAILED:
         return f"`churn logs --run {run['run']}` says why; then repeat {_format_command(run)}"
     if run["state"] == REFUSED:
+        rerun = format_rerun(run["workbook"] or "WORKBOOK", run["extract_date"] or "YYYY-MM-DD")
         return (
-            f"correct the workbook and run it again: `churn rejects --run {run['run']} --out "
+            f"correct the workbook, then {rerun}; `churn rejects --run {run['run']} --out "
             "rejects.xlsx` writes its faulty rows; if it is right, `churn approve "
             f"{run['load'] or 'LOAD'} --reason TEXT` publishes it"
         )

@@ -52,7 +52,8 @@ def make_question(refusal: approvals.Refusal) -> Question:
         f"({load.batch_id}); gold, online store, model and scores are as before.\n\n{rules}\n\n"
         "If the change is real, approve it with the reason: the load is then evaluated again with "
         "these values taken for expected, published, and your name and reason are recorded. "
-        "If it is not, leave the load refused, correct the workbook and run it again."
+        "If it is not, leave the load refused, correct the workbook and run it again with the "
+        f"extract date {load.extract_date}."
     )
     return {
         "batch_id": load.batch_id,

@@ -19,6 +19,7 @@ from churn.pipeline.summary import load_summary
 from churn.provenance import load_state
 from lakehouse import audit_log, commit_metadata
 from lakehouse.audit_log import Action
+from lakehouse.command_name import format_rerun
 from lakehouse.errors import InvalidInputError
 from lakehouse.progress import Steps
 from lakehouse.settings import Settings
@@ -205,8 +206,9 @@ def require_approvable(
             "compare no extracts, or have no value: "
             + ", ".join(each["rule"] for each in failed if not can_approve([each])),
             where=where,
-            hint="correct the workbook and run it again; a rule that is too strict is changed in "
-            "rules.yml of the domain",
+            hint="correct the workbook, then "
+            f"{format_rerun(load.source_file, load.extract_date)}; a rule that is too strict is "
+            "changed in rules.yml of the domain",
         )
     refusal = Refusal(load, failed)
     if values is not None and not _are_equal(values, refusal.values):

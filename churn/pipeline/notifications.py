@@ -22,7 +22,7 @@ from churn.pipeline.outbox import Message
 from churn.provenance.run_history import list_runs, parse_start_time, read_json_or_empty
 from churn.reports.front_page import report_of
 from lakehouse.atomic_write import write_secret
-from lakehouse.command_name import format_commands
+from lakehouse.command_name import format_commands, format_rerun
 from lakehouse.errors import ChurnError, DiskFullError, GateRefusedError, UnavailableError
 from lakehouse.process import Log
 from lakehouse.settings import LOOPBACK, Settings
@@ -117,7 +117,8 @@ def record_summary(settings: Settings, summary: Summary) -> None:
         for verdict in ("failed", "warned", "expected")
     }
     if gate.get("verdict") == "refused":
-        record_refused(settings, run_id, summary["batch_id"], workbook, texts["failed"])
+        day, failed = summary["extract_date"], texts["failed"]
+        record_refused(settings, run_id, summary["batch_id"], workbook, day, failed)
         return
     warnings = [*texts["warned"], *(f"{text} (expected)" for text in texts["expected"])]
     if warnings:
@@ -130,14 +131,20 @@ def record_summary(settings: Settings, summary: Summary) -> None:
 
 @tolerate_failure
 def record_refused(
-    settings: Settings, run_id: str, batch_id: str, workbook: str, rules: Sequence[str]
+    settings: Settings,
+    run_id: str,
+    batch_id: str,
+    workbook: str,
+    extract_date: date | str,
+    rules: Sequence[str],
 ) -> None:
     """Record that the gate refused a load, with the rules that failed."""
     lines = [
         "Gold, online store, model and scores are unchanged.",
         *rules,
-        f"What to do: `churn rejects --run {run_id} --out rejects.xlsx`, correct the workbook, run "
-        "it again. A change that is real can be approved, or declared as expected: docs/runbook.md",
+        f"What to do: `churn rejects --run {run_id} --out rejects.xlsx`, correct the workbook, "
+        f"then {format_rerun(workbook, extract_date)}. A change that is real can be approved, or "
+        "declared as expected: docs/runbook.md",
         link_report(settings, run_id),
     ]
     outbox.record(settings, make_message(REFUSED, batch_id, workbook, lines))

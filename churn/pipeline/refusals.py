@@ -10,6 +10,7 @@ from churn.pipeline.notifications import record_refused
 from churn.pipeline.rule_texts import format_expected_change, format_refused_load, format_rule
 from churn.pipeline.summary import write_final_summary, write_report
 from churn.provenance import load_state
+from lakehouse.command_name import format_rerun
 from lakehouse.errors import GateRefusedError
 from lakehouse.progress import Step
 from lakehouse.settings import Settings
@@ -39,13 +40,14 @@ def run_refused_error(
     ]
     rules = [format_rule(result) for result in failed]
     lines = "".join(f"\n    {line}" for line in rules or failures)
+    name = Path(run.summary["workbook"]["path"]).name
+    rerun = format_rerun(name, run.summary["extract_date"])
     refused = GateRefusedError(
-        f"The gate refused {Path(run.summary['workbook']['path']).name}; gold, online store, model "
-        f"and scores are as before{lines}",
+        f"The gate refused {name}; gold, online store, model and scores are as before{lines}",
         where=f"extract of {run.summary['extract_date']}, {run.folder}/report.html",
         hint="look at audit.gate_results and silver.rejected_rows "
         f"(`churn rejects --run {run.run_id} --out rejects.xlsx` gives them back as a workbook), "
-        "correct the workbook, then run it again" + format_expected_change(failed),
+        f"correct the workbook, then {rerun}" + format_expected_change(failed),
     )
     refused.summary = run.summary
     return refused
@@ -64,8 +66,8 @@ def build_refused_error(refused: list[Rows], failures: Sequence[str]) -> GateRef
     return GateRefusedError(
         f"The gate refused; what did not pass was not published{lines}",
         where="audit.gate_results, silver.rejected_rows",
-        hint="correct the workbook and load it again, or look at the rows that it names"
-        + "".join(map(format_expected_change, refused)),
+        hint="correct the workbook and load it again with the same --extract-date, or look at the "
+        "rows that it names" + "".join(map(format_expected_change, refused)),
     )
 
 
@@ -94,4 +96,5 @@ def warn_of_refused(
 def record_refused_load(settings: Settings, run_id: str, batch_id: str, broken: Rows) -> None:
     """Record that a build refused a load, to be notified of."""
     rules = [format_rule(result) for result in broken]
-    record_refused(settings, run_id, batch_id, Path(broken[0]["source_file"]).name, rules)
+    name, day = Path(broken[0]["source_file"]).name, broken[0]["extract_date"]
+    record_refused(settings, run_id, batch_id, name, day, rules)

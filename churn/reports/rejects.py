@@ -7,11 +7,17 @@ from pyspark.sql.connect.session import SparkSession
 
 from churn.provenance import load_state
 from churn.provenance.run_history import HINT_LATEST, read_summary
-from churn.reports.rejects_workbook import Reject, RejectedLoad, write_rejects_workbook
+from churn.reports.rejects_workbook import (
+    CONFLICTING_DUPLICATE,
+    Reject,
+    RejectedLoad,
+    write_rejects_workbook,
+)
 from churn.reports.xlsx_output import require_writable, translate_write_errors
 from lakehouse import audit_log, sequences, spark_server, spark_session
 from lakehouse.atomic_write import atomic_write
 from lakehouse.audit_log import Action
+from lakehouse.command_name import format_rerun
 from lakehouse.errors import InvalidInputError
 from lakehouse.process import Log
 from lakehouse.sample_home import is_sample
@@ -41,11 +47,13 @@ EXTRA_HEADERS = """
     group by header
     order by max(place), header
 """
-# For a duplicate, also the row that silver has instead.
+# For a duplicate, also the row that silver has instead; its cells if they differ.
 REJECTED_ROWS = """
     select
         rejects._row_number, {columns}, rejects._extra, rejects.reasons,
-        kept._row_number as kept_row
+        kept._row_number as kept_row,
+        if(source._row_number is null, null, array({source_columns})) as kept_cells,
+        source._extra as kept_extra
     from silver.rejected_rows as rejects
     left join silver.customers as kept
         on
@@ -53,6 +61,12 @@ REJECTED_ROWS = """
             and rejects.extract_date = kept.extract_date
             and get(filter(rejects.reasons, each -> each.column_name = '{id}'), 0).value
             = kept.customer_id
+    left join bronze.telco_customers as source
+        on
+            source._batch_id = :batch
+            and source._extract_date = :day
+            and kept._row_number = source._row_number
+            and get(rejects.reasons, 0).code = '{conflict}'
     where rejects._batch_id = :batch and rejects.extract_date = :day
     order by rejects._row_number
 """
@@ -83,14 +97,19 @@ def write_rejects(settings: Settings, run_id: str | None, path: Path, log: Log) 
     with spark_session.session(settings) as spark:
         load = _read_load(settings, spark, batch_id)
         about = f"{load.source_file} (extract of {load.extract_date})"
-        expected = _count_rejects(spark, load)
+        rejected, copies = _count_rejects(spark, load)
+        expected = rejected + copies
         if expected == 0:
             rows = f"all {load.row_count:,} rows of {about}"
             return f"no rejects: {rows} were taken; no file was written"
         facts = {"what": "rejects", "load": load.batch_id, "file": str(path)}
         audit_log.append(settings, Action.EXPORT, rows=expected, **facts)
         _write_workbook(spark, load, expected, path, log)
-    return f"{path}: {expected:,} rejected of {load.row_count:,} rows of {about}"
+    rerun = format_rerun(load.source_file, load.extract_date)
+    return (
+        f"{path}: {rejected:,} rejected of {load.row_count:,} rows of {about}, and {copies:,} "
+        f"exact copies; correct the rejected in that workbook, save it, then {rerun}"
+    )
 
 
 def _read_load(settings: Settings, spark: SparkSession, batch_id: str | None) -> RejectedLoad:
@@ -105,8 +124,8 @@ def _read_load(settings: Settings, spark: SparkSession, batch_id: str | None) ->
     )
 
 
-def _count_rejects(spark: SparkSession, load: RejectedLoad) -> int:
-    """Return the number of rows rejected in the load's cleaning, including exact duplicates."""
+def _count_rejects(spark: SparkSession, load: RejectedLoad) -> tuple[int, int]:
+    """Return the numbers of rows rejected in the load's cleaning, and of exact copies besides."""
     counts = load_state.load_state(spark, load.batch_id).counts
     if counts is None:
         raise InvalidInputError(
@@ -114,7 +133,7 @@ def _count_rejects(spark: SparkSession, load: RejectedLoad) -> int:
             where=f"load {load.batch_id}, extract of {load.extract_date}",
             hint="`churn build`, then repeat the command",
         )
-    return counts["rejected"] + counts["exact_duplicates"]
+    return counts["rejected"], counts["exact_duplicates"]
 
 
 def _write_workbook(
@@ -132,8 +151,12 @@ def _read_rejects(
     spark: SparkSession, load: RejectedLoad, names: Sequence[str]
 ) -> Iterator[Reject]:
     """Yield the rows in the order of the sheet; they are fetched in batches, not all at once."""
-    columns = ", ".join(f"rejects.`{name}`" for name in names)
-    sql = REJECTED_ROWS.format(columns=columns, id=read_contract().id)
+    sql = REJECTED_ROWS.format(
+        columns=", ".join(f"rejects.`{name}`" for name in names),
+        source_columns=", ".join(f"source.`{name}`" for name in names),
+        id=read_contract().id,
+        conflict=CONFLICTING_DUPLICATE,
+    )
     frame = statement(spark, sql, batch=load.batch_id, day=load.extract_date)
     for row in frame.toLocalIterator():
         yield Reject(
@@ -145,6 +168,8 @@ def _read_rejects(
                 for reason in row["reasons"]
             ],
             kept_row=row["kept_row"],
+            kept_cells=row["kept_cells"],
+            kept_extra=row["kept_extra"] or {},
         )
 
 

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import chain, islice
 from math import ceil
@@ -35,11 +35,13 @@ from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 from openpyxl.writer.excel import ExcelWriter
 
+from lakehouse.command_name import format_commands, format_rerun
 from lakehouse.domain import read_domain
 from lakehouse.sample_home import NOTE
 from lakehouse.sample_home import TITLE as SAMPLE
 from seeds_loader.contract import Contract
-from seeds_loader.reject_messages import Reason, format_reasons
+from seeds_loader.reject_messages import Reason, format_preference, format_reasons
+from seeds_loader.reject_values import format_quoted
 
 # Limits of an .xlsx sheet: rows below the header, columns, UTF-16 units per cell.
 ROWS_A_SHEET = 1_048_575
@@ -80,6 +82,7 @@ class Reject:
     cells     texts of the contract's columns, in the contract's order; None is a blank cell
     extra     texts of the additional columns, by header
     kept_row  for a duplicate, the number of the row that was kept for the customer instead
+    kept_cells, kept_extra  that row's texts, if they differ and are known
     """
 
     row_number: int
@@ -87,6 +90,8 @@ class Reject:
     extra: Mapping[str, str]
     reasons: Sequence[Reason]
     kept_row: int | None = None
+    kept_cells: Sequence[str | None] | None = None
+    kept_extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -250,7 +255,8 @@ class _RejectsWorkbook:
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(self._headers()))}{rows + 1}"
 
     def _row(self, sheet: Any, reject: Reject) -> list[Any]:
-        faulty = {reason.column for reason in reject.reasons}
+        differing = self._differences(reject)
+        faulty = set(differing) or {reason.column for reason in reject.reasons}
         return [
             self._number(sheet, reject.row_number),
             self._make_text_cell(sheet, self._load.source_file),
@@ -267,9 +273,25 @@ class _RejectsWorkbook:
         own = zip(self._contract.names, reject.cells, strict=True)
         return [*own, *((header, reject.extra.get(header)) for header in self._extra)]
 
+    def _differences(self, reject: Reject) -> dict[str, tuple[str | None, str | None]]:
+        """Return the texts of the row and of the kept one, by header, of the cells that differ."""
+        if reject.kept_cells is None:
+            return {}
+        kept = dict(zip(self._contract.names, reject.kept_cells, strict=True)) | reject.kept_extra
+        texts = [(header, text, kept.get(header)) for header, text in self._source_cells(reject)]
+        return {header: (text, other) for header, text, other in texts if text != other}
+
     def _sentences(self, reject: Reject) -> Iterator[str]:
         cells = dict(zip(self._contract.names, reject.cells, strict=True))
-        return format_reasons(reject.reasons, cells, self._contract, self._words, reject.kept_row)
+        contract, kept_row = self._contract, reject.kept_row
+        yield from format_reasons(reject.reasons, cells, contract, self._words, kept_row)
+        if reject.kept_cells is None or kept_row is None:
+            return
+        for header, (text, other) in self._differences(reject).items():
+            here, there = format_quoted(text), format_quoted(other)
+            yield f"{header} is {here} here, {there} in row {kept_row}."
+        kept = dict(zip(contract.names, reject.kept_cells, strict=True))
+        yield format_preference(cells, kept, contract, kept_row)
 
     def _source_cell(self, sheet: Any, header: str, text: str | None, faulty: bool) -> Any:
         if text is None and not faulty:
@@ -364,7 +386,13 @@ class _RejectsWorkbook:
         ]
 
     def _notes(self) -> Iterator[str]:
-        yield "Correct the rows in the workbook that they come from, save it, and run it again."
+        load = self._load
+        rerun = format_commands(format_rerun(load.source_file, load.extract_date)).strip("`")
+        yield (
+            "Correct the rows in the workbook that they come from, save it, and run it for the "
+            f"same extract date: {rerun}"
+        )
+        yield "Without the date, the day on which it was saved would become its extract date."
         yield (
             "The customers of rejected rows are not scored and not in the list, unless another row "
             "of theirs was kept."

@@ -24,7 +24,7 @@ from churn.reports.retention_workbook import (
     format_paying,
 )
 from lakehouse.amounts import format_amount
-from lakehouse.command_name import format_commands, rename_commands
+from lakehouse.command_name import format_commands, format_rerun, rename_commands
 from lakehouse.domain import read_domain
 from lakehouse.page_icon import ICON
 from lakehouse.run_log import format_duration
@@ -225,10 +225,12 @@ def _visible(value: Any) -> Any:
 def _views(data: ReportData) -> dict[str, Any]:  # long: the variables of the template
     summary = data.summary
     gate, model = summary.get("gate") or {}, summary.get("model") or {}
+    workbook = _workbook(summary)
     return {
         "run_id": str(summary.get("run_id", UNKNOWN)),
         "made": format_start_time(str(summary.get("run_id"))),
-        "workbook": _workbook(summary),
+        "workbook": workbook,
+        "rerun": format_rerun(workbook["name"], workbook["extract_date"]).strip("`"),
         "banner": banner(data),
         "tiles": list(_tiles(data)),
         "data_tiles": list(_data_tiles(summary)),

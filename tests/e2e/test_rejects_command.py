@@ -76,13 +76,20 @@ def test_a_refused_run_says_how_to_get_the_rejects_and_they_come_as_they_were(  
             if cell.fill.fgColor.rgb == FAULTY.fgColor.rgb
         }
         dirt = expected[row[0].value]
-        assert marked >= {dirt.column if dirt.expected_outcome == "fault" else "customerID"}
+        if dirt.expected_outcome == "conflicting_duplicate":
+            assert "customerID" not in marked
+            assert f'customerID is "{row[len(ORIGIN)].value}"' in row[3].value
+            assert re.search(r"Row \d+ was kept (because its|by a fixed order)", row[3].value)
+        else:
+            assert marked >= {dirt.column if dirt.expected_outcome == "fault" else "customerID"}
+        assert marked
         assert {each.split(" is ")[0] for each in row[3].value.split("\n")} >= marked
     assert not any(cell.data_type == "f" for row in sheet.iter_rows() for cell in row)
 
     counts = summary["counts"]
     assert len(given) == counts["rejected"] + counts["exact_duplicates"]
-    assert f"{len(given)} rejected of {counts['bronze']} rows" in said
+    assert f"{counts['rejected']} rejected of {counts['bronze']} rows" in said
+    assert f"and {counts['exact_duplicates']} exact copies" in said
     duplicates = Counter(each.expected_outcome for each in expected.values())
     by_reason = {row[3]: row[1] for row in book["Summary"].iter_rows(values_only=True)}
     for code in ("exact_duplicate", "conflicting_duplicate"):

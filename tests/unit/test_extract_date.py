@@ -70,3 +70,28 @@ def test_an_impossible_date_is_refused(book, given, told):
 def test_a_vanished_file_is_told(tmp_path):
     with pytest.raises(InvalidInputError, match="gone"):
         choose_extract_date(None, extract(tmp_path / "book.xlsx"), NOW)
+
+
+@pytest.mark.parametrize(
+    "name", ["base 2026-01-31 corrected.xlsx", "base_20260131.xlsx", "2026-01-31T20991399.xlsx"]
+)
+@pytest.mark.parametrize("saved", [datetime(2026, 3, 9, tzinfo=UTC), None])
+def test_a_date_in_the_files_name_that_differs_is_told(book, name, saved):
+    """Saving a correction changes the saved date, and with it the extract that it corrects."""
+    path = book.rename(book.with_name(name))
+    chosen = choose_extract_date(None, extract(path, saved), NOW)
+    warning = chosen.warning or ""
+    assert f"the extract date is {chosen.date}" in warning
+    assert "if it corrects the extract of 2026-01-31, give --extract-date 2026-01-31" in warning
+    assert ("saved" in warning) == (saved is not None)
+    assert choose_extract_date(date(2026, 3, 1), extract(path, saved), NOW).warning is None
+
+
+@pytest.mark.parametrize(
+    "name", ["2026-03-09.xlsx", "20260309 of 20260131.xlsx", "9920260131.xlsx", "1999-01-31.xlsx"]
+)
+def test_the_same_date_or_another_number_in_the_name_causes_no_warning(book, name):
+    path = book.rename(book.with_name(name))
+    assert choose_extract_date(None, extract(path, datetime(2026, 3, 9, tzinfo=UTC)), NOW) == (
+        ExtractDate(date(2026, 3, 9), "workbook")
+    )

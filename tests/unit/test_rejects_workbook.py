@@ -20,6 +20,7 @@ from churn.reports.rejects_workbook import (
     RejectedLoad,
     write_rejects_workbook,
 )
+from lakehouse.command_name import name_commands
 from seeds_loader.contract import read_contract
 from seeds_loader.reader.sandbox import read_workbook
 from seeds_loader.reject_messages import Reason, format_reason
@@ -211,6 +212,57 @@ def test_of_a_duplicate_the_kept_row_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("own", "kept", "marked", "lines"),
+    [
+        (
+            {"tenure": "1", "Partner": "No"},
+            {"tenure": "2"},
+            {"tenure", "Partner"},
+            [
+                'Partner is "No" here, "Yes" in row 4.',
+                'tenure is "1" here, "2" in row 4.',
+                "Row 4 was kept because its tenure is higher.",
+            ],
+        ),
+        (
+            {"TotalCharges": None},
+            {},
+            {"TotalCharges"},
+            [
+                'TotalCharges is blank here, "358.2" in row 4.',
+                "Row 4 was kept because its TotalCharges is higher.",
+            ],
+        ),
+        (
+            {},
+            {"Partner": "No"},
+            {"Partner"},
+            [
+                'Partner is "Yes" here, "No" in row 4.',
+                "Row 4 was kept by a fixed order of such rows, because they are equal in tenure "
+                "and TotalCharges.",
+            ],
+        ),
+    ],
+)
+def test_of_rows_that_differ_the_differing_cells_are_named_and_marked(
+    tmp_path, own, kept, marked, lines
+):
+    reasons = (Reason("conflicting_duplicate", "customerID", "7590-VHVEG"),)
+    texts, others = SOUND | own, SOUND | kept
+    extra, kept_extra = {"Note": "a"}, {"Note": "a"}
+    cells, kept_cells = ([row[name] for name in NAMES] for row in (texts, others))
+    row = Reject(9, cells, extra, reasons, 4, kept_cells, kept_extra)
+    sheet = openpyxl.load_workbook(written(tmp_path, [row], extra=["Note"]))["Rejects"]
+    assert sheet["D2"].value.split("\n")[1:] == lines
+    assert {
+        sheet.cell(1, cell.column).value
+        for cell in sheet[2]
+        if cell.fill.fgColor.rgb == FAULTY.fgColor.rgb
+    } == marked
+
+
+@pytest.mark.parametrize(
     ("tenure", "end"),
     [
         (
@@ -348,6 +400,25 @@ def test_the_summary_counts_rows_by_reason_most_first(tmp_path):
         ("exact duplicate", 1, "customerID (1)", "exact_duplicate"),
         (WORDS["out_of_range"], 1, "tenure (1)", "out_of_range"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "near"), [("Fibre optik", ', probably "Fiber optic".'), ("satellite", '"No".')]
+)
+def test_a_category_that_is_near_is_suggested(value, near):
+    column = next(each for each in CONTRACT.columns if each.name == "InternetService")
+    reason = Reason("not_accepted", "InternetService", value)
+    assert format_reason(reason, column, WORDS).endswith(near)
+
+
+@pytest.mark.parametrize("called", ["churn", "churn --demo"])
+def test_the_summary_names_the_command_with_the_date(tmp_path, called):
+    name_commands(called)
+    try:
+        text = summary_text(written(tmp_path, [reject()], source_file="new base.xlsx"))
+    finally:
+        name_commands("churn")
+    assert f": {called} run 'new base.xlsx' --extract-date 2025-01-01\n" in text
 
 
 def summary_text(path: Path) -> str:
