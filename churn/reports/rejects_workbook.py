@@ -342,7 +342,7 @@ class _RejectsWorkbook:
             self._columns_by_code.setdefault(code, Counter())[column] += 1
 
     def _write_summary(self, count: int) -> None:
-        sheet = self._workbook.create_sheet("Summary", 1)
+        sheet = self._workbook.create_sheet("Summary", 0)
         _set_widths(sheet, (64, 14, 44, 26))
         _fit_to_pages(sheet, 1)
         for name, value in self._facts(count):
