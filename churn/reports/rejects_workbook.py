@@ -277,7 +277,8 @@ class _RejectsWorkbook:
         """Return the texts of the row and of the kept one, by header, of the cells that differ."""
         if reject.kept_cells is None:
             return {}
-        kept = dict(zip(self._contract.names, reject.kept_cells, strict=True)) | reject.kept_extra
+        own = dict(zip(self._contract.names, reject.kept_cells, strict=True))
+        kept = {**own, **reject.kept_extra}
         texts = [(header, text, kept.get(header)) for header, text in self._source_cells(reject)]
         return {header: (text, other) for header, text, other in texts if text != other}
 
@@ -342,7 +343,7 @@ class _RejectsWorkbook:
             self._columns_by_code.setdefault(code, Counter())[column] += 1
 
     def _write_summary(self, count: int) -> None:
-        sheet = self._workbook.create_sheet("Summary", 1)
+        sheet = self._workbook.create_sheet("Summary", 0)
         _set_widths(sheet, (64, 14, 44, 26))
         _fit_to_pages(sheet, 1)
         for name, value in self._facts(count):

@@ -169,7 +169,7 @@ def explain(code: str, column: str, **cells: str | None) -> str:
 @pytest.mark.parametrize(
     ("column", "values", "end"),
     [
-        ("gender", "Male\u00a0x", '. Write "Female" or "Male".'),
+        ("gender", "Male\u00a0x", '. Write "Female" or "Male", probably "Male".'),
         ("Contract", "x", '. Write "Month-to-month", "One year" or "Two year".'),
     ],
 )
