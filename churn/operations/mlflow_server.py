@@ -27,10 +27,10 @@ SERVICE = "mlflow"
 HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
 # The view for trained models instead of language models, as MLflow's pages call and remember it.
 TRAINING = "workflowType=machine_learning"
-# Columns of the list of runs, as MLflow's pages name and remember them.
+# Columns of the list of runs, as MLflow's pages name and remember them; all fit into 1440 pixels.
 COLUMNS = (
     *("tags.`champion`", "params.`kind`", "metrics.`roc_auc`", "metrics.`pr_auc`"),
-    *("metrics.`brier`", "attributes.`Dataset`", "attributes.`Models`"),
+    *("metrics.`brier`", "attributes.`Models`"),
 )
 SCRIPT = Path(__file__).with_name("mlflow_page.js")
 # The assistant is not served, the switch of pages has one useful position, versions come from
