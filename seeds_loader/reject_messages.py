@@ -33,6 +33,7 @@ BY_CONTRACT = {
 # A number with a currency, and without thousands separators. Other signs may change its value:
 # thousands (12k), a share (12%), a unit (12 years), a minus of accountants ((12)).
 CURRENCY = r"(?:[$€£¥]|[A-Z]{3})?"
+NAME = re.compile(r"\w+")
 NUMBER_LIKE = re.compile(rf"{CURRENCY}\s*(?P<number>-?\d+(?:[,.]\d{{1,2}})?)\s*{CURRENCY}")
 
 
@@ -59,6 +60,29 @@ def read_reject_messages(domain: Path | None = None) -> Mapping[str, str]:
     return {code: " ".join(str(text).split()) for code, text in messages.items()}
 
 
+def omit_consequences(reasons: Sequence[Reason], contract: Contract) -> list[Reason]:
+    """Return the reasons without those that follow from another one.
+
+    A rule over several cells says nothing if one of them has an error of its own: its message would
+    ask for a correction of a right cell. The table of the rejects keeps all reasons.
+
+    Args:
+        reasons: The reasons of a row.
+        contract: The contract of the columns.
+    """
+    rules = read_domain().rules.row_rules
+    silver = {column.name: column.silver for column in contract.columns}
+    faulty = {silver.get(each.column) for each in reasons if each.code not in rules}
+
+    def is_consequence(reason: Reason) -> bool:
+        if reason.code not in rules:
+            return False
+        used = {silver.get(reason.column), *NAME.findall(rules[reason.code].condition)}
+        return not faulty.isdisjoint(used)
+
+    return [each for each in reasons if not is_consequence(each)]
+
+
 def format_reasons(
     reasons: Sequence[Reason],
     cells: Mapping[str, str | None],
@@ -68,6 +92,8 @@ def format_reasons(
 ) -> Iterator[str]:
     """Yield the reasons of a row, a line each: what is wrong, and what to write instead.
 
+    Those that follow from another one are left out.
+
     Args:
         reasons: The reasons.
         cells: The cells of the row, by header.
@@ -76,7 +102,7 @@ def format_reasons(
         kept_row: The row that was kept for the same customer instead; None if there is none.
     """
     columns = {column.name: column for column in contract.columns}
-    for reason in reasons:
+    for reason in omit_consequences(reasons, contract):
         detail = format_detail(reason.code, reason.column, cells, contract)
         told = {**messages, reason.code: detail} if detail else messages
         sentence = format_reason(reason, columns.get(reason.column), told)

@@ -9,6 +9,7 @@ from churn.provenance import load_state
 from churn.provenance.run_history import HINT_LATEST, read_summary
 from churn.reports.rejects_workbook import (
     CONFLICTING_DUPLICATE,
+    EXACT_DUPLICATE,
     Reject,
     RejectedLoad,
     write_rejects_workbook,
@@ -47,7 +48,8 @@ EXTRA_HEADERS = """
     group by header
     order by max(place), header
 """
-# For a duplicate, also the row that silver has instead; its cells if they differ.
+# For a duplicate, also the row that silver has instead; its cells if they differ. Exact copies, in
+# which nothing is to be corrected, come last.
 REJECTED_ROWS = """
     select
         rejects._row_number, {columns}, rejects._extra, rejects.reasons,
@@ -68,7 +70,7 @@ REJECTED_ROWS = """
             and kept._row_number = source._row_number
             and get(rejects.reasons, 0).code = '{conflict}'
     where rejects._batch_id = :batch and rejects.extract_date = :day
-    order by rejects._row_number
+    order by get(rejects.reasons, 0).code = '{copy}', rejects._row_number
 """
 
 
@@ -156,6 +158,7 @@ def _read_rejects(
         source_columns=", ".join(f"source.`{name}`" for name in names),
         id=read_contract().id,
         conflict=CONFLICTING_DUPLICATE,
+        copy=EXACT_DUPLICATE,
     )
     frame = statement(spark, sql, batch=load.batch_id, day=load.extract_date)
     for row in frame.toLocalIterator():

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from itertools import chain, islice
 from math import ceil
@@ -40,7 +40,12 @@ from lakehouse.domain import read_domain
 from lakehouse.sample_home import NOTE
 from lakehouse.sample_home import TITLE as SAMPLE
 from seeds_loader.contract import Contract
-from seeds_loader.reject_messages import Reason, format_preference, format_reasons
+from seeds_loader.reject_messages import (
+    Reason,
+    format_preference,
+    format_reasons,
+    omit_consequences,
+)
 from seeds_loader.reject_values import format_quoted
 
 # Limits of an .xlsx sheet: rows below the header, columns, UTF-16 units per cell.
@@ -213,8 +218,9 @@ class _RejectsWorkbook:
             if count and count % rows_a_sheet == 0:
                 self._add_filter(sheet, rows_a_sheet)
                 sheet = self._rejects_sheet(count // rows_a_sheet + 1, widths)
-            sheet.append(self._row(sheet, reject))
-            self._count(reject)
+            told = replace(reject, reasons=omit_consequences(reject.reasons, self._contract))
+            sheet.append(self._row(sheet, told))
+            self._count(told)
             count += 1
         self._add_filter(sheet, count - (len(self._workbook.worksheets) - 1) * rows_a_sheet)
         return count
@@ -399,7 +405,10 @@ class _RejectsWorkbook:
             "of theirs was kept."
         )
         yield "A row with several errors counts for each of them."
-        yield "Exact duplicates are listed too; the limit for rejected rows does not count them."
+        yield (
+            "Exact duplicates come last: nothing is to be corrected in them, and the limit for "
+            "rejected rows does not count them."
+        )
         kept_by = [self._contract.find(name).name for name in read_domain().contract.kept_row]
         if self._rows_by_code[CONFLICTING_DUPLICATE] and kept_by:
             yield (

@@ -1,5 +1,6 @@
 """Collect a report's data from the tables, the gate's results and the model's record."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from lakehouse.sample_home import command_of, is_sample
 from lakehouse.settings import Settings
 from lakehouse.sql import query, run_together
 from seeds_loader.contract import read_contract
-from seeds_loader.reject_messages import read_reject_messages
+from seeds_loader.reject_messages import Reason, omit_consequences, read_reject_messages
 from trainer import registry
 from trainer.metrics import HOLDOUT, OUT_OF_FOLD
 from trainer.record import ModelRecord
@@ -145,21 +146,28 @@ def _gate(spark: SparkSession, batch_id: str) -> tuple[GateResult, ...]:
 
 
 def _reject_reasons(spark: SparkSession, batch_id: str) -> tuple[RejectReason, ...]:
+    """Return how many rows have each reason, the most frequent first, without consequences."""
     rows = query(
         spark,
         """
-        select reason.code, reason.column_name, count(*) as rejects
-        from silver.rejected_rows lateral view explode(reasons) as reason
+        select
+            transform(reasons, each -> struct(each.code, each.column_name)) as reasons,
+            count(*) as rejects
+        from silver.rejected_rows
         where _batch_id = :batch
         group by all
-        order by rejects desc, reason.code, reason.column_name
         """,
         batch=batch_id,
     )
-    messages = read_reject_messages()
+    contract, messages = read_contract(), read_reject_messages()
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        reasons = [Reason(each["code"], each["column_name"], None) for each in row["reasons"]]
+        for each in omit_consequences(reasons, contract):
+            counts[each.code, each.column] += row["rejects"]
     return tuple(
-        RejectReason(row["code"], row["column_name"], row["rejects"], messages.get(row["code"], ""))
-        for row in rows
+        RejectReason(code, column, count, messages.get(code, ""))
+        for (code, column), count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     )
 
 

@@ -16,6 +16,7 @@ from seeds_loader.reject_messages import (
     Reason,
     format_reason,
     format_reasons,
+    omit_consequences,
     read_reject_messages,
 )
 from seeds_loader.reject_values import compute_value
@@ -229,3 +230,23 @@ def test_each_message_says_what_to_do() -> None:
         assert re.search(r"\. (Write|Correct|Delete|Enter|Format|Square|There is nothing)", said), (
             said
         )
+
+
+@pytest.mark.parametrize(
+    ("faulty", "told"),
+    [
+        # The rule uses the tenure, which has an error of its own, or the cell itself has one.
+        (Reason("out_of_range", "tenure", "-48"), ["out_of_range"]),
+        (Reason("not_a_number", "MonthlyCharges", "x"), ["not_a_number"]),
+        (Reason("out_of_range", "TotalCharges", "-5"), ["out_of_range"]),
+        # It does not use the gender.
+        (Reason("not_accepted", "gender", "x"), ["not_accepted", "total_fits_tenure"]),
+    ],
+)
+def test_what_follows_from_another_error_is_not_told(faulty: Reason, told: list[str]) -> None:
+    reasons = [faulty, Reason("total_fits_tenure", "TotalCharges", "2211.6")]
+    contract = read_contract()
+    assert [each.code for each in omit_consequences(reasons, contract)] == told
+    cells = {each.column: each.value for each in reasons}
+    said = list(format_reasons(reasons, cells, contract, read_reject_messages()))
+    assert len(said) == len(told)
