@@ -89,6 +89,7 @@ def letter_page(  # long: its content, a line each
         "has_left": has_left(lineage),
         "rights": describe_rights(),
         "is_listed": bool(listed and listed["rank"] is not None),
+        "offer": _describe_offer(listed),
         "is_out_of_fold": is_out_of_fold,
         "company": read_domain().name,
         "written": written.isoformat(),
@@ -97,6 +98,18 @@ def letter_page(  # long: its content, a line each
         "limit": describe_limit(label),
     }
     return page("letter.html.j2", views, is_sample)
+
+
+def _describe_offer(listed: Mapping[str, Any] | None) -> str:
+    """Return the offer for a listed customer, with what it is; empty if there is none."""
+    offer = (listed or {}).get("offer")
+    if not offer:
+        return ""
+    # The list begins the name with a capital letter.
+    named = {name.lower(): each for name, each in read_domain().campaign.offers.items()}
+    known = named.get(offer.lower())
+    words = known.costs_in_words if known else ""
+    return f"{offer[:1].lower()}{offer[1:]}{f' ({words})' if words else ''}"
 
 
 def _list_effects(contributions: Sequence[Mapping[str, Any]], raises: bool) -> Iterator[Effect]:

@@ -84,16 +84,29 @@ def _cells(lineage: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _contribution_bars(explanation: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """Yield the contribution of each reason to the log-odds, and its length in percent."""
-    contributions = explanation["contributions"] if explanation else []
+    """Yield the parts of the log-odds, from the average customer to the sum.
+
+    A bar of a reason starts in the middle of the line: `left` and `length` are in percent.
+    """
+    if explanation is None:
+        return
+    contributions = explanation["contributions"]
+    yield {"text": "the average customer", "value": f"{explanation['baseline']:+.2f}"}
     longest = max((abs(reason["contribution"]) for reason in contributions), default=0) or 1
     for reason in contributions:
+        length = round(abs(reason["contribution"]) / longest * 50, 1)
+        raises = reason["contribution"] >= 0
         yield {
             "text": reason["text"],
             "value": f"{reason['contribution']:+.2f}",
-            "raises": reason["contribution"] >= 0,
-            "length": round(abs(reason["contribution"]) / longest * 100, 1),
+            "raises": raises,
+            "length": length,
+            "left": 50 if raises else 50 - length,
         }
+    yield {
+        "text": f"in all, which is {explanation['probability']:.1%}",
+        "value": f"{explanation['log_odds']:+.2f}",
+    }
 
 
 def _history(lineage: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

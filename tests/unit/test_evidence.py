@@ -291,7 +291,9 @@ def test_a_letter_has_the_probability_of_the_list() -> None:
     assert list(differences(found, {"trace": traced})) == []
     assert ("retention_list", "probability") in {each.place for each in found}
     same = letter_page(trace(retention_list={**listed, "probability": 0.161}), WRITTEN)
-    assert "list of customers to contact, with this estimate." in same
+    assert "list of customers to contact, with this estimate.</p>" in same
+    offered = letter_page(trace(retention_list={**listed, "offer": "Automatic payment"}), WRITTEN)
+    assert "We plan to offer you: automatic payment (a credit of $10 on the next bill" in offered
     unlisted = {**listed, "rank": None, "probability": None}
     assert "You are on our list" not in letter_page(trace(retention_list=unlisted), WRITTEN)
 

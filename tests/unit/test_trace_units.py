@@ -8,6 +8,7 @@ import pytest
 from churn.provenance.as_of import compose_traced
 from churn.provenance.compiled_sql import read_constant
 from churn.provenance.trace_rules import find_changes, find_standardised_cells
+from churn.reports.trace_page import _contribution_bars
 from lakehouse import sequences
 from lakehouse.table_history import Commit, TableHistory
 from seeds_loader.contract import Column, Contract, read_contract
@@ -142,3 +143,19 @@ def test_the_models_are_chained_with_their_tables_replaced() -> None:
     assert r"_batch_id in ('it\'s') and _row_number in (2, 3)" in sql
     assert "'\u00a0 silver.customers'  -- of silver.customers" in sql, "neither texts nor comments"
     assert read_constant("select 'a' as version, now() as b from silver.t", "version") == "a"
+
+
+def test_the_bars_of_a_score_go_from_the_average_customer_to_the_sum() -> None:
+    contributions = [
+        {"text": "fiber", "contribution": 0.5},
+        {"text": "customer for 30 months", "contribution": -0.25},
+    ]
+    explanation = {"baseline": -1.0, "contributions": contributions, "log_odds": -0.75}
+    bars = list(_contribution_bars({**explanation, "probability": 0.321}))
+    assert [bar["value"] for bar in bars] == ["-1.00", "+0.50", "-0.25", "-0.75"]
+    assert bars[0]["text"] == "the average customer"
+    assert bars[-1]["text"] == "in all, which is 32.1%"
+    # The strongest takes one half of the line; what lowers the risk ends in its middle.
+    assert (bars[1]["left"], bars[1]["length"]) == (50, 50)
+    assert (bars[2]["left"], bars[2]["length"]) == (25, 25)
+    assert list(_contribution_bars(None)) == []
