@@ -302,12 +302,17 @@ def draw_courses(
             axes.axhline(height, color=color, linewidth=1.2, linestyle="--", label=_label(bound))
         if bounds:
             axes.set_ylim(bottom=0)
-        low, high = axes.get_ylim()
-        if (missing := least_span - (high - low)) > 0:
-            axes.set_ylim(low - missing / 2, high + missing / 2)
+        _widen(axes, least_span)
         axes.yaxis.set_major_locator(MaxNLocator(6))
         figure.legend(loc="outside upper left")
         return _save(figure, name, title, _format_values(labels, drawn, "{:.3f}"))
+
+
+def _widen(axes: Axes, least_span: float) -> None:
+    """Let the value axis cover at least `least_span`, with what is drawn in its middle."""
+    low, high = axes.get_ylim()
+    if (missing := least_span - (high - low)) > 0:
+        axes.set_ylim(low - missing / 2, high + missing / 2)
 
 
 @contextmanager

@@ -106,7 +106,7 @@ def test_the_labels_of_the_lineage_can_be_read() -> None:
     assert {node: fill for node, fill in found.items() if contrast_with_white(fill) < 4.5} == {}
 
 
-def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:
+def test_the_pages_of_other_projects_are_as_they_are_adapted() -> None:  # long: many pages
     """A new version of dbt or Feast would go unnoticed: a replacement that finds nothing."""
     docs = (Path(dbt.task.docs.__file__).parent / "index.html").read_text()
     assert {text: docs.count(text) for text in BRANDING} == dict.fromkeys(BRANDING, 1)

@@ -84,7 +84,9 @@ def test_the_list_is_that_of_the_latest_run_of_this_extract_and_model(settings: 
     assert find_list(settings, "v2", DAY) is None
 
 
-def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(settings: Settings) -> None:
+def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(  # long: all that is shown
+    settings: Settings,
+) -> None:
     write_run(settings, "r1")
     listed = read_list(settings).describe("c1")
     assert listed == {
