@@ -290,14 +290,8 @@ def draw_courses(
                 label=_label(course.name),
             )
             places = [place for place in sorted(course.marked) if place < len(values)]
-            axes.plot(
-                places,
-                [values[place] for place in places],
-                color=color,
-                marker=marker,
-                markersize=10,
-                linestyle="",
-            )
+            marked = [values[place] for place in places]
+            axes.plot(places, marked, color=color, marker=marker, markersize=10, linestyle="")
         for (bound, height), color in zip(bounds, (MUTED, SERIES[1]), strict=False):
             axes.axhline(height, color=color, linewidth=1.2, linestyle="--", label=_label(bound))
         if bounds:

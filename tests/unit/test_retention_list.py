@@ -212,7 +212,7 @@ def read_pairs(book: Any, sheet: str) -> dict[Any, Any]:
     return {row[0]: row[1] for row in book[sheet].iter_rows(values_only=True)}
 
 
-def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
+def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:  # long: two lists
     path = tmp_path / "list.xlsx"
     limited = replace(LISTED, paying=1204, model_limit=ONE_EXTRACT, period="next month")
     write_retention_workbook(limited, path)
@@ -257,7 +257,9 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:
     assert dated.event == "of leaving within the next month"
 
 
-def test_the_effect_and_the_range_are_those_of_the_campaign(tmp_path: Path) -> None:
+def test_the_effect_and_the_range_are_those_of_the_campaign(  # long: campaigns of three kinds
+    tmp_path: Path,
+) -> None:
     assert format_effect(LISTED) == (
         "we expect about 0.2 of the 0.6 who would leave to stay. A call removes 30% of the risk of "
         "leaving (assumed, not measured yet). The range is for half or one and a half times as "
