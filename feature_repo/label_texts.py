@@ -53,5 +53,5 @@ def describe_event(label: Mapping[str, Any]) -> str:
 def format_event(limit: str, period: str) -> str:
     """Return the event of a probability by the limit and the period of its model's label."""
     if limit:
-        return "of being marked as left in the workbook; it does not say when"
+        return "of being marked as left in the workbook (which does not say when)"
     return f"of leaving {period}".rstrip()

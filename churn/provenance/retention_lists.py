@@ -142,10 +142,8 @@ def format_probabilities(
     if listed is None or listed["rank"] is None or not is_out_of_fold(listed, score):
         yield f"{score['probability']:.1%} probability {event}".rstrip()
         return
-    what, _, limit = event.partition("; ")
-    text = f"{listed['probability']:.1%} probability {what}".rstrip()
-    text += ", by models that did not learn from this customer; it decides whom to call"
-    yield f"{text}; {limit}" if limit else text
+    text = f"{listed['probability']:.1%} probability {event}".rstrip()
+    yield f"{text}, by models that did not learn from this customer; it decides whom to call"
     yield f"{score['probability']:.1%} by the model in use, which did"
 
 

@@ -386,7 +386,7 @@ def test_the_list_is_made_for_people(listed: Path) -> None:
     assert summary["A1"].value.startswith(f"50 calls, expected gain about {gain} ($")
     assert read_total(listed) == pytest.approx(total)
     texts = [str(row[1]) for row in load_workbook(listed)["Notes"].iter_rows(values_only=True)]
-    assert any("the model had not seen" in text for text in texts)
+    assert any("on customers that it had not seen" in text for text in texts)
     assert any("30% of the risk" in text and "assumed" in text for text in texts)
     with zipfile.ZipFile(listed) as file:
         assert not [name for name in file.namelist() if "external" in name.lower()]
@@ -407,7 +407,8 @@ def test_the_report_and_its_list_agree(completed_run: CompletedRun) -> None:
     # Headlines are rounded, and the same; the total on the first screen is the sum of the rows.
     assert f"<b>{headline}</b>" in report
     assert read_total(folder / "retention_list.xlsx") == pytest.approx(total)
-    shown = re.findall(r'<th scope="row"><bdi>(.*?)</bdi></th>', report.split("Whom to call")[1])
+    (calls,) = re.findall(r'<table class="stack to-call">(.*?)</table>', report, re.S)
+    shown = re.findall(r'<th scope="row"><bdi>(.*?)</bdi></th>', calls)
     assert shown[:10] == [row["Customer"] for row in rows[:10]]
 
 

@@ -386,7 +386,7 @@ def test_the_headline_is_rounded_and_says_how_many_calls_would_pay(render):
     paying = "1,204 calls are expected to pay; the 11 with the highest expected gain are listed."
     assert f"{paying} The expected gain is the bills of " in text
     assert "no margin is taken off. We expect about" in text
-    event = "Of being marked as left in the workbook; it does not say when"
+    event = "Of being marked as left in the workbook (which does not say when)"
     assert f"Probability of leaving{event}" in text.replace("\n", "")
     assert "ModelIt learned from one extract." in text.replace("\n", "")
     assert "expected to pay;" not in Page(render(FULL)).text

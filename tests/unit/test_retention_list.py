@@ -232,7 +232,7 @@ def test_the_summary_is_short_and_the_notes_explain(tmp_path: Path) -> None:  # 
     assert summary["Expected gain"].endswith(
         "no margin is taken off. The effect of a call is an assumption, see Notes"
     )
-    marked = "of being marked as left in the workbook; it does not say when; by a model"
+    marked = "of being marked as left in the workbook (which does not say when); by a model"
     assert notes["Probability of leaving"].startswith(marked)
     assert notes["Effect of a call"] == capitalise(format_effect(limited))
     assert notes["Listed"].endswith(f"; {paying}")

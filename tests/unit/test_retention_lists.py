@@ -130,12 +130,11 @@ def test_both_probabilities_are_shown_with_rank_offer_cost_and_gain(  # long: al
     assert "5e1f" not in str(hops[:-1])
 
 
-def test_a_limit_of_the_model_ends_the_line_of_the_probability_that_decides() -> None:
+def test_the_probability_that_decides_has_the_limit_of_the_model() -> None:
     listed = {"rank": 1, "probability": 0.58}
-    event = "of being marked as left in the workbook; it does not say when"
+    event = "of being marked as left in the workbook (which does not say when)"
     first, _ = format_probabilities(listed, SCORE, event)
-    assert first.startswith("58.0% probability of being marked as left in the workbook, by models")
-    assert first.endswith("it decides whom to call; it does not say when")
+    assert first.startswith(f"58.0% probability {event}, by models that did not learn from")
 
 
 def test_a_customer_who_has_left_is_named_so_before_the_score(settings: Settings) -> None:
@@ -300,7 +299,7 @@ def test_a_score_says_what_it_is_the_probability_of() -> None:
     training = {"rows": 9, "label": label, "loads": [], "signature": "s"}
     model = {"version": "v1", "kind": "k", "champion": True, "training": training}
     event = RetentionList(date(2025, 7, 14), 9, "v1", "k", CAMPAIGN, (), (), model_limit="x").event
-    assert "it does not say when" in event
+    assert "which does not say when" in event
     assert dict(trace(None, model=model))["score"][0] == f"56.8% probability {event}"
     label |= {"kind": OBSERVED, "days_between": [31]}
     score = dict(trace(None, model=model))["score"]
